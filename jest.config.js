@@ -1,0 +1,36 @@
+/** ESM mode: Jest needs `node --experimental-vm-modules`, which `npm test` passes. */
+export default {
+  testEnvironment: 'node',
+  roots: ['<rootDir>/src', '<rootDir>/test'],
+  testMatch: ['**/*.spec.ts'],
+  testTimeout: 30_000,
+  maxWorkers: 2,
+  // Node keeps the modules of finished spec files in memory; a fresh worker does not have them.
+  workerIdleMemoryLimit: '768MB',
+
+  globalSetup: '<rootDir>/test/global-setup.mjs',
+  globalTeardown: '<rootDir>/test/global-teardown.mjs',
+  setupFiles: ['<rootDir>/test/support/worker-env.mjs'],
+  reporters: ['default', '<rootDir>/test/support/reporter.mjs'],
+
+  extensionsToTreatAsEsm: ['.ts'],
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      {
+        jsc: {
+          target: 'es2023',
+          parser: { syntax: 'typescript', decorators: true },
+          transform: { legacyDecorator: true, decoratorMetadata: true },
+        },
+        module: { type: 'es6' },
+      },
+    ],
+  },
+
+  // Only with --coverage. Where a missed branch is a way in, nearly every branch has to be walked.
+  collectCoverageFrom: ['src/**/*.ts', '!src/**/*.spec.ts', '!src/main.ts'],
+  coverageProvider: 'v8',
+  coverageThreshold: { './src/sessions/': { branches: 95 }, './src/auth/': { branches: 95 } },
+};

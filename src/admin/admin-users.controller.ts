@@ -1,0 +1,112 @@
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  HttpCode,
+  HttpStatus,
+  Param,
+  Post,
+  Put,
+  Query,
+  Req,
+  Res,
+} from '@nestjs/common';
+import { ApiOkResponse } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { AccountService } from '../auth/account.service.js';
+import { CurrentUser } from '../auth/current-user.decorator.js';
+import { ApiProblems } from '../common/api-problems.decorator.js';
+import { Clock } from '../common/clock.js';
+import { decodeCursor, pageOf } from '../common/page.js';
+import { invalidRequest, Problem } from '../common/problem.js';
+import { originOf, type Principal } from '../common/request.js';
+import { uuid } from '../common/schemas.js';
+import { RequireSession } from '../sessions/require-session.decorator.js';
+import { answerReceipt, ReceiptResponses } from '../sessions/sessions.controller.js';
+import type { User } from '../users/user.entity.js';
+import { UsersService } from '../users/users.service.js';
+import { AdminOnly } from './admin.decorator.js';
+import { AdminUser, AdminUserPage, adminViewOf, Ban, RoleChange, UserQuery } from './admin.schemas.js';
+
+const Position = z.tuple([z.iso.datetime().transform((value) => new Date(value)), uuid]);
+
+@Controller('admin/users')
+@AdminOnly()
+export class AdminUsersController {
+  constructor(
+    private readonly users: UsersService,
+    private readonly accounts: AccountService,
+    private readonly clock: Clock,
+  ) {}
+
+  @Get()
+  @ApiOkResponse({ standardSchema: AdminUserPage })
+  @ApiProblems('request.invalid')
+  async list(@Query({ schema: UserQuery }) { limit, cursor, query }: z.output<typeof UserQuery>) {
+    const position = decodeCursor(cursor, Position);
+    const before = position && { createdAt: position[0], id: position[1] };
+    const found = await this.users.list({ limit: limit + 1, before, query });
+    return pageOf(found, limit, {
+      view: (user) => this.view(user),
+      position: ({ createdAt, id }) => [createdAt, id],
+    });
+  }
+
+  @Get(':id')
+  @ApiOkResponse({ standardSchema: AdminUser })
+  @ApiProblems('request.invalid', 'resource.not_found')
+  async one(@Param('id', { schema: uuid }) id: string) {
+    const user = await this.users.find(id);
+    if (!user || user.deletedAt) throw new Problem('resource.not_found');
+    return this.view(user);
+  }
+
+  @Post(':id/ban')
+  @HttpCode(HttpStatus.OK)
+  @ReceiptResponses()
+  @ApiProblems('request.invalid', 'resource.not_found', 'resource.conflict')
+  async ban(
+    @Param('id', { schema: uuid }) id: string,
+    @Body({ schema: Ban }) ban: z.output<typeof Ban>,
+    @CurrentUser() { userId: actorId }: Principal,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    if (ban.until && ban.until.getTime() <= this.clock.now()) {
+      throw invalidRequest([{ path: 'until', message: 'must lie in the future' }]);
+    }
+    return answerReceipt(reply, await this.accounts.ban(id, ban, { actorId, origin: originOf(request) }));
+  }
+
+  @Delete(':id/ban')
+  @ReceiptResponses()
+  @ApiProblems('request.invalid', 'resource.not_found')
+  async liftBan(
+    @Param('id', { schema: uuid }) id: string,
+    @CurrentUser() { userId: actorId }: Principal,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    return answerReceipt(reply, await this.accounts.liftBan(id, { actorId, origin: originOf(request) }));
+  }
+
+  @Put(':id/roles')
+  @RequireSession({ maxAuthAge: '5m' })
+  @ApiOkResponse({ standardSchema: AdminUser })
+  @ApiProblems('request.invalid', 'resource.not_found', 'resource.conflict')
+  async setRoles(
+    @Param('id', { schema: uuid }) id: string,
+    @Body({ schema: RoleChange }) { roles }: z.infer<typeof RoleChange>,
+    @CurrentUser() { userId: actorId }: Principal,
+    @Req() request: FastifyRequest,
+  ) {
+    const distinct = [...new Set(roles)];
+    return this.view(await this.accounts.setRoles(id, distinct, { actorId, origin: originOf(request) }));
+  }
+
+  private view(user: User) {
+    return adminViewOf(user, this.clock.now());
+  }
+}

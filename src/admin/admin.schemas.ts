@@ -1,0 +1,77 @@
+import { z } from 'zod';
+import { ROLES } from '../common/roles.js';
+import { instant, text, uuid } from '../common/schemas.js';
+import { pageQuery } from '../common/page.js';
+import { isBanned, type User } from '../users/user.entity.js';
+import { Profile, profileOf } from '../users/user.schemas.js';
+
+export const UserQuery = z.strictObject({ ...pageQuery, query: text({ max: 254 }).optional() });
+
+export const AdminUser = Profile.extend({
+  banned: z.boolean(),
+  banReason: z.string().optional(),
+  bannedAt: instant.optional(),
+  bannedUntil: instant.nullable().optional(),
+}).meta({ id: 'AdminUser' });
+
+export const AdminUserPage = z.object({ items: z.array(AdminUser), nextCursor: z.string().nullable() });
+
+export const SessionQuery = z.strictObject({ status: z.enum(['active', 'ended', 'all']).default('active') });
+
+export const Ban = z.strictObject({
+  reason: text({ max: 500 }),
+  until: z.iso
+    .datetime({ offset: true, error: 'must be a date and time such as 2030-01-31T12:00:00Z' })
+    .transform((value) => new Date(value))
+    .optional(),
+});
+
+export const RoleChange = z.strictObject({ roles: z.array(z.enum(ROLES)).max(ROLES.length) });
+
+export const Everyone = z.strictObject({ confirm: z.literal('everyone', 'must be "everyone"') });
+
+/** A sequence number fits a bigint. */
+export const Seq = z.string().regex(/^\d{1,18}$/, 'must be the seq of a receipt');
+
+const optionalInstant = z.iso
+  .datetime({ offset: true, error: 'must be a date and time such as 2030-01-31T12:00:00Z' })
+  .optional();
+
+export const AuditQuery = z.strictObject({
+  ...pageQuery,
+  userId: uuid.optional(),
+  type: z
+    .string()
+    .regex(/^[a-z_]{1,60}$/, 'must be the name of an event')
+    .optional(),
+  from: optionalInstant,
+  to: optionalInstant,
+});
+
+export const AuditEventView = z.object({
+  id: z.string(),
+  at: instant,
+  type: z.string(),
+  actorId: uuid.nullable(),
+  userId: uuid.nullable(),
+  sessionId: uuid.nullable(),
+  ip: z.string().nullable(),
+  userAgent: z.string().nullable(),
+  requestId: z.string().nullable(),
+  details: z.record(z.string(), z.unknown()),
+});
+
+export const AuditPage = z.object({ items: z.array(AuditEventView), nextCursor: z.string().nullable() });
+
+export function adminViewOf(user: User, now: number): z.input<typeof AdminUser> {
+  const banned = isBanned(user, now);
+  return {
+    ...profileOf(user),
+    banned,
+    ...(banned && {
+      banReason: user.banReason ?? undefined,
+      bannedAt: user.bannedAt?.toISOString(),
+      bannedUntil: user.bannedUntil?.toISOString() ?? null,
+    }),
+  };
+}

@@ -1,0 +1,43 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import { AdminModule } from './admin/admin.module.js';
+import { AuditModule } from './audit/audit.module.js';
+import { AccessGuard } from './auth/access.guard.js';
+import { AuthModule } from './auth/auth.module.js';
+import { CrossSiteGuard } from './auth/cross-site.guard.js';
+import { RolesGuard } from './auth/roles.guard.js';
+import { CacheModule } from './cache/cache.module.js';
+import { ConfigModule, type Replacements } from './config/config.module.js';
+import type { Keys } from './config/key-file.js';
+import type { Settings } from './config/settings.js';
+import { DatabaseModule } from './database/database.module.js';
+import { ExamplesModule } from './examples/examples.module.js';
+import { HealthModule } from './health/health.module.js';
+import { SessionGuard } from './sessions/session.guard.js';
+import { SessionsModule } from './sessions/sessions.module.js';
+import { UsersModule } from './users/users.module.js';
+
+/** Every request passes these, in this order, on every route: closed unless a decorator opens. */
+const GUARDS = [CrossSiteGuard, AccessGuard, SessionGuard, RolesGuard];
+
+@Module({})
+export class AppModule {
+  static forRoot(settings: Settings, keys: Keys, replacements: Replacements = {}): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        ConfigModule.forRoot(settings, keys, replacements),
+        DatabaseModule,
+        CacheModule,
+        AuditModule,
+        UsersModule,
+        SessionsModule,
+        AuthModule,
+        AdminModule,
+        HealthModule,
+        ExamplesModule,
+      ],
+      providers: GUARDS.map((guard) => ({ provide: APP_GUARD, useExisting: guard })),
+    };
+  }
+}

@@ -1,0 +1,110 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
+import { sign, verify } from 'node:crypto';
+import { Clock } from '../common/clock.js';
+import { Problem } from '../common/problem.js';
+import { random } from '../common/random.js';
+import type { Principal } from '../common/request.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { endsOf, type SessionSnapshot } from '../sessions/session-snapshot.js';
+import { decodeAccessToken, type AccessTokenClaims } from './access-token.gate.js';
+import { KeyRing } from './key-ring.js';
+
+export interface MintedAccessToken {
+  token: string;
+  /** Whole seconds. */
+  expiresIn: number;
+}
+
+/** About 10,000 callers' tokens of about 500 characters, with what was read from them. */
+const VERIFIED_BYTES = 16 * 1024 * 1024;
+const ENTRY_OVERHEAD_BYTES = 600;
+/** Clocks of instances differ; a token from further in the future was not signed by one of them. */
+const CLOCK_SKEW_S = 5;
+const LONGEST_LIFE_S = 900;
+
+/** Signs and verifies access tokens: ES256, `at+jwt` (RFC 9068), nothing personal inside. */
+@Injectable()
+export class AccessTokens {
+  /** Authentic tokens that have not expired. What can change (time, revocation) is judged on each use. */
+  private readonly verified = new LRUCache<string, Principal>({
+    maxSize: VERIFIED_BYTES,
+    sizeCalculation: (_, token) => token.length + ENTRY_OVERHEAD_BYTES,
+  });
+
+  constructor(
+    private readonly keys: KeyRing,
+    private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  /** A token for the session as it stands, dead at the latest when the session itself is. */
+  mint(session: SessionSnapshot): MintedAccessToken {
+    const iat = Math.floor(this.clock.now() / 1_000);
+    const { idleAt, expiresAt } = endsOf(session, this.settings);
+    const exp = Math.min(
+      iat + this.settings.accessTokenTtl / 1_000,
+      Math.floor(Math.min(idleAt, expiresAt) / 1_000),
+    );
+    const { kid, privateKey } = this.keys.signer;
+    const claims: AccessTokenClaims = {
+      iss: this.settings.tokenIssuer,
+      aud: this.settings.tokenAudience,
+      sub: session.userId,
+      sid: session.id,
+      jti: random.uuid(),
+      iat,
+      exp: Math.floor(exp),
+      roles: session.roles,
+    };
+    const content = `${encode({ alg: 'ES256', typ: 'at+jwt', kid })}.${encode(claims)}`;
+    const signature = sign('sha256', Buffer.from(content), { key: privateKey, dsaEncoding: 'ieee-p1363' });
+    return { token: `${content}.${signature.toString('base64url')}`, expiresIn: claims.exp - iat };
+  }
+
+  /** @throws Problem `auth.invalid_token` for all that is not authentic, `auth.token_expired` for what was */
+  verify(token: string): Principal {
+    const now = this.clock.now();
+    const known = this.verified.get(token);
+    if (known && now < known.expiresAt) return known;
+    const principal = this.authenticate(token);
+    if (!principal) throw new Problem('auth.invalid_token');
+    if (now >= principal.expiresAt) {
+      this.verified.delete(token);
+      throw new Problem('auth.token_expired');
+    }
+    this.verified.set(token, principal);
+    return principal;
+  }
+
+  /**
+   * Who an authentic token was given to, also after it has expired: enough to end that session,
+   * never enough to be let in. Null for anything else.
+   */
+  authenticate(token: string): Principal | null {
+    const decoded = decodeAccessToken(token);
+    const key = decoded && this.keys.verifier(decoded.header.kid);
+    if (!key || !this.isAcceptable(decoded.claims)) return null;
+    const { content, signature, claims } = decoded;
+    if (!verify('sha256', content, { key, dsaEncoding: 'ieee-p1363' }, signature)) return null;
+    return {
+      userId: claims.sub,
+      sessionId: claims.sid,
+      tokenId: claims.jti,
+      roles: claims.roles,
+      issuedAt: claims.iat * 1_000,
+      expiresAt: claims.exp * 1_000,
+    };
+  }
+
+  private isAcceptable({ iss, aud, iat, exp, nbf }: AccessTokenClaims): boolean {
+    const soon = this.clock.now() / 1_000 + CLOCK_SKEW_S;
+    const isOurs = iss === this.settings.tokenIssuer && aud === this.settings.tokenAudience;
+    return isOurs && iat <= soon && (nbf ?? 0) <= soon && exp > iat && exp - iat <= LONGEST_LIFE_S;
+  }
+}
+
+function encode(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
+}

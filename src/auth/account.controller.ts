@@ -1,0 +1,33 @@
+import { Controller, Delete, HttpCode, HttpStatus, Req, Res } from '@nestjs/common';
+import { ApiNoContentResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { originOf, type Principal } from '../common/request.js';
+import { ApiProblems } from '../common/api-problems.decorator.js';
+import { RequireSession } from '../sessions/require-session.decorator.js';
+import { AccountService } from './account.service.js';
+import { CurrentUser } from './current-user.decorator.js';
+import { Grants } from './grants.js';
+
+/** The end of an account: among the security acts rather than the profile's, since it ends every session. */
+@ApiTags('users')
+@Controller('users/me')
+export class AccountController {
+  constructor(
+    private readonly accounts: AccountService,
+    private readonly grants: Grants,
+  ) {}
+
+  @Delete()
+  @RequireSession({ maxAuthAge: '5m' })
+  @HttpCode(HttpStatus.NO_CONTENT)
+  @ApiNoContentResponse()
+  @ApiProblems('resource.conflict')
+  async delete(
+    @CurrentUser() { userId }: Principal,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<void> {
+    await this.accounts.delete(userId, originOf(request));
+    this.grants.takeBack(reply);
+  }
+}

@@ -1,0 +1,144 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AuditService } from '../audit/audit.service.js';
+import { Clock } from '../common/clock.js';
+import { Problem } from '../common/problem.js';
+import type { Origin } from '../common/request.js';
+import type { Role } from '../common/roles.js';
+import { databaseNow } from '../database/database-now.js';
+import type { Receipt } from '../sessions/receipt.js';
+import { RevocationService } from '../sessions/revocation.service.js';
+import { isBanned, User } from '../users/user.entity.js';
+import { UsersService } from '../users/users.service.js';
+
+/** Any number: those who take away an admin's rights take turns, or the last two could go at once. */
+const ADMINS_LOCK = 7_263_404;
+
+interface By {
+  actorId: string;
+  origin: Origin;
+}
+
+/** What changes an account's standing, and with it the life of its sessions: ban, roles, deletion. */
+@Injectable()
+export class AccountService {
+  constructor(
+    private readonly database: DataSource,
+    private readonly users: UsersService,
+    private readonly revocations: RevocationService,
+    private readonly audit: AuditService,
+    private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Ends everything the user has and keeps login and refresh shut, until then or until it is lifted.
+   * @throws Problem `resource.not_found`, `resource.conflict` for the last admin
+   */
+  async ban(
+    userId: string,
+    { reason, until }: { reason: string; until?: Date },
+    { actorId, origin }: By,
+  ): Promise<Receipt> {
+    const recorded = await this.database.transaction(async (tx) => {
+      const user = await this.lockForChange(tx, userId);
+      const now = await databaseNow(tx, this.clock);
+      await this.keepAnAdmin(tx, user, now);
+      await tx.update(User, { id: userId }, { bannedAt: now, bannedUntil: until ?? null, banReason: reason });
+      const details = { banReason: reason, until: until?.toISOString() };
+      return this.revocations.record(tx, userId, 'all', {
+        reason: 'ban',
+        actorId,
+        origin,
+        audit: 'user_banned',
+        details,
+      });
+    });
+    return this.revocations.settle(recorded);
+  }
+
+  /**
+   * Opens login again. Revives nothing.
+   * @returns the receipt of a revocation that ended nothing, since nothing is to be ended
+   * @throws Problem `resource.not_found`
+   */
+  async liftBan(userId: string, { actorId, origin }: By): Promise<Receipt> {
+    const recorded = await this.database.transaction(async (tx) => {
+      const user = await this.lockForChange(tx, userId);
+      const wasBanned = isBanned(user, this.clock.now());
+      await tx.update(User, { id: userId }, { bannedAt: null, bannedUntil: null, banReason: null });
+      await this.audit.record(tx, {
+        type: 'user_ban_lifted',
+        actorId,
+        userId,
+        origin,
+        details: { wasBanned },
+      });
+      return this.revocations.recordStale(tx, userId, 'ban_lifted');
+    });
+    return this.revocations.settle(recorded);
+  }
+
+  /**
+   * In force on the next session-checked request.
+   * @throws Problem `resource.not_found`, `resource.conflict` for the last admin
+   */
+  async setRoles(userId: string, roles: Role[], { actorId, origin }: By): Promise<User> {
+    const { user, stale } = await this.database.transaction(async (tx) => {
+      const user = await this.lockForChange(tx, userId);
+      if (!roles.includes('admin')) await this.keepAnAdmin(tx, user, await databaseNow(tx, this.clock));
+      await tx.update(User, { id: userId }, { roles });
+      const details = { from: user.roles, to: roles };
+      await this.audit.record(tx, {
+        type: 'privilege_permissions_changed',
+        actorId,
+        userId,
+        origin,
+        details,
+      });
+      return {
+        user: Object.assign(user, { roles }),
+        stale: await this.revocations.recordStale(tx, userId, 'roles'),
+      };
+    });
+    await this.revocations.settle(stale);
+    return user;
+  }
+
+  /**
+   * Ends everything and keeps nothing personal; the row stays, so that the audit log can be read.
+   * @throws Problem `resource.conflict` for the last admin
+   */
+  async delete(userId: string, origin: Origin): Promise<void> {
+    const recorded = await this.database.transaction(async (tx) => {
+      const user = await this.lockForChange(tx, userId);
+      const now = await databaseNow(tx, this.clock);
+      await this.keepAnAdmin(tx, user, now);
+      await tx.update(
+        User,
+        { id: userId },
+        { email: null, displayName: null, passwordHash: null, roles: [], deletedAt: now },
+      );
+      const order = { reason: 'account_deleted', actorId: userId, origin, audit: 'user_deleted' } as const;
+      return this.revocations.record(tx, userId, 'all', order);
+    });
+    await this.revocations.settle(recorded);
+  }
+
+  private async lockForChange(tx: EntityManager, userId: string): Promise<User> {
+    await tx.query('select pg_advisory_xact_lock($1)', [ADMINS_LOCK]);
+    const user = await this.users.lock(tx, userId);
+    if (!user || user.deletedAt) throw new Problem('resource.not_found');
+    return user;
+  }
+
+  private async keepAnAdmin(tx: EntityManager, user: User, now: Date): Promise<void> {
+    if (!user.roles.includes('admin')) return;
+    const [others] = await tx.query<{ exists: boolean }[]>(
+      `select exists (select from users where id <> $1 and 'admin' = any(roles) and deleted_at is null
+         and (banned_at is null or banned_until <= $2))`,
+      [user.id, now],
+    );
+    if (!others!.exists)
+      throw new Problem('resource.conflict', { detail: 'The last admin cannot be removed.' });
+  }
+}

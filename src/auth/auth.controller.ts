@@ -1,0 +1,141 @@
+import { Body, Controller, Get, HttpCode, HttpStatus, Inject, Post, Req, Res } from '@nestjs/common';
+import {
+  ApiAcceptedResponse,
+  ApiHeader,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiTags,
+} from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ApiProblems } from '../common/api-problems.decorator.js';
+import { Problem } from '../common/problem.js';
+import { originOf, type Principal } from '../common/request.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { RefreshService } from '../sessions/refresh.service.js';
+import { RequireSession } from '../sessions/require-session.decorator.js';
+import { Accepted, Grant, Login, Reauthentication, Refresh, Registration, WhoAmI } from './auth.schemas.js';
+import { readCredentials } from './credentials.js';
+import { CurrentUser } from './current-user.decorator.js';
+import { Grants } from './grants.js';
+import { LoginService } from './login.service.js';
+import { Public } from './public.decorator.js';
+
+const DeviceTokenHeader = () =>
+  ApiHeader({ name: 'X-Device-Token', required: false, description: 'bearer transport' });
+
+@ApiTags('auth')
+@Controller('auth')
+export class AuthController {
+  constructor(
+    private readonly logins: LoginService,
+    private readonly refreshes: RefreshService,
+    private readonly grants: Grants,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  @Post('register')
+  @Public()
+  @HttpCode(HttpStatus.ACCEPTED)
+  @ApiAcceptedResponse({ standardSchema: Accepted })
+  @ApiProblems('request.invalid', 'request.cross_site', 'auth.unavailable')
+  async register(@Body({ schema: Registration }) registration: Registration, @Req() request: FastifyRequest) {
+    await this.logins.register(registration, originOf(request));
+    return { status: 'accepted' };
+  }
+
+  @Post('login')
+  @Public()
+  @HttpCode(HttpStatus.OK)
+  @DeviceTokenHeader()
+  @ApiOkResponse({ standardSchema: Grant })
+  @ApiProblems(
+    'request.invalid',
+    'auth.invalid_credentials',
+    'request.cross_site',
+    'resource.conflict',
+    'auth.unavailable',
+  )
+  async login(
+    @Body({ schema: Login }) login: Login,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Grant> {
+    const grant = await this.logins.login(login, this.credentialsOf(request), originOf(request));
+    return this.grants.hand(reply, grant);
+  }
+
+  @Post('refresh')
+  @Public()
+  @HttpCode(HttpStatus.OK)
+  @DeviceTokenHeader()
+  @ApiOkResponse({ standardSchema: Grant })
+  @ApiProblems(
+    'request.invalid',
+    'auth.ambiguous_credentials',
+    'auth.unauthenticated',
+    'auth.invalid_token',
+    'auth.session_ended',
+    'request.cross_site',
+    'auth.unavailable',
+  )
+  async refresh(
+    @Body({ schema: Refresh }) body: Refresh,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Grant> {
+    const { refreshToken: cookie, deviceToken, transport } = this.credentialsOf(request);
+    if (body && transport === 'cookie') throw new Problem('auth.ambiguous_credentials');
+    const refreshToken = body?.refreshToken ?? cookie;
+    if (!refreshToken) throw new Problem('auth.unauthenticated');
+    const presentation = {
+      refreshToken,
+      deviceToken,
+      transport: body ? 'bearer' : 'cookie',
+      origin: originOf(request),
+    } as const;
+    return this.grants.hand(reply, await this.refreshes.refresh(presentation));
+  }
+
+  @Post('logout')
+  @Public()
+  @HttpCode(HttpStatus.NO_CONTENT)
+  @ApiNoContentResponse()
+  @ApiProblems('request.invalid', 'auth.ambiguous_credentials', 'request.cross_site', 'auth.unavailable')
+  async logout(
+    @Body({ schema: Refresh }) body: Refresh,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<void> {
+    const credentials = this.credentialsOf(request);
+    if (body && credentials.transport === 'cookie') throw new Problem('auth.ambiguous_credentials');
+    await this.logins.logout(credentials, body?.refreshToken, originOf(request));
+    this.grants.takeBack(reply);
+    void reply.header('clear-site-data', '"cookies", "storage"');
+  }
+
+  @Post('reauthenticate')
+  @RequireSession()
+  @HttpCode(HttpStatus.OK)
+  @ApiOkResponse({ standardSchema: Grant })
+  @ApiProblems('request.invalid', 'auth.invalid_credentials')
+  async reauthenticate(
+    @CurrentUser() user: Principal,
+    @Body({ schema: Reauthentication }) { password }: Reauthentication,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Grant> {
+    return this.grants.hand(reply, await this.logins.reauthenticate(user, password, originOf(request)));
+  }
+
+  /** From the token alone: no store is asked. */
+  @Get('whoami')
+  @ApiOkResponse({ standardSchema: WhoAmI })
+  whoami(@CurrentUser() { userId, sessionId, roles, expiresAt }: Principal) {
+    return { userId, sessionId, roles, expiresAt: new Date(expiresAt).toISOString() };
+  }
+
+  private credentialsOf(request: FastifyRequest) {
+    return readCredentials(request, this.settings.cookieSecure);
+  }
+}

@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import { ROLES } from '../common/roles.js';
+import { instant, text, uuid } from '../common/schemas.js';
+import { SessionView } from '../sessions/session.schemas.js';
+import { TRANSPORTS } from '../sessions/session.entity.js';
+import { displayName, email, Profile } from '../users/user.schemas.js';
+
+/** Long passphrases are welcome; what is longer is refused, never cut (ASVS 6.2.8, 6.2.9). */
+export const LONGEST_PASSWORD = 256;
+
+/** As somebody types it to log in: whatever was once accepted. */
+export const presentedPassword = text({ max: LONGEST_PASSWORD });
+
+export const Registration = z.strictObject({
+  email,
+  password: presentedPassword,
+  displayName: displayName.optional(),
+});
+export type Registration = z.infer<typeof Registration>;
+
+export const Login = z.strictObject({
+  email,
+  password: presentedPassword,
+  transport: z.enum(TRANSPORTS).default('cookie'),
+  deviceName: text({ max: 100 }).optional(),
+});
+export type Login = z.infer<typeof Login>;
+
+/** Opaque here; what it is worth is for the one who minted it to say. */
+const token = z.string().min(1).max(4_096);
+
+export const Refresh = z.strictObject({ refreshToken: token }).optional();
+export type Refresh = z.infer<typeof Refresh>;
+
+export const Reauthentication = z.strictObject({ password: presentedPassword });
+export type Reauthentication = z.infer<typeof Reauthentication>;
+
+export const Accepted = z.object({ status: z.literal('accepted') });
+
+export const Grant = z
+  .object({
+    user: Profile,
+    session: SessionView,
+    accessTokenExpiresIn: z.int().optional().describe('cookie transport: seconds'),
+    accessToken: z.string().optional().describe('bearer transport, as the four below'),
+    tokenType: z.literal('Bearer').optional(),
+    expiresIn: z.int().optional().describe('seconds'),
+    refreshToken: z.string().optional(),
+    deviceToken: z
+      .string()
+      .optional()
+      .describe('keep it, and send it as `X-Device-Token` with login and refresh'),
+  })
+  .meta({ id: 'Grant' });
+export type Grant = z.input<typeof Grant>;
+
+export const WhoAmI = z.object({
+  userId: uuid,
+  sessionId: uuid,
+  roles: z.array(z.enum(ROLES)),
+  expiresAt: instant,
+});

@@ -1,0 +1,55 @@
+import type { IncomingMessage } from 'node:http';
+import { Problem } from '../common/problem.js';
+import type { Transport } from '../sessions/session.entity.js';
+import { readCookies } from './cookies.js';
+
+/** What a request shows of itself. Where a token stands says how its session travels. */
+export interface Credentials {
+  transport: Transport | null;
+  accessToken: string | null;
+  /** Of the cookie; a bearer client sends its refresh token in the body. */
+  refreshToken: string | null;
+  deviceToken: string | null;
+}
+
+interface CredentialHeaders {
+  raw: IncomingMessage;
+  headers: Record<string, string | string[] | undefined>;
+}
+
+const BEARER = /^Bearer +(\S.*)$/i;
+
+/**
+ * Reads the one credential of a request, from `Authorization: Bearer` or our cookies and from nowhere
+ * else (RFC 6750 2, RFC 9700 4.3.2).
+ * @throws Problem `auth.ambiguous_credentials` when there is more than one
+ */
+export function readCredentials({ raw, headers }: CredentialHeaders, secure: boolean): Credentials {
+  const bearer = bearerOf(headers.authorization, raw);
+  const { access, refresh, device } = readCookies(headers.cookie as string | undefined, secure);
+  if (access.length > 1 || refresh.length > 1 || device.length > 1)
+    throw new Problem('auth.ambiguous_credentials');
+  const accessCookie = access[0] || null;
+  const refreshCookie = refresh[0] || null;
+  const byCookie = accessCookie !== null || refreshCookie !== null;
+  if (bearer !== null && byCookie) throw new Problem('auth.ambiguous_credentials');
+  const deviceHeader = headers['x-device-token'];
+  return {
+    transport: bearer !== null ? 'bearer' : byCookie ? 'cookie' : null,
+    accessToken: bearer ?? accessCookie,
+    refreshToken: refreshCookie,
+    deviceToken: device[0] || (typeof deviceHeader === 'string' && deviceHeader) || null,
+  };
+}
+
+/** Node keeps the first of several `Authorization` headers and drops the rest, so they are counted in the raw ones. */
+function bearerOf(authorization: string | string[] | undefined, raw: IncomingMessage): string | null {
+  if (typeof authorization !== 'string') return null;
+  let count = 0;
+  for (let index = 0; index < raw.rawHeaders.length; index += 2) {
+    if (raw.rawHeaders[index]!.length === 13 && raw.rawHeaders[index]!.toLowerCase() === 'authorization')
+      count += 1;
+  }
+  if (count > 1) throw new Problem('auth.ambiguous_credentials');
+  return BEARER.exec(authorization)?.[1] ?? null;
+}

@@ -1,0 +1,45 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { Clock } from '../common/clock.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { viewOf } from '../sessions/session.schemas.js';
+import { endsOf } from '../sessions/session-snapshot.js';
+import type { SessionGrant } from '../sessions/sessions.service.js';
+import { profileOf } from '../users/user.schemas.js';
+import { AccessTokens } from './access-tokens.js';
+import type { Grant } from './auth.schemas.js';
+import { clearCookies, LONGEST_COOKIE_S, setCookie } from './cookies.js';
+
+/** Hands a grant to the client on the transport that its session keeps: cookies, or the body. */
+@Injectable()
+export class Grants {
+  constructor(
+    private readonly tokens: AccessTokens,
+    private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  hand(reply: FastifyReply, { user, session, refreshToken, deviceToken }: SessionGrant): Grant {
+    const { token, expiresIn } = this.tokens.mint(session);
+    const who = {
+      user: profileOf(user),
+      session: { ...viewOf(session, this.settings, this.clock.now()), current: true },
+    };
+    if (session.transport === 'bearer') {
+      return { ...who, accessToken: token, tokenType: 'Bearer', expiresIn, refreshToken, deviceToken };
+    }
+    const secure = this.settings.cookieSecure;
+    const { expiresAt } = endsOf(session, this.settings);
+    const maxAge = Math.floor((expiresAt - this.clock.now()) / 1_000);
+    setCookie(reply, 'access', token, secure, maxAge);
+    setCookie(reply, 'refresh', refreshToken, secure, maxAge);
+    if (deviceToken) setCookie(reply, 'device', deviceToken, secure, LONGEST_COOKIE_S);
+    return { ...who, accessTokenExpiresIn: expiresIn };
+  }
+
+  /** The device cookie stays: it is not a credential, it only recognises the browser next time. */
+  takeBack(reply: FastifyReply): void {
+    clearCookies(reply, ['access', 'refresh'], this.settings.cookieSecure);
+  }
+}

@@ -1,0 +1,24 @@
+import { Controller, Get, Header, VERSION_NEUTRAL } from '@nestjs/common';
+import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { z } from 'zod';
+import { KeyRing } from './key-ring.js';
+import { Public } from './public.decorator.js';
+
+const text = z.string();
+const Jwks = z.object({
+  keys: z.array(z.object({ kty: text, crv: text, x: text, y: text, kid: text, alg: text, use: text })),
+});
+
+@ApiTags('keys')
+@Controller({ path: '.well-known', version: VERSION_NEUTRAL })
+@Public()
+export class JwksController {
+  constructor(private readonly keys: KeyRing) {}
+
+  @Get('jwks.json')
+  @Header('cache-control', 'public, max-age=300')
+  @ApiOkResponse({ standardSchema: Jwks })
+  jwks() {
+    return this.keys.jwks;
+  }
+}

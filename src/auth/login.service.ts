@@ -1,0 +1,140 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { AuditService } from '../audit/audit.service.js';
+import { Clock } from '../common/clock.js';
+import { Problem } from '../common/problem.js';
+import type { Origin, Principal } from '../common/request.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { RefreshService } from '../sessions/refresh.service.js';
+import { RevocationService } from '../sessions/revocation.service.js';
+import { SessionsService, type SessionGrant } from '../sessions/sessions.service.js';
+import type { User } from '../users/user.entity.js';
+import { UsersService } from '../users/users.service.js';
+import { AccessTokens } from './access-tokens.js';
+import type { Login, Registration } from './auth.schemas.js';
+import type { Credentials } from './credentials.js';
+import { requireGoodPassword } from './password-policy.js';
+import { PasswordsService } from './passwords.service.js';
+
+/** Getting in and out: register, log in, log out, prove it again. */
+@Injectable()
+export class LoginService {
+  constructor(
+    private readonly database: DataSource,
+    private readonly users: UsersService,
+    private readonly passwords: PasswordsService,
+    private readonly sessions: SessionsService,
+    private readonly refreshes: RefreshService,
+    private readonly revocations: RevocationService,
+    private readonly tokens: AccessTokens,
+    private readonly audit: AuditService,
+    private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  /** The same for a taken address, in answer and in time: nobody learns here who has an account. */
+  async register({ email, password, displayName }: Registration, origin: Origin): Promise<void> {
+    requireGoodPassword(password, this.settings.passwordMinLength, 'password');
+    const passwordHash = await this.passwords.hash(password);
+    await this.database.transaction(async (tx) => {
+      const createdAt = new Date(this.clock.now());
+      const user = await this.users.create(tx, { email, passwordHash, displayName, createdAt });
+      await this.audit.record(tx, {
+        type: 'user_created',
+        userId: user?.id,
+        origin,
+        details: { taken: !user },
+      });
+    });
+  }
+
+  /** @throws Problem `auth.invalid_credentials`: unknown address, wrong password and banned user look alike */
+  async login(
+    { email, password, transport, deviceName }: Login,
+    presented: Credentials,
+    origin: Origin,
+  ): Promise<SessionGrant> {
+    const user = await this.users.findForLogin(email);
+    const proven = await this.passwords.verify(password, user?.passwordHash);
+    if (!user || !proven) return this.refuse(user, origin);
+    const opening = {
+      userId: user.id,
+      transport,
+      deviceToken: presented.deviceToken,
+      deviceName,
+      origin,
+      replaces: transport === 'cookie' ? await this.sessionInJar(presented, user.id) : undefined,
+    };
+    const grant = await this.sessions.open(opening, hasStill(user.passwordHash));
+    if (!grant) return this.refuse(user, origin);
+    if (this.passwords.isOutdated(user.passwordHash!)) await this.rehash(user, password);
+    return grant;
+  }
+
+  /**
+   * The session is fresh again, with a new pair of tokens.
+   * @throws Problem `auth.invalid_credentials`
+   */
+  async reauthenticate(
+    { userId, sessionId }: Principal,
+    password: string,
+    origin: Origin,
+  ): Promise<SessionGrant> {
+    const user = await this.users.findWithPassword(userId);
+    if (!(await this.passwords.verify(password, user?.passwordHash)))
+      return this.refuse(user, origin, sessionId);
+    const grant = await this.refreshes.renewFresh(sessionId, userId, origin, hasStill(user!.passwordHash));
+    return grant ?? this.refuse(user, origin, sessionId);
+  }
+
+  /** Ends the session of whatever authentic token is shown, also an expired one. Nothing to end is no error. */
+  async logout(presented: Credentials, refreshToken: string | undefined, origin: Origin): Promise<void> {
+    const tokens = [presented.refreshToken, refreshToken].filter((token) => !!token) as string[];
+    const named = new Map<string, string>();
+    const principal = presented.accessToken && this.tokens.authenticate(presented.accessToken);
+    if (principal) named.set(principal.sessionId, principal.userId);
+    for (const token of tokens) {
+      const session = await this.refreshes.sessionOf(token);
+      if (session) named.set(session.sessionId, session.userId);
+    }
+    for (const [sessionId, userId] of named) {
+      await this.revocations.endSession(sessionId, { reason: 'logout', actorId: userId, origin }, userId);
+    }
+  }
+
+  /** The live session that this browser already has with us, when it is the same person's. */
+  private async sessionInJar(
+    { transport, accessToken, refreshToken }: Credentials,
+    userId: string,
+  ): Promise<string | undefined> {
+    if (transport !== 'cookie') return undefined;
+    const byAccess = accessToken ? this.tokens.authenticate(accessToken) : null;
+    const session = byAccess ?? (refreshToken ? await this.refreshes.sessionOf(refreshToken) : null);
+    return session?.userId === userId ? session.sessionId : undefined;
+  }
+
+  private async refuse(user: User | null, origin: Origin, sessionId?: string): Promise<never> {
+    await this.audit.record(this.database.manager, {
+      type: 'authn_login_fail',
+      userId: user?.id,
+      sessionId,
+      origin,
+    });
+    throw new Problem('auth.invalid_credentials');
+  }
+
+  /** Compare-and-set: a password that was changed meanwhile stays changed. */
+  private async rehash({ id, passwordHash }: User, password: string): Promise<void> {
+    const renewed = await this.passwords.hash(password);
+    await this.database.query('update users set password_hash = $3 where id = $1 and password_hash = $2', [
+      id,
+      passwordHash,
+      renewed,
+    ]);
+  }
+}
+
+function hasStill(passwordHash: string | null): (user: User) => boolean {
+  return (user) => user.passwordHash === passwordHash;
+}

@@ -1,0 +1,37 @@
+/** Anything that survives JSON unchanged; compared by its JSON text. */
+export type CacheValue = string | (string | number | null | string[])[];
+
+/**
+ * What the session protocol needs of a cache: plain values, and three steps that are atomic.
+ * Times to live are milliseconds, at least one. Every method may reject, which means that the
+ * cache could not be asked: callers fall back to PostgreSQL.
+ *
+ * Two forms: Redis, shared by all instances, and this process' memory, for one.
+ */
+export abstract class CachePort {
+  abstract readonly kind: 'redis' | 'memory';
+
+  /** One round trip for all keys; null where there is nothing. */
+  abstract readMany(keys: string[]): Promise<(CacheValue | null)[]>;
+
+  /** For each key, atomically: sets it if it is absent. One round trip for all. Says which were set. */
+  abstract setIfAbsent(entries: [key: string, value: CacheValue][], ttl: number): Promise<boolean[]>;
+
+  /** Atomically: replaces the value if it still is `expected`. Says whether it did. */
+  abstract compareAndSet(key: string, expected: CacheValue, value: CacheValue, ttl: number): Promise<boolean>;
+
+  /** Resolves when the cache has acknowledged all of them. */
+  abstract setMany(entries: [key: string, value: CacheValue][], ttl: number): Promise<void>;
+
+  /** Resolves when the cache has acknowledged all of them. */
+  abstract deleteMany(keys: string[]): Promise<void>;
+
+  /** Rejects unless the cache answers. */
+  abstract ping(): Promise<void>;
+}
+
+export class CacheUnavailable extends Error {
+  constructor(cause?: unknown) {
+    super('the cache is unavailable', { cause });
+  }
+}

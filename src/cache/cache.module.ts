@@ -1,0 +1,31 @@
+import { Global, Module } from '@nestjs/common';
+import { Clock } from '../common/clock.js';
+import { LOGGER, type Logger } from '../common/logger.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { CachePort } from './cache-port.js';
+import { MemoryCache } from './memory-cache.js';
+import { RedisCache } from './redis-cache.js';
+
+/** A boot waits so long for Redis and then goes on without: PostgreSQL judges until it comes. */
+const BOOT_PATIENCE_MS = 1_000;
+
+@Global()
+@Module({
+  providers: [
+    {
+      provide: CachePort,
+      inject: [SETTINGS_TOKEN, Clock, LOGGER],
+      useFactory: async (settings: Settings, clock: Clock, logger: Logger) => {
+        if (!settings.redisUrl) return new MemoryCache(clock);
+        const redis = new RedisCache(settings.redisUrl, logger);
+        await redis.connect(BOOT_PATIENCE_MS).catch((error) => {
+          logger.warn({ err: error }, 'Redis does not answer yet; sessions are checked in PostgreSQL');
+        });
+        return redis;
+      },
+    },
+  ],
+  exports: [CachePort],
+})
+export class CacheModule {}

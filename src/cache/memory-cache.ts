@@ -1,0 +1,50 @@
+import { Injectable } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
+import { Clock } from '../common/clock.js';
+import { CachePort, type CacheValue } from './cache-port.js';
+
+/** About 50 MB of verdicts; the least recently used leave first, which only costs a read. */
+const MOST_ENTRIES = 100_000;
+
+/**
+ * The cache of a single instance. Each method does its work before it first yields, which is what
+ * makes its steps atomic.
+ */
+@Injectable()
+export class MemoryCache extends CachePort {
+  override readonly kind = 'memory';
+  private readonly entries: LRUCache<string, CacheValue>;
+
+  constructor(clock: Clock) {
+    super();
+    this.entries = new LRUCache({ max: MOST_ENTRIES, perf: { now: () => clock.now() }, ttlResolution: 0 });
+  }
+
+  async readMany(keys: string[]): Promise<(CacheValue | null)[]> {
+    return keys.map((key) => this.entries.get(key) ?? null);
+  }
+
+  async setIfAbsent(entries: [string, CacheValue][], ttl: number): Promise<boolean[]> {
+    return entries.map(([key, value]) => {
+      if (this.entries.has(key)) return false;
+      this.entries.set(key, value, { ttl });
+      return true;
+    });
+  }
+
+  async compareAndSet(key: string, expected: CacheValue, value: CacheValue, ttl: number): Promise<boolean> {
+    if (JSON.stringify(this.entries.get(key)) !== JSON.stringify(expected)) return false;
+    this.entries.set(key, value, { ttl });
+    return true;
+  }
+
+  async setMany(entries: [string, CacheValue][], ttl: number): Promise<void> {
+    for (const [key, value] of entries) this.entries.set(key, value, { ttl });
+  }
+
+  async deleteMany(keys: string[]): Promise<void> {
+    for (const key of keys) this.entries.delete(key);
+  }
+
+  async ping(): Promise<void> {}
+}

@@ -1,0 +1,44 @@
+import type { LoggerService } from '@nestjs/common';
+import { pino, type Logger, type LevelWithSilent } from 'pino';
+
+export const LOGGER = Symbol('LOGGER');
+export type { Logger };
+
+/**
+ * One JSON line per event; in a developer's terminal the same lines made readable. Headers, bodies
+ * and query strings are never handed to it, so there is nothing to redact.
+ */
+export function createLogger(level: LevelWithSilent, pretty: boolean): Logger {
+  return pino({
+    level,
+    base: undefined,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+    ...(pretty && {
+      transport: { target: 'pino-pretty', options: { translateTime: 'SYS:HH:MM:ss', ignore: 'requestId' } },
+    }),
+  });
+}
+
+/** Nest's own messages, at their level, with their context. */
+export class NestLogger implements LoggerService {
+  constructor(private readonly logger: Logger) {}
+
+  log = (message: unknown, ...rest: unknown[]) => this.write('debug', message, rest);
+  error = (message: unknown, ...rest: unknown[]) => this.write('error', message, rest);
+  warn = (message: unknown, ...rest: unknown[]) => this.write('warn', message, rest);
+  debug = (message: unknown, ...rest: unknown[]) => this.write('debug', message, rest);
+  verbose = (message: unknown, ...rest: unknown[]) => this.write('trace', message, rest);
+  fatal = (message: unknown, ...rest: unknown[]) => this.write('fatal', message, rest);
+
+  private write(
+    level: 'trace' | 'debug' | 'warn' | 'error' | 'fatal',
+    message: unknown,
+    rest: unknown[],
+  ): void {
+    const context = rest.at(-1);
+    const err = message instanceof Error ? message : rest.find((part) => part instanceof Error);
+    const stack = level === 'error' && rest.length > 1 ? rest[0] : undefined;
+    this.logger[level]({ context, err, stack }, message instanceof Error ? message.message : String(message));
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Every answer that is not a success, in one flat table (RFC 9457). The code is what a client
+ * switches on; `detail` is for the person who reads it and never repeats what was sent.
+ */
+export const PROBLEMS = {
+  'request.invalid': [400, 'The request is not valid', 'Mend the request and send it again.'],
+  'auth.ambiguous_credentials': [400, 'More than one credential', 'Send exactly one credential per request.'],
+  'auth.unauthenticated': [401, 'Not logged in', 'Log in and send the access token.'],
+  'auth.invalid_token': [401, 'The token is not valid', 'Log in again.'],
+  'auth.token_expired': [401, 'The access token has expired', 'Refresh the session and try again.'],
+  'auth.session_ended': [401, 'The session has ended', 'Log in again.'],
+  'auth.invalid_credentials': [401, 'Wrong e-mail address or password', 'Check both and try again.'],
+  'auth.reauthentication_required': [401, 'Recent authentication required', 'Reauthenticate and try again.'],
+  'auth.forbidden': [403, 'Not allowed', 'This account may not do that.'],
+  'request.cross_site': [403, 'Cross-site request refused', 'Call from the same origin.'],
+  'resource.not_found': [404, 'Not found', 'There is nothing here.'],
+  'request.method': [405, 'Method not allowed', 'See the Allow header for what works here.'],
+  'resource.conflict': [409, 'Conflict', 'The current state does not allow this.'],
+  'request.too_large': [413, 'The request is too large', 'Send less.'],
+  'request.media_type': [415, 'Unsupported media type', 'Send application/json.'],
+  'request.rate_limited': [429, 'Too many requests', 'Wait before trying again.'],
+  'internal.error': [500, 'Something went wrong here', 'It has been logged; quote the request id.'],
+  'auth.unavailable': [
+    503,
+    'Cannot decide right now',
+    'Try again with the same tokens; nobody has been logged out.',
+  ],
+} as const satisfies Record<string, readonly [status: number, title: string, detail: string]>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+export interface ProblemOptions {
+  /** Replaces the catalogue's sentence. Must not contain what the client sent. */
+  detail?: string;
+  /** Further members of the body. */
+  members?: Record<string, unknown>;
+  headers?: Record<string, string>;
+  /** What happened, for the log only. */
+  cause?: unknown;
+}
+
+export class Problem extends Error {
+  readonly status: number;
+
+  constructor(
+    readonly code: ProblemCode,
+    readonly options: ProblemOptions = {},
+  ) {
+    super(code, { cause: options.cause });
+    this.status = PROBLEMS[code][0];
+  }
+
+  /** A 401 always says how to authenticate (RFC 9110 15.5.2, RFC 6750 3); a 503 when to come back. */
+  get headers(): Record<string, string> {
+    const headers = { ...this.options.headers };
+    if (this.status === 401) headers['www-authenticate'] ??= CHALLENGES[this.code] ?? 'Bearer';
+    if (this.status === 503) headers['retry-after'] ??= '1';
+    return headers;
+  }
+
+  body(requestId: string): Record<string, unknown> {
+    const [status, title, detail] = PROBLEMS[this.code];
+    return {
+      type: `urn:drawbridge:problem:${this.code}`,
+      title,
+      status,
+      detail: this.options.detail ?? detail,
+      instance: `urn:uuid:${requestId}`,
+      code: this.code,
+      requestId,
+      ...this.options.members,
+    };
+  }
+}
+
+const CHALLENGES: Partial<Record<ProblemCode, string>> = {
+  'auth.invalid_token': 'Bearer error="invalid_token"',
+  'auth.token_expired': 'Bearer error="invalid_token", error_description="expired"',
+  'auth.session_ended': 'Bearer error="invalid_token", error_description="session ended"',
+};
+
+/** What went wrong, field by field; `path` is dotted, empty for the whole. */
+export interface FieldError {
+  path: string;
+  message: string;
+}
+
+export function invalidRequest(errors: FieldError[]): Problem {
+  return new Problem('request.invalid', { members: { errors } });
+}

@@ -1,0 +1,17 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { v7 as uuidv7 } from 'uuid';
+
+/** The only source of randomness: the operating system's CSPRNG. */
+export const random = {
+  bytes: (length: number): Buffer => randomBytes(length),
+  /** 256 bits, base64url: what a bearer secret is made of. */
+  secret: (): string => randomBytes(32).toString('base64url'),
+  uuid: (): string => randomUUID(),
+  /** A UUID that carries `instant` in its first 48 bits, see {@link instantOf} (RFC 9562 5.7). */
+  uuidAt: (instant: number): string => uuidv7({ msecs: instant }),
+};
+
+/** The instant, in milliseconds since the epoch, that a version 7 UUID carries (RFC 9562 5.7). */
+export function instantOf(uuid: string): number {
+  return parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
+}

@@ -1,0 +1,42 @@
+import type { Role } from './roles.js';
+
+/** Who calls, as far as the access token alone says. */
+export interface Principal {
+  userId: string;
+  sessionId: string;
+  /** The `jti`. */
+  tokenId: string;
+  roles: readonly Role[];
+  /** Milliseconds since the epoch, as the two below. */
+  issuedAt: number;
+  expiresAt: number;
+}
+
+/** Where a request came from, as it is kept on sessions and in the audit log. */
+export interface Origin {
+  ip: string | null;
+  userAgent: string | null;
+  requestId: string;
+}
+
+interface HttpRequest {
+  id: unknown;
+  ip: string;
+  headers: Record<string, string | string[] | undefined>;
+}
+
+const MOST_USER_AGENT = 512;
+
+export function originOf(request: HttpRequest): Origin {
+  const userAgent = request.headers['user-agent'];
+  return {
+    ip: request.ip?.replace(/^::ffff:(?=\d+\.)/, '') || null,
+    userAgent: typeof userAgent === 'string' ? printable(userAgent).slice(0, MOST_USER_AGENT) : null,
+    requestId: String(request.id),
+  };
+}
+
+/** Header bytes arrive as Latin-1; what could forge a log line or upset Postgres is dropped. */
+function printable(header: string): string {
+  return header.replace(/\p{Cc}/gu, '');
+}

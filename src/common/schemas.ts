@@ -1,0 +1,24 @@
+import { z } from 'zod';
+
+/**
+ * Text that a person wrote and Postgres can hold: no NUL and no other control character, no half
+ * of a surrogate pair. Length counts code points, as a person would.
+ */
+export function text({ min = 1, max }: { min?: number; max: number }) {
+  return z
+    .string()
+    .max(max * 2, `must have at most ${max} characters`)
+    .refine((value) => value.isWellFormed(), 'must be well-formed text')
+    .refine((value) => !/\p{Cc}/u.test(value), 'must not contain control characters')
+    .refine((value) => [...value].length >= min, `must have at least ${min} characters`)
+    .refine((value) => [...value].length <= max, `must have at most ${max} characters`)
+    .meta({ minLength: min, maxLength: max });
+}
+
+export const uuid = z
+  .string()
+  .regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i, 'must be a UUID')
+  .toLowerCase()
+  .meta({ format: 'uuid' });
+
+export const instant = z.string().meta({ format: 'date-time' });

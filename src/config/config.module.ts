@@ -1,0 +1,31 @@
+import { Global, Module, type DynamicModule } from '@nestjs/common';
+import { Clock, SystemClock } from '../common/clock.js';
+import { createLogger, LOGGER, type Logger } from '../common/logger.js';
+import { KEYS, type Keys } from './key-file.js';
+import type { Settings } from './settings.js';
+
+export const SETTINGS_TOKEN = Symbol('SETTINGS');
+
+/** What tests put in the place of the real thing. */
+export interface Replacements {
+  clock?: Clock;
+  logger?: Logger;
+}
+
+/** What every room needs and none owns: the settings, the clock, the log. */
+@Global()
+@Module({})
+export class ConfigModule {
+  static forRoot(settings: Settings, keys: Keys, { clock, logger }: Replacements = {}): DynamicModule {
+    return {
+      module: ConfigModule,
+      providers: [
+        { provide: SETTINGS_TOKEN, useValue: settings },
+        { provide: KEYS, useValue: keys },
+        { provide: Clock, useValue: clock ?? new SystemClock() },
+        { provide: LOGGER, useValue: logger ?? createLogger(settings.logLevel, false) },
+      ],
+      exports: [SETTINGS_TOKEN, KEYS, Clock, LOGGER],
+    };
+  }
+}

@@ -1,0 +1,130 @@
+import { z } from 'zod';
+import { milliseconds } from '../common/duration.js';
+
+/** One variable of the environment: what it means, what it may be, what it is when unset. */
+export interface Setting<T> {
+  doc: string;
+  /** For people: the values that are allowed, with their unit. */
+  allowed: string;
+  /** As it would be written in the environment; a function where it depends on NODE_ENV. */
+  fallback?: string | ((production: boolean) => string | undefined);
+  /** What the documentation shows as the default where the value itself would say too little. */
+  fallbackDoc?: string;
+  /** Never printed, not even when it is wrong. */
+  secret?: boolean;
+  parse: z.ZodType<T, string>;
+}
+
+type Details = Pick<Setting<unknown>, 'fallback' | 'fallbackDoc' | 'secret'>;
+
+export function duration(
+  doc: string,
+  { min, max, ...rest }: { min: string; max: string } & Details,
+): Setting<number> {
+  return {
+    doc,
+    allowed: `a duration from ${min} to ${max}`,
+    ...rest,
+    parse: z.string().transform((value, context) => {
+      try {
+        const ms = milliseconds(value);
+        if (ms >= milliseconds(min) && ms <= milliseconds(max)) return ms;
+        context.addIssue('is out of range');
+      } catch (error) {
+        context.addIssue((error as Error).message);
+      }
+      return z.NEVER;
+    }),
+  };
+}
+
+export function integer(
+  doc: string,
+  { min, max, ...rest }: { min: number; max: number } & Details,
+): Setting<number> {
+  return {
+    doc,
+    allowed: `a whole number from ${min} to ${max}`,
+    ...rest,
+    parse: z
+      .string()
+      .regex(/^\d{1,10}$/, 'is not a whole number')
+      .transform(Number)
+      .refine((value) => value >= min && value <= max, 'is out of range'),
+  };
+}
+
+export function choice<const T extends string>(
+  doc: string,
+  values: readonly T[],
+  details: Details = {},
+): Setting<T> {
+  return {
+    doc,
+    allowed: values.map((value) => `\`${value}\``).join(' or '),
+    ...details,
+    parse: z.enum(values, `is not one of them`) as z.ZodType<T, string>,
+  };
+}
+
+export function flag(doc: string, details: Details = {}): Setting<boolean> {
+  return {
+    doc,
+    allowed: '`true` or `false`',
+    ...details,
+    parse: z
+      .enum(['true', 'false'], 'is neither true nor false')
+      .transform((value) => value === 'true') as z.ZodType<boolean, string>,
+  };
+}
+
+export function url(doc: string, protocols: string[], details: Details = {}): Setting<string | undefined> {
+  return {
+    doc,
+    allowed: protocols.map((protocol) => `\`${protocol}//…\``).join(' or '),
+    ...details,
+    parse: z
+      .string()
+      .refine(
+        (value) => URL.canParse(value) && protocols.includes(new URL(value).protocol),
+        'is not such a URL',
+      ),
+  };
+}
+
+export function word(doc: string, details: Details = {}): Setting<string> {
+  return {
+    doc,
+    allowed: 'text without spaces',
+    ...details,
+    parse: z.string().regex(/^\S{1,500}$/, 'is empty or has spaces'),
+  };
+}
+
+export function optionalWord(doc: string, details: Details = {}): Setting<string | undefined> {
+  return word(doc, details);
+}
+
+export function list(
+  doc: string,
+  allowed: string,
+  isItem: (item: string) => boolean,
+  details: Details = {},
+): Setting<string[]> {
+  return {
+    doc,
+    allowed: `${allowed}, separated by commas`,
+    fallback: '',
+    fallbackDoc: 'none',
+    ...details,
+    parse: z
+      .string()
+      .transform((value) =>
+        value
+          .split(',')
+          .map((item) => item.trim())
+          .filter(Boolean),
+      )
+      .refine((items) => items.every(isItem), 'has an entry that is not one'),
+  };
+}

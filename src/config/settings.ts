@@ -1,0 +1,155 @@
+import { isIP, isIPv4 } from 'node:net';
+import { choice, duration, flag, integer, list, optionalWord, url, word, type Setting } from './setting.js';
+
+/**
+ * Everything that can be set, in the order in which the documentation shows it. `.env.example` and
+ * the README's table are generated from here (`npm run docs:settings`).
+ */
+export const SETTINGS = {
+  nodeEnv: choice(
+    'What this process is for. `production` refuses defaults that are only safe on a desk.',
+    ['development', 'test', 'production'],
+    { fallback: 'development' },
+  ),
+  port: integer('The port to listen on; 0 takes any free one.', { min: 0, max: 65_535, fallback: '3000' }),
+  host: word('The address to listen on.', {
+    fallback: (production) => (production ? '0.0.0.0' : '127.0.0.1'),
+    fallbackDoc: '`127.0.0.1`, in production `0.0.0.0`',
+  }),
+  databaseUrl: url('PostgreSQL 14 or newer. Required in production.', ['postgres:', 'postgresql:'], {
+    fallbackDoc: 'an embedded PostgreSQL under `DATA_DIR`',
+    secret: true,
+  }),
+  databasePoolSize: integer(
+    'Connections that one instance opens for business transactions; session checks have a few of their own.',
+    { min: 2, max: 500, fallback: '10' },
+  ),
+  dataDir: word('Where development keeps its database and keys.', { fallback: '.data' }),
+  redisUrl: url(
+    'Redis 6.2 or newer, the cache of session verdicts that instances share. Required in production.',
+    ['redis:', 'rediss:'],
+    {
+      fallbackDoc: 'an in-process cache, for one instance only',
+      secret: true,
+    },
+  ),
+  keysFile: optionalWord(
+    'The file with the signing keys and refresh secrets, made by `npm run keys:generate`. Required in production.',
+    {
+      fallbackDoc: '`keys.json` under `DATA_DIR`, generated',
+    },
+  ),
+  tokenIssuer: word('The `iss` of access tokens.', { fallback: 'drawbridge' }),
+  tokenAudience: word('The `aud` of access tokens.', { fallback: 'drawbridge' }),
+  accessTokenTtl: duration('How long an access token is good for.', {
+    min: '1s',
+    max: '15m',
+    fallback: '15m',
+  }),
+  sessionIdleTimeout: duration('A session ends when it has not been used for so long.', {
+    min: '1s',
+    max: '400d',
+    fallback: '30d',
+  }),
+  sessionLifetime: duration('A session ends so long after its login, however much it is used.', {
+    min: '1s',
+    max: '400d',
+    fallback: '90d',
+  }),
+  adminSessionIdleTimeout: duration('`SESSION_IDLE_TIMEOUT` of people with the role admin.', {
+    min: '1s',
+    max: '400d',
+    fallback: '1h',
+  }),
+  adminSessionLifetime: duration('`SESSION_LIFETIME` of people with the role admin.', {
+    min: '1s',
+    max: '400d',
+    fallback: '12h',
+  }),
+  lastSeenResolution: duration('How exactly a session knows when it was last used.', {
+    min: '1s',
+    max: '1h',
+    fallback: '60s',
+  }),
+  refreshGrace: duration(
+    'For so long after a refresh, its predecessor with the device token gets the same answer again.',
+    { min: '0s', max: '60s', fallback: '10s' },
+  ),
+  sessionLimit: integer('Live sessions per user.', { min: 1, max: 1_000, fallback: '10' }),
+  sessionLimitPolicy: choice(
+    'What a login over the limit does: end the oldest session, end the one unused for longest, or be refused.',
+    ['evict_oldest', 'evict_idle', 'deny'],
+    { fallback: 'evict_oldest' },
+  ),
+  cacheLease: duration('How long a cached verdict on a session may be believed.', {
+    min: '1s',
+    max: '30s',
+    fallback: '30s',
+  }),
+  cacheBudget: duration('How long a session check waits for the cache before it asks PostgreSQL.', {
+    min: '1ms',
+    max: '1s',
+    fallback: '50ms',
+  }),
+  accessWhenBlind: choice(
+    'What routes of the access tier do on an instance that has not heard from the revocation feed for 5 s: believe the token, check the session, or refuse with 503.',
+    ['allow', 'session', 'deny'],
+    { fallback: 'allow' },
+  ),
+  cookieSecure: flag('`false` drops `Secure` and the `__Host-` prefix of cookies; refused in production.', {
+    fallback: 'true',
+  }),
+  trustedOrigins: list(
+    'Origins whose unsafe requests are let in where the browser sends no `Sec-Fetch-Site`.',
+    'origins such as `https://app.example.com`',
+    isOrigin,
+  ),
+  trustedProxies: list(
+    'Proxies whose `X-Forwarded-For` is believed.',
+    'addresses or networks such as `10.0.0.0/8`',
+    isNetwork,
+  ),
+  passwordMinLength: integer('The least characters in a new password.', { min: 8, max: 64, fallback: '15' }),
+  passwordHashQueue: integer(
+    'Logins that may wait for the password hasher; further ones are told to come back.',
+    { min: 1, max: 10_000, fallback: '100' },
+  ),
+  migrateOnBoot: flag('Apply migrations before listening. In production run `npm run db:migrate` instead.', {
+    fallback: (production) => String(!production),
+    fallbackDoc: '`true`, in production `false`',
+  }),
+  seedUsers: flag('Create the demo users; refused in production.', {
+    fallback: (production) => String(!production),
+    fallbackDoc: '`true`, in production `false`',
+  }),
+  apiDocs: flag('Serve `/openapi.json` and `/docs`.', {
+    fallback: (production) => String(!production),
+    fallbackDoc: '`true`, in production `false`',
+  }),
+  logLevel: choice(
+    'The least severe log lines to print.',
+    ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    { fallback: 'info' },
+  ),
+} satisfies Record<string, Setting<unknown>>;
+
+export type Settings = {
+  readonly [Name in keyof typeof SETTINGS]: (typeof SETTINGS)[Name] extends Setting<infer T> ? T : never;
+};
+
+export type SettingName = keyof Settings;
+
+/** `accessTokenTtl` → `ACCESS_TOKEN_TTL` */
+export function variableOf(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+}
+
+function isOrigin(item: string): boolean {
+  return URL.canParse(item) && new URL(item).origin === item;
+}
+
+function isNetwork(item: string): boolean {
+  const [address = '', prefix, ...rest] = item.split('/');
+  if (rest.length > 0 || isIP(address) === 0) return false;
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (isIPv4(address) ? 32 : 128));
+}

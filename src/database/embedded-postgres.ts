@@ -1,0 +1,237 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import {
+  closeSync,
+  constants,
+  fchownSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { basename, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { EmbeddedPostgresError, type Log } from './embedded-binaries.js';
+import { ENVIRONMENT, prepareCluster, readPassword, ROLE, run, type Cluster } from './embedded-cluster.js';
+
+export { EmbeddedPostgresError } from './embedded-binaries.js';
+
+export interface EmbeddedPostgresOptions {
+  dataDir: string;
+  log?: Log;
+}
+
+export interface EmbeddedPostgres {
+  /** Names the database `drawbridge` and carries the password. */
+  url: string;
+  /** Where the data are; not the folder asked for when root's PostgreSQL user can't reach that one. */
+  dataDir: string;
+  /** True when a server was running in this folder already: another start's, or left by an app that was killed. */
+  reused: boolean;
+  /** Ends the server, for everybody who uses it, and waits until it is gone. May be called twice. */
+  stop(): Promise<void>;
+}
+
+const DATABASE = 'drawbridge';
+const LOCK_FILE = 'postmaster.pid';
+/** Crash recovery answers "starting up" for as long as it lasts; a development database needs seconds. */
+const PATIENCE_MS = 60_000;
+/** Lost races for a port or against another start; each needs a coincidence of milliseconds. */
+const ATTEMPTS = 5;
+
+/**
+ * Starts the PostgreSQL that comes with the dev dependencies, or joins the one already running in `dataDir`. It is a
+ * real server with durable data, listening on 127.0.0.1 behind a random password. Meant for development: its version
+ * lags behind the minor releases.
+ *
+ * @throws {EmbeddedPostgresError} with a message for the person at the terminal
+ */
+export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  try {
+    return await start(resolve(options.dataDir), options.log ?? (() => undefined));
+  } catch (error) {
+    if (error instanceof EmbeddedPostgresError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new EmbeddedPostgresError(
+      `The embedded PostgreSQL in ${options.dataDir} did not start (to use one of your own, set DATABASE_URL): ${reason}`,
+      { cause: error },
+    );
+  }
+}
+
+async function start(wanted: string, log: Log): Promise<EmbeddedPostgres> {
+  const cluster = await prepareCluster(wanted, log);
+  const { dir } = cluster;
+  const password = readPassword(cluster);
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const running = await findRunning(dir, password);
+    const port = running ?? (await launch(cluster, password));
+    if (port === undefined) continue;
+    if (running) log(`Reusing the PostgreSQL that is running in ${dir}`);
+    await ensureDatabase(port, password);
+    return {
+      url: `postgresql://${ROLE}:${password}@127.0.0.1:${port}/${DATABASE}`,
+      dataDir: dir,
+      reused: running !== undefined,
+      stop: () => stop(cluster),
+    };
+  }
+  const lastWords = readFileSync(logFileOf(dir), 'utf8').trimEnd().split('\n').slice(-8).join('\n');
+  throw new EmbeddedPostgresError(
+    `PostgreSQL in ${dir} ends right after its start. Its log says:\n${lastWords}`,
+  );
+}
+
+const logFileOf = (dir: string): string => join(dir, 'postgres.log');
+
+/** Port of the server that is at work in this folder. Clears away the lock of one that is not. */
+async function findRunning(dir: string, password: string): Promise<number | undefined> {
+  for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await sleep(30)) {
+    const lock = readLock(dir);
+    if (!lock) return undefined;
+    if (!isPostmaster(lock.pid)) return discardLock(dir, lock.text);
+    const served = await askDataFolder(lock.port, password);
+    if (served === dir) return lock.port;
+    if (served !== undefined) return discardLock(dir, lock.text); // it came along when a folder in use was copied
+  }
+  throw new EmbeddedPostgresError(
+    `The PostgreSQL noted in ${join(dir, LOCK_FILE)} is alive, and does not answer: stop it first, or set DATABASE_URL.`,
+  );
+}
+
+function readLock(dir: string): { pid: number; port: number; text: string } | undefined {
+  try {
+    const text = readFileSync(join(dir, LOCK_FILE), 'utf8');
+    const lines = text.split('\n');
+    return { pid: Number.parseInt(lines[0] ?? '', 10), port: Number.parseInt(lines[3] ?? '', 10), text };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * PostgreSQL itself is stopped by a lock whose process id now belongs to any process of the same user, which is common
+ * in containers. A server started in this moment may have put its own lock there meanwhile; that one is put back.
+ */
+function discardLock(dir: string, text: string): undefined {
+  const aside = join(dir, `${LOCK_FILE}.${randomBytes(6).toString('hex')}`);
+  try {
+    renameSync(join(dir, LOCK_FILE), aside);
+    if (readFileSync(aside, 'utf8') !== text) linkSync(aside, join(dir, LOCK_FILE));
+  } catch (error) {
+    if (!['ENOENT', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
+  rmSync(aside, { force: true });
+}
+
+/** False for PostgreSQL's own helper processes too: those rename themselves to "postgres: …". */
+function isPostmaster(pid: number): boolean {
+  return /^(postgres|postmaster)(\.exe)?$/.test(basename(programOf(pid)));
+}
+
+function programOf(pid: number): string {
+  try {
+    switch (process.platform) {
+      case 'linux': // without ps, which slim container images lack
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0] ?? '';
+      case 'win32':
+        return outputOf('tasklist', '/NH', '/FO', 'CSV', '/FI', `PID eq ${pid}`).split('"')[1] ?? '';
+      default:
+        return outputOf('ps', '-o', 'comm=', '-p', String(pid)).trim();
+    }
+  } catch {
+    return '';
+  }
+}
+
+function outputOf(program: string, ...args: string[]): string {
+  return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+}
+
+/** The new server's port once it answers; undefined when it gave up, because of the port or of another server. */
+async function launch({ dir, user, binaries }: Cluster, password: string): Promise<number | undefined> {
+  const port = await findFreePort();
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW = 0 } = constants;
+  const output = openSync(logFileOf(dir), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
+  if (user) fchownSync(output, user.uid, user.gid);
+  const network = ['-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories='];
+  const postmaster = spawn(binaries.postgres, ['-D', dir, ...network], {
+    ...user,
+    cwd: dir,
+    env: ENVIRONMENT,
+    detached: true, // Ctrl-C reaches the whole foreground group, and the app still needs its database to finish
+    windowsHide: true,
+    stdio: ['ignore', output, output],
+  });
+  closeSync(output);
+  postmaster.unref();
+  await once(postmaster, 'spawn');
+
+  for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await sleep(20)) {
+    if (postmaster.exitCode !== null || postmaster.signalCode !== null) return undefined;
+    if ((await askDataFolder(port, password)) === dir) return port;
+  }
+  postmaster.kill('SIGINT');
+  throw new EmbeddedPostgresError(`PostgreSQL does not answer; its log is ${logFileOf(dir)}`);
+}
+
+async function findFreePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((closed) => probe.close(closed));
+  return port;
+}
+
+/** Undefined as long as nobody answers, or answers with anything but our password. */
+async function askDataFolder(port: number, password: string): Promise<string | undefined> {
+  try {
+    return await withClient(port, password, async (client) => {
+      const { rows } = await client.query<{ data_directory: string }>('SHOW data_directory');
+      return resolve(rows[0]?.data_directory ?? '');
+    });
+  } catch {
+    return undefined;
+  }
+}
+
+async function ensureDatabase(port: number, password: string): Promise<void> {
+  await withClient(port, password, async (client) => {
+    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
+    if (rowCount) return;
+    await client.query(`CREATE DATABASE ${DATABASE}`).catch((error: pg.DatabaseError) => {
+      // duplicate_database, or the unique violation of two starts that create it at the same moment
+      if (error.code !== '42P04' && error.code !== '23505') throw error;
+    });
+  });
+}
+
+type Work<T> = (client: pg.Client) => Promise<T>;
+
+async function withClient<T>(port: number, password: string, work: Work<T>): Promise<T> {
+  const address = { host: '127.0.0.1', port, user: ROLE, password, database: 'postgres', ssl: false };
+  // A client whose connect() failed can't be used again, so each try makes one.
+  const client = new pg.Client({ ...address, connectionTimeoutMillis: 2_000, query_timeout: 10_000 });
+  client.on('error', () => undefined); // the server going away in between is not the process's end
+  try {
+    await client.connect();
+    return await work(client);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+async function stop({ dir, user, binaries }: Cluster): Promise<void> {
+  const lock = readLock(dir);
+  if (!lock || !isPostmaster(lock.pid)) return;
+  try {
+    await run(binaries.pgCtl, ['stop', '-D', dir, '-m', 'fast', '-t', String(PATIENCE_MS / 1_000)], user);
+  } catch (error) {
+    if (isPostmaster(lock.pid)) throw error; // else it was gone before it could be told
+  }
+}

@@ -1,0 +1,15 @@
+import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { SessionsModule } from '../sessions/sessions.module.js';
+import { FeatureFlagsController } from './feature-flags/feature-flags.controller.js';
+import { Payment } from './payments/payment.entity.js';
+import { PaymentsController } from './payments/payments.controller.js';
+import { PaymentsService } from './payments/payments.service.js';
+
+/** One route of each tier, to learn from and then to delete: this folder and its line in `app.module.ts`. */
+@Module({
+  imports: [TypeOrmModule.forFeature([Payment]), SessionsModule],
+  controllers: [FeatureFlagsController, PaymentsController],
+  providers: [PaymentsService],
+})
+export class ExamplesModule {}

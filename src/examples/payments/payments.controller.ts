@@ -1,0 +1,39 @@
+import { Body, Controller, Get, Post } from '@nestjs/common';
+import { ApiCreatedResponse, ApiHeader, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiProblems } from '../../common/api-problems.decorator.js';
+import { CurrentSession } from '../../sessions/current-session.decorator.js';
+import { RequireSession } from '../../sessions/require-session.decorator.js';
+import type { SessionSnapshot } from '../../sessions/session-snapshot.js';
+import { IdempotencyKey } from './idempotency-key.decorator.js';
+import { NewPayment, PaymentList, PaymentView, paymentView } from './payment.schemas.js';
+import { PaymentsService } from './payments.service.js';
+
+/** A high-risk route: one decorator, and an ended session is refused on its next request. */
+@ApiTags('examples')
+@Controller('payments')
+@RequireSession()
+export class PaymentsController {
+  constructor(private readonly payments: PaymentsService) {}
+
+  @Get()
+  @ApiOkResponse({ standardSchema: PaymentList })
+  async list(@CurrentSession() { userId }: SessionSnapshot) {
+    return { items: (await this.payments.list(userId)).map(paymentView) };
+  }
+
+  @Post()
+  @ApiHeader({
+    name: 'Idempotency-Key',
+    required: true,
+    description: 'the same key makes the same payment once',
+  })
+  @ApiCreatedResponse({ standardSchema: PaymentView })
+  @ApiProblems('request.invalid', 'resource.conflict')
+  async make(
+    @IdempotencyKey() key: string,
+    @Body({ schema: NewPayment }) payment: NewPayment,
+    @CurrentSession() session: SessionSnapshot,
+  ) {
+    return paymentView(await this.payments.make(session, key, payment));
+  }
+}

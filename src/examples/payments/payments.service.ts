@@ -1,0 +1,62 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { DataSource, Repository } from 'typeorm';
+import { Clock } from '../../common/clock.js';
+import { Problem } from '../../common/problem.js';
+import { random } from '../../common/random.js';
+import { databaseNow } from '../../database/database-now.js';
+import { SessionFence } from '../../sessions/session-fence.js';
+import { Payment } from './payment.entity.js';
+import type { NewPayment } from './payment.schemas.js';
+
+const MOST_LISTED = 100;
+
+@Injectable()
+export class PaymentsService {
+  constructor(
+    private readonly database: DataSource,
+    @InjectRepository(Payment) private readonly payments: Repository<Payment>,
+    private readonly fence: SessionFence,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Newest first. */
+  list(userId: string): Promise<Payment[]> {
+    return this.payments.find({
+      where: { userId },
+      order: { createdAt: 'DESC', id: 'DESC' },
+      take: MOST_LISTED,
+    });
+  }
+
+  /**
+   * Makes a payment, or finds the one that the key already made. Its commit and the end of the session
+   * are serialised: see `SessionFence`.
+   * @throws Problem `auth.session_ended`, `resource.conflict` for a key that was used for something else
+   */
+  async make(session: { id: string; userId: string }, key: string, order: NewPayment): Promise<Payment> {
+    return this.database.transaction(async (tx) => {
+      await this.fence.hold(tx, session.id);
+      const payment = {
+        ...order,
+        id: random.uuid(),
+        userId: session.userId,
+        sessionId: session.id,
+        idempotencyKey: key,
+        amount: String(order.amount),
+        createdAt: await databaseNow(tx, this.clock),
+      };
+      await tx.createQueryBuilder().insert().into(Payment).values(payment).orIgnore().execute();
+      const made = await tx.findOneByOrFail(Payment, { userId: session.userId, idempotencyKey: key });
+      const same =
+        made.amount === payment.amount &&
+        made.currency === order.currency &&
+        made.recipient === order.recipient;
+      if (!same)
+        throw new Problem('resource.conflict', {
+          detail: 'This Idempotency-Key was used for another payment.',
+        });
+      return made;
+    });
+  }
+}

@@ -1,0 +1,56 @@
+import { Controller, Get, HttpStatus, Inject, Res, VERSION_NEUTRAL } from '@nestjs/common';
+import { ApiOkResponse, ApiServiceUnavailableResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
+import type pg from 'pg';
+import { z } from 'zod';
+import { Public } from '../auth/public.decorator.js';
+import { CachePort } from '../cache/cache-port.js';
+import { CHECK_POOL } from '../database/database.module.js';
+import { RevocationFeed } from '../sessions/revocation-feed.js';
+
+const Live = z.object({ status: z.literal('ok') });
+const state = z.enum(['ok', 'failing']);
+const Ready = z.object({ status: state, postgres: state, cache: state, revocationFeed: state });
+
+@ApiTags('health')
+@Controller({ path: 'health', version: VERSION_NEUTRAL })
+@Public()
+export class HealthController {
+  constructor(
+    @Inject(CHECK_POOL) private readonly pool: pg.Pool,
+    private readonly cache: CachePort,
+    private readonly feed: RevocationFeed,
+  ) {}
+
+  /** The process runs. Restart it when this fails. */
+  @Get('live')
+  @ApiOkResponse({ standardSchema: Live })
+  live() {
+    return { status: 'ok' };
+  }
+
+  /**
+   * Traffic may come. Without the cache it may, only slower: PostgreSQL answers in its place; without
+   * PostgreSQL or the revocation feed it must not.
+   */
+  @Get('ready')
+  @ApiOkResponse({ standardSchema: Ready })
+  @ApiServiceUnavailableResponse({ standardSchema: Ready })
+  async ready(@Res({ passthrough: true }) reply: FastifyReply) {
+    const [postgres, cache] = await Promise.all([
+      stateOf(this.pool.query('select 1')),
+      stateOf(this.cache.ping()),
+    ]);
+    const revocationFeed = this.feed.isBlind() ? 'failing' : 'ok';
+    const ready = postgres === 'ok' && revocationFeed === 'ok';
+    if (!ready) void reply.status(HttpStatus.SERVICE_UNAVAILABLE);
+    return { status: ready ? 'ok' : 'failing', postgres, cache, revocationFeed };
+  }
+}
+
+function stateOf(answer: Promise<unknown>): Promise<'ok' | 'failing'> {
+  return answer.then(
+    () => 'ok' as const,
+    () => 'failing' as const,
+  );
+}

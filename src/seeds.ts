@@ -1,0 +1,40 @@
+import type { INestApplicationContext } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { PasswordsService } from './auth/passwords.service.js';
+import { Clock } from './common/clock.js';
+import type { Role } from './common/roles.js';
+import { UsersService } from './users/users.service.js';
+
+export const DEMO_PASSWORD = 'drawbridge demo password';
+
+/** Ids that do not change, so that commands in the README can name them. */
+export const DEMO_USERS: { id: string; email: string; displayName: string; roles: Role[] }[] = [
+  {
+    id: 'ad000000-0000-4000-8000-000000000000',
+    email: 'admin@example.com',
+    displayName: 'Admin',
+    roles: ['user', 'admin'],
+  },
+  {
+    id: 'a11ce000-0000-4000-8000-000000000000',
+    email: 'alice@example.com',
+    displayName: 'Alice',
+    roles: ['user'],
+  },
+  {
+    id: 'b0b00000-0000-4000-8000-000000000000',
+    email: 'bob@example.com',
+    displayName: 'Bob',
+    roles: ['user'],
+  },
+];
+
+/** Creates those demo users whose addresses are free. Never in production: the settings refuse it. */
+export async function seedUsers(app: INestApplicationContext): Promise<void> {
+  const users = app.get(UsersService);
+  const createdAt = new Date(app.get(Clock).now());
+  const passwordHash = await app.get(PasswordsService).hash(DEMO_PASSWORD);
+  await app.get(DataSource).transaction(async (tx) => {
+    for (const user of DEMO_USERS) await users.create(tx, { ...user, passwordHash, createdAt });
+  });
+}

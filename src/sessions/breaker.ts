@@ -1,0 +1,28 @@
+const FAILURES_TO_OPEN = 3;
+const PROBE_INTERVAL_MS = 500;
+
+/**
+ * Spares callers the wait for something that keeps failing: after three failures in a row it lets
+ * one attempt through each half second, until one succeeds.
+ */
+export class Breaker {
+  private failures = 0;
+  private nextProbe = 0;
+
+  /** @param now monotonic milliseconds */
+  allows(now: number): boolean {
+    if (this.failures < FAILURES_TO_OPEN) return true;
+    if (now < this.nextProbe) return false;
+    this.nextProbe = now + PROBE_INTERVAL_MS;
+    return true;
+  }
+
+  succeeded(): void {
+    this.failures = 0;
+  }
+
+  failed(now: number): void {
+    this.failures += 1;
+    this.nextProbe = now + PROBE_INTERVAL_MS;
+  }
+}

@@ -1,0 +1,12 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import type { SessionSnapshot } from './session-snapshot.js';
+
+/** The session as it was checked for this request; only on routes with `@RequireSession()`. */
+export const CurrentSession = createParamDecorator(
+  (_: unknown, context: ExecutionContext): SessionSnapshot => {
+    const { session } = context.switchToHttp().getRequest<FastifyRequest>();
+    if (!session) throw new Error('@CurrentSession() needs @RequireSession() on the same route');
+    return session;
+  },
+);

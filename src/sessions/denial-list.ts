@@ -1,0 +1,80 @@
+import { Injectable } from '@nestjs/common';
+import { instantOf } from '../common/random.js';
+import type { Principal } from '../common/request.js';
+import type { Ended, EndReason } from './end-reason.js';
+import type { RevocationKind } from './revocation.entity.js';
+
+/** A revocation as instances tell it each other. Instants are milliseconds since the epoch. */
+export interface RevocationNotice {
+  kind: RevocationKind;
+  subjects: string[];
+  reason: EndReason;
+  notBefore: number | null;
+  createdAt: number;
+  expiresAt: number;
+}
+
+interface Denial extends Ended {
+  /** Sessions created up to then are denied. */
+  notBefore: number;
+  forgetAt: number;
+}
+
+/**
+ * Who must not be let in although their token is still good: what makes the access tier refuse
+ * without I/O. Applying a notice is idempotent and the order does not matter.
+ */
+@Injectable()
+export class DenialList {
+  private readonly tokens = new Map<string, Denial>();
+  private readonly sessions = new Map<string, Denial>();
+  private readonly users = new Map<string, Denial>();
+  private everyone: Denial | null = null;
+
+  apply({ kind, subjects, reason, notBefore, createdAt, expiresAt }: RevocationNotice): void {
+    if (kind === 'stale') return;
+    const denial = { reason, at: createdAt, notBefore: notBefore ?? Infinity, forgetAt: expiresAt };
+    if (kind === 'everyone') {
+      this.everyone = wider(this.everyone, denial);
+      return;
+    }
+    const list = { token: this.tokens, session: this.sessions, user: this.users }[kind];
+    for (const subject of subjects) list.set(subject, wider(list.get(subject) ?? null, denial));
+  }
+
+  /** Whether this one token was denied, its session living on. */
+  deniesToken({ tokenId }: Pick<Principal, 'tokenId'>): boolean {
+    return this.tokens.size > 0 && this.tokens.has(tokenId);
+  }
+
+  /** How the session behind a token ended, if that is known here. */
+  endOf({ sessionId, userId }: Pick<Principal, 'sessionId' | 'userId'>): Ended | null {
+    const denial = this.sessions.get(sessionId);
+    if (denial) return denial;
+    if (this.users.size === 0 && !this.everyone) return null;
+    const createdAt = instantOf(sessionId);
+    const ofUser = this.users.get(userId);
+    if (ofUser && createdAt <= ofUser.notBefore) return ofUser;
+    return this.everyone && createdAt <= this.everyone.notBefore ? this.everyone : null;
+  }
+
+  /** Drops what no living token can match any more. Notices arrive about in the order in which they expire. */
+  forget(now: number): void {
+    for (const list of [this.tokens, this.sessions, this.users]) {
+      for (const [subject, { forgetAt }] of list) {
+        if (forgetAt > now) break;
+        list.delete(subject);
+      }
+    }
+    if (this.everyone && this.everyone.forgetAt <= now) this.everyone = null;
+  }
+
+  get size(): number {
+    return this.tokens.size + this.sessions.size + this.users.size + (this.everyone ? 1 : 0);
+  }
+}
+
+/** Of two denials of one subject, the one that denies more; the first to say so gives the reason. */
+function wider(known: Denial | null, next: Denial): Denial {
+  return known && known.notBefore >= next.notBefore ? known : next;
+}

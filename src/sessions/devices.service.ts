@@ -1,0 +1,68 @@
+import { Injectable } from '@nestjs/common';
+import Bowser from 'bowser';
+import { createHash } from 'node:crypto';
+import type { EntityManager } from 'typeorm';
+import type { Origin } from '../common/request.js';
+import { random } from '../common/random.js';
+
+export interface RecognisedDevice {
+  id: string;
+  /** For the client to keep; only its digest is stored. */
+  token: string;
+  isNew: boolean;
+}
+
+const MOST_NAME = 100;
+
+/** Client installations of a person, recognised across logins by a token that only the client holds. */
+@Injectable()
+export class DevicesService {
+  /**
+   * The device that the token names among this user's, or a new one with a token of its own: a token
+   * that somebody else brought is never adopted.
+   */
+  async recognise(
+    tx: EntityManager,
+    login: { userId: string; deviceToken: string | null; deviceName?: string; origin: Origin; now: Date },
+  ): Promise<RecognisedDevice> {
+    const { userId, deviceToken, deviceName, origin, now } = login;
+    if (deviceToken) {
+      const [rows] = await tx.query<[{ id: string }[], number]>(
+        `update devices set last_seen_at = $3, name = coalesce($4, name)
+         where user_id = $1 and token_digest = $2 returning id`,
+        [userId, digestOf(deviceToken), now, deviceName ?? null],
+      );
+      if (rows[0]) return { id: rows[0].id, token: deviceToken, isNew: false };
+    }
+    const { browser, os, name } = describe(origin.userAgent);
+    const token = random.secret();
+    const id = random.uuid();
+    await tx.query(
+      `insert into devices (id, user_id, token_digest, name, browser, os, first_seen_at, last_seen_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $7)`,
+      [id, userId, digestOf(token), deviceName ?? name, browser, os, now],
+    );
+    return { id, token, isNew: true };
+  }
+}
+
+export function digestOf(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}
+
+/** What the user agent says of itself; for people to recognise, never to decide on. */
+export function describe(userAgent: string | null): {
+  browser: string | null;
+  os: string | null;
+  name: string;
+} {
+  if (!userAgent) return { browser: null, os: null, name: 'Unknown device' };
+  const { browser, os } = Bowser.parse(userAgent);
+  const name = [browser.name, os.name].filter(Boolean).join(' on ');
+  const product = /^[\w.+-]+/.exec(userAgent)?.[0];
+  return {
+    browser: browser.name || null,
+    os: os.name || null,
+    name: (name || product || 'Unknown device').slice(0, MOST_NAME),
+  };
+}

@@ -1,0 +1,24 @@
+export const END_REASONS = [
+  'logout',
+  'logout_others',
+  'admin',
+  'admin_everyone',
+  'ban',
+  'password_change',
+  'password_reset',
+  'account_deleted',
+  'session_limit',
+  'idle',
+  'expired',
+  'refresh_reuse',
+  'suspicious',
+] as const;
+
+/** Why a session ended, as the person whose session it was may be told. */
+export type EndReason = (typeof END_REASONS)[number];
+
+/** How a session ended; `at` is in milliseconds since the epoch. */
+export interface Ended {
+  reason: EndReason;
+  at: number;
+}

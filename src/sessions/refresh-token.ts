@@ -1,0 +1,77 @@
+import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import type { RefreshPosition } from './rotation.js';
+
+const VERSION = 1;
+const HEADER_BYTES = 1 + 16 + 4 + 2; // version ‖ session id ‖ generation ‖ sibling
+const MAC_BYTES = 32;
+const KEY_PURPOSE = 'drawbridge refresh token v1';
+const SHAPE = /^[A-Za-z0-9_-]{74}$/; // 55 bytes in base64url
+
+export interface RefreshTokenClaims extends RefreshPosition {
+  /** The session's id, a UUID in lower case. */
+  sessionId: string;
+}
+
+export interface ParsedRefreshToken extends RefreshTokenClaims {
+  mac: Buffer;
+}
+
+/**
+ * Reads a token without believing it: only {@link verifyRefreshToken} says that we minted it. A token has exactly one
+ * spelling. Anything else is null, whatever it is made of.
+ */
+export function parseRefreshToken(text: string): ParsedRefreshToken | null {
+  if (!SHAPE.test(text)) return null;
+  const bytes = Buffer.from(text, 'base64url');
+  if (bytes.toString('base64url') !== text || bytes[0] !== VERSION) return null;
+  return {
+    sessionId: toUuid(bytes.subarray(1, 17)),
+    generation: bytes.readUInt32BE(17),
+    sibling: bytes.readUInt16BE(21),
+    mac: bytes.subarray(HEADER_BYTES),
+  };
+}
+
+/**
+ * The same token for the same claims, so that a repeated answer needs no store. Whoever reads the database finds
+ * nothing to replay: the key needs the secret, which is not there.
+ * @throws RangeError when the claims do not fit the encoding
+ */
+export function mintRefreshToken({
+  secret,
+  nonce,
+  ...claims
+}: RefreshTokenClaims & { secret: Buffer; nonce: Buffer }): string {
+  const header = encodeHeader(claims);
+  return Buffer.concat([header, authenticate(header, secret, nonce)]).toString('base64url');
+}
+
+/** Whether one of the secrets minted it for the session with this nonce. Says nothing on whether it is still good. */
+export function verifyRefreshToken(
+  { mac, ...claims }: ParsedRefreshToken,
+  { secrets, nonce }: { secrets: readonly Buffer[]; nonce: Buffer },
+): boolean {
+  const header = encodeHeader(claims);
+  return secrets.some((secret) => timingSafeEqual(mac, authenticate(header, secret, nonce)));
+}
+
+function encodeHeader({ sessionId, generation, sibling }: RefreshTokenClaims): Buffer {
+  const id = Buffer.from(sessionId.replaceAll('-', ''), 'hex');
+  if (id.length !== 16) throw new RangeError('a session id is a UUID');
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.writeUInt8(VERSION, 0);
+  id.copy(header, 1);
+  header.writeUInt32BE(generation, 17);
+  header.writeUInt16BE(sibling, 21);
+  return header;
+}
+
+/** HMAC-SHA-256 under a key of this session alone (HKDF, RFC 5869): a new nonce ends every token of the session. */
+function authenticate(header: Buffer, secret: Buffer, nonce: Buffer): Buffer {
+  const key = Buffer.from(hkdfSync('sha256', secret, nonce, KEY_PURPOSE, MAC_BYTES));
+  return createHmac('sha256', key).update(header).digest();
+}
+
+function toUuid(bytes: Buffer): string {
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}

@@ -1,0 +1,230 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { timingSafeEqual } from 'node:crypto';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AuditService } from '../audit/audit.service.js';
+import { Clock } from '../common/clock.js';
+import { Problem } from '../common/problem.js';
+import type { Origin } from '../common/request.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import { KEYS, type Keys } from '../config/key-file.js';
+import type { Settings } from '../config/settings.js';
+import type { User } from '../users/user.entity.js';
+import { UsersService } from '../users/users.service.js';
+import { digestOf } from './devices.service.js';
+import { parseRefreshToken, verifyRefreshToken, type ParsedRefreshToken } from './refresh-token.js';
+import { RevocationService, type Recorded } from './revocation.service.js';
+import { reissue, rotate, type Rotation, type RotationState } from './rotation.js';
+import { sessionEnded } from './session-check.js';
+import { shareEpoch } from './session-epoch.js';
+import {
+  judge,
+  SNAPSHOT_COLUMNS,
+  SNAPSHOT_TABLES,
+  snapshotOf,
+  type SessionSnapshot,
+  type SnapshotRow,
+} from './session-snapshot.js';
+import type { Transport } from './session.entity.js';
+import { SessionsService, type SessionGrant } from './sessions.service.js';
+
+export interface Presentation {
+  refreshToken: string;
+  deviceToken: string | null;
+  transport: Transport;
+  origin: Origin;
+}
+
+/** The session under lock, with what rotation needs of it. */
+interface Held {
+  user: User;
+  session: SessionSnapshot;
+  nonce: Buffer;
+  rotation: RotationState;
+  deviceTokenDigest: Buffer;
+  /** Where the session last told of itself; evidence when somebody else turns up. */
+  lastContext: { ip: string | null; userAgent: string | null };
+  now: number;
+}
+
+interface HeldRow extends SnapshotRow {
+  refresh_nonce: Buffer;
+  rotation: RotationState;
+  token_digest: Buffer;
+  user_agent: string | null;
+  now: Date;
+}
+
+const HOLD = `
+  select ${SNAPSHOT_COLUMNS}, s.refresh_nonce, s.rotation, s.user_agent, d.token_digest, clock_timestamp() as now
+  from ${SNAPSHOT_TABLES} where s.id = $1 for no key update of s`;
+
+/** Renews sessions. What is decided is in `rotation.ts`; here it is done, under the user's lock. */
+@Injectable()
+export class RefreshService {
+  constructor(
+    private readonly database: DataSource,
+    private readonly users: UsersService,
+    private readonly sessions: SessionsService,
+    private readonly revocations: RevocationService,
+    private readonly audit: AuditService,
+    private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    @Inject(KEYS) private readonly keys: Keys,
+  ) {}
+
+  /**
+   * The id of the session that an authentic refresh token names, whatever its place in the rotation.
+   * @returns null for anything that was never minted here
+   */
+  async sessionOf(refreshToken: string): Promise<{ sessionId: string; userId: string } | null> {
+    const authentic = await this.authenticate(refreshToken);
+    return authentic && { sessionId: authentic.token.sessionId, userId: authentic.userId };
+  }
+
+  /**
+   * @throws Problem `auth.invalid_token`, `auth.session_ended` (also when this very call ended it,
+   * with reason `refresh_reuse`), `auth.unavailable`
+   */
+  async refresh(presented: Presentation): Promise<SessionGrant> {
+    const authentic = await this.authenticate(presented.refreshToken);
+    if (!authentic) throw new Problem('auth.invalid_token');
+    const { token, userId } = authentic;
+    const { grant, reuse } = await this.database.transaction(async (tx) => {
+      const held = await this.hold(tx, userId, token.sessionId);
+      if (held.session.transport !== presented.transport) throw new Problem('auth.invalid_token');
+      const ended = judge(held.session, this.settings, held.now);
+      if (ended) throw sessionEnded(ended);
+      const proof =
+        presented.deviceToken !== null &&
+        timingSafeEqual(digestOf(presented.deviceToken), held.deviceTokenDigest);
+      const moment = { proof, now: held.now, grace: this.settings.refreshGrace };
+      const rotation = rotate(held.rotation, token, moment);
+      if (rotation.decision.outcome === 'reuse')
+        return { reuse: await this.endForReuse(tx, held, token, presented) };
+      return { grant: await this.grant(tx, held, rotation, proof ? presented.deviceToken! : undefined) };
+    });
+    if (grant) return grant;
+    // The end has committed: the answer is an error, what it did stays done.
+    await this.revocations.settle(reuse);
+    throw sessionEnded({ reason: 'refresh_reuse', at: reuse.revocation.createdAt.getTime() });
+  }
+
+  /**
+   * The person has just proved who they are once more: the session is fresh again and gets a new pair.
+   * @param stillProven judges the user as found under the lock
+   * @returns null when what was proved has changed meanwhile
+   */
+  async renewFresh(
+    sessionId: string,
+    userId: string,
+    origin: Origin,
+    stillProven: (user: User) => boolean,
+  ): Promise<SessionGrant | null> {
+    const renewed = await this.database.transaction(async (tx) => {
+      const held = await this.hold(tx, userId, sessionId);
+      const ended = judge(held.session, this.settings, held.now);
+      if (ended) throw sessionEnded(ended);
+      if (!stillProven(held.user)) return null;
+      const rotation = reissue(held.rotation, { now: held.now, grace: this.settings.refreshGrace });
+      await tx.query('update sessions set authenticated_at = $2 where id = $1', [
+        sessionId,
+        new Date(held.now),
+      ]);
+      await this.audit.record(tx, {
+        type: 'authn_reauthenticated',
+        actorId: userId,
+        userId,
+        sessionId,
+        origin,
+      });
+      const stale = await this.revocations.recordStale(tx, userId, 'authenticated_at');
+      const fresh = { ...held, session: { ...held.session, authenticatedAt: held.now } };
+      return { grant: await this.grant(tx, fresh, rotation, undefined), stale };
+    });
+    if (!renewed) return null;
+    await this.revocations.settle(renewed.stale);
+    return renewed.grant;
+  }
+
+  private async authenticate(
+    refreshToken: string,
+  ): Promise<{ token: ParsedRefreshToken; userId: string } | null> {
+    const token = parseRefreshToken(refreshToken);
+    if (!token) return null;
+    const [session] = await this.database.query<{ user_id: string; refresh_nonce: Buffer }[]>(
+      'select user_id, refresh_nonce from sessions where id = $1',
+      [token.sessionId],
+    );
+    const authentic =
+      session &&
+      verifyRefreshToken(token, { secrets: this.keys.refreshSecrets, nonce: session.refresh_nonce });
+    return authentic ? { token, userId: session.user_id } : null;
+  }
+
+  /** Locks in the order of the house: everyone's epoch, the user, the session. */
+  private async hold(tx: EntityManager, userId: string, sessionId: string): Promise<Held> {
+    await shareEpoch(tx);
+    const user = await this.users.lock(tx, userId);
+    const [row] = await tx.query<HeldRow[]>(HOLD, [sessionId]);
+    if (!user || !row) throw new Problem('auth.invalid_token');
+    return {
+      user,
+      session: snapshotOf(row),
+      nonce: row.refresh_nonce,
+      rotation: row.rotation,
+      deviceTokenDigest: row.token_digest,
+      lastContext: { ip: row.ip, userAgent: row.user_agent },
+      now: this.clock.fromDatabase(row.now),
+    };
+  }
+
+  private async grant(
+    tx: EntityManager,
+    held: Held,
+    { state, decision }: Rotation,
+    deviceToken?: string,
+  ): Promise<SessionGrant> {
+    if (decision.outcome !== 'issue') throw new Problem('auth.invalid_token');
+    const { user, session, nonce, now } = held;
+    await tx.query(
+      'update sessions set rotation = $2, last_seen_at = greatest(last_seen_at, $3) where id = $1',
+      [session.id, JSON.stringify(state), new Date(now)],
+    );
+    return {
+      user,
+      session: { ...session, lastSeenAt: Math.max(session.lastSeenAt, now) },
+      refreshToken: this.sessions.mint(session.id, nonce, decision.token),
+      deviceToken,
+    };
+  }
+
+  private endForReuse(
+    tx: EntityManager,
+    held: Held,
+    token: ParsedRefreshToken,
+    { origin, deviceToken }: Presentation,
+  ): Promise<Recorded> {
+    const { session, rotation, lastContext } = held;
+    const details = {
+      presented: {
+        generation: token.generation,
+        sibling: token.sibling,
+        withDeviceToken: deviceToken !== null,
+      },
+      expected: {
+        generation: rotation.generation,
+        sibling: rotation.sibling,
+        successors: rotation.successors,
+      },
+      session: { ...lastContext, lastSeenAt: new Date(session.lastSeenAt).toISOString() },
+    };
+    const order = {
+      reason: 'refresh_reuse',
+      actorId: null,
+      origin,
+      audit: 'authn_token_reuse',
+      details,
+    } as const;
+    return this.revocations.record(tx, session.userId, { only: [session.id] }, order);
+  }
+}

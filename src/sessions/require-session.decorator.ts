@@ -1,0 +1,53 @@
+import { applyDecorators } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { ApiBearerAuth, ApiCookieAuth, ApiExtension } from '@nestjs/swagger';
+import { milliseconds, type Duration } from '../common/duration.js';
+import { ApiProblems } from '../common/api-problems.decorator.js';
+
+export interface RequireSessionOptions {
+  /** How long ago the person may at most have proved who they are: `'5m'`. Any age when absent. */
+  maxAuthAge?: Duration;
+  /** `cached` (default) or `strict`: Postgres on every check. */
+  consistency?: 'cached' | 'strict';
+}
+
+/** What {@link RequireSession} leaves on a route. */
+export const SessionRoute = Reflector.createDecorator<RequireSessionOptions>();
+
+/**
+ * High-risk routes: besides the access token, the session record itself is checked, so that a session
+ * that has ended is refused on its next request, everywhere.
+ *
+ * - `@RequireSession()`: account changes, payments, admin; one cache round trip.
+ * - `@RequireSession({ maxAuthAge: '5m' })`: what somebody at an unlocked screen must not do (RFC 9470).
+ * - `@RequireSession({ consistency: 'strict' })`: where even a cache that lost writes must not matter.
+ *
+ * It does not look at roles; that is `@Roles()`. A payment that must not commit after the end of its
+ * session also holds the fence, see `SessionFence`.
+ */
+export function RequireSession(options: RequireSessionOptions = {}) {
+  const tier = options.maxAuthAge ? 'fresh' : options.consistency === 'strict' ? 'strict' : 'session';
+  return applyDecorators(
+    SessionRoute(options),
+    ApiBearerAuth('bearer'),
+    ApiCookieAuth('cookie'),
+    ApiExtension('x-tier', tier),
+    ApiProblems(
+      'auth.unauthenticated',
+      'auth.invalid_token',
+      'auth.token_expired',
+      'auth.session_ended',
+      ...(options.maxAuthAge ? (['auth.reauthentication_required'] as const) : []),
+      'request.cross_site',
+      'auth.unavailable',
+    ),
+  );
+}
+
+/** @throws RangeError when `maxAuthAge` is no duration, or is none at all */
+export function maxAuthAgeOf({ maxAuthAge }: RequireSessionOptions): number | undefined {
+  if (maxAuthAge === undefined) return undefined;
+  const age = milliseconds(maxAuthAge);
+  if (age === 0) throw new RangeError('of 0 can never be met');
+  return age;
+}

@@ -1,0 +1,163 @@
+import {
+  Inject,
+  Injectable,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import pg from 'pg';
+import { Clock } from '../common/clock.js';
+import { every } from '../common/every.js';
+import { LOGGER, type Logger } from '../common/logger.js';
+import { CachePort } from '../cache/cache-port.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { DenialList, type RevocationNotice } from './denial-list.js';
+
+export const REVOCATIONS_CHANNEL = 'drawbridge_revocations';
+
+const POLL_INTERVAL_MS = 1_000;
+/** Without proof for so long, the list may lack a revocation that promised to be everywhere. */
+const BLIND_AFTER_MS = 5_000;
+const ANSWER_TIMEOUT_MS = 2_000;
+/** Any number, the same for all instances of one database. */
+const CACHE_FORM_LOCK = 7_263_402;
+
+/**
+ * Everything since the last poll. Sequence values commit out of order, so the cursor is the oldest
+ * transaction that was still open at the last poll: all before it had been seen, the rest is read
+ * again. A long write transaction elsewhere only makes it read more.
+ */
+const POLL = `
+  select pg_snapshot_xmin(pg_current_snapshot())::text as cursor, (
+    select coalesce(json_agg(json_build_object(
+      'kind', kind, 'subjects', subjects, 'reason', reason,
+      'notBefore', extract(epoch from not_before) * 1000,
+      'createdAt', extract(epoch from created_at) * 1000,
+      'expiresAt', extract(epoch from expires_at) * 1000) order by seq), '[]')
+    from revocations where xid >= $1::text::xid8 and expires_at > clock_timestamp()
+  ) as notices`;
+
+/**
+ * Follows the revocations of every instance, on a connection of its own: LISTEN for speed, a poll
+ * each second for certainty. A notification carries nothing; it only brings the next poll forward.
+ */
+@Injectable()
+export class RevocationFeed implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private client: pg.Client | null = null;
+  private cursor = '0';
+  private provenAt = -Infinity;
+  private running: Promise<void> | null = null;
+  private queued: Promise<void> | null = null;
+  private stop: () => void = () => undefined;
+  private closing = false;
+
+  constructor(
+    private readonly denials: DenialList,
+    private readonly cache: CachePort,
+    private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  /** Nothing is served before the list is there. */
+  async onApplicationBootstrap(): Promise<void> {
+    await this.catchUp();
+    this.stop = every(
+      POLL_INTERVAL_MS,
+      () => this.catchUp(),
+      (error) => this.logger.warn({ err: error }, 'the revocation feed is interrupted'),
+    );
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    this.closing = true;
+    this.stop();
+    await this.client?.end().catch(() => undefined);
+  }
+
+  /** Whether the list may lack something: no poll that began in the last 5 s has succeeded. */
+  isBlind(): boolean {
+    return this.clock.monotonic() - this.provenAt > BLIND_AFTER_MS;
+  }
+
+  /**
+   * Resolves when everything that had committed before the call is on the list. Calls that arrive
+   * while a poll runs share the one after it. Rejects when Postgres does not tell.
+   */
+  catchUp(): Promise<void> {
+    if (!this.running) {
+      this.running = this.poll().finally(() => (this.running = null));
+      return this.running;
+    }
+    this.queued ??= this.running
+      .catch(() => undefined)
+      .then(() => {
+        this.queued = null;
+        return this.catchUp();
+      });
+    return this.queued;
+  }
+
+  private async poll(): Promise<void> {
+    const startedAt = this.clock.monotonic();
+    const client = (this.client ??= await this.listen());
+    try {
+      const { rows } = await client.query<{ cursor: string; notices: RevocationNotice[] }>(POLL, [
+        this.cursor,
+      ]);
+      for (const notice of rows[0]!.notices) this.denials.apply(notice);
+      this.cursor = rows[0]!.cursor;
+      this.provenAt = startedAt;
+      this.denials.forget(this.clock.now());
+    } catch (error) {
+      this.drop(client);
+      throw error;
+    }
+  }
+
+  private async listen(): Promise<pg.Client> {
+    const client = new pg.Client({
+      connectionString: this.settings.databaseUrl,
+      application_name: 'drawbridge-feed',
+      connectionTimeoutMillis: ANSWER_TIMEOUT_MS,
+      query_timeout: ANSWER_TIMEOUT_MS,
+      keepAlive: true,
+    });
+    client.on('error', () => this.drop(client));
+    client.on('end', () => this.drop(client));
+    client.on('notification', () => void this.catchUp().catch(() => undefined));
+    try {
+      await client.connect();
+      await this.claimCacheForm(client);
+      await client.query(`listen ${REVOCATIONS_CHANNEL}`);
+      return client;
+    } catch (error) {
+      this.drop(client);
+      throw error;
+    }
+  }
+
+  /**
+   * An in-process cache hears of no other instance's tombstones, so its instance must be alone on
+   * the database; instances that share a Redis may be many. The lock lasts as long as the connection.
+   */
+  private async claimCacheForm(client: pg.Client): Promise<void> {
+    const take = this.cache.kind === 'memory' ? 'pg_try_advisory_lock' : 'pg_try_advisory_lock_shared';
+    const { rows } = await client.query<{ taken: boolean }>(`select ${take}($1) as taken`, [CACHE_FORM_LOCK]);
+    if (!rows[0]!.taken) throw new CacheFormConflict();
+  }
+
+  private drop(client: pg.Client): void {
+    if (this.client === client) this.client = null;
+    void client.end().catch(() => undefined);
+    if (!this.closing && this.client === null) this.logger.debug('the revocation feed lost its connection');
+  }
+}
+
+export class CacheFormConflict extends Error {
+  constructor() {
+    super(
+      'another instance uses this database, and without a Redis in common they could not hear of each other: set REDIS_URL for all of them',
+    );
+  }
+}

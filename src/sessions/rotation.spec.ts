@@ -1,0 +1,475 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import {
+  anchorOf,
+  initialRotation,
+  MAX_SIBLING,
+  reissue,
+  rotate,
+  type RefreshPosition,
+  type Rotation,
+  type RotationState,
+} from './rotation.js';
+
+// Real: rotation.ts. Modelled: its caller, which ends a session on reuse, the clock, the network, the cookie jar.
+
+const GRACE = 9_000;
+/** Later than this after it was sent, a request or its answer is lost. */
+const EXCHANGE_LIMIT = GRACE / 3;
+const LONG_AFTER = 600_000;
+
+class Session {
+  state: RotationState = initialRotation();
+  now = 1_750_000_000_000;
+  ended = false;
+  /** Every token given out, the login's first. */
+  readonly issued: RefreshPosition[] = [anchorOf(this.state)];
+
+  wait(ms: number): this {
+    this.now += ms;
+    return this;
+  }
+
+  /** A session that has ended refuses everything, so that `ended` stands for the answer and the state. */
+  present(
+    token: RefreshPosition | undefined,
+    proof: boolean,
+  ): RefreshPosition | 'reuse' | 'unknown' | 'ended' {
+    if (this.ended) return 'ended';
+    if (token === undefined) throw new Error('the test presents a token that was never issued');
+    return this.follow(rotate(this.state, token, { proof, now: this.now, grace: GRACE }));
+  }
+
+  presentAnchorAfterReauthentication(): RefreshPosition | 'reuse' | 'unknown' | 'ended' {
+    return this.follow(reissue(this.state, { now: this.now, grace: GRACE }));
+  }
+
+  /** Presents with proof and insists on an answer. */
+  refresh(token: RefreshPosition): RefreshPosition {
+    return expectIssued(this.present(token, true));
+  }
+
+  get login(): RefreshPosition {
+    return this.issued[0]!;
+  }
+
+  get newest(): RefreshPosition {
+    return this.issued.at(-1)!;
+  }
+
+  private follow({ state, decision }: Rotation): RefreshPosition | 'reuse' | 'unknown' {
+    this.state = frozen(state);
+    if (decision.outcome === 'reuse') this.ended = true;
+    if (decision.outcome !== 'issue') return decision.outcome;
+    const known = this.issued.some((token) => same(token, decision.token));
+    expect(decision.rotated).toBe(!known);
+    if (!known) this.issued.push(decision.token);
+    return decision.token;
+  }
+}
+
+const same = (a: RefreshPosition, b: RefreshPosition): boolean =>
+  a.generation === b.generation && a.sibling === b.sibling;
+
+/** A mutation of the state throws. */
+function frozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(frozen);
+  return value;
+}
+
+function expectIssued(answer: ReturnType<Session['present']>): RefreshPosition {
+  if (typeof answer === 'string') throw new Error(`refused: ${answer}`);
+  return answer;
+}
+
+/** Logged in, refreshed once, and the successor refreshed long after: nothing is under way. */
+function settledSession(): {
+  session: Session;
+  before: RefreshPosition;
+  anchor: RefreshPosition;
+  successor: RefreshPosition;
+} {
+  const session = new Session();
+  const before = session.login;
+  const anchor = session.refresh(before);
+  const successor = session.wait(LONG_AFTER).refresh(anchor);
+  return { session, before, anchor, successor };
+}
+
+describe('what each token is answered with', () => {
+  test('more than one generation ahead: the database was restored, and the session is left alone', () => {
+    const { session, successor } = settledSession();
+    const ahead = { ...successor, generation: successor.generation + 1 };
+    expect(session.present(ahead, true)).toBe('unknown');
+    expect(session.present(ahead, false)).toBe('unknown');
+    expect(session.ended).toBe(false);
+  });
+
+  test.each([-1, 0, 2, MAX_SIBLING])(
+    'sibling %d of the next generation, never minted: restored as well',
+    (sibling) => {
+      const { session, successor } = settledSession();
+      expect(session.present({ ...successor, sibling }, true)).toBe('unknown');
+    },
+  );
+
+  test('any successor, where none has been minted: restored as well', () => {
+    expect(new Session().present({ generation: 2, sibling: 1 }, true)).toBe('unknown');
+  });
+
+  test.each([true, false])(
+    'a successor becomes the anchor and has a successor of its own (proof: %s)',
+    (proof) => {
+      const { session, successor } = settledSession();
+      const next = expectIssued(session.wait(LONG_AFTER).present(successor, proof));
+      expect(anchorOf(session.state)).toEqual(successor);
+      expect(next).toEqual({ generation: successor.generation + 1, sibling: 1 });
+    },
+  );
+
+  test.each([true, false])('the anchor without a successor: the first one (proof: %s)', (proof) => {
+    const session = new Session();
+    expect(session.present(session.login, proof)).toEqual({ generation: 2, sibling: 1 });
+  });
+
+  test('the anchor with proof, a successor minted within grace: the same successor', () => {
+    const { session, anchor, successor } = settledSession();
+    expect(session.wait(GRACE).present(anchor, true)).toEqual(successor);
+  });
+
+  test('the anchor with proof, a successor minted before: the next sibling', () => {
+    const { session, anchor, successor } = settledSession();
+    const sibling = { ...successor, sibling: 2 };
+    expect(session.wait(GRACE + 1).present(anchor, true)).toEqual(sibling);
+    expect(session.wait(GRACE).present(anchor, true)).toEqual(sibling);
+    expect(session.wait(1).present(anchor, true)).toEqual({ ...successor, sibling: 3 });
+  });
+
+  test('the anchor before, with proof, within grace: the newest token', () => {
+    const { session, before, successor } = settledSession();
+    expect(session.wait(GRACE).present(before, true)).toEqual(successor);
+  });
+
+  test('the anchor before, after the grace: theft', () => {
+    const { session, before } = settledSession();
+    expect(session.wait(GRACE + 1).present(before, true)).toBe('reuse');
+  });
+
+  test('the anchor before that: theft at once', () => {
+    const { session, before, successor } = settledSession();
+    session.wait(LONG_AFTER).refresh(successor);
+    expect(session.present(before, true)).toBe('reuse');
+  });
+
+  test.each(['before', 'anchor'] as const)('%s without proof: theft at once', (which) => {
+    const { session, ...tokens } = settledSession();
+    expect(session.present(tokens[which], false)).toBe('reuse');
+  });
+
+  test('a sibling that lost: the newest token within grace of losing, then theft', () => {
+    const { session, anchor, successor: slow } = settledSession();
+    const fast = session.wait(LONG_AFTER).refresh(anchor);
+    const next = session.wait(LONG_AFTER).refresh(fast);
+    expect(session.wait(GRACE).present(slow, true)).toEqual(next);
+    expect(session.wait(1).present(slow, true)).toBe('reuse');
+  });
+
+  test('a successor within grace of its minting: one more of the same step, however often it is asked for', () => {
+    const { session, successor } = settledSession();
+    const twin = { ...successor, sibling: 2 };
+    expect(session.present(successor, true)).toEqual(twin);
+    expect(session.present(successor, true)).toEqual(twin);
+    expect(session.present(twin, true)).toEqual({ ...successor, sibling: 3 });
+    expect(session.state.generation).toBe(successor.generation - 1);
+  });
+
+  test('the anchor, more than a grace after its successor was used: theft', () => {
+    const { session, anchor, successor } = settledSession();
+    session.refresh(successor);
+    expect(session.wait(GRACE + 1).present(anchor, true)).toBe('reuse');
+  });
+
+  test('the last sibling that fits the encoding is not passed: a client that loses 65,535 answers is none of ours', () => {
+    const { session, anchor, successor } = settledSession();
+    const step = { first: MAX_SIBLING, last: MAX_SIBLING, mintedAt: session.now };
+    session.state = { ...session.state, newest: step };
+    const last = { ...successor, sibling: MAX_SIBLING };
+    session.issued.push(last);
+    expect(session.present(last, true)).toEqual(last);
+    expect(session.wait(GRACE + 1).present(anchor, true)).toBe('reuse');
+  });
+
+  test('asking again never extends the grace', () => {
+    const { session, anchor } = settledSession();
+    const answers = Array.from({ length: 12 }, () => session.wait(GRACE / 6).refresh(anchor).sibling);
+    expect(answers).toEqual([1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2]);
+  });
+});
+
+describe('a new pair after authenticating again', () => {
+  test('is what the anchor would be answered with', () => {
+    const session = new Session();
+    const first = expectIssued(session.presentAnchorAfterReauthentication());
+    expect(first).toEqual({ generation: 2, sibling: 1 });
+    expect(session.wait(GRACE).presentAnchorAfterReauthentication()).toEqual(first);
+    expect(session.wait(1).presentAnchorAfterReauthentication()).toEqual({ generation: 2, sibling: 2 });
+  });
+
+  test('leaves what the client holds alive', () => {
+    const { session, successor } = settledSession();
+    session.wait(LONG_AFTER).presentAnchorAfterReauthentication();
+    session.refresh(successor);
+  });
+
+  test('is not shared with a thief who has just refreshed without proof', () => {
+    const { session, successor } = settledSession();
+    const stolen = expectIssued(session.wait(LONG_AFTER).present(successor, false));
+    const own = expectIssued(session.presentAnchorAfterReauthentication());
+    expect(own).not.toEqual(stolen);
+    expect(session.present(stolen, false)).toBe('reuse');
+  });
+});
+
+/** Tabs over one jar: the jar holds the answer that landed last, and every request takes what the jar then holds. */
+class SharedJar {
+  readonly session = new Session();
+  private jar = this.session.login;
+  private exchanges: { sentAt: number; request?: RefreshPosition; answer?: RefreshPosition }[] = [];
+
+  constructor(private readonly tabs: number) {}
+
+  send(): void {
+    if (this.exchanges.length < this.tabs)
+      this.exchanges.push({ sentAt: this.session.now, request: this.jar });
+  }
+
+  /** Its request reaches the server, or its answer the jar. */
+  advance(pick: number): void {
+    const exchange = this.exchanges[pick % this.exchanges.length];
+    if (exchange?.answer) {
+      this.jar = exchange.answer;
+      this.lose(pick);
+    } else if (exchange) {
+      exchange.answer = this.session.refresh(exchange.request!);
+    }
+  }
+
+  lose(pick: number): void {
+    if (this.exchanges.length > 0) this.exchanges.splice(pick % this.exchanges.length, 1);
+  }
+
+  wait(ms: number): void {
+    this.session.wait(ms);
+    this.exchanges = this.exchanges.filter(({ sentAt }) => this.session.now - sentAt <= EXCHANGE_LIMIT);
+  }
+}
+
+const pick = fc.nat({ max: 11 });
+const scheduleOfTabs = fc.array(
+  fc.oneof(
+    { weight: 4, arbitrary: fc.constant((jar: SharedJar) => jar.send()) },
+    { weight: 7, arbitrary: pick.map((n) => (jar: SharedJar) => jar.advance(n)) },
+    { weight: 1, arbitrary: pick.map((n) => (jar: SharedJar) => jar.lose(n)) },
+    {
+      weight: 4,
+      arbitrary: fc
+        .constantFrom(1, EXCHANGE_LIMIT, EXCHANGE_LIMIT, EXCHANGE_LIMIT, GRACE + 1, LONG_AFTER)
+        .map((ms) => (jar: SharedJar) => jar.wait(ms)),
+    },
+  ),
+  { maxLength: 80, size: 'max' },
+);
+
+describe('a client with its device token is never logged out', () => {
+  test('whatever up to four tabs send, lose, and get late and out of order', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 4 }), scheduleOfTabs, (tabs, schedule) => {
+        const jar = new SharedJar(tabs);
+        for (const step of schedule) step(jar);
+        expect(jar.session.ended).toBe(false);
+      }),
+      { numRuns: 6_000 },
+    );
+  });
+
+  test('by a hundred refreshes at once: one generation, one answer', () => {
+    const { session, successor } = settledSession();
+    session.wait(LONG_AFTER);
+    const answers = Array.from({ length: 100 }, () => session.refresh(successor));
+    expect(new Set(answers.map(({ sibling }) => sibling)).size).toBe(1);
+    expect(session.state.generation).toBe(successor.generation);
+  });
+
+  test('by refreshing as fast as it can: one generation per grace', () => {
+    const { session, successor } = settledSession();
+    const before = session.state.generation;
+    let token = successor;
+    for (let i = 0; i < 500; i++) token = session.wait(GRACE / 50).refresh(token);
+    expect(session.state.generation - before).toBeLessThanOrEqual(10);
+  });
+
+  test('by an answer that lands after those of two later refreshes', () => {
+    const { session, successor } = settledSession();
+    session.wait(LONG_AFTER);
+    const slow = session.refresh(successor);
+    session.refresh(session.refresh(slow));
+    session.wait(LONG_AFTER).refresh(slow);
+  });
+
+  test('by a request that was under way while another one’s late answer was used', () => {
+    const { session, successor } = settledSession();
+    session.wait(LONG_AFTER).refresh(successor);
+    const answer = session.wait(GRACE - 1).refresh(successor);
+    session.wait(2).refresh(answer);
+    session.wait(EXCHANGE_LIMIT).refresh(successor);
+  });
+
+  test.each([
+    ['the slower', 0, 1],
+    ['the faster', 1, 0],
+  ])('by two siblings on their way at once, %s landing last', (_, used, landsLast) => {
+    const { session, successor } = settledSession();
+    const siblings = [
+      session.wait(LONG_AFTER).refresh(successor),
+      session.wait(GRACE + 1).refresh(successor),
+    ];
+    session.refresh(siblings[used]!);
+    session.wait(LONG_AFTER).refresh(siblings[landsLast]!);
+  });
+
+  test('by a last answer with the anchor that lands after two later refreshes', () => {
+    const { session, successor: anchor } = settledSession();
+    session.wait(GRACE + 1);
+    session.refresh(session.refresh(anchor));
+    session.wait(LONG_AFTER).refresh(anchor);
+  });
+});
+
+describe('a client without a device token', () => {
+  const refreshes = fc.array(fc.record({ pick, wait: fc.constantFrom(0, 1, GRACE, LONG_AFTER) }), {
+    maxLength: 30,
+  });
+
+  test('can use each token once, in order; any other use ends the session', () => {
+    fc.assert(
+      fc.property(refreshes, (schedule) => {
+        const session = new Session();
+        for (const { pick, wait } of schedule) {
+          const token = session.issued[Math.max(0, session.issued.length - 1 - Math.floor(pick / 5))]!;
+          const firstUse = !session.ended && same(token, session.newest);
+          expect(typeof session.wait(wait).present(token, false) === 'object').toBe(firstUse);
+          expect(session.ended).toBe(!firstUse);
+        }
+      }),
+    );
+  });
+});
+
+describe('a thief who copied the refresh token alone', () => {
+  const waits = fc.constantFrom(0, 1, GRACE, GRACE + 1, LONG_AFTER);
+  const ownersPast = fc.array(fc.record({ wait: waits, answerLost: fc.boolean() }), { maxLength: 12 });
+
+  test('is caught at the first double use, whoever is first, however fast', () => {
+    fc.assert(
+      fc.property(ownersPast, fc.boolean(), waits, waits, (past, thiefFirst, wait, between) => {
+        const session = new Session();
+        let jar = session.login;
+        for (const { wait, answerLost } of past) {
+          const answer = session.wait(wait).refresh(jar);
+          if (!answerLost) jar = answer;
+        }
+        session.wait(wait).present(jar, !thiefFirst);
+        session.wait(between).present(jar, thiefFirst);
+        expect(session.ended).toBe(true);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
+describe('a thief who copied the whole jar', () => {
+  type Turn = { party: 'owner' | 'thief'; pick: number; wait: number };
+  const outsideGrace = fc.constantFrom(GRACE + 1, 2 * GRACE, 2 * GRACE + 1, LONG_AFTER);
+  const turns = fc.array(
+    fc.record<Turn>({ party: fc.constantFrom('owner', 'thief'), pick, wait: outsideGrace }),
+    { minLength: 4, maxLength: 14 },
+  );
+  const ownersPast = fc.array(fc.constantFrom(0, 1, GRACE, LONG_AFTER), { maxLength: 6 });
+
+  test('is out after two refreshes of the owner, unless within grace of one', () => {
+    fc.assert(
+      fc.property(ownersPast, turns, (past, schedule) => {
+        const session = new Session();
+        let jar = session.login;
+        for (const wait of past) jar = session.wait(wait).refresh(jar);
+
+        const loot = [jar];
+        let ownersRefreshes: number | null = null;
+        for (const { party, pick, wait } of schedule) {
+          session.wait(wait);
+          const answer = session.present(party === 'owner' ? jar : loot[pick % loot.length], true);
+          if (typeof answer === 'string') break;
+          if (party === 'thief') {
+            loot.push(answer);
+            ownersRefreshes ??= 0;
+          } else {
+            jar = answer;
+            if (ownersRefreshes !== null) ownersRefreshes++;
+          }
+          if (ownersRefreshes !== null && ownersRefreshes >= 2) break;
+        }
+
+        if (session.ended || ownersRefreshes === null || ownersRefreshes < 2) return;
+        for (const token of loot) expect(answerTo(session, token)).toBe('reuse');
+      }),
+      { numRuns: 4_000 },
+    );
+  });
+
+  test('who polls through the night is out once the owner has refreshed twice', () => {
+    const { session, successor: stolen } = settledSession();
+    let jar = stolen;
+    const poll = (): void => {
+      for (let i = 0; i < 50; i++) session.wait(GRACE + 1).present(stolen, true);
+    };
+    poll();
+    jar = session.wait(GRACE + 1).refresh(jar);
+    poll();
+    session.wait(GRACE + 1).present(jar, true);
+    poll();
+    expect(session.ended).toBe(true);
+  });
+});
+
+/** What a token would be answered with when nothing is under way any more, in a copy of the session. */
+function answerTo({ state, now }: Session, token: RefreshPosition): Rotation['decision']['outcome'] {
+  return rotate(state, token, { proof: true, now: now + GRACE + 1, grace: GRACE }).decision.outcome;
+}
+
+describe('one live lineage', () => {
+  const chaos = fc.array(
+    fc.record({ pick, proof: fc.boolean(), wait: fc.constantFrom(0, 1, GRACE, GRACE + 1, LONG_AFTER) }),
+    { maxLength: 40 },
+  );
+
+  test('whoever refreshes twice on their own leaves everybody else behind', () => {
+    fc.assert(
+      fc.property(chaos, pick, (schedule, survivor) => {
+        const session = new Session();
+        for (const { pick, proof, wait } of schedule) {
+          session.wait(wait);
+          const token = session.issued[Math.max(0, session.issued.length - 1 - (pick % 4))]!;
+          // Only what keeps the session alive: the rest is for the other properties.
+          const { decision } = rotate(session.state, token, { proof, now: session.now, grace: GRACE });
+          if (decision.outcome === 'issue') session.present(token, proof);
+        }
+        const live = session.issued.filter((token) => answerTo(session, token) === 'issue');
+        const first = session.wait(GRACE + 1).refresh(live[survivor % live.length]!);
+        const second = session.wait(GRACE + 1).refresh(first);
+        const stillLive = session.issued.filter((token) => answerTo(session, token) === 'issue');
+        expect(stillLive).toEqual([first, second]);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});

@@ -1,0 +1,22 @@
+import type { EntityManager } from 'typeorm';
+import type { Clock } from '../common/clock.js';
+import { databaseNow } from '../database/database-now.js';
+
+/** Any number, the same for all instances of one database. */
+const EPOCH_LOCK = 7_263_403;
+
+/**
+ * Whatever must not overlap with the end of everyone's sessions (login, refresh, fenced writes)
+ * shares this lock for the length of its transaction. Take it first.
+ */
+export async function shareEpoch(tx: EntityManager): Promise<void> {
+  await tx.query('select pg_advisory_xact_lock_shared($1)', [EPOCH_LOCK]);
+}
+
+/** Ends everything that was created up to now, and returns that now. */
+export async function lockEpochForRevocation(tx: EntityManager, clock: Clock): Promise<Date> {
+  await tx.query('select pg_advisory_xact_lock($1)', [EPOCH_LOCK]);
+  const now = await databaseNow(tx, clock);
+  await tx.query('update session_epoch set not_before = $1', [now]);
+  return now;
+}

@@ -1,0 +1,49 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { Clock } from '../common/clock.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { sessionEnded } from './session-check.js';
+import { shareEpoch } from './session-epoch.js';
+import {
+  judge,
+  SNAPSHOT_COLUMNS,
+  SNAPSHOT_TABLES,
+  snapshotOf,
+  type SessionSnapshot,
+  type SnapshotRow,
+} from './session-snapshot.js';
+import { Problem } from '../common/problem.js';
+
+/** `for key share` lets refresh and last-seen pass, and makes a revocation's `for update` wait. */
+const HOLD = `select ${SNAPSHOT_COLUMNS}, clock_timestamp() as now from ${SNAPSHOT_TABLES} where s.id = $1 for key share of s`;
+
+/**
+ * Makes a business write and the end of its session serialisable: either the write commits first, or
+ * it is refused. Call it first thing in the transaction of the write.
+ *
+ * ```ts
+ * await this.database.transaction(async (tx) => {
+ *   await this.fence.hold(tx, session.id);
+ *   await tx.insert(Payment, payment);
+ * });
+ * ```
+ */
+@Injectable()
+export class SessionFence {
+  constructor(
+    private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  /** @throws Problem `auth.session_ended`; throw it on, so that the transaction rolls back */
+  async hold(tx: EntityManager, sessionId: string): Promise<SessionSnapshot> {
+    await shareEpoch(tx);
+    const [row] = await tx.query<(SnapshotRow & { now: Date })[]>(HOLD, [sessionId]);
+    if (!row) throw new Problem('auth.invalid_token');
+    const snapshot = snapshotOf(row);
+    const ended = judge(snapshot, this.settings, this.clock.fromDatabase(row.now));
+    if (ended) throw sessionEnded(ended);
+    return snapshot;
+  }
+}

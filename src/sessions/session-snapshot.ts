@@ -1,0 +1,115 @@
+import type { Role } from '../common/roles.js';
+import type { Ended, EndReason } from './end-reason.js';
+import type { Transport } from './session.entity.js';
+
+/** A session with what its life depends on, as it stood at one read. Instants are milliseconds since the epoch. */
+export interface SessionSnapshot {
+  id: string;
+  userId: string;
+  roles: Role[];
+  transport: Transport;
+  ip: string | null;
+  createdAt: number;
+  lastSeenAt: number;
+  authenticatedAt: number;
+  device: { id: string; name: string; browser: string | null; os: string | null; firstSeenAt: number };
+  /** What Postgres says has ended it; age is judged apart, see {@link judge}. */
+  ended: Ended | null;
+}
+
+export interface Lifetimes {
+  sessionIdleTimeout: number;
+  sessionLifetime: number;
+  adminSessionIdleTimeout: number;
+  adminSessionLifetime: number;
+}
+
+/** When the session dies of age if nobody uses it again. Settings and roles as they are now rule. */
+export function endsOf(
+  session: Pick<SessionSnapshot, 'roles' | 'createdAt' | 'lastSeenAt'>,
+  settings: Lifetimes,
+): { idleAt: number; expiresAt: number } {
+  const admin = session.roles.includes('admin');
+  return {
+    idleAt: session.lastSeenAt + (admin ? settings.adminSessionIdleTimeout : settings.sessionIdleTimeout),
+    expiresAt: session.createdAt + (admin ? settings.adminSessionLifetime : settings.sessionLifetime),
+  };
+}
+
+/**
+ * The one predicate of life: check, refresh, fence, limit and list all ask it.
+ * @returns null for a session that lives
+ */
+export function judge(session: SessionSnapshot, settings: Lifetimes, now: number): Ended | null {
+  if (session.ended) return session.ended;
+  const { idleAt, expiresAt } = endsOf(session, settings);
+  if (expiresAt <= now && expiresAt <= idleAt) return { reason: 'expired', at: expiresAt };
+  if (idleAt <= now) return { reason: 'idle', at: idleAt };
+  return null;
+}
+
+/** For `select … from`, in every statement that ends in {@link snapshotOf}. */
+export const SNAPSHOT_COLUMNS = `
+  s.id, s.user_id, u.roles, s.transport, host(s.ip) as ip, s.created_at, s.last_seen_at, s.authenticated_at,
+  s.status, s.end_reason, s.ended_at,
+  d.id as device_id, d.name as device_name, d.browser, d.os, d.first_seen_at,
+  u.deleted_at, case when u.banned_until is null or u.banned_until > clock_timestamp() then u.banned_at end as banned_at,
+  e.not_before`;
+
+export const SNAPSHOT_TABLES = `
+  sessions s
+  join users u on u.id = s.user_id
+  join devices d on d.id = s.device_id
+  cross join session_epoch e`;
+
+export interface SnapshotRow {
+  id: string;
+  user_id: string;
+  roles: Role[];
+  transport: Transport;
+  ip: string | null;
+  created_at: Date;
+  last_seen_at: Date;
+  authenticated_at: Date;
+  status: 'active' | 'ended';
+  end_reason: EndReason | null;
+  ended_at: Date | null;
+  device_id: string;
+  device_name: string;
+  browser: string | null;
+  os: string | null;
+  first_seen_at: Date;
+  deleted_at: Date | null;
+  banned_at: Date | null;
+  /** -Infinity until everyone has been ended for the first time */
+  not_before: Date | number;
+}
+
+export function snapshotOf(row: SnapshotRow): SessionSnapshot {
+  return {
+    id: row.id,
+    userId: row.user_id,
+    roles: row.roles,
+    transport: row.transport,
+    ip: row.ip,
+    createdAt: row.created_at.getTime(),
+    lastSeenAt: row.last_seen_at.getTime(),
+    authenticatedAt: row.authenticated_at.getTime(),
+    device: {
+      id: row.device_id,
+      name: row.device_name,
+      browser: row.browser,
+      os: row.os,
+      firstSeenAt: row.first_seen_at.getTime(),
+    },
+    ended: endedOf(row),
+  };
+}
+
+function endedOf(row: SnapshotRow): Ended | null {
+  if (row.end_reason && row.ended_at) return { reason: row.end_reason, at: row.ended_at.getTime() };
+  if (row.deleted_at) return { reason: 'account_deleted', at: row.deleted_at.getTime() };
+  if (row.banned_at) return { reason: 'ban', at: row.banned_at.getTime() };
+  const epoch = Number(row.not_before);
+  return row.created_at.getTime() <= epoch ? { reason: 'admin_everyone', at: epoch } : null;
+}

@@ -1,0 +1,48 @@
+import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import { metadataReader } from '../common/metadata.js';
+import { Problem } from '../common/problem.js';
+import type { Principal } from '../common/request.js';
+import { maxAuthAgeOf, SessionRoute, type RequireSessionOptions } from './require-session.decorator.js';
+import { SessionCheck, type SessionRequirement } from './session-check.js';
+import type { SessionSnapshot } from './session-snapshot.js';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by the access guard: who calls, by the token alone. */
+    user?: Principal;
+    /** Set by the session guard: the session as it was checked for this request. */
+    session?: SessionSnapshot;
+  }
+}
+
+/** The session tier. Runs after the access guard, whose principal it checks against the record. */
+@Injectable()
+export class SessionGuard implements CanActivate {
+  private readonly optionsOf = metadataReader(SessionRoute);
+  private readonly requirements = new WeakMap<RequireSessionOptions, SessionRequirement>();
+
+  constructor(private readonly sessions: SessionCheck) {}
+
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
+    const options = this.optionsOf(context);
+    if (!options) return true;
+    const request = context.switchToHttp().getRequest<FastifyRequest>();
+    return this.check(request, this.requirementOf(options));
+  }
+
+  private async check(request: FastifyRequest, requirement: SessionRequirement): Promise<boolean> {
+    if (!request.user) throw new Problem('auth.unauthenticated');
+    request.session = await this.sessions.require(request.user, requirement);
+    return true;
+  }
+
+  private requirementOf(options: RequireSessionOptions): SessionRequirement {
+    let requirement = this.requirements.get(options);
+    if (!requirement) {
+      requirement = { maxAuthAge: maxAuthAgeOf(options), consistency: options.consistency ?? 'cached' };
+      this.requirements.set(options, requirement);
+    }
+    return requirement;
+  }
+}

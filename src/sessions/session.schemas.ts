@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import { instant, uuid } from '../common/schemas.js';
+import { END_REASONS } from './end-reason.js';
+import { TRANSPORTS } from './session.entity.js';
+import { endsOf, judge, type Lifetimes, type SessionSnapshot } from './session-snapshot.js';
+
+export const SessionView = z
+  .object({
+    id: uuid,
+    status: z.enum(['active', 'ended']),
+    current: z.boolean().optional(),
+    endReason: z.enum(END_REASONS).optional(),
+    endedAt: instant.optional(),
+    transport: z.enum(TRANSPORTS),
+    device: z.object({
+      id: uuid,
+      name: z.string(),
+      browser: z.string().optional(),
+      os: z.string().optional(),
+      firstSeenAt: instant,
+    }),
+    ip: z.string().nullable(),
+    createdAt: instant,
+    lastSeenAt: instant,
+    authenticatedAt: instant,
+    idleExpiresAt: instant,
+    expiresAt: instant,
+  })
+  .meta({ id: 'Session' });
+export type SessionView = z.infer<typeof SessionView>;
+
+export const SessionList = z.object({ items: z.array(SessionView) });
+
+/** A session as its owner and admins see it; life is judged now, whatever the record says. */
+export function viewOf(session: SessionSnapshot, settings: Lifetimes, now: number): SessionView {
+  const ended = judge(session, settings, now);
+  const { idleAt, expiresAt } = endsOf(session, settings);
+  const { device } = session;
+  return {
+    id: session.id,
+    status: ended ? 'ended' : 'active',
+    ...(ended && { endReason: ended.reason, endedAt: iso(ended.at) }),
+    transport: session.transport,
+    device: {
+      id: device.id,
+      name: device.name,
+      ...(device.browser && { browser: device.browser }),
+      ...(device.os && { os: device.os }),
+      firstSeenAt: iso(device.firstSeenAt),
+    },
+    ip: session.ip,
+    createdAt: iso(session.createdAt),
+    lastSeenAt: iso(session.lastSeenAt),
+    authenticatedAt: iso(session.authenticatedAt),
+    idleExpiresAt: iso(Math.min(idleAt, expiresAt)),
+    expiresAt: iso(expiresAt),
+  };
+}
+
+function iso(instant: number): string {
+  return new Date(instant).toISOString();
+}

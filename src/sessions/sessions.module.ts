@@ -1,0 +1,50 @@
+import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { UsersModule } from '../users/users.module.js';
+import { DenialList } from './denial-list.js';
+import { Device } from './device.entity.js';
+import { DevicesService } from './devices.service.js';
+import { LastSeenService } from './last-seen.service.js';
+import { RefreshService } from './refresh.service.js';
+import { RevocationFeed } from './revocation-feed.js';
+import { Revocation } from './revocation.entity.js';
+import { RevocationService } from './revocation.service.js';
+import { SessionCheck } from './session-check.js';
+import { SessionFence } from './session-fence.js';
+import { SessionReader } from './session-reader.js';
+import { Session } from './session.entity.js';
+import { SessionGuard } from './session.guard.js';
+import { SessionsController } from './sessions.controller.js';
+import { SessionsService } from './sessions.service.js';
+import { VerdictCache } from './verdict-cache.js';
+
+@Module({
+  imports: [TypeOrmModule.forFeature([Session, Device, Revocation]), UsersModule],
+  controllers: [SessionsController],
+  providers: [
+    DenialList,
+    DevicesService,
+    LastSeenService,
+    RefreshService,
+    RevocationFeed,
+    RevocationService,
+    SessionCheck,
+    SessionFence,
+    SessionGuard,
+    SessionReader,
+    SessionsService,
+    VerdictCache,
+  ],
+  exports: [
+    DenialList,
+    LastSeenService,
+    RefreshService,
+    RevocationFeed,
+    RevocationService,
+    SessionCheck,
+    SessionFence,
+    SessionGuard,
+    SessionsService,
+  ],
+})
+export class SessionsModule {}

@@ -1,0 +1,198 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AuditService } from '../audit/audit.service.js';
+import { Clock } from '../common/clock.js';
+import { Problem } from '../common/problem.js';
+import { random } from '../common/random.js';
+import type { Origin } from '../common/request.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import { KEYS, type Keys } from '../config/key-file.js';
+import type { Settings } from '../config/settings.js';
+import { databaseNow } from '../database/database-now.js';
+import { isUsable, type User } from '../users/user.entity.js';
+import { UsersService } from '../users/users.service.js';
+import { DevicesService } from './devices.service.js';
+import { mintRefreshToken } from './refresh-token.js';
+import { RevocationService, type Recorded } from './revocation.service.js';
+import { anchorOf, initialRotation } from './rotation.js';
+import { shareEpoch } from './session-epoch.js';
+import {
+  judge,
+  SNAPSHOT_COLUMNS,
+  SNAPSHOT_TABLES,
+  snapshotOf,
+  type SessionSnapshot,
+  type SnapshotRow,
+} from './session-snapshot.js';
+import type { Transport } from './session.entity.js';
+
+/** What a client is handed when a session begins or is renewed. */
+export interface SessionGrant {
+  user: User;
+  session: SessionSnapshot;
+  refreshToken: string;
+  /** Absent where the client has shown none and keeps none. */
+  deviceToken?: string;
+}
+
+export interface Opening {
+  userId: string;
+  transport: Transport;
+  deviceToken: string | null;
+  deviceName?: string;
+  origin: Origin;
+  /** A session that the new one takes the place of, in the same cookie jar (ASVS 7.2.4). */
+  replaces?: string;
+}
+
+export type ListedStatus = 'active' | 'ended' | 'all';
+
+/** More than anybody looks at; `SESSION_RETENTION` keeps the rest. */
+const MOST_LISTED = 200;
+
+@Injectable()
+export class SessionsService {
+  constructor(
+    private readonly database: DataSource,
+    private readonly users: UsersService,
+    private readonly devices: DevicesService,
+    private readonly revocations: RevocationService,
+    private readonly audit: AuditService,
+    private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    @Inject(KEYS) private readonly keys: Keys,
+  ) {}
+
+  /**
+   * Begins a session for somebody who has just proved who they are.
+   * @param stillProven judges the user as found under the lock: what was proved may have changed meanwhile
+   * @returns null when it has, or when the account may not be used
+   * @throws Problem `resource.conflict` when the limit is reached and its policy is `deny`
+   */
+  async open(opening: Opening, stillProven: (user: User) => boolean): Promise<SessionGrant | null> {
+    const opened = await this.database.transaction(async (tx) => {
+      await shareEpoch(tx);
+      const user = await this.users.lock(tx, opening.userId);
+      const now = await databaseNow(tx, this.clock);
+      if (!user || !isUsable(user, now.getTime()) || !stillProven(user)) return null;
+      const ended = await this.makeRoom(tx, opening, now.getTime());
+      const device = await this.devices.recognise(tx, { ...opening, now });
+      const { id, nonce } = await this.insert(tx, opening, device.id, now);
+      await this.audit.record(tx, {
+        type: 'authn_login_success',
+        actorId: user.id,
+        userId: user.id,
+        sessionId: id,
+        origin: opening.origin,
+        details: { transport: opening.transport, newDevice: device.isNew },
+      });
+      const session = (await this.snapshots(tx, 's.id = $1', [id]))[0]!;
+      const refreshToken = this.mint(id, nonce, anchorOf(initialRotation()));
+      return { grant: { user, session, refreshToken, deviceToken: device.token }, ended };
+    });
+    for (const recorded of opened?.ended ?? []) await this.revocations.settle(recorded);
+    return opened?.grant ?? null;
+  }
+
+  /** One user's sessions, newest first. Life is judged now, so the aged are among the ended. */
+  async list(userId: string, status: ListedStatus = 'active'): Promise<SessionSnapshot[]> {
+    const active = status === 'active' ? `and s.status = 'active'` : '';
+    const found = await this.snapshots(
+      this.database.manager,
+      `s.user_id = $1 ${active} order by s.created_at desc, s.id desc limit ${MOST_LISTED}`,
+      [userId],
+    );
+    if (status === 'all') return found;
+    return found.filter((session) => (this.isLive(session) ? 'active' : 'ended') === status);
+  }
+
+  mint(sessionId: string, nonce: Buffer, position: { generation: number; sibling: number }): string {
+    return mintRefreshToken({ secret: this.keys.refreshSecrets[0]!, nonce, sessionId, ...position });
+  }
+
+  private isLive(session: SessionSnapshot): boolean {
+    return judge(session, this.settings, this.clock.now()) === null;
+  }
+
+  private async snapshots(
+    tx: EntityManager,
+    where: string,
+    parameters: unknown[],
+  ): Promise<SessionSnapshot[]> {
+    const rows = await tx.query<SnapshotRow[]>(
+      `select ${SNAPSHOT_COLUMNS} from ${SNAPSHOT_TABLES} where ${where}`,
+      parameters,
+    );
+    return rows.map(snapshotOf);
+  }
+
+  /** Ends what the new session replaces, and what is over the limit. The user's lock is held, so logins cannot race past it. */
+  private async makeRoom(tx: EntityManager, opening: Opening, now: number): Promise<Recorded[]> {
+    const { userId, origin, replaces } = opening;
+    const found = await this.snapshots(
+      tx,
+      `s.user_id = $1 and s.status = 'active' order by s.created_at, s.id`,
+      [userId],
+    );
+    const live = found.filter((session) => judge(session, this.settings, now) === null);
+    const kept = live.filter(({ id }) => id !== replaces);
+    const ended: Recorded[] = [];
+    if (kept.length < live.length) {
+      ended.push(
+        await this.revocations.record(
+          tx,
+          userId,
+          { only: [replaces!] },
+          { reason: 'logout', actorId: userId, origin },
+        ),
+      );
+    }
+    const excess = kept.length + 1 - this.settings.sessionLimit;
+    if (excess <= 0) return ended;
+    if (this.settings.sessionLimitPolicy === 'deny') {
+      throw new Problem('resource.conflict', {
+        detail: 'The limit of live sessions is reached. End one first.',
+      });
+    }
+    if (this.settings.sessionLimitPolicy === 'evict_idle') kept.sort((a, b) => a.lastSeenAt - b.lastSeenAt);
+    const only = kept.slice(0, excess).map(({ id }) => id);
+    ended.push(
+      await this.revocations.record(tx, userId, { only }, { reason: 'session_limit', actorId: null, origin }),
+    );
+    return ended;
+  }
+
+  private async insert(
+    tx: EntityManager,
+    opening: Opening,
+    deviceId: string,
+    now: Date,
+  ): Promise<{ id: string; nonce: Buffer }> {
+    const [bounds] = await tx.query<{ not_before: Date | number }[]>(
+      `select greatest(u.sessions_not_before, e.not_before) as not_before
+       from users u cross join session_epoch e where u.id = $1`,
+      [opening.userId],
+    );
+    // Later than every end that came before, also within one millisecond: not-before instants rely on it.
+    const createdAt = new Date(Math.max(now.getTime(), Number(bounds!.not_before) + 1));
+    const id = random.uuidAt(createdAt.getTime());
+    const nonce = random.bytes(16);
+    await tx.query(
+      `insert into sessions (id, user_id, device_id, transport, ip, user_agent,
+                             created_at, last_seen_at, authenticated_at, refresh_nonce, rotation)
+       values ($1, $2, $3, $4, $5, $6, $7, $7, $7, $8, $9)`,
+      [
+        id,
+        opening.userId,
+        deviceId,
+        opening.transport,
+        opening.origin.ip,
+        opening.origin.userAgent,
+        createdAt,
+        nonce,
+        JSON.stringify(initialRotation()),
+      ],
+    );
+    return { id, nonce };
+  }
+}

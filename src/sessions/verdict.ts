@@ -1,0 +1,98 @@
+import type { CacheValue } from '../cache/cache-port.js';
+import type { Role } from '../common/roles.js';
+import type { Ended, EndReason } from './end-reason.js';
+import type { SessionSnapshot } from './session-snapshot.js';
+import type { Transport } from './session.entity.js';
+
+/**
+ * What the cache can hold for a session, next to nothing at all:
+ * a lease (a string: some reader is asking Postgres), a live verdict, a tombstone.
+ */
+export type CachedVerdict =
+  | { state: 'leased' }
+  | { state: 'live'; snapshot: SessionSnapshot; believeUntil: number }
+  | { state: 'ended'; ended: Ended };
+
+const LIVE = 1;
+const ENDED = 0;
+
+/** `believeUntil` travels inside: a cache that forgets to expire does not make a verdict last longer. */
+export function packLive(snapshot: SessionSnapshot, believeUntil: number): CacheValue {
+  const { device } = snapshot;
+  return [
+    LIVE,
+    believeUntil,
+    packUuid(snapshot.userId),
+    snapshot.roles.join(' '),
+    snapshot.transport,
+    snapshot.ip,
+    snapshot.createdAt,
+    snapshot.lastSeenAt,
+    snapshot.authenticatedAt,
+    packUuid(device.id),
+    device.name,
+    device.browser,
+    device.os,
+    device.firstSeenAt,
+  ];
+}
+
+export function packEnded({ reason, at }: Ended): CacheValue {
+  return [ENDED, reason, at];
+}
+
+/** @returns null for what this version did not write: a miss, not an error */
+export function unpack(sessionId: string, value: CacheValue): CachedVerdict | null {
+  if (typeof value === 'string') return { state: 'leased' };
+  if (value[0] === ENDED) {
+    const [, reason, at] = value as [number, EndReason, number];
+    return { state: 'ended', ended: { reason, at } };
+  }
+  if (value[0] !== LIVE || value.length !== 14) return null;
+  const [, believeUntil, userId, roles, transport, ip, createdAt, lastSeenAt, authenticatedAt, ...device] =
+    value as Live;
+  const [deviceId, name, browser, os, firstSeenAt] = device;
+  return {
+    state: 'live',
+    believeUntil,
+    snapshot: {
+      id: sessionId,
+      userId: unpackUuid(userId),
+      roles: roles.split(' ') as Role[],
+      transport,
+      ip,
+      createdAt,
+      lastSeenAt,
+      authenticatedAt,
+      device: { id: unpackUuid(deviceId), name, browser, os, firstSeenAt },
+      ended: null,
+    },
+  };
+}
+
+type Live = [
+  tag: number,
+  believeUntil: number,
+  userId: string,
+  roles: string,
+  transport: Transport,
+  ip: string | null,
+  createdAt: number,
+  lastSeenAt: number,
+  authenticatedAt: number,
+  deviceId: string,
+  name: string,
+  browser: string | null,
+  os: string | null,
+  firstSeenAt: number,
+];
+
+/** 22 characters instead of 36: a verdict is to stay under 250 bytes. */
+function packUuid(uuid: string): string {
+  return Buffer.from(uuid.replaceAll('-', ''), 'hex').toString('base64url');
+}
+
+function unpackUuid(packed: string): string {
+  const hex = Buffer.from(packed, 'base64url').toString('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}

@@ -1,0 +1,52 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { Role } from '../common/roles.js';
+
+@Entity('users')
+export class User {
+  @PrimaryColumn({ type: 'uuid' })
+  id: string;
+
+  /** Canonical, see {@link canonicalEmail}; null once the account is deleted. */
+  @Column({ type: 'text', nullable: true })
+  email: string | null;
+
+  @Column({ type: 'text', name: 'display_name', nullable: true })
+  displayName: string | null;
+
+  /** PHC string; null once the account is deleted. */
+  @Column({ type: 'text', name: 'password_hash', nullable: true, select: false })
+  passwordHash: string | null;
+
+  @Column({ type: 'text', array: true })
+  roles: Role[];
+
+  @Column({ type: 'timestamptz', precision: 3, name: 'banned_at', nullable: true })
+  bannedAt: Date | null;
+
+  /** The end of the ban; null for one without an end. */
+  @Column({ type: 'timestamptz', precision: 3, name: 'banned_until', nullable: true })
+  bannedUntil: Date | null;
+
+  @Column({ type: 'text', name: 'ban_reason', nullable: true })
+  banReason: string | null;
+
+  @Column({ type: 'timestamptz', precision: 3, name: 'deleted_at', nullable: true })
+  deletedAt: Date | null;
+
+  @Column({ type: 'timestamptz', precision: 3, name: 'created_at' })
+  createdAt: Date;
+}
+
+/** Whether the account may be used at `now`: neither deleted nor under a ban that still runs. */
+export function isUsable(user: Pick<User, 'deletedAt' | 'bannedAt' | 'bannedUntil'>, now: number): boolean {
+  return user.deletedAt === null && !isBanned(user, now);
+}
+
+export function isBanned(user: Pick<User, 'bannedAt' | 'bannedUntil'>, now: number): boolean {
+  return user.bannedAt !== null && (user.bannedUntil === null || user.bannedUntil.getTime() > now);
+}
+
+/** The one spelling under which an address is stored and looked up. */
+export function canonicalEmail(email: string): string {
+  return email.trim().normalize('NFC').toLowerCase();
+}

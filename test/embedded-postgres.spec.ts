@@ -1,0 +1,251 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import {
+  EmbeddedPostgresError,
+  startEmbeddedPostgres,
+  type EmbeddedPostgres,
+} from '../src/database/embedded-postgres.js';
+
+/** Real: the binaries, initdb, the servers, the files, the apps that are killed (of the build). Simulated: nothing. */
+
+const LAUNCHER = fileURLToPath(new URL('../dist/database/embedded-postgres.js', import.meta.url));
+const isRoot = process.getuid?.() === 0;
+
+let home: string;
+let guard: ChildProcess;
+/** Made once, because a synced cluster takes a second or two to make and to delete on some disks. */
+let existing: string;
+let started: EmbeddedPostgres[] = [];
+
+beforeAll(async () => {
+  home = mkdtempSync(join(tmpdir(), 'drawbridge-embedded-'));
+  chmodSync(home, 0o755); // root's PostgreSQL runs as another user, who has to get in
+  guard = startGuard(home);
+  existing = join(home, 'existing');
+  const server = await start(existing);
+  await ask(server.url, 'CREATE TABLE kept AS SELECT 42 AS n');
+  await server.stop();
+});
+
+afterEach(async () => {
+  await Promise.all(started.map((server) => server.stop()));
+  started = [];
+});
+
+afterAll(() => {
+  guard.stdin?.end();
+});
+
+async function start(dataDir: string, log?: (line: string) => void): Promise<EmbeddedPostgres> {
+  const server = await startEmbeddedPostgres({ dataDir, log });
+  started.push(server);
+  return server;
+}
+
+/** Launched servers outlive their app on purpose, so what ends them has to outlive this process too. */
+function startGuard(folder: string): ChildProcess {
+  const script = `
+    while read -r _; do :; done
+    for lock in "$1"/*/postmaster.pid; do [ -f "$lock" ] && kill -KILL "$(head -n 1 "$lock")"; done
+    rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }`;
+  const child = spawn('/bin/sh', ['-c', script, 'guard', folder], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  child.unref(); // it takes its time over deleting, and nobody waits for that
+  return child;
+}
+
+/** An app that starts its database and then lives on until it is killed. */
+function spawnApp(dataDir: string): ChildProcess {
+  const source = `
+    import { startEmbeddedPostgres } from ${JSON.stringify(LAUNCHER)};
+    const { url, reused } = await startEmbeddedPostgres({ dataDir: ${JSON.stringify(dataDir)} });
+    console.log(JSON.stringify({ url, reused }));
+    setInterval(() => undefined, 1_000);`;
+  return spawn(process.execPath, ['--input-type=module', '--eval', source], {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
+
+async function answerOf(app: ChildProcess): Promise<{ url: string; reused: boolean }> {
+  const [line] = (await once(createInterface(app.stdout!), 'line')) as [string];
+  return JSON.parse(line) as { url: string; reused: boolean };
+}
+
+/** As the kernel's out-of-memory killer does it: no handler runs. */
+async function killApp(app: ChildProcess): Promise<void> {
+  const gone = once(app, 'exit');
+  process.kill(-app.pid!, 'SIGKILL');
+  await gone;
+}
+
+async function ask(url: string, query: string): Promise<unknown> {
+  const client = new pg.Client({ connectionString: url });
+  try {
+    await client.connect();
+    const { rows } = await client.query<Record<string, unknown>>(query);
+    return Object.values(rows[0] ?? {})[0];
+  } finally {
+    await client.end();
+  }
+}
+
+const recall = (url: string): Promise<unknown> => ask(url, 'SELECT n FROM kept');
+
+async function refusalOf(dataDir: string): Promise<string> {
+  const error: unknown = await start(dataDir).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(EmbeddedPostgresError);
+  return (error as EmbeddedPostgresError).message;
+}
+
+describe('the embedded PostgreSQL', () => {
+  it('keeps the data when it is stopped and started', async () => {
+    const first = await start(existing);
+    expect(first).toMatchObject({ dataDir: existing, reused: false });
+    expect(await ask(first.url, 'SELECT current_database()')).toBe('drawbridge');
+    await first.stop();
+    await first.stop();
+    await expect(ask(first.url, 'SELECT 1')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+
+    const second = await start(existing);
+    expect(second.reused).toBe(false);
+    expect(await recall(second.url)).toBe(42);
+  });
+
+  it('lets nobody in who can not read its password', async () => {
+    const { url } = await start(existing);
+    const guess = url.replace(/:[^:@]+@/, ':guess@');
+    await expect(ask(guess, 'SELECT 1')).rejects.toMatchObject({ code: '28P01' });
+    expect(statSync(join(existing, 'drawbridge.password')).mode & 0o777).toBe(0o600);
+  });
+
+  it('is found again after the app was killed, and can still be stopped', async () => {
+    const app = spawnApp(existing);
+    const { url } = await answerOf(app);
+    await killApp(app);
+
+    const again = await start(existing);
+    expect(again).toMatchObject({ url, reused: true });
+    expect(await recall(url)).toBe(42);
+    await again.stop();
+    await expect(ask(url, 'SELECT 1')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+
+  it('is one server for two apps that start at the same moment', async () => {
+    const dataDir = join(home, 'shared');
+    const apps = [spawnApp(dataDir), spawnApp(dataDir)];
+    const answers = await Promise.all(apps.map(answerOf));
+    expect(new Set(answers.map(({ url }) => url)).size).toBe(1);
+    expect(answers.map(({ reused }) => reused).toSorted()).toEqual([false, true]);
+    await Promise.all(apps.map(killApp));
+  });
+
+  it('starts although a crash left a lock, even if another process has its number by now', async () => {
+    const { uid, gid } = statSync(existing);
+    const stranger = spawn('sleep', ['60'], { uid, gid, stdio: 'ignore' });
+    const ended = spawn('true', { stdio: 'ignore' });
+    await once(ended, 'exit');
+    try {
+      for (const { pid } of [ended, stranger]) {
+        writeFileSync(
+          join(existing, 'postmaster.pid'),
+          `${pid}\n${existing}\n1700000000\n5432\n\n127.0.0.1\n`,
+        );
+        const server = await start(existing);
+        expect(server.reused).toBe(false);
+        expect(await recall(server.url)).toBe(42);
+        await server.stop();
+      }
+      expect(stranger.exitCode ?? stranger.signalCode).toBeNull();
+    } finally {
+      stranger.kill();
+    }
+  });
+
+  it('does not mistake the server of the folder it was copied from for its own', async () => {
+    const original = await start(existing);
+    const copy = join(home, 'copy');
+    execFileSync('cp', ['-a', existing, copy]);
+    const server = await start(copy);
+    expect(server.reused).toBe(false);
+    expect(await ask(server.url, 'SHOW data_directory')).toBe(copy);
+    expect(await recall(original.url)).toBe(42);
+  });
+
+  it('begins anew when it was killed while it made its data folder', async () => {
+    const dataDir = join(home, 'unlucky');
+    const drafts = (): string[] => readdirSync(home).filter((name) => name.startsWith('unlucky.init-'));
+    const isHalfway = (): boolean =>
+      drafts().some((draft) => existsSync(join(home, draft, 'data/PG_VERSION')));
+    const app = spawnApp(dataDir);
+    while (!isHalfway()) await sleep(2);
+    await killApp(app);
+    expect(existsSync(dataDir)).toBe(false);
+    expect(drafts()).toHaveLength(1);
+
+    const { url } = await start(dataDir);
+    expect(await ask(url, 'SELECT 1')).toBe(1);
+    expect(drafts()).toHaveLength(0);
+  });
+
+  it('leaves a folder alone that it did not make', async () => {
+    const dataDir = join(home, 'precious');
+    mkdirSync(dataDir);
+    writeFileSync(join(dataDir, 'thesis.txt'), 'ten years');
+    expect(await refusalOf(dataDir)).toContain(dataDir);
+    expect(readFileSync(join(dataDir, 'thesis.txt'), 'utf8')).toBe('ten years');
+  });
+
+  it('names the folder whose data another major version made', async () => {
+    const version = readFileSync(join(existing, 'PG_VERSION'));
+    writeFileSync(join(existing, 'PG_VERSION'), '12\n');
+    expect(await refusalOf(existing)).toContain(`${existing} were made by PostgreSQL 12`);
+    writeFileSync(join(existing, 'PG_VERSION'), version);
+  });
+
+  if (isRoot) {
+    it('as root, keeps data that belong below a private folder where its user can reach them', async () => {
+      const dataDir = join(home, 'private', 'data');
+      mkdirSync(join(home, 'private'), { mode: 0o700 });
+      const lines: string[] = [];
+      const first = await start(dataDir, (line) => lines.push(line));
+      try {
+        expect(first.dataDir).not.toBe(dataDir);
+        expect(lines.join('\n')).toContain(first.dataDir);
+        await ask(first.url, 'CREATE TABLE kept AS SELECT 42 AS n');
+        await first.stop();
+        const second = await start(dataDir);
+        expect(second.dataDir).toBe(first.dataDir);
+        expect(await recall(second.url)).toBe(42);
+      } finally {
+        await first.stop();
+        rmSync(first.dataDir, { recursive: true });
+      }
+    });
+  } else {
+    it('as an ordinary user, says which folder it may not write to', async () => {
+      const dataDir = join(home, 'sealed', 'data');
+      mkdirSync(join(home, 'sealed'), { mode: 0o500 });
+      expect(await refusalOf(dataDir)).toContain(dataDir);
+    });
+  }
+});

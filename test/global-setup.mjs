@@ -1,0 +1,51 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import pg from 'pg';
+import globalTeardown from './global-teardown.mjs';
+
+/** Finds or starts the servers, and makes each worker a migrated database by copying one that was migrated once. */
+export default async function globalSetup({ maxWorkers }) {
+  if (!existsSync(new URL('../dist/database/migrate.js', import.meta.url))) {
+    throw new Error('There is no build to test: run "npm run build" first ("npm test" does).');
+  }
+  const { findServices, NO_REDIS } = await import('./support/services.mjs');
+  const { postgres, redis } = await findServices();
+  const run = { services: [postgres, redis].filter(Boolean), server: postgres.url, databases: [] };
+  globalThis.drawbridgeTestRun = run;
+  try {
+    const name = `drawbridge_test_${randomBytes(4).toString('hex')}`;
+    await createDatabases(run, name, maxWorkers);
+    process.env.DRAWBRIDGE_TEST_DATABASE_URL_STEM = withPath(postgres.url, `${name}_w`);
+    process.env.DRAWBRIDGE_TEST_DATABASE_ORIGIN = postgres.origin;
+    if (redis) process.env.DRAWBRIDGE_TEST_REDIS_URL_STEM = withPath(redis.url, '');
+    else delete process.env.DRAWBRIDGE_TEST_REDIS_URL_STEM;
+    process.env.DRAWBRIDGE_TEST_REDIS_ORIGIN = redis?.origin ?? NO_REDIS;
+  } catch (error) {
+    await globalTeardown(); // Jest leaves it out when the setup fails
+    throw error;
+  }
+}
+
+/** All of them are new: a server that the environment names may hold data, and nothing there is written to. */
+async function createDatabases(run, name, workers) {
+  const { migrateDatabase } = await import('../dist/database/migrate.js');
+  const client = new pg.Client({ connectionString: run.server });
+  await client.connect();
+  try {
+    const create = async (database, source) => {
+      await client.query(`CREATE DATABASE ${database} TEMPLATE ${source}`);
+      run.databases.push(database);
+    };
+    await create(`${name}_template`, "template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'");
+    await migrateDatabase(withPath(run.server, `${name}_template`));
+    for (let worker = 1; worker <= workers; worker++) await create(`${name}_w${worker}`, `${name}_template`);
+  } finally {
+    await client.end();
+  }
+}
+
+function withPath(base, path) {
+  const url = new URL(base);
+  url.pathname = `/${path}`;
+  return url.href;
+}

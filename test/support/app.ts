@@ -1,0 +1,76 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { pino, type Logger } from 'pino';
+import { createClient } from 'redis';
+import { DataSource } from 'typeorm';
+import { createApp } from '../../src/app.setup.js';
+import type { Keys } from '../../src/config/key-file.js';
+import { loadSettings } from '../../src/config/load-settings.js';
+import { DEMO_PASSWORD, DEMO_USERS, seedUsers } from '../../src/seeds.js';
+import { Client } from './client.js';
+import { TestClock } from './clock.js';
+
+export const PASSWORD = DEMO_PASSWORD;
+export const [ADMIN, ALICE, BOB] = DEMO_USERS as [DemoUser, DemoUser, DemoUser];
+type DemoUser = (typeof DEMO_USERS)[number];
+
+/** One set for the file, so that instances know each other's tokens. */
+export const TEST_KEYS: Keys = {
+  signing: [{ kid: 'test-key', privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey }],
+  refreshSecrets: [randomBytes(32)],
+};
+
+export interface TestApp {
+  app: NestFastifyApplication;
+  clock: TestClock;
+  /** A new client with an empty jar. */
+  client(): Client;
+  query<Row = Record<string, unknown>>(sql: string, parameters?: unknown[]): Promise<Row[]>;
+  get: NestFastifyApplication['get'];
+  close(): Promise<void>;
+}
+
+export interface TestAppOptions {
+  /** Environment variables on top of the tests' own; REDIS_URL: undefined for the in-process cache. */
+  env?: Record<string, string | undefined>;
+  clock?: TestClock;
+  logger?: Logger;
+  keys?: Keys;
+}
+
+/** The application as it is served, in this process, on the worker's real PostgreSQL and (where there is one) Redis. */
+export async function startApp({ env = {}, clock = new TestClock(), logger, keys = TEST_KEYS }: TestAppOptions = {}): Promise<TestApp> {
+  const settings = loadSettings({
+    NODE_ENV: 'test',
+    DATABASE_URL: process.env['TEST_DATABASE_URL'],
+    REDIS_URL: process.env['TEST_REDIS_URL'],
+    API_DOCS: 'false',
+    ...env,
+  });
+  const app = await createApp(settings, keys, { clock, logger: logger ?? pino({ level: 'silent' }) });
+  if (settings.seedUsers) await seedUsers(app);
+  const database = app.get(DataSource);
+  return {
+    app,
+    clock,
+    client: () => new Client(app),
+    query: (sql, parameters) => database.query(sql, parameters),
+    get: app.get.bind(app),
+    close: () => app.close(),
+  };
+}
+
+/** Empties the worker's stores; call it before the first app of a file. */
+export async function resetStores(): Promise<void> {
+  const client = new pg.Client({ connectionString: process.env['TEST_DATABASE_URL'] });
+  await client.connect();
+  await client.query(`truncate users, devices, sessions, revocations, audit_events, payments restart identity cascade`);
+  await client.query(`update session_epoch set not_before = '-infinity'`);
+  await client.end();
+  if (!process.env['TEST_REDIS_URL']) return;
+  const redis = createClient({ url: process.env['TEST_REDIS_URL'] });
+  await redis.connect();
+  await redis.flushDb();
+  redis.destroy();
+}

@@ -1,0 +1,112 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+
+type InjectOptions = Exclude<Parameters<NestFastifyApplication['inject']>[0], string | undefined>;
+type Method = NonNullable<InjectOptions['method']>;
+
+export interface Answer {
+  status: number;
+  // Tests reach into answers of every shape; what is there is what they assert.
+  body: any;
+  text: string;
+  headers: Record<string, string | string[] | undefined>;
+  /** The `Set-Cookie` headers as they were sent. */
+  setCookies: string[];
+}
+
+export interface RequestOptions {
+  body?: unknown;
+  headers?: Record<string, string | string[]>;
+}
+
+/** A browser (it keeps cookies) or a native client (it keeps what it is given), over the whole HTTP stack but the socket. */
+export class Client {
+  readonly jar = new Map<string, string>();
+  /** Of the bearer transport; sent when set. */
+  accessToken?: string;
+  refreshToken?: string;
+  deviceToken?: string;
+
+  constructor(private app: NestFastifyApplication) {}
+
+  /** The same client, talking to another instance. */
+  at(instance: { app: NestFastifyApplication }): this {
+    this.app = instance.app;
+    return this;
+  }
+
+  /** A second client that holds what this one holds now: another tab, or a thief. */
+  copy(): Client {
+    const copy = new Client(this.app);
+    for (const [name, value] of this.jar) copy.jar.set(name, value);
+    return Object.assign(copy, { accessToken: this.accessToken, refreshToken: this.refreshToken, deviceToken: this.deviceToken });
+  }
+
+  get = (path: string, options?: RequestOptions) => this.request('GET', path, options);
+  post = (path: string, body?: unknown, options?: RequestOptions) => this.request('POST', path, { ...options, body });
+  put = (path: string, body?: unknown) => this.request('PUT', path, { body });
+  patch = (path: string, body?: unknown) => this.request('PATCH', path, { body });
+  delete = (path: string, options?: RequestOptions) => this.request('DELETE', path, options);
+
+  async request(method: Method, url: string, { body, headers = {} }: RequestOptions = {}): Promise<Answer> {
+    const response = await this.app.inject({
+      method,
+      url,
+      headers: {
+        ...(this.jar.size > 0 && { cookie: [...this.jar].map(([name, value]) => `${name}=${value}`).join('; ') }),
+        ...(this.accessToken && { authorization: `Bearer ${this.accessToken}` }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body !== undefined && { payload: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const setCookies = [response.headers['set-cookie'] ?? []].flat();
+    this.keep(setCookies);
+    const isJson = /json/.test(String(response.headers['content-type']));
+    return {
+      status: response.statusCode,
+      body: isJson ? response.json() : undefined,
+      text: response.body,
+      headers: response.headers as Answer['headers'],
+      setCookies,
+    };
+  }
+
+  /** Logs in and keeps what it is given. */
+  async login(email: string, password: string, extra: Record<string, unknown> = {}): Promise<Answer> {
+    const headers: Record<string, string> = this.deviceToken ? { 'x-device-token': this.deviceToken } : {};
+    return this.take(await this.request('POST', '/v1/auth/login', { body: { email, password, ...extra }, headers }));
+  }
+
+  /** Refreshes on its transport, with its device token, and keeps what it is given. */
+  async refresh(): Promise<Answer> {
+    if (!this.refreshToken) return this.request('POST', '/v1/auth/refresh');
+    const headers: Record<string, string> = this.deviceToken ? { 'x-device-token': this.deviceToken } : {};
+    const { accessToken } = this;
+    this.accessToken = undefined;
+    const answer = await this.request('POST', '/v1/auth/refresh', { body: { refreshToken: this.refreshToken }, headers });
+    this.accessToken = accessToken;
+    return this.take(answer);
+  }
+
+  /** A payment with a key of its own. */
+  pay(key: string, amount = 100): Promise<Answer> {
+    return this.post('/v1/payments', { amount, currency: 'EUR', recipient: 'Bob' }, { headers: { 'idempotency-key': key } });
+  }
+
+  private take(answer: Answer): Answer {
+    if (answer.status !== 200) return answer;
+    this.accessToken = answer.body.accessToken ?? this.accessToken;
+    this.refreshToken = answer.body.refreshToken ?? this.refreshToken;
+    this.deviceToken = answer.body.deviceToken ?? this.deviceToken;
+    return answer;
+  }
+
+  private keep(setCookies: string[]): void {
+    for (const cookie of setCookies) {
+      const [, name, value] = /^([^=]+)=([^;]*)/.exec(cookie) ?? [];
+      if (!name) continue;
+      if (/max-age=0(;|$)/i.test(cookie)) this.jar.delete(name);
+      else this.jar.set(name, value ?? '');
+    }
+  }
+}

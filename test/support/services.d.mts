@@ -1,0 +1,25 @@
+export interface Service {
+  url: string;
+  /** Where it comes from, for humans. */
+  origin: string;
+  stop(): Promise<void>;
+}
+
+export interface Server extends Service {
+  /** Another one after each restart(). */
+  readonly pid: number;
+  /** An orderly end; restart() brings it back. Everything is removed when the test process ends. */
+  stop(): Promise<void>;
+  /** A crash: SIGKILL for the server and all of its processes. */
+  kill(): Promise<void>;
+  /** Accepts connections and never answers, like a machine that hangs. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** Back on the same port with the data it had; ends it first when it is running. */
+  restart(): Promise<void>;
+}
+
+export const NO_REDIS: string;
+export function findServices(): Promise<{ postgres: Service; redis: Service | null }>;
+export function startPostgres(options?: { binaries?: 'installed' | 'embedded' }): Promise<Server>;
+export function startRedis(options?: { args?: string[] }): Promise<Server | null>;
