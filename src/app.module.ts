@@ -1,5 +1,6 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
+import { AccountsModule } from './accounts/accounts.module.js';
 import { AdminModule } from './admin/admin.module.js';
 import { AuditModule } from './audit/audit.module.js';
 import { AccessGuard } from './auth/access.guard.js';
@@ -33,6 +34,7 @@ export class AppModule {
         UsersModule,
         SessionsModule,
         AuthModule,
+        AccountsModule,
         AdminModule,
         HealthModule,
         ExamplesModule,

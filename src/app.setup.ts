@@ -62,7 +62,12 @@ export async function createApp(
   app.useGlobalPipes(validationPipe());
   app.useGlobalFilters(problems);
   if (settings.apiDocs) serveDocs(app, fastify);
-  await app.init();
+  try {
+    await app.init();
+  } catch (error) {
+    await app.close().catch(() => undefined);
+    throw error;
+  }
   return app;
 }
 

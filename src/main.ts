@@ -1,11 +1,14 @@
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import { BootError } from './common/boot-error.js';
 import { loadKeys } from './config/key-file.js';
-import { loadSettings, SettingsError } from './config/load-settings.js';
+import { loadSettings } from './config/load-settings.js';
 import type { Settings } from './config/settings.js';
 import { createApp } from './app.setup.js';
-import { RouteContradiction } from './auth/route-audit.js';
+import { isDatabaseUnavailable } from './database/database-problem.js';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from './database/embedded-postgres.js';
 import { migrateDatabase } from './database/migrate.js';
-import { CacheFormConflict } from './sessions/revocation-feed.js';
 import { seedUsers } from './seeds.js';
 import { welcome } from './welcome.js';
 
@@ -24,16 +27,25 @@ async function boot(): Promise<void> {
   if (settings.nodeEnv === 'development') console.log(welcome(settings, await app.getUrl()));
 }
 
-/** Without a database of one's own: the embedded one. Its package is a development dependency, so it is loaded only then. */
+/** Without a database of one's own: the embedded one. */
 async function withDatabase(settings: Settings): Promise<Settings> {
   if (settings.databaseUrl) return settings;
-  const { startEmbeddedPostgres } = await import('./database/embedded-postgres.js');
   const postgres = await startEmbeddedPostgres({
-    dataDir: settings.dataDir,
-    log: (line) => console.log(line),
+    dataDir: join(settings.dataDir, 'postgres'),
+    log: console.log,
   });
-  undo.push(() => postgres.stop());
+  undo.push(() => stopUnlessShared(postgres));
   return { ...settings, databaseUrl: postgres.url };
+}
+
+/** Instances with a Redis in common may share an embedded PostgreSQL: the last one turns out the light. */
+async function stopUnlessShared(postgres: EmbeddedPostgres): Promise<void> {
+  const client = new pg.Client({ connectionString: postgres.url });
+  await client.connect();
+  const others = await client
+    .query(`select from pg_stat_activity where application_name like 'drawbridge%'`)
+    .finally(() => client.end());
+  if (others.rowCount === 0) await postgres.stop();
 }
 
 async function shutDown(code: number): Promise<never> {
@@ -43,17 +55,17 @@ async function shutDown(code: number): Promise<never> {
   process.exit(code);
 }
 
-/** What whoever starts the process can mend by themselves needs a sentence, not a stack. */
 function explain(error: unknown): unknown {
-  const isPlain =
-    error instanceof SettingsError ||
-    error instanceof RouteContradiction ||
-    error instanceof CacheFormConflict;
-  if (isPlain) return `Drawbridge does not start:\n  ${error.message.replaceAll('\n', '\n  ')}`;
-  const { code, port } = error as { code?: string; port?: number };
-  if (code === 'EADDRINUSE')
-    return `Drawbridge does not start:\n  PORT ${port} is in use; allowed: a free one, or 0 for any`;
-  return error;
+  const { code, port, message } = error as { code?: string; port?: number; message: string };
+  const why =
+    error instanceof BootError
+      ? message
+      : code === 'EADDRINUSE'
+        ? `PORT ${port} is in use; allowed: a free one, or 0 for any`
+        : isDatabaseUnavailable(error)
+          ? `DATABASE_URL names a PostgreSQL that does not answer: ${message || code}`
+          : null;
+  return why === null ? error : `Drawbridge does not start:\n  ${why.replaceAll('\n', '\n  ')}`;
 }
 
 let stopping = false;

@@ -21,25 +21,28 @@ describeWithRedis('force-logout, the story of the README', () => {
     await admin.login(ADMIN.email, PASSWORD);
   });
 
-  it.each(['cookie', 'bearer'])('ends a %s session on one instance and everything refuses it on the other', async (transport) => {
-    const alice = a.client();
-    expect((await alice.login(ALICE.email, PASSWORD, { transport })).status).toBe(200);
-    alice.at(b);
-    expect((await alice.get('/v1/feature-flags')).status).toBe(200);
-    expect((await alice.pay(`before ${transport}`.replace(' ', '-'))).status).toBe(201);
+  it.each(['cookie', 'bearer'])(
+    'ends a %s session on one instance and everything refuses it on the other',
+    async (transport) => {
+      const alice = a.client();
+      expect((await alice.login(ALICE.email, PASSWORD, { transport })).status).toBe(200);
+      alice.at(b);
+      expect((await alice.get('/v1/feature-flags')).status).toBe(200);
+      expect((await alice.pay(`before ${transport}`.replace(' ', '-'))).status).toBe(201);
 
-    const sessions = await admin.get(`/v1/admin/users/${ALICE.id}/sessions`);
-    const session = sessions.body.items[0];
-    expect(session).toMatchObject({ status: 'active', transport });
-    const receipt = await admin.delete(`/v1/admin/sessions/${session.id}`);
-    expect(receipt).toMatchObject({ status: 200, body: { status: 'applied', endedSessions: 1 } });
+      const sessions = await admin.get(`/v1/admin/users/${ALICE.id}/sessions`);
+      const session = sessions.body.items[0];
+      expect(session).toMatchObject({ status: 'active', transport });
+      const receipt = await admin.delete(`/v1/admin/sessions/${session.id}`);
+      expect(receipt).toMatchObject({ status: 200, body: { status: 'applied', endedSessions: 1 } });
 
-    const refused = { status: 401, body: { code: 'auth.session_ended', reason: 'admin' } };
-    expect(await alice.pay(`after-${transport}`)).toMatchObject(refused);
-    const floor = { headers: { 'x-min-revocation-seq': String(receipt.body.seq) } };
-    expect(await alice.get('/v1/feature-flags', floor)).toMatchObject(refused);
-    expect(await alice.refresh()).toMatchObject(refused);
-    expect((await alice.login(ALICE.email, PASSWORD, { transport })).status).toBe(200);
-    expect((await alice.pay(`again-${transport}`)).status).toBe(201);
-  });
+      const refused = { status: 401, body: { code: 'auth.session_ended', reason: 'admin' } };
+      expect(await alice.pay(`after-${transport}`)).toMatchObject(refused);
+      const floor = { headers: { 'x-min-revocation-seq': String(receipt.body.seq) } };
+      expect(await alice.get('/v1/feature-flags', floor)).toMatchObject(refused);
+      expect(await alice.refresh()).toMatchObject(refused);
+      expect((await alice.login(ALICE.email, PASSWORD, { transport })).status).toBe(200);
+      expect((await alice.pay(`again-${transport}`)).status).toBe(201);
+    },
+  );
 });

@@ -15,7 +15,7 @@ import {
 import { ApiOkResponse } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { AccountService } from '../auth/account.service.js';
+import { AccountService } from '../accounts/account.service.js';
 import { CurrentUser } from '../auth/current-user.decorator.js';
 import { ApiProblems } from '../common/api-problems.decorator.js';
 import { Clock } from '../common/clock.js';

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { AuthModule } from '../auth/auth.module.js';
+import { AccountsModule } from '../accounts/accounts.module.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import { UsersModule } from '../users/users.module.js';
 import { AdminAuditController } from './admin-audit.controller.js';
@@ -8,7 +8,7 @@ import { AdminUsersController } from './admin-users.controller.js';
 
 /** The admin door: thin, over the services that everybody's own doors use. */
 @Module({
-  imports: [AuthModule, SessionsModule, UsersModule],
+  imports: [AccountsModule, SessionsModule, UsersModule],
   controllers: [AdminUsersController, AdminSessionsController, AdminAuditController],
 })
 export class AdminModule {}

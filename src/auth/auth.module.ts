@@ -5,8 +5,6 @@ import { SessionsModule } from '../sessions/sessions.module.js';
 import { UsersModule } from '../users/users.module.js';
 import { AccessGuard } from './access.guard.js';
 import { AccessTokens } from './access-tokens.js';
-import { AccountController } from './account.controller.js';
-import { AccountService } from './account.service.js';
 import { AuthController } from './auth.controller.js';
 import { CrossSiteGuard } from './cross-site.guard.js';
 import { Grants } from './grants.js';
@@ -20,11 +18,10 @@ import { RouteAudit } from './route-audit.js';
 
 @Module({
   imports: [DiscoveryModule, PassportModule, SessionsModule, UsersModule],
-  controllers: [AuthController, AccountController, JwksController],
+  controllers: [AuthController, JwksController],
   providers: [
     AccessGuard,
     AccessTokens,
-    AccountService,
     CrossSiteGuard,
     Grants,
     JwtStrategy,
@@ -34,6 +31,6 @@ import { RouteAudit } from './route-audit.js';
     RolesGuard,
     RouteAudit,
   ],
-  exports: [AccessGuard, AccountService, CrossSiteGuard, PasswordsService, RolesGuard],
+  exports: [AccessGuard, CrossSiteGuard, PasswordsService, RolesGuard],
 })
 export class AuthModule {}

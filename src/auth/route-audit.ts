@@ -1,6 +1,7 @@
 import { Injectable, RequestMethod, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
+import { BootError } from '../common/boot-error.js';
 import { metadataReader } from '../common/metadata.js';
 import { ROLES } from '../common/roles.js';
 import { maxAuthAgeOf, SessionRoute } from '../sessions/require-session.decorator.js';
@@ -66,7 +67,7 @@ export class RouteAudit implements OnModuleInit {
   }
 }
 
-export class RouteContradiction extends Error {
+export class RouteContradiction extends BootError {
   constructor(readonly faults: string[]) {
     super(`routes contradict themselves:\n  ${faults.join('\n  ')}`);
   }

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import type { LoggerService } from '@nestjs/common';
 import { pino, type Logger, type LevelWithSilent } from 'pino';
 
@@ -13,11 +14,31 @@ export function createLogger(level: LevelWithSilent, pretty: boolean): Logger {
     level,
     base: undefined,
     timestamp: pino.stdTimeFunctions.isoTime,
+    serializers: { err: describeError },
     formatters: { level: (label) => ({ level: label }) },
-    ...(pretty && {
-      transport: { target: 'pino-pretty', options: { translateTime: 'SYS:HH:MM:ss', ignore: 'requestId' } },
-    }),
+    ...(pretty &&
+      isInstalled('pino-pretty') && {
+        transport: { target: 'pino-pretty', options: { translateTime: 'SYS:HH:MM:ss', ignore: 'requestId' } },
+      }),
   });
+}
+
+/** It is a development dependency: an image for production does without. */
+function isInstalled(name: string): boolean {
+  try {
+    createRequire(import.meta.url).resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Errors of drivers carry connections, statements and their parameters: only what helps to find the fault is logged. */
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { name, message, stack, cause } = error;
+  const { code } = error as { code?: unknown };
+  return { type: name, message, code, stack, ...(cause instanceof Error && { cause: describeError(cause) }) };
 }
 
 /** Nest's own messages, at their level, with their context. */

@@ -56,6 +56,8 @@ export async function loadKeys(settings: Settings): Promise<Keys> {
   if (settings.nodeEnv === 'production' && file.data.environment !== 'production') {
     refuse('was made for development; make one for production with `npm run keys:generate`');
   }
+  const kids = file.data.signing.map(({ kid }) => kid);
+  if (new Set(kids).size < kids.length) refuse('has two signing keys with one kid');
   return {
     signing: file.data.signing.map(({ kid, privateKey }) => ({ kid, privateKey: p256(privateKey) })),
     refreshSecrets: file.data.refresh.map((secret) => Buffer.from(secret, 'base64url')),

@@ -1,8 +1,9 @@
+import { BootError } from '../common/boot-error.js';
 import { SETTINGS, variableOf, type SettingName, type Settings } from './settings.js';
 import type { Setting } from './setting.js';
 
 /** Says all that is wrong with the environment, one line per variable. */
-export class SettingsError extends Error {
+export class SettingsError extends BootError {
   constructor(readonly lines: string[]) {
     super(lines.join('\n'));
   }
@@ -42,12 +43,6 @@ function fallbackOf(setting: Setting<unknown>, production: boolean): string | un
 function contradictions(settings: Settings): string[] {
   const lines: string[] = [];
   const refuse = (name: SettingName, why: string) => lines.push(`${variableOf(name)} ${why}`);
-  if (settings.sessionIdleTimeout > settings.sessionLifetime) {
-    refuse('sessionIdleTimeout', 'is longer than SESSION_LIFETIME; allowed: at most as long');
-  }
-  if (settings.adminSessionIdleTimeout > settings.adminSessionLifetime) {
-    refuse('adminSessionIdleTimeout', 'is longer than ADMIN_SESSION_LIFETIME; allowed: at most as long');
-  }
   if (settings.nodeEnv === 'production') {
     if (!settings.databaseUrl) refuse('databaseUrl', 'is not set; production needs a PostgreSQL of its own');
     if (!settings.redisUrl)

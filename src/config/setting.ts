@@ -101,8 +101,13 @@ export function word(doc: string, details: Details = {}): Setting<string> {
   };
 }
 
-export function optionalWord(doc: string, details: Details = {}): Setting<string | undefined> {
-  return word(doc, details);
+export function path(doc: string, details: Details = {}): Setting<string> {
+  return {
+    doc,
+    allowed: 'a path',
+    ...details,
+    parse: z.string().refine((value) => !value.includes('\0'), 'is not a path'),
+  };
 }
 
 export function list(

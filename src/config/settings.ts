@@ -1,5 +1,5 @@
 import { isIP, isIPv4 } from 'node:net';
-import { choice, duration, flag, integer, list, optionalWord, url, word, type Setting } from './setting.js';
+import { choice, duration, flag, integer, list, path, url, word, type Setting } from './setting.js';
 
 /**
  * Everything that can be set, in the order in which the documentation shows it. `.env.example` and
@@ -24,7 +24,7 @@ export const SETTINGS = {
     'Connections that one instance opens for business transactions; session checks have a few of their own.',
     { min: 2, max: 500, fallback: '10' },
   ),
-  dataDir: word('Where development keeps its database and keys.', { fallback: '.data' }),
+  dataDir: path('Where development keeps its database and keys.', { fallback: '.data' }),
   redisUrl: url(
     'Redis 6.2 or newer, the cache of session verdicts that instances share. Required in production.',
     ['redis:', 'rediss:'],
@@ -33,7 +33,7 @@ export const SETTINGS = {
       secret: true,
     },
   ),
-  keysFile: optionalWord(
+  keysFile: path(
     'The file with the signing keys and refresh secrets, made by `npm run keys:generate`. Required in production.',
     {
       fallbackDoc: '`keys.json` under `DATA_DIR`, generated',

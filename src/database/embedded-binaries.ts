@@ -16,9 +16,10 @@ import {
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
+import { BootError } from '../common/boot-error.js';
 
 /** A reason why there is no embedded PostgreSQL, written for the person who started the app. */
-export class EmbeddedPostgresError extends Error {
+export class EmbeddedPostgresError extends BootError {
   override readonly name = 'EmbeddedPostgresError';
 }
 

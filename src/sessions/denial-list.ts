@@ -39,7 +39,11 @@ export class DenialList {
       return;
     }
     const list = { token: this.tokens, session: this.sessions, user: this.users }[kind];
-    for (const subject of subjects) list.set(subject, wider(list.get(subject) ?? null, denial));
+    for (const subject of subjects) {
+      const kept = wider(list.get(subject) ?? null, denial);
+      if (kept === denial) list.delete(subject); // to the end of the list: see forget()
+      list.set(subject, kept);
+    }
   }
 
   /** Whether this one token was denied, its session living on. */

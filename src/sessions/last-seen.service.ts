@@ -44,7 +44,7 @@ export class LastSeenService implements OnApplicationBootstrap, BeforeApplicatio
   onApplicationBootstrap(): void {
     const interval = Math.min(MOST_FLUSH_INTERVAL_MS, this.resolution);
     const failed = (error: unknown) =>
-      this.logger.warn({ err: error }, 'last-seen times wait for PostgreSQL');
+      this.logger.debug({ err: error }, 'last-seen times wait for PostgreSQL');
     this.stop = every(interval, () => this.flush(), failed);
   }
 

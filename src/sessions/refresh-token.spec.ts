@@ -40,7 +40,7 @@ describe('a refresh token', () => {
 
   // Should this fail, every client out there would be logged out: raise the version and read both.
   test('keeps its format across releases', () => {
-    expect(token).toBe('PINNED');
+    expect(token).toBe('AQGanzxbenwdji8BI0VniasAAAAHAAKdM6mSNw39UbuVP6uNIqSM9n87F7FRRFOuIm-W0B545w');
   });
 
   test('fits a cookie and a header as it is', () => {
@@ -53,7 +53,7 @@ describe('a refresh token', () => {
     ['a sibling', { sibling: 0x1_0000 }],
     ['an id', { sessionId: 'not-a-uuid' }],
   ])('is not minted for %s that does not fit', (_, misfit) => {
-    expect(() => mintRefreshToken({ secret, nonce, ...claims, ...misfit })).toThrow(RangeError);
+    expect(() => mintRefreshToken({ secret, nonce, ...claims, ...misfit })).toThrow(/out of range|is a UUID/);
   });
 });
 

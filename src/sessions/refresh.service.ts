@@ -211,11 +211,7 @@ export class RefreshService {
         sibling: token.sibling,
         withDeviceToken: deviceToken !== null,
       },
-      expected: {
-        generation: rotation.generation,
-        sibling: rotation.sibling,
-        successors: rotation.successors,
-      },
+      expected: rotation,
       session: { ...lastContext, lastSeenAt: new Date(session.lastSeenAt).toISOString() },
     };
     const order = {

@@ -5,6 +5,7 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import pg from 'pg';
+import { BootError } from '../common/boot-error.js';
 import { Clock } from '../common/clock.js';
 import { every } from '../common/every.js';
 import { LOGGER, type Logger } from '../common/logger.js';
@@ -49,7 +50,7 @@ export class RevocationFeed implements OnApplicationBootstrap, BeforeApplication
   private running: Promise<void> | null = null;
   private queued: Promise<void> | null = null;
   private stop: () => void = () => undefined;
-  private closing = false;
+  private interrupted = false;
 
   constructor(
     private readonly denials: DenialList,
@@ -65,12 +66,11 @@ export class RevocationFeed implements OnApplicationBootstrap, BeforeApplication
     this.stop = every(
       POLL_INTERVAL_MS,
       () => this.catchUp(),
-      (error) => this.logger.warn({ err: error }, 'the revocation feed is interrupted'),
+      () => undefined,
     );
   }
 
   async beforeApplicationShutdown(): Promise<void> {
-    this.closing = true;
     this.stop();
     await this.client?.end().catch(() => undefined);
   }
@@ -100,19 +100,28 @@ export class RevocationFeed implements OnApplicationBootstrap, BeforeApplication
 
   private async poll(): Promise<void> {
     const startedAt = this.clock.monotonic();
-    const client = (this.client ??= await this.listen());
     try {
+      const client = (this.client ??= await this.listen());
       const { rows } = await client.query<{ cursor: string; notices: RevocationNotice[] }>(POLL, [
         this.cursor,
       ]);
       for (const notice of rows[0]!.notices) this.denials.apply(notice);
       this.cursor = rows[0]!.cursor;
       this.provenAt = startedAt;
+      this.tell(null);
       this.denials.forget(this.clock.now());
     } catch (error) {
-      this.drop(client);
+      if (this.client) this.drop(this.client);
+      this.tell(error);
       throw error;
     }
+  }
+
+  /** Once when it breaks and once when it is whole again, not each second. */
+  private tell(error: unknown): void {
+    if (error && !this.interrupted) this.logger.warn({ err: error }, 'the revocation feed is interrupted');
+    if (!error && this.interrupted) this.logger.info('the revocation feed is back');
+    this.interrupted = error !== null;
   }
 
   private async listen(): Promise<pg.Client> {
@@ -150,11 +159,10 @@ export class RevocationFeed implements OnApplicationBootstrap, BeforeApplication
   private drop(client: pg.Client): void {
     if (this.client === client) this.client = null;
     void client.end().catch(() => undefined);
-    if (!this.closing && this.client === null) this.logger.debug('the revocation feed lost its connection');
   }
 }
 
-export class CacheFormConflict extends Error {
+export class CacheFormConflict extends BootError {
   constructor() {
     super(
       'another instance uses this database, and without a Redis in common they could not hear of each other: set REDIS_URL for all of them',

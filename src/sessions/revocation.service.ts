@@ -75,7 +75,7 @@ export class RevocationService implements OnApplicationBootstrap, BeforeApplicat
 
   onApplicationBootstrap(): void {
     const failed = (error: unknown) =>
-      this.logger.warn({ err: error }, 'the revocation relay is interrupted');
+      this.logger.debug({ err: error }, 'the revocation relay is interrupted');
     this.stop = every(RELAY_INTERVAL_MS, () => this.relay(), failed);
   }
 

@@ -11,7 +11,7 @@ import {
   type RotationState,
 } from './rotation.js';
 
-// Real: rotation.ts. Modelled: its caller, which ends a session on reuse, the clock, the network, the cookie jar.
+// Real: rotation.ts. Modelled: its caller, which ends a session on reuse; the clock; the network; the cookie jar.
 
 const GRACE = 9_000;
 /** Later than this after it was sent, a request or its answer is lost. */
@@ -166,12 +166,20 @@ describe('what each token is answered with', () => {
     expect(session.present(tokens[which], false)).toBe('reuse');
   });
 
-  test('a sibling that lost: the newest token within grace of losing, then theft', () => {
-    const { session, anchor, successor: slow } = settledSession();
-    const fast = session.wait(LONG_AFTER).refresh(anchor);
-    const next = session.wait(LONG_AFTER).refresh(fast);
-    expect(session.wait(GRACE).present(slow, true)).toEqual(next);
-    expect(session.wait(1).present(slow, true)).toBe('reuse');
+  test('the anchor before, once a second step is out: theft, however fresh that one is', () => {
+    const { session, before, anchor } = settledSession();
+    session.wait(GRACE + 1).refresh(anchor);
+    expect(session.present(before, true)).toBe('reuse');
+  });
+
+  test.each([
+    ['', 0],
+    [', and later as well', 1],
+  ])('a sibling that lost: theft at once%s', (_, moves) => {
+    const { session, anchor, successor: lost } = settledSession();
+    let token = session.wait(LONG_AFTER).refresh(anchor);
+    for (let i = 0; i <= moves; i++) token = session.wait(LONG_AFTER).refresh(token);
+    expect(session.present(lost, true)).toBe('reuse');
   });
 
   test('a successor within grace of its minting: one more of the same step, however often it is asked for', () => {
@@ -226,6 +234,7 @@ describe('a new pair after authenticating again', () => {
     const stolen = expectIssued(session.wait(LONG_AFTER).present(successor, false));
     const own = expectIssued(session.presentAnchorAfterReauthentication());
     expect(own).not.toEqual(stolen);
+    expect(session.presentAnchorAfterReauthentication()).toEqual(own);
     expect(session.present(stolen, false)).toBe('reuse');
   });
 });
@@ -305,7 +314,7 @@ describe('a client with its device token is never logged out', () => {
     const before = session.state.generation;
     let token = successor;
     for (let i = 0; i < 500; i++) token = session.wait(GRACE / 50).refresh(token);
-    expect(session.state.generation - before).toBeLessThanOrEqual(10);
+    expect(session.state.generation - before).toBe(9);
   });
 
   test('by an answer that lands after those of two later refreshes', () => {
@@ -322,6 +331,19 @@ describe('a client with its device token is never logged out', () => {
     const answer = session.wait(GRACE - 1).refresh(successor);
     session.wait(2).refresh(answer);
     session.wait(EXCHANGE_LIMIT).refresh(successor);
+  });
+
+  test('by a request that was under way while the successor was used, at the end of the grace', () => {
+    const { session, anchor, successor } = settledSession();
+    session.wait(GRACE).refresh(successor);
+    session.wait(EXCHANGE_LIMIT).refresh(anchor);
+  });
+
+  test('by an answer that was under way when the grace ended', () => {
+    const { session, successor } = settledSession();
+    const late = session.wait(GRACE).refresh(successor);
+    session.wait(1).refresh(successor);
+    session.wait(LONG_AFTER).refresh(late);
   });
 
   test.each([

@@ -110,9 +110,11 @@ export function rotate(
     return withinGrace ? repeat(state, newest) : mintStep(state, newest, now);
   }
 
-  // While the new anchor has one step of successors, that step dates the move.
+  const isRecent =
+    presented.generation === generation - 1 && state.recent !== null && includes(state.recent, presented);
+  // While the anchor has one step of successors, their minting is when it became the anchor.
   const anchorJustMoved = withinGrace && state.older === null;
-  return anchorJustMoved && wasHeldBefore(state, presented) ? repeat(state, newest) : reuse(state);
+  return isRecent && anchorJustMoved ? repeat(state, newest) : reuse(state);
 }
 
 /**
@@ -137,11 +139,6 @@ function likelyHeld(
   if (withinGrace && older !== null && includes(older, presented)) return { ...newest, first: older.first };
   return { ...newest, first: presented.sibling, last: presented.sibling };
 }
-
-/** The siblings that the anchor left behind, and the anchor before it. */
-const wasHeldBefore = ({ generation, recent }: RotationState, presented: RefreshPosition): boolean =>
-  presented.generation === generation ||
-  (presented.generation === generation - 1 && recent !== null && includes(recent, presented));
 
 const includes = (step: Step, { sibling }: RefreshPosition): boolean =>
   step.first <= sibling && sibling <= step.last;

@@ -38,11 +38,16 @@ export class Client {
   copy(): Client {
     const copy = new Client(this.app);
     for (const [name, value] of this.jar) copy.jar.set(name, value);
-    return Object.assign(copy, { accessToken: this.accessToken, refreshToken: this.refreshToken, deviceToken: this.deviceToken });
+    return Object.assign(copy, {
+      accessToken: this.accessToken,
+      refreshToken: this.refreshToken,
+      deviceToken: this.deviceToken,
+    });
   }
 
   get = (path: string, options?: RequestOptions) => this.request('GET', path, options);
-  post = (path: string, body?: unknown, options?: RequestOptions) => this.request('POST', path, { ...options, body });
+  post = (path: string, body?: unknown, options?: RequestOptions) =>
+    this.request('POST', path, { ...options, body });
   put = (path: string, body?: unknown) => this.request('PUT', path, { body });
   patch = (path: string, body?: unknown) => this.request('PATCH', path, { body });
   delete = (path: string, options?: RequestOptions) => this.request('DELETE', path, options);
@@ -52,7 +57,9 @@ export class Client {
       method,
       url,
       headers: {
-        ...(this.jar.size > 0 && { cookie: [...this.jar].map(([name, value]) => `${name}=${value}`).join('; ') }),
+        ...(this.jar.size > 0 && {
+          cookie: [...this.jar].map(([name, value]) => `${name}=${value}`).join('; '),
+        }),
         ...(this.accessToken && { authorization: `Bearer ${this.accessToken}` }),
         ...(body !== undefined && { 'content-type': 'application/json' }),
         ...headers,
@@ -74,7 +81,9 @@ export class Client {
   /** Logs in and keeps what it is given. */
   async login(email: string, password: string, extra: Record<string, unknown> = {}): Promise<Answer> {
     const headers: Record<string, string> = this.deviceToken ? { 'x-device-token': this.deviceToken } : {};
-    return this.take(await this.request('POST', '/v1/auth/login', { body: { email, password, ...extra }, headers }));
+    return this.take(
+      await this.request('POST', '/v1/auth/login', { body: { email, password, ...extra }, headers }),
+    );
   }
 
   /** Refreshes on its transport, with its device token, and keeps what it is given. */
@@ -83,14 +92,21 @@ export class Client {
     const headers: Record<string, string> = this.deviceToken ? { 'x-device-token': this.deviceToken } : {};
     const { accessToken } = this;
     this.accessToken = undefined;
-    const answer = await this.request('POST', '/v1/auth/refresh', { body: { refreshToken: this.refreshToken }, headers });
+    const answer = await this.request('POST', '/v1/auth/refresh', {
+      body: { refreshToken: this.refreshToken },
+      headers,
+    });
     this.accessToken = accessToken;
     return this.take(answer);
   }
 
   /** A payment with a key of its own. */
   pay(key: string, amount = 100): Promise<Answer> {
-    return this.post('/v1/payments', { amount, currency: 'EUR', recipient: 'Bob' }, { headers: { 'idempotency-key': key } });
+    return this.post(
+      '/v1/payments',
+      { amount, currency: 'EUR', recipient: 'Bob' },
+      { headers: { 'idempotency-key': key } },
+    );
   }
 
   private take(answer: Answer): Answer {

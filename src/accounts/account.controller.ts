@@ -1,12 +1,14 @@
-import { Controller, Delete, HttpCode, HttpStatus, Req, Res } from '@nestjs/common';
+import { Controller, Delete, HttpCode, HttpStatus, Inject, Req, Res } from '@nestjs/common';
 import { ApiNoContentResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { originOf, type Principal } from '../common/request.js';
 import { ApiProblems } from '../common/api-problems.decorator.js';
+import { clearCookies } from '../auth/cookies.js';
+import { CurrentUser } from '../auth/current-user.decorator.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
 import { RequireSession } from '../sessions/require-session.decorator.js';
 import { AccountService } from './account.service.js';
-import { CurrentUser } from './current-user.decorator.js';
-import { Grants } from './grants.js';
 
 /** The end of an account: among the security acts rather than the profile's, since it ends every session. */
 @ApiTags('users')
@@ -14,7 +16,7 @@ import { Grants } from './grants.js';
 export class AccountController {
   constructor(
     private readonly accounts: AccountService,
-    private readonly grants: Grants,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
   @Delete()
@@ -28,6 +30,6 @@ export class AccountController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<void> {
     await this.accounts.delete(userId, originOf(request));
-    this.grants.takeBack(reply);
+    clearCookies(reply, ['access', 'refresh', 'device'], this.settings.cookieSecure);
   }
 }

@@ -14,9 +14,10 @@ import { UsersService } from '../users/users.service.js';
 /** Any number: those who take away an admin's rights take turns, or the last two could go at once. */
 const ADMINS_LOCK = 7_263_404;
 
-interface By {
-  actorId: string;
-  origin: Origin;
+export interface By {
+  /** Null for somebody at the console of the server. */
+  actorId: string | null;
+  origin: Origin | null;
 }
 
 /** What changes an account's standing, and with it the life of its sessions: ban, roles, deletion. */

@@ -1,0 +1,107 @@
+/**
+ * Follows the README as a newcomer would: its start command, the commands that the application
+ * prints, and its story, as pasted; against the embedded default and against two instances on real
+ * servers. The story's comments say which status each request gets, and are held to it.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startPostgres, startRedis } from '../test/support/services.mjs';
+
+const folder = mkdtempSync(join(tmpdir(), 'drawbridge-smoke-'));
+const story = /## The story[\s\S]*?```sh\n([\s\S]*?)```/.exec(readFileSync('README.md', 'utf8'))[1];
+const running = new Set();
+// curl as ever, and its status on a channel of its own
+const CURL = `curl() { command curl -w '%{stderr}[status %{http_code}]\\n' "$@"; }\n`;
+
+process.on('exit', () => {
+  for (const app of running) process.kill(-app.pid, 'SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+});
+
+await embeddedDefault();
+await twoInstances();
+console.log('smoke: the start command, the printed commands and the story hold');
+process.exit(0);
+
+async function embeddedDefault() {
+  const env = { PORT: String(await freePort()), DATA_DIR: join(folder, 'data') };
+  const first = await start(process.env.START ?? 'npm start', env);
+  const commands = first.output.match(/^ {3}curl .*$/gm);
+  assert.equal(commands?.length, 3, 'three commands are printed');
+  const [login, pay, forceLogout] = commands;
+  assert.deepEqual(statusesOf(login), [200]);
+  assert.deepEqual(statusesOf(pay), [201]);
+  assert.deepEqual(statusesOf(forceLogout), [200, 200]);
+  assert.deepEqual(statusesOf(pay), [401], 'paying again is refused');
+  tellStory(first.url, first.url);
+  await stop(first, 'SIGINT');
+
+  const second = await start('npm run start:prod', env);
+  assert.deepEqual(statusesOf(login), [200], 'the data survived the restart');
+  await stop(second, 'SIGKILL');
+  const third = await start('npm run start:prod', env);
+  assert.deepEqual(statusesOf(login), [200], 'nothing that a kill left behind blocks the start');
+  await stop(third, 'SIGINT');
+}
+
+async function twoInstances() {
+  const [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
+  assert(redis, 'Redis is needed here');
+  const env = { DATABASE_URL: postgres.url, REDIS_URL: redis.url, DATA_DIR: join(folder, 'keys') };
+  const instance = async () => start('npm run start:prod', { ...env, PORT: String(await freePort()) });
+  const [a, b] = await Promise.all([instance(), instance()]);
+  tellStory(a.url, b.url);
+  await Promise.all([stop(a, 'SIGTERM'), stop(b, 'SIGTERM')]);
+  await Promise.all([postgres.stop(), redis.stop()]);
+}
+
+/** A person's terminal: the command in a process group of its own, its output as it comes. */
+async function start(command, env) {
+  const app = spawn('bash', ['-c', command], { env: { ...process.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  running.add(app);
+  const found = { app, output: '', url: '' };
+  const collect = (chunk) => (found.output += chunk);
+  app.stdout.on('data', collect);
+  app.stderr.on('data', collect);
+  const deadline = Date.now() + 180_000;
+  while (!(found.url = /^Drawbridge listens on (\S+)$/m.exec(found.output)?.[1]) || !/^Then pay again/m.test(found.output)) {
+    if (app.exitCode !== null || Date.now() > deadline) throw new Error(`${command} did not start:\n${found.output}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return found;
+}
+
+/** Ctrl-C reaches the whole group, as it does in a terminal. */
+async function stop({ app, output }, signal) {
+  const ended = once(app, 'close');
+  process.kill(-app.pid, signal);
+  await ended;
+  running.delete(app);
+  assert(!/"level":"(error|fatal)"/.test(output), `nothing went wrong meanwhile:\n${output}`);
+}
+
+function statusesOf(script) {
+  const output = execFileSync('bash', ['-c', `exec 2>&1\n${CURL}${script}`], { cwd: folder, encoding: 'utf8' });
+  return [...output.matchAll(/\[status (\d+)\]/g)].map(([, status]) => Number(status));
+}
+
+function tellStory(a, b) {
+  const script = story.replace(/^A=.*$/m, `A=${a}`).replace(/^B=.*$/m, `B=${b}`);
+  const promised = [...script.matchAll(/→ ((?:\d{3} ?)+)$/gm)].flatMap(([, statuses]) => statuses.trim().split(' ').map(Number));
+  assert(promised.length > 10, 'the story promises something');
+  assert.deepEqual(statusesOf(script), promised);
+}
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}

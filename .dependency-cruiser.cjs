@@ -1,0 +1,75 @@
+/**
+ * Who may know whom. Rooms stand on those before them; decorators are the words that every room may
+ * use. A room that is missing here is caught by `rooms-are-listed`.
+ */
+const ROOMS = {
+  common: [],
+  config: ['common'],
+  database: ['common', 'config'],
+  cache: ['common', 'config'],
+  audit: ['common', 'config', 'database'],
+  users: ['common', 'config', 'database', 'audit'],
+  sessions: ['common', 'config', 'database', 'cache', 'audit', 'users'],
+  auth: ['common', 'config', 'database', 'cache', 'audit', 'users', 'sessions'],
+  accounts: ['common', 'config', 'database', 'audit', 'users', 'sessions', 'auth'],
+  admin: ['common', 'config', 'database', 'audit', 'users', 'sessions', 'auth', 'accounts'],
+  health: ['common', 'config', 'database', 'cache', 'sessions'],
+  examples: ['common', 'config', 'database', 'sessions'],
+};
+
+const direction = Object.entries(ROOMS).map(([room, below]) => ({
+  name: `${room}-stands-on-what-is-below`,
+  severity: 'error',
+  // Command lines assemble the application as main.ts does.
+  from: { path: `^src/${room}/`, pathNot: '[.](cli|spec)[.]ts$' },
+  to: { path: '^src/', pathNot: [`^src/(${[room, ...below].join('|')})/`, '[.]decorator[.]ts$'] },
+}));
+
+module.exports = {
+  forbidden: [
+    ...direction,
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'rooms-are-listed',
+      severity: 'error',
+      from: { path: '^src/', pathNot: `^src/((${Object.keys(ROOMS).join('|')})/|[^/]+$)` },
+      to: {},
+    },
+    {
+      name: 'only-the-app-knows-auth-module',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/app[.]module[.]ts$' },
+      to: { path: '^src/auth/auth[.]module[.]ts$' },
+    },
+    {
+      name: 'examples-can-be-deleted',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(app[.]module[.]ts$|examples/)' },
+      to: { path: '^src/examples/' },
+    },
+    {
+      name: 'decorators-are-words-only',
+      severity: 'error',
+      from: { path: '[.]decorator[.]ts$', pathNot: '^src/admin/' },
+      to: { path: '^src/', pathNot: ['^src/common/', 'session-snapshot[.]ts$'] },
+    },
+    {
+      name: 'tests-stay-out-of-the-product',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '[.]spec[.]ts$' },
+      to: { path: '^test/' },
+    },
+    {
+      name: 'dev-dependencies-stay-out-of-the-product',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '[.]spec[.]ts$' },
+      to: { dependencyTypes: ['npm-dev'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+  },
+};

@@ -1,0 +1,82 @@
+import { beforeEach, describe, expect, it, jest } from '@jest/globals';
+import fc from 'fast-check';
+import { TurnBatch } from './turn-batch.js';
+
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('the look-ups of one turn', () => {
+  const load = jest.fn<(keys: string[]) => Promise<Map<string, string>>>();
+  let batch: TurnBatch<string>;
+
+  beforeEach(() => {
+    load.mockReset();
+    load.mockImplementation(async (keys) => new Map(keys.map((key) => [key, `value of ${key}`])));
+    batch = new TurnBatch(load);
+  });
+
+  it('are one, with each key once, and everybody gets what they asked for', async () => {
+    const answers = await Promise.all(['a', 'b', 'a', 'c'].map((key) => batch.get(key)));
+    expect(answers).toEqual(['value of a', 'value of b', 'value of a', 'value of c']);
+    expect(load.mock.calls).toEqual([[['a', 'b', 'c']]]);
+  });
+
+  it('never take in a key that is asked for after the load began: its answer would be older than the question', async () => {
+    const stored = new Map([['a', 'before']]);
+    let answer!: () => void;
+    load.mockImplementationOnce(async () => {
+      const read = new Map(stored);
+      await new Promise<void>((resolve) => (answer = resolve));
+      return read;
+    });
+    load.mockImplementation(async () => new Map(stored));
+
+    const early = batch.get('a');
+    await nextTurn();
+    stored.set('a', 'after');
+    const late = batch.get('a');
+    expect(await late).toBe('after');
+    answer();
+    expect(await early).toBe('before');
+    expect(load).toHaveBeenCalledTimes(2);
+  });
+
+  it('say undefined for what nobody knows, and ask again the next time', async () => {
+    load.mockResolvedValueOnce(new Map());
+    expect(await batch.get('a')).toBeUndefined();
+    expect(await batch.get('a')).toBe('value of a');
+  });
+
+  it.each([
+    ['rejects', () => Promise.reject(new Error('away'))],
+    [
+      'throws',
+      () => {
+        throw new Error('away');
+      },
+    ],
+  ])('all fail when the load %s, and the next turn starts afresh', async (_how, fail) => {
+    load.mockImplementationOnce(fail);
+    const answers = await Promise.allSettled([batch.get('a'), batch.get('b'), batch.get('a')]);
+    expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+    expect(await batch.get('a')).toBe('value of a');
+  });
+
+  it('are answered with their own keys, whatever is asked in whichever turn', async () => {
+    const key = fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', 'toString', ''));
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(key), { maxLength: 5 }), async (turns) => {
+        load.mockClear();
+        const answers: Promise<string | undefined>[] = [];
+        for (const keys of turns) {
+          answers.push(...keys.map((asked) => batch.get(asked)));
+          await nextTurn();
+        }
+        expect(await Promise.all(answers)).toEqual(turns.flat().map((asked) => `value of ${asked}`));
+        expect(load.mock.calls.map(([keys]) => keys)).toEqual(
+          turns.filter((keys) => keys.length > 0).map((keys) => [...new Set(keys)]),
+        );
+      }),
+      { numRuns: 50 },
+    );
+  });
+});

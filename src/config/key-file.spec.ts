@@ -1,0 +1,175 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { generateKeyFile, loadKeys } from './key-file.js';
+import { loadSettings, SettingsError } from './load-settings.js';
+
+const pem = (key: KeyObject) => key.export({ type: 'pkcs8', format: 'pem' }).toString();
+const p256 = () => generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const REFRESH = Buffer.alloc(32, 7).toString('base64url');
+
+let folder: string;
+let file: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'drawbridge-keys-'));
+  file = join(folder, 'mine.json');
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const ofDataFolder = () => loadKeys(loadSettings({ DATA_DIR: join(folder, 'data') }));
+const ofFile = (env: Record<string, string> = {}) => loadKeys(loadSettings({ KEYS_FILE: file, ...env }));
+const inProduction = () =>
+  ofFile({ NODE_ENV: 'production', DATABASE_URL: 'postgres://db/app', REDIS_URL: 'redis://cache' });
+
+async function write(content: unknown): Promise<void> {
+  await writeFile(file, typeof content === 'string' ? content : JSON.stringify(content));
+}
+
+function keyFile(privateKey: string, changes: Record<string, unknown> = {}) {
+  return { environment: 'production', signing: [{ kid: 'k1', privateKey }], refresh: [REFRESH], ...changes };
+}
+
+async function refusal(attempt: Promise<unknown>): Promise<string> {
+  const error = await attempt.then(
+    () => new Error('it was accepted'),
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(SettingsError);
+  return (error as SettingsError).message;
+}
+
+describe('the first boot in development', () => {
+  it('makes keys that only the owner of the process can read, and keeps them', async () => {
+    const first = await ofDataFolder();
+    expect(first.refreshSecrets.map(({ length }) => length)).toEqual([32]);
+    expect(first.signing[0]!.privateKey.asymmetricKeyDetails).toEqual({ namedCurve: 'prime256v1' });
+    expect((await stat(join(folder, 'data', 'keys.json'))).mode & 0o777).toBe(0o600);
+
+    const second = await ofDataFolder();
+    expect(second.signing[0]!.kid).toBe(first.signing[0]!.kid);
+    expect(second.refreshSecrets).toEqual(first.refreshSecrets);
+  });
+
+  it('of several instances at once ends with one file, which all of them use', async () => {
+    const keys = await Promise.all(Array.from({ length: 8 }, ofDataFolder));
+    const message = Buffer.from('signed by one, verified by all');
+    const signature = sign('sha256', message, keys[0]!.signing[0]!.privateKey);
+    for (const { signing, refreshSecrets } of keys) {
+      expect(verify('sha256', message, createPublicKey(signing[0]!.privateKey), signature)).toBe(true);
+      expect(refreshSecrets).toEqual(keys[0]!.refreshSecrets);
+    }
+    expect(await readdir(join(folder, 'data'))).toEqual(['keys.json']);
+  });
+
+  it('makes keys that nobody else has', () => {
+    const [a, b] = [generateKeyFile('production'), generateKeyFile('production')].map(
+      (text) => JSON.parse(text) as ReturnType<typeof keyFile>,
+    );
+    expect(a!.signing[0]).not.toEqual(b!.signing[0]);
+    expect(a!.refresh).not.toEqual(b!.refresh);
+  });
+});
+
+describe('a key file', () => {
+  it('made for production is accepted there', async () => {
+    await write(generateKeyFile('production'));
+    expect((await inProduction()).signing).toHaveLength(1);
+  });
+
+  it('made for development is refused in production', async () => {
+    await write(generateKeyFile('development'));
+    expect(await refusal(inProduction())).toMatch(/^KEYS_FILE was made for development/);
+    expect((await ofFile()).signing).toHaveLength(1);
+  });
+
+  it('of the data folder is not for production either', async () => {
+    await ofDataFolder();
+    file = join(folder, 'data', 'keys.json');
+    expect(await refusal(inProduction())).toMatch(/^KEYS_FILE was made for development/);
+  });
+
+  it('may hold several keys: the first signs, the order is kept', async () => {
+    const signing = ['new', 'old'].map((kid) => ({ kid, privateKey: pem(p256().privateKey) }));
+    await write(keyFile('', { signing, refresh: [REFRESH, Buffer.alloc(32, 8).toString('base64url')] }));
+    const keys = await inProduction();
+    expect(keys.signing.map(({ kid }) => kid)).toEqual(['new', 'old']);
+    expect(keys.refreshSecrets.map(([first]) => first)).toEqual([7, 8]);
+  });
+
+  it.each([
+    ['RSA of 1024 bits', () => pem(generateKeyPairSync('rsa', { modulusLength: 1_024 }).privateKey)],
+    ['RSA of 2048 bits', () => pem(generateKeyPairSync('rsa', { modulusLength: 2_048 }).privateKey)],
+    [
+      'RSA with e = 3',
+      () => pem(generateKeyPairSync('rsa', { modulusLength: 2_048, publicExponent: 3 }).privateKey),
+    ],
+    ['P-192', () => pem(generateKeyPairSync('ec', { namedCurve: 'prime192v1' }).privateKey)],
+    ['P-384', () => pem(generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey)],
+    ['secp256k1', () => pem(generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey)],
+    ['Ed25519', () => pem(generateKeyPairSync('ed25519').privateKey)],
+    ['X25519', () => pem(generateKeyPairSync('x25519').privateKey)],
+    ['a public key', () => p256().publicKey.export({ type: 'spki', format: 'pem' }).toString()],
+    [
+      'an encrypted key',
+      () =>
+        p256()
+          .privateKey.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' })
+          .toString(),
+    ],
+    ['a shared secret', () => 'correct horse battery staple'],
+    ['nothing', () => ''],
+  ])(
+    'with %s in the place of a P-256 private key is refused, and the key is not shown',
+    async (_kind, make) => {
+      const key = make();
+      await write(keyFile(key));
+      const message = await refusal(ofFile());
+      expect(message).toMatch(/^KEYS_FILE has a signing key that is not a P-256 private key/);
+      for (const line of key.split('\n').filter((text) => text.length > 20))
+        expect(message).not.toContain(line);
+    },
+  );
+
+  it('with one weak key among good ones is refused', async () => {
+    const weak = pem(generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey);
+    const signing = [pem(p256().privateKey), weak].map((privateKey, index) => ({
+      kid: `k${index}`,
+      privateKey,
+    }));
+    await write(keyFile('', { signing }));
+    expect(await refusal(ofFile())).toMatch(/P-256/);
+  });
+
+  const good = () => keyFile(pem(p256().privateKey));
+  it.each<[string, () => unknown]>([
+    ['no JSON', () => '{"environment":'],
+    ['nothing', () => ''],
+    ['a list', () => [good()]],
+    ['no signing key', () => ({ ...good(), signing: [] })],
+    ['no refresh secret', () => ({ ...good(), refresh: [] })],
+    ['a short refresh secret', () => ({ ...good(), refresh: [Buffer.alloc(31).toString('base64url')] })],
+    ['a long refresh secret', () => ({ ...good(), refresh: [Buffer.alloc(33).toString('base64url')] })],
+    ['a kid with a path', () => ({ ...good(), signing: [{ ...good().signing[0], kid: '../k1' }] })],
+    ['no environment', () => ({ ...good(), environment: undefined })],
+    ['an environment of its own', () => ({ ...good(), environment: 'staging' })],
+    ['a member that nobody knows', () => ({ ...good(), refesh: [REFRESH] })],
+  ])('that has %s is refused, with what to do', async (_kind, content) => {
+    await write(content());
+    const message = await refusal(ofFile());
+    expect(message).toMatch(/^KEYS_FILE is not a key file; make one with `npm run keys:generate`/);
+    expect(message).not.toContain('PRIVATE KEY');
+  });
+
+  it('with one kid for two keys is refused: tokens of the first could not be verified', async () => {
+    const signing = [1, 2].map(() => ({ kid: 'same', privateKey: pem(p256().privateKey) }));
+    await write(keyFile('', { signing }));
+    expect(await refusal(ofFile())).toMatch(/^KEYS_FILE has two signing keys with one kid/);
+  });
+
+  it("that is named and not there is not made: a typing error must not end everybody's sessions", async () => {
+    expect(await refusal(ofFile())).toMatch(/^KEYS_FILE cannot be read: /);
+    await expect(readFile(file)).rejects.toThrow('ENOENT');
+  });
+});

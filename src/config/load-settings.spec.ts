@@ -1,0 +1,213 @@
+import { describe, expect, it } from '@jest/globals';
+import { loadSettings, SettingsError } from './load-settings.js';
+import { SETTINGS, variableOf, type SettingName } from './settings.js';
+import type { Setting } from './setting.js';
+
+const ALL = Object.entries(SETTINGS) as [SettingName, Setting<unknown>][];
+const fallbackOf = ({ fallback }: Setting<unknown>, production: boolean) =>
+  typeof fallback === 'function' ? fallback(production) : fallback;
+
+/** What production needs of its own. */
+const PRODUCTION = {
+  NODE_ENV: 'production',
+  DATABASE_URL: 'postgres://app:pw@db/app',
+  REDIS_URL: 'rediss://cache',
+  KEYS_FILE: '/run/secrets/keys.json',
+};
+
+function complaints(env: Record<string, string>): string[] {
+  try {
+    loadSettings(env);
+  } catch (error) {
+    if (error instanceof SettingsError) return error.lines;
+    throw error;
+  }
+  return [];
+}
+
+describe('without any environment', () => {
+  it('the defaults are the documented ones', () => {
+    const minutes = 60_000;
+    const days = 24 * 60 * minutes;
+    expect(loadSettings({})).toMatchObject({
+      nodeEnv: 'development',
+      port: 3_000,
+      host: '127.0.0.1',
+      dataDir: '.data',
+      accessTokenTtl: 15 * minutes,
+      sessionIdleTimeout: 30 * days,
+      sessionLifetime: 90 * days,
+      adminSessionIdleTimeout: 60 * minutes,
+      adminSessionLifetime: 12 * 60 * minutes,
+      refreshGrace: 10_000,
+      sessionLimit: 10,
+      sessionLimitPolicy: 'evict_oldest',
+      cacheLease: 30_000,
+      cacheBudget: 50,
+      accessWhenBlind: 'allow',
+      cookieSecure: true,
+      trustedOrigins: [],
+      trustedProxies: [],
+      passwordMinLength: 15,
+      logLevel: 'info',
+    });
+    expect(loadSettings({})).not.toHaveProperty('databaseUrl');
+    expect(loadSettings({})).not.toHaveProperty('redisUrl');
+  });
+
+  it.each(ALL)('the default of %s is one of its allowed values', (_name, setting) => {
+    for (const production of [false, true]) {
+      const text = fallbackOf(setting, production);
+      if (text !== undefined) expect(setting.parse.safeParse(text).success).toBe(true);
+    }
+  });
+
+  it('an empty variable is an unset one', () => {
+    const empty = Object.fromEntries(ALL.map(([name]) => [variableOf(name), '']));
+    expect(loadSettings(empty)).toEqual(loadSettings({}));
+  });
+
+  it('nobody can change them afterwards', () => {
+    const settings = loadSettings({}) as { cookieSecure: boolean };
+    expect(() => (settings.cookieSecure = false)).toThrow(TypeError);
+  });
+});
+
+describe('a bad value stops the boot', () => {
+  // Spaces are in no word, number or list, and NUL is in no path.
+  const BAD = 'no such value\0';
+
+  it.each(ALL)('and says so for %s: which variable, what is wrong, what is allowed', (name, setting) => {
+    const lines = complaints({ [variableOf(name)]: BAD });
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(new RegExp(`^${variableOf(name)} .*(is|has) `));
+    expect(lines[0]!.endsWith(`; allowed: ${setting.allowed}`)).toBe(true);
+    expect(lines[0]!.includes(BAD)).toBe(!setting.secret);
+  });
+
+  it('with all of them at once', () => {
+    const everything = Object.fromEntries(ALL.map(([name]) => [variableOf(name), BAD]));
+    const named = complaints(everything).map((line) => line.split(' ')[0]);
+    expect(named).toEqual(ALL.map(([name]) => variableOf(name)));
+  });
+
+  it.each([
+    ['DATABASE_URL', 'mysql://app:hunter2@db/app'],
+    ['DATABASE_URL', 'postgres//app:hunter2@db/app'],
+    ['REDIS_URL', 'http://:hunter2@cache'],
+    ['REDIS_URL', 'hunter2'],
+  ])('and never prints what may be a secret: %s=%s', (variable, value) => {
+    const [line] = complaints({ [variable]: value });
+    expect(line).toContain(variable);
+    expect(line).not.toContain('hunter2');
+  });
+
+  it.each([
+    ['ACCESS_TOKEN_TTL', ['1s', '15m', '900s', '900000ms'], ['0s', '16m', '901s', '900001ms', '1h']],
+    ['CACHE_LEASE', ['1s', '30s'], ['0s', '999ms', '31s', '5m']],
+    ['CACHE_BUDGET', ['1ms', '1s'], ['0ms', '1001ms']],
+    ['REFRESH_GRACE', ['0s', '60s', '1m'], ['61s']],
+    ['SESSION_LIFETIME', ['400d', '1d'], ['401d', '0d', '999999999d']],
+    [
+      'SESSION_IDLE_TIMEOUT',
+      ['1s'],
+      [
+        '',
+        ' 1s',
+        '1s ',
+        '1 s',
+        '-1s',
+        '+1s',
+        '1.5m',
+        '1e3s',
+        '0x1s',
+        '1',
+        's',
+        '1S',
+        '1w',
+        '١s',
+        'NaNs',
+        'Infinitys',
+      ].filter(Boolean),
+    ],
+    ['PORT', ['0', '65535'], ['65536', '-1', '3000.5', '0x10', '1e3', ' 80']],
+    ['PASSWORD_MIN_LENGTH', ['8', '64'], ['7', '65']],
+    ['SESSION_LIMIT', ['1', '1000'], ['0', '1001', '99999999999']],
+    ['PASSWORD_HASH_QUEUE', ['1'], ['0']],
+    ['COOKIE_SECURE', ['true', 'false'], ['1', '0', 'TRUE', 'yes', 'no', 'off']],
+    ['NODE_ENV', ['development', 'test'], ['Production', 'prod', 'staging']],
+    ['ACCESS_WHEN_BLIND', ['allow', 'session', 'deny'], ['refuse', 'ALLOW']],
+    [
+      'TRUSTED_ORIGINS',
+      ['https://app.example.com', 'https://a.example,https://b.example:8443', 'http://localhost:5173 , '],
+      [
+        'https://app.example.com/',
+        'app.example.com',
+        '*',
+        'null',
+        'https://*.example.com/',
+        'https://APP.example.com',
+        'https://app.example.com,*',
+      ],
+    ],
+    [
+      'TRUSTED_PROXIES',
+      ['10.0.0.0/8', '127.0.0.1,::1', 'fd00::/8', '10.0.0.1/32', '::/128'],
+      [
+        'true',
+        '1',
+        'loopback',
+        '10.0.0.0/33',
+        '::/129',
+        '10.0.0.0/',
+        '10.0.0.0/8/8',
+        '10.0.0',
+        '*',
+        'example.com',
+      ],
+    ],
+    ['DATABASE_URL', ['postgres://db/app', 'postgresql://db/app'], ['http://db/app', 'db/app']],
+    ['REDIS_URL', ['redis://cache', 'rediss://cache:6380/1'], ['unix:///tmp/redis.sock']],
+  ] as [string, string[], string[]][])('%s lets %j pass and refuses %j', (variable, good, bad) => {
+    for (const value of good)
+      expect({ value, lines: complaints({ [variable]: value }) }).toEqual({ value, lines: [] });
+    for (const value of bad) {
+      const lines = complaints({ [variable]: value });
+      expect({ value, lines }).toEqual({ value, lines: [expect.stringContaining(variable)] });
+    }
+  });
+});
+
+describe('production', () => {
+  it('starts with a database, a cache and keys of its own, and with no more than it needs', () => {
+    expect(loadSettings(PRODUCTION)).toMatchObject({
+      host: '0.0.0.0',
+      cookieSecure: true,
+      seedUsers: false,
+      apiDocs: false,
+      migrateOnBoot: false,
+    });
+  });
+
+  it.each(['DATABASE_URL', 'REDIS_URL', 'KEYS_FILE'] as const)('refuses to start without %s', (variable) => {
+    const { [variable]: _, ...rest } = PRODUCTION;
+    expect(complaints(rest)).toEqual([expect.stringMatching(new RegExp(`^${variable} is not set`))]);
+    expect(complaints({ ...rest, [variable]: '' })).toHaveLength(1);
+  });
+
+  it.each([
+    ['COOKIE_SECURE', 'false'],
+    ['SEED_USERS', 'true'],
+  ])('refuses %s=%s', (variable, value) => {
+    expect(complaints({ ...PRODUCTION, [variable]: value })).toEqual([
+      expect.stringMatching(new RegExp(`^${variable} .*refused in production`)),
+    ]);
+    expect(complaints({ ...PRODUCTION, NODE_ENV: 'development', [variable]: value })).toEqual([]);
+  });
+
+  it('says all that is missing at once', () => {
+    expect(complaints({ NODE_ENV: 'production', COOKIE_SECURE: 'false', SEED_USERS: 'true' })).toHaveLength(
+      5,
+    );
+  });
+});

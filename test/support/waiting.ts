@@ -1,0 +1,41 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import type { TestApp } from './app.js';
+
+const DEADLINE_MS = 10_000;
+const PAUSE_MS = 10;
+
+/** Asks again until the answer is not an error, and gives it. What was wrong at the deadline is what the test fails with. */
+export async function eventually<T>(ask: () => T | Promise<T>, deadline = DEADLINE_MS): Promise<T> {
+  for (const end = Date.now() + deadline; ; await sleep(PAUSE_MS)) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (Date.now() > end) throw error;
+    }
+  }
+}
+
+/** A point that somebody waits at until somebody else opens it. */
+export class Gate {
+  open!: () => void;
+  readonly opened = new Promise<void>((resolve) => (this.open = resolve));
+}
+
+/** Resolves when so many transactions of the app's database wait for a lock that another one holds. */
+export async function untilBlocked({ query }: Pick<TestApp, 'query'>, count: number): Promise<void> {
+  await eventually(async () => {
+    const [waiting] = await query<{ count: number }>(
+      `select count(*)::int from pg_stat_activity
+       where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    if (waiting!.count < count) throw new Error(`${waiting!.count} of ${count} wait for a lock`);
+  });
+}
+
+/** A connection of the test's own, for transactions that stay open for as long as the test likes. */
+export async function connect(url = process.env['TEST_DATABASE_URL']): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  return client;
+}
