@@ -2,13 +2,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { BootError } from './common/boot-error.js';
+import { LOGGER, type Logger } from './common/logger.js';
 import { loadKeys } from './config/key-file.js';
 import { loadSettings } from './config/load-settings.js';
 import type { Settings } from './config/settings.js';
 import { createApp } from './app.setup.js';
 import { isDatabaseUnavailable } from './database/database-problem.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from './database/embedded-postgres.js';
-import { migrateDatabase } from './database/migrate.js';
+import { migrateDatabase, requireMigrated } from './database/migrate.js';
 import { seedUsers } from './seeds.js';
 import { welcome } from './welcome.js';
 
@@ -18,13 +19,17 @@ const undo: Undo[] = [];
 
 async function boot(): Promise<void> {
   if (existsSync('.env')) process.loadEnvFile('.env');
-  const settings = await withDatabase(loadSettings(process.env));
-  if (settings.migrateOnBoot) await migrateDatabase(settings.databaseUrl!);
-  const app = await createApp(settings, await loadKeys(settings));
+  const given = loadSettings(process.env);
+  const keys = await loadKeys(given);
+  const settings = await withDatabase(given);
+  await (settings.migrateOnBoot ? migrateDatabase : requireMigrated)(settings.databaseUrl!);
+  const app = await createApp(settings, keys);
   undo.push(() => app.close());
   if (settings.seedUsers) await seedUsers(app);
   await app.listen(settings.port, settings.host);
-  if (settings.nodeEnv === 'development') console.log(welcome(settings, await app.getUrl()));
+  const url = await app.getUrl();
+  if (settings.nodeEnv === 'development') console.log(welcome(settings, url));
+  else app.get<Logger>(LOGGER).info({ url }, 'Drawbridge listens');
 }
 
 /** Without a database of one's own: the embedded one. */

@@ -53,7 +53,7 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
   override readMany(keys: string[]): Promise<(CacheValue | null)[]> {
     return this.attempt(async (prefix) => {
       const values = await this.client.mGet(keys.map((key) => prefix + key));
-      return values.map((value) => (value === null ? null : (JSON.parse(value) as CacheValue)));
+      return values.map((value) => (value === null ? null : parse(value)));
     });
   }
 
@@ -128,6 +128,15 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
 }
 
 const GREETED = 'drawbridge-greeted';
+
+/** What is not JSON is not ours, and as good as nothing: one bad key must not take the others down with it. */
+function parse(text: string): CacheValue | null {
+  try {
+    return JSON.parse(text) as CacheValue;
+  } catch {
+    return null;
+  }
+}
 
 /** A time to live that rounds to 0 would mean "for ever" to cache-manager-redis-yet. */
 function wholeTtl(ttl: number): number {

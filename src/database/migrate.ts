@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { DataSource, type MigrationInterface } from 'typeorm';
+import { BootError } from '../common/boot-error.js';
 
 type MigrationClass = new () => MigrationInterface;
 
@@ -19,21 +20,34 @@ export async function migrateDatabase(url: string): Promise<string[]> {
   await turn.connect();
   try {
     await turn.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    const source = new DataSource({
-      type: 'postgres',
-      url,
-      migrations: await findMigrations(),
-      migrationsTransactionMode: 'each',
-      installExtensions: false,
-    });
-    await source.initialize();
-    try {
-      return (await source.runMigrations()).map((migration) => migration.name);
-    } finally {
-      await source.destroy();
-    }
+    return await withMigrations(url, async (source) =>
+      (await source.runMigrations()).map(({ name }) => name),
+    );
   } finally {
     await turn.end();
+  }
+}
+
+/** @throws BootError when the schema is behind this version of the application */
+export async function requireMigrated(url: string): Promise<void> {
+  const isBehind = await withMigrations(url, (source) => source.showMigrations());
+  if (isBehind)
+    throw new BootError('the database lacks migrations of this version: run `npm run db:migrate` first');
+}
+
+async function withMigrations<T>(url: string, work: (source: DataSource) => Promise<T>): Promise<T> {
+  const source = new DataSource({
+    type: 'postgres',
+    url,
+    migrations: await findMigrations(),
+    migrationsTransactionMode: 'each',
+    installExtensions: false,
+  });
+  await source.initialize();
+  try {
+    return await work(source);
+  } finally {
+    await source.destroy();
   }
 }
 

@@ -1,6 +1,6 @@
 import type { CacheValue } from '../cache/cache-port.js';
 import type { Role } from '../common/roles.js';
-import type { Ended, EndReason } from './end-reason.js';
+import { END_REASONS, type Ended, type EndReason } from './end-reason.js';
 import type { SessionSnapshot } from './session-snapshot.js';
 import type { Transport } from './session.entity.js';
 
@@ -44,11 +44,14 @@ export function packEnded({ reason, at }: Ended): CacheValue {
 /** @returns null for what this version did not write: a miss, not an error */
 export function unpack(sessionId: string, value: CacheValue): CachedVerdict | null {
   if (typeof value === 'string') return { state: 'leased' };
+  if (!Array.isArray(value)) return null;
   if (value[0] === ENDED) {
     const [, reason, at] = value as [number, EndReason, number];
-    return { state: 'ended', ended: { reason, at } };
+    return END_REASONS.includes(reason) && Number.isInteger(at)
+      ? { state: 'ended', ended: { reason, at } }
+      : null;
   }
-  if (value[0] !== LIVE || value.length !== 14) return null;
+  if (value[0] !== LIVE || !hasLiveShape(value)) return null;
   const [, believeUntil, userId, roles, transport, ip, createdAt, lastSeenAt, authenticatedAt, ...device] =
     value as Live;
   const [deviceId, name, browser, os, firstSeenAt] = device;
@@ -86,6 +89,21 @@ type Live = [
   os: string | null,
   firstSeenAt: number,
 ];
+
+/** One letter for each place of {@link Live}: a number, text, or (capital) text or null. */
+const LIVE_SHAPE = 'nntttTnnnttTTn';
+
+function hasLiveShape(value: unknown[]): boolean {
+  const letters = value.map((part) =>
+    part === null ? 'T' : typeof part === 'string' ? 't' : typeof part === 'number' ? 'n' : '?',
+  );
+  return (
+    letters.length === LIVE_SHAPE.length &&
+    letters.every(
+      (letter, place) => letter === LIVE_SHAPE[place] || (letter === 't' && LIVE_SHAPE[place] === 'T'),
+    )
+  );
+}
 
 /** 22 characters instead of 36: a verdict is to stay under 250 bytes. */
 function packUuid(uuid: string): string {

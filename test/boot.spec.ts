@@ -1,0 +1,148 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { DEMO_PASSWORD } from '../src/seeds.js';
+import { runToEnd, startInstance } from './support/instance.js';
+import { describeWithRedis } from './support/redis.js';
+import { startPostgres, startRedis, type Service } from './support/services.mjs';
+
+/** Real: the application's process, PostgreSQL, Redis. */
+const folder = mkdtempSync(join(tmpdir(), 'drawbridge-boot-'));
+const developmentKeys = join(folder, 'keys.json');
+const productionKeys = join(folder, 'production.json');
+const NOWHERE = 'postgres://nobody@127.0.0.1:1/nothing';
+let postgres: Service;
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+  execFileSync(process.execPath, ['dist/config/generate-keys.cli.js', productionKeys]);
+});
+afterAll(async () => {
+  await postgres?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe('a boot that must not go on', () => {
+  it.each<[string, Record<string, string>, RegExp[]]>([
+    [
+      'over bad values, and names them all',
+      { PORT: 'http', ACCESS_TOKEN_TTL: '901s' },
+      [/PORT "http" .*allowed:/, /ACCESS_TOKEN_TTL "901s" .*15m/],
+    ],
+    [
+      'in production without its own stores and keys',
+      { NODE_ENV: 'production' },
+      [/DATABASE_URL is not set/, /REDIS_URL is not set/, /KEYS_FILE is not set/],
+    ],
+    ['over a database that does not answer', { DATABASE_URL: NOWHERE }, [/DATABASE_URL .*does not answer/]],
+  ])('stops %s', async (_, env, sentences) => {
+    const { code, output } = await runToEnd({ DATA_DIR: folder, ...env });
+    expect(code).toBe(1);
+    for (const sentence of sentences) expect(output).toMatch(sentence);
+    expect(output).not.toMatch(/\n\s+at /);
+  });
+
+  it('stops over a port that is taken', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    const { code, output } = await runToEnd({
+      DATABASE_URL: postgres.url,
+      DATA_DIR: folder,
+      PORT: String(port),
+    });
+    other.close();
+    expect(code).toBe(1);
+    expect(output).toContain(`PORT ${port} is in use`);
+  });
+
+  it('never prints a secret, also when it is the wrong one', async () => {
+    const { code, output } = await runToEnd({ DATABASE_URL: 'mysql://root:hunter2@db/x', DATA_DIR: folder });
+    expect(code).toBe(1);
+    expect(output).toMatch(/DATABASE_URL is not such a URL/);
+    expect(output).not.toContain('hunter2');
+  });
+
+  it('stops a second instance that shares a database but no Redis, and leaves the first alone', async () => {
+    const env = { DATABASE_URL: postgres.url, DATA_DIR: folder };
+    const first = await startInstance(env);
+    const { code, output } = await runToEnd({ ...env, PORT: '0' });
+    expect(code).toBe(1);
+    expect(output).toMatch(/set REDIS_URL/);
+    expect((await fetch(`${first.url}/health/ready`)).status).toBe(200);
+    expect(await first.stop('SIGINT')).toBe(0);
+  });
+});
+
+describeWithRedis('production', () => {
+  let redis: Service;
+  let env: Record<string, string>;
+
+  beforeAll(async () => {
+    redis = (await startRedis())!;
+    const client = new pg.Client({ connectionString: postgres.url });
+    await client.connect();
+    await client.query('create database production');
+    await client.end();
+    const database = Object.assign(new URL(postgres.url), { pathname: '/production' }).href;
+    env = {
+      NODE_ENV: 'production',
+      DATABASE_URL: database,
+      REDIS_URL: redis.url,
+      KEYS_FILE: productionKeys,
+      HOST: '127.0.0.1',
+    };
+  });
+  afterAll(() => redis?.stop());
+
+  it('refuses keys that were made for development, demo users and cookies that travel in the clear', async () => {
+    await runToEnd({ DATABASE_URL: NOWHERE, DATA_DIR: folder }); // makes the development keys
+    const bad = { ...env, KEYS_FILE: developmentKeys };
+    expect(await runToEnd(bad)).toMatchObject({
+      code: 1,
+      output: expect.stringMatching(/KEYS_FILE was made for development/),
+    });
+    const worse = await runToEnd({ ...env, COOKIE_SECURE: 'false', SEED_USERS: 'true' });
+    expect(worse).toMatchObject({
+      code: 1,
+      output: expect.stringMatching(/COOKIE_SECURE .*refused[\s\S]*SEED_USERS .*refused/),
+    });
+  });
+
+  it('refuses a database that lacks migrations, and serves without seeds or docs once it has them', async () => {
+    expect(await runToEnd(env)).toMatchObject({ code: 1, output: expect.stringMatching(/db:migrate/) });
+    const applied = execFileSync(process.execPath, ['dist/database/migrate.cli.js'], {
+      env,
+      encoding: 'utf8',
+    });
+    expect(applied).toMatch(/applied PeopleAndSessions/);
+    expect(execFileSync(process.execPath, ['dist/database/migrate.cli.js'], { env, encoding: 'utf8' })).toBe(
+      'nothing to do\n',
+    );
+
+    const instance = await startInstance(env);
+    const call = (path: string, body?: object) =>
+      fetch(instance.url + path, {
+        method: body ? 'POST' : 'GET',
+        headers: body && { 'content-type': 'application/json' },
+        body: body && JSON.stringify(body),
+      });
+    expect((await call('/health/ready')).status).toBe(200);
+    expect((await call('/docs')).status).toBe(404);
+    expect((await call('/openapi.json')).status).toBe(404);
+    const seeded = { email: 'alice@example.com', password: DEMO_PASSWORD };
+    expect((await call('/v1/auth/login', seeded)).status).toBe(401);
+
+    const owner = { email: 'Owner@Example.com', password: 'a password of an owner' };
+    expect((await call('/v1/auth/register', owner)).status).toBe(202);
+    execFileSync(process.execPath, ['dist/admin/grant-admin.cli.js', 'owner@example.com'], { env });
+    const login = await call('/v1/auth/login', { ...owner, transport: 'bearer' });
+    expect(await login.json()).toMatchObject({ user: { roles: ['user', 'admin'] } });
+    expect(await instance.stop()).toBe(0);
+  });
+});

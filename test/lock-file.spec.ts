@@ -1,0 +1,69 @@
+import { describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+
+interface LockEntry {
+  version?: string;
+  resolved?: string;
+  optionalDependencies?: Record<string, string>;
+}
+
+const lock: Record<string, LockEntry> = JSON.parse(readFileSync('package-lock.json', 'utf8')).packages;
+const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
+const installed = Object.entries(lock).map(([path, entry]) => ({
+  name: path.replace(/^.*node_modules\//, ''),
+  ...entry,
+}));
+
+/** The least versions without a known hole, for want of an audit that can be asked everywhere. */
+const FLOORS: Record<string, string> = {
+  jsonwebtoken: '9.0.0',
+  jws: '3.2.3',
+  passport: '0.6.0',
+  'passport-jwt': '4.0.1',
+  '@nestjs/core': '12.0.0',
+  '@nestjs/platform-fastify': '12.0.0',
+  typeorm: '0.3.26',
+  cookie: '0.7.0',
+  'path-to-regexp': '8.4.0',
+};
+
+describe('the lock file', () => {
+  it('names every platform’s optional packages, so that `npm ci` works on all of them', () => {
+    const names = new Set(installed.map(({ name }) => name));
+    const missing = installed
+      .flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies))
+      .filter((name) => !names.has(name));
+    expect(missing).toEqual([]);
+  });
+
+  it('names no download address, so that it works with any registry', () => {
+    expect(installed.filter(({ resolved }) => resolved?.startsWith('http'))).toEqual([]);
+  });
+
+  it.each(Object.entries(FLOORS))('keeps %s at %s or newer', (name, floor) => {
+    const versions = installed.filter((entry) => entry.name === name).map(({ version }) => version!);
+    expect(versions.length).toBeGreaterThan(0);
+    expect(versions.filter((version) => isOlder(version, floor))).toEqual([]);
+  });
+
+  it('keeps out what must not come in', () => {
+    const unwanted = ['csurf', 'multer', '@nestjs/devtools-integration', 'ua-parser-js'];
+    expect(installed.filter(({ name }) => unwanted.includes(name))).toEqual([]);
+  });
+
+  it('is of exact versions', () => {
+    const ranges = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies }).filter(
+      ([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(String(version)),
+    );
+    expect(ranges).toEqual([]);
+  });
+});
+
+function isOlder(version: string, floor: string): boolean {
+  const [a, b] = [version, floor].map((text) => text.split('-')[0]!.split('.').map(Number)) as [
+    number[],
+    number[],
+  ];
+  const index = a.findIndex((part, at) => part !== b[at]);
+  return index >= 0 && a[index]! < b[index]!;
+}

@@ -1,0 +1,184 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { createClient } from 'redis';
+import { DEMO_PASSWORD } from '../src/seeds.js';
+import { startInstance, type Instance } from './support/instance.js';
+import { describeWithRedis } from './support/redis.js';
+import { startPostgres, startRedis, type Service } from './support/services.mjs';
+
+const NEW_PASSWORD = 'a canary password of nobody';
+
+/** Real: the application's process at its finest log level, PostgreSQL, Redis. */
+describeWithRedis('a thief of dumps and logs', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'drawbridge-secrets-'));
+  const secrets = new Map<string, string>();
+  let postgres: Service;
+  let redis: Service;
+  let instance: Instance;
+  let liveSession: string;
+
+  beforeAll(async () => {
+    [postgres, redis] = (await Promise.all([startPostgres(), startRedis()])) as [Service, Service];
+    instance = await startInstance({
+      DATABASE_URL: postgres.url,
+      REDIS_URL: redis.url,
+      DATA_DIR: folder,
+      LOG_LEVEL: 'trace',
+    });
+    await useEverything();
+  });
+  afterAll(async () => {
+    await instance?.stop();
+    await Promise.all([postgres?.stop(), redis?.stop()]);
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('finds no token, password or key in PostgreSQL', async () => {
+    const dump = await dumpPostgres(postgres.url);
+    expect(dump).toContain(liveSession);
+    expect(secretsIn(dump)).toEqual([]);
+  });
+
+  it('finds no token, password or key in Redis', async () => {
+    const dump = await dumpRedis(redis.url);
+    expect(dump).toContain(liveSession);
+    expect(secretsIn(dump)).toEqual([]);
+  });
+
+  it('finds no token, password or key in the logs', () => {
+    expect(instance.output()).toMatch(/"route":"\/v1\/auth\/login"/);
+    const printedOnPurpose = instance.output().replaceAll(DEMO_PASSWORD, '');
+    expect(secretsIn(printedOnPurpose)).toEqual([]);
+  });
+
+  /** Whatever is handed out or sent on the way, through success, refusal, theft and nonsense. */
+  async function useEverything(): Promise<void> {
+    const keys = JSON.parse(readFileSync(join(folder, 'keys.json'), 'utf8'));
+    secrets.set('signing key', keys.signing[0].privateKey.split('\n')[1]);
+    secrets.set('refresh secret', keys.refresh[0]);
+    secrets.set('new password', NEW_PASSWORD);
+    secrets.set('demo password', DEMO_PASSWORD);
+
+    await call('POST', '/v1/auth/register', { email: 'canary@example.com', password: NEW_PASSWORD });
+    const cookies = await call('POST', '/v1/auth/login', {
+      email: 'canary@example.com',
+      password: NEW_PASSWORD,
+    });
+    for (const cookie of cookies.headers.getSetCookie()) {
+      secrets.set(`cookie ${cookie.split('=')[0]}`, cookie.split(';')[0]!.split('=')[1]!);
+    }
+    const { accessToken, refreshToken, deviceToken, session } = await grant(
+      'login',
+      'POST',
+      '/v1/auth/login',
+      {
+        email: 'alice@example.com',
+        password: DEMO_PASSWORD,
+        transport: 'bearer',
+      },
+    );
+    liveSession = session.id;
+    const bearer = { authorization: `Bearer ${accessToken}` };
+    const device = { 'x-device-token': deviceToken };
+    const renewed = await grant('refresh', 'POST', '/v1/auth/refresh', { refreshToken }, device);
+    await grant('reauthenticate', 'POST', '/v1/auth/reauthenticate', { password: DEMO_PASSWORD }, bearer);
+    await call(
+      'POST',
+      '/v1/payments',
+      { amount: 1, currency: 'EUR', recipient: 'Bob' },
+      { ...bearer, 'idempotency-key': 'k' },
+    );
+    await call('GET', '/v1/payments', undefined, bearer);
+    await call('GET', `/v1/feature-flags?access_token=${accessToken}`, undefined, bearer);
+    await call('GET', `/v1/nowhere/${accessToken}`, undefined, bearer);
+    await call('POST', '/v1/auth/login', {
+      email: 'alice@example.com',
+      password: `${NEW_PASSWORD} but wrong`,
+    });
+    await call('POST', '/v1/auth/login', `{"password": "${NEW_PASSWORD}", broken`);
+    await call('POST', '/v1/auth/refresh', { refreshToken: `${renewed.refreshToken}x` });
+
+    const victim = await grant('victim', 'POST', '/v1/auth/login', {
+      email: 'bob@example.com',
+      password: DEMO_PASSWORD,
+      transport: 'bearer',
+    });
+    await grant('victim refresh', 'POST', '/v1/auth/refresh', { refreshToken: victim.refreshToken });
+    const reuse = await call('POST', '/v1/auth/refresh', { refreshToken: victim.refreshToken });
+    expect(reuse.status).toBe(401);
+  }
+
+  async function grant(name: string, ...request: Parameters<typeof call>) {
+    const answer = await call(...request);
+    expect(answer.status).toBe(200);
+    const body = (await answer.json()) as Record<string, any>;
+    for (const kind of ['accessToken', 'refreshToken', 'deviceToken']) {
+      if (body[kind]) secrets.set(`${name} ${kind}`, body[kind]);
+    }
+    return body;
+  }
+
+  function call(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Response> {
+    return fetch(instance.url + path, {
+      method,
+      headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    });
+  }
+
+  /** As they were issued, as bytes in any spelling, and the part of a token that makes it worth something. */
+  function secretsIn(dump: string): string[] {
+    const text = dump.toLowerCase();
+    return [...secrets]
+      .filter(([, secret]) => spellingsOf(secret).some((spelling) => text.includes(spelling)))
+      .map(([name]) => name);
+  }
+});
+
+function spellingsOf(secret: string): string[] {
+  const signature = secret.split('.')[2];
+  const decoded = Buffer.from(secret, 'base64url');
+  const spellings = [
+    secret,
+    Buffer.from(secret).toString('base64'),
+    Buffer.from(secret).toString('base64url'),
+    Buffer.from(secret).toString('hex'),
+    ...(/^[\w-]{40,}$/.test(secret) ? [decoded.toString('hex'), decoded.toString('base64')] : []),
+    ...(signature ? [signature, Buffer.from(signature, 'base64url').toString('hex')] : []),
+  ];
+  return spellings.map((spelling) => spelling.toLowerCase());
+}
+
+async function dumpPostgres(url: string): Promise<string> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  const { rows: tables } = await client.query<{ name: string }>(
+    `select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname = 'public'`,
+  );
+  const parts: string[] = [];
+  for (const { name } of tables) {
+    const { rows } = await client.query<{ row: string }>(`select t::text as row from ${name} t`);
+    parts.push(...rows.map(({ row }) => row));
+  }
+  await client.end();
+  return parts.join('\n');
+}
+
+async function dumpRedis(url: string): Promise<string> {
+  const client = createClient({ url });
+  await client.connect();
+  const parts: string[] = [];
+  for await (const keys of client.scanIterator()) {
+    for (const key of keys) parts.push(key, (await client.get(key)) ?? '');
+  }
+  client.destroy();
+  return parts.join('\n');
+}

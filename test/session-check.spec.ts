@@ -1,0 +1,735 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import fc from 'fast-check';
+import { createClient } from 'redis';
+import { AccessTokens } from '../src/auth/access-tokens.js';
+import { CachePort, type CacheValue } from '../src/cache/cache-port.js';
+import { MemoryCache } from '../src/cache/memory-cache.js';
+import { random } from '../src/common/random.js';
+import type { Principal } from '../src/common/request.js';
+import type { Settings } from '../src/config/settings.js';
+import { CHECK_POOL } from '../src/database/database.module.js';
+import type { Ended } from '../src/sessions/end-reason.js';
+import { LastSeenService } from '../src/sessions/last-seen.service.js';
+import { SessionCheck } from '../src/sessions/session-check.js';
+import { SessionReader } from '../src/sessions/session-reader.js';
+import type { SessionSnapshot } from '../src/sessions/session-snapshot.js';
+import { VerdictCache } from '../src/sessions/verdict-cache.js';
+import { packLive, unpack } from '../src/sessions/verdict.js';
+import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import type { Client } from './support/client.js';
+import { TestClock } from './support/clock.js';
+import { describeWithRedis } from './support/redis.js';
+import { connect, eventually, Gate } from './support/waiting.js';
+
+/**
+ * Real: PostgreSQL, the cache of each form, the application over HTTP. Controlled: the clock, and the moment at
+ * which a read of PostgreSQL comes back.
+ */
+
+const LEASE_MS = 2_000;
+const CACHE_LEASE_MS = 30_000;
+const CHECKED = '/v1/sessions/current';
+const ENDED = { status: 401, body: { code: 'auth.session_ended', reason: 'admin' } };
+
+/** What only a test looks at. */
+interface Insight {
+  flush(): Promise<unknown>;
+  /** In milliseconds; Infinity for a key without one, 0 for none. */
+  ttlOf(sessionId: string): Promise<number>;
+}
+
+const keyOf = (sessionId: string) => `session:${sessionId}`;
+const principalOf = (userId: string, sessionId: string): Principal => ({
+  userId,
+  sessionId,
+  tokenId: random.uuid(),
+  roles: ['user'],
+  issuedAt: 0,
+  expiresAt: Infinity,
+});
+
+let redis: ReturnType<typeof createClient>;
+
+const redisInsight = (): Insight => ({
+  flush: () => redis.flushDb(),
+  async ttlOf(sessionId) {
+    const [key] = await redis.keys(`*:${keyOf(sessionId)}`);
+    const ttl = key === undefined ? -2 : await redis.pTTL(key);
+    return ttl === -1 ? Infinity : Math.max(ttl, 0);
+  },
+});
+
+const memoryInsight = (app: TestApp): Insight => {
+  const { entries } = app.get(CachePort) as unknown as {
+    entries: { clear(): void; getRemainingTTL(key: string): number };
+  };
+  return {
+    flush: async () => entries.clear(),
+    ttlOf: async (sessionId) => entries.getRemainingTTL(keyOf(sessionId)),
+  };
+};
+
+beforeAll(async () => {
+  if (!process.env['TEST_REDIS_URL']) return;
+  redis = createClient({ url: process.env['TEST_REDIS_URL'] });
+  await redis.connect();
+});
+afterAll(() => redis?.destroy());
+
+describeWithRedis('the session check, with verdicts in Redis', () => {
+  theProtocol({}, redisInsight);
+
+  describe('and what somebody else has put there', () => {
+    let a: TestApp;
+    let alice: Client;
+    let key: string;
+
+    beforeAll(async () => {
+      await resetStores();
+      a = await startApp();
+    });
+    afterAll(() => a.close());
+    beforeEach(async () => {
+      alice = a.client();
+      const login = await alice.login(ALICE.email, PASSWORD, { deviceName: 'Her own device' });
+      const { id } = login.body.session;
+      await alice.get(CHECKED);
+      key = await eventually(async () => {
+        const [found] = await redis.keys(`*:${keyOf(id)}`);
+        expect(found).toBeDefined();
+        return found!;
+      });
+    });
+
+    const values = [
+      '',
+      'not json',
+      '{"a":1}',
+      'null',
+      'true',
+      '7',
+      '"\\ud800"',
+      '[]',
+      '[0]',
+      '[0,"admin"]',
+      '[0,"admin","yesterday"]',
+      '[0,"no such reason",1763683200000]',
+      '[1]',
+      '[1,1,2,3,4,5,6,7,8,9,10,11,12,13]',
+      '[1,"9999999999999","AA","user","cookie",null,1,2,3,"AA","x",null,null,4]',
+      '[2,9999999999999]',
+      '\u0000\u00ff',
+    ];
+
+    it.each(values)('takes %j for a miss', async (garbage) => {
+      const bob = a.client();
+      await bob.login(BOB.email, PASSWORD);
+      await redis.set(key, garbage, { expiration: { type: 'PX', value: 60_000 } });
+      const [ofAlice, ofBob] = await Promise.all([alice.get(CHECKED), bob.get(CHECKED)]);
+      expect([ofAlice.status, ofBob.status]).toEqual([200, 200]);
+      expect(ofAlice.body.device.name).toBe('Her own device');
+    });
+
+    it('does not let garbage open the breaker: other sessions still come from the cache', async () => {
+      const bob = a.client();
+      await bob.login(BOB.email, PASSWORD);
+      await bob.get(CHECKED);
+      await redis.set(key, 'not json');
+      for (let round = 0; round < 5; round++) await alice.get(CHECKED);
+      const reads = jest.spyOn(a.get(SessionReader), 'readMany');
+      expect((await bob.get(CHECKED)).status).toBe(200);
+      expect(reads).not.toHaveBeenCalled();
+      jest.restoreAllMocks();
+    });
+
+    it('lets nobody in with a forged verdict that names another user', async () => {
+      const bob = a.client();
+      const { session } = (await bob.login(BOB.email, PASSWORD)).body;
+      const [ofBob] = await a
+        .get(SessionReader)
+        .readMany([session.id])
+        .then((rows) => [...rows.values()]);
+      const forged = JSON.stringify(packLive(ofBob!, Date.now() + CACHE_LEASE_MS));
+      await redis.set(key, forged, { expiration: { type: 'PX', value: 60_000 } });
+      expect(await alice.get(CHECKED)).toMatchObject({ status: 401, body: { code: 'auth.invalid_token' } });
+    });
+
+    it('does not believe a verdict for longer because Redis forgot to expire it', async () => {
+      const { id } = (await alice.get(CHECKED)).body;
+      await a.query(
+        `update sessions set status = 'ended', end_reason = 'admin', ended_at = now() where id = $1`,
+        [id],
+      );
+      await redis.persist(key);
+      expect((await alice.get(CHECKED)).status).toBe(200); // within S2's bound
+      a.clock.advance(CACHE_LEASE_MS);
+      expect(await alice.get(CHECKED)).toMatchObject(ENDED);
+    });
+
+    it('keeps a verdict under 250 bytes', async () => {
+      const client = a.client();
+      const headers = {
+        'user-agent':
+          'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36 Edg/131.0.0.0',
+      };
+      const login = await client.post(
+        '/v1/auth/login',
+        { email: ADMIN.email, password: PASSWORD },
+        { headers },
+      );
+      await a.query('update sessions set ip = $2 where id = $1', [
+        login.body.session.id,
+        '2001:db8:1234:5678:9abc:def0:1234:5678',
+      ]);
+      expect((await client.get(CHECKED)).body.device.name).toBe('Microsoft Edge on Windows');
+      const [own] = await redis.keys(`*:${keyOf(login.body.session.id)}`);
+      const verdict = await eventually(async () => {
+        const value = (await redis.get(own!))!;
+        expect(value).toMatch(/^\[1,/);
+        return value;
+      });
+      expect(Buffer.byteLength(verdict)).toBeLessThanOrEqual(250);
+    });
+  });
+});
+
+describe('the session check, with verdicts in the memory of the one process', () => {
+  theProtocol({ REDIS_URL: undefined }, memoryInsight);
+});
+
+function theProtocol(env: Record<string, string | undefined>, insightOf: (app: TestApp) => Insight): void {
+  let a: TestApp;
+  let port: CachePort;
+  let check: SessionCheck;
+  let reader: SessionReader;
+  let verdicts: VerdictCache;
+  let insight: Insight;
+  let admin: Client;
+  let alice: Client;
+  let id: string;
+
+  beforeAll(async () => {
+    await resetStores();
+    a = await startApp({ env });
+    [port, check, reader, verdicts] = [CachePort, SessionCheck, SessionReader, VerdictCache].map((token) =>
+      a.get(token as never),
+    ) as [CachePort, SessionCheck, SessionReader, VerdictCache];
+    insight = insightOf(a);
+  });
+  afterAll(() => a.close());
+  beforeEach(async () => {
+    [admin, alice] = [a.client(), a.client()];
+    await admin.login(ADMIN.email, PASSWORD);
+    id = (await alice.login(ALICE.email, PASSWORD)).body.session.id;
+  });
+  afterEach(() => jest.restoreAllMocks());
+
+  const stored = async (): Promise<CacheValue | null> => (await port.readMany([keyOf(id)]))[0]!;
+  const stateOf = async () => {
+    const value = await stored();
+    return value && (unpack(id, value)?.state ?? 'garbage');
+  };
+  const revoke = async () => {
+    const receipt = await admin.delete(`/v1/admin/sessions/${id}`);
+    expect(receipt).toMatchObject({ status: 200, body: { status: 'applied' } });
+  };
+  /** Checks Alice until her verdict is in the cache. */
+  const warm = async () => {
+    expect((await alice.get(CHECKED)).status).toBe(200);
+    await eventually(async () => expect(await stateOf()).toBe('live'));
+  };
+
+  /** The next check of Alice's session has its answer from PostgreSQL, and goes no further until it is released. */
+  async function pausedReader(path = CHECKED) {
+    const fills = jest.spyOn(verdicts, 'fill');
+    const [arrived, released] = [new Gate(), new Gate()];
+    const read = (ids: string[]) => SessionReader.prototype.readMany.call(reader, ids);
+    let caught = false;
+    jest.spyOn(reader, 'readMany').mockImplementation(async (ids) => {
+      const rows = await read(ids);
+      if (caught || !ids.includes(id)) return rows;
+      caught = true;
+      arrived.open();
+      await released.opened;
+      return rows;
+    });
+    const answer = alice.get(path);
+    await arrived.opened;
+    return {
+      async release() {
+        released.open();
+        const { status } = await answer;
+        await Promise.all(fills.mock.results.map(({ value }) => value));
+        return status;
+      },
+    };
+  }
+
+  describe('a key goes absent → lease → verdict', () => {
+    it('fills what it read under its own lease, and the next check asks the cache alone', async () => {
+      expect(await stateOf()).toBeNull();
+      const paused = await pausedReader();
+      expect(await stateOf()).toBe('leased');
+      expect(await paused.release()).toBe(200);
+      expect(await stateOf()).toBe('live');
+      const reads = jest.spyOn(reader, 'readMany').mockClear();
+      expect((await alice.get(CHECKED)).status).toBe(200);
+      expect(reads).not.toHaveBeenCalled();
+    });
+
+    it('a second reader answers from PostgreSQL and does not fill', async () => {
+      const paused = await pausedReader();
+      const lease = await stored();
+      expect((await alice.copy().get(CHECKED)).status).toBe(200);
+      expect(await stored()).toEqual(lease);
+      expect(await paused.release()).toBe(200);
+      expect(await stateOf()).toBe('live');
+    });
+
+    it('every key has a time to live: lease, verdict and tombstone', async () => {
+      const ttls: Record<string, number> = {};
+      const paused = await pausedReader();
+      ttls['lease'] = await insight.ttlOf(id);
+      await paused.release();
+      ttls['verdict'] = await insight.ttlOf(id);
+      await revoke();
+      ttls['tombstone'] = await insight.ttlOf(id);
+      const most = { lease: LEASE_MS, verdict: CACHE_LEASE_MS, tombstone: CACHE_LEASE_MS + LEASE_MS };
+      for (const [key, ttl] of Object.entries(ttls)) {
+        expect(ttl).toBeGreaterThan(0);
+        expect(ttl).toBeLessThanOrEqual(most[key as keyof typeof most]);
+      }
+      // A tombstone outlives every verdict and every lease from before it.
+      expect(ttls['tombstone']).toBeGreaterThan(CACHE_LEASE_MS);
+    });
+
+    it.each([0.4, 0.999, 1.5])('a time to live of %d ms does not round to for ever', async (ttl) => {
+      const name = random.uuid();
+      const set = [
+        () => port.setMany([[keyOf(name), 'x']], ttl),
+        () => port.setIfAbsent([[keyOf(name), 'x']], ttl),
+        async () => {
+          await port.setMany([[keyOf(name), 'x']], 60_000);
+          await port.compareAndSet(keyOf(name), 'x', 'y', ttl);
+        },
+      ];
+      for (const act of set) {
+        await act();
+        expect(await insight.ttlOf(name)).toBeLessThanOrEqual(2);
+        await port.deleteMany([keyOf(name)]);
+      }
+    });
+
+    it('a verdict is believed until CACHE_LEASE after the read that made it, however late it was filled', async () => {
+      const readAt = a.clock.now();
+      const paused = await pausedReader();
+      a.clock.advance(LEASE_MS - 500);
+      await paused.release();
+      const filledAt = a.clock.now();
+      const [, believeUntil] = (await stored()) as [number, number];
+      expect(believeUntil).toBeLessThan(filledAt + CACHE_LEASE_MS - 1_000);
+      expect(believeUntil).toBeGreaterThanOrEqual(readAt + CACHE_LEASE_MS);
+      expect(await insight.ttlOf(id)).toBeLessThanOrEqual(believeUntil - filledAt);
+
+      const reads = jest.spyOn(reader, 'readMany').mockClear();
+      a.clock.advance(believeUntil - a.clock.now() - 1_000);
+      await alice.get(CHECKED);
+      expect(reads).not.toHaveBeenCalled();
+      a.clock.advance(believeUntil - a.clock.now());
+      await alice.get(CHECKED);
+      expect(reads).toHaveBeenCalledTimes(1);
+    });
+
+    it('a reader that was slower than CACHE_LEASE fills nothing', async () => {
+      const settings = { cacheLease: 1_000, cacheBudget: 1_000 } as Settings;
+      const short = new VerdictCache(port, a.clock, settings);
+      const snapshot = (await reader.read(id))!;
+      const [lease] = await short.lease([id]);
+      await short.fill(lease!, snapshot, a.clock.now() - 1_000);
+      expect(await stateOf()).toBe('leased');
+      await short.fill(lease!, snapshot, a.clock.now() - 500);
+      expect(await stateOf()).toBe('live');
+    });
+  });
+
+  describe('a reader that paused between its read and its fill', () => {
+    const events: [string, (() => Promise<unknown>)[]][] = [
+      ['the tombstone stands', [revoke]],
+      ['the tombstone was evicted', [revoke, () => port.deleteMany([keyOf(id)])]],
+      ['the cache was flushed', [revoke, () => insight.flush()]],
+      ['its lease ran out before the revocation', [() => port.deleteMany([keyOf(id)]), revoke]],
+      [
+        'another reader has the lease by now',
+        [
+          revoke,
+          () => port.deleteMany([keyOf(id)]),
+          () => port.setIfAbsent([[keyOf(id), random.uuid()]], LEASE_MS),
+        ],
+      ],
+      [
+        'others have seen the end meanwhile',
+        [revoke, () => insight.flush(), () => alice.copy().get(CHECKED), () => alice.copy().get(CHECKED)],
+      ],
+    ];
+
+    it.each(events)('cannot resurrect an ended session: %s', async (_, steps) => {
+      const paused = await pausedReader();
+      for (const step of steps) await step();
+      expect(await paused.release()).toBe(200); // its check began before the end
+      expect(await stateOf()).not.toBe('live');
+      expect(await alice.get(CHECKED)).toMatchObject(ENDED);
+      expect(await stateOf()).not.toBe('live');
+    });
+
+    it('cannot bring back old roles: the change kills its lease', async () => {
+      const setRoles = async (roles: string[]) =>
+        expect((await admin.put(`/v1/admin/users/${ALICE.id}/roles`, { roles })).status).toBe(200);
+      const asPlainUser = await pausedReader('/v1/admin/users');
+      await setRoles(['user', 'admin']);
+      expect(await asPlainUser.release()).toBe(403);
+      expect(await stateOf()).toBeNull();
+      const asAdmin = await pausedReader('/v1/admin/users');
+      await setRoles(['user']);
+      expect(await asAdmin.release()).toBe(200);
+      expect(await stateOf()).toBeNull();
+      expect((await alice.get('/v1/admin/users')).status).toBe(403);
+    });
+  });
+
+  describe('a revocation', () => {
+    it('takes the place of a cached verdict', async () => {
+      await warm();
+      await revoke();
+      expect(await stateOf()).toBe('ended');
+      const reads = jest.spyOn(reader, 'readMany');
+      expect(
+        await check.require(principalOf(ALICE.id, id), { consistency: 'cached' }).catch((e) => e),
+      ).toMatchObject({
+        code: 'auth.session_ended',
+        options: { members: { reason: 'admin' } },
+      });
+      expect(reads).not.toHaveBeenCalled();
+    });
+
+    it.each(['evicted', 'flushed'])('is still refused when its tombstone was %s', async (how) => {
+      await warm();
+      await revoke();
+      await (how === 'evicted' ? port.deleteMany([keyOf(id)]) : insight.flush());
+      expect(
+        await check.require(principalOf(ALICE.id, id), { consistency: 'cached' }).catch((e) => e),
+      ).toMatchObject({
+        code: 'auth.session_ended',
+      });
+    });
+
+    it('tells the cache after its commit, never before: a reader in between would fill what was', async () => {
+      await warm();
+      const outside = await connect();
+      const statusOutside = async () =>
+        (await outside.query('select status from sessions where id = $1', [id])).rows[0].status as string;
+      const seen: string[] = [];
+      const bury = verdicts.bury.bind(verdicts);
+      jest.spyOn(verdicts, 'bury').mockImplementation(async (ids, ended) => {
+        seen.push(await statusOutside());
+        await bury(ids, ended);
+      });
+      await revoke();
+      await outside.end();
+      expect(seen).toEqual(['ended']);
+    });
+
+    it('that the cache has lost lets nobody in later than CACHE_LEASE after its commit (S2)', async () => {
+      await warm();
+      await revoke();
+      const snapshot = { ...(await reader.read(id))!, ended: null };
+      const lost = packLive(snapshot, a.clock.now() + CACHE_LEASE_MS);
+      await port.setMany([[keyOf(id), lost]], CACHE_LEASE_MS * 10);
+      const principal = principalOf(ALICE.id, id);
+      await check.require(principal, { consistency: 'cached' });
+      await expect(check.require(principal, { consistency: 'strict' })).rejects.toMatchObject({
+        code: 'auth.session_ended',
+      });
+      a.clock.advance(CACHE_LEASE_MS);
+      await expect(check.require(principal, { consistency: 'cached' })).rejects.toMatchObject({
+        code: 'auth.session_ended',
+      });
+    });
+  });
+
+  describe('a cached verdict can only let in', () => {
+    it('a session in steady use is never called idle for what the cache remembers of it', async () => {
+      const principal = principalOf(ALICE.id, id);
+      await warm();
+      const snapshot = (await reader.read(id))!;
+      const longUnseen = { ...snapshot, lastSeenAt: a.clock.now() - 31 * 86_400_000 };
+      await port.setMany([[keyOf(id), packLive(longUnseen, a.clock.now() + 10_000)]], 10_000);
+      expect(await check.require(principal, { consistency: 'cached' })).toMatchObject({
+        lastSeenAt: snapshot.lastSeenAt,
+      });
+      expect((await alice.get(CHECKED)).status).toBe(200);
+    });
+
+    it('and is never called stale for it, when the person has proved who they are since', async () => {
+      const principal = principalOf(ALICE.id, id);
+      await warm();
+      a.clock.advance(11_000);
+      const fresh = { consistency: 'cached', maxAuthAge: 10_000 } as const;
+      await expect(check.require(principal, fresh)).rejects.toMatchObject({
+        code: 'auth.reauthentication_required',
+      });
+      await a.query('update sessions set authenticated_at = $2 where id = $1', [id, new Date(a.clock.now())]);
+      await expect(check.require(principal, fresh)).resolves.toMatchObject({ id });
+    });
+
+    it('strict consistency never asks the cache, and never fills it', async () => {
+      const asked = [jest.spyOn(port, 'readMany'), jest.spyOn(port, 'setIfAbsent')];
+      await check.require(principalOf(ALICE.id, id), { consistency: 'strict' });
+      for (const spy of asked) expect(spy).not.toHaveBeenCalled();
+      expect(await stateOf()).toBeNull();
+    });
+  });
+
+  describe('concurrent checks of one turn', () => {
+    it('are one read of the cache and, for what it does not know, one statement', async () => {
+      const logins = await Promise.all(
+        Array.from({ length: 10 }, () => a.client().login(BOB.email, PASSWORD)),
+      );
+      const sessions = logins.map(({ body }) => body.session.id as string);
+      const pool = a.get(CHECK_POOL);
+      const [reads, statements, fills] = [
+        jest.spyOn(port, 'readMany'),
+        jest.spyOn(pool, 'query'),
+        jest.spyOn(verdicts, 'fill'),
+      ];
+      const checkAll = () =>
+        Promise.all(
+          [...sessions, ...sessions, ...sessions].map((session) =>
+            check.require(principalOf(BOB.id, session), { consistency: 'cached' }),
+          ),
+        );
+      await checkAll();
+      expect(reads.mock.calls.map(([keys]) => keys.length)).toEqual([10]);
+      expect(statements).toHaveBeenCalledTimes(1);
+      await Promise.all(fills.mock.results.map(({ value }) => value));
+      await checkAll();
+      expect(reads).toHaveBeenCalledTimes(2);
+      expect(statements).toHaveBeenCalledTimes(1);
+    });
+
+    it('get each its own answer', async () => {
+      const bob = (await a.client().login(BOB.email, PASSWORD)).body.session.id;
+      await revoke();
+      const unknown = random.uuidAt(a.clock.now());
+      const asked = [
+        [BOB.id, bob],
+        [ALICE.id, id],
+        [ALICE.id, unknown],
+        [ALICE.id, bob],
+      ].map(([user, session]) =>
+        check.require(principalOf(user!, session!), { consistency: 'cached' }).then(
+          (snapshot) => snapshot.userId,
+          (problem) => problem.code,
+        ),
+      );
+      expect(await Promise.all(asked)).toEqual([
+        BOB.id,
+        'auth.session_ended',
+        'auth.invalid_token',
+        'auth.invalid_token',
+      ]);
+    });
+
+    it('share no trouble: who is in the cache is let in while PostgreSQL is away', async () => {
+      await warm();
+      jest.spyOn(a.get(CHECK_POOL), 'query').mockRejectedValue(new Error('away') as never);
+      const unknown = random.uuidAt(a.clock.now());
+      const [known, other] = await Promise.allSettled([
+        check.require(principalOf(ALICE.id, id), { consistency: 'cached' }),
+        check.require(principalOf(ALICE.id, unknown), { consistency: 'cached' }),
+      ]);
+      expect(known.status).toBe('fulfilled');
+      expect(other).toMatchObject({ status: 'rejected', reason: { code: 'auth.unavailable' } });
+    });
+  });
+
+  describe('a token with a good signature', () => {
+    const tokenFor = async (changes: Partial<SessionSnapshot>) => {
+      const snapshot = (await reader.read(id))!;
+      const native = a.client();
+      native.accessToken = a.get(AccessTokens).mint({ ...snapshot, ...changes }).token;
+      return native;
+    };
+
+    it('for a session that there never was is not valid', async () => {
+      const native = await tokenFor({ id: random.uuidAt(a.clock.now()) });
+      for (let round = 0; round < 2; round++) {
+        expect(await native.get(CHECKED)).toMatchObject({
+          status: 401,
+          body: { code: 'auth.invalid_token' },
+        });
+      }
+    });
+
+    it("for somebody else's session is not valid, whether or not that is in the cache", async () => {
+      const native = await tokenFor({ userId: BOB.id });
+      for (const prepare of [async () => undefined, warm]) {
+        await prepare();
+        expect(await native.get(CHECKED)).toMatchObject({
+          status: 401,
+          body: { code: 'auth.invalid_token' },
+        });
+      }
+    });
+  });
+}
+
+describe('under any interleaving (a model: the protocol on a cache whose every step is delayed at will)', () => {
+  const SESSION = random.uuidAt(1_750_000_000_000);
+  const USER = random.uuid();
+
+  /** Each step begins when the scheduler says so, and its answer arrives when the scheduler says so. */
+  class DelayedCache extends CachePort {
+    override readonly kind = 'memory';
+
+    constructor(
+      private readonly cache: CachePort,
+      private readonly turn: (step: string) => Promise<void>,
+    ) {
+      super();
+    }
+
+    private async step<T>(name: string, work: () => Promise<T>): Promise<T> {
+      await this.turn(`${name} begins`);
+      const result = await work();
+      await this.turn(`${name} answers`);
+      return result;
+    }
+
+    override readMany = (keys: string[]) => this.step('read', () => this.cache.readMany(keys));
+    override setIfAbsent = (entries: [string, CacheValue][], ttl: number) =>
+      this.step('lease', () => this.cache.setIfAbsent(entries, ttl));
+    override compareAndSet = (key: string, expected: CacheValue, value: CacheValue, ttl: number) =>
+      this.step('fill', () => this.cache.compareAndSet(key, expected, value, ttl));
+    override setMany = (entries: [string, CacheValue][], ttl: number) =>
+      this.step('bury', () => this.cache.setMany(entries, ttl));
+    override deleteMany = (keys: string[]) => this.step('forget', () => this.cache.deleteMany(keys));
+    override ping = () => this.cache.ping();
+  }
+
+  class Model {
+    readonly clock = new TestClock();
+    readonly memory = new MemoryCache(this.clock);
+    readonly verdicts: VerdictCache;
+    readonly check: SessionCheck;
+    ended: Ended | null = null;
+    roles: SessionSnapshot['roles'] = ['user'];
+
+    constructor(readonly turn: (step: string) => Promise<void>) {
+      const settings = {
+        cacheLease: CACHE_LEASE_MS,
+        cacheBudget: 60_000,
+        sessionIdleTimeout: 86_400_000,
+        sessionLifetime: 86_400_000,
+        adminSessionIdleTimeout: 86_400_000,
+        adminSessionLifetime: 86_400_000,
+      } as Settings;
+      const cache = new DelayedCache(this.memory, turn);
+      this.verdicts = new VerdictCache(cache, this.clock, settings);
+      const reader = {
+        readMany: async () => {
+          await turn('PostgreSQL reads');
+          const row = this.row();
+          await turn('PostgreSQL answers');
+          return new Map([[SESSION, row]]);
+        },
+        read: async () => (await reader.readMany()).get(SESSION),
+      };
+      this.check = new SessionCheck(reader as unknown as SessionReader, this.verdicts, this.clock, settings);
+    }
+
+    row(): SessionSnapshot {
+      const now = this.clock.now();
+      const device = { id: USER, name: 'x', browser: null, os: null, firstSeenAt: now };
+      const instants = { createdAt: now, lastSeenAt: now, authenticatedAt: now };
+      const { ended, roles } = this;
+      return { id: SESSION, userId: USER, roles, transport: 'cookie', ip: null, device, ...instants, ended };
+    }
+  }
+
+  const chaos = fc.array(fc.constantFrom('flush', 'lease runs out', 'verdict runs out' as const), {
+    maxLength: 4,
+  });
+
+  it('a check that begins after a revocation was applied refuses (S1), and one after a change sees it', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), chaos, async (scheduler, accidents) => {
+        const turn = (step: string) => scheduler.schedule(Promise.resolve(), step).then(() => undefined);
+        const model = new Model(turn);
+        let applied = false;
+        let changed = false;
+        const broken: string[] = [];
+
+        const checks = async () => {
+          for (let round = 0; round < 3; round++) {
+            await turn('a check begins');
+            const [endedBefore, changedBefore] = [applied, changed];
+            const found = await model.check
+              .require(principalOf(USER, SESSION), { consistency: 'cached' })
+              .catch(() => null);
+            if (endedBefore && found) broken.push('let in after the revocation');
+            if (changedBefore && found && !found.roles.includes('admin')) broken.push('old roles');
+          }
+        };
+        const change = async () => {
+          await turn('roles change');
+          model.roles = ['user', 'admin'];
+          await model.verdicts.forget([SESSION]);
+          changed = true;
+        };
+        const revocation = async () => {
+          await turn('the revocation commits');
+          model.ended = { reason: 'admin', at: 0 };
+          await model.verdicts.bury([SESSION], model.ended);
+          applied = true;
+        };
+        const accident = async () => {
+          for (const what of accidents) {
+            await turn(what);
+            if (what === 'flush') await model.memory.deleteMany([keyOf(SESSION)]);
+            else model.clock.advance(what === 'lease runs out' ? LEASE_MS : CACHE_LEASE_MS);
+          }
+        };
+        const all = [checks(), checks(), checks(), change(), revocation(), accident()];
+        await scheduler.waitFor(Promise.all(all));
+        await scheduler.waitAll();
+        expect(broken).toEqual([]);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('a session in steady use', () => {
+  it('stays alive through many idle timeouts, on refreshes and requests alone', async () => {
+    await resetStores();
+    const env = { SESSION_IDLE_TIMEOUT: '20s', REDIS_URL: undefined };
+    const a = await startApp({ env });
+    try {
+      const alice = a.client();
+      await alice.login(ALICE.email, PASSWORD);
+      for (let round = 0; round < 12; round++) {
+        a.clock.advance(7_000);
+        if (round % 2 === 1) expect((await alice.refresh()).status).toBe(200);
+        expect((await alice.get(CHECKED)).status).toBe(200);
+        await a.get(LastSeenService).flush();
+      }
+      a.clock.advance(20_000);
+      expect(await alice.refresh()).toMatchObject({
+        status: 401,
+        body: { code: 'auth.session_ended', reason: 'idle' },
+      });
+    } finally {
+      await a.close();
+    }
+  });
+});

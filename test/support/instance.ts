@@ -1,0 +1,60 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { resolve } from 'node:path';
+
+/** The application as a process of its own, as an operator runs it. */
+export interface Instance {
+  url: string;
+  /** All that it has printed so far. */
+  output(): string;
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+/** Starts the built application on a free port; resolves when it listens. */
+export async function startInstance(env: Record<string, string>): Promise<Instance> {
+  const { child, output } = run({ PORT: '0', ...env });
+  const url = await new Promise<string>((found, reject) => {
+    const look = () => {
+      const [, inDevelopment, address = inDevelopment] =
+        /Drawbridge listens on (\S+)|"url":"([^"]+)","msg":"Drawbridge listens"/.exec(output()) ?? [];
+      if (address) found(address);
+    };
+    child.stdout!.on('data', look);
+    child.once('close', () => reject(new Error(`the instance ended:\n${output()}`)));
+  });
+  return {
+    url,
+    output,
+    stop: async (signal = 'SIGTERM') => {
+      if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+      const ended = once(child, 'close');
+      child.kill(signal);
+      await ended;
+      return child.exitCode;
+    },
+  };
+}
+
+/** Runs the built application to its end: a boot that is refused. */
+export async function runToEnd(
+  env: Record<string, string>,
+): Promise<{ code: number | null; output: string }> {
+  const { child, output } = run(env);
+  await once(child, 'close');
+  return { code: child.exitCode, output: output() };
+}
+
+function run(env: Record<string, string>): { child: ChildProcess; output: () => string } {
+  const { PATH = '', HOME = '' } = process.env;
+  const child = spawn(process.execPath, [resolve('dist/main.js')], {
+    cwd: tmpdir(), // away from a developer's .env
+    env: { PATH, HOME, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let text = '';
+  const collect = (chunk: Buffer) => (text += chunk.toString());
+  child.stdout.on('data', collect);
+  child.stderr.on('data', collect);
+  return { child, output: () => text };
+}
