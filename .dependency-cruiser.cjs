@@ -51,7 +51,7 @@ module.exports = {
       name: 'decorators-are-words-only',
       severity: 'error',
       from: { path: '[.]decorator[.]ts$', pathNot: '^src/admin/' },
-      to: { path: '^src/', pathNot: ['^src/common/', 'session-snapshot[.]ts$'] },
+      to: { path: '^src/', pathNot: ['^src/common/', '(session-snapshot|receipt)[.]ts$'] },
     },
     {
       name: 'tests-stay-out-of-the-product',

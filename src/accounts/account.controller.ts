@@ -1,7 +1,8 @@
-import { Controller, Delete, HttpCode, HttpStatus, Inject, Req, Res } from '@nestjs/common';
+import { Controller, Delete, HttpCode, HttpStatus, Inject, Res } from '@nestjs/common';
 import { ApiNoContentResponse, ApiTags } from '@nestjs/swagger';
-import type { FastifyReply, FastifyRequest } from 'fastify';
-import { originOf, type Principal } from '../common/request.js';
+import type { FastifyReply } from 'fastify';
+import { Actor, type Acting } from '../common/actor.decorator.js';
+import type { Principal } from '../common/request.js';
 import { ApiProblems } from '../common/api-problems.decorator.js';
 import { clearCookies } from '../auth/cookies.js';
 import { CurrentUser } from '../auth/current-user.decorator.js';
@@ -26,10 +27,10 @@ export class AccountController {
   @ApiProblems('resource.conflict')
   async delete(
     @CurrentUser() { userId }: Principal,
-    @Req() request: FastifyRequest,
+    @Actor() actor: Acting,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<void> {
-    await this.accounts.delete(userId, originOf(request));
+    await this.accounts.delete(userId, actor);
     clearCookies(reply, ['access', 'refresh', 'device'], this.settings.cookieSecure);
   }
 }

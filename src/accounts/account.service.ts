@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
+import type { Acting } from '../common/actor.decorator.js';
 import { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
-import type { Origin } from '../common/request.js';
 import type { Role } from '../common/roles.js';
 import { databaseNow } from '../database/database-now.js';
 import type { Receipt } from '../sessions/receipt.js';
@@ -13,12 +13,6 @@ import { UsersService } from '../users/users.service.js';
 
 /** Any number: those who take away an admin's rights take turns, or the last two could go at once. */
 const ADMINS_LOCK = 7_263_404;
-
-export interface By {
-  /** Null for somebody at the console of the server. */
-  actorId: string | null;
-  origin: Origin | null;
-}
 
 /** What changes an account's standing, and with it the life of its sessions: ban, roles, deletion. */
 @Injectable()
@@ -38,7 +32,7 @@ export class AccountService {
   async ban(
     userId: string,
     { reason, until }: { reason: string; until?: Date },
-    { actorId, origin }: By,
+    { actorId, origin }: Acting,
   ): Promise<Receipt> {
     const recorded = await this.database.transaction(async (tx) => {
       const user = await this.lockForChange(tx, userId);
@@ -62,7 +56,7 @@ export class AccountService {
    * @returns the receipt of a revocation that ended nothing, since nothing is to be ended
    * @throws Problem `resource.not_found`
    */
-  async liftBan(userId: string, { actorId, origin }: By): Promise<Receipt> {
+  async liftBan(userId: string, { actorId, origin }: Acting): Promise<Receipt> {
     const recorded = await this.database.transaction(async (tx) => {
       const user = await this.lockForChange(tx, userId);
       const wasBanned = isBanned(user, this.clock.now());
@@ -83,7 +77,7 @@ export class AccountService {
    * In force on the next session-checked request.
    * @throws Problem `resource.not_found`, `resource.conflict` for the last admin
    */
-  async setRoles(userId: string, roles: Role[], { actorId, origin }: By): Promise<User> {
+  async setRoles(userId: string, roles: Role[], { actorId, origin }: Acting): Promise<User> {
     const { user, stale } = await this.database.transaction(async (tx) => {
       const user = await this.lockForChange(tx, userId);
       if (!roles.includes('admin')) await this.keepAnAdmin(tx, user, await databaseNow(tx, this.clock));
@@ -109,7 +103,7 @@ export class AccountService {
    * Ends everything and keeps nothing personal; the row stays, so that the audit log can be read.
    * @throws Problem `resource.conflict` for the last admin
    */
-  async delete(userId: string, origin: Origin): Promise<void> {
+  async delete(userId: string, { actorId, origin }: Acting): Promise<void> {
     const recorded = await this.database.transaction(async (tx) => {
       const user = await this.lockForChange(tx, userId);
       const now = await databaseNow(tx, this.clock);
@@ -119,7 +113,7 @@ export class AccountService {
         { id: userId },
         { email: null, displayName: null, passwordHash: null, roles: [], deletedAt: now },
       );
-      const order = { reason: 'account_deleted', actorId: userId, origin, audit: 'user_deleted' } as const;
+      const order = { reason: 'account_deleted', actorId, origin, audit: 'user_deleted' } as const;
       return this.revocations.record(tx, userId, 'all', order);
     });
     await this.revocations.settle(recorded);

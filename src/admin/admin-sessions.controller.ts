@@ -1,20 +1,17 @@
-import { Body, Controller, Delete, Get, Inject, Param, Query, Req, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Inject, Param, Query } from '@nestjs/common';
 import { ApiOkResponse } from '@nestjs/swagger';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { CurrentUser } from '../auth/current-user.decorator.js';
+import { Actor, type Acting } from '../common/actor.decorator.js';
 import { ApiProblems } from '../common/api-problems.decorator.js';
 import { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
-import { originOf, type Principal } from '../common/request.js';
 import { uuid } from '../common/schemas.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
-import { Receipt } from '../sessions/receipt.js';
+import { AnswersReceipt } from '../sessions/answers-receipt.decorator.js';
 import { RequireSession } from '../sessions/require-session.decorator.js';
 import { RevocationService } from '../sessions/revocation.service.js';
 import { SessionList, viewOf } from '../sessions/session.schemas.js';
-import { answerReceipt, ReceiptResponses } from '../sessions/sessions.controller.js';
 import { SessionsService } from '../sessions/sessions.service.js';
 import { UsersService } from '../users/users.service.js';
 import { AdminOnly } from './admin.decorator.js';
@@ -45,53 +42,29 @@ export class AdminSessionsController {
   }
 
   @Delete('users/:id/sessions')
-  @ReceiptResponses()
-  @ApiProblems('request.invalid', 'resource.not_found')
-  async endUser(
-    @Param('id', { schema: uuid }) id: string,
-    @CurrentUser() { userId: actorId }: Principal,
-    @Req() request: FastifyRequest,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ) {
+  @AnswersReceipt()
+  async endUser(@Param('id', { schema: uuid }) id: string, @Actor() actor: Acting) {
     await this.requireUser(id);
-    const order = { reason: 'admin', actorId, origin: originOf(request) } as const;
-    return answerReceipt(reply, await this.revocations.endSessions(id, 'all', order));
+    return this.revocations.endSessions(id, 'all', { ...actor, reason: 'admin' });
   }
 
   @Delete('sessions/:id')
-  @ReceiptResponses()
-  @ApiProblems('request.invalid', 'resource.not_found')
-  async endOne(
-    @Param('id', { schema: uuid }) id: string,
-    @CurrentUser() { userId: actorId }: Principal,
-    @Req() request: FastifyRequest,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ) {
-    const order = { reason: 'admin', actorId, origin: originOf(request) } as const;
-    return answerReceipt(reply, await this.revocations.endSession(id, order));
+  @AnswersReceipt()
+  endOne(@Param('id', { schema: uuid }) id: string, @Actor() actor: Acting) {
+    return this.revocations.endSession(id, { ...actor, reason: 'admin' });
   }
 
   @Delete('sessions')
   @RequireSession({ maxAuthAge: '5m' })
-  @ReceiptResponses()
-  @ApiProblems('request.invalid')
-  async endEveryone(
-    @Body({ schema: Everyone }) _confirmed: z.infer<typeof Everyone>,
-    @CurrentUser() { userId: actorId }: Principal,
-    @Req() request: FastifyRequest,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ) {
-    const order = { reason: 'admin_everyone', actorId, origin: originOf(request) } as const;
-    return answerReceipt(reply, await this.revocations.endEveryone(order));
+  @AnswersReceipt()
+  endEveryone(@Body({ schema: Everyone }) _confirmed: z.infer<typeof Everyone>, @Actor() actor: Acting) {
+    return this.revocations.endEveryone({ ...actor, reason: 'admin_everyone' });
   }
 
   @Get('revocations/:seq')
-  @ApiOkResponse({ standardSchema: Receipt })
-  @ApiProblems('request.invalid', 'resource.not_found')
-  async receipt(@Param('seq', { schema: Seq }) seq: string) {
-    const receipt = await this.revocations.receiptFor(seq);
-    if (!receipt) throw new Problem('resource.not_found');
-    return receipt;
+  @AnswersReceipt()
+  receipt(@Param('seq', { schema: Seq }) seq: string) {
+    return this.revocations.receiptFor(seq);
   }
 
   private async requireUser(id: string): Promise<void> {

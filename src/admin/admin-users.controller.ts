@@ -1,30 +1,15 @@
-import {
-  Body,
-  Controller,
-  Delete,
-  Get,
-  HttpCode,
-  HttpStatus,
-  Param,
-  Post,
-  Put,
-  Query,
-  Req,
-  Res,
-} from '@nestjs/common';
+import { Body, Controller, Delete, Get, Param, Post, Put, Query } from '@nestjs/common';
 import { ApiOkResponse } from '@nestjs/swagger';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { AccountService } from '../accounts/account.service.js';
-import { CurrentUser } from '../auth/current-user.decorator.js';
+import { Actor, type Acting } from '../common/actor.decorator.js';
 import { ApiProblems } from '../common/api-problems.decorator.js';
 import { Clock } from '../common/clock.js';
 import { decodeCursor, pageOf } from '../common/page.js';
 import { invalidRequest, Problem } from '../common/problem.js';
-import { originOf, type Principal } from '../common/request.js';
 import { uuid } from '../common/schemas.js';
+import { AnswersReceipt } from '../sessions/answers-receipt.decorator.js';
 import { RequireSession } from '../sessions/require-session.decorator.js';
-import { answerReceipt, ReceiptResponses } from '../sessions/sessions.controller.js';
 import type { User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 import { AdminOnly } from './admin.decorator.js';
@@ -64,32 +49,23 @@ export class AdminUsersController {
   }
 
   @Post(':id/ban')
-  @HttpCode(HttpStatus.OK)
-  @ReceiptResponses()
-  @ApiProblems('request.invalid', 'resource.not_found', 'resource.conflict')
-  async ban(
+  @AnswersReceipt()
+  @ApiProblems('resource.conflict')
+  ban(
     @Param('id', { schema: uuid }) id: string,
     @Body({ schema: Ban }) ban: z.output<typeof Ban>,
-    @CurrentUser() { userId: actorId }: Principal,
-    @Req() request: FastifyRequest,
-    @Res({ passthrough: true }) reply: FastifyReply,
+    @Actor() actor: Acting,
   ) {
     if (ban.until && ban.until.getTime() <= this.clock.now()) {
       throw invalidRequest([{ path: 'until', message: 'must lie in the future' }]);
     }
-    return answerReceipt(reply, await this.accounts.ban(id, ban, { actorId, origin: originOf(request) }));
+    return this.accounts.ban(id, ban, actor);
   }
 
   @Delete(':id/ban')
-  @ReceiptResponses()
-  @ApiProblems('request.invalid', 'resource.not_found')
-  async liftBan(
-    @Param('id', { schema: uuid }) id: string,
-    @CurrentUser() { userId: actorId }: Principal,
-    @Req() request: FastifyRequest,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ) {
-    return answerReceipt(reply, await this.accounts.liftBan(id, { actorId, origin: originOf(request) }));
+  @AnswersReceipt()
+  liftBan(@Param('id', { schema: uuid }) id: string, @Actor() actor: Acting) {
+    return this.accounts.liftBan(id, actor);
   }
 
   @Put(':id/roles')
@@ -99,11 +75,9 @@ export class AdminUsersController {
   async setRoles(
     @Param('id', { schema: uuid }) id: string,
     @Body({ schema: RoleChange }) { roles }: z.infer<typeof RoleChange>,
-    @CurrentUser() { userId: actorId }: Principal,
-    @Req() request: FastifyRequest,
+    @Actor() actor: Acting,
   ) {
-    const distinct = [...new Set(roles)];
-    return this.view(await this.accounts.setRoles(id, distinct, { actorId, origin: originOf(request) }));
+    return this.view(await this.accounts.setRoles(id, [...new Set(roles)], actor));
   }
 
   private view(user: User) {

@@ -39,13 +39,17 @@ export class AccessTokens {
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
-  /** A token for the session as it stands, dead at the latest when the session itself is. */
-  mint(session: SessionSnapshot): MintedAccessToken {
-    const iat = Math.floor(this.clock.now() / 1_000);
+  /**
+   * A token for the session as it stands, dead at the latest when the session itself is.
+   * @param decidedAt when the session was last seen alive: the token's time runs from then, so that one
+   * that is signed late does not outlive what instances remember of a revocation in between
+   */
+  mint(session: SessionSnapshot, decidedAt: number): MintedAccessToken {
+    const now = this.clock.now();
+    const iat = Math.floor(Math.min(decidedAt, now) / 1_000);
     const { idleAt, expiresAt } = endsOf(session, this.settings);
-    const exp = Math.min(
-      iat + this.settings.accessTokenTtl / 1_000,
-      Math.floor(Math.min(idleAt, expiresAt) / 1_000),
+    const exp = Math.floor(
+      Math.min(iat + this.settings.accessTokenTtl / 1_000, idleAt / 1_000, expiresAt / 1_000),
     );
     const { kid, privateKey } = this.keys.signer;
     const claims: AccessTokenClaims = {
@@ -55,12 +59,15 @@ export class AccessTokens {
       sid: session.id,
       jti: random.uuid(),
       iat,
-      exp: Math.floor(exp),
+      exp,
       roles: session.roles,
     };
     const content = `${encode({ alg: 'ES256', typ: 'at+jwt', kid })}.${encode(claims)}`;
     const signature = sign('sha256', Buffer.from(content), { key: privateKey, dsaEncoding: 'ieee-p1363' });
-    return { token: `${content}.${signature.toString('base64url')}`, expiresIn: claims.exp - iat };
+    return {
+      token: `${content}.${signature.toString('base64url')}`,
+      expiresIn: Math.max(0, exp - Math.floor(now / 1_000)),
+    };
   }
 
   /** @throws Problem `auth.invalid_token` for all that is not authentic, `auth.token_expired` for what was */
@@ -101,7 +108,7 @@ export class AccessTokens {
   private isAcceptable({ iss, aud, iat, exp, nbf }: AccessTokenClaims): boolean {
     const soon = this.clock.now() / 1_000 + CLOCK_SKEW_S;
     const isOurs = iss === this.settings.tokenIssuer && aud === this.settings.tokenAudience;
-    return isOurs && iat <= soon && (nbf ?? 0) <= soon && exp > iat && exp - iat <= LONGEST_LIFE_S;
+    return isOurs && iat <= soon && (nbf ?? 0) <= soon && exp >= iat && exp - iat <= LONGEST_LIFE_S;
   }
 }
 

@@ -20,8 +20,8 @@ export class Grants {
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
-  hand(reply: FastifyReply, { user, session, refreshToken, deviceToken }: SessionGrant): Grant {
-    const { token, expiresIn } = this.tokens.mint(session);
+  hand(reply: FastifyReply, { user, session, decidedAt, refreshToken, deviceToken }: SessionGrant): Grant {
+    const { token, expiresIn } = this.tokens.mint(session, decidedAt);
     const who = {
       user: profileOf(user),
       session: { ...viewOf(session, this.settings, this.clock.now()), current: true },

@@ -193,6 +193,7 @@ export class RefreshService {
     return {
       user,
       session: { ...session, lastSeenAt: Math.max(session.lastSeenAt, now) },
+      decidedAt: now,
       refreshToken: this.sessions.mint(session.id, nonce, decision.token),
       deviceToken,
     };

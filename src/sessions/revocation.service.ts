@@ -7,10 +7,10 @@ import {
 import { setTimeout } from 'node:timers/promises';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AuditService, type AuditEventType } from '../audit/audit.service.js';
+import type { Acting } from '../common/actor.decorator.js';
 import { Clock } from '../common/clock.js';
 import { every } from '../common/every.js';
 import { LOGGER, type Logger } from '../common/logger.js';
-import type { Origin } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { databaseNow } from '../database/database-now.js';
@@ -23,12 +23,9 @@ import { REVOCATIONS_CHANNEL } from './revocation-feed.js';
 import { lockEpochForRevocation } from './session-epoch.js';
 import { VerdictCache } from './verdict-cache.js';
 
-/** Who ends what, and why. */
-export interface RevocationOrder {
+/** Why sessions are to end, and who says so. */
+export interface RevocationOrder extends Acting {
   reason: EndReason;
-  /** Null for the system itself. */
-  actorId: string | null;
-  origin?: Origin | null;
   /** The name of its audit event, where the plain one says too little. */
   audit?: AuditEventType;
   details?: Record<string, unknown>;
@@ -110,7 +107,7 @@ export class RevocationService implements OnApplicationBootstrap, BeforeApplicat
   /** Ends everybody's sessions: from the commit on Postgres refuses them all; their records follow in batches. */
   async endEveryone(order: RevocationOrder): Promise<Receipt> {
     const recorded = await this.database.transaction(async (tx) => {
-      const now = await lockEpochForRevocation(tx, this.clock);
+      const { now, notBefore } = await lockEpochForRevocation(tx, this.clock);
       const [live] = await tx.query<{ count: number }[]>(
         `select count(*)::int from sessions where status = 'active'`,
       );
@@ -123,7 +120,7 @@ export class RevocationService implements OnApplicationBootstrap, BeforeApplicat
         subjects: [],
         reason: order.reason,
         now,
-        notBefore: now,
+        notBefore,
         ended: live!.count,
       });
     });
@@ -144,8 +141,8 @@ export class RevocationService implements OnApplicationBootstrap, BeforeApplicat
    */
   async record(tx: EntityManager, userId: string, extent: Extent, order: RevocationOrder): Promise<Recorded> {
     await this.users.lock(tx, userId);
-    const candidates = await tx.query<{ id: string }[]>(
-      `select id from sessions where user_id = $1 and status = 'active'
+    const candidates = await tx.query<{ id: string; created_at: Date }[]>(
+      `select id, created_at from sessions where user_id = $1 and status = 'active'
          and ($2::uuid[] is null or id = any($2)) and ($3::uuid is null or id <> $3)
        order by id for update`,
       [userId, onlyOf(extent), exceptOf(extent)],
@@ -153,19 +150,28 @@ export class RevocationService implements OnApplicationBootstrap, BeforeApplicat
     const sessionIds = candidates.map(({ id }) => id);
     const now = await databaseNow(tx, this.clock);
     const everything = extent === 'all';
+    // Not before any of them began, also when the clock has stepped back since.
+    const notBefore = new Date(
+      Math.max(now.getTime(), ...candidates.map((session) => session.created_at.getTime())),
+    );
     const revocation = await this.insert(tx, {
       kind: everything ? 'user' : 'session',
       subjects: everything ? [userId] : sessionIds,
       reason: order.reason,
       now,
-      notBefore: everything ? now : null,
+      notBefore: everything ? notBefore : null,
       ended: sessionIds.length,
     });
     await tx.query(
       `update sessions set status = 'ended', end_reason = $2, ended_at = $3, revocation_seq = $4 where id = any($1)`,
       [sessionIds, order.reason, now, revocation.seq],
     );
-    if (everything) await tx.query('update users set sessions_not_before = $2 where id = $1', [userId, now]);
+    if (everything) {
+      await tx.query(
+        'update users set sessions_not_before = greatest(sessions_not_before, $2) where id = $1',
+        [userId, notBefore],
+      );
+    }
     const [sessionId] = sessionIds;
     await this.audit.record(tx, {
       ...auditOf(order, sessionIds.length === 1 ? 'session_ended' : 'sessions_ended'),
@@ -183,7 +189,8 @@ export class RevocationService implements OnApplicationBootstrap, BeforeApplicat
 
   /** After the commit: refuses here at once, tells the cache, and says how far that got. */
   async settle({ revocation, sessionIds }: Recorded): Promise<Receipt> {
-    if (revocation.appliedAt) return this.receipt(revocation);
+    // The end of everyone is settled by its sweep alone: what is asked again here is one session of many.
+    if (revocation.appliedAt || revocation.kind === 'everyone') return this.receipt(revocation);
     this.denials.apply(noticeOf(revocation));
     return this.receipt(await this.tellCache(revocation, sessionIds));
   }
@@ -302,17 +309,8 @@ export class RevocationService implements OnApplicationBootstrap, BeforeApplicat
   /** Ends the records of everyone, batch by batch; skips rows that are locked and comes back for them. */
   private async sweep(revocation: Revocation): Promise<Revocation> {
     for (;;) {
-      const [rows] = await this.database.query<[{ id: string }[], number]>(
-        `update sessions set status = 'ended', end_reason = $1, ended_at = $2, revocation_seq = $3
-         where id in (select id from sessions where status = 'active' and created_at <= $2 limit $4 for update skip locked)
-         returning id`,
-        [revocation.reason, revocation.notBefore, revocation.seq, SWEEP_BATCH],
-      );
-      await this.verdicts.bury(
-        rows.map(({ id }) => id),
-        endedBy(revocation),
-      );
-      if (rows.length === SWEEP_BATCH) continue;
+      const count = await this.sweepBatch(revocation);
+      if (count === SWEEP_BATCH) continue;
       const [left] = await this.database.query<{ exists: boolean }[]>(
         `select exists (select from sessions where status = 'active' and created_at <= $1)`,
         [revocation.notBefore],
@@ -320,6 +318,24 @@ export class RevocationService implements OnApplicationBootstrap, BeforeApplicat
       if (!left!.exists) return this.markApplied(revocation);
       await setTimeout(LOCKED_ROWS_PAUSE_MS);
     }
+  }
+
+  /**
+   * Commits a batch when the cache has acknowledged its tombstones: one that it has not is found again,
+   * and nobody takes the rest for done meanwhile. The end itself has committed long before.
+   */
+  private sweepBatch(revocation: Revocation): Promise<number> {
+    return this.database.transaction(async (tx) => {
+      const [rows] = await tx.query<[{ id: string }[], number]>(
+        `update sessions set status = 'ended', end_reason = $1, ended_at = $2, revocation_seq = $3
+         where id in (select id from sessions where status = 'active' and created_at <= $2 limit $4 for update skip locked)
+         returning id`,
+        [revocation.reason, revocation.notBefore, revocation.seq, SWEEP_BATCH],
+      );
+      const ids = rows.map(({ id }) => id);
+      await this.verdicts.bury(ids, endedBy(revocation));
+      return rows.length;
+    });
   }
 
   private async markApplied(revocation: Revocation): Promise<Revocation> {

@@ -339,6 +339,13 @@ describe('a client with its device token is never logged out', () => {
     session.wait(EXCHANGE_LIMIT).refresh(anchor);
   });
 
+  test('by a request that was under way while the answer to a second try was used', () => {
+    const { session, anchor } = settledSession();
+    const secondTry = session.wait(GRACE + 1).refresh(anchor);
+    session.wait(LONG_AFTER).refresh(secondTry);
+    session.wait(EXCHANGE_LIMIT).refresh(anchor);
+  });
+
   test('by an answer that was under way when the grace ended', () => {
     const { session, successor } = settledSession();
     const late = session.wait(GRACE).refresh(successor);

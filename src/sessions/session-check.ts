@@ -18,8 +18,10 @@ export interface SessionRequirement {
   consistency: 'cached' | 'strict';
 }
 
-/** What a look-up came to: a session as it stood, the word of a tombstone, or no answer. */
-type Found = { snapshot: SessionSnapshot; cached: boolean } | { refusal: Problem };
+interface Found {
+  snapshot: SessionSnapshot;
+  cached: boolean;
+}
 
 /**
  * Decides whether a session lives. A cached verdict can only let in: before it refuses for a reason
@@ -27,7 +29,8 @@ type Found = { snapshot: SessionSnapshot; cached: boolean } | { refusal: Problem
  */
 @Injectable()
 export class SessionCheck {
-  private readonly turn = new TurnBatch((ids) => this.load(ids));
+  private readonly cacheTurn = new TurnBatch((ids) => this.verdicts.read(ids));
+  private readonly missTurn = new TurnBatch((ids) => this.readAndFill(ids));
 
   constructor(
     private readonly reader: SessionReader,
@@ -45,14 +48,10 @@ export class SessionCheck {
     principal: Principal,
     { maxAuthAge, consistency }: SessionRequirement,
   ): Promise<SessionSnapshot> {
-    const first =
-      consistency === 'strict'
-        ? await this.fromPostgres(principal)
-        : await this.turn.get(principal.sessionId);
-    const doubtful =
-      first && 'snapshot' in first && first.cached && this.objection(first.snapshot, maxAuthAge);
-    const found = doubtful ? await this.fromPostgres(principal) : first;
-    if (found && 'refusal' in found) throw found.refusal;
+    let found =
+      consistency === 'strict' ? await this.fromPostgres(principal) : await this.fromCache(principal);
+    if (found?.cached && this.objection(found.snapshot, maxAuthAge))
+      found = await this.fromPostgres(principal);
     if (found?.snapshot.userId !== principal.userId) throw new Problem('auth.invalid_token');
     const objection = this.objection(found.snapshot, maxAuthAge);
     if (objection) throw objection;
@@ -68,42 +67,37 @@ export class SessionCheck {
   }
 
   private async fromPostgres({ sessionId }: Principal): Promise<Found | undefined> {
-    const snapshot = await this.reader.read(sessionId);
-    return snapshot && { snapshot, cached: false };
+    return uncached(await this.reader.read(sessionId));
   }
 
-  /** One turn's checks: one read of the cache and, for what it does not know, one of Postgres. */
-  private async load(ids: string[]): Promise<Map<string, Found>> {
-    const found = new Map<string, Found>();
-    const absent: string[] = [];
-    const unknown: string[] = [];
-    const known = await this.verdicts.read(ids).catch(() => null);
-    for (const id of ids) {
-      const verdict = known?.get(id) ?? null;
-      if (verdict?.state === 'live') found.set(id, { snapshot: verdict.snapshot, cached: true });
-      else if (verdict?.state === 'ended') found.set(id, { refusal: sessionEnded(verdict.ended) });
-      else unknown.push(id);
-      if (known && verdict === null) absent.push(id);
-    }
-    if (unknown.length === 0) return found;
-    const leases = absent.length > 0 ? await this.verdicts.lease(absent).catch(() => []) : [];
+  /** All checks of one turn share one read of the cache and, those that it knows nothing of, one of Postgres. */
+  private async fromCache(principal: Principal): Promise<Found | undefined> {
+    const { sessionId } = principal;
+    const verdict = await this.cacheTurn.get(sessionId).catch(() => UNANSWERED);
+    if (verdict?.state === 'live') return { snapshot: verdict.snapshot, cached: true };
+    if (verdict?.state === 'ended') throw sessionEnded(verdict.ended);
+    // Whoever holds no lease must not fill: somebody else does, or the cache is away.
+    if (verdict) return this.fromPostgres(principal);
+    return uncached(await this.missTurn.get(sessionId));
+  }
+
+  private async readAndFill(ids: string[]): Promise<Map<string, SessionSnapshot>> {
+    const leases = await this.verdicts.lease(ids).catch(() => []);
     const readAt = this.clock.now();
-    const read = await this.reader.readMany(unknown).catch(asRefusal);
-    for (const id of unknown) {
-      if (read instanceof Problem) found.set(id, { refusal: read });
-      else if (read.has(id)) found.set(id, { snapshot: read.get(id)!, cached: false });
-    }
+    const snapshots = await this.reader.readMany(ids);
     for (const lease of leases) {
-      const answer = found.get(lease.sessionId);
-      if (answer && 'snapshot' in answer) void this.verdicts.fill(lease, answer.snapshot, readAt);
+      const snapshot = snapshots.get(lease.sessionId);
+      if (snapshot) void this.verdicts.fill(lease, snapshot, readAt);
     }
-    return found;
+    return snapshots;
   }
 }
 
-/** Those whom the cache has already answered do not share in the trouble of those whom it has not. */
-function asRefusal(error: unknown): Problem {
-  return error instanceof Problem ? error : new Problem('auth.unavailable', { cause: error });
+/** The cache erred or took too long: Postgres answers in its place. */
+const UNANSWERED = { state: 'unanswered' } as const;
+
+function uncached(snapshot: SessionSnapshot | undefined): Found | undefined {
+  return snapshot && { snapshot, cached: false };
 }
 
 export function sessionEnded({ reason, at }: Ended): Problem {

@@ -13,10 +13,21 @@ export async function shareEpoch(tx: EntityManager): Promise<void> {
   await tx.query('select pg_advisory_xact_lock_shared($1)', [EPOCH_LOCK]);
 }
 
-/** Ends everything that was created up to now, and returns that now. */
-export async function lockEpochForRevocation(tx: EntityManager, clock: Clock): Promise<Date> {
+/**
+ * Ends everything that was created up to `notBefore`. That is never earlier than what is to be ended,
+ * nor than the last time: a clock that stepped back must not spare or revive anybody.
+ */
+export async function lockEpochForRevocation(
+  tx: EntityManager,
+  clock: Clock,
+): Promise<{ now: Date; notBefore: Date }> {
   await tx.query('select pg_advisory_xact_lock($1)', [EPOCH_LOCK]);
   const now = await databaseNow(tx, clock);
-  await tx.query('update session_epoch set not_before = $1', [now]);
-  return now;
+  const [[epoch]] = await tx.query<[[{ not_before: Date }], number]>(
+    `update session_epoch set not_before =
+       greatest(not_before, $1, (select max(created_at) from sessions where status = 'active'))
+     returning not_before`,
+    [now],
+  );
+  return { now, notBefore: epoch.not_before };
 }

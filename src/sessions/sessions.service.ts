@@ -30,6 +30,8 @@ import type { Transport } from './session.entity.js';
 export interface SessionGrant {
   user: User;
   session: SessionSnapshot;
+  /** When it was decided, under the session's lock: a revocation is before it or after it. */
+  decidedAt: number;
   refreshToken: string;
   /** Absent where the client has shown none and keeps none. */
   deviceToken?: string;
@@ -88,7 +90,8 @@ export class SessionsService {
       });
       const session = (await this.snapshots(tx, 's.id = $1', [id]))[0]!;
       const refreshToken = this.mint(id, nonce, anchorOf(initialRotation()));
-      return { grant: { user, session, refreshToken, deviceToken: device.token }, ended };
+      const decidedAt = now.getTime();
+      return { grant: { user, session, decidedAt, refreshToken, deviceToken: device.token }, ended };
     });
     for (const recorded of opened?.ended ?? []) await this.revocations.settle(recorded);
     return opened?.grant ?? null;

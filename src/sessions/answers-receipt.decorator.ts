@@ -1,0 +1,39 @@
+import {
+  applyDecorators,
+  HttpCode,
+  HttpStatus,
+  UseInterceptors,
+  type CallHandler,
+  type ExecutionContext,
+  type NestInterceptor,
+} from '@nestjs/common';
+import { ApiAcceptedResponse, ApiOkResponse } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
+import { map, type Observable } from 'rxjs';
+import { ApiProblems } from '../common/api-problems.decorator.js';
+import { Problem } from '../common/problem.js';
+import { Receipt } from './receipt.js';
+
+/** For routes that return a receipt: 200 when it is in force everywhere, 202 when a cache has yet to be told, 404 for null. */
+export function AnswersReceipt() {
+  return applyDecorators(
+    UseInterceptors(ReceiptInterceptor),
+    HttpCode(HttpStatus.OK),
+    ApiOkResponse({ standardSchema: Receipt, description: 'applied' }),
+    ApiAcceptedResponse({ standardSchema: Receipt, description: 'pending, with the hard bounds' }),
+    ApiProblems('request.invalid', 'resource.not_found'),
+  );
+}
+
+class ReceiptInterceptor implements NestInterceptor<Receipt | null, Receipt> {
+  intercept(context: ExecutionContext, next: CallHandler<Receipt | null>): Observable<Receipt> {
+    const reply = context.switchToHttp().getResponse<FastifyReply>();
+    return next.handle().pipe(
+      map((receipt) => {
+        if (!receipt) throw new Problem('resource.not_found');
+        if (receipt.status === 'pending') void reply.status(HttpStatus.ACCEPTED);
+        return receipt;
+      }),
+    );
+  }
+}
