@@ -16,6 +16,7 @@ export type AuditEventType =
   | 'authn_login_fail'
   | 'authn_reauthenticated'
   | 'authn_token_reuse'
+  | 'authn_token_unknown'
   | 'authn_token_revoked'
   | 'session_ended'
   | 'sessions_ended'

@@ -125,7 +125,9 @@ export class AuthController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Grant> {
-    return this.grants.hand(reply, await this.logins.reauthenticate(user, password, originOf(request)));
+    const credentials = this.credentialsOf(request);
+    const grant = await this.logins.reauthenticate(user, password, credentials, originOf(request));
+    return this.grants.hand(reply, grant);
   }
 
   /** From the token alone: no store is asked. */

@@ -77,14 +77,16 @@ export class LoginService {
    * @throws Problem `auth.invalid_credentials`
    */
   async reauthenticate(
-    { userId, sessionId }: Principal,
+    principal: Principal,
     password: string,
+    presented: Credentials,
     origin: Origin,
   ): Promise<SessionGrant> {
+    const { userId, sessionId } = principal;
     const user = await this.users.findWithPassword(userId);
-    if (!(await this.passwords.verify(password, user?.passwordHash)))
-      return this.refuse(user, origin, sessionId);
-    const grant = await this.refreshes.renewFresh(sessionId, userId, origin, hasStill(user!.passwordHash));
+    const proven = await this.passwords.verify(password, user?.passwordHash);
+    if (!user || !proven) return this.refuse(user, origin, sessionId);
+    const grant = await this.refreshes.renewFresh(principal, presented, origin, hasStill(user.passwordHash));
     return grant ?? this.refuse(user, origin, sessionId);
   }
 

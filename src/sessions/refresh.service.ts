@@ -3,8 +3,9 @@ import { timingSafeEqual } from 'node:crypto';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import { Clock } from '../common/clock.js';
+import { LOGGER, type Logger } from '../common/logger.js';
 import { Problem } from '../common/problem.js';
-import type { Origin } from '../common/request.js';
+import type { Origin, Principal } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import { KEYS, type Keys } from '../config/key-file.js';
 import type { Settings } from '../config/settings.js';
@@ -13,7 +14,7 @@ import { UsersService } from '../users/users.service.js';
 import { digestOf } from './devices.service.js';
 import { parseRefreshToken, verifyRefreshToken, type ParsedRefreshToken } from './refresh-token.js';
 import { RevocationService, type Recorded } from './revocation.service.js';
-import { reissue, rotate, type Rotation, type RotationState } from './rotation.js';
+import { reissue, rotate, type RefreshPosition, type Rotation, type RotationState } from './rotation.js';
 import { sessionEnded } from './session-check.js';
 import { shareEpoch } from './session-epoch.js';
 import {
@@ -70,6 +71,7 @@ export class RefreshService {
     private readonly clock: Clock,
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
     @Inject(KEYS) private readonly keys: Keys,
+    @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
   /**
@@ -89,43 +91,46 @@ export class RefreshService {
     const authentic = await this.authenticate(presented.refreshToken);
     if (!authentic) throw new Problem('auth.invalid_token');
     const { token, userId } = authentic;
-    const { grant, reuse } = await this.database.transaction(async (tx) => {
-      const held = await this.hold(tx, userId, token.sessionId);
+    const { grant, end } = await this.database.transaction(async (tx) => {
+      const held = await this.holdLive(tx, userId, token.sessionId);
       if (held.session.transport !== presented.transport) throw new Problem('auth.invalid_token');
-      const ended = judge(held.session, this.settings, held.now);
-      if (ended) throw sessionEnded(ended);
-      const proof =
-        presented.deviceToken !== null &&
-        timingSafeEqual(digestOf(presented.deviceToken), held.deviceTokenDigest);
-      const moment = { proof, now: held.now, grace: this.settings.refreshGrace };
-      const rotation = rotate(held.rotation, token, moment);
-      if (rotation.decision.outcome === 'reuse')
-        return { reuse: await this.endForReuse(tx, held, token, presented) };
-      return { grant: await this.grant(tx, held, rotation, proof ? presented.deviceToken! : undefined) };
+      const proof = isDeviceTokenOf(held, presented.deviceToken);
+      const rotation = rotate(held.rotation, token, { ...this.moment(held), proof });
+      switch (rotation.decision.outcome) {
+        case 'issue':
+          return { grant: await this.grant(tx, held, rotation, proof ? presented.deviceToken! : undefined) };
+        case 'reuse':
+          return { end: await this.endForReuse(tx, held, token, presented) };
+        case 'unknown':
+          return { end: await this.reportUnknown(tx, held, token, presented) };
+      }
     });
     if (grant) return grant;
-    // The end has committed: the answer is an error, what it did stays done.
-    await this.revocations.settle(reuse);
-    throw sessionEnded({ reason: 'refresh_reuse', at: reuse.revocation.createdAt.getTime() });
+    // What was found out has committed: the answer is an error, what it did stays done.
+    if (!end) throw new Problem('auth.invalid_token');
+    await this.revocations.settle(end);
+    throw sessionEnded({ reason: 'refresh_reuse', at: end.revocation.createdAt.getTime() });
   }
 
   /**
    * The person has just proved who they are once more: the session is fresh again and gets a new pair.
+   * @param shown what the request carried: a refresh token in the cookie jar is used up like in a refresh,
+   * so that an answer that gets lost is no loss
    * @param stillProven judges the user as found under the lock
    * @returns null when what was proved has changed meanwhile
    */
   async renewFresh(
-    sessionId: string,
-    userId: string,
+    { sessionId, userId }: Principal,
+    shown: { refreshToken: string | null; deviceToken: string | null },
     origin: Origin,
     stillProven: (user: User) => boolean,
   ): Promise<SessionGrant | null> {
+    const authentic = shown.refreshToken ? await this.authenticate(shown.refreshToken) : null;
     const renewed = await this.database.transaction(async (tx) => {
-      const held = await this.hold(tx, userId, sessionId);
-      const ended = judge(held.session, this.settings, held.now);
-      if (ended) throw sessionEnded(ended);
+      const held = await this.holdLive(tx, userId, sessionId);
       if (!stillProven(held.user)) return null;
-      const rotation = reissue(held.rotation, { now: held.now, grace: this.settings.refreshGrace });
+      const token = authentic?.token.sessionId === sessionId ? authentic.token : null;
+      const rotation = this.rotateProven(held, token);
       await tx.query('update sessions set authenticated_at = $2 where id = $1', [
         sessionId,
         new Date(held.now),
@@ -139,11 +144,23 @@ export class RefreshService {
       });
       const stale = await this.revocations.recordStale(tx, userId, 'authenticated_at');
       const fresh = { ...held, session: { ...held.session, authenticatedAt: held.now } };
-      return { grant: await this.grant(tx, fresh, rotation, undefined), stale };
+      const deviceToken = isDeviceTokenOf(held, shown.deviceToken) ? shown.deviceToken! : undefined;
+      return { grant: await this.grant(tx, fresh, rotation, deviceToken), stale };
     });
     if (!renewed) return null;
     await this.revocations.settle(renewed.stale);
     return renewed.grant;
+  }
+
+  /** A password proves at least as much as a device token. A token that is no good any more is not held against whoever knows it. */
+  private rotateProven(held: Held, token: RefreshPosition | null): Rotation {
+    const moment = this.moment(held);
+    const rotation = token && rotate(held.rotation, token, { ...moment, proof: true });
+    return rotation?.decision.outcome === 'issue' ? rotation : reissue(held.rotation, moment);
+  }
+
+  private moment({ now }: Held) {
+    return { now, grace: this.settings.refreshGrace };
   }
 
   private async authenticate(
@@ -161,20 +178,27 @@ export class RefreshService {
     return authentic ? { token, userId: session.user_id } : null;
   }
 
-  /** Locks in the order of the house: everyone's epoch, the user, the session. */
-  private async hold(tx: EntityManager, userId: string, sessionId: string): Promise<Held> {
+  /**
+   * Locks in the order of the house: everyone's epoch, the user, the session.
+   * @throws Problem `auth.session_ended`
+   */
+  private async holdLive(tx: EntityManager, userId: string, sessionId: string): Promise<Held> {
     await shareEpoch(tx);
     const user = await this.users.lock(tx, userId);
     const [row] = await tx.query<HeldRow[]>(HOLD, [sessionId]);
     if (!user || !row) throw new Problem('auth.invalid_token');
+    const now = this.clock.fromDatabase(row.now);
+    const session = snapshotOf(row);
+    const ended = judge(session, this.settings, now);
+    if (ended) throw sessionEnded(ended);
     return {
       user,
-      session: snapshotOf(row),
+      session,
       nonce: row.refresh_nonce,
       rotation: row.rotation,
       deviceTokenDigest: row.token_digest,
       lastContext: { ip: row.ip, userAgent: row.user_agent },
-      now: this.clock.fromDatabase(row.now),
+      now,
     };
   }
 
@@ -182,14 +206,16 @@ export class RefreshService {
     tx: EntityManager,
     held: Held,
     { state, decision }: Rotation,
-    deviceToken?: string,
+    deviceToken: string | undefined,
   ): Promise<SessionGrant> {
     if (decision.outcome !== 'issue') throw new Problem('auth.invalid_token');
     const { user, session, nonce, now } = held;
-    await tx.query(
-      'update sessions set rotation = $2, last_seen_at = greatest(last_seen_at, $3) where id = $1',
-      [session.id, JSON.stringify(state), new Date(now)],
-    );
+    if (decision.rotated) {
+      await tx.query(
+        'update sessions set rotation = $2, last_seen_at = greatest(last_seen_at, $3) where id = $1',
+        [session.id, JSON.stringify(state), new Date(now)],
+      );
+    }
     return {
       user,
       session: { ...session, lastSeenAt: Math.max(session.lastSeenAt, now) },
@@ -202,19 +228,10 @@ export class RefreshService {
   private endForReuse(
     tx: EntityManager,
     held: Held,
-    token: ParsedRefreshToken,
+    token: RefreshPosition,
     { origin, deviceToken }: Presentation,
   ): Promise<Recorded> {
-    const { session, rotation, lastContext } = held;
-    const details = {
-      presented: {
-        generation: token.generation,
-        sibling: token.sibling,
-        withDeviceToken: deviceToken !== null,
-      },
-      expected: rotation,
-      session: { ...lastContext, lastSeenAt: new Date(session.lastSeenAt).toISOString() },
-    };
+    const details = evidence(held, token, deviceToken);
     const order = {
       reason: 'refresh_reuse',
       actorId: null,
@@ -222,6 +239,41 @@ export class RefreshService {
       audit: 'authn_token_reuse',
       details,
     } as const;
-    return this.revocations.record(tx, session.userId, { only: [session.id] }, order);
+    return this.revocations.record(tx, held.session.userId, { only: [held.session.id] }, order);
   }
+
+  /** A token that this database has never minted, under a MAC that is right: it was restored from a backup. */
+  private async reportUnknown(
+    tx: EntityManager,
+    held: Held,
+    token: RefreshPosition,
+    { origin, deviceToken }: Presentation,
+  ): Promise<null> {
+    const { id: sessionId, userId } = held.session;
+    const details = evidence(held, token, deviceToken);
+    await this.audit.record(tx, { type: 'authn_token_unknown', userId, sessionId, origin, details });
+    this.logger.warn({ sessionId }, 'a refresh token is newer than the database: was it restored?');
+    return null;
+  }
+}
+
+function isDeviceTokenOf({ deviceTokenDigest }: Held, deviceToken: string | null): boolean {
+  return deviceToken !== null && timingSafeEqual(digestOf(deviceToken), deviceTokenDigest);
+}
+
+/** Both sides of a dispute, for the audit log: who shows what, and who held the session until now. */
+function evidence(
+  { session, rotation, lastContext }: Held,
+  token: RefreshPosition,
+  deviceToken: string | null,
+) {
+  return {
+    presented: {
+      generation: token.generation,
+      sibling: token.sibling,
+      withDeviceToken: deviceToken !== null,
+    },
+    expected: rotation,
+    session: { ...lastContext, lastSeenAt: new Date(session.lastSeenAt).toISOString() },
+  };
 }
