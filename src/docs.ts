@@ -2,8 +2,10 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { PROBLEM_SCHEMA } from './common/api-problems.decorator.js';
+import { PROBLEM_EXTENSION } from './common/api-problems.decorator.js';
 import { PROBLEMS, type ProblemCode } from './common/problem.js';
+import { instant } from './common/schemas.js';
+import { END_REASONS } from './sessions/end-reason.js';
 
 /** The page runs its own scripts and nothing else; Swagger UI styles its elements inline. */
 const PAGE_POLICY =
@@ -28,6 +30,9 @@ export function serveDocs(app: NestFastifyApplication, fastify: FastifyInstance)
   });
 }
 
+/** A problem may say more than these, as RFC 9457 3.2 has it: a client ignores what it does not know. */
+const PROBLEM_SCHEMA = 'Problem';
+
 const ProblemBody = z.object({
   type: z.string(),
   title: z.string(),
@@ -36,37 +41,75 @@ const ProblemBody = z.object({
   instance: z.string(),
   code: z.enum(Object.keys(PROBLEMS) as [ProblemCode]),
   requestId: z.string(),
+  errors: z
+    .array(z.object({ path: z.string(), message: z.string() }))
+    .optional()
+    .describe('`request.invalid`'),
+  reason: z.enum(END_REASONS).optional().describe('`auth.session_ended`, as is `endedAt`'),
+  endedAt: instant.optional(),
+  maxAuthAge: z.int().optional().describe('`auth.reauthentication_required`: seconds'),
 });
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
+type Operation = NonNullable<OpenAPIObject['paths'][string]['get']> & { [extension: `x-${string}`]: unknown };
+
 /** What a route answers that has no decorator: the access tier is the default. */
 const ACCESS_PROBLEMS: ProblemCode[] = [
   'auth.unauthenticated',
   'auth.invalid_token',
   'auth.token_expired',
   'auth.session_ended',
+  'request.cross_site',
 ];
+/** What any route may answer. */
+const COMMON_PROBLEMS: ProblemCode[] = ['auth.ambiguous_credentials', 'internal.error'];
 
-/** Adds what no decorator can know: the default tier, and the schema that all problems share. */
+/** Adds what no single decorator can know: the default tier, and all the problems of a route, by status. */
 function complete(document: OpenAPIObject): OpenAPIObject {
-  document.components = { ...document.components };
-  document.components.schemas = {
-    ...document.components.schemas,
-    [PROBLEM_SCHEMA]: z.toJSONSchema(ProblemBody, { target: 'openapi-3.0' }) as never,
+  const problemSchema = z.toJSONSchema(ProblemBody, { target: 'openapi-3.0' }) as never;
+  document.components = {
+    ...document.components,
+    schemas: { ...document.components?.schemas, [PROBLEM_SCHEMA]: problemSchema },
   };
   for (const path of Object.values(document.paths)) {
     for (const method of METHODS) {
-      const operation = path[method] as (typeof path.get & { 'x-tier'?: string }) | undefined;
-      if (!operation || operation['x-tier']) continue;
-      operation['x-tier'] = 'access';
-      operation.security = [{ bearer: [] }, { cookie: [] }];
-      operation.responses['401'] ??= {
-        description: ACCESS_PROBLEMS.map((code) => `\`${code}\`: ${PROBLEMS[code][1]}`).join('; '),
-        content: {
-          'application/problem+json': { schema: { $ref: `#/components/schemas/${PROBLEM_SCHEMA}` } },
-        },
-      };
+      if (path[method]) describeOperation(path[method] as Operation);
     }
   }
   return document;
+}
+
+function describeOperation(operation: Operation): void {
+  const byDefault = operation['x-tier'] === undefined;
+  operation['x-tier'] ??= 'access';
+  // Once, also where the controller and the route both ask for a session.
+  if (operation['x-tier'] !== 'public') operation.security = [{ bearer: [] }, { cookie: [] }];
+  const roles = operation['x-roles'] as string[] | undefined;
+  operation.description = [
+    `Tier: **${operation['x-tier'] as string}**.`,
+    roles && `Roles: ${roles.join(', ')}.`,
+    operation.description,
+  ]
+    .filter(Boolean)
+    .join(' ');
+  const codes = new Set([
+    ...takeProblems(operation),
+    ...(byDefault ? ACCESS_PROBLEMS : []),
+    ...COMMON_PROBLEMS,
+  ]);
+  for (const status of new Set([...codes].map((code) => PROBLEMS[code][0]))) {
+    const ofStatus = [...codes].filter((code) => PROBLEMS[code][0] === status);
+    operation.responses[status] ??= {
+      description: ofStatus.map((code) => `\`${code}\`: ${PROBLEMS[code][1]}`).join('; '),
+      content: { 'application/problem+json': { schema: { $ref: `#/components/schemas/${PROBLEM_SCHEMA}` } } },
+    };
+  }
+  operation['x-problems'] = [...codes];
+}
+
+/** Collects what `@ApiProblems()` has left, and tidies up after it. */
+function takeProblems(operation: Operation): ProblemCode[] {
+  const keys = Object.keys(operation).filter((key) => key.startsWith(PROBLEM_EXTENSION)) as `x-${string}`[];
+  for (const key of keys) delete operation[key];
+  return keys.map((key) => key.slice(PROBLEM_EXTENSION.length) as ProblemCode);
 }

@@ -3,15 +3,17 @@ import { instant } from '../common/schemas.js';
 import type { Settings } from '../config/settings.js';
 import type { Revocation } from './revocation.entity.js';
 
-export const Receipt = z.object({
-  status: z
-    .enum(['applied', 'pending'])
-    .describe('`applied`: no session-checked request that starts from now on is let in, on any instance'),
-  seq: z.int().describe('for `GET /v1/admin/revocations/:seq` and `X-Min-Revocation-Seq`'),
-  endedSessions: z.int(),
-  sessionTierBy: instant.describe('from then on, at the latest, every session check refuses'),
-  accessTierBy: instant.describe('from then on, at the latest, every access-tier route refuses'),
-});
+export const Receipt = z
+  .object({
+    status: z
+      .enum(['applied', 'pending'])
+      .describe('`applied`: no session-checked request that starts from now on is let in, on any instance'),
+    seq: z.int().describe('for `GET /v1/admin/revocations/:seq` and `X-Min-Revocation-Seq`'),
+    endedSessions: z.int(),
+    sessionTierBy: instant.describe('from then on, at the latest, every session check refuses'),
+    accessTierBy: instant.describe('from then on, at the latest, every access-tier route refuses'),
+  })
+  .meta({ id: 'Receipt' });
 export type Receipt = z.infer<typeof Receipt>;
 
 /** An instance that hears nothing knows so after 5 s; one more for the poll that was under way. */

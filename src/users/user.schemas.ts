@@ -11,13 +11,15 @@ export const email = text({ min: 3, max: 254 })
 
 export const displayName = text({ max: 100 });
 
-export const Profile = z.object({
-  id: uuid,
-  email: z.string(),
-  displayName: z.string().nullable(),
-  roles: z.array(z.enum(ROLES)),
-  createdAt: instant,
-});
+export const Profile = z
+  .object({
+    id: uuid,
+    email: z.string(),
+    displayName: z.string().nullable(),
+    roles: z.array(z.enum(ROLES)),
+    createdAt: instant,
+  })
+  .meta({ id: 'Profile' });
 
 export const profileOf = (user: User): z.input<typeof Profile> => ({
   id: user.id,
