@@ -1,0 +1,117 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+
+/**
+ * Stands between one client and one server, and misbehaves on demand: the network of a single
+ * instance, as seen from there.
+ */
+export class FaultProxy {
+  private readonly pairs = new Set<{ client: Socket; upstream: Socket }>();
+  private mode: 'open' | 'cut' | 'stalled' = 'open';
+  private delayMs = 0;
+  private loseNextAnswer: (() => void) | null = null;
+
+  private constructor(
+    private readonly server: Server,
+    private readonly target: URL,
+  ) {}
+
+  static async before(target: string): Promise<FaultProxy> {
+    const server = createServer();
+    const proxy = new FaultProxy(server, new URL(target));
+    server.on('connection', (client) => proxy.join(client));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return proxy;
+  }
+
+  /** The target's URL, by way of here. */
+  get url(): string {
+    const { port } = this.server.address() as AddressInfo;
+    return Object.assign(new URL(this.target), { hostname: '127.0.0.1', port: String(port) }).href;
+  }
+
+  /** Every connection is reset, and new ones are too, until `heal()`. */
+  cut(): void {
+    this.mode = 'cut';
+    this.resetAll();
+  }
+
+  /** Connections stay open and nothing passes: a machine that hangs, a network that swallows. */
+  stall(): void {
+    this.mode = 'stalled';
+    for (const { client, upstream } of this.pairs) {
+      client.pause();
+      upstream.pause();
+    }
+  }
+
+  heal(): void {
+    this.mode = 'open';
+    this.delayMs = 0;
+    for (const { client, upstream } of this.pairs) {
+      client.resume();
+      upstream.resume();
+    }
+  }
+
+  /** Everything takes so much longer, each way. */
+  delay(ms: number): void {
+    this.delayMs = ms;
+  }
+
+  /**
+   * The next request arrives at the server, and its answer does not come back: the connection is reset
+   * instead. Resolves when that has happened.
+   */
+  loseAnswer(): Promise<void> {
+    return new Promise((resolve) => (this.loseNextAnswer = resolve));
+  }
+
+  async close(): Promise<void> {
+    this.resetAll();
+    this.server.close();
+    await once(this.server, 'close');
+  }
+
+  private join(client: Socket): void {
+    client.on('error', () => undefined);
+    if (this.mode === 'cut') return void client.resetAndDestroy();
+    const upstream = connect(Number(this.target.port), this.target.hostname).on('error', () =>
+      client.destroy(),
+    );
+    const pair = { client, upstream };
+    this.pairs.add(pair);
+    const part = () => {
+      this.pairs.delete(pair);
+      client.destroy();
+      upstream.destroy();
+    };
+    client.on('close', part);
+    upstream.on('close', part);
+    client.on('data', (chunk) => this.pass(chunk, upstream));
+    upstream.on('data', (chunk) => {
+      const lost = this.loseNextAnswer;
+      if (!lost) return this.pass(chunk, client);
+      this.loseNextAnswer = null;
+      client.resetAndDestroy();
+      lost();
+    });
+    if (this.mode === 'stalled') {
+      client.pause();
+      upstream.pause();
+    }
+  }
+
+  private pass(chunk: Buffer, to: Socket): void {
+    if (this.delayMs === 0) to.write(chunk);
+    else setTimeout(() => to.writable && to.write(chunk), this.delayMs);
+  }
+
+  private resetAll(): void {
+    for (const { client, upstream } of this.pairs) {
+      client.resetAndDestroy();
+      upstream.destroy();
+    }
+  }
+}
