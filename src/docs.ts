@@ -30,10 +30,10 @@ export function serveDocs(app: NestFastifyApplication, fastify: FastifyInstance)
   });
 }
 
-/** A problem may say more than these, as RFC 9457 3.2 has it: a client ignores what it does not know. */
 const PROBLEM_SCHEMA = 'Problem';
 
-const ProblemBody = z.object({
+/** A problem may say more than these, as RFC 9457 3.2 has it: a client ignores what it does not know. */
+const ProblemBody = z.looseObject({
   type: z.string(),
   title: z.string(),
   status: z.int(),
@@ -60,9 +60,12 @@ const ACCESS_PROBLEMS: ProblemCode[] = [
   'auth.token_expired',
   'auth.session_ended',
   'request.cross_site',
+  'auth.unavailable',
 ];
 /** What any route may answer. */
 const COMMON_PROBLEMS: ProblemCode[] = ['auth.ambiguous_credentials', 'internal.error'];
+/** What any route may answer that takes a body. */
+const BODY_PROBLEMS: ProblemCode[] = ['request.invalid', 'request.too_large', 'request.media_type'];
 
 /** Adds what no single decorator can know: the default tier, and all the problems of a route, by status. */
 function complete(document: OpenAPIObject): OpenAPIObject {
@@ -95,6 +98,7 @@ function describeOperation(operation: Operation): void {
   const codes = new Set([
     ...takeProblems(operation),
     ...(byDefault ? ACCESS_PROBLEMS : []),
+    ...(operation.requestBody ? BODY_PROBLEMS : []),
     ...COMMON_PROBLEMS,
   ]);
   for (const status of new Set([...codes].map((code) => PROBLEMS[code][0]))) {

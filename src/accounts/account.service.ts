@@ -7,6 +7,7 @@ import { Problem } from '../common/problem.js';
 import type { Role } from '../common/roles.js';
 import { databaseNow } from '../database/database-now.js';
 import type { Receipt } from '../sessions/receipt.js';
+import { RevocationLog } from '../sessions/revocation-log.js';
 import { RevocationService } from '../sessions/revocation.service.js';
 import { isBanned, User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
@@ -20,6 +21,7 @@ export class AccountService {
   constructor(
     private readonly database: DataSource,
     private readonly users: UsersService,
+    private readonly log: RevocationLog,
     private readonly revocations: RevocationService,
     private readonly audit: AuditService,
     private readonly clock: Clock,
@@ -40,7 +42,7 @@ export class AccountService {
       await this.keepAnAdmin(tx, user, now);
       await tx.update(User, { id: userId }, { bannedAt: now, bannedUntil: until ?? null, banReason: reason });
       const details = { banReason: reason, until: until?.toISOString() };
-      return this.revocations.record(tx, userId, 'all', {
+      return this.log.endSessions(tx, userId, 'all', {
         reason: 'ban',
         actorId,
         origin,
@@ -68,7 +70,7 @@ export class AccountService {
         origin,
         details: { wasBanned },
       });
-      return this.revocations.recordStale(tx, userId, 'ban_lifted');
+      return this.log.markStale(tx, userId, 'ban_lifted');
     });
     return this.revocations.settle(recorded);
   }
@@ -92,7 +94,7 @@ export class AccountService {
       });
       return {
         user: Object.assign(user, { roles }),
-        stale: await this.revocations.recordStale(tx, userId, 'roles'),
+        stale: await this.log.markStale(tx, userId, 'roles'),
       };
     });
     await this.revocations.settle(stale);
@@ -108,13 +110,15 @@ export class AccountService {
       const user = await this.lockForChange(tx, userId);
       const now = await databaseNow(tx, this.clock);
       await this.keepAnAdmin(tx, user, now);
+      const order = { reason: 'account_deleted', actorId, origin, audit: 'user_deleted' } as const;
+      // First: it waits for payments that are under way, and they could not refer to a user whose key has changed.
+      const recorded = await this.log.endSessions(tx, userId, 'all', order);
       await tx.update(
         User,
         { id: userId },
         { email: null, displayName: null, passwordHash: null, roles: [], deletedAt: now },
       );
-      const order = { reason: 'account_deleted', actorId, origin, audit: 'user_deleted' } as const;
-      return this.revocations.record(tx, userId, 'all', order);
+      return recorded;
     });
     await this.revocations.settle(recorded);
   }

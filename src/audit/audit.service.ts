@@ -35,9 +35,8 @@ export interface AuditEntry {
 export interface AuditFilter {
   userId?: string;
   type?: string;
-  /** RFC 3339. */
-  from?: string;
-  to?: string;
+  from?: Date;
+  to?: Date;
   /** Only events with a smaller id. */
   before?: string;
   limit: number;

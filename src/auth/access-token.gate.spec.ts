@@ -162,7 +162,7 @@ describe('the gate before any cryptography', () => {
   });
 });
 
-describe('whatever comes,', () => {
+describe('whatever comes to the gate', () => {
   const anyText = fc.string({ unit: 'binary' });
   const segments = fc.tuple(
     fc.oneof(fc.constant(encode(HEADER)), fc.json().map(encode), fc.base64String(), anyText),
@@ -171,7 +171,7 @@ describe('whatever comes,', () => {
   );
   const looksLikeOne = segments.map((parts) => parts.join('.'));
 
-  it('it never throws, and lets through only canonical spellings of complete tokens', () => {
+  it('never makes it throw, and passes only as the canonical spelling of a complete token', () => {
     fc.assert(
       fc.property(fc.oneof(anyText, looksLikeOne), (token) => {
         const decoded = decodeAccessToken(token);

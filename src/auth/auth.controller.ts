@@ -1,6 +1,7 @@
 import { Body, Controller, Get, HttpCode, HttpStatus, Inject, Post, Req, Res } from '@nestjs/common';
 import {
   ApiAcceptedResponse,
+  ApiBody,
   ApiHeader,
   ApiNoContentResponse,
   ApiOkResponse,
@@ -23,6 +24,9 @@ import { Public } from './public.decorator.js';
 
 const DeviceTokenHeader = () =>
   ApiHeader({ name: 'X-Device-Token', required: false, description: 'bearer transport' });
+
+const RefreshTokenBody = () =>
+  ApiBody({ required: false, description: 'bearer transport; a browser sends its cookie and no body' });
 
 @ApiTags('auth')
 @Controller('auth')
@@ -68,6 +72,7 @@ export class AuthController {
   @Post('refresh')
   @Public()
   @HttpCode(HttpStatus.OK)
+  @RefreshTokenBody()
   @DeviceTokenHeader()
   @ApiOkResponse({ standardSchema: Grant })
   @ApiProblems(
@@ -100,6 +105,7 @@ export class AuthController {
   @Post('logout')
   @Public()
   @HttpCode(HttpStatus.NO_CONTENT)
+  @RefreshTokenBody()
   @ApiNoContentResponse()
   @ApiProblems('request.invalid', 'auth.ambiguous_credentials', 'request.cross_site', 'auth.unavailable')
   async logout(

@@ -17,11 +17,12 @@ const CLIENT_SIDE = /timeout|Connection terminated|connection is closed|not quer
 /** Whether PostgreSQL could not be asked, as against having answered. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   const cause = (error as { driverError?: unknown } | null)?.driverError ?? error;
-  if (!(cause instanceof Error)) return false;
-  if (cause instanceof AggregateError) return cause.errors.every(isDatabaseUnavailable);
-  const { code } = cause as { code?: unknown };
+  if (typeof cause !== 'object' || cause === null) return false;
+  // Not by class: an error may come from another realm, such as the one around a test.
+  const { code, message, errors } = cause as { code?: unknown; message?: unknown; errors?: unknown };
+  if (Array.isArray(errors)) return errors.length > 0 && errors.every(isDatabaseUnavailable);
   if (typeof code === 'string') return NOT_NOW.test(code) || SOCKET_ERRORS.has(code);
-  return CLIENT_SIDE.test(cause.message);
+  return typeof message === 'string' && CLIENT_SIDE.test(message);
 }
 
 /** Never a 401 and never a 500: nobody is logged out because a database is away. */

@@ -13,7 +13,8 @@ import type { User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 import { digestOf } from './devices.service.js';
 import { parseRefreshToken, verifyRefreshToken, type ParsedRefreshToken } from './refresh-token.js';
-import { RevocationService, type Recorded } from './revocation.service.js';
+import { RevocationLog, type Recorded } from './revocation-log.js';
+import { RevocationService } from './revocation.service.js';
 import { reissue, rotate, type RefreshPosition, type Rotation, type RotationState } from './rotation.js';
 import { sessionEnded } from './session-check.js';
 import { shareEpoch } from './session-epoch.js';
@@ -66,6 +67,7 @@ export class RefreshService {
     private readonly database: DataSource,
     private readonly users: UsersService,
     private readonly sessions: SessionsService,
+    private readonly log: RevocationLog,
     private readonly revocations: RevocationService,
     private readonly audit: AuditService,
     private readonly clock: Clock,
@@ -142,7 +144,7 @@ export class RefreshService {
         sessionId,
         origin,
       });
-      const stale = await this.revocations.recordStale(tx, userId, 'authenticated_at');
+      const stale = await this.log.markStale(tx, userId, 'authenticated_at');
       const fresh = { ...held, session: { ...held.session, authenticatedAt: held.now } };
       const deviceToken = isDeviceTokenOf(held, shown.deviceToken) ? shown.deviceToken! : undefined;
       return { grant: await this.grant(tx, fresh, rotation, deviceToken), stale };
@@ -239,7 +241,7 @@ export class RefreshService {
       audit: 'authn_token_reuse',
       details,
     } as const;
-    return this.revocations.record(tx, held.session.userId, { only: [held.session.id] }, order);
+    return this.log.endSessions(tx, held.session.userId, { only: [held.session.id] }, order);
   }
 
   /** A token that this database has never minted, under a MAC that is right: it was restored from a backup. */

@@ -8,6 +8,8 @@ import { LastSeenService } from './last-seen.service.js';
 import { RefreshService } from './refresh.service.js';
 import { RevocationFeed } from './revocation-feed.js';
 import { Revocation } from './revocation.entity.js';
+import { RevocationLog } from './revocation-log.js';
+import { RevocationRelay } from './revocation-relay.js';
 import { RevocationService } from './revocation.service.js';
 import { SessionCheck } from './session-check.js';
 import { SessionFence } from './session-fence.js';
@@ -27,6 +29,8 @@ import { VerdictCache } from './verdict-cache.js';
     LastSeenService,
     RefreshService,
     RevocationFeed,
+    RevocationLog,
+    RevocationRelay,
     RevocationService,
     SessionCheck,
     SessionFence,
@@ -40,6 +44,7 @@ import { VerdictCache } from './verdict-cache.js';
     LastSeenService,
     RefreshService,
     RevocationFeed,
+    RevocationLog,
     RevocationService,
     SessionCheck,
     SessionFence,

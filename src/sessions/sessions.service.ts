@@ -13,7 +13,8 @@ import { isUsable, type User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 import { DevicesService } from './devices.service.js';
 import { mintRefreshToken } from './refresh-token.js';
-import { RevocationService, type Recorded } from './revocation.service.js';
+import { RevocationLog, type Recorded } from './revocation-log.js';
+import { RevocationService } from './revocation.service.js';
 import { anchorOf, initialRotation } from './rotation.js';
 import { shareEpoch } from './session-epoch.js';
 import {
@@ -58,6 +59,7 @@ export class SessionsService {
     private readonly database: DataSource,
     private readonly users: UsersService,
     private readonly devices: DevicesService,
+    private readonly log: RevocationLog,
     private readonly revocations: RevocationService,
     private readonly audit: AuditService,
     private readonly clock: Clock,
@@ -142,7 +144,7 @@ export class SessionsService {
     const ended: Recorded[] = [];
     if (kept.length < live.length) {
       ended.push(
-        await this.revocations.record(
+        await this.log.endSessions(
           tx,
           userId,
           { only: [replaces!] },
@@ -160,7 +162,7 @@ export class SessionsService {
     if (this.settings.sessionLimitPolicy === 'evict_idle') kept.sort((a, b) => a.lastSeenAt - b.lastSeenAt);
     const only = kept.slice(0, excess).map(({ id }) => id);
     ended.push(
-      await this.revocations.record(tx, userId, { only }, { reason: 'session_limit', actorId: null, origin }),
+      await this.log.endSessions(tx, userId, { only }, { reason: 'session_limit', actorId: null, origin }),
     );
     return ended;
   }

@@ -36,14 +36,15 @@ export class UsersService {
 
   /**
    * Serialises what happens to one person: login, refresh, revocation and changes of rights all take
-   * this lock first, and hold it to the end of their transaction.
+   * this lock first, and hold it to the end of their transaction. It lets foreign keys pass: a payment
+   * that is under way refers to the user while a revocation waits for it.
    */
   async lock(tx: EntityManager, id: string): Promise<User | null> {
     return tx
       .createQueryBuilder(User, 'user')
       .addSelect('user.passwordHash')
       .where({ id })
-      .setLock('pessimistic_write')
+      .setLock('for_no_key_update')
       .getOne();
   }
 

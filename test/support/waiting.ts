@@ -33,9 +33,17 @@ export async function untilBlocked({ query }: Pick<TestApp, 'query'>, count: num
   });
 }
 
+const connections: pg.Client[] = [];
+
 /** A connection of the test's own, for transactions that stay open for as long as the test likes. */
 export async function connect(url = process.env['TEST_DATABASE_URL']): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url });
+  connections.push(client);
   await client.connect();
   return client;
+}
+
+/** Ends them all, for `afterEach`: a test that has failed must not leave its locks to the next one. */
+export async function disconnect(): Promise<void> {
+  await Promise.all(connections.splice(0).map((client) => client.end()));
 }

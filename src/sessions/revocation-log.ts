@@ -1,0 +1,204 @@
+import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { AuditService, type AuditEventType } from '../audit/audit.service.js';
+import type { Acting } from '../common/actor.decorator.js';
+import { Clock } from '../common/clock.js';
+import { databaseNow } from '../database/database-now.js';
+import { UsersService } from '../users/users.service.js';
+import type { EndReason } from './end-reason.js';
+import { Revocation, type RevocationKind } from './revocation.entity.js';
+import { REVOCATIONS_CHANNEL } from './revocation-feed.js';
+import { lockEpochForRevocation } from './session-epoch.js';
+
+/** Why sessions are to end, and who says so. */
+export interface RevocationOrder extends Acting {
+  reason: EndReason;
+  /** The name of its audit event, where the plain one says too little. */
+  audit?: AuditEventType;
+  details?: Record<string, unknown>;
+}
+
+/** Which of one user's sessions: all, the ones named, or all but one. */
+export type Extent = 'all' | { only: string[] } | { except: string };
+
+/** A revocation that is part of a transaction, and is in force once that has committed. */
+export interface Recorded {
+  revocation: Revocation;
+  sessionIds: string[];
+}
+
+/** No access token lives longer (TOK-01), whatever the setting was when it was signed; and clocks differ. */
+const TOKENS_DEAD_AFTER_MS = 15 * 60_000 + 60_000;
+
+/**
+ * The part of a revocation that is a transaction: the records, the notice that every instance follows,
+ * the audit event. Nothing is in force before its commit; after it, `RevocationService.settle` tells the caches.
+ */
+@Injectable()
+export class RevocationLog {
+  constructor(
+    private readonly users: UsersService,
+    private readonly audit: AuditService,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Ends sessions of one user, under the user's lock. */
+  async endSessions(
+    tx: EntityManager,
+    userId: string,
+    extent: Extent,
+    order: RevocationOrder,
+  ): Promise<Recorded> {
+    await this.users.lock(tx, userId);
+    const candidates = await tx.query<{ id: string; created_at: Date }[]>(
+      `select id, created_at from sessions where user_id = $1 and status = 'active'
+         and ($2::uuid[] is null or id = any($2)) and ($3::uuid is null or id <> $3)
+       order by id for update`,
+      [userId, onlyOf(extent), exceptOf(extent)],
+    );
+    const sessionIds = candidates.map(({ id }) => id);
+    const now = await databaseNow(tx, this.clock);
+    const everything = extent === 'all';
+    // Not before any of them began, also when the clock has stepped back since.
+    const notBefore = new Date(
+      Math.max(now.getTime(), ...candidates.map((session) => session.created_at.getTime())),
+    );
+    const revocation = await this.insert(tx, {
+      kind: everything ? 'user' : 'session',
+      subjects: everything ? [userId] : sessionIds,
+      reason: order.reason,
+      now,
+      notBefore: everything ? notBefore : null,
+      ended: sessionIds.length,
+    });
+    await tx.query(
+      `update sessions set status = 'ended', end_reason = $2, ended_at = $3, revocation_seq = $4 where id = any($1)`,
+      [sessionIds, order.reason, now, revocation.seq],
+    );
+    if (everything) {
+      await tx.query(
+        'update users set sessions_not_before = greatest(sessions_not_before, $2) where id = $1',
+        [userId, notBefore],
+      );
+    }
+    const [sessionId] = sessionIds;
+    await this.audit.record(tx, {
+      ...auditOf(order, sessionIds.length === 1 ? 'session_ended' : 'sessions_ended'),
+      userId,
+      sessionId: sessionIds.length === 1 ? sessionId : null,
+      details: {
+        ...order.details,
+        reason: order.reason,
+        sessions: sessionIds.length,
+        revocation: Number(revocation.seq),
+      },
+    });
+    return { revocation, sessionIds };
+  }
+
+  /** Ends everybody's sessions: from the commit on Postgres refuses them all. */
+  async endEveryone(tx: EntityManager, order: RevocationOrder): Promise<Recorded> {
+    const { now, notBefore } = await lockEpochForRevocation(tx, this.clock);
+    const [live] = await tx.query<{ count: number }[]>(
+      `select count(*)::int from sessions where status = 'active'`,
+    );
+    await this.audit.record(tx, {
+      ...auditOf(order, 'sessions_ended_everywhere'),
+      details: { sessions: live!.count },
+    });
+    const revocation = await this.insert(tx, {
+      kind: 'everyone',
+      subjects: [],
+      reason: order.reason,
+      now,
+      notBefore,
+      ended: live!.count,
+    });
+    return { revocation, sessionIds: [] };
+  }
+
+  /**
+   * For changes that end nothing but that the next check must see, such as roles: inside the
+   * transaction of the change.
+   */
+  async markStale(tx: EntityManager, userId: string, what: string): Promise<Recorded> {
+    const sessions = await tx.query<{ id: string }[]>(
+      `select id from sessions where user_id = $1 and status = 'active'`,
+      [userId],
+    );
+    const sessionIds = sessions.map(({ id }) => id);
+    const now = await databaseNow(tx, this.clock);
+    const revocation = await this.insert(tx, {
+      kind: 'stale',
+      subjects: sessionIds,
+      reason: what,
+      now,
+      notBefore: null,
+      ended: 0,
+    });
+    return { revocation, sessionIds };
+  }
+
+  /** The revocation that already ended the session, for the caller who asks again. */
+  async earlierEnd(tx: EntityManager, sessionId: string): Promise<Recorded | null> {
+    const [ended] = await tx.query<{ revocation_seq: string | null }[]>(
+      `select revocation_seq from sessions where id = $1 and status = 'ended'`,
+      [sessionId],
+    );
+    if (!ended?.revocation_seq) return null;
+    const revocation = await tx.findOneBy(Revocation, { seq: ended.revocation_seq });
+    if (!revocation) return null;
+    const sessionIds = await this.sessionsOf(tx, revocation);
+    return { revocation: Object.assign(revocation, { endedSessions: 0 }), sessionIds };
+  }
+
+  /** The sessions that a revocation is about, also long after. */
+  async sessionsOf(tx: EntityManager, { kind, subjects, seq }: Revocation): Promise<string[]> {
+    if (kind !== 'user') return kind === 'token' ? [] : subjects;
+    const rows = await tx.query<{ id: string }[]>('select id from sessions where revocation_seq = $1', [seq]);
+    return rows.map(({ id }) => id);
+  }
+
+  private async insert(
+    tx: EntityManager,
+    what: {
+      kind: RevocationKind;
+      subjects: string[];
+      reason: string;
+      now: Date;
+      notBefore: Date | null;
+      ended: number;
+    },
+  ): Promise<Revocation> {
+    const expiresAt = new Date(what.now.getTime() + TOKENS_DEAD_AFTER_MS);
+    const [row] = await tx.query<{ seq: string }[]>(
+      `insert into revocations (kind, subjects, reason, not_before, ended_sessions, created_at, expires_at)
+       values ($1, $2, $3, $4, $5, $6, $7) returning seq`,
+      [what.kind, what.subjects, what.reason, what.notBefore, what.ended, what.now, expiresAt],
+    );
+    await tx.query('select pg_notify($1, $2)', [REVOCATIONS_CHANNEL, '']);
+    return Object.assign(new Revocation(), {
+      seq: row!.seq,
+      kind: what.kind,
+      subjects: what.subjects,
+      reason: what.reason,
+      notBefore: what.notBefore,
+      endedSessions: what.ended,
+      createdAt: what.now,
+      expiresAt,
+      appliedAt: null,
+    });
+  }
+}
+
+function onlyOf(extent: Extent): string[] | null {
+  return typeof extent === 'object' && 'only' in extent ? extent.only : null;
+}
+
+function exceptOf(extent: Extent): string | null {
+  return typeof extent === 'object' && 'except' in extent ? extent.except : null;
+}
+
+function auditOf({ actorId, origin, audit }: RevocationOrder, plain: AuditEventType) {
+  return { type: audit ?? plain, actorId, origin };
+}

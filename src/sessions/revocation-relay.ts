@@ -1,0 +1,129 @@
+import {
+  Inject,
+  Injectable,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { setTimeout } from 'node:timers/promises';
+import { DataSource } from 'typeorm';
+import { Clock } from '../common/clock.js';
+import { every } from '../common/every.js';
+import { LOGGER, type Logger } from '../common/logger.js';
+import type { Ended, EndReason } from './end-reason.js';
+import { Revocation } from './revocation.entity.js';
+import { RevocationLog } from './revocation-log.js';
+import { VerdictCache } from './verdict-cache.js';
+
+const RELAY_INTERVAL_MS = 1_000;
+/** Whoever began is given so long to finish by itself. */
+const HANDOVER_MS = 2_000;
+/** Sessions that one statement ends when everyone's do: short enough to disturb nobody. */
+const SWEEP_BATCH = 500;
+/** What is left is locked by a login or a refresh that is about to end. */
+const LOCKED_ROWS_PAUSE_MS = 20;
+
+/**
+ * Carries committed revocations to the cache. What it could not tell, a relay on any instance tells
+ * later, also when the process that began has died: `applied_at` stays empty until then.
+ */
+@Injectable()
+export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private stop: () => void = () => undefined;
+
+  constructor(
+    private readonly database: DataSource,
+    private readonly log: RevocationLog,
+    private readonly verdicts: VerdictCache,
+    private readonly clock: Clock,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    const failed = (error: unknown) =>
+      this.logger.debug({ err: error }, 'the revocation relay is interrupted');
+    this.stop = every(RELAY_INTERVAL_MS, () => this.relay(), failed);
+  }
+
+  beforeApplicationShutdown(): void {
+    this.stop();
+  }
+
+  /** Finishes what some instance began and could not finish. */
+  async relay(): Promise<void> {
+    const pending = await this.database
+      .getRepository(Revocation)
+      .createQueryBuilder('revocation')
+      .where('revocation.appliedAt is null')
+      .andWhere(`revocation.createdAt < clock_timestamp() - interval '${HANDOVER_MS} ms'`)
+      .orderBy('revocation.seq')
+      .take(100)
+      .getMany();
+    for (const revocation of pending) {
+      if (revocation.kind === 'everyone') await this.sweep(revocation);
+      else await this.tellCache(revocation, await this.log.sessionsOf(this.database.manager, revocation));
+    }
+  }
+
+  /** @returns the revocation, `appliedAt` set when the cache has acknowledged */
+  async tellCache(revocation: Revocation, sessionIds: string[]): Promise<Revocation> {
+    try {
+      if (revocation.kind === 'stale') await this.verdicts.forget(sessionIds);
+      else await this.verdicts.bury(sessionIds, endedBy(revocation));
+    } catch (error) {
+      this.logger.warn(
+        { err: error, seq: revocation.seq },
+        'the cache could not be told of a revocation yet',
+      );
+      return revocation;
+    }
+    return this.markApplied(revocation);
+  }
+
+  /** Ends the records of everyone, batch by batch; skips rows that are locked and comes back for them. */
+  async sweep(revocation: Revocation): Promise<Revocation> {
+    for (;;) {
+      const count = await this.sweepBatch(revocation);
+      if (count === SWEEP_BATCH) continue;
+      const [left] = await this.database.query<{ exists: boolean }[]>(
+        `select exists (select from sessions where status = 'active' and created_at <= $1)`,
+        [revocation.notBefore],
+      );
+      if (!left!.exists) return this.markApplied(revocation);
+      await setTimeout(LOCKED_ROWS_PAUSE_MS);
+    }
+  }
+
+  /**
+   * Commits a batch when the cache has acknowledged its tombstones: one that it has not is found again,
+   * and nobody takes the rest for done meanwhile. The end itself has committed long before.
+   */
+  private sweepBatch(revocation: Revocation): Promise<number> {
+    return this.database.transaction(async (tx) => {
+      const [rows] = await tx.query<[{ id: string }[], number]>(
+        `update sessions set status = 'ended', end_reason = $1, ended_at = $2, revocation_seq = $3
+         where id in (select id from sessions where status = 'active' and created_at <= $2 limit $4 for update skip locked)
+         returning id`,
+        [revocation.reason, revocation.notBefore, revocation.seq, SWEEP_BATCH],
+      );
+      const ids = rows.map(({ id }) => id);
+      await this.verdicts.bury(ids, endedBy(revocation));
+      return rows.length;
+    });
+  }
+
+  private async markApplied(revocation: Revocation): Promise<Revocation> {
+    const appliedAt = new Date(this.clock.now());
+    const mark = this.database.query('update revocations set applied_at = clock_timestamp() where seq = $1', [
+      revocation.seq,
+    ]);
+    // It is in force whether or not that can be written down now; the relay will find it again.
+    await mark.catch((error) =>
+      this.logger.debug({ err: error, seq: revocation.seq }, 'applied, but not yet noted'),
+    );
+    return Object.assign(revocation, { appliedAt });
+  }
+}
+
+function endedBy({ reason, createdAt }: Revocation): Ended {
+  return { reason: reason as EndReason, at: createdAt.getTime() };
+}

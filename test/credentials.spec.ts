@@ -1,0 +1,764 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { request as httpRequest } from 'node:http';
+import { ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import type { Answer, Client } from './support/client.js';
+import { HEADER, read, signed } from './support/forge.js';
+
+const MINUTE = 60_000;
+const PATHS = ['/v1/feature-flags', '/v1/users/me'];
+const AMBIGUOUS = { status: 400, body: { code: 'auth.ambiguous_credentials' } };
+const NOBODY = { status: 401, body: { code: 'auth.unauthenticated' } };
+
+/** A `Set-Cookie` header, taken apart; attribute names in lower case. */
+function parse(setCookie: string) {
+  const [pair = '', ...attributes] = setCookie.split('; ');
+  const equals = pair.indexOf('=');
+  return {
+    name: pair.slice(0, equals),
+    value: pair.slice(equals + 1),
+    attributes: Object.fromEntries(
+      attributes.map((attribute) => {
+        const [name = '', value = true] = attribute.split('=');
+        return [name.toLowerCase(), value];
+      }),
+    ),
+  };
+}
+
+/** Real: PostgreSQL, the cache; where a header comes twice, a socket. */
+describe('the credential of a request', () => {
+  let app: TestApp;
+  let native: Client;
+  let browser: Client;
+  let port: number;
+
+  beforeAll(async () => {
+    await resetStores();
+    app = await startApp({
+      env: { SESSION_LIMIT: '1000', TRUSTED_ORIGINS: 'https://app.example.com,http://localhost:5173' },
+    });
+    await app.app.listen(0, '127.0.0.1');
+    port = Number(new URL(await app.app.getUrl()).port);
+  });
+  afterAll(() => app.close());
+  /** Both are logged in, with tokens that are good; hashing passwords is most of the work here, so only where they are not. */
+  beforeEach(async () => {
+    const isIn = async (client?: Client) => (await client?.get('/v1/users/me'))?.status === 200;
+    if (!(await isIn(native))) {
+      native = app.client();
+      await native.login(ALICE.email, PASSWORD, { transport: 'bearer' });
+    }
+    if (!(await isIn(browser))) {
+      browser = app.client();
+      await browser.login(ALICE.email, PASSWORD);
+    }
+  });
+
+  const show = (path: string, headers: Record<string, string | string[]>) =>
+    app.client().get(path, { headers });
+  const access = (client = browser) => `__Host-access=${client.jar.get('__Host-access')}`;
+  const refresh = (client = browser) => `__Host-refresh=${client.jar.get('__Host-refresh')}`;
+  const bearer = (client = native) => `Bearer ${client.accessToken}`;
+
+  /** Over a socket, where headers go out as they are written here, also twice. */
+  function overSocket(
+    method: string,
+    path: string,
+    headers: [string, string][],
+  ): Promise<Pick<Answer, 'status' | 'body'>> {
+    return new Promise((resolve, reject) => {
+      const request = httpRequest({
+        port,
+        host: '127.0.0.1',
+        method,
+        path,
+        headers: ['Host', 'localhost', ...headers.flat()],
+        agent: false,
+      });
+      request.on('response', (response) => {
+        let text = '';
+        response.on('data', (chunk) => (text += chunk));
+        response.on('end', () =>
+          resolve({ status: response.statusCode!, body: text ? JSON.parse(text) : undefined }),
+        );
+      });
+      request.on('error', reject).end();
+    });
+  }
+
+  describe('is exactly one', () => {
+    it('and each of them alone is enough', async () => {
+      for (const path of PATHS) {
+        expect((await show(path, { authorization: bearer() })).status).toBe(200);
+        expect((await show(path, { cookie: access() })).status).toBe(200);
+        expect((await show(path, { cookie: `${access()}; ${refresh()}; theme=dark` })).status).toBe(200);
+        expect((await overSocket('GET', path, [['Authorization', bearer()]])).status).toBe(200);
+      }
+    });
+
+    it.each<[string, (of: { browser: Client; native: Client }) => Record<string, string>]>([
+      ["a bearer token and the same person's cookie", () => ({ authorization: bearer(), cookie: access() })],
+      [
+        'one token on both ways',
+        () => ({ authorization: `Bearer ${browser.jar.get('__Host-access')}`, cookie: access() }),
+      ],
+      ['a bearer token and a refresh cookie', () => ({ authorization: bearer(), cookie: refresh() })],
+      [
+        'a good cookie and a bearer token that is garbage',
+        () => ({ authorization: 'Bearer garbage', cookie: access() }),
+      ],
+      [
+        'a good bearer token and a cookie that is garbage',
+        () => ({ authorization: bearer(), cookie: '__Host-access=x' }),
+      ],
+      ['two access cookies that differ', () => ({ cookie: `${access()}; __Host-access=other` })],
+      ['two access cookies that are the same', () => ({ cookie: `${access()}; ${access()}` })],
+      ['a good cookie behind an empty one', () => ({ cookie: `__Host-access=; ${access()}` })],
+      ['two refresh cookies', () => ({ cookie: `${access()}; ${refresh()}; ${refresh()}` })],
+      ['two device cookies', () => ({ cookie: `${access()}; __Host-device=a; __Host-device=b` })],
+    ])('not %s', async (_what, headers) => {
+      for (const path of [...PATHS, '/v1/auth/whoami', '/v1/nowhere-but-public', '/health/live']) {
+        const answer = await show(path, headers({ browser, native }));
+        if (path === '/v1/nowhere-but-public') expect(answer.status).toBe(404);
+        else expect({ path, ...answer }).toMatchObject({ path, ...AMBIGUOUS });
+        expect(answer.setCookies).toEqual([]);
+      }
+      for (const path of [
+        '/v1/auth/login',
+        '/v1/auth/refresh',
+        '/v1/auth/logout',
+        '/v1/auth/reauthenticate',
+      ]) {
+        const body = path === '/v1/auth/login' ? { email: ALICE.email, password: PASSWORD } : undefined;
+        const answer = await app.client().post(path, body, { headers: headers({ browser, native }) });
+        expect({ path, ...answer }).toMatchObject({ path, ...AMBIGUOUS });
+        expect(answer.setCookies).toEqual([]);
+      }
+      // Nobody has been logged out by it.
+      expect((await browser.get('/v1/users/me')).status).toBe(200);
+      expect((await native.get('/v1/users/me')).status).toBe(200);
+    });
+
+    it.each<[string, () => [string, string][]]>([
+      [
+        'two Authorization headers',
+        () => [
+          ['Authorization', bearer()],
+          ['Authorization', bearer()],
+        ],
+      ],
+      [
+        'two of them in different letters',
+        () => [
+          ['authorization', bearer()],
+          ['AUTHORIZATION', 'Bearer garbage'],
+        ],
+      ],
+      [
+        'two of them, the first of another scheme',
+        () => [
+          ['Authorization', 'Basic YTpi'],
+          ['Authorization', bearer()],
+        ],
+      ],
+      [
+        'two Cookie headers with one name',
+        () => [
+          ['Cookie', access()],
+          ['Cookie', access()],
+        ],
+      ],
+      [
+        'a token in each of two kinds of header',
+        () => [
+          ['Cookie', access()],
+          ['Authorization', bearer()],
+        ],
+      ],
+    ])('not %s', async (_what, headers) => {
+      for (const path of PATHS) expect(await overSocket('GET', path, headers())).toMatchObject(AMBIGUOUS);
+    });
+
+    it('which may be spread over Cookie headers that do not repeat each other', async () => {
+      const headers: [string, string][] = [
+        ['Cookie', 'theme=dark'],
+        ['Cookie', access()],
+      ];
+      for (const path of PATHS) expect((await overSocket('GET', path, headers)).status).toBe(200);
+    });
+
+    it('not a refresh token in the cookie and another in the body', async () => {
+      for (const path of ['/v1/auth/refresh', '/v1/auth/logout']) {
+        const answer = await browser.post(path, { refreshToken: native.refreshToken });
+        expect(answer).toMatchObject(AMBIGUOUS);
+      }
+      expect((await browser.refresh()).status).toBe(200);
+      expect((await native.refresh()).status).toBe(200);
+    });
+  });
+
+  describe('is seen in two places and nowhere else', () => {
+    it('not in the URL', async () => {
+      const token = native.accessToken!;
+      for (const path of PATHS) {
+        for (const name of [
+          'access_token',
+          'token',
+          'accessToken',
+          'jwt',
+          'auth',
+          '__Host-access',
+          'authorization',
+        ]) {
+          const answer = await app.client().get(`${path}?${name}=${token}`);
+          expect(answer).toMatchObject(NOBODY);
+          expect(answer.text).not.toContain(token);
+        }
+        expect((await app.client().get(`${path}/${token}`)).status).toBe(404);
+        expect(await app.client().get(`${path}#${token}`)).toMatchObject(NOBODY);
+      }
+      const inUrl = await app.client().post(`/v1/auth/refresh?refreshToken=${native.refreshToken}`);
+      expect(inUrl).toMatchObject(NOBODY);
+    });
+
+    it('not in the body', async () => {
+      const { accessToken } = native;
+      for (const body of [
+        { access_token: accessToken },
+        { accessToken },
+        { token: accessToken },
+        { authorization: bearer() },
+      ]) {
+        const answer = await app
+          .client()
+          .request('POST', '/v1/payments', { body, headers: { 'idempotency-key': 'x' } });
+        expect(answer).toMatchObject(NOBODY);
+      }
+    });
+
+    it.each([
+      'x-access-token',
+      'x-auth-token',
+      'x-authorization',
+      'x-forwarded-authorization',
+      'proxy-authorization',
+      'authentication',
+      'token',
+      'access-token',
+      'cookie2',
+      'x-forwarded-access-token',
+      'sec-websocket-protocol',
+      'x-api-key',
+      'x-device-token',
+    ])('not in the header %s', async (name) => {
+      for (const path of PATHS) {
+        for (const value of [native.accessToken!, bearer()]) {
+          const answer = await show(path, { [name]: value });
+          expect(answer.status).toBe(401);
+          expect(['auth.unauthenticated', 'auth.invalid_token']).toContain(answer.body.code);
+        }
+      }
+    });
+
+    it.each([
+      'Basic',
+      'Token',
+      'JWT',
+      'DPoP',
+      'Bearer:',
+      'Bearer,',
+      'Bearer\t',
+      'XBearer',
+      'Digest Bearer',
+      '',
+    ])('not under the scheme %j', async (scheme) => {
+      for (const path of PATHS) {
+        expect(await show(path, { authorization: `${scheme} ${native.accessToken}`.trim() })).toMatchObject(
+          NOBODY,
+        );
+      }
+    });
+
+    it('and the scheme is spelled in any case (RFC 9110 11.1), the rest exactly', async () => {
+      for (const scheme of ['bearer', 'BEARER', 'bEaReR']) {
+        expect((await show(PATHS[0]!, { authorization: `${scheme} ${native.accessToken}` })).status).toBe(
+          200,
+        );
+      }
+      for (const value of [
+        `${bearer()} x`,
+        `${bearer()},x`,
+        `Bearer "${native.accessToken}"`,
+        `Bearer Bearer ${native.accessToken}`,
+      ]) {
+        expect(await show(PATHS[0]!, { authorization: value })).toMatchObject({
+          status: 401,
+          body: { code: 'auth.invalid_token' },
+        });
+      }
+      for (const value of ['Bearer', 'Bearer ', '']) {
+        expect(await show(PATHS[0]!, { authorization: value })).toMatchObject(NOBODY);
+      }
+    });
+
+    it('not in a cookie that only looks like ours', async () => {
+      const token = browser.jar.get('__Host-access')!;
+      for (const cookie of [
+        `access=${token}`,
+        `__host-access=${token}`,
+        `__HOST-ACCESS=${token}`,
+        `__Secure-access=${token}`,
+        `__Host-access =${token}`,
+        `__Host-access\t=${token}`,
+        `\t__Host-access=${token}`,
+        `  __Host-access=${token}`,
+        `\u00a0__Host-access=${token}`,
+        `__Host-access%20=${token}`,
+        `__Host%2Daccess=${token}`,
+        `$Version=1, __Host-access=${token}`,
+        `$Version="1,__Host-access=${token}"`,
+        `x="; __Host-access =${token}"`,
+        `__Host-accessx=${token}`,
+        `x__Host-access=${token}`,
+        `=__Host-access=${token}`,
+        `__Host-access`,
+        `__Host-access=`,
+        `x=__Host-access=${token}`,
+        `x,__Host-access=${token}`,
+        `__Host-refresh=${token}`,
+      ]) {
+        for (const path of PATHS) {
+          const answer = await show(path, { cookie });
+          expect({ cookie, status: answer.status, code: answer.body.code }).toEqual({
+            cookie,
+            status: 401,
+            code: 'auth.unauthenticated',
+          });
+        }
+      }
+    });
+
+    it('and a cookie value is taken as it stands: nothing is decoded, unquoted or parsed', async () => {
+      const token = browser.jar.get('__Host-access')!;
+      for (const value of [
+        `"${token}"`,
+        token.replaceAll('.', '%2e'),
+        `${token} `,
+        `${token}\t`,
+        `j:{"a":1}`,
+        `j:["${token}"]`,
+        `j:"${token}"`,
+        `s:${token}.x`,
+        `=${token}`,
+        '[object Object]',
+      ]) {
+        for (const path of PATHS) {
+          const answer = await show(path, { cookie: `__Host-access=${value}; theme=dark` });
+          expect({ value, status: answer.status, code: answer.body.code }).toEqual({
+            value,
+            status: 401,
+            code: 'auth.invalid_token',
+          });
+        }
+      }
+    });
+  });
+
+  describe('of a browser', () => {
+    const DAY = 86_400;
+
+    it('is three cookies that no script, no sibling and no plain HTTP gets at', async () => {
+      const { setCookies } = await app.client().login(ALICE.email, PASSWORD);
+      const strict = { path: '/', httponly: true, secure: true, samesite: 'Lax' };
+      expect(setCookies.map(parse)).toEqual([
+        {
+          name: '__Host-access',
+          value: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]{86}$/),
+          attributes: { ...strict, 'max-age': expect.any(String) },
+        },
+        {
+          name: '__Host-refresh',
+          value: expect.stringMatching(/^[\w-]{74}$/),
+          attributes: { ...strict, 'max-age': expect.any(String) },
+        },
+        {
+          name: '__Host-device',
+          value: expect.stringMatching(/^[\w-]{43}$/),
+          attributes: { ...strict, 'max-age': String(400 * DAY) },
+        },
+      ]);
+      for (const cookie of setCookies) {
+        const { name, value, attributes } = parse(cookie);
+        expect(name.length + value.length).toBeLessThanOrEqual(4_096);
+        if (name !== '__Host-device') {
+          expect(Number(attributes['max-age'])).toBeGreaterThan(0);
+          expect(Number(attributes['max-age'])).toBeLessThanOrEqual(90 * DAY);
+        }
+      }
+    });
+
+    it('is never kept for longer than the session may live, and less with each refresh', async () => {
+      const maxAges = ({ setCookies }: Answer) =>
+        setCookies
+          .map(parse)
+          .filter(({ name }) => name !== '__Host-device')
+          .map(({ attributes }) => Number(attributes['max-age']));
+      const client = app.client();
+      const atLogin = maxAges(await client.login(ALICE.email, PASSWORD));
+      app.clock.advance(10 * MINUTE);
+      const atRefresh = maxAges(await client.refresh());
+      expect(atLogin).toHaveLength(2);
+      expect(atRefresh).toHaveLength(2);
+      for (const maxAge of atRefresh) expect(maxAge).toBeLessThanOrEqual(atLogin[0]! - 600);
+    });
+
+    it('is in no body: what a script reads is of no use to it', async () => {
+      const client = app.client();
+      const login = await client.login(ALICE.email, PASSWORD);
+      const seen = [...client.jar.values()];
+      const refreshed = await client.refresh();
+      const proven = await client.post('/v1/auth/reauthenticate', { password: PASSWORD });
+      seen.push(...client.jar.values());
+      expect(new Set(seen).size).toBeGreaterThanOrEqual(5);
+      for (const answer of [
+        login,
+        refreshed,
+        proven,
+        await client.get('/v1/sessions/current'),
+        await client.get('/v1/auth/whoami'),
+      ]) {
+        expect(answer.status).toBe(200);
+        for (const value of seen) expect(answer.text).not.toContain(value);
+        expect(answer.text).not.toMatch(/refreshToken|"accessToken"|deviceToken/);
+      }
+      expect(login.body).toEqual({
+        user: expect.objectContaining({ id: ALICE.id }),
+        session: expect.objectContaining({ transport: 'cookie', current: true }),
+        accessTokenExpiresIn: expect.any(Number),
+      });
+    });
+
+    it('is not what a native client is given: tokens in the body, no cookie at all', async () => {
+      const client = app.client();
+      const login = await client.login(ALICE.email, PASSWORD, { transport: 'bearer' });
+      expect(login.body).toMatchObject({
+        accessToken: expect.any(String),
+        tokenType: 'Bearer',
+        expiresIn: expect.any(Number),
+        refreshToken: expect.any(String),
+        deviceToken: expect.any(String),
+        session: { transport: 'bearer' },
+      });
+      for (const answer of [
+        login,
+        await client.refresh(),
+        await client.post('/v1/auth/reauthenticate', { password: PASSWORD }),
+      ]) {
+        expect(answer.status).toBe(200);
+        expect(answer.setCookies).toEqual([]);
+      }
+    });
+
+    it('stays on its way: a refresh token from a cookie is refused in a body, and the reverse', async () => {
+      const stolen = browser.jar.get('__Host-refresh')!;
+      const invalid = { status: 401, body: { code: 'auth.invalid_token' } };
+      expect(await app.client().post('/v1/auth/refresh', { refreshToken: stolen })).toMatchObject(invalid);
+      const cookie = `__Host-refresh=${native.refreshToken}`;
+      expect(await app.client().post('/v1/auth/refresh', undefined, { headers: { cookie } })).toMatchObject(
+        invalid,
+      );
+      expect((await browser.refresh()).status).toBe(200);
+      expect((await native.refresh()).status).toBe(200);
+    });
+  });
+
+  describe('is taken back at logout', () => {
+    const ended = { status: 401, body: { code: 'auth.session_ended', reason: 'logout' } };
+
+    it('with cookies that are cleared as they were set, and the browser told to forget', async () => {
+      const thief = browser.copy();
+      const answer = await browser.post('/v1/auth/logout');
+      expect(answer).toMatchObject({
+        status: 204,
+        text: '',
+        headers: { 'clear-site-data': '"cookies", "storage"' },
+      });
+      expect(answer.setCookies.map(parse)).toEqual(
+        ['__Host-access', '__Host-refresh'].map((name) => ({
+          name,
+          value: '',
+          attributes: { path: '/', httponly: true, secure: true, samesite: 'Lax', 'max-age': '0' },
+        })),
+      );
+      expect([...browser.jar.keys()]).toEqual(['__Host-device']);
+      for (const path of PATHS) {
+        expect(await thief.copy().get(path)).toMatchObject(ended);
+        expect(await browser.get(path)).toMatchObject(NOBODY);
+      }
+      expect(await thief.copy().refresh()).toMatchObject(ended);
+    });
+
+    it.each<[string, () => Promise<Answer>]>([
+      ['the access token of a native client', () => native.post('/v1/auth/logout')],
+      [
+        'its refresh token alone',
+        () => app.client().post('/v1/auth/logout', { refreshToken: native.refreshToken }),
+      ],
+      [
+        'its access token, expired',
+        () => {
+          app.clock.advance(16 * MINUTE);
+          return native.post('/v1/auth/logout');
+        },
+      ],
+    ])('by %s', async (_what, logout) => {
+      expect((await logout()).status).toBe(204);
+      expect(await native.refresh()).toMatchObject(ended);
+      expect((await browser.refresh()).status).toBe(200);
+    });
+
+    it('by the refresh cookie alone', async () => {
+      const answer = await app
+        .client()
+        .post('/v1/auth/logout', undefined, { headers: { cookie: refresh() } });
+      expect(answer.status).toBe(204);
+      expect(await browser.get('/v1/users/me')).toMatchObject(ended);
+    });
+
+    it('also a second time, and when there is nothing to take back', async () => {
+      const again = native.copy();
+      for (const answer of [
+        await native.post('/v1/auth/logout'),
+        await again.post('/v1/auth/logout'),
+        await app.client().post('/v1/auth/logout'),
+        await app.client().post('/v1/auth/logout', { refreshToken: 'A'.repeat(74) }),
+        await app
+          .client()
+          .post('/v1/auth/logout', undefined, { headers: { authorization: 'Bearer garbage' } }),
+        await app
+          .client()
+          .post('/v1/auth/logout', undefined, { headers: { cookie: '__Host-access=x; __Host-refresh=y' } }),
+      ]) {
+        expect(answer.status).toBe(204);
+      }
+    });
+
+    it("of nobody else: a token that was not given out ends nobody's session", async () => {
+      const { claims } = read(native.accessToken!);
+      const bob = app.client();
+      await bob.login(BOB.email, PASSWORD, { transport: 'bearer' });
+      const forgeries = [
+        signed(HEADER, { ...claims, aud: 'other' }),
+        `${bob.accessToken!.split('.')[0]}.${native.accessToken!.split('.')[1]}.${bob.accessToken!.split('.')[2]}`,
+        // Bob's own name with alice's session in it: not a token that we would sign, and of no use if we did.
+        signed(HEADER, { ...read(bob.accessToken!).claims, sid: claims['sid'] }),
+      ];
+      for (const token of forgeries) {
+        const headers = { authorization: `Bearer ${token}` };
+        expect((await app.client().post('/v1/auth/logout', undefined, { headers })).status).toBe(204);
+      }
+      const flipped = native.refreshToken!.replace(/.(?=.{10}$)/, (letter) => (letter === 'A' ? 'B' : 'A'));
+      expect((await app.client().post('/v1/auth/logout', { refreshToken: flipped })).status).toBe(204);
+      expect((await native.get('/v1/users/me')).status).toBe(200);
+      expect((await native.refresh()).status).toBe(200);
+    });
+  });
+
+  describe('when another site makes a browser send it', () => {
+    const REFUSED = { status: 403, body: { code: 'request.cross_site' } };
+    /** What a browser says of the site that sent it, and whether that is let in. */
+    const ORIGINS: [Record<string, string>, boolean][] = [
+      [{}, true],
+      [{ 'sec-fetch-site': 'same-origin' }, true],
+      [{ 'sec-fetch-site': 'none' }, true],
+      [{ 'sec-fetch-site': 'same-site' }, false],
+      [{ 'sec-fetch-site': 'cross-site' }, false],
+      [{ 'sec-fetch-site': '' }, false],
+      [{ 'sec-fetch-site': 'Same-Origin' }, false],
+      [{ 'sec-fetch-site': 'same-origin, cross-site' }, false],
+      [{ 'sec-fetch-site': 'cross-site', origin: 'https://app.example.com' }, false],
+      [{ 'sec-fetch-site': 'same-origin', origin: 'https://evil.example' }, true],
+      [{ origin: 'http://drawbridge.example' }, true],
+      [{ origin: 'https://app.example.com' }, true],
+      [{ origin: 'http://localhost:5173' }, true],
+      [{ origin: 'null' }, false],
+      [{ origin: '' }, false],
+      [{ origin: 'https://evil.example' }, false],
+      [{ origin: 'https://app.example.com.evil.example' }, false],
+      [{ origin: 'https://evil-app.example.com' }, false],
+      [{ origin: 'https://app.example.com:444' }, false],
+      [{ origin: 'http://app.example.com' }, false],
+      [{ origin: 'http://drawbridge.example:81' }, false],
+      [{ origin: 'http://drawbridge.example.evil.example' }, false],
+      [{ origin: 'http://localhost:5173/' }, false],
+      [{ origin: 'file://' }, false],
+      [{ origin: 'https://evil.example', referer: 'http://drawbridge.example/' }, false],
+      [{ origin: 'https://evil.example', 'x-forwarded-host': 'evil.example' }, false],
+      [
+        {
+          origin: 'https://evil.example',
+          'x-http-method-override': 'GET',
+          'x-requested-with': 'XMLHttpRequest',
+        },
+        false,
+      ],
+    ];
+    const host = { host: 'drawbridge.example' };
+
+    /** Every unsafe route that a browser can reach without knowing anything, with what it would do. */
+    const UNSAFE: [string, string, unknown][] = [
+      ['POST', '/v1/auth/register', {}],
+      ['POST', '/v1/auth/login', {}],
+      ['POST', '/v1/auth/refresh', {}],
+      ['POST', '/v1/auth/logout', {}],
+      ['POST', '/v1/auth/reauthenticate', {}],
+      ['PATCH', '/v1/users/me', {}],
+      ['DELETE', '/v1/users/me', {}],
+      ['DELETE', '/v1/sessions?x=1', undefined],
+      ['DELETE', '/v1/sessions/x', undefined],
+      ['POST', '/v1/payments', {}],
+      ['DELETE', '/v1/admin/sessions', {}],
+      ['POST', `/v1/admin/users/${BOB.id}/ban`, {}],
+      ['PUT', `/v1/admin/users/${BOB.id}/roles`, {}],
+      ['DELETE', `/v1/admin/users/${BOB.id}/ban`, undefined],
+    ];
+
+    it('is refused on every unsafe route, with cookies or without, before anything is looked at', async () => {
+      const jars: Record<string, string>[] = [
+        {},
+        { cookie: `${access()}; ${refresh()}` },
+        { cookie: '__Host-access=x' },
+      ];
+      for (const [method, path, body] of UNSAFE) {
+        for (const [site, isLetIn] of ORIGINS) {
+          for (const cookie of jars) {
+            if (isLetIn && path === '/v1/users/me' && method === 'DELETE') continue; // it would be done
+            const answer = await app.client().request(method as 'POST', path, {
+              body: isLetIn ? { nonsense: true } : body,
+              headers: { ...host, ...site, ...cookie },
+            });
+            const seen = { method, path, site, code: answer.body?.code === 'request.cross_site' };
+            expect(seen).toEqual({ method, path, site, code: !isLetIn });
+            if (!isLetIn) {
+              expect(answer).toMatchObject(REFUSED);
+              expect(answer.setCookies).toEqual([]);
+              expect(answer.headers).not.toHaveProperty('clear-site-data');
+            }
+          }
+        }
+      }
+      expect((await browser.get('/v1/users/me')).status).toBe(200);
+    });
+
+    it('does nothing: no login, no refresh, no logout, no payment, no new name', async () => {
+      const before = await app.query('select count(*) from sessions');
+      const headers = { 'sec-fetch-site': 'cross-site' };
+      const jar = [...browser.jar];
+      const bob = { email: BOB.email, password: PASSWORD };
+      const payment = { amount: 100, currency: 'EUR', recipient: 'Mallory' };
+      for (const answer of [
+        await browser.post('/v1/auth/login', bob, { headers }),
+        await browser.post('/v1/auth/refresh', undefined, { headers }),
+        await browser.post('/v1/auth/logout', undefined, { headers }),
+        await browser.post('/v1/auth/reauthenticate', { password: PASSWORD }, { headers }),
+        await browser.post('/v1/payments', payment, { headers: { ...headers, 'idempotency-key': 'forged' } }),
+        await browser.request('PATCH', '/v1/users/me', { body: { displayName: 'Mallory' }, headers }),
+        await browser.delete('/v1/users/me', { headers }),
+        await browser.delete('/v1/sessions', { headers }),
+        await app.client().post('/v1/auth/login', bob, { headers }),
+      ]) {
+        expect(answer).toMatchObject(REFUSED);
+        expect(answer.setCookies).toEqual([]);
+      }
+      expect([...browser.jar]).toEqual(jar);
+      expect(await app.query('select count(*) from sessions')).toEqual(before);
+      expect((await browser.get('/v1/users/me')).body.displayName).toBe('Alice');
+      expect((await browser.get('/v1/payments')).body.items).toEqual([]);
+    });
+
+    it('may read nothing that it could not read anyway: safe methods are let in, without a word to share it', async () => {
+      for (const [site] of ORIGINS) {
+        const answer = await app
+          .client()
+          .get('/v1/users/me', { headers: { ...host, ...site, cookie: access() } });
+        expect(answer.status).toBe(200);
+        for (const name of Object.keys(answer.headers)) expect(name).not.toMatch(/^access-control-/);
+      }
+    });
+
+    it('cannot be a form: the body is JSON or it is refused', async () => {
+      const form = `email=${encodeURIComponent(BOB.email)}&password=${encodeURIComponent(PASSWORD)}`;
+      for (const type of [
+        'application/x-www-form-urlencoded',
+        'text/plain',
+        'multipart/form-data; boundary=x',
+      ]) {
+        const answer = await app
+          .client()
+          .request('POST', '/v1/auth/login', { body: form, headers: { 'content-type': type } });
+        expect(answer).toMatchObject({ status: 415, body: { code: 'request.media_type' } });
+        expect(answer.setCookies).toEqual([]);
+      }
+    });
+
+    it('is let in where the token is in Authorization, which no other site can make a browser send', async () => {
+      for (const [site] of ORIGINS) {
+        const answer = await native.request('PATCH', '/v1/users/me', {
+          body: { displayName: 'Alice' },
+          headers: { ...host, ...site },
+        });
+        expect({ site, status: answer.status }).toEqual({ site, status: 200 });
+      }
+    });
+
+    it('is not let in by an Authorization header that carries no token, or by one next to a cookie', async () => {
+      const site = { 'sec-fetch-site': 'cross-site' };
+      for (const authorization of ['Basic YTpi', 'Bearer', 'Bearer ', 'Negotiate x']) {
+        const answer = await browser.request('PATCH', '/v1/users/me', {
+          body: { displayName: 'Mallory' },
+          headers: { ...site, authorization },
+        });
+        expect(answer).toMatchObject(REFUSED);
+      }
+      const both = await browser.request('PATCH', '/v1/users/me', {
+        body: { displayName: 'Mallory' },
+        headers: { ...site, authorization: 'Bearer garbage' },
+      });
+      expect(both).toMatchObject(AMBIGUOUS);
+      expect((await browser.get('/v1/users/me')).body.displayName).toBe('Alice');
+    });
+  });
+});
+
+/** Real: PostgreSQL, the cache. */
+describe('without TLS, on a desk (COOKIE_SECURE=false)', () => {
+  let app: TestApp;
+  beforeAll(async () => {
+    await resetStores();
+    app = await startApp({ env: { COOKIE_SECURE: 'false' } });
+  });
+  afterAll(() => app.close());
+
+  it('cookies lose Secure and the prefix and nothing else, and are cleared under the same names', async () => {
+    const client = app.client();
+    const login = await client.login(ALICE.email, PASSWORD);
+    const lax = { path: '/', httponly: true, samesite: 'Lax', 'max-age': expect.any(String) };
+    expect(login.setCookies.map(parse)).toEqual(
+      ['access', 'refresh', 'device'].map((name) => ({ name, value: expect.any(String), attributes: lax })),
+    );
+    expect((await client.get('/v1/users/me')).status).toBe(200);
+    expect((await client.refresh()).status).toBe(200);
+    const logout = await client.post('/v1/auth/logout');
+    expect(logout.setCookies.map(parse)).toEqual(
+      ['access', 'refresh'].map((name) => ({ name, value: '', attributes: { ...lax, 'max-age': '0' } })),
+    );
+    expect([...client.jar.keys()]).toEqual(['device']);
+  });
+
+  it('the names with the prefix are not ours then', async () => {
+    const client = app.client();
+    await client.login(ALICE.email, PASSWORD);
+    const cookie = `__Host-access=${client.jar.get('access')}`;
+    expect(await app.client().get('/v1/users/me', { headers: { cookie } })).toMatchObject(NOBODY);
+  });
+});

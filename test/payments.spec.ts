@@ -1,0 +1,263 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type pg from 'pg';
+import { random } from '../src/common/random.js';
+import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import type { Answer, Client } from './support/client.js';
+import { loggedIn, type Person } from './support/people.js';
+import { describeWithRedis } from './support/redis.js';
+import { connect, disconnect, untilBlocked } from './support/waiting.js';
+
+/** Real: PostgreSQL, Redis, two instances of the application over HTTP. Controlled: who holds which lock. */
+
+const ENDED = { status: 401, body: { code: 'auth.session_ended' } };
+
+/**
+ * Writes down each payment that commits when the end of its session has committed before: the trigger is deferred,
+ * so it runs last thing before the commit and sees all that has committed by then.
+ */
+const WATCH_COMMITS = `
+  create table late_payments (id uuid);
+  create function note_late_payment() returns trigger language plpgsql as $$
+  begin
+    if exists (select from sessions s cross join session_epoch e
+               where s.id = new.session_id and (s.status = 'ended' or s.created_at <= e.not_before))
+    then insert into late_payments values (new.id); end if;
+    return null;
+  end $$;
+  create constraint trigger watch_commits after insert on payments
+    deferrable initially deferred for each row execute function note_late_payment()`;
+const STOP_WATCHING = 'drop function note_late_payment cascade; drop table late_payments';
+
+afterEach(disconnect);
+
+type Ending = (admin: Client, alice: Person) => Promise<Answer>;
+
+const endings: [string, Ending][] = [
+  ['her session', (admin, { id }) => admin.delete(`/v1/admin/sessions/${id}`)],
+  ['all of hers', (admin, { userId }) => admin.delete(`/v1/admin/users/${userId}/sessions`)],
+  ['everyone', (admin) => admin.request('DELETE', '/v1/admin/sessions', { body: { confirm: 'everyone' } })],
+  ['her account', (_, alice) => alice.copy().delete('/v1/users/me')],
+];
+const endOfEveryone = endings[2]![1];
+
+describe('a payment', () => {
+  let a: TestApp;
+  let alice: Person;
+
+  beforeAll(async () => {
+    await resetStores();
+    a = await startApp();
+  });
+  afterAll(() => a.close());
+  beforeEach(async () => {
+    alice = await loggedIn(a, ALICE);
+  });
+
+  const order = { amount: 1_250, currency: 'EUR', recipient: 'Bob' };
+  const send = (client: Client, key: string | undefined, body: object = order) =>
+    client.post('/v1/payments', body, { headers: key === undefined ? {} : { 'idempotency-key': key } });
+  const rows = async (key: string) =>
+    (await a.query('select id from payments where idempotency_key = $1', [key])).length;
+
+  it('that is sent twice is made once, and the answer is the same', async () => {
+    const first = await send(alice, 'twice');
+    expect(first).toMatchObject({ status: 201, body: order });
+    const again = await send(alice, 'twice');
+    expect(again).toMatchObject({ status: 201, body: first.body });
+    const fromAnotherSession = await send(await loggedIn(a, ALICE), 'twice');
+    expect(fromAnotherSession).toMatchObject({ status: 201, body: first.body });
+    expect(await rows('twice')).toBe(1);
+  });
+
+  it.each([
+    ['amount', { ...order, amount: 1_251 }],
+    ['currency', { ...order, currency: 'USD' }],
+    ['recipient', { ...order, recipient: 'Eve' }],
+  ])('with the key of another one is a conflict: %s', async (field, other) => {
+    const { body } = await send(alice, `other-${field}`);
+    expect(await send(alice, `other-${field}`, other)).toMatchObject({
+      status: 409,
+      body: { code: 'resource.conflict' },
+    });
+    expect((await send(alice, `other-${field}`)).body).toEqual(body);
+    expect(await rows(`other-${field}`)).toBe(1);
+  });
+
+  it('shares no key with other people: what they paid is neither found nor told', async () => {
+    const bob = await loggedIn(a, BOB);
+    const ofAlice = await send(alice, 'shared');
+    const ofBob = await send(bob, 'shared', { ...order, amount: 1 });
+    expect(ofBob).toMatchObject({ status: 201, body: { amount: 1 } });
+    expect(ofBob.body.id).not.toBe(ofAlice.body.id);
+    const listed = (await bob.get('/v1/payments')).body.items.map(({ id }: { id: string }) => id);
+    expect(listed).toContain(ofBob.body.id);
+    expect(listed).not.toContain(ofAlice.body.id);
+  });
+
+  it('that is sent twenty times at once is made once', async () => {
+    const answers = await Promise.all(Array.from({ length: 20 }, () => send(alice, 'at-once')));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201]));
+    expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
+    expect(await rows('at-once')).toBe(1);
+  });
+
+  it('waits for one of the same key that is under way, and is made when that was not', async () => {
+    const outside = await connect();
+    await outside.query('begin');
+    await outside.query(`insert into payments values ($1, $2, $3, 'under-way', 1250, 'EUR', 'Bob', now())`, [
+      random.uuid(),
+      ALICE.id,
+      alice.id,
+    ]);
+    const answer = send(alice, 'under-way');
+    await untilBlocked(a, 1);
+    await outside.query('rollback');
+    expect((await answer).status).toBe(201);
+    expect(await rows('under-way')).toBe(1);
+  });
+
+  it('needs an Idempotency-Key that a header can carry', async () => {
+    for (const key of [undefined, '', ' ', 'two words', 'x'.repeat(201), 'ä']) {
+      const answer = await send(alice, key);
+      expect(answer).toMatchObject({
+        status: 400,
+        body: { code: 'request.invalid', errors: [{ path: 'Idempotency-Key' }] },
+      });
+    }
+    expect((await send(alice, 'x'.repeat(200))).status).toBe(201);
+  });
+
+  it('is of a whole, positive amount in a currency, and of nothing else', async () => {
+    const wrong = [
+      { amount: 0 },
+      { amount: -1 },
+      { amount: 0.5 },
+      { amount: '100' },
+      { amount: 2 ** 53 },
+      { currency: 'eur' },
+      { currency: 'EURO' },
+      { recipient: '' },
+      { recipient: 'Bob\u0000' },
+      { userId: BOB.id },
+    ];
+    for (const change of wrong) {
+      const answer = await send(alice, random.uuid(), { ...order, ...change });
+      expect(answer).toMatchObject({ status: 400, body: { code: 'request.invalid' } });
+    }
+    expect((await send(alice, random.uuid(), { ...order, amount: Number.MAX_SAFE_INTEGER })).status).toBe(
+      201,
+    );
+  });
+
+  it('is refused on an ended session, also one that was made before', async () => {
+    await send(alice, 'before-the-end');
+    await alice.copy().post('/v1/auth/logout');
+    expect(await send(alice, 'before-the-end')).toMatchObject(ENDED);
+    expect(await send(alice, 'after-the-end')).toMatchObject(ENDED);
+    expect(await rows('after-the-end')).toBe(0);
+  });
+});
+
+describeWithRedis('the fence: a payment and the end of its session are serialisable (S4)', () => {
+  let a: TestApp;
+  let b: TestApp;
+  let outside: pg.Client;
+  let admin: Client;
+  let alice: Person;
+
+  beforeAll(async () => {
+    await resetStores();
+    [a, b] = [await startApp(), await startApp()];
+    await a.query(WATCH_COMMITS);
+  });
+  afterAll(async () => {
+    await a.query(STOP_WATCHING);
+    await Promise.all([a.close(), b.close()]);
+  });
+  beforeEach(async () => {
+    outside = await connect();
+    admin = await loggedIn(a, ADMIN);
+    const email = `alice-${random.uuid()}@example.com`;
+    await a.client().post('/v1/auth/register', { email, password: PASSWORD });
+    alice = (await loggedIn(a, { email })).at(b);
+  });
+  afterEach(async () => {
+    expect(await a.query('select * from late_payments')).toEqual([]);
+  });
+
+  const paid = async () => (await a.query('select from payments where session_id = $1', [alice.id])).length;
+
+  it('a payment that was let in waits for an end that is about to commit, and is refused', async () => {
+    expect((await alice.pay(random.uuid())).status).toBe(201); // and has a cached verdict
+    await outside.query('begin');
+    await outside.query('select from sessions where id = $1 for update', [alice.id]);
+    const payment = alice.pay(random.uuid());
+    await untilBlocked(a, 1);
+    await outside.query(
+      `update sessions set status = 'ended', end_reason = 'admin', ended_at = now() where id = $1`,
+      [alice.id],
+    );
+    await outside.query('commit');
+    expect(await payment).toMatchObject({ ...ENDED, body: { reason: 'admin' } });
+    expect(await paid()).toBe(1);
+  });
+
+  it('a payment that was let in waits for the end of everyone that is about to commit, and is refused', async () => {
+    expect((await alice.pay(random.uuid())).status).toBe(201);
+    // What holds up the end of everyone after it has taken its lock: the log of revocations.
+    await outside.query('begin');
+    await outside.query('lock table revocations in exclusive mode');
+    const end = endOfEveryone(admin, alice);
+    await untilBlocked(a, 1);
+    const payment = alice.pay(random.uuid());
+    await untilBlocked(a, 2);
+    await outside.query('commit');
+    expect(await payment).toMatchObject({ ...ENDED, body: { reason: 'admin_everyone' } });
+    expect((await end).status).toBe(200);
+    expect(await paid()).toBe(1);
+  });
+
+  it.each(endings)('the end of %s waits for the commit of a payment that is under way', async (_, end) => {
+    // What holds up the payment between its fence and its insert.
+    await outside.query('begin');
+    await outside.query('lock table payments in share mode');
+    const payment = alice.pay(random.uuid());
+    await untilBlocked(a, 1);
+    const answered: string[] = [];
+    const receipt = end(admin, alice).finally(() => answered.push('end'));
+    void payment.finally(() => answered.push('payment'));
+    await untilBlocked(a, 2);
+    expect(answered).toEqual([]);
+    expect(await a.query('select status from sessions where id = $1', [alice.id])).toEqual([
+      { status: 'active' },
+    ]);
+    await outside.query('commit');
+    expect((await payment).status).toBe(201);
+    expect([200, 204]).toContain((await receipt).status);
+    expect(await paid()).toBe(1);
+    expect(await alice.pay(random.uuid())).toMatchObject(ENDED);
+  });
+
+  it.each(endings)('sixty payments that race the end of %s: none commits after it', async (_, end) => {
+    const answers: Answer[] = [];
+    const race = Array.from({ length: 60 }, (_, index) =>
+      alice
+        .copy()
+        .at([a, b][index % 2]!)
+        .pay(random.uuid())
+        .then((answer) => answers.push(answer)),
+    );
+    await Promise.race(race);
+    const receipt = await end(admin, alice);
+    const paidByThen = await paid();
+    await Promise.all(race);
+    expect([200, 204]).toContain(receipt.status);
+    const made = answers.filter(({ status }) => status === 201).length;
+    expect(answers.filter(({ status }) => status !== 201)).toEqual(
+      Array.from({ length: 60 - made }, () => expect.objectContaining({ status: 401 })),
+    );
+    expect(await paid()).toBe(made);
+    expect(paidByThen).toBe(made);
+    expect(await alice.pay(random.uuid())).toMatchObject(ENDED);
+  });
+});

@@ -1,0 +1,269 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Controller, Get, Module, Post, Scope, type Type } from '@nestjs/common';
+import { DiscoveryModule, NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Test } from '@nestjs/testing';
+import { pino } from 'pino';
+import { AdminOnly } from '../src/admin/admin.decorator.js';
+import { AppModule } from '../src/app.module.js';
+import { CurrentUser } from '../src/auth/current-user.decorator.js';
+import { Public } from '../src/auth/public.decorator.js';
+import { Roles } from '../src/auth/roles.decorator.js';
+import { RouteAudit, RouteContradiction } from '../src/auth/route-audit.js';
+import { ProblemFilter } from '../src/common/problem.filter.js';
+import type { Principal } from '../src/common/request.js';
+import { loadSettings } from '../src/config/load-settings.js';
+import { seedUsers } from '../src/seeds.js';
+import { CurrentSession } from '../src/sessions/current-session.decorator.js';
+import { RequireSession } from '../src/sessions/require-session.decorator.js';
+import type { SessionSnapshot } from '../src/sessions/session-snapshot.js';
+import { ALICE, PASSWORD, resetStores, TEST_KEYS } from './support/app.js';
+import { Client } from './support/client.js';
+
+/** What the audit says of an application with these controllers; nothing when it lets it boot. */
+async function faultsOf(...controllers: Type[]): Promise<string[]> {
+  const module = await Test.createTestingModule({
+    imports: [DiscoveryModule],
+    controllers,
+    providers: [RouteAudit],
+  }).compile();
+  try {
+    await module.init();
+    return [];
+  } catch (error) {
+    if (!(error instanceof RouteContradiction)) throw error;
+    expect(error.message).toBe(`routes contradict themselves:\n  ${error.faults.join('\n  ')}`);
+    return error.faults;
+  } finally {
+    await module.close();
+  }
+}
+
+/** Real: Nest, the decorators. */
+describe('a typing error that would open a door stops the boot', () => {
+  it('and names the route: public and session at once', async () => {
+    @Controller('accounts')
+    class AccountsController {
+      @Post()
+      @Public()
+      @RequireSession()
+      open() {}
+    }
+    expect(await faultsOf(AccountsController)).toEqual([
+      'POST AccountsController.open: @Public() opens what @RequireSession() closes',
+    ]);
+  });
+
+  it('whether it stands on the route or on its controller', async () => {
+    @Controller('a')
+    @RequireSession({ maxAuthAge: '5m' })
+    class ClosedController {
+      @Get('open')
+      @Public()
+      open() {}
+
+      @Get('closed')
+      closed() {}
+    }
+    @Controller('b')
+    @Public()
+    class OpenController {
+      @Get('closed')
+      @RequireSession()
+      closed() {}
+
+      @Get('admin')
+      @AdminOnly()
+      admin() {}
+    }
+    expect(await faultsOf(ClosedController, OpenController)).toEqual([
+      'GET ClosedController.open: @Public() opens what @RequireSession() closes',
+      'GET OpenController.closed: @Public() opens what @RequireSession() closes',
+      'GET OpenController.admin: @Public() opens what @RequireSession() closes',
+      'GET OpenController.admin: @Public() knows nobody whose @Roles() could be judged',
+    ]);
+  });
+
+  it('public for certain roles, roles that nobody has, and roles that there are not', async () => {
+    @Controller('roles')
+    class RolesController {
+      @Get('a')
+      @Public()
+      @Roles('admin')
+      anonymousAdmin() {}
+
+      @Get('b')
+      @RequireSession()
+      @Roles()
+      nobody() {}
+
+      @Get('c')
+      @Roles('admin', 'amdin' as 'admin')
+      misspelt() {}
+    }
+    expect(await faultsOf(RolesController)).toEqual([
+      'GET RolesController.anonymousAdmin: @Public() knows nobody whose @Roles() could be judged',
+      'GET RolesController.nobody: @Roles() without a role lets nobody in',
+      "GET RolesController.misspelt: @Roles('amdin') names a role that does not exist",
+    ]);
+  });
+
+  it.each(['5', '5 m', '-5m', '0s', '', 'soon', '5M'])('an age of %j', async (maxAuthAge) => {
+    @Controller('fresh')
+    class FreshController {
+      @Get()
+      @RequireSession({ maxAuthAge: maxAuthAge as '5m' })
+      fresh() {}
+    }
+    expect(await faultsOf(FreshController)).toEqual([
+      expect.stringMatching(/^GET FreshController\.fresh: @RequireSession\(\): maxAuthAge /),
+    ]);
+  });
+
+  it('also in a handler that is inherited, and in a controller that is made for each request', async () => {
+    @Controller()
+    class Base {
+      @Get('inherited')
+      @Public()
+      @RequireSession()
+      inherited() {}
+    }
+    @Controller('derived')
+    class DerivedController extends Base {}
+    @Controller({ path: 'scoped', scope: Scope.REQUEST })
+    class ScopedController {
+      @Get()
+      @Public()
+      @RequireSession()
+      scoped() {}
+    }
+    expect(await faultsOf(DerivedController, ScopedController)).toEqual([
+      'GET DerivedController.inherited: @Public() opens what @RequireSession() closes',
+      'GET ScopedController.scoped: @Public() opens what @RequireSession() closes',
+    ]);
+  });
+
+  it('and nothing else does', async () => {
+    @Controller('fine')
+    class FineController {
+      @Get('a') bare() {}
+
+      @Get('b') @Public() open() {}
+
+      @Get('c') @RequireSession() session() {}
+
+      @Get('d') @RequireSession({ maxAuthAge: '5m', consistency: 'strict' }) strict() {}
+
+      @Get('e') @AdminOnly() admin() {}
+
+      @Get('f') @Roles('user', 'admin') byToken() {}
+
+      helper() {}
+    }
+    expect(await faultsOf(FineController)).toEqual([]);
+  });
+});
+
+/** Real: the whole application with one more module in it, PostgreSQL, the cache. */
+describe('a feature module that knows nothing of guards', () => {
+  @Controller('feature')
+  class FeatureController {
+    @Get('bare')
+    bare(@CurrentUser() { userId }: Principal) {
+      return { userId };
+    }
+
+    @Get('open')
+    @Public()
+    open() {
+      return { open: true };
+    }
+
+    @Get('strict')
+    @RequireSession({ consistency: 'strict' })
+    strict(@CurrentSession() { id }: SessionSnapshot) {
+      return { id };
+    }
+
+    @Get('admin')
+    @AdminOnly()
+    admin() {
+      return { admin: true };
+    }
+
+    @Get('mistake')
+    mistake(@CurrentSession() { id }: SessionSnapshot) {
+      return { id };
+    }
+  }
+
+  let app: NestFastifyApplication;
+  let alice: Client;
+
+  beforeAll(async () => {
+    await resetStores();
+    const settings = loadSettings({
+      NODE_ENV: 'test',
+      DATABASE_URL: process.env['TEST_DATABASE_URL'],
+      REDIS_URL: process.env['TEST_REDIS_URL'],
+    });
+    const logger = pino({ level: 'silent' });
+    @Module({
+      imports: [AppModule.forRoot(settings, TEST_KEYS, { logger })],
+      controllers: [FeatureController],
+    })
+    class WithFeature {}
+    app = await NestFactory.create<NestFastifyApplication>(WithFeature, new FastifyAdapter(), {
+      logger: false,
+    });
+    app.useGlobalFilters(new ProblemFilter(logger, [], () => []));
+    app.setGlobalPrefix('v1');
+    await app.init();
+    await seedUsers(app);
+    alice = new Client(app);
+    await alice.login(ALICE.email, PASSWORD, { transport: 'bearer' });
+  });
+  afterAll(() => app.close());
+
+  it('is closed where it says nothing, and open where it says so', async () => {
+    const nobody = new Client(app);
+    for (const route of ['bare', 'strict', 'admin', 'mistake']) {
+      const answer = await nobody.get(`/v1/feature/${route}`);
+      expect({ route, ...answer }).toMatchObject({
+        route,
+        status: 401,
+        body: { code: 'auth.unauthenticated' },
+      });
+    }
+    expect(await nobody.get('/v1/feature/open')).toMatchObject({ status: 200, body: { open: true } });
+    const headers = { authorization: 'Bearer forged' };
+    for (const route of ['bare', 'strict', 'admin', 'mistake']) {
+      const answer = await nobody.get(`/v1/feature/${route}`, { headers });
+      expect({ route, ...answer }).toMatchObject({
+        route,
+        status: 401,
+        body: { code: 'auth.invalid_token' },
+      });
+    }
+  });
+
+  it('gets the caller, or the checked session, from decorators alone', async () => {
+    expect(await alice.get('/v1/feature/bare')).toMatchObject({ status: 200, body: { userId: ALICE.id } });
+    const current = await alice.get('/v1/sessions/current');
+    expect(await alice.get('/v1/feature/strict')).toMatchObject({
+      status: 200,
+      body: { id: current.body.id },
+    });
+    expect(await alice.get('/v1/feature/admin')).toMatchObject({
+      status: 403,
+      body: { code: 'auth.forbidden' },
+    });
+  });
+
+  it('is told, and lets nobody in, when it asks for a session that nobody has checked', async () => {
+    expect(await alice.get('/v1/feature/mistake')).toMatchObject({
+      status: 500,
+      body: { code: 'internal.error' },
+    });
+  });
+});

@@ -1,0 +1,350 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { CHECK_POOL } from '../src/database/database.module.js';
+import { LastSeenService } from '../src/sessions/last-seen.service.js';
+import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import { loggedIn, sessionTier, type Person } from './support/people.js';
+import { describeWithRedis } from './support/redis.js';
+import { eventually } from './support/waiting.js';
+
+/** Real: PostgreSQL, Redis, one or two instances of the application over HTTP. Controlled: the clock. */
+
+const DAY = 86_400_000;
+const HOUR = 3_600_000;
+const LIMIT = 3;
+const ACCESS = '/v1/feature-flags';
+const SESSION = '/v1/sessions/current';
+const ended = (reason: string) => ({ status: 401, body: { code: 'auth.session_ended', reason } });
+
+/** Each commit that leaves somebody with more live sessions than the limit is written down, last thing before it commits. */
+const WATCH_COMMITS = `
+  create table over_limit (live int);
+  create function note_over_limit() returns trigger language plpgsql as $$
+  declare live int;
+  begin
+    select count(*) into live from sessions where user_id = new.user_id and status = 'active';
+    if live > ${LIMIT} then insert into over_limit values (live); end if;
+    return null;
+  end $$;
+  create constraint trigger watch_commits after insert on sessions
+    deferrable initially deferred for each row execute function note_over_limit()`;
+const STOP_WATCHING = 'drop function note_over_limit cascade; drop table over_limit';
+
+const activeOf = async (app: TestApp, userId: string) =>
+  (
+    await app.query<{ id: string }>(
+      `select id from sessions where user_id = $1 and status = 'active' order by created_at desc, id desc`,
+      [userId],
+    )
+  ).map(({ id }) => id);
+
+describeWithRedis('fifty logins at once, on two instances (L1)', () => {
+  let a: TestApp;
+  let b: TestApp;
+
+  async function rush(policy: string) {
+    await resetStores();
+    const env = { SESSION_LIMIT: String(LIMIT), SESSION_LIMIT_POLICY: policy };
+    [a, b] = [await startApp({ env }), await startApp({ env })];
+    await a.query(WATCH_COMMITS);
+    const clients = Array.from({ length: 50 }, (_, index) => [a, b][index % 2]!.client());
+    const answers = await Promise.all(
+      clients.map((client) => client.login(ALICE.email, PASSWORD, { transport: 'bearer' })),
+    );
+    return answers.map((answer, index) => ({ answer, client: clients[index]! }));
+  }
+
+  afterEach(async () => {
+    expect(await a.query('select * from over_limit')).toEqual([]);
+    await a.query(STOP_WATCHING);
+    await Promise.all([a.close(), b.close()]);
+  });
+
+  it.each(['evict_oldest', 'evict_idle'])('%s: never more live sessions than the limit', async (policy) => {
+    const logins = await rush(policy);
+    expect(new Set(logins.map(({ answer }) => answer.status))).toEqual(new Set([200]));
+    const live = await activeOf(a, ALICE.id);
+    expect(live).toHaveLength(LIMIT);
+    const [count] = await a.query(
+      `select count(*)::int as count from sessions where user_id = $1 and end_reason = 'session_limit'`,
+      [ALICE.id],
+    );
+    expect(count).toEqual({ count: 50 - LIMIT });
+    for (const { answer, client } of logins) {
+      const outcome = live.includes(answer.body.session.id) ? { status: 200 } : ended('session_limit');
+      const evicted = { id: answer.body.session.id, userId: ALICE.id };
+      for (const instance of [a, b]) {
+        expect(await sessionTier(instance, evicted)).toBe(
+          live.includes(evicted.id) ? 'live' : 'session_limit',
+        );
+      }
+      // Evictions reach the access tier of both instances.
+      for (const instance of [a, b]) {
+        await eventually(async () => expect(await client.at(instance).get(ACCESS)).toMatchObject(outcome));
+      }
+    }
+  });
+
+  it('deny: the limit is let in, all others are told of a conflict', async () => {
+    const logins = await rush('deny');
+    const refused = logins.filter(({ answer }) => answer.status !== 200);
+    expect(refused).toHaveLength(50 - LIMIT);
+    for (const { answer } of refused) {
+      expect(answer).toMatchObject({ status: 409, body: { code: 'resource.conflict' } });
+    }
+    expect(await activeOf(a, ALICE.id)).toHaveLength(LIMIT);
+    const again = await loggedIn(a, BOB);
+    expect((await again.get(SESSION)).status).toBe(200);
+  });
+});
+
+describe('at the limit', () => {
+  let a: TestApp;
+
+  const start = async (policy: string, env: Record<string, string> = {}) => {
+    await resetStores();
+    a = await startApp({ env: { SESSION_LIMIT: String(LIMIT), SESSION_LIMIT_POLICY: policy, ...env } });
+  };
+  afterEach(() => a.close());
+
+  const fill = async () => {
+    const clients: Person[] = [];
+    for (let count = 0; count < LIMIT; count++) {
+      clients.push(await loggedIn(a, ALICE));
+      a.clock.advance(60_000);
+    }
+    return clients as [Person, Person, Person];
+  };
+
+  it('evict_oldest ends the one that began first, however much it is used', async () => {
+    await start('evict_oldest');
+    const [first, second, third] = await fill();
+    await first.get(SESSION);
+    await a.get(LastSeenService).flush();
+    const fourth = await loggedIn(a, ALICE);
+    expect(await activeOf(a, ALICE.id)).toEqual([fourth.id, third.id, second.id]);
+    expect(await first.get(SESSION)).toMatchObject(ended('session_limit'));
+    expect(await first.get(ACCESS)).toMatchObject(ended('session_limit'));
+    expect(await first.refresh()).toMatchObject(ended('session_limit'));
+  });
+
+  it('evict_idle ends the one that was not used for longest', async () => {
+    await start('evict_idle');
+    const [first, second, third] = await fill();
+    for (const client of [third, first]) {
+      a.clock.advance(60_000);
+      await client.get(ACCESS);
+      await a.get(LastSeenService).flush();
+    }
+    const fourth = await loggedIn(a, ALICE);
+    expect(await activeOf(a, ALICE.id)).toEqual([fourth.id, third.id, first.id]);
+    expect(await second.get(SESSION)).toMatchObject(ended('session_limit'));
+  });
+
+  it('deny refuses until one has ended, by whatever way', async () => {
+    await start('deny', { SESSION_IDLE_TIMEOUT: '1h' });
+    const [first] = await fill();
+    const login = () => a.client().login(ALICE.email, PASSWORD);
+    expect((await login()).status).toBe(409);
+    expect((await loggedIn(a, BOB)).id).toBeDefined();
+    await first.post('/v1/auth/logout');
+    expect((await login()).status).toBe(200);
+    expect((await login()).status).toBe(409);
+    a.clock.advance(HOUR);
+    expect((await login()).status).toBe(200);
+  });
+
+  it('a login in the same browser takes the place of its own session, and evicts nobody', async () => {
+    await start('evict_oldest');
+    await loggedIn(a, ALICE);
+    await loggedIn(a, ALICE);
+    const browser = a.client();
+    const before = (await browser.login(ALICE.email, PASSWORD)).body.session.id;
+    const after = (await browser.login(ALICE.email, PASSWORD)).body.session.id;
+    const live = await activeOf(a, ALICE.id);
+    expect(live).toHaveLength(LIMIT);
+    expect(live).toContain(after);
+    expect(live).not.toContain(before);
+    expect(await a.query('select end_reason from sessions where id = $1', [before])).toEqual([
+      { end_reason: 'logout' },
+    ]);
+  });
+});
+
+describe('lifetimes', () => {
+  let a: TestApp;
+
+  beforeEach(async () => {
+    await resetStores();
+    a = await startApp();
+  });
+  afterEach(() => a.close());
+
+  it('a session ends when it has not been used for SESSION_IDLE_TIMEOUT, and not a moment earlier', async () => {
+    const [alice, other] = [await loggedIn(a, ALICE), await loggedIn(a, ALICE)];
+    const { idleExpiresAt } = (await alice.get(SESSION)).body;
+    a.clock.advance(Date.parse(idleExpiresAt) - a.clock.now() - 5_000);
+    expect((await alice.refresh()).status).toBe(200);
+    a.clock.advance(5_000 + 1_000);
+    expect(await other.refresh()).toMatchObject(ended('idle'));
+    expect((await alice.get(SESSION)).status).toBe(200);
+    const { items } = (await alice.get('/v1/sessions')).body;
+    expect(items.map(({ id }: { id: string }) => id)).toEqual([alice.id]);
+  });
+
+  it('a session ends SESSION_LIFETIME after its login, however much it is used', async () => {
+    const alice = await loggedIn(a, ALICE);
+    const { expiresAt, createdAt } = (await alice.get(SESSION)).body;
+    expect(Date.parse(expiresAt) - Date.parse(createdAt)).toBe(90 * DAY);
+    for (let month = 0; month < 3; month++) {
+      expect((await alice.refresh()).status).toBe(200);
+      expect((await alice.get(SESSION)).body.expiresAt).toBe(expiresAt);
+      a.clock.advance(30 * DAY - HOUR);
+    }
+    expect((await alice.refresh()).status).toBe(200);
+    a.clock.advance(Date.parse(expiresAt) - a.clock.now());
+    expect(await alice.refresh()).toMatchObject({ ...ended('expired'), body: { endedAt: expiresAt } });
+  });
+
+  it('an access token never outlives its session', async () => {
+    const alice = await loggedIn(a, ALICE);
+    const { expiresAt } = (await alice.get(SESSION)).body;
+    for (let month = 0; month < 3; month++) {
+      a.clock.advance(29 * DAY);
+      await alice.refresh();
+    }
+    a.clock.advance(Date.parse(expiresAt) - a.clock.now() - 100_000);
+    const { body } = await alice.refresh();
+    expect(body.expiresIn).toBeLessThanOrEqual(100);
+    const who = (await alice.get('/v1/auth/whoami')).body;
+    expect(Date.parse(who.expiresAt)).toBeLessThanOrEqual(Date.parse(expiresAt));
+    a.clock.advance(100_000);
+    for (const path of [ACCESS, SESSION]) {
+      expect(await alice.get(path)).toMatchObject({ status: 401, body: { code: 'auth.token_expired' } });
+    }
+  });
+
+  it("admins' sessions are shorter: an hour unused, half a day in all", async () => {
+    const [admin, idle] = [await loggedIn(a, ADMIN), await loggedIn(a, ADMIN)];
+    const session = (await admin.get(SESSION)).body;
+    expect(Date.parse(session.expiresAt) - Date.parse(session.createdAt)).toBe(12 * HOUR);
+    expect(Date.parse(session.idleExpiresAt) - Date.parse(session.lastSeenAt)).toBe(HOUR);
+    for (let round = 0; round < 13; round++) {
+      a.clock.advance(55 * 60_000);
+      expect((await admin.refresh()).status).toBe(200);
+      if (round === 1) expect(await idle.refresh()).toMatchObject(ended('idle'));
+    }
+    a.clock.advance(5 * 60_000);
+    expect(await admin.refresh()).toMatchObject(ended('expired'));
+  });
+
+  it('who becomes an admin has the lifetimes of one at once, and loses them with the role', async () => {
+    const [admin, alice] = [await loggedIn(a, ADMIN), await loggedIn(a, ALICE)];
+    const lifetime = async () => {
+      const { createdAt, expiresAt } = (await alice.get(SESSION)).body;
+      return Date.parse(expiresAt) - Date.parse(createdAt);
+    };
+    expect(await lifetime()).toBe(90 * DAY);
+    await admin.put(`/v1/admin/users/${ALICE.id}/roles`, { roles: ['user', 'admin'] });
+    expect(await lifetime()).toBe(12 * HOUR);
+    await admin.put(`/v1/admin/users/${ALICE.id}/roles`, { roles: ['user'] });
+    expect(await lifetime()).toBe(90 * DAY);
+  });
+});
+
+describe('last seen (L2)', () => {
+  let a: TestApp;
+  let lastSeen: LastSeenService;
+  let alice: Person;
+
+  beforeAll(async () => {
+    await resetStores();
+    a = await startApp({ env: { REDIS_URL: undefined } });
+    lastSeen = a.get(LastSeenService);
+  });
+  afterAll(() => a.close());
+  beforeEach(async () => {
+    await lastSeen.flush();
+    alice = await loggedIn(a, ALICE);
+  });
+  afterEach(() => void jest.restoreAllMocks());
+
+  const seenAt = async (id = alice.id) =>
+    (
+      await a.query<{ at: Date }>('select last_seen_at as at from sessions where id = $1', [id])
+    )[0]!.at.getTime();
+
+  it('is written by no request: one statement writes later, for all', async () => {
+    const others = await Promise.all(Array.from({ length: 8 }, () => loggedIn(a, BOB)));
+    const clients = [alice, ...others];
+    for (const client of clients) await client.get(SESSION); // verdicts are cached now
+    const before = await Promise.all(clients.map(({ id }) => seenAt(id)));
+    a.clock.advance(61_000);
+    for (const client of clients) await client.get(SESSION);
+    const statements = jest.spyOn(a.get(CHECK_POOL), 'query');
+    const usedAt = a.clock.now();
+    for (const client of clients) {
+      expect((await client.get(ACCESS)).status).toBe(200);
+      expect((await client.get(SESSION)).status).toBe(200);
+    }
+    expect(statements).not.toHaveBeenCalled();
+    expect(await Promise.all(clients.map(({ id }) => seenAt(id)))).toEqual(before);
+    await lastSeen.flush();
+    expect(statements).toHaveBeenCalledTimes(1);
+    for (const { id } of clients) expect(await seenAt(id)).toBeGreaterThanOrEqual(usedAt);
+    await lastSeen.flush();
+    expect(statements).toHaveBeenCalledTimes(1);
+  });
+
+  it('leaves alone what is younger than LAST_SEEN_RESOLUTION', async () => {
+    const before = await seenAt();
+    a.clock.advance(50_000);
+    await alice.get(ACCESS);
+    await lastSeen.flush();
+    expect(await seenAt()).toBe(before);
+    a.clock.advance(10_000);
+    await alice.get(ACCESS);
+    await lastSeen.flush();
+    expect(await seenAt()).toBeGreaterThanOrEqual(before + 60_000);
+  });
+
+  it('only moves forward', async () => {
+    lastSeen.touch(alice.id);
+    const newer = new Date(a.clock.now() + HOUR);
+    await a.query('update sessions set last_seen_at = $2 where id = $1', [alice.id, newer]);
+    await lastSeen.flush();
+    expect(await seenAt()).toBe(newer.getTime());
+  });
+
+  it('never resurrects, nor touches what has ended', async () => {
+    await alice.copy().post('/v1/auth/logout');
+    const before = await seenAt();
+    a.clock.advance(HOUR);
+    lastSeen.touch(alice.id);
+    await lastSeen.flush();
+    expect(await seenAt()).toBe(before);
+    expect(await alice.refresh()).toMatchObject(ended('logout'));
+  });
+
+  it('is kept for the next time when PostgreSQL does not take it, the newest of both', async () => {
+    a.clock.advance(HOUR);
+    lastSeen.touch(alice.id);
+    jest.spyOn(a.get(CHECK_POOL), 'query').mockImplementationOnce((async () => {
+      a.clock.advance(1_000);
+      lastSeen.touch(alice.id); // while the statement is under way
+      throw new Error('away');
+    }) as never);
+    await expect(lastSeen.flush()).rejects.toThrow('away');
+    const newest = a.clock.now();
+    a.clock.advance(HOUR);
+    await lastSeen.flush();
+    expect(Math.abs((await seenAt()) - newest)).toBeLessThan(900);
+  });
+
+  it('is written when an instance ends in order', async () => {
+    const before = await seenAt();
+    a.clock.advance(HOUR);
+    lastSeen.touch(alice.id);
+    await lastSeen.beforeApplicationShutdown();
+    expect(await seenAt()).toBeGreaterThanOrEqual(before + HOUR);
+  });
+});
