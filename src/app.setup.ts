@@ -1,10 +1,13 @@
-import helmet from '@fastify/helmet';
 import { VersioningType } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import helmet from 'helmet';
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { AppModule } from './app.module.js';
 import { createLogger, NestLogger, type Logger } from './common/logger.js';
+import { Problem, PROBLEM_TYPE } from './common/problem.js';
 import { ProblemFilter } from './common/problem.filter.js';
 import { random } from './common/random.js';
 import { validationPipe } from './common/validation.pipe.js';
@@ -37,15 +40,15 @@ export async function createApp(
     trustProxy: settings.trustedProxies.length > 0 ? settings.trustedProxies : false,
     genReqId: () => random.uuid(),
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
-      standardHeaders(request, reply.headers(HEADERS_WITHOUT_HOOKS));
+      standardHeaders(request, reply);
       problems.answer(error, request, reply);
     },
+    clientErrorHandler: refuseUnreadable,
     skipMiddie: true,
   });
   const fastify = adapter.getInstance() as unknown as FastifyInstance;
   routes.follow(fastify);
   onlyJson(fastify);
-  await fastify.register(helmet, HELMET);
   fastify.addHook('onRequest', async (request, reply) => standardHeaders(request, reply));
   logRequests(fastify, logger);
 
@@ -71,36 +74,50 @@ export async function createApp(
   return app;
 }
 
-const HELMET = {
-  contentSecurityPolicy: {
-    useDefaults: false,
-    directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },
-  },
-  strictTransportSecurity: { maxAge: 63_072_000, includeSubDomains: true },
-  referrerPolicy: { policy: 'no-referrer' },
-  xFrameOptions: { action: 'deny' },
-} as const;
+/** What helmet says, asked once: the answers are the same for every request, also for those that no hook sees. */
+function securityHeaders(): Record<string, string> {
+  const headers: Record<string, string> = {};
+  const response = {
+    setHeader: (name: string, value: string) => (headers[name.toLowerCase()] = value),
+    removeHeader: () => undefined,
+  } as unknown as ServerResponse;
+  const ask = helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },
+    },
+    strictTransportSecurity: { maxAge: 63_072_000, includeSubDomains: true },
+    referrerPolicy: { policy: 'no-referrer' },
+    xFrameOptions: { action: 'deny' },
+  });
+  ask({} as IncomingMessage, response, () => undefined);
+  return headers;
+}
 
-/** What helmet says with these settings, for the answers that come before any hook: to an address that cannot be read. */
-const HEADERS_WITHOUT_HOOKS = {
-  'content-security-policy': "default-src 'none';frame-ancestors 'none'",
-  'cross-origin-opener-policy': 'same-origin',
-  'cross-origin-resource-policy': 'same-origin',
-  'origin-agent-cluster': '?1',
-  'referrer-policy': 'no-referrer',
-  'strict-transport-security': 'max-age=63072000; includeSubDomains',
-  'x-content-type-options': 'nosniff',
-  'x-dns-prefetch-control': 'off',
-  'x-download-options': 'noopen',
-  'x-frame-options': 'DENY',
-  'x-permitted-cross-domain-policies': 'none',
-  'x-xss-protection': '0',
-} as const;
+const STANDARD_HEADERS = {
+  ...securityHeaders(),
+  // Answers here are somebody's own. A route that has something for everybody says so itself.
+  'cache-control': 'no-store',
+};
 
 function standardHeaders(request: FastifyRequest, reply: FastifyReply): void {
-  void reply.header('x-request-id', request.id);
-  // Answers here are somebody's own. A route that has something for everybody says so itself.
-  void reply.header('cache-control', 'no-store');
+  void reply.headers(STANDARD_HEADERS).header('x-request-id', request.id);
+}
+
+/** What is not HTTP gets an answer all the same, and the connection ends: where a request ends in it is anybody's guess. */
+function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const problem = new Problem('request.invalid');
+  const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : problem.status;
+  const body = JSON.stringify({ ...problem.body(random.uuid()), status });
+  const headers = {
+    ...STANDARD_HEADERS,
+    'content-type': PROBLEM_TYPE,
+    'content-length': Buffer.byteLength(body),
+    connection: 'close',
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines, '', body].join('\r\n'));
 }
 
 /** JSON and nothing else: forms are what other sites can make a browser send (OWASP CSRF cheat sheet). */

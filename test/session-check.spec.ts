@@ -45,6 +45,12 @@ const principalOf = (userId: string, sessionId: string): Principal => ({
   expiresAt: Infinity,
 });
 
+/** An end of which neither the cache nor the access tier hears. */
+const endUnheard = (app: TestApp, sessionId: string) =>
+  app.query(`update sessions set status = 'ended', end_reason = 'admin', ended_at = now() where id = $1`, [
+    sessionId,
+  ]);
+
 let redis: ReturnType<typeof createClient>;
 
 const redisInsight = (): Insight => ({
@@ -128,6 +134,23 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       expect(ofAlice.body.device.name).toBe('Her own device');
     });
 
+    it.each(Array.from({ length: 14 }, (_, place) => place))(
+      'takes a verdict for a miss that is damaged at place %d',
+      async (place) => {
+        const { id } = (await alice.get(CHECKED)).body;
+        const verdict = await eventually(async () => {
+          const value = JSON.parse((await redis.get(key))!) as unknown[];
+          expect(value).toHaveLength(14);
+          return value;
+        });
+        await endUnheard(a, id);
+        await redis.set(key, JSON.stringify(verdict.with(place, {})), {
+          expiration: { type: 'PX', value: 60_000 },
+        });
+        expect(await sessionTier(a, { id, userId: ALICE.id })).toBe('admin');
+      },
+    );
+
     it('does not let garbage open the breaker: other sessions still come from the cache', async () => {
       const bob = a.client();
       await bob.login(BOB.email, PASSWORD);
@@ -154,10 +177,7 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
 
     it('does not believe a verdict for longer because Redis forgot to expire it', async () => {
       const { id } = (await alice.get(CHECKED)).body;
-      await a.query(
-        `update sessions set status = 'ended', end_reason = 'admin', ended_at = now() where id = $1`,
-        [id],
-      );
+      await endUnheard(a, id);
       await redis.persist(key);
       expect((await alice.get(CHECKED)).status).toBe(200); // within S2's bound
       a.clock.advance(CACHE_LEASE_MS);
@@ -520,10 +540,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       async (method) => {
         jest.spyOn(port, method).mockRejectedValue(new CacheUnavailable());
         expect(await tier()).toBe('live');
-        await a.query(
-          `update sessions set status = 'ended', end_reason = 'admin', ended_at = now() where id = $1`,
-          [id],
-        );
+        await endUnheard(a, id);
         await port.deleteMany([keyOf(id)]);
         expect(await tier()).toBe('admin');
       },

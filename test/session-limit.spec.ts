@@ -325,7 +325,17 @@ describe('last seen (L2)', () => {
     expect(await alice.refresh()).toMatchObject(ended('logout'));
   });
 
-  it('is kept for the next time when PostgreSQL does not take it, the newest of both', async () => {
+  it('is kept for the next time when PostgreSQL does not take it', async () => {
+    a.clock.advance(HOUR);
+    const usedAt = a.clock.now();
+    lastSeen.touch(alice.id);
+    jest.spyOn(a.get(CHECK_POOL), 'query').mockRejectedValueOnce(new Error('away') as never);
+    await expect(lastSeen.flush()).rejects.toThrow('away');
+    await lastSeen.flush();
+    expect(await seenAt()).toBeGreaterThanOrEqual(usedAt);
+  });
+
+  it('is kept for the next time, and what was seen meanwhile is newer', async () => {
     a.clock.advance(HOUR);
     lastSeen.touch(alice.id);
     jest.spyOn(a.get(CHECK_POOL), 'query').mockImplementationOnce((async () => {

@@ -17,6 +17,8 @@ import type { Credentials } from './credentials.js';
 import { requireGoodPassword } from './password-policy.js';
 import { PasswordsService } from './passwords.service.js';
 
+type NamedSession = Pick<Principal, 'sessionId' | 'userId'>;
+
 /** Getting in and out: register, log in, log out, prove it again. */
 @Injectable()
 export class LoginService {
@@ -58,16 +60,18 @@ export class LoginService {
     const user = await this.users.findForLogin(email);
     const proven = await this.passwords.verify(password, user?.passwordHash);
     if (!user || !proven) return this.refuse(user, origin);
+    const inJar = transport === 'cookie' ? await this.sessionInJar(presented) : null;
     const opening = {
       userId: user.id,
       transport,
       deviceToken: presented.deviceToken,
       deviceName,
       origin,
-      replaces: transport === 'cookie' ? await this.sessionInJar(presented, user.id) : undefined,
+      replaces: inJar?.userId === user.id ? inJar.sessionId : undefined,
     };
     const grant = await this.sessions.open(opening, hasStill(user.passwordHash));
     if (!grant) return this.refuse(user, origin);
+    if (inJar && inJar.userId !== user.id) await this.end(inJar, origin);
     if (this.passwords.isOutdated(user.passwordHash!)) await this.rehash(user, password);
     return grant;
   }
@@ -92,28 +96,29 @@ export class LoginService {
 
   /** Ends the session of whatever authentic token is shown, also an expired one. Nothing to end is no error. */
   async logout(presented: Credentials, refreshToken: string | undefined, origin: Origin): Promise<void> {
-    const tokens = [presented.refreshToken, refreshToken].filter((token) => !!token) as string[];
-    const named = new Map<string, string>();
-    const principal = presented.accessToken && this.tokens.authenticate(presented.accessToken);
-    if (principal) named.set(principal.sessionId, principal.userId);
-    for (const token of tokens) {
-      const session = await this.refreshes.sessionOf(token);
-      if (session) named.set(session.sessionId, session.userId);
+    const named = new Map<string, NamedSession>();
+    const byAccess = presented.accessToken && this.tokens.authenticate(presented.accessToken);
+    if (byAccess) named.set(byAccess.sessionId, byAccess);
+    for (const token of [presented.refreshToken, refreshToken]) {
+      const session = token ? await this.refreshes.sessionOf(token) : null;
+      if (session) named.set(session.sessionId, session);
     }
-    for (const [sessionId, userId] of named) {
-      await this.revocations.endSession(sessionId, { reason: 'logout', actorId: userId, origin }, userId);
-    }
+    for (const session of named.values()) await this.end(session, origin);
   }
 
-  /** The live session that this browser already has with us, when it is the same person's. */
-  private async sessionInJar(
-    { transport, accessToken, refreshToken }: Credentials,
-    userId: string,
-  ): Promise<string | undefined> {
-    if (transport !== 'cookie') return undefined;
+  /** The session whose cookies the new ones take the place of: nobody could use or end it from there any more (ASVS 7.2.4). */
+  private async sessionInJar({
+    transport,
+    accessToken,
+    refreshToken,
+  }: Credentials): Promise<NamedSession | null> {
+    if (transport !== 'cookie') return null;
     const byAccess = accessToken ? this.tokens.authenticate(accessToken) : null;
-    const session = byAccess ?? (refreshToken ? await this.refreshes.sessionOf(refreshToken) : null);
-    return session?.userId === userId ? session.sessionId : undefined;
+    return byAccess ?? (refreshToken ? this.refreshes.sessionOf(refreshToken) : null);
+  }
+
+  private async end({ sessionId, userId }: NamedSession, origin: Origin): Promise<void> {
+    await this.revocations.endSession(sessionId, { reason: 'logout', actorId: userId, origin }, userId);
   }
 
   private async refuse(user: User | null, origin: Origin, sessionId?: string): Promise<never> {

@@ -1,5 +1,5 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
-import { Algorithm, hash, verify, type Options } from '@node-rs/argon2';
+import { Algorithm, hash, verify } from '@node-rs/argon2';
 import pLimit from 'p-limit';
 import { availableParallelism } from 'node:os';
 import { Problem } from '../common/problem.js';
@@ -8,13 +8,13 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 
 /** OWASP's argon2id parameters: 19 MiB, two passes, one lane. About 10 ms of one core. */
-const PARAMETERS: Options = {
+const PARAMETERS = {
   algorithm: 2 satisfies Algorithm.Argon2id,
   memoryCost: 19_456,
   timeCost: 2,
   parallelism: 1,
 };
-const PHC_PREFIX = '$argon2id$v=19$m=19456,t=2,p=1$';
+const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$/;
 
 /** Hashing runs on the threads that files and name look-ups share; more than a core each would starve them. */
 const AT_ONCE = availableParallelism();
@@ -52,7 +52,8 @@ export class PasswordsService implements OnModuleInit {
 
   /** Whether the hash was made with weaker parameters than today's, and should be made again. */
   isOutdated(passwordHash: string): boolean {
-    return !passwordHash.startsWith(PHC_PREFIX);
+    const [, memory, passes] = PHC.exec(passwordHash)?.map(Number) ?? [];
+    return !memory || !passes || memory < PARAMETERS.memoryCost || passes < PARAMETERS.timeCost;
   }
 
   private queued<T>(work: () => Promise<T>): Promise<T> {

@@ -1,7 +1,7 @@
 import { Catch, HttpException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { invalidRequest, Problem, type ProblemCode } from './problem.js';
+import { invalidRequest, Problem, PROBLEM_TYPE, type ProblemCode } from './problem.js';
 
 /** Recognises an error of some library as a problem; undefined when it is not one it knows. */
 export type ProblemTranslator = (error: unknown) => Problem | undefined;
@@ -34,7 +34,7 @@ export class ProblemFilter implements ExceptionFilter {
     void reply
       .status(problem.status)
       .headers(problem.headers)
-      .header('content-type', 'application/problem+json; charset=utf-8')
+      .header('content-type', PROBLEM_TYPE)
       .send(JSON.stringify(problem.body(String(request.id))));
   }
 

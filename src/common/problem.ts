@@ -29,6 +29,8 @@ export const PROBLEMS = {
 
 export type ProblemCode = keyof typeof PROBLEMS;
 
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
+
 export interface ProblemOptions {
   /** Replaces the catalogue's sentence. Must not contain what the client sent. */
   detail?: string;
