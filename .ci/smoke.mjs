@@ -10,6 +10,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startPostgres, startRedis } from '../test/support/services.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'drawbridge-smoke-'));
@@ -64,16 +65,18 @@ async function twoInstances() {
 async function start(command, env) {
   const app = spawn('bash', ['-c', command], { env: { ...process.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   running.add(app);
-  const found = { app, output: '', url: '' };
-  const collect = (chunk) => (found.output += chunk);
+  const started = { app, output: '', url: undefined };
+  const collect = (chunk) => (started.output += chunk);
   app.stdout.on('data', collect);
   app.stderr.on('data', collect);
   const deadline = Date.now() + 180_000;
-  while (!(found.url = /^Drawbridge listens on (\S+)$/m.exec(found.output)?.[1]) || !/^Then pay again/m.test(found.output)) {
-    if (app.exitCode !== null || Date.now() > deadline) throw new Error(`${command} did not start:\n${found.output}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  for (;;) {
+    const { output } = started;
+    started.url = /^Drawbridge listens on (\S+)$/m.exec(output)?.[1];
+    if (started.url && output.includes('\nThen pay again')) return started;
+    if (app.exitCode !== null || Date.now() > deadline) throw new Error(`${command} did not start:\n${output}`);
+    await sleep(50);
   }
-  return found;
 }
 
 /** Ctrl-C reaches the whole group, as it does in a terminal. */
