@@ -49,7 +49,10 @@ export async function createApp(
   const fastify = adapter.getInstance() as unknown as FastifyInstance;
   routes.follow(fastify);
   onlyJson(fastify);
-  fastify.addHook('onRequest', async (request, reply) => standardHeaders(request, reply));
+  fastify.addHook('onRequest', (request, reply, done) => {
+    standardHeaders(request, reply);
+    done();
+  });
   logRequests(fastify, logger);
 
   const app = await NestFactory.create<NestFastifyApplication>(

@@ -1,5 +1,4 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { timingSafeEqual } from 'node:crypto';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import { Clock } from '../common/clock.js';
@@ -11,21 +10,21 @@ import { KEYS, type Keys } from '../config/key-file.js';
 import type { Settings } from '../config/settings.js';
 import type { User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
-import { digestOf } from './devices.service.js';
+import {
+  evidence,
+  heldOf,
+  HOLD_SESSION,
+  isDeviceTokenOf,
+  type HeldRow,
+  type HeldSession,
+} from './held-session.js';
 import { parseRefreshToken, verifyRefreshToken, type ParsedRefreshToken } from './refresh-token.js';
 import { RevocationLog, type Recorded } from './revocation-log.js';
 import { RevocationService } from './revocation.service.js';
-import { reissue, rotate, type RefreshPosition, type Rotation, type RotationState } from './rotation.js';
+import { reissue, rotate, type RefreshPosition, type Rotation } from './rotation.js';
 import { sessionEnded } from './session-check.js';
 import { shareEpoch } from './session-epoch.js';
-import {
-  judge,
-  SNAPSHOT_COLUMNS,
-  SNAPSHOT_TABLES,
-  snapshotOf,
-  type SessionSnapshot,
-  type SnapshotRow,
-} from './session-snapshot.js';
+import { judge } from './session-snapshot.js';
 import type { Transport } from './session.entity.js';
 import { SessionsService, type SessionGrant } from './sessions.service.js';
 
@@ -35,30 +34,6 @@ export interface Presentation {
   transport: Transport;
   origin: Origin;
 }
-
-/** The session under lock, with what rotation needs of it. */
-interface Held {
-  user: User;
-  session: SessionSnapshot;
-  nonce: Buffer;
-  rotation: RotationState;
-  deviceTokenDigest: Buffer;
-  /** Where the session last told of itself; evidence when somebody else turns up. */
-  lastContext: { ip: string | null; userAgent: string | null };
-  now: number;
-}
-
-interface HeldRow extends SnapshotRow {
-  refresh_nonce: Buffer;
-  rotation: RotationState;
-  token_digest: Buffer;
-  user_agent: string | null;
-  now: Date;
-}
-
-const HOLD = `
-  select ${SNAPSHOT_COLUMNS}, s.refresh_nonce, s.rotation, s.user_agent, d.token_digest, clock_timestamp() as now
-  from ${SNAPSHOT_TABLES} where s.id = $1 for no key update of s`;
 
 /** Renews sessions. What is decided is in `rotation.ts`; here it is done, under the user's lock. */
 @Injectable()
@@ -155,13 +130,13 @@ export class RefreshService {
   }
 
   /** A password proves at least as much as a device token. A token that is no good any more is not held against whoever knows it. */
-  private rotateProven(held: Held, token: RefreshPosition | null): Rotation {
+  private rotateProven(held: HeldSession, token: RefreshPosition | null): Rotation {
     const moment = this.moment(held);
     const rotation = token && rotate(held.rotation, token, { ...moment, proof: true });
     return rotation?.decision.outcome === 'issue' ? rotation : reissue(held.rotation, moment);
   }
 
-  private moment({ now }: Held) {
+  private moment({ now }: HeldSession) {
     return { now, grace: this.settings.refreshGrace };
   }
 
@@ -184,29 +159,20 @@ export class RefreshService {
    * Locks in the order of the house: everyone's epoch, the user, the session.
    * @throws Problem `auth.session_ended`
    */
-  private async holdLive(tx: EntityManager, userId: string, sessionId: string): Promise<Held> {
+  private async holdLive(tx: EntityManager, userId: string, sessionId: string): Promise<HeldSession> {
     await shareEpoch(tx);
     const user = await this.users.lock(tx, userId);
-    const [row] = await tx.query<HeldRow[]>(HOLD, [sessionId]);
+    const [row] = await tx.query<HeldRow[]>(HOLD_SESSION, [sessionId]);
     if (!user || !row) throw new Problem('auth.invalid_token');
-    const now = this.clock.fromDatabase(row.now);
-    const session = snapshotOf(row);
-    const ended = judge(session, this.settings, now);
+    const held = heldOf(row, user, this.clock);
+    const ended = judge(held.session, this.settings, held.now);
     if (ended) throw sessionEnded(ended);
-    return {
-      user,
-      session,
-      nonce: row.refresh_nonce,
-      rotation: row.rotation,
-      deviceTokenDigest: row.token_digest,
-      lastContext: { ip: row.ip, userAgent: row.user_agent },
-      now,
-    };
+    return held;
   }
 
   private async grant(
     tx: EntityManager,
-    held: Held,
+    held: HeldSession,
     { state, decision }: Rotation,
     deviceToken: string | undefined,
   ): Promise<SessionGrant> {
@@ -229,7 +195,7 @@ export class RefreshService {
 
   private endForReuse(
     tx: EntityManager,
-    held: Held,
+    held: HeldSession,
     token: RefreshPosition,
     { origin, deviceToken }: Presentation,
   ): Promise<Recorded> {
@@ -247,7 +213,7 @@ export class RefreshService {
   /** A token that this database has never minted, under a MAC that is right: it was restored from a backup. */
   private async reportUnknown(
     tx: EntityManager,
-    held: Held,
+    held: HeldSession,
     token: RefreshPosition,
     { origin, deviceToken }: Presentation,
   ): Promise<null> {
@@ -257,25 +223,4 @@ export class RefreshService {
     this.logger.warn({ sessionId }, 'a refresh token is newer than the database: was it restored?');
     return null;
   }
-}
-
-function isDeviceTokenOf({ deviceTokenDigest }: Held, deviceToken: string | null): boolean {
-  return deviceToken !== null && timingSafeEqual(digestOf(deviceToken), deviceTokenDigest);
-}
-
-/** Both sides of a dispute, for the audit log: who shows what, and who held the session until now. */
-function evidence(
-  { session, rotation, lastContext }: Held,
-  token: RefreshPosition,
-  deviceToken: string | null,
-) {
-  return {
-    presented: {
-      generation: token.generation,
-      sibling: token.sibling,
-      withDeviceToken: deviceToken !== null,
-    },
-    expected: rotation,
-    session: { ...lastContext, lastSeenAt: new Date(session.lastSeenAt).toISOString() },
-  };
 }
