@@ -9,7 +9,7 @@ export class FaultProxy {
   private readonly pairs = new Set<{ client: Socket; upstream: Socket }>();
   private mode: 'open' | 'cut' | 'stalled' = 'open';
   private delayMs = 0;
-  private loseNextAnswer: (() => void) | null = null;
+  private lossOf: { text: string; happened: () => void } | null = null;
 
   private constructor(
     private readonly server: Server,
@@ -61,11 +61,11 @@ export class FaultProxy {
   }
 
   /**
-   * The next request arrives at the server, and its answer does not come back: the connection is reset
-   * instead. Resolves when that has happened.
+   * The next request with this text arrives at the server and takes effect, but its answer does not come
+   * back: the connection is reset instead. Resolves when that has happened.
    */
-  loseAnswer(): Promise<void> {
-    return new Promise((resolve) => (this.loseNextAnswer = resolve));
+  loseAnswerTo(text: string): Promise<void> {
+    return new Promise((happened) => (this.lossOf = { text, happened }));
   }
 
   async close(): Promise<void> {
@@ -89,13 +89,18 @@ export class FaultProxy {
     };
     client.on('close', part);
     upstream.on('close', part);
-    client.on('data', (chunk) => this.pass(chunk, upstream));
+    let loss: (() => void) | null = null;
+    client.on('data', (chunk) => {
+      if (this.lossOf && chunk.includes(this.lossOf.text)) {
+        loss = this.lossOf.happened;
+        this.lossOf = null;
+      }
+      this.pass(chunk, upstream);
+    });
     upstream.on('data', (chunk) => {
-      const lost = this.loseNextAnswer;
-      if (!lost) return this.pass(chunk, client);
-      this.loseNextAnswer = null;
+      if (!loss) return this.pass(chunk, client);
       client.resetAndDestroy();
-      lost();
+      loss();
     });
     if (this.mode === 'stalled') {
       client.pause();
