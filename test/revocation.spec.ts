@@ -787,6 +787,14 @@ describeWithRedis('the revocation feed', () => {
     await eventually(async () => expect(await again.get(ACCESS)).toMatchObject(ended('admin')));
   });
 
+  it('has missed nothing of a PostgreSQL that was promoted or restored and counts its transactions from lower', async () => {
+    Object.assign(insides(b), { cursor: '99999999999' });
+    await b.query(`select pg_terminate_backend(pid) from pg_stat_activity
+                   where application_name = 'drawbridge-feed' and datname = current_database()`);
+    await endAlice();
+    await eventually(async () => expect(await alice.get(ACCESS)).toMatchObject(ended('admin')));
+  });
+
   it('asks no store on the request path of the access tier', async () => {
     await alice.get(ACCESS);
     stopPolling(b);
@@ -874,6 +882,25 @@ describeWithRedis('the revocation feed', () => {
     const c = await startApp();
     stopPolling(c);
     expect(await alice.at(c).get(ACCESS)).toMatchObject(ended('admin'));
+    await c.close();
+  });
+
+  it('leaves no connection behind, whatever is still asked of an instance that ends', async () => {
+    const c = await startApp();
+    const feed = c.get(RevocationFeed);
+    const connections = async () =>
+      (
+        await a.query(`select from pg_stat_activity
+                       where application_name = 'drawbridge-feed' and datname = current_database()`)
+      ).length;
+    expect(await connections()).toBe(3);
+    const asked = [feed.catchUp(), feed.catchUp()];
+    await feed.beforeApplicationShutdown();
+    asked.push(feed.catchUp());
+    await Promise.allSettled(asked);
+    await eventually(async () => expect(await connections()).toBe(2));
+    await expect(feed.catchUp()).rejects.toThrow(/is ending/);
+    expect(await connections()).toBe(2);
     await c.close();
   });
 

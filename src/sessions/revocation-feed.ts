@@ -19,6 +19,8 @@ export const REVOCATIONS_CHANNEL = 'drawbridge_revocations';
 const POLL_INTERVAL_MS = 1_000;
 /** Without proof for so long, the list may lack a revocation that promised to be everywhere. */
 const BLIND_AFTER_MS = 5_000;
+/** Of what is still of concern to a living token: a quarter of an hour. */
+const FROM_THE_BEGINNING = '0';
 const ANSWER_TIMEOUT_MS = 2_000;
 /** Any number, the same for all instances of one database. */
 const CACHE_FORM_LOCK = 7_263_402;
@@ -45,7 +47,7 @@ const POLL = `
 @Injectable()
 export class RevocationFeed implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private client: pg.Client | null = null;
-  private cursor = '0';
+  private cursor = FROM_THE_BEGINNING;
   private provenAt = -Infinity;
   private running: Promise<void> | null = null;
   private queued: Promise<void> | null = null;
@@ -139,6 +141,8 @@ export class RevocationFeed implements OnApplicationBootstrap, BeforeApplication
       await client.connect();
       await this.claimCacheForm(client);
       await client.query(`listen ${REVOCATIONS_CHANNEL}`);
+      // It may be another server: one that was promoted or restored counts its transactions from elsewhere.
+      this.cursor = FROM_THE_BEGINNING;
       return client;
     } catch (error) {
       this.drop(client);
