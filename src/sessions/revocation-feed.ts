@@ -53,6 +53,7 @@ export class RevocationFeed implements OnApplicationBootstrap, BeforeApplication
   private queued: Promise<void> | null = null;
   private stop: () => void = () => undefined;
   private interrupted = false;
+  private ending = false;
 
   constructor(
     private readonly denials: DenialList,
@@ -72,8 +73,11 @@ export class RevocationFeed implements OnApplicationBootstrap, BeforeApplication
     );
   }
 
+  /** No poll begins from here on, and none that is under way leaves a connection behind. */
   async beforeApplicationShutdown(): Promise<void> {
+    this.ending = true;
     this.stop();
+    await this.running?.catch(() => undefined);
     await this.client?.end().catch(() => undefined);
   }
 
@@ -101,6 +105,7 @@ export class RevocationFeed implements OnApplicationBootstrap, BeforeApplication
   }
 
   private async poll(): Promise<void> {
+    if (this.ending) throw new Error('the instance is ending');
     const startedAt = this.clock.monotonic();
     try {
       const client = (this.client ??= await this.listen());
