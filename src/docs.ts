@@ -88,13 +88,10 @@ function describeOperation(operation: Operation): void {
   // Once, also where the controller and the route both ask for a session.
   if (operation['x-tier'] !== 'public') operation.security = [{ bearer: [] }, { cookie: [] }];
   const roles = operation['x-roles'] as string[] | undefined;
-  operation.description = [
-    `Tier: **${operation['x-tier'] as string}**.`,
-    roles && `Roles: ${roles.join(', ')}.`,
-    operation.description,
-  ]
+  // Beside the path, also while the operation is folded.
+  operation.summary = [operation['x-tier'] as string, ...(roles ?? []), operation.summary]
     .filter(Boolean)
-    .join(' ');
+    .join(' · ');
   const codes = new Set([
     ...takeProblems(operation),
     ...(byDefault ? ACCESS_PROBLEMS : []),
