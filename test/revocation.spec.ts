@@ -870,11 +870,13 @@ describeWithRedis('the revocation feed', () => {
 
   it('does not read all of the past again at each poll', async () => {
     await endAlice();
-    await b.get(RevocationFeed).catchUp();
-    await b.get(RevocationFeed).catchUp();
     const applied = jest.spyOn(b.get(DenialList), 'apply');
-    await b.get(RevocationFeed).catchUp();
-    expect(applied).not.toHaveBeenCalled();
+    // Any transaction on this server holds the cursor back for as long as it is open, also another worker's.
+    await eventually(async () => {
+      applied.mockClear();
+      await b.get(RevocationFeed).catchUp();
+      expect(applied).not.toHaveBeenCalled();
+    });
   });
 
   it('a new instance has the list before it serves anybody (A3)', async () => {

@@ -3,6 +3,7 @@ import { createCache, type Cache } from 'cache-manager';
 import { redisInsStore, type RedisStore } from 'cache-manager-redis-yet';
 import { createClient } from 'redis';
 import type { Logger } from '../common/logger.js';
+import { within } from '../common/within.js';
 import { CachePort, CacheUnavailable, type CacheValue } from './cache-port.js';
 
 const COMPARE_AND_SET = `
@@ -43,11 +44,7 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
   async connect(timeout: number): Promise<void> {
     const ready = new Promise<void>((resolve) => this.client.once(GREETED, resolve));
     void this.client.connect().catch(() => undefined);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>(
-      (_, reject) => (timer = setTimeout(() => reject(new CacheUnavailable()), timeout)),
-    );
-    await Promise.race([ready, late]).finally(() => clearTimeout(timer));
+    await within(timeout, ready);
   }
 
   override readMany(keys: string[]): Promise<(CacheValue | null)[]> {

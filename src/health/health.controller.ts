@@ -4,9 +4,13 @@ import type { FastifyReply } from 'fastify';
 import type pg from 'pg';
 import { z } from 'zod';
 import { Public } from '../auth/public.decorator.js';
+import { within } from '../common/within.js';
 import { CachePort } from '../cache/cache-port.js';
 import { CHECK_POOL } from '../database/database.module.js';
 import { RevocationFeed } from '../sessions/revocation-feed.js';
+
+/** Whoever asks gives up soon after. */
+const PATIENCE_MS = 1_000;
 
 const Live = z.object({ status: z.literal('ok') });
 const state = z.enum(['ok', 'failing']);
@@ -49,7 +53,7 @@ export class HealthController {
 }
 
 function stateOf(answer: Promise<unknown>): Promise<'ok' | 'failing'> {
-  return answer.then(
+  return within(PATIENCE_MS, answer).then(
     () => 'ok' as const,
     () => 'failing' as const,
   );

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { CachePort, CacheUnavailable, type CacheValue } from '../cache/cache-port.js';
 import { Clock } from '../common/clock.js';
 import { random } from '../common/random.js';
+import { within } from '../common/within.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { Breaker } from './breaker.js';
@@ -11,6 +12,7 @@ import { packEnded, packLive, unpack, type CachedVerdict } from './verdict.js';
 
 /** A reader has so long between taking its lease and filling; then the lease is gone and so is its right to fill. */
 const LEASE_MS = 2_000;
+const CLOCK_SKEW_MS = 5_000;
 /** How long a revocation waits for the cache to acknowledge before it answers `pending`. */
 const BURY_BUDGET_MS = 1_000;
 
@@ -70,7 +72,7 @@ export class VerdictCache {
 
   /**
    * Tombstones for sessions whose end has committed, in one round trip.
-   * @throws CacheUnavailable when the cache did not acknowledge them
+   * Rejects when the cache did not acknowledge them.
    */
   async bury(sessionIds: string[], ended: Ended): Promise<void> {
     const tombstone = packEnded(ended);
@@ -82,7 +84,7 @@ export class VerdictCache {
 
   /**
    * Forgets sessions of which something other than their end has changed, and kills the leases of
-   * those who may have read the old state. @throws CacheUnavailable as {@link bury}
+   * those who may have read the old state. Rejects as {@link bury}.
    */
   async forget(sessionIds: string[]): Promise<void> {
     await within(BURY_BUDGET_MS, this.cache.deleteMany(sessionIds.map(keyOf)));
@@ -90,7 +92,10 @@ export class VerdictCache {
 
   private believable(sessionId: string, value: CacheValue | null): CachedVerdict | null {
     const verdict = value === null ? null : unpack(sessionId, value);
-    return verdict?.state === 'live' && verdict.believeUntil <= this.clock.now() ? null : verdict;
+    if (verdict?.state !== 'live') return verdict;
+    const left = verdict.believeUntil - this.clock.now();
+    // Nobody who keeps to the protocol claims more than a lease, give or take the clocks of two instances.
+    return left > 0 && left <= this.settings.cacheLease + CLOCK_SKEW_MS ? verdict : null;
   }
 
   private async attempt<T>(work: () => Promise<T>): Promise<T> {
@@ -108,12 +113,4 @@ export class VerdictCache {
 
 function keyOf(sessionId: string): string {
   return `session:${sessionId}`;
-}
-
-function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>(
-    (_, reject) => (timer = setTimeout(() => reject(new CacheUnavailable()), ms)),
-  );
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

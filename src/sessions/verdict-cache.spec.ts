@@ -1,0 +1,41 @@
+import { describe, expect, it } from '@jest/globals';
+import { MemoryCache } from '../cache/memory-cache.js';
+import { SystemClock } from '../common/clock.js';
+import { loadSettings } from '../config/load-settings.js';
+import type { SessionSnapshot } from './session-snapshot.js';
+import { VerdictCache } from './verdict-cache.js';
+import { packLive } from './verdict.js';
+
+const ID = '01a1fb9c-777e-76a0-9173-796b28a79329';
+const clock = new SystemClock();
+const settings = loadSettings({ NODE_ENV: 'test' });
+
+describe('whoever can write to the cache', () => {
+  it.each([
+    ['believed for as long as a lease lasts', settings.cacheLease, 'live'],
+    ['not believed for longer: S2 is not for sale', settings.cacheLease + 60_000, undefined],
+    ['not believed after its time', -1, undefined],
+  ])('a verdict is %s', async (_, claims, state) => {
+    const cache = new MemoryCache(clock);
+    const verdict = packLive(snapshot(), clock.now() + claims);
+    await cache.setMany([[`session:${ID}`, verdict]], 3_600_000);
+    const known = await new VerdictCache(cache, clock, settings).read([ID]);
+    expect(known.get(ID)?.state).toBe(state);
+  });
+});
+
+function snapshot(): SessionSnapshot {
+  const now = clock.now();
+  return {
+    id: ID,
+    userId: ID,
+    roles: ['user'],
+    transport: 'cookie',
+    ip: null,
+    createdAt: now,
+    lastSeenAt: now,
+    authenticatedAt: now,
+    device: { id: ID, name: 'a device', browser: null, os: null, firstSeenAt: now },
+    ended: null,
+  };
+}
