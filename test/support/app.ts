@@ -72,9 +72,7 @@ export async function startApp({
 export async function resetStores(): Promise<void> {
   const client = new pg.Client({ connectionString: process.env['TEST_DATABASE_URL'] });
   await client.connect();
-  await client.query(
-    `truncate users, devices, sessions, revocations, audit_events restart identity cascade`,
-  );
+  await client.query(`truncate users, devices, sessions, revocations, audit_events restart identity cascade`);
   await client.query(`update session_epoch set not_before = '-infinity'`);
   await client.end();
 }
