@@ -11,9 +11,9 @@ import {
 import { createServer, type Server } from 'node:http';
 import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
 import { AccessTokens } from '../src/auth/access-tokens.js';
-import { DenialList } from '../src/sessions/denial-list.js';
 import { LastSeenService } from '../src/sessions/last-seen.service.js';
 import { RevocationRelay } from '../src/sessions/revocation-relay.js';
+import { mintTokenId, TOKEN_ID } from '../src/sessions/token-id.js';
 import {
   ADMIN,
   ALICE,
@@ -29,7 +29,6 @@ import { encode, HEADER, read, signatureOf, signed } from './support/forge.js';
 
 const MINUTE = 60_000;
 const OUR_KEY = TEST_KEYS.signing[0]!.privateKey;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 /** One route of the tier that looks nothing up, and one that does. */
 const TIERS = ['/v1/feature-flags', '/v1/users/me'];
 
@@ -71,7 +70,7 @@ describe('an access token', () => {
   afterAll(() => app.close());
 
   /** Claims of alice's living session, in a token of its own. */
-  const claims = (changes: object = {}) => ({ ...base, jti: randomUUID(), ...changes });
+  const claims = (changes: object = {}) => ({ ...base, jti: mintTokenId(randomUUID()), ...changes });
   const show = (path: string, headers: Record<string, string>) => app.client().get(path, { headers });
   const tokenOf = (client: Client) => client.accessToken ?? client.jar.get('__Host-access')!;
   const seconds = () => Math.floor(app.clock.now() / 1_000);
@@ -97,7 +96,7 @@ describe('an access token', () => {
             aud: 'drawbridge',
             sub: ALICE.id,
             sid: login.body.session.id,
-            jti: expect.stringMatching(UUID),
+            jti: expect.stringMatching(TOKEN_ID),
             iat: expect.any(Number),
             exp: expect.any(Number),
             roles: ['user'],
@@ -550,15 +549,12 @@ describe('an access token', () => {
       await client.login(ALICE.email, PASSWORD, { transport: 'bearer' });
       const spellings = [client.accessToken!, malleate(client.accessToken!)];
       for (const token of spellings) await show(TIERS[0]!, bearer(token));
-      const now = app.clock.now();
-      app.get(DenialList).apply({
-        kind: 'token',
-        subjects: [read(client.accessToken!).claims['jti'] as string],
-        reason: 'admin',
-        notBefore: null,
-        createdAt: now,
-        expiresAt: now + 15 * MINUTE,
-      });
+      const admin = app.client();
+      await admin.login(ADMIN.email, PASSWORD);
+      const denied = await admin.delete(
+        `/v1/admin/tokens/${read(client.accessToken!).claims['jti'] as string}`,
+      );
+      expect(denied).toMatchObject({ status: 200, body: { status: 'applied', endedSessions: 0 } });
       for (const token of spellings) {
         for (const path of TIERS) {
           expect(await show(path, bearer(token))).toMatchObject({
@@ -723,7 +719,7 @@ describe('the access tier', () => {
         browser.get('/v1/feature-flags'),
         browser.get('/v1/auth/whoami'),
         native.get('/v1/feature-flags', {
-          headers: bearer(signed(HEADER, { ...claims, jti: randomUUID() })),
+          headers: bearer(signed(HEADER, { ...claims, jti: mintTokenId(randomUUID()) })),
         }),
         ...[ended, expired, 'forged'].map((token) =>
           app.client().get('/v1/auth/whoami', { headers: bearer(token) }),

@@ -122,8 +122,8 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       '[0,"admin","yesterday"]',
       '[0,"no such reason",1763683200000]',
       '[1]',
-      '[1,1,2,3,4,5,6,7,8,9,10,11,12,13]',
-      '[1,"9999999999999","AA","user","cookie",null,1,2,3,"AA","x",null,null,4]',
+      '[1,1,2,3,4,5,6,7,8,9,10,11,12,13,14]',
+      '[1,"9999999999999","AA","user","cookie",null,1,2,3,"","AA","x",null,null,4]',
       '[2,9999999999999]',
       '\u0000\u00ff',
     ];
@@ -137,13 +137,13 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       expect(ofAlice.body.device.name).toBe('Her own device');
     });
 
-    it.each(Array.from({ length: 14 }, (_, place) => place))(
+    it.each(Array.from({ length: 15 }, (_, place) => place))(
       'takes a verdict for a miss that is damaged at place %d',
       async (place) => {
         const { id } = (await alice.get(CHECKED)).body;
         const verdict = await eventually(async () => {
           const value = JSON.parse((await redis.get(key))!) as unknown[];
-          expect(value).toHaveLength(14);
+          expect(value).toHaveLength(15);
           return value;
         });
         await endUnheard(a, id);

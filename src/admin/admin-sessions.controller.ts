@@ -15,9 +15,9 @@ import { SessionList, viewOf } from '../sessions/session.schemas.js';
 import { SessionsService } from '../sessions/sessions.service.js';
 import { UsersService } from '../users/users.service.js';
 import { AdminOnly } from './admin.decorator.js';
-import { Everyone, Seq, SessionQuery } from './admin.schemas.js';
+import { Everyone, Seq, SessionQuery, TokenId } from './admin.schemas.js';
 
-/** Force-logout of one session, one user, everyone. */
+/** Force-logout of one session, one user, everyone; and one access token, whose session lives on. */
 @Controller('admin')
 @AdminOnly()
 export class AdminSessionsController {
@@ -59,6 +59,12 @@ export class AdminSessionsController {
   @AnswersReceipt()
   endEveryone(@Body({ schema: Everyone }) _confirmed: z.infer<typeof Everyone>, @Actor() actor: Acting) {
     return this.revocations.endEveryone({ ...actor, reason: 'admin_everyone' });
+  }
+
+  @Delete('tokens/:jti')
+  @AnswersReceipt()
+  denyToken(@Param('jti', { schema: TokenId }) tokenId: string, @Actor() actor: Acting) {
+    return this.revocations.denyToken(tokenId, { ...actor, reason: 'admin' });
   }
 
   @Get('revocations/:seq')

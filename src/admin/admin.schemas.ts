@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ROLES } from '../common/roles.js';
 import { instant, text, uuid } from '../common/schemas.js';
 import { pageQuery } from '../common/page.js';
+import { TOKEN_ID } from '../sessions/token-id.js';
 import { isBanned, type User } from '../users/user.entity.js';
 import { Profile, profileOf } from '../users/user.schemas.js';
 
@@ -31,6 +32,9 @@ export const Ban = z.strictObject({
 export const RoleChange = z.strictObject({ roles: z.array(z.enum(ROLES)).max(ROLES.length) });
 
 export const Everyone = z.strictObject({ confirm: z.literal('everyone', 'must be "everyone"') });
+
+/** The `jti` of an access token. */
+export const TokenId = z.string().regex(TOKEN_ID, 'must be the jti of an access token');
 
 /** A sequence number fits a bigint. */
 export const Seq = z.string().regex(/^\d{1,18}$/, 'must be the seq of a receipt');

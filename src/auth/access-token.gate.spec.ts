@@ -8,7 +8,7 @@ const CLAIMS = {
   aud: 'drawbridge',
   sub: 'a11ce000-0000-4000-8000-000000000000',
   sid: '01939c5e-0000-7000-8000-000000000000',
-  jti: '4ee62c34-0000-4000-8000-000000000000',
+  jti: 'AZrXJ5sAcACAAAAAAAAAAE7mLDQAAEAAgAAAAAAAAAA',
   iat: 1_700_000_000,
   exp: 1_700_000_900,
   roles: ['user'],
@@ -101,7 +101,20 @@ describe('the gate before any cryptography', () => {
     }
   });
 
-  it.each(['sub', 'sid', 'jti'] as const)('wants one spelling of a UUID as %s', (name) => {
+  it('wants the grammar of our own jti', () => {
+    for (const other of [
+      CLAIMS.jti.slice(1),
+      `${CLAIMS.jti}A`,
+      `${CLAIMS.jti}\n`,
+      CLAIMS.sid,
+      [CLAIMS.jti],
+      7,
+    ]) {
+      expect(decodeAccessToken(tokenOf(HEADER, { ...CLAIMS, jti: other }))).toBeNull();
+    }
+  });
+
+  it.each(['sub', 'sid'] as const)('wants one spelling of a UUID as %s', (name) => {
     const { [name]: id } = CLAIMS;
     for (const other of [id.toUpperCase(), `{${id}}`, ` ${id}`, `${id}\n`, id.replaceAll('-', ''), [id]]) {
       if (other === id) continue;

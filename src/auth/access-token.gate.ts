@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ROLES } from '../common/roles.js';
+import { TOKEN_ID } from '../sessions/token-id.js';
 
 /** Ours have about 500 bytes; anything much longer is not one of ours (TOK-15). */
 const LONGEST = 4_096;
@@ -18,7 +19,7 @@ const Claims = z.object({
   aud: z.string(),
   sub: z.string().regex(UUID),
   sid: z.string().regex(UUID),
-  jti: z.string().regex(UUID),
+  jti: z.string().regex(TOKEN_ID),
   iat: z.int().nonnegative(),
   exp: z.int().nonnegative(),
   nbf: z.int().nonnegative().optional(),

@@ -3,11 +3,11 @@ import { LRUCache } from 'lru-cache';
 import { sign, verify } from 'node:crypto';
 import { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
-import { random } from '../common/random.js';
 import type { Principal } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { endsOf, type SessionSnapshot } from '../sessions/session-snapshot.js';
+import { mintTokenId } from '../sessions/token-id.js';
 import { decodeAccessToken, type AccessTokenClaims } from './access-token.gate.js';
 import { KeyRing } from './key-ring.js';
 
@@ -57,7 +57,7 @@ export class AccessTokens {
       aud: this.settings.tokenAudience,
       sub: session.userId,
       sid: session.id,
-      jti: random.uuid(),
+      jti: mintTokenId(session.id),
       iat,
       exp,
       roles: session.roles,

@@ -49,7 +49,7 @@ export class AccessGuard implements CanActivate {
         members: { errors: [{ path: 'X-Min-Revocation-Seq', message: 'must be the seq of a receipt' }] },
       });
     }
-    await this.feed.catchUp().catch((cause) => {
+    await this.feed.reach(Number(seq)).catch((cause) => {
       throw new Problem('auth.unavailable', { cause });
     });
   }

@@ -6,7 +6,7 @@ import { Problem } from '../common/problem.js';
 import type { Principal } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
-import { sessionEnded } from '../sessions/session-check.js';
+import { sessionEnded, tokenDenied } from '../sessions/session-check.js';
 import { DenialList } from '../sessions/denial-list.js';
 import { AccessTokens } from './access-tokens.js';
 import { readCredentials } from './credentials.js';
@@ -53,8 +53,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   validate(principal: Principal): Principal {
     const ended = this.denials.endOf(principal);
     if (ended) throw sessionEnded(ended);
-    // Its session lives on, so the client is to do what it does when a token is used up: refresh.
-    if (this.denials.deniesToken(principal)) throw new Problem('auth.token_expired');
+    if (this.denials.deniesToken(principal)) throw tokenDenied();
     return principal;
   }
 

@@ -101,6 +101,17 @@ export function word(doc: string, details: Details = {}): Setting<string> {
   };
 }
 
+/** Nothing that can be guessed; never shown again. */
+export function secret(doc: string, details: Details = {}): Setting<string | undefined> {
+  return {
+    doc,
+    allowed: '20 to 200 characters without spaces',
+    secret: true,
+    ...details,
+    parse: z.string().regex(/^\S{20,200}$/, 'has spaces, or is too short or too long'),
+  };
+}
+
 export function path(doc: string, details: Details = {}): Setting<string> {
   return {
     doc,

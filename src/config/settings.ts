@@ -1,5 +1,5 @@
 import { isIP, isIPv4 } from 'node:net';
-import { choice, duration, flag, integer, list, path, url, word, type Setting } from './setting.js';
+import { choice, duration, flag, integer, list, path, secret, url, word, type Setting } from './setting.js';
 
 /**
  * Everything that can be set, in the order in which the documentation shows it. `.env.example` and
@@ -81,6 +81,14 @@ export const SETTINGS = {
     ['evict_oldest', 'evict_idle', 'deny'],
     { fallback: 'evict_oldest' },
   ),
+  sessionRetention: duration(
+    'For so long ended sessions and revocations can still be looked at; then their records are removed.',
+    {
+      min: '1h',
+      max: '3650d',
+      fallback: '30d',
+    },
+  ),
   cacheLease: duration('How long a cached verdict on a session may be believed.', {
     min: '1s',
     max: '30s',
@@ -91,6 +99,10 @@ export const SETTINGS = {
     max: '1s',
     fallback: '50ms',
   }),
+  metricsToken: secret(
+    'Who shows it as a bearer token may read `/metrics`. In production nobody may as long as it is not set.',
+    { fallbackDoc: 'none; in development `/metrics` is open' },
+  ),
   accessWhenBlind: choice(
     'What routes of the access tier do on an instance that has not heard from the revocation feed for 5 s: believe the token, check the session, or refuse with 503.',
     ['allow', 'session', 'deny'],

@@ -7,7 +7,7 @@ import { DenialList, type RevocationNotice } from './denial-list.js';
 
 const NOW = 1_750_000_000_000;
 const USERS = [random.uuid(), random.uuid()];
-const TOKENS = [random.uuid(), random.uuid()];
+const TOKENS = [random.secret(), random.secret()];
 /** One session for each ten milliseconds. */
 const SESSIONS = Array.from({ length: 5 }, (_, index) => random.uuidAt(NOW + index * 10));
 
@@ -18,6 +18,7 @@ function notice(kind: RevocationNotice['kind'], rest: Partial<RevocationNotice> 
   return {
     kind,
     subjects: [],
+    tokenId: null,
     reason: 'admin',
     notBefore: null,
     createdAt,
@@ -30,7 +31,7 @@ function notice(kind: RevocationNotice['kind'], rest: Partial<RevocationNotice> 
 const notices = fc.array(
   fc.oneof(
     fc.subarray(SESSIONS).map((subjects) => notice('session', { subjects, reason: 'logout' })),
-    fc.subarray(TOKENS).map((subjects) => notice('token', { subjects })),
+    fc.constantFrom(...TOKENS).map((tokenId) => notice('token', { subjects: [SESSIONS[0]!], tokenId })),
     fc.constant(notice('stale', { subjects: SESSIONS })),
     fc
       .tuple(fc.constantFrom(...USERS), fc.integer({ min: -5, max: 45 }))
@@ -91,7 +92,7 @@ describe('the list of denials', () => {
   });
 
   test('refuses one token, and neither its session nor its neighbours', () => {
-    const list = listOf([notice('token', { subjects: [TOKENS[0]!] })]);
+    const list = listOf([notice('token', { subjects: [SESSIONS[0]!], tokenId: TOKENS[0]! })]);
     expect(TOKENS.map((tokenId) => list.deniesToken({ tokenId }))).toEqual([true, false]);
     expect(list.endOf(caller())).toBeNull();
   });
@@ -138,7 +139,7 @@ describe('the list of denials', () => {
   test('forgets what no living token can match, and not a moment earlier', () => {
     const list = listOf([
       notice('session', { subjects: [SESSIONS[0]!], expiresAt: NOW + 100 }),
-      notice('token', { subjects: [TOKENS[0]!], expiresAt: NOW + 200 }),
+      notice('token', { subjects: [SESSIONS[0]!], tokenId: TOKENS[0]!, expiresAt: NOW + 200 }),
       notice('user', { subjects: [USERS[1]!], notBefore: NOW, expiresAt: NOW + 300 }),
       notice('everyone', { notBefore: NOW, expiresAt: NOW + 400 }),
     ]);

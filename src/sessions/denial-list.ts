@@ -8,6 +8,8 @@ import type { RevocationKind } from './revocation.entity.js';
 export interface RevocationNotice {
   kind: RevocationKind;
   subjects: string[];
+  /** The `jti` that a `token` one denies. */
+  tokenId: string | null;
   reason: EndReason;
   notBefore: number | null;
   createdAt: number;
@@ -31,7 +33,7 @@ export class DenialList {
   private readonly users = new Map<string, Denial>();
   private everyone: Denial | null = null;
 
-  apply({ kind, subjects, reason, notBefore, createdAt, expiresAt }: RevocationNotice): void {
+  apply({ kind, subjects, tokenId, reason, notBefore, createdAt, expiresAt }: RevocationNotice): void {
     if (kind === 'stale') return;
     const denial = { reason, at: createdAt, notBefore: notBefore ?? Infinity, forgetAt: expiresAt };
     if (kind === 'everyone') {
@@ -39,7 +41,7 @@ export class DenialList {
       return;
     }
     const list = { token: this.tokens, session: this.sessions, user: this.users }[kind];
-    for (const subject of subjects) {
+    for (const subject of tokenId === null ? subjects : [tokenId]) {
       const kept = wider(list.get(subject) ?? null, denial);
       if (kept === denial) list.delete(subject); // to the end of the list: see forget()
       list.set(subject, kept);

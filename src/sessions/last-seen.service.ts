@@ -12,7 +12,8 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { CHECK_POOL } from '../database/database.module.js';
 
-const MOST_FLUSH_INTERVAL_MS = 10_000;
+/** What was seen is written down after so long at most. */
+export const MOST_FLUSH_INTERVAL_MS = 10_000;
 
 /** Moves forward only, never touches an ended session, and leaves alone what is fresh enough. */
 const FLUSH = `

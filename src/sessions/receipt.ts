@@ -9,7 +9,11 @@ export const Receipt = z
       .enum(['applied', 'pending'])
       .describe('`applied`: no session-checked request that starts from now on is let in, on any instance'),
     seq: z.int().describe('for `GET /v1/admin/revocations/:seq` and `X-Min-Revocation-Seq`'),
-    endedSessions: z.int(),
+    endedSessions: z.int().describe('of everyone: so far'),
+    remainingSessions: z
+      .int()
+      .optional()
+      .describe('of everyone: records still to be ended; their sessions are refused all the same'),
     sessionTierBy: instant.describe('from then on, at the latest, every session check refuses'),
     accessTierBy: instant.describe('from then on, at the latest, every access-tier route refuses'),
   })

@@ -12,33 +12,17 @@ import { LOGGER, type Logger } from '../common/logger.js';
 import { CachePort } from '../cache/cache-port.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
-import { DenialList, type RevocationNotice } from './denial-list.js';
+import { DenialList } from './denial-list.js';
+import { RevocationCursor } from './revocation-cursor.js';
 
 export const REVOCATIONS_CHANNEL = 'drawbridge_revocations';
 
 const POLL_INTERVAL_MS = 1_000;
 /** Without proof for so long, the list may lack a revocation that promised to be everywhere. */
 const BLIND_AFTER_MS = 5_000;
-/** Of what is still of concern to a living token: a quarter of an hour. */
-const FROM_THE_BEGINNING = '0';
 const ANSWER_TIMEOUT_MS = 2_000;
 /** Any number, the same for all instances of one database. */
 const CACHE_FORM_LOCK = 7_263_402;
-
-/**
- * Everything since the last poll. Sequence values commit out of order, so the cursor is the oldest
- * transaction that was still open at the last poll: all before it had been seen, the rest is read
- * again. A long write transaction elsewhere only makes it read more.
- */
-const POLL = `
-  select pg_snapshot_xmin(pg_current_snapshot())::text as cursor, (
-    select coalesce(json_agg(json_build_object(
-      'kind', kind, 'subjects', subjects, 'reason', reason,
-      'notBefore', extract(epoch from not_before) * 1000,
-      'createdAt', extract(epoch from created_at) * 1000,
-      'expiresAt', extract(epoch from expires_at) * 1000) order by seq), '[]')
-    from revocations where xid >= $1::text::xid8 and expires_at > clock_timestamp()
-  ) as notices`;
 
 /**
  * Follows the revocations of every instance, on a connection of its own: LISTEN for speed, a poll
@@ -47,7 +31,7 @@ const POLL = `
 @Injectable()
 export class RevocationFeed implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private client: pg.Client | null = null;
-  private cursor = FROM_THE_BEGINNING;
+  private readonly cursor = new RevocationCursor();
   private provenAt = -Infinity;
   private running: Promise<void> | null = null;
   private queued: Promise<void> | null = null;
@@ -104,16 +88,22 @@ export class RevocationFeed implements OnApplicationBootstrap, BeforeApplication
     return this.queued;
   }
 
+  /**
+   * Resolves when the revocation of that number is on the list: at once, and without I/O, for all but those of
+   * the last second or two. Rejects when Postgres does not tell, or knows of no such number.
+   */
+  async reach(seq: number): Promise<void> {
+    if (this.cursor.hasPassed(seq)) return;
+    await this.catchUp();
+    if (!this.cursor.knows(seq)) throw new Error(`no revocation has the number ${seq} yet`);
+  }
+
   private async poll(): Promise<void> {
     if (this.ending) throw new Error('the instance is ending');
     const startedAt = this.clock.monotonic();
     try {
       const client = (this.client ??= await this.listen());
-      const { rows } = await client.query<{ cursor: string; notices: RevocationNotice[] }>(POLL, [
-        this.cursor,
-      ]);
-      for (const notice of rows[0]!.notices) this.denials.apply(notice);
-      this.cursor = rows[0]!.cursor;
+      await this.cursor.advance(client, (notice) => this.denials.apply(notice));
       this.provenAt = startedAt;
       this.tell(null);
       this.denials.forget(this.clock.now());
@@ -146,8 +136,7 @@ export class RevocationFeed implements OnApplicationBootstrap, BeforeApplication
       await client.connect();
       await this.claimCacheForm(client);
       await client.query(`listen ${REVOCATIONS_CHANNEL}`);
-      // It may be another server: one that was promoted or restored counts its transactions from elsewhere.
-      this.cursor = FROM_THE_BEGINNING;
+      await this.cursor.begin(client);
       return client;
     } catch (error) {
       this.drop(client);

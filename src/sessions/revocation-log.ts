@@ -9,6 +9,7 @@ import type { EndReason } from './end-reason.js';
 import { Revocation, type RevocationKind } from './revocation.entity.js';
 import { REVOCATIONS_CHANNEL } from './revocation-feed.js';
 import { lockEpochForRevocation } from './session-epoch.js';
+import { sessionOfTokenId } from './token-id.js';
 
 /** Why sessions are to end, and who says so. */
 export interface RevocationOrder extends Acting {
@@ -96,25 +97,41 @@ export class RevocationLog {
     return { revocation, sessionIds };
   }
 
-  /** Ends everybody's sessions: from the commit on Postgres refuses them all. */
+  /** Ends everybody's sessions, however many: from the commit on Postgres refuses them all. */
   async endEveryone(tx: EntityManager, order: RevocationOrder): Promise<Recorded> {
     const { now, notBefore } = await lockEpochForRevocation(tx, this.clock);
-    const [live] = await tx.query<{ count: number }[]>(
-      `select count(*)::int from sessions where status = 'active'`,
-    );
+    const revocation = await this.insert(tx, { kind: 'everyone', reason: order.reason, now, notBefore });
     await this.audit.record(tx, {
       ...auditOf(order, 'sessions_ended_everywhere'),
-      details: { sessions: live!.count },
-    });
-    const revocation = await this.insert(tx, {
-      kind: 'everyone',
-      subjects: [],
-      reason: order.reason,
-      now,
-      notBefore,
-      ended: live!.count,
+      details: { revocation: Number(revocation.seq) },
     });
     return { revocation, sessionIds: [] };
+  }
+
+  /**
+   * Denies one access token; its session lives on. Asked again, it gives what it gave the first time.
+   * @returns null when the token names no session that there is
+   */
+  async denyToken(tx: EntityManager, tokenId: string, order: RevocationOrder): Promise<Recorded | null> {
+    const sessionId = sessionOfTokenId(tokenId);
+    const [session] = await tx.query<{ user_id: string }[]>('select user_id from sessions where id = $1', [
+      sessionId,
+    ]);
+    if (!session) return null;
+    await this.users.lock(tx, session.user_id);
+    const earlier = await tx.findOneBy(Revocation, { tokenId });
+    if (earlier) return { revocation: earlier, sessionIds: earlier.subjects };
+    const now = await databaseNow(tx, this.clock);
+    const sessionIds = [sessionId];
+    const { reason } = order;
+    const revocation = await this.insert(tx, { kind: 'token', subjects: sessionIds, tokenId, reason, now });
+    await this.audit.record(tx, {
+      ...auditOf(order, 'authn_token_revoked'),
+      userId: session.user_id,
+      sessionId,
+      details: { tokenId, revocation: Number(revocation.seq) },
+    });
+    return { revocation, sessionIds };
   }
 
   /**
@@ -133,8 +150,6 @@ export class RevocationLog {
       subjects: sessionIds,
       reason: what,
       now,
-      notBefore: null,
-      ended: 0,
     });
     return { revocation, sessionIds };
   }
@@ -154,7 +169,7 @@ export class RevocationLog {
 
   /** The sessions that a revocation is about, also long after. */
   async sessionsOf(tx: EntityManager, { kind, subjects, seq }: Revocation): Promise<string[]> {
-    if (kind !== 'user') return kind === 'token' ? [] : subjects;
+    if (kind !== 'user') return subjects;
     const rows = await tx.query<{ id: string }[]>('select id from sessions where revocation_seq = $1', [seq]);
     return rows.map(({ id }) => id);
   }
@@ -163,31 +178,33 @@ export class RevocationLog {
     tx: EntityManager,
     what: {
       kind: RevocationKind;
-      subjects: string[];
+      subjects?: string[];
+      tokenId?: string;
       reason: string;
       now: Date;
-      notBefore: Date | null;
-      ended: number;
+      notBefore?: Date | null;
+      ended?: number;
     },
   ): Promise<Revocation> {
-    const expiresAt = new Date(what.now.getTime() + TOKENS_DEAD_AFTER_MS);
-    const [row] = await tx.query<{ seq: string }[]>(
-      `insert into revocations (kind, subjects, reason, not_before, ended_sessions, created_at, expires_at)
-       values ($1, $2, $3, $4, $5, $6, $7) returning seq`,
-      [what.kind, what.subjects, what.reason, what.notBefore, what.ended, what.now, expiresAt],
-    );
-    await tx.query('select pg_notify($1, $2)', [REVOCATIONS_CHANNEL, '']);
-    return Object.assign(new Revocation(), {
-      seq: row!.seq,
+    const revocation = Object.assign(new Revocation(), {
       kind: what.kind,
-      subjects: what.subjects,
+      subjects: what.subjects ?? [],
+      tokenId: what.tokenId ?? null,
       reason: what.reason,
-      notBefore: what.notBefore,
-      endedSessions: what.ended,
+      notBefore: what.notBefore ?? null,
+      endedSessions: what.ended ?? 0,
       createdAt: what.now,
-      expiresAt,
+      expiresAt: new Date(what.now.getTime() + TOKENS_DEAD_AFTER_MS),
       appliedAt: null,
     });
+    const { kind, subjects, tokenId, reason, notBefore, endedSessions, createdAt, expiresAt } = revocation;
+    const [row] = await tx.query<{ seq: string }[]>(
+      `insert into revocations (kind, subjects, token_id, reason, not_before, ended_sessions, created_at, expires_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8) returning seq`,
+      [kind, subjects, tokenId, reason, notBefore, endedSessions, createdAt, expiresAt],
+    );
+    await tx.query('select pg_notify($1, $2)', [REVOCATIONS_CHANNEL, '']);
+    return Object.assign(revocation, { seq: row!.seq });
   }
 }
 

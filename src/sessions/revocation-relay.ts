@@ -10,7 +10,7 @@ import { Clock } from '../common/clock.js';
 import { every } from '../common/every.js';
 import { LOGGER, type Logger } from '../common/logger.js';
 import type { Ended, EndReason } from './end-reason.js';
-import { Revocation } from './revocation.entity.js';
+import { Revocation, type RevocationKind } from './revocation.entity.js';
 import { RevocationLog } from './revocation-log.js';
 import { VerdictCache } from './verdict-cache.js';
 
@@ -19,6 +19,9 @@ const RELAY_INTERVAL_MS = 1_000;
 const HANDOVER_MS = 2_000;
 /** Sessions that one statement ends when everyone's do: short enough to disturb nobody. */
 const SWEEP_BATCH = 500;
+const FIRST_ID = '00000000-0000-0000-0000-000000000000';
+/** These leave their sessions alive: what caches hold of them is only out of date. */
+const ENDS_NOTHING = new Set<RevocationKind>(['stale', 'token']);
 /** What is left is locked by a login or a refresh that is about to end. */
 const LOCKED_ROWS_PAUSE_MS = 20;
 
@@ -67,7 +70,7 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
   /** @returns the revocation, `appliedAt` set when the cache has acknowledged */
   async tellCache(revocation: Revocation, sessionIds: string[]): Promise<Revocation> {
     try {
-      if (revocation.kind === 'stale') await this.verdicts.forget(sessionIds);
+      if (ENDS_NOTHING.has(revocation.kind)) await this.verdicts.forget(sessionIds);
       else await this.verdicts.bury(sessionIds, endedBy(revocation));
     } catch (error) {
       this.logger.warn(
@@ -79,35 +82,55 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
     return this.markApplied(revocation);
   }
 
-  /** Ends the records of everyone, batch by batch; skips rows that are locked and comes back for them. */
+  /**
+   * Ends the records of everyone, batch by batch in the order of their ids; skips rows that are locked and
+   * comes back for them. Several instances may: they take turns.
+   */
   async sweep(revocation: Revocation): Promise<Revocation> {
+    let last = FIRST_ID;
     for (;;) {
-      const count = await this.sweepBatch(revocation);
-      if (count === SWEEP_BATCH) continue;
-      const [left] = await this.database.query<{ exists: boolean }[]>(
-        `select exists (select from sessions where status = 'active' and created_at <= $1)`,
-        [revocation.notBefore],
-      );
-      if (!left!.exists) return this.markApplied(revocation);
+      const batch = await this.sweepBatch(revocation, last);
+      revocation.endedSessions = batch.ended;
+      last = batch.last ?? FIRST_ID;
+      if (batch.last !== null) continue;
+      if ((await this.countLeft(revocation)) === 0) return this.markApplied(revocation);
       await setTimeout(LOCKED_ROWS_PAUSE_MS);
     }
+  }
+
+  /** How many records of everyone are still to be ended. */
+  async countLeft({ notBefore }: Revocation): Promise<number> {
+    const [left] = await this.database.query<{ count: number }[]>(
+      `select count(*)::int from sessions where status = 'active' and created_at <= $1`,
+      [notBefore],
+    );
+    return left!.count;
   }
 
   /**
    * Commits a batch when the cache has acknowledged its tombstones: one that it has not is found again,
    * and nobody takes the rest for done meanwhile. The end itself has committed long before.
    */
-  private sweepBatch(revocation: Revocation): Promise<number> {
+  private sweepBatch(revocation: Revocation, after: string): Promise<{ ended: number; last: string | null }> {
     return this.database.transaction(async (tx) => {
-      const [rows] = await tx.query<[{ id: string }[], number]>(
-        `update sessions set status = 'ended', end_reason = $1, ended_at = $2, revocation_seq = $3
-         where id in (select id from sessions where status = 'active' and created_at <= $2 limit $4 for update skip locked)
-         returning id`,
-        [revocation.reason, revocation.notBefore, revocation.seq, SWEEP_BATCH],
+      const [turn] = await tx.query<{ ended_sessions: number }[]>(
+        'select ended_sessions from revocations where seq = $1 for update',
+        [revocation.seq],
       );
-      const ids = rows.map(({ id }) => id);
+      const [rows] = await tx.query<[{ id: string }[], number]>(
+        `with batch as (
+           select id from sessions where status = 'active' and id > $1 and created_at <= $3
+           order by id limit $5 for update skip locked)
+         update sessions set status = 'ended', end_reason = $2, ended_at = $3, revocation_seq = $4
+         where id in (select id from batch) returning id`,
+        [after, revocation.reason, revocation.notBefore, revocation.seq, SWEEP_BATCH],
+      );
+      const ids = rows.map(({ id }) => id).sort();
+      const ended = turn!.ended_sessions + ids.length;
+      if (ids.length === 0) return { ended, last: null };
+      await tx.query('update revocations set ended_sessions = $2 where seq = $1', [revocation.seq, ended]);
       await this.verdicts.bury(ids, endedBy(revocation));
-      return rows.length;
+      return { ended, last: ids.at(-1)! };
     });
   }
 

@@ -1,7 +1,7 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
 /**
- * - `token`: one access token, by `jti`
+ * - `token`: one access token, by its `jti`; the session named lives on
  * - `session`: the sessions named
  * - `user`: every session of a user that was created at or before `notBefore`
  * - `everyone`: every session that was created at or before `notBefore`
@@ -21,6 +21,9 @@ export class Revocation {
   @Column({ type: 'uuid', array: true })
   subjects: string[];
 
+  @Column({ type: 'text', name: 'token_id', nullable: true })
+  tokenId: string | null;
+
   /** An `EndReason`; of a `stale` one, what has changed. */
   @Column({ type: 'text' })
   reason: string;
@@ -28,6 +31,7 @@ export class Revocation {
   @Column({ type: 'timestamptz', precision: 3, name: 'not_before', nullable: true })
   notBefore: Date | null;
 
+  /** Of `everyone` those that a sweep has reached so far. */
   @Column({ type: 'integer', name: 'ended_sessions' })
   endedSessions: number;
 

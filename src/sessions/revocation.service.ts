@@ -76,6 +76,16 @@ export class RevocationService {
     return this.receipt(await Promise.race([swept, patience]));
   }
 
+  /**
+   * Denies one access token. Its session lives on, and a refresh gets another.
+   * @param tokenId a `jti` of the grammar `TOKEN_ID`
+   * @returns null when there is no session that it could belong to
+   */
+  async denyToken(tokenId: string, order: RevocationOrder): Promise<Receipt | null> {
+    const recorded = await this.database.transaction((tx) => this.log.denyToken(tx, tokenId, order));
+    return recorded && this.settle(recorded);
+  }
+
   /** After the commit: refuses here at once, tells the cache, and says how far that got. */
   async settle({ revocation, sessionIds }: Recorded): Promise<Receipt> {
     // The end of everyone is settled by its sweep alone: what is asked again here is one session of many.
@@ -90,15 +100,26 @@ export class RevocationService {
     return revocation && this.receipt(revocation);
   }
 
-  private receipt(revocation: Revocation): Receipt {
-    return receiptOf(revocation, this.settings, this.clock.now());
+  private async receipt(revocation: Revocation): Promise<Receipt> {
+    const receipt = receiptOf(revocation, this.settings, this.clock.now());
+    if (revocation.kind !== 'everyone' || revocation.appliedAt) return receipt;
+    return { ...receipt, remainingSessions: await this.relay.countLeft(revocation) };
   }
 }
 
-function noticeOf({ kind, subjects, reason, notBefore, createdAt, expiresAt }: Revocation): RevocationNotice {
+function noticeOf({
+  kind,
+  subjects,
+  tokenId,
+  reason,
+  notBefore,
+  createdAt,
+  expiresAt,
+}: Revocation): RevocationNotice {
   return {
     kind,
     subjects,
+    tokenId,
     reason: reason as EndReason,
     notBefore: notBefore?.getTime() ?? null,
     createdAt: createdAt.getTime(),

@@ -41,8 +41,8 @@ export class SessionCheck {
 
   /**
    * The session behind a token, if it lives and meets the requirement.
-   * @throws Problem `auth.session_ended`, `auth.invalid_token` (there is no such session of this
-   * user), `auth.reauthentication_required` (RFC 9470), `auth.unavailable`
+   * @throws Problem `auth.session_ended`, `auth.token_expired` (this one token was denied),
+   * `auth.invalid_token` (there is no such session of this user), `auth.reauthentication_required` (RFC 9470), `auth.unavailable`
    */
   async require(
     principal: Principal,
@@ -50,18 +50,23 @@ export class SessionCheck {
   ): Promise<SessionSnapshot> {
     let found =
       consistency === 'strict' ? await this.fromPostgres(principal) : await this.fromCache(principal);
-    if (found?.cached && this.objection(found.snapshot, maxAuthAge))
+    if (found?.cached && this.objection(found.snapshot, principal, maxAuthAge))
       found = await this.fromPostgres(principal);
     if (found?.snapshot.userId !== principal.userId) throw new Problem('auth.invalid_token');
-    const objection = this.objection(found.snapshot, maxAuthAge);
+    const objection = this.objection(found.snapshot, principal, maxAuthAge);
     if (objection) throw objection;
     return found.snapshot;
   }
 
-  private objection(snapshot: SessionSnapshot, maxAuthAge: number | undefined): Problem | null {
+  private objection(
+    snapshot: SessionSnapshot,
+    { tokenId }: Principal,
+    maxAuthAge: number | undefined,
+  ): Problem | null {
     const now = this.clock.now();
     const ended = judge(snapshot, this.settings, now);
     if (ended) return sessionEnded(ended);
+    if (snapshot.deniedTokens.includes(tokenId)) return tokenDenied();
     const stale = maxAuthAge !== undefined && snapshot.authenticatedAt + maxAuthAge <= now;
     return stale ? reauthenticationRequired(maxAuthAge) : null;
   }
@@ -102,6 +107,11 @@ function uncached(snapshot: SessionSnapshot | undefined): Found | undefined {
 
 export function sessionEnded({ reason, at }: Ended): Problem {
   return new Problem('auth.session_ended', { members: { reason, endedAt: new Date(at).toISOString() } });
+}
+
+/** The session lives on, so the client is to do what it does when a token is used up: refresh. */
+export function tokenDenied(): Problem {
+  return new Problem('auth.token_expired');
 }
 
 function reauthenticationRequired(maxAuthAge: number): Problem {

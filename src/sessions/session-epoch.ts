@@ -15,7 +15,8 @@ export async function shareEpoch(tx: EntityManager): Promise<void> {
 
 /**
  * Ends everything that was created up to `notBefore`. That is never earlier than what is to be ended,
- * nor than the last time: a clock that stepped back must not spare or revive anybody.
+ * nor than the last time: a clock that stepped back must not spare or revive anybody. Ids grow with
+ * the time of creation, so however many sessions there are, this looks at one.
  */
 export async function lockEpochForRevocation(
   tx: EntityManager,
@@ -25,7 +26,7 @@ export async function lockEpochForRevocation(
   const now = await databaseNow(tx, clock);
   const [[epoch]] = await tx.query<[[{ not_before: Date }], number]>(
     `update session_epoch set not_before =
-       greatest(not_before, $1, (select max(created_at) from sessions where status = 'active'))
+       greatest(not_before, $1, (select created_at from sessions order by id desc limit 1))
      returning not_before`,
     [now],
   );

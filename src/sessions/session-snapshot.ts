@@ -12,6 +12,8 @@ export interface SessionSnapshot {
   createdAt: number;
   lastSeenAt: number;
   authenticatedAt: number;
+  /** Access tokens of this session that are not to be let in although it lives, by `jti`. */
+  deniedTokens: string[];
   device: { id: string; name: string; browser: string | null; os: string | null; firstSeenAt: number };
   /** What Postgres says has ended it; age is judged apart, see {@link judge}. */
   ended: Ended | null;
@@ -54,7 +56,9 @@ export const SNAPSHOT_COLUMNS = `
   s.status, s.end_reason, s.ended_at,
   d.id as device_id, d.name as device_name, d.browser, d.os, d.first_seen_at,
   u.deleted_at, case when u.banned_until is null or u.banned_until > clock_timestamp() then u.banned_at end as banned_at,
-  e.not_before`;
+  e.not_before,
+  array(select token_id from revocations r
+        where r.kind = 'token' and r.subjects[1] = s.id and r.expires_at > clock_timestamp()) as denied_tokens`;
 
 export const SNAPSHOT_TABLES = `
   sessions s
@@ -83,6 +87,7 @@ export interface SnapshotRow {
   banned_at: Date | null;
   /** -Infinity until everyone has been ended for the first time */
   not_before: Date | number;
+  denied_tokens: string[];
 }
 
 export function snapshotOf(row: SnapshotRow): SessionSnapshot {
@@ -95,6 +100,7 @@ export function snapshotOf(row: SnapshotRow): SessionSnapshot {
     createdAt: row.created_at.getTime(),
     lastSeenAt: row.last_seen_at.getTime(),
     authenticatedAt: row.authenticated_at.getTime(),
+    deniedTokens: row.denied_tokens,
     device: {
       id: row.device_id,
       name: row.device_name,

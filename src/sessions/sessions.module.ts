@@ -4,6 +4,7 @@ import { UsersModule } from '../users/users.module.js';
 import { DenialList } from './denial-list.js';
 import { Device } from './device.entity.js';
 import { DevicesService } from './devices.service.js';
+import { HousekeepingService } from './housekeeping.service.js';
 import { LastSeenService } from './last-seen.service.js';
 import { RefreshService } from './refresh.service.js';
 import { RevocationFeed } from './revocation-feed.js';
@@ -26,6 +27,7 @@ import { VerdictCache } from './verdict-cache.js';
   providers: [
     DenialList,
     DevicesService,
+    HousekeepingService,
     LastSeenService,
     RefreshService,
     RevocationFeed,

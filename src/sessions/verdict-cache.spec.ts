@@ -35,6 +35,7 @@ function snapshot(): SessionSnapshot {
     createdAt: now,
     lastSeenAt: now,
     authenticatedAt: now,
+    deniedTokens: [],
     device: { id: ID, name: 'a device', browser: null, os: null, firstSeenAt: now },
     ended: null,
   };

@@ -29,6 +29,7 @@ export function packLive(snapshot: SessionSnapshot, believeUntil: number): Cache
     snapshot.createdAt,
     snapshot.lastSeenAt,
     snapshot.authenticatedAt,
+    snapshot.deniedTokens.join(' '),
     packUuid(device.id),
     device.name,
     device.browser,
@@ -52,9 +53,9 @@ export function unpack(sessionId: string, value: CacheValue): CachedVerdict | nu
       : null;
   }
   if (value[0] !== LIVE || !hasLiveShape(value)) return null;
-  const [, believeUntil, userId, roles, transport, ip, createdAt, lastSeenAt, authenticatedAt, ...device] =
+  const [, believeUntil, userId, roles, transport, ip, createdAt, lastSeenAt, authenticatedAt, ...rest] =
     value as Live;
-  const [deviceId, name, browser, os, firstSeenAt] = device;
+  const [deniedTokens, deviceId, name, browser, os, firstSeenAt] = rest;
   return {
     state: 'live',
     believeUntil,
@@ -67,6 +68,7 @@ export function unpack(sessionId: string, value: CacheValue): CachedVerdict | nu
       createdAt,
       lastSeenAt,
       authenticatedAt,
+      deniedTokens: deniedTokens === '' ? [] : deniedTokens.split(' '),
       device: { id: unpackUuid(deviceId), name, browser, os, firstSeenAt },
       ended: null,
     },
@@ -83,6 +85,7 @@ type Live = [
   createdAt: number,
   lastSeenAt: number,
   authenticatedAt: number,
+  deniedTokens: string,
   deviceId: string,
   name: string,
   browser: string | null,
@@ -91,7 +94,7 @@ type Live = [
 ];
 
 /** One letter for each place of {@link Live}: a number, text, or (capital) text or null. */
-const LIVE_SHAPE = 'nntttTnnnttTTn';
+const LIVE_SHAPE = 'nntttTnnntttTTn';
 
 function hasLiveShape(value: unknown[]): boolean {
   const letters = value.map((part) =>

@@ -263,6 +263,7 @@ export class Simulation {
       createdAt: now,
       lastSeenAt: now,
       authenticatedAt: now,
+      deniedTokens: [],
       device: { id, name: 'a device', browser: null, os: null, firstSeenAt: now },
       ended: null,
     };

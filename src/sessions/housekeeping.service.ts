@@ -1,0 +1,155 @@
+import {
+  Inject,
+  Injectable,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AuditService } from '../audit/audit.service.js';
+import { Clock } from '../common/clock.js';
+import { every } from '../common/every.js';
+import { LOGGER, type Logger } from '../common/logger.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { databaseNow } from '../database/database-now.js';
+import type { Ended } from './end-reason.js';
+import { MOST_FLUSH_INTERVAL_MS } from './last-seen.service.js';
+import {
+  judge,
+  SNAPSHOT_COLUMNS,
+  SNAPSHOT_TABLES,
+  snapshotOf,
+  type SessionSnapshot,
+  type SnapshotRow,
+} from './session-snapshot.js';
+
+const INTERVAL_MS = 10 * 60_000;
+/** Live records that one transaction looks at: some milliseconds. */
+const PAGE = 5_000;
+/** Old records that one statement removes. */
+const REMOVE_BATCH = 1_000;
+const FIRST_ID = '00000000-0000-0000-0000-000000000000';
+
+/** Only what may have aged leaves Postgres; `judge` decides. */
+const MAY_HAVE_AGED = `
+  select ${SNAPSHOT_COLUMNS} from ${SNAPSHOT_TABLES}
+  where s.status = 'active' and s.id > $1 and ($2::uuid is null or s.id <= $2)
+    and (s.last_seen_at <= case when 'admin' = any(u.roles) then $3::timestamptz else $4 end
+      or s.created_at <= case when 'admin' = any(u.roles) then $5::timestamptz else $6 end)
+  order by s.id for update of s skip locked`;
+
+const REMOVE_SESSIONS = `
+  delete from sessions where id in (
+    select id from sessions where status = 'ended' and ended_at < $1 order by ended_at limit $2 for update skip locked)`;
+
+const REMOVE_REVOCATIONS = `
+  delete from revocations where seq in (
+    select seq from revocations where created_at < $1 and applied_at is not null order by seq limit $2 for update skip locked)`;
+
+/**
+ * Writes down what time has done. A session that is too old is refused from that moment on, whether or not its
+ * record says so already; here the record follows, and records that ended long ago go. Any number of instances
+ * may do this at once: each skips what another one holds.
+ */
+@Injectable()
+export class HousekeepingService implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private stop: () => void = () => undefined;
+
+  constructor(
+    private readonly database: DataSource,
+    private readonly audit: AuditService,
+    private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    const failed = (error: unknown) => this.logger.warn({ err: error }, 'housekeeping waits for PostgreSQL');
+    this.stop = every(INTERVAL_MS, () => this.run(), failed);
+  }
+
+  beforeApplicationShutdown(): void {
+    this.stop();
+  }
+
+  async run(): Promise<void> {
+    const ended = await this.endAged();
+    const removed = await this.removeOld();
+    if (ended + removed > 0) this.logger.info({ ended, removed }, 'aged sessions ended, old records removed');
+  }
+
+  /** @returns how many sessions it ended */
+  async endAged(): Promise<number> {
+    let count = 0;
+    for (let after: string | null = FIRST_ID; after !== null;) {
+      const from: string = after;
+      const to: string | null = await this.endOfPage(from);
+      count += await this.database.transaction((tx) => this.endAgedBetween(tx, from, to));
+      after = to;
+    }
+    return count;
+  }
+
+  /** @returns how many records of sessions and revocations it removed */
+  async removeOld(): Promise<number> {
+    const before = new Date(this.clock.now() - this.settings.sessionRetention);
+    let count = 0;
+    for (const statement of [REMOVE_SESSIONS, REMOVE_REVOCATIONS]) {
+      for (let removed = REMOVE_BATCH; removed === REMOVE_BATCH; count += removed) {
+        [, removed] = await this.database.query<[unknown, number]>(statement, [before, REMOVE_BATCH]);
+      }
+    }
+    return count;
+  }
+
+  /** @returns null when the page is the last */
+  private async endOfPage(after: string): Promise<string | null> {
+    const [last] = await this.database.query<{ id: string }[]>(
+      `select id from sessions where status = 'active' and id > $1 order by id offset $2 limit 1`,
+      [after, PAGE - 1],
+    );
+    return last?.id ?? null;
+  }
+
+  private async endAgedBetween(tx: EntityManager, after: string, to: string | null): Promise<number> {
+    // As it was when the last uses had certainly been written down: nobody is ended who was there just now.
+    const now = (await databaseNow(tx, this.clock)).getTime() - this.lastSeenLag;
+    const { adminSessionIdleTimeout, sessionIdleTimeout, adminSessionLifetime, sessionLifetime } =
+      this.settings;
+    const limits = [adminSessionIdleTimeout, sessionIdleTimeout, adminSessionLifetime, sessionLifetime];
+    const rows = await tx.query<SnapshotRow[]>(MAY_HAVE_AGED, [
+      after,
+      to,
+      ...limits.map((limit) => new Date(now - limit)),
+    ]);
+    const aged = rows.map(snapshotOf).flatMap((session) => {
+      const ended = judge(session, this.settings, now);
+      return ended?.reason === 'idle' || ended?.reason === 'expired' ? [{ session, ended }] : [];
+    });
+    if (aged.length > 0) await this.end(tx, aged);
+    return aged.length;
+  }
+
+  /** No notice and no tombstone: what is cached of them is judged by its age as well, and their tokens are dead. */
+  private async end(tx: EntityManager, aged: { session: SessionSnapshot; ended: Ended }[]): Promise<void> {
+    await tx.query(
+      `update sessions s set status = 'ended', end_reason = aged.reason, ended_at = aged.at
+       from unnest($1::uuid[], $2::text[], $3::timestamptz[]) aged (id, reason, at) where s.id = aged.id`,
+      [
+        aged.map(({ session }) => session.id),
+        aged.map(({ ended }) => ended.reason),
+        aged.map(({ ended }) => new Date(ended.at)),
+      ],
+    );
+    const events = aged.map(({ session, ended }) => ({
+      userId: session.userId,
+      sessionId: session.id,
+      details: { reason: ended.reason },
+    }));
+    await this.audit.recordAll(tx, 'session_expired', events);
+  }
+
+  private get lastSeenLag(): number {
+    return this.settings.lastSeenResolution + MOST_FLUSH_INTERVAL_MS;
+  }
+}

@@ -1,0 +1,94 @@
+import type pg from 'pg';
+import type { RevocationNotice } from './denial-list.js';
+
+/** As many notices as one statement reads: about a megabyte. */
+const PAGE = 5_000;
+/** Where to begin: what has expired before is of concern to no living token. */
+const START = `
+  with live as materialized (select xid from revocations where expires_at > clock_timestamp())
+  select least((select xid from live order by xid limit 1), pg_snapshot_xmin(pg_current_snapshot()))::text as start`;
+
+/**
+ * Everything since the last poll, a page at a time. Sequence values commit out of order, so the cursor is the
+ * oldest transaction that was still open at the last poll: all before it had been seen, the rest is
+ * read again. A long write transaction elsewhere only makes it read more.
+ */
+const POLL = `
+  select pg_snapshot_xmin(pg_current_snapshot())::text as cursor,
+    pg_snapshot_xmax(pg_current_snapshot())::text as horizon,
+    (select max(seq) from revocations) as newest,
+    pg_sequence_last_value(pg_get_serial_sequence('revocations', 'seq')) as last,
+    (select coalesce(json_agg(json_build_object(
+      'xid', xid::text, 'seq', seq, 'kind', kind, 'subjects', subjects, 'tokenId', token_id, 'reason', reason,
+      'notBefore', extract(epoch from not_before) * 1000,
+      'createdAt', extract(epoch from created_at) * 1000,
+      'expiresAt', extract(epoch from expires_at) * 1000) order by xid, seq), '[]')
+    from (
+      select * from revocations where (xid, seq) > ($1::text::xid8, $2) and expires_at > clock_timestamp()
+      order by xid, seq limit ${PAGE}) page) as notices`;
+
+interface Page {
+  cursor: string;
+  horizon: string;
+  /** The highest number of a revocation that has committed, and of one that was ever begun. */
+  newest: string | null;
+  last: string | null;
+  notices: (RevocationNotice & { xid: string; seq: number })[];
+}
+
+/**
+ * Where one instance stands in the log of revocations. Reads what is new, misses nothing, and knows up to which
+ * number it has everything.
+ */
+export class RevocationCursor {
+  private position = '0';
+  /** No revocation up to this number is missing, nor can one still commit. */
+  private settledSeq = 0;
+  private nextSettled = { seq: 0, horizon: 0n };
+  private lastSeq = 0;
+
+  /** Before anything is read over a new connection: it may lead to a server that was promoted or restored and counts its transactions from elsewhere. */
+  async begin(client: pg.Client): Promise<void> {
+    const { rows } = await client.query<{ start: string }>(START);
+    this.position = rows[0]!.start;
+    this.settledSeq = 0;
+    this.nextSettled = { seq: 0, horizon: 0n };
+  }
+
+  /** Applies everything that had committed before the call, and some of it again. */
+  async advance(client: pg.Client, apply: (notice: RevocationNotice) => void): Promise<void> {
+    // What a later page does not see had not ended before the first one, whose cursor it is read again from.
+    let after: [xid: string, seq: number] = [this.position, 0];
+    for (let first: Page | undefined; ;) {
+      const { rows } = await client.query<Page>(POLL, after);
+      const page = rows[0]!;
+      first ??= page;
+      page.notices.forEach(apply);
+      const last = page.notices.at(-1);
+      if (!last || page.notices.length < PAGE) return this.settle(first);
+      after = [last.xid, last.seq];
+    }
+  }
+
+  /** Whether the revocation of that number has certainly been read. */
+  hasPassed(seq: number): boolean {
+    return seq <= this.settledSeq;
+  }
+
+  /** Whether a revocation of that number had been begun by the last advance. */
+  knows(seq: number): boolean {
+    return seq <= this.lastSeq;
+  }
+
+  /**
+   * A revocation has its transaction id before it has its number. So of the numbers below one that had committed
+   * at a poll, all that can still commit were open then: once they have ended, the list is whole up to there.
+   */
+  private settle({ cursor, horizon, newest, last }: Page): void {
+    this.position = cursor;
+    this.lastSeq = Number(last);
+    if (BigInt(cursor) < this.nextSettled.horizon) return;
+    this.settledSeq = Math.max(this.settledSeq, this.nextSettled.seq);
+    this.nextSettled = { seq: Number(newest), horizon: BigInt(horizon) };
+  }
+}
