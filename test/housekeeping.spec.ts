@@ -1,0 +1,161 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { HousekeepingService } from '../src/sessions/housekeeping.service.js';
+import { LastSeenService } from '../src/sessions/last-seen.service.js';
+import { ADMIN, ALICE, BOB, resetStores, startApp, type TestApp } from './support/app.js';
+import { TestClock } from './support/clock.js';
+import { loggedIn, type Person } from './support/people.js';
+import { describeWithRedis } from './support/redis.js';
+import { connect, disconnect } from './support/waiting.js';
+
+/** Real: PostgreSQL, Redis, the application over HTTP. Moved: the time. */
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+/** The least that a record of use may lag behind: LAST_SEEN_RESOLUTION and one flush. */
+const LAG = 70 * SECOND;
+
+interface Row {
+  status: string;
+  end_reason: string | null;
+  ended_at: Date | null;
+}
+
+describeWithRedis('housekeeping', () => {
+  let clock: TestClock;
+  let a: TestApp;
+  let b: TestApp;
+
+  beforeAll(resetStores);
+  beforeEach(async () => {
+    clock = new TestClock();
+    [a, b] = [await startApp({ clock }), await startApp({ clock })];
+  });
+  afterEach(async () => {
+    await disconnect();
+    await Promise.all([a.close(), b.close()]);
+  });
+  afterAll(resetStores);
+
+  const housekeeping = (app: TestApp) => app.get(HousekeepingService);
+  const rowOf = async ({ id }: Pick<Person, 'id'>) =>
+    (await a.query<Row>('select status, end_reason, ended_at from sessions where id = $1', [id]))[0];
+
+  it('writes down as idle what was not used, and when it was over', async () => {
+    const alice = await loggedIn(a, ALICE);
+    const { createdAt } = (await alice.get('/v1/sessions/current')).body;
+    clock.advance(30 * DAY + LAG - MINUTE);
+    await housekeeping(a).run();
+    expect(await rowOf(alice)).toMatchObject({ status: 'active' });
+    clock.advance(2 * MINUTE);
+    await housekeeping(a).run();
+    const row = await rowOf(alice);
+    expect(row).toMatchObject({ status: 'ended', end_reason: 'idle' });
+    expect(row!.ended_at!.getTime()).toBeGreaterThanOrEqual(Date.parse(createdAt) + 30 * DAY);
+    expect(row!.ended_at!.getTime()).toBeLessThan(Date.parse(createdAt) + 30 * DAY + MINUTE);
+    const events = await a.query(
+      `select details from audit_events where type = 'session_expired' and session_id = $1`,
+      [alice.id],
+    );
+    expect(events).toEqual([{ details: { reason: 'idle' } }]);
+    expect(await alice.refresh()).toMatchObject({ status: 401, body: { reason: 'idle' } });
+  });
+
+  it('writes down as expired what was used until its last day', async () => {
+    const bob = await loggedIn(a, BOB);
+    for (let day = 0; day < 89; day += 20) {
+      clock.advance(20 * DAY);
+      if (day < 80) expect((await bob.refresh()).status).toBe(200);
+    }
+    await housekeeping(a).run();
+    expect(await rowOf(bob)).toMatchObject({ status: 'ended', end_reason: 'expired' });
+  });
+
+  it('judges admins by their own, shorter times, and leaves everybody else alone', async () => {
+    const [admin, alice] = [await loggedIn(a, ADMIN), await loggedIn(a, ALICE)];
+    clock.advance(HOUR + LAG + SECOND);
+    expect(await housekeeping(a).endAged()).toBe(1);
+    expect(await rowOf(admin)).toMatchObject({ status: 'ended', end_reason: 'idle' });
+    expect(await rowOf(alice)).toMatchObject({ status: 'active' });
+  });
+
+  it('ends nobody who was there just now, though it is not written down yet', async () => {
+    const admin = await loggedIn(a, ADMIN);
+    clock.advance(HOUR - SECOND);
+    a.get(LastSeenService).touch(admin.id);
+    clock.advance(2 * SECOND);
+    await housekeeping(a).run();
+    await a.get(LastSeenService).flush();
+    expect(await rowOf(admin)).toMatchObject({ status: 'active' });
+    expect((await admin.refresh()).status).toBe(200);
+  });
+
+  it('several instances at once end each session once, however many there are', async () => {
+    const count = 12_000;
+    await a.query(
+      `with device as (
+         insert into devices (id, user_id, token_digest, name, first_seen_at, last_seen_at)
+         values (gen_random_uuid(), $1, sha256('many'), 'x', now(), now()) returning id)
+       insert into sessions (id, user_id, device_id, transport, created_at, last_seen_at, authenticated_at, refresh_nonce, rotation)
+       select ('01000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, $1, device.id, 'cookie',
+              now() - interval '31 days', now() - interval '31 days', now(), '\\x00112233445566778899aabbccddeeff', '{}'
+       from device, generate_series(1, ${count}) n`,
+      [BOB.id],
+    );
+    const ended = await Promise.all([a, b, a].map((app) => housekeeping(app).endAged()));
+    expect(ended[0]! + ended[1]! + ended[2]!).toBe(count);
+    const [events] = await a.query(
+      `select count(*)::int, count(distinct session_id)::int as sessions from audit_events
+       where type = 'session_expired' and session_id::text like '01000000-%'`,
+    );
+    expect(events).toEqual({ count, sessions: count });
+  });
+
+  it('waits for nobody: a session that is being refreshed is looked at another time', async () => {
+    const [admin, alice] = [await loggedIn(a, ADMIN), await loggedIn(a, ALICE)];
+    const outside = await connect();
+    await outside.query('begin');
+    await outside.query('select from sessions where id = $1 for no key update', [admin.id]);
+    clock.advance(31 * DAY);
+    await housekeeping(a).endAged();
+    expect(await rowOf(alice)).toMatchObject({ status: 'ended' });
+    expect(await rowOf(admin)).toMatchObject({ status: 'active' });
+    await outside.query('rollback');
+    await housekeeping(a).endAged();
+    expect(await rowOf(admin)).toMatchObject({ status: 'ended' });
+  });
+
+  describe('after SESSION_RETENTION', () => {
+    it('records of ended sessions and of their revocations go, and no others', async () => {
+      const [admin, alice, bob] = [
+        await loggedIn(a, ADMIN),
+        await loggedIn(a, ALICE),
+        await loggedIn(a, BOB),
+      ];
+      const { seq } = (await admin.delete(`/v1/admin/sessions/${alice.id}`)).body;
+      clock.advance(30 * DAY - MINUTE);
+      await housekeeping(a).removeOld();
+      expect(await rowOf(alice)).toBeDefined();
+      clock.advance(2 * MINUTE);
+      const again = await loggedIn(a, ADMIN);
+      expect((await again.get(`/v1/admin/revocations/${seq}`)).status).toBe(200);
+      expect(await housekeeping(a).removeOld()).toBeGreaterThanOrEqual(2);
+      expect(await rowOf(alice)).toBeUndefined();
+      expect(await rowOf(bob)).toMatchObject({ status: 'active' });
+      expect((await again.get(`/v1/admin/revocations/${seq}`)).status).toBe(404);
+      expect((await alice.refresh()).body.code).toBe('auth.invalid_token');
+    });
+
+    it('a revocation that no cache has acknowledged stays', async () => {
+      const [{ seq }] = (await a.query<{ seq: string }>(
+        `insert into revocations (kind, subjects, reason, ended_sessions, created_at, expires_at)
+         values ('session', '{}', 'admin', 0, now() - interval '40 days', now() - interval '40 days') returning seq`,
+      )) as [{ seq: string }];
+      await housekeeping(a).removeOld();
+      const left = await a.query('select from revocations where seq = $1', [seq]);
+      expect(left).toHaveLength(1);
+      await a.query('delete from revocations where seq = $1', [seq]);
+    });
+  });
+});

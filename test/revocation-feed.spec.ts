@@ -1,0 +1,130 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import type pg from 'pg';
+import { DenialList } from '../src/sessions/denial-list.js';
+import type { RevocationCursor } from '../src/sessions/revocation-cursor.js';
+import { RevocationFeed } from '../src/sessions/revocation-feed.js';
+import { RevocationService } from '../src/sessions/revocation.service.js';
+import { ADMIN, ALICE, resetStores, startApp, type TestApp } from './support/app.js';
+import { loggedIn } from './support/people.js';
+import { describeWithRedis } from './support/redis.js';
+import { connect, disconnect, eventually } from './support/waiting.js';
+
+/** Real: PostgreSQL, Redis, instances over HTTP. What the feed has read, and what it knows that it has read. */
+
+const ACCESS = '/v1/auth/whoami';
+const UNAVAILABLE = { status: 503, body: { code: 'auth.unavailable' } };
+
+describeWithRedis('the revocation feed', () => {
+  let a: TestApp;
+
+  beforeAll(async () => {
+    await resetStores();
+    a = await startApp();
+  });
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await disconnect();
+  });
+  afterAll(() => a.close());
+
+  const feedOf = (app: TestApp) =>
+    app.get(RevocationFeed) as unknown as {
+      client: pg.Client;
+      cursor: RevocationCursor;
+      catchUp(): Promise<void>;
+      reach(seq: number): Promise<void>;
+    };
+  const endOne = async () => {
+    const person = await loggedIn(a, ALICE);
+    const order = { reason: 'admin', actorId: null, origin: null } as const;
+    return (await a.get(RevocationService).endSession(person.id, order))!.seq;
+  };
+  /** Of sessions that there never were, in one transaction for each `perTransaction`. */
+  const insertMany = async (count: number, perTransaction: number) => {
+    for (let done = 0; done < count; done += perTransaction) {
+      await a.query(
+        `insert into revocations (kind, subjects, reason, ended_sessions, created_at, expires_at, applied_at)
+         select 'session', array[gen_random_uuid()], 'admin', 1, now(), now() + interval '16 min', now()
+         from generate_series(1, $1)`,
+        [perTransaction],
+      );
+    }
+  };
+
+  it('A3: a boot reads as many as there are, page by page, also when one transaction made more than a page', async () => {
+    await insertMany(12_000, 12_000);
+    await insertMany(4_000, 500);
+    const c = await startApp();
+    const [live] = await a.query<{ count: number }>(
+      `select count(distinct subjects[1])::int from revocations where kind = 'session' and expires_at > clock_timestamp()`,
+    );
+    expect(c.get(DenialList).size).toBeGreaterThanOrEqual(live!.count);
+    expect(live!.count).toBeGreaterThanOrEqual(16_000);
+    await c.close();
+  });
+
+  it('A3: a beginning misses nothing that commits right after it, and is older than all that had committed before', async () => {
+    const subject = '0192d5a0-0000-7000-8000-00000000000a';
+    const outside = await connect();
+    await outside.query('begin');
+    await outside.query(
+      `insert into revocations (kind, subjects, reason, ended_sessions, created_at, expires_at, applied_at)
+       values ('session', array[$1::uuid], 'admin', 1, now(), now() + interval '16 min', now())`,
+      [subject],
+    );
+    await a.query('delete from revocations');
+    await endOne();
+    const feed = feedOf(a);
+    const begin = feed.cursor.begin.bind(feed.cursor);
+    jest.spyOn(feed.cursor, 'begin').mockImplementation(async (client) => {
+      await begin(client);
+      await outside.query('commit');
+    });
+    await feed.client.end();
+    await eventually(() => feed.catchUp());
+    expect(a.get(DenialList).endOf({ sessionId: subject, userId: ALICE.id })).not.toBeNull();
+  });
+
+  describe('X-Min-Revocation-Seq', () => {
+    const show = async (seq: number) =>
+      (await loggedIn(a, ADMIN)).get(ACCESS, { headers: { 'x-min-revocation-seq': String(seq) } });
+
+    it('of a revocation that every poll has seen by now is answered without I/O', async () => {
+      const seq = await endOne();
+      const feed = feedOf(a);
+      await eventually(async () => {
+        await feed.catchUp();
+        const asked = jest.spyOn(feed, 'catchUp');
+        await feed.reach(seq);
+        asked.mockRestore();
+        expect(asked).not.toHaveBeenCalled();
+      });
+      const asked = jest.spyOn(feed, 'catchUp');
+      expect((await show(seq)).status).toBe(200);
+      expect((await show(0)).status).toBe(200);
+      expect(asked).not.toHaveBeenCalled();
+    });
+
+    it('is never taken for seen while a transaction with a lower number is open', async () => {
+      const outside = await connect();
+      await outside.query('begin');
+      const { rows } = await outside.query<{ seq: string }>(
+        `insert into revocations (kind, subjects, reason, ended_sessions, created_at, expires_at, applied_at)
+         values ('session', '{}', 'admin', 0, now(), now() + interval '16 min', now()) returning seq`,
+      );
+      const open = Number(rows[0]!.seq);
+      expect(await endOne()).toBeGreaterThan(open);
+      const feed = feedOf(a);
+      for (let round = 0; round < 5; round++) await feed.catchUp();
+      const asked = jest.spyOn(feed, 'catchUp');
+      await feed.reach(open);
+      expect(asked).toHaveBeenCalledTimes(1);
+      await outside.query('commit');
+    });
+
+    it('of a revocation that there is not yet lets nobody in', async () => {
+      expect(await show((await endOne()) + 1_000)).toMatchObject(UNAVAILABLE);
+      expect(await show(999_999_999_999_999)).toMatchObject(UNAVAILABLE);
+    });
+  });
+});
