@@ -14,6 +14,7 @@ const ROOMS = {
   accounts: ['common', 'config', 'database', 'audit', 'users', 'sessions', 'auth'],
   admin: ['common', 'config', 'database', 'audit', 'users', 'sessions', 'auth', 'accounts'],
   health: ['common', 'config', 'database', 'cache', 'sessions'],
+  metrics: ['common', 'config', 'sessions'],
   examples: ['common', 'config', 'database', 'sessions'],
 };
 

@@ -9,9 +9,13 @@ export class Breaker {
   private failures = 0;
   private nextProbe = 0;
 
+  get isOpen(): boolean {
+    return this.failures >= FAILURES_TO_OPEN;
+  }
+
   /** @param now monotonic milliseconds */
   allows(now: number): boolean {
-    if (this.failures < FAILURES_TO_OPEN) return true;
+    if (!this.isOpen) return true;
     if (now < this.nextProbe) return false;
     this.nextProbe = now + PROBE_INTERVAL_MS;
     return true;

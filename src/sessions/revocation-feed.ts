@@ -67,7 +67,12 @@ export class RevocationFeed implements OnApplicationBootstrap, BeforeApplication
 
   /** Whether the list may lack something: no poll that began in the last 5 s has succeeded. */
   isBlind(): boolean {
-    return this.clock.monotonic() - this.provenAt > BLIND_AFTER_MS;
+    return this.age() > BLIND_AFTER_MS;
+  }
+
+  /** Milliseconds since the beginning of the last poll that succeeded. */
+  age(): number {
+    return this.clock.monotonic() - this.provenAt;
   }
 
   /**

@@ -31,6 +31,8 @@ const LOCKED_ROWS_PAUSE_MS = 20;
  */
 @Injectable()
 export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  /** How many the last round found unfinished. */
+  backlog = 0;
   private stop: () => void = () => undefined;
 
   constructor(
@@ -61,6 +63,7 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
       .orderBy('revocation.seq')
       .take(100)
       .getMany();
+    this.backlog = pending.length;
     for (const revocation of pending) {
       if (revocation.kind === 'everyone') await this.sweep(revocation);
       else await this.tellCache(revocation, await this.log.sessionsOf(this.database.manager, revocation));

@@ -29,6 +29,8 @@ interface Found {
  */
 @Injectable()
 export class SessionCheck {
+  /** How many checks were answered by whom; `unavailable` by nobody. */
+  readonly answers = { cache: 0, postgres: 0, unavailable: 0 };
   private readonly cacheTurn = new TurnBatch((ids) => this.verdicts.read(ids));
   private readonly missTurn = new TurnBatch((ids) => this.readAndFill(ids));
 
@@ -72,18 +74,30 @@ export class SessionCheck {
   }
 
   private async fromPostgres({ sessionId }: Principal): Promise<Found | undefined> {
-    return uncached(await this.reader.read(sessionId));
+    return this.uncached(this.reader.read(sessionId));
   }
 
   /** All checks of one turn share one read of the cache and, those that it knows nothing of, one of Postgres. */
   private async fromCache(principal: Principal): Promise<Found | undefined> {
     const { sessionId } = principal;
     const verdict = await this.cacheTurn.get(sessionId).catch(() => UNANSWERED);
+    if (verdict?.state === 'live' || verdict?.state === 'ended') this.answers.cache += 1;
     if (verdict?.state === 'live') return { snapshot: verdict.snapshot, cached: true };
     if (verdict?.state === 'ended') throw sessionEnded(verdict.ended);
     // Whoever holds no lease must not fill: somebody else does, or the cache is away.
     if (verdict) return this.fromPostgres(principal);
-    return uncached(await this.missTurn.get(sessionId));
+    return this.uncached(this.missTurn.get(sessionId));
+  }
+
+  private async uncached(reading: Promise<SessionSnapshot | undefined>): Promise<Found | undefined> {
+    try {
+      const snapshot = await reading;
+      this.answers.postgres += 1;
+      return snapshot && { snapshot, cached: false };
+    } catch (error) {
+      this.answers.unavailable += 1;
+      throw error;
+    }
   }
 
   private async readAndFill(ids: string[]): Promise<Map<string, SessionSnapshot>> {
@@ -100,10 +114,6 @@ export class SessionCheck {
 
 /** The cache erred or took too long: Postgres answers in its place. */
 const UNANSWERED = { state: 'unanswered' } as const;
-
-function uncached(snapshot: SessionSnapshot | undefined): Found | undefined {
-  return snapshot && { snapshot, cached: false };
-}
 
 export function sessionEnded({ reason, at }: Ended): Problem {
   return new Problem('auth.session_ended', { members: { reason, endedAt: new Date(at).toISOString() } });

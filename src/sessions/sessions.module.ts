@@ -47,11 +47,13 @@ import { VerdictCache } from './verdict-cache.js';
     RefreshService,
     RevocationFeed,
     RevocationLog,
+    RevocationRelay,
     RevocationService,
     SessionCheck,
     SessionFence,
     SessionGuard,
     SessionsService,
+    VerdictCache,
   ],
 })
 export class SessionsModule {}

@@ -90,6 +90,11 @@ export class VerdictCache {
     await within(BURY_BUDGET_MS, this.cache.deleteMany(sessionIds.map(keyOf)));
   }
 
+  /** Whether the cache fails so steadily that it is not even asked. */
+  isShutOut(): boolean {
+    return this.breaker.isOpen;
+  }
+
   private believable(sessionId: string, value: CacheValue | null): CachedVerdict | null {
     const verdict = value === null ? null : unpack(sessionId, value);
     if (verdict?.state !== 'live') return verdict;

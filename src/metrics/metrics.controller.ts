@@ -1,0 +1,42 @@
+import { Controller, Get, Headers, Inject, Res, VERSION_NEUTRAL } from '@nestjs/common';
+import { ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { Public } from '../auth/public.decorator.js';
+import { ApiProblems } from '../common/api-problems.decorator.js';
+import { Problem } from '../common/problem.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { MetricsService } from './metrics.service.js';
+
+@ApiTags('health')
+@Controller({ path: 'metrics', version: VERSION_NEUTRAL })
+@Public()
+export class MetricsController {
+  constructor(
+    private readonly metrics: MetricsService,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  /** For Prometheus, which shows `METRICS_TOKEN` as its bearer token. Whoever may not read it finds nothing here. */
+  @Get()
+  @ApiProduces('text/plain')
+  @ApiOkResponse({ schema: { type: 'string' } })
+  @ApiProblems('resource.not_found')
+  async read(
+    @Headers('authorization') authorization: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    if (!this.mayRead(authorization)) throw new Problem('resource.not_found');
+    void reply.type(this.metrics.contentType);
+    return this.metrics.read();
+  }
+
+  private mayRead(authorization = ''): boolean {
+    const { metricsToken, nodeEnv } = this.settings;
+    if (!metricsToken) return nodeEnv !== 'production';
+    return timingSafeEqual(digest(authorization), digest(`Bearer ${metricsToken}`));
+  }
+}
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest();

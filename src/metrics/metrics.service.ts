@@ -1,0 +1,110 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import type { FastifyInstance } from 'fastify';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { DenialList } from '../sessions/denial-list.js';
+import { RevocationFeed } from '../sessions/revocation-feed.js';
+import { RevocationRelay } from '../sessions/revocation-relay.js';
+import { SessionCheck } from '../sessions/session-check.js';
+import { VerdictCache } from '../sessions/verdict-cache.js';
+
+/** Seconds; most answers take a fraction of a millisecond, a login some ten. */
+const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
+
+/** What an operator watches. What sessions count for themselves is read when somebody looks, not when it happens. */
+@Injectable()
+export class MetricsService implements OnModuleInit {
+  private readonly registry = new Registry();
+  private readonly requests = new Histogram({
+    name: 'http_request_duration_seconds',
+    help: 'Requests by the pattern of their route.',
+    labelNames: ['method', 'route', 'status'],
+    buckets: BUCKETS,
+    registers: [this.registry],
+  });
+  private ofProcess = false;
+
+  constructor(
+    private readonly host: HttpAdapterHost,
+    feed: RevocationFeed,
+    denials: DenialList,
+    relay: RevocationRelay,
+    checks: SessionCheck,
+    verdicts: VerdictCache,
+  ) {
+    this.gauge(
+      'revocation_feed_blind',
+      '1 when the denial list may lack something: see ACCESS_WHEN_BLIND.',
+      () => Number(feed.isBlind()),
+    );
+    this.gauge(
+      'revocation_feed_age_seconds',
+      'Since the denial list was last known to be current.',
+      () => feed.age() / 1_000,
+    );
+    this.gauge(
+      'denial_list_entries',
+      'Tokens, sessions and users that the access tier refuses.',
+      () => denials.size,
+    );
+    this.gauge(
+      'revocations_pending',
+      'Committed, and the cache has not acknowledged them for 2 s.',
+      () => relay.backlog,
+    );
+    this.gauge(
+      'cache_breaker_open',
+      '1 while session checks go to PostgreSQL without asking the cache.',
+      () => Number(verdicts.isShutOut()),
+    );
+    const answers = new Counter({
+      name: 'drawbridge_session_checks_total',
+      help: 'Session checks by who answered.',
+      labelNames: ['answered_by'],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const [answered_by, count] of Object.entries(checks.answers)) this.inc({ answered_by }, count);
+      },
+    });
+    this.registry.registerMetric(answers);
+  }
+
+  onModuleInit(): void {
+    const fastify = this.host.httpAdapter.getInstance<FastifyInstance>();
+    fastify.addHook('onResponse', (request, reply, done) => {
+      const route = request.routeOptions.url ?? 'none';
+      this.requests.observe(
+        { method: request.method, route, status: reply.statusCode },
+        reply.elapsedTime / 1_000,
+      );
+      done();
+    });
+  }
+
+  /** The Prometheus text format. */
+  read(): Promise<string> {
+    if (!this.ofProcess) {
+      this.ofProcess = true;
+      collectDefaultMetrics({ register: this.registry });
+      this.registry.removeSingleMetric('nodejs_version_info'); // nobody is told what to look up (ASVS 13.4.6)
+    }
+    return this.registry.metrics();
+  }
+
+  get contentType(): string {
+    return this.registry.contentType;
+  }
+
+  private gauge(name: string, help: string, value: () => number): void {
+    const gauge = new Gauge({
+      name: `drawbridge_${name}`,
+      help,
+      registers: [],
+      collect() {
+        this.set(value());
+      },
+    });
+    this.registry.registerMetric(gauge);
+  }
+}

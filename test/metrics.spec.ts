@@ -1,0 +1,124 @@
+import { afterAll, afterEach, beforeAll, expect, it, jest } from '@jest/globals';
+import { RevocationFeed } from '../src/sessions/revocation-feed.js';
+import { RevocationRelay } from '../src/sessions/revocation-relay.js';
+import { RevocationService } from '../src/sessions/revocation.service.js';
+import { SessionReader } from '../src/sessions/session-reader.js';
+import { VerdictCache } from '../src/sessions/verdict-cache.js';
+import { ALICE, resetStores, startApp, type TestApp } from './support/app.js';
+import { TestClock } from './support/clock.js';
+import { loggedIn } from './support/people.js';
+import { describeWithRedis } from './support/redis.js';
+import { eventually } from './support/waiting.js';
+
+/** Real: an instance over HTTP, PostgreSQL, Redis. Moved: the monotonic time, which blindness is judged by. */
+
+class SteadyClock extends TestClock {
+  steady = 0;
+  override monotonic(): number {
+    return this.steady;
+  }
+}
+
+const TOKEN = 'a token that has spaces'.replaceAll(' ', '-');
+
+describeWithRedis('GET /metrics', () => {
+  const clock = new SteadyClock();
+  let app: TestApp;
+
+  beforeAll(async () => {
+    await resetStores();
+    app = await startApp({ clock });
+  });
+  afterEach(() => {
+    jest.restoreAllMocks();
+  });
+  afterAll(() => app.close());
+
+  const read = async () => (await app.client().get('/metrics')).text;
+  const valueOf = async (name: string) => {
+    const line = (await read()).split('\n').find((line) => line.startsWith(`${name} `));
+    return Number(line?.split(' ')[1]);
+  };
+  const checks = (by: string) => valueOf(`drawbridge_session_checks_total{answered_by="${by}"}`);
+
+  it('A2: says that the instance is blind when it has heard nothing for 5 s, and since when', async () => {
+    const other = await startApp({ clock });
+    const feed = other.get(RevocationFeed);
+    const said = async () => {
+      const { text } = await other.client().get('/metrics');
+      const [, blind, age] = /_feed_blind (\d)[\s\S]*\n[\w]*_feed_age_seconds (.*)\n/.exec(text)!;
+      return { blind: Number(blind), age: Number(age) };
+    };
+    (feed as unknown as { stop(): void }).stop();
+    await feed.catchUp();
+    expect(await said()).toEqual({ blind: 0, age: 0 });
+    clock.steady += 5_001;
+    expect(await said()).toEqual({ blind: 1, age: 5.001 });
+    await feed.catchUp();
+    expect(await said()).toEqual({ blind: 0, age: 0 });
+    await other.close();
+  });
+
+  it('counts what is denied, and what the cache has not acknowledged', async () => {
+    const alice = await loggedIn(app, ALICE);
+    const before = await valueOf('drawbridge_denial_list_entries');
+    const bury = jest.spyOn(app.get(VerdictCache), 'bury').mockRejectedValue(new Error('away'));
+    const order = { reason: 'admin', actorId: null, origin: null } as const;
+    const receipt = await app.get(RevocationService).endSession(alice.id, order);
+    expect(await valueOf('drawbridge_denial_list_entries')).toBe(before + 1);
+    await app.query(`update revocations set created_at = created_at - interval '3 s' where seq = $1`, [
+      receipt!.seq,
+    ]);
+    await app.get(RevocationRelay).relay();
+    expect(await valueOf('drawbridge_revocations_pending')).toBe(1);
+    bury.mockRestore();
+    await app.get(RevocationRelay).relay();
+    await app.get(RevocationRelay).relay();
+    expect(await valueOf('drawbridge_revocations_pending')).toBe(0);
+  });
+
+  it('counts session checks by who answered', async () => {
+    const alice = await loggedIn(app, ALICE);
+    const check = () => alice.get('/v1/sessions/current');
+    const [cache, postgres, unavailable] = [
+      await checks('cache'),
+      await checks('postgres'),
+      await checks('unavailable'),
+    ];
+    await check();
+    expect(await checks('postgres')).toBe(postgres + 1);
+    await eventually(async () => {
+      await check();
+      expect(await checks('cache')).toBeGreaterThan(cache);
+    });
+    jest.spyOn(app.get(VerdictCache), 'read').mockRejectedValue(new Error('away'));
+    const pool = (app.get(SessionReader) as unknown as { pool: object }).pool;
+    jest.spyOn(pool as { query(): unknown }, 'query').mockImplementation(() => {
+      throw new Error('away');
+    });
+    expect((await check()).status).toBe(503);
+    expect(await checks('unavailable')).toBe(unavailable + 1);
+  });
+
+  it('times requests by the pattern of their route, and holds nothing of anybody', async () => {
+    const alice = await loggedIn(app, ALICE);
+    await alice.delete(`/v1/sessions/${alice.id}`);
+    await alice.get('/no/such/place?token=secret');
+    const text = await read();
+    expect(text).toMatch(
+      /http_request_duration_seconds_count\{method="DELETE",route="\/v1\/sessions\/:id",status="200"\} 1/,
+    );
+    expect(text).not.toContain(alice.id);
+    expect(text).not.toMatch(/no\/such|secret|version/);
+  });
+
+  it('is for whoever shows METRICS_TOKEN, once that is set', async () => {
+    const guarded = await startApp({ env: { METRICS_TOKEN: TOKEN } });
+    const ask = (headers: Record<string, string>) => guarded.client().get('/metrics', { headers });
+    expect((await ask({ authorization: `Bearer ${TOKEN}` })).status).toBe(200);
+    for (const authorization of ['', 'Bearer', `Bearer ${TOKEN}x`, TOKEN, `bearer ${TOKEN.slice(1)}`]) {
+      expect((await ask({ authorization })).status).toBe(404);
+    }
+    await guarded.close();
+  });
+});
