@@ -46,8 +46,9 @@ describeWithRedis('GET /metrics', () => {
     const feed = other.get(RevocationFeed);
     const said = async () => {
       const { text } = await other.client().get('/metrics');
-      const [, blind, age] = /_feed_blind (\d)[\s\S]*\n[\w]*_feed_age_seconds (.*)\n/.exec(text)!;
-      return { blind: Number(blind), age: Number(age) };
+      const value = (name: string) =>
+        Number(new RegExp(`^drawbridge_revocation_feed_${name} (.*)$`, 'm').exec(text)![1]);
+      return { blind: value('blind'), age: value('age_seconds') };
     };
     (feed as unknown as { stop(): void }).stop();
     await feed.catchUp();
