@@ -9,7 +9,7 @@ import { VerdictCache } from '../src/sessions/verdict-cache.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
-import { expectBothTiers, loggedIn, type Person } from './support/people.js';
+import { crowd, expectBothTiers, loggedIn, type Person } from './support/people.js';
 import { describeWithRedis } from './support/redis.js';
 import { connect, disconnect, eventually, untilBlocked } from './support/waiting.js';
 
@@ -244,18 +244,7 @@ describe('ending sessions', () => {
 
     it('ends 1,200 people with one notice, in batches, and none is left out', async () => {
       await alice.get(SESSION);
-      await a.query(`
-        with people as (
-          insert into users (id, email, password_hash, created_at)
-          select gen_random_uuid(), 'user' || n || '@many.example', 'x', now() from generate_series(1, 1200) n returning id
-        ), installed as (
-          insert into devices (id, user_id, token_digest, name, first_seen_at, last_seen_at)
-          select gen_random_uuid(), id, sha256(id::text::bytea), 'x', now(), now() from people returning id, user_id
-        )
-        insert into sessions (id, user_id, device_id, transport, created_at, last_seen_at, authenticated_at, refresh_nonce, rotation)
-        select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0') || '7000' || substr(md5(user_id::text), 1, 16))::uuid,
-               user_id, id, 'cookie', now(), now(), now(), substring(sha256(id::text::bytea) for 16), '{}'
-        from installed`);
+      await crowd(a, 1_200);
       const buried = jest.spyOn(a.get(VerdictCache), 'bury');
       const { body } = await endEveryone(admin);
       expect(body).toMatchObject({ status: 'applied', endedSessions: 1_204 });

@@ -48,3 +48,21 @@ export async function expectBothTiers(client: Client | Person, outcome: object):
   expect(await client.get('/v1/sessions/current')).toMatchObject(outcome);
   expect(await client.get('/v1/feature-flags')).toMatchObject(outcome);
 }
+
+/** So many people, each with a live session, in one statement. */
+export async function crowd({ query }: Pick<TestApp, 'query'>, count: number): Promise<void> {
+  await query(
+    `with people as (
+       insert into users (id, email, password_hash, created_at)
+       select gen_random_uuid(), gen_random_uuid() || '@many.example', 'x', now() from generate_series(1, $1) returning id
+     ), installed as (
+       insert into devices (id, user_id, token_digest, name, first_seen_at, last_seen_at)
+       select gen_random_uuid(), id, sha256(id::text::bytea), 'x', now(), now() from people returning id, user_id
+     )
+     insert into sessions (id, user_id, device_id, transport, created_at, last_seen_at, authenticated_at, refresh_nonce, rotation)
+     select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0') || '7000' || substr(md5(user_id::text), 1, 16))::uuid,
+            user_id, id, 'cookie', now(), now(), now(), substring(sha256(id::text::bytea) for 16), '{}'
+     from installed`,
+    [count],
+  );
+}

@@ -1,0 +1,98 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, jest } from '@jest/globals';
+import { RevocationRelay } from '../src/sessions/revocation-relay.js';
+import { VerdictCache } from '../src/sessions/verdict-cache.js';
+import { ADMIN, ALICE, resetStores, startApp, type TestApp } from './support/app.js';
+import { crowd, expectBothTiers, loggedIn, type Person } from './support/people.js';
+import { describeWithRedis } from './support/redis.js';
+import { eventually, Gate } from './support/waiting.js';
+
+/** Real: two instances over HTTP, PostgreSQL, Redis. Forced: how far a sweep is when somebody looks. */
+
+const CROWD = 1_200;
+const ENDED = { status: 401, body: { code: 'auth.session_ended', reason: 'admin_everyone' } };
+
+describeWithRedis("the end of everyone's sessions", () => {
+  let a: TestApp;
+  let b: TestApp;
+  let admin: Person;
+  let alice: Person;
+
+  beforeAll(async () => {
+    await resetStores();
+    [a, b] = [await startApp(), await startApp()];
+  });
+  afterAll(() => Promise.all([a.close(), b.close()]));
+  beforeEach(async () => {
+    await crowd(a, CROWD);
+    [admin, alice] = [await loggedIn(a, ADMIN), await loggedIn(b, ALICE)];
+  });
+  afterEach(() => {
+    jest.restoreAllMocks();
+  });
+
+  const endEveryone = () => admin.delete('/v1/admin/sessions', { body: { confirm: 'everyone' } });
+  const live = async () =>
+    (await a.query<{ count: number }>(`select count(*)::int from sessions where status = 'active'`))[0]!
+      .count;
+
+  it('is in force at once, and says how far the records are', async () => {
+    const total = await live();
+    const [reached, goOn] = [new Gate(), new Gate()];
+    const cache = a.get(VerdictCache);
+    const bury = cache.bury.bind(cache);
+    jest.spyOn(cache, 'bury').mockImplementation(async (ids, ended) => {
+      await bury(ids, ended);
+      if ((await live()) === total) return; // the first batch may commit
+      reached.open();
+      await goOn.opened;
+    });
+    const asked = endEveryone();
+    await reached.opened;
+    await eventually(async () => expect(await alice.get('/v1/sessions/current')).toMatchObject(ENDED));
+    await eventually(() => expectBothTiers(alice, ENDED));
+    const { status, body } = await asked;
+    expect(status).toBe(202);
+    expect(body).toMatchObject({ status: 'pending', endedSessions: 500, remainingSessions: total - 500 });
+    const again = await loggedIn(b, ADMIN);
+    const progress = () => again.get(`/v1/admin/revocations/${body.seq}`);
+    expect((await progress()).body).toMatchObject({ endedSessions: 500, remainingSessions: total - 500 });
+    goOn.open();
+    await eventually(async () => expect((await progress()).body.status).toBe('applied'));
+    const done = (await progress()).body;
+    expect(done.endedSessions).toBe(total);
+    expect(done).not.toHaveProperty('remainingSessions');
+  });
+
+  it('is finished by the relay of another instance when the one that began has died at its first batch', async () => {
+    const total = await live();
+    jest.spyOn(a.get(VerdictCache), 'bury').mockRejectedValue(new Error('killed'));
+    jest.spyOn(a.get(RevocationRelay), 'relay').mockResolvedValue();
+    const { body } = await endEveryone();
+    expect(body).toMatchObject({ status: 'pending', endedSessions: 0, remainingSessions: total });
+    await eventually(async () => expect(await live()).toBe(0));
+    const again = await loggedIn(b, ADMIN);
+    await eventually(async () =>
+      expect((await again.get(`/v1/admin/revocations/${body.seq}`)).body).toMatchObject({
+        status: 'applied',
+        endedSessions: total,
+      }),
+    );
+  });
+
+  it('swept by two instances at once, each record is ended and counted once', async () => {
+    const total = await live();
+    jest.spyOn(a.get(VerdictCache), 'bury').mockRejectedValueOnce(new Error('away'));
+    const { body } = await endEveryone();
+    const relays = [a, b].map((app) => app.get(RevocationRelay));
+    const buried = [a, b].map((app) => jest.spyOn(app.get(VerdictCache), 'bury').mockClear());
+    await a.query(`update revocations set created_at = created_at - interval '3 s' where seq = $1`, [
+      body.seq,
+    ]);
+    await Promise.all(relays.map((relay) => relay.relay()));
+    const ids = buried.flatMap((spy) => spy.mock.calls.flatMap(([sessionIds]) => sessionIds));
+    expect(ids).toHaveLength(total);
+    expect(new Set(ids).size).toBe(total);
+    const [row] = await a.query('select ended_sessions from revocations where seq = $1', [body.seq]);
+    expect(row).toEqual({ ended_sessions: total });
+  });
+});
