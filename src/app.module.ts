@@ -14,6 +14,7 @@ import type { Settings } from './config/settings.js';
 import { DatabaseModule } from './database/database.module.js';
 import { ExamplesModule } from './examples/examples.module.js';
 import { HealthModule } from './health/health.module.js';
+import { MailModule } from './mail/mail.module.js';
 import { MetricsModule } from './metrics/metrics.module.js';
 import { SessionGuard } from './sessions/session.guard.js';
 import { SessionsModule } from './sessions/sessions.module.js';
@@ -32,6 +33,7 @@ export class AppModule {
         DatabaseModule,
         CacheModule,
         AuditModule,
+        MailModule,
         UsersModule,
         SessionsModule,
         AuthModule,

@@ -112,6 +112,15 @@ export function secret(doc: string, details: Details = {}): Setting<string | und
   };
 }
 
+export function address(doc: string, details: Details = {}): Setting<string> {
+  return {
+    doc,
+    allowed: 'an address such as `Your product <no-reply@example.com>`',
+    ...details,
+    parse: z.string().regex(/^([^<>\r\n]{1,100} )?<?[^\s<>@]+@[^\s<>@]+>?$/, 'is no address'),
+  };
+}
+
 export function path(doc: string, details: Details = {}): Setting<string> {
   return {
     doc,

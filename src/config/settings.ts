@@ -1,5 +1,17 @@
 import { isIP, isIPv4 } from 'node:net';
-import { choice, duration, flag, integer, list, path, secret, url, word, type Setting } from './setting.js';
+import {
+  address,
+  choice,
+  duration,
+  flag,
+  integer,
+  list,
+  path,
+  secret,
+  url,
+  word,
+  type Setting,
+} from './setting.js';
 
 /**
  * Everything that can be set, in the order in which the documentation shows it. `.env.example` and
@@ -126,6 +138,11 @@ export const SETTINGS = {
     'Logins that may wait for the password hasher; further ones are told to come back.',
     { min: 1, max: 10_000, fallback: '100' },
   ),
+  smtpUrl: url('The server that mails leave through.', ['smtp:', 'smtps:'], {
+    fallbackDoc: 'none: mails are told of in the log and kept as files under `DATA_DIR`',
+    secret: true,
+  }),
+  mailFrom: address('The sender of mails.', { fallback: 'Drawbridge <no-reply@localhost>' }),
   migrateOnBoot: flag('Apply migrations before listening. In production run `npm run db:migrate` instead.', {
     fallback: (production) => String(!production),
     fallbackDoc: '`true`, in production `false`',

@@ -1,5 +1,7 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import pg from 'pg';
 import { pino, type Logger } from 'pino';
 import { DataSource } from 'typeorm';
@@ -50,6 +52,7 @@ export async function startApp({
     DATABASE_URL: process.env['TEST_DATABASE_URL'],
     REDIS_URL: process.env['TEST_REDIS_URL'],
     API_DOCS: 'false',
+    DATA_DIR: join(tmpdir(), `drawbridge-test-${process.pid}`),
     ...env,
   });
   const app = await createApp(settings, keys, { clock, logger: logger ?? pino({ level: 'silent' }) });
@@ -72,7 +75,9 @@ export async function startApp({
 export async function resetStores(): Promise<void> {
   const client = new pg.Client({ connectionString: process.env['TEST_DATABASE_URL'] });
   await client.connect();
-  await client.query(`truncate users, devices, sessions, revocations, audit_events restart identity cascade`);
+  await client.query(
+    `truncate users, devices, sessions, revocations, audit_events, mails restart identity cascade`,
+  );
   await client.query(`update session_epoch set not_before = '-infinity'`);
   await client.end();
 }

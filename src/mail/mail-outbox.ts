@@ -1,0 +1,115 @@
+import {
+  Inject,
+  Injectable,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { Clock } from '../common/clock.js';
+import { every } from '../common/every.js';
+import { LOGGER, type Logger } from '../common/logger.js';
+import { databaseNow } from '../database/database-now.js';
+import { MailTransport } from './mail-transport.js';
+import { render, type TemplateData, type TemplateName } from './templates.js';
+
+const INTERVAL_MS = 1_000;
+/** Sent at once are so few that a slow server holds up no more than these. */
+const BATCH = 10;
+const FIRST_RETRY_MS = 10_000;
+const LONGEST_RETRY_MS = 3_600_000;
+/** As long as other mail servers try (RFC 5321 4.5.4.1: four to five days). */
+const GIVE_UP_AFTER_MS = 4 * 24 * 3_600_000;
+/** A worker that has not said how it went by then has died; another one takes the mail. */
+const CLAIM_MS = 60_000;
+
+interface Claimed {
+  id: string;
+  recipient: string;
+  template: TemplateName;
+  data: never;
+  attempts: number;
+  created_at: Date;
+}
+
+/** Not before they are due, and nobody else's: the claim moves the next attempt ahead. */
+const CLAIM = `
+  update mails set attempts = attempts + 1, next_attempt_at = $1::timestamptz + make_interval(secs => ${CLAIM_MS / 1_000})
+  where id in (
+    select id from mails where given_up_at is null and next_attempt_at <= $1
+    order by next_attempt_at limit ${BATCH} for update skip locked)
+  returning id, recipient, template, data, attempts, created_at`;
+
+/**
+ * Mails are part of the transaction that they tell of: none is lost, and none is sent for what was rolled
+ * back. They leave afterwards, from any instance, at least once.
+ */
+@Injectable()
+export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private stop: () => void = () => undefined;
+
+  constructor(
+    private readonly database: DataSource,
+    private readonly transport: MailTransport,
+    private readonly clock: Clock,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    const failed = (error: unknown) => this.logger.debug({ err: error }, 'mails wait for PostgreSQL');
+    this.stop = every(INTERVAL_MS, () => this.send(), failed);
+  }
+
+  beforeApplicationShutdown(): void {
+    this.stop();
+  }
+
+  /** Inside the transaction of the act. @param data never a secret: it stays in the database until it has been sent */
+  async add<Name extends TemplateName>(
+    tx: EntityManager,
+    recipient: string,
+    template: Name,
+    data: TemplateData[Name],
+  ): Promise<void> {
+    const now = await databaseNow(tx, this.clock);
+    await tx.query(
+      `insert into mails (recipient, template, data, created_at, next_attempt_at) values ($1, $2, $3, $4, $4)`,
+      [recipient, template, JSON.stringify(data), now],
+    );
+  }
+
+  /** Sends what is due. @returns how many left */
+  async send(): Promise<number> {
+    let sent = 0;
+    for (let claimed = BATCH; claimed === BATCH;) {
+      const now = await databaseNow(this.database.manager, this.clock);
+      const [mails] = await this.database.query<[Claimed[], number]>(CLAIM, [now]);
+      const outcomes = await Promise.all(mails.map((mail) => this.sendOne(mail, now)));
+      sent += outcomes.filter(Boolean).length;
+      claimed = mails.length;
+    }
+    return sent;
+  }
+
+  private async sendOne(mail: Claimed, now: Date): Promise<boolean> {
+    try {
+      const id = `${mail.created_at.getTime()}-${mail.id}`;
+      await this.transport.send({ id, to: mail.recipient, ...render(mail.template, mail.data) });
+    } catch (error) {
+      await this.postpone(mail, now, error);
+      return false;
+    }
+    await this.database.query('delete from mails where id = $1', [mail.id]);
+    return true;
+  }
+
+  private async postpone({ id, attempts, created_at }: Claimed, now: Date, error: unknown): Promise<void> {
+    const pause = Math.min(FIRST_RETRY_MS * 2 ** (attempts - 1), LONGEST_RETRY_MS);
+    const givenUp = now.getTime() - created_at.getTime() > GIVE_UP_AFTER_MS;
+    this.logger.warn({ err: error, mail: id, attempts, givenUp }, 'a mail could not be sent');
+    await this.database.query(`update mails set next_attempt_at = $2, given_up_at = $3 where id = $1`, [
+      id,
+      new Date(now.getTime() + pause),
+      givenUp ? now : null,
+    ]);
+  }
+}

@@ -1,0 +1,67 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createTransport, type Transporter } from 'nodemailer';
+import type { Logger } from '../common/logger.js';
+
+/** One mail as it leaves. */
+export interface Mail {
+  /** The same each time that it is tried, so that receivers can tell a repetition. */
+  id: string;
+  to: string;
+  subject: string;
+  text: string;
+  html: string;
+}
+
+/** How mails leave. Rejects when it could not be handed over; it is tried again then. */
+export abstract class MailTransport {
+  abstract send(mail: Mail): Promise<void>;
+}
+
+const SMTP_TIMEOUT_MS = 10_000;
+
+export class SmtpTransport extends MailTransport {
+  private readonly smtp: Transporter;
+
+  constructor(
+    url: string,
+    private readonly from: string,
+  ) {
+    super();
+    this.smtp = createTransport({
+      url,
+      connectionTimeout: SMTP_TIMEOUT_MS,
+      greetingTimeout: SMTP_TIMEOUT_MS,
+      socketTimeout: SMTP_TIMEOUT_MS,
+      disableFileAccess: true,
+      disableUrlAccess: true,
+    });
+  }
+
+  override async send({ id, ...mail }: Mail): Promise<void> {
+    await this.smtp.sendMail({
+      ...mail,
+      from: this.from,
+      messageId: `<${id}@drawbridge>`,
+      // Nobody's absence assistant is to answer (RFC 3834).
+      headers: { 'Auto-Submitted': 'auto-generated' },
+    });
+  }
+}
+
+/** For a desk: mails are told of in the log and kept as files. */
+export class FolderTransport extends MailTransport {
+  constructor(
+    private readonly folder: string,
+    private readonly logger: Logger,
+  ) {
+    super();
+  }
+
+  override async send({ id, to, subject, text }: Mail): Promise<void> {
+    await mkdir(this.folder, { recursive: true, mode: 0o700 });
+    const file = join(this.folder, `${id}.txt`);
+    await writeFile(file, `To: ${to}\nSubject: ${subject}\n\n${text}\n`, { mode: 0o600 });
+    this.logger.info({ subject, file }, 'a mail; set SMTP_URL to send it');
+  }
+}

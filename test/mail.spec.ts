@@ -1,0 +1,134 @@
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DataSource } from 'typeorm';
+import { MailOutbox } from '../src/mail/mail-outbox.js';
+import { resetStores, startApp, type TestApp } from './support/app.js';
+import { TestClock } from './support/clock.js';
+import { MailCatcher } from './support/mail-catcher.js';
+
+/** Real: PostgreSQL, instances, SMTP over a socket. Pretended: the mail server at its other end. */
+
+const AT = '2026-01-31T12:00:00.000Z';
+const HOUR = 3_600_000;
+
+let clock: TestClock;
+let catcher: MailCatcher;
+let a: TestApp;
+let b: TestApp;
+
+beforeEach(async () => {
+  await resetStores();
+  clock = new TestClock();
+  catcher = await MailCatcher.start();
+  [a, b] = [await start(), await start()];
+  for (const app of [a, b]) outbox(app);
+});
+afterEach(async () => {
+  await Promise.all([a.close(), b.close()]);
+  await catcher.stop();
+});
+
+const start = () =>
+  startApp({ clock, env: { SMTP_URL: catcher.url, MAIL_FROM: 'Our product <no-reply@ours.example>' } });
+const outbox = (app: TestApp) => {
+  const it = app.get(MailOutbox);
+  it.beforeApplicationShutdown(); // sent when the test says so
+  return it;
+};
+const add = (recipient: string, device = 'a phone') =>
+  a
+    .get(DataSource)
+    .transaction((tx) =>
+      a.get(MailOutbox).add(tx, recipient, 'new_device', { at: AT, device, ip: '192.0.2.7' }),
+    );
+
+it('a mail leaves after the commit, once, in text and HTML, and nothing of it stays', async () => {
+  const [one, two] = [outbox(a), outbox(b)];
+  await add('ann@example.com', '<b>a "phone"</b>');
+  expect((await Promise.all([one.send(), two.send(), one.send()])).reduce((sum, sent) => sum + sent)).toBe(1);
+  expect(await one.send()).toBe(0);
+  expect(catcher.mails).toHaveLength(1);
+  const { to, source } = catcher.mails[0]!;
+  expect(to).toBe('ann@example.com');
+  expect(source).toMatch(/^From: Our product <no-reply@ours\.example>$/m);
+  expect(source).toMatch(/^Subject: A new device has logged in$/m);
+  expect(source).toMatch(/^Auto-Submitted: auto-generated$/m);
+  expect(source).toContain('Device: <b>a "phone"</b>');
+  expect(source.replace(/=\n/g, '').replaceAll('=3D', '=')).toContain(
+    '&lt;b&gt;a &quot;phone&quot;&lt;/b&gt;',
+  );
+  expect(await a.query('select from mails')).toEqual([]);
+});
+
+it('no mail tells of what was rolled back', async () => {
+  const box = outbox(a);
+  const failed = a.get(DataSource).transaction(async (tx) => {
+    await box.add(tx, 'ann@example.com', 'new_device', { at: AT });
+    throw new Error('rolled back');
+  });
+  await expect(failed).rejects.toThrow('rolled back');
+  expect(await box.send()).toBe(0);
+  expect(catcher.mails).toEqual([]);
+});
+
+it('a mail that the server refuses is tried again later and later, and is not lost', async () => {
+  const box = outbox(a);
+  catcher.refuse = 3;
+  await add('ann@example.com');
+  for (const pause of [10_000, 20_000, 40_000]) {
+    expect(await box.send()).toBe(0);
+    clock.advance(pause - 2_000);
+    expect(await box.send()).toBe(0);
+    clock.advance(2_000);
+  }
+  expect(await box.send()).toBe(1);
+  expect(catcher.mails).toHaveLength(1);
+});
+
+it('a server that is away holds nothing up for good: after four days it is given up', async () => {
+  const box = outbox(a);
+  catcher.refuse = Infinity;
+  await add('ann@example.com');
+  for (let hours = 0; hours <= 97; hours++) {
+    await box.send();
+    clock.advance(HOUR);
+  }
+  const [row] = await a.query(`select given_up_at is not null as given_up, attempts from mails`);
+  expect(row).toMatchObject({ given_up: true });
+  catcher.refuse = 0;
+  expect(await box.send()).toBe(0);
+});
+
+it('the mail of a worker that died while it sent is taken by another one', async () => {
+  await add('ann@example.com');
+  const box = outbox(b);
+  // As the claim of a worker leaves it that never said how it went.
+  await a.query(`update mails set attempts = 1, next_attempt_at = clock_timestamp() + interval '60 s'`);
+  expect(await box.send()).toBe(0);
+  clock.advance(61_000);
+  expect(await box.send()).toBe(1);
+});
+
+it('more than a batch at once all leave, each to its own', async () => {
+  const box = outbox(a);
+  const people = Array.from({ length: 25 }, (_, index) => `person${index}@example.com`);
+  for (const person of people) await add(person);
+  expect(await box.send()).toBe(25);
+  expect(catcher.mails.map(({ to }) => to).sort()).toEqual(people.sort());
+});
+
+it('without SMTP_URL mails are files under DATA_DIR', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'drawbridge-mail-'));
+  const app = await startApp({ clock, env: { DATA_DIR: folder } });
+  const box = outbox(app);
+  await add('ann@example.com');
+  expect(await box.send()).toBe(1);
+  const [file] = await readdir(join(folder, 'mails'));
+  const text = await readFile(join(folder, 'mails', file!), 'utf8');
+  expect(text).toContain('To: ann@example.com\nSubject: A new device has logged in\n');
+  expect(text).toContain('Address: 192.0.2.7');
+  await app.close();
+  await rm(folder, { recursive: true });
+});
