@@ -1,0 +1,110 @@
+/**
+ * Takes one mechanism after another out of a copy of the source, runs the spec that is about it, and wants it
+ * red. `npm run mutants` writes docs/mutations.md; `npm run mutants -- feed` does only those whose name or file has
+ * that word, and writes nothing. Needs a build and, as the tests do, PostgreSQL and Redis.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { MUTANTS } from './list.mjs';
+
+const root = resolve(import.meta.dirname, '../..');
+const COPIED = [
+  'src',
+  'test',
+  'dist',
+  'package.json',
+  'jest.config.js',
+  'tsconfig.json',
+  'README.md',
+  '.env.example',
+];
+const JEST = [
+  '--experimental-vm-modules',
+  '--disable-warning=ExperimentalWarning',
+  'node_modules/jest/bin/jest.js',
+];
+
+const word = process.argv[2] ?? '';
+const chosen = MUTANTS.filter(({ mechanism, file }) => `${mechanism} ${file}`.includes(word));
+const results = await inTurns(chosen, Math.max(1, Math.floor(availableParallelism() / 2)));
+if (!word) writeFileSync(join(root, 'docs/mutations.md'), page(results));
+const survivors = results.filter(({ failed }) => failed.length === 0);
+console.log(
+  `\n${results.length - survivors.length} of ${results.length} mechanisms are missed when they are gone`,
+);
+for (const { mechanism } of survivors) console.log(`  nothing noticed: ${mechanism}`);
+process.exit(survivors.length > 0 ? 1 : 0);
+
+/** Each worker has a copy of the tree of its own. */
+async function inTurns(mutants, workers) {
+  const waiting = mutants.map((mutant, place) => ({ mutant, place }));
+  const results = [];
+  const work = async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'drawbridge-mutant-'));
+    for (const name of COPIED) cpSync(join(root, name), join(folder, name), { recursive: true });
+    symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      results[next.place] = await run(folder, next.mutant);
+    }
+    rmSync(folder, { recursive: true });
+  };
+  await Promise.all(Array.from({ length: workers }, work));
+  return results;
+}
+
+async function run(folder, mutant) {
+  const { mechanism, file, out, put = '', spec } = mutant;
+  const path = join(folder, file);
+  const source = readFileSync(path, 'utf8');
+  const parts = source.split(out);
+  if (parts.length !== 2) throw new Error(`${mechanism}: its text is ${parts.length - 1} times in ${file}`);
+  writeFileSync(path, parts.join(put));
+  try {
+    const failed = await failures(folder, spec);
+    console.log(`${failed.length > 0 ? 'red  ' : 'GREEN'} ${mechanism} (${failed.length} in ${spec})`);
+    return { ...mutant, failed };
+  } finally {
+    writeFileSync(path, source);
+  }
+}
+
+async function failures(folder, spec) {
+  const report = join(folder, 'report.json');
+  rmSync(report, { force: true });
+  const args = [...JEST, spec, '--maxWorkers=1', '--coverage=false', '--json', `--outputFile=${report}`];
+  const jest = spawn(process.execPath, args, {
+    cwd: folder,
+    stdio: 'ignore',
+    env: { ...process.env, CI: '' },
+  });
+  const timer = setTimeout(() => jest.kill('SIGKILL'), 240_000);
+  await once(jest, 'close');
+  clearTimeout(timer);
+  const { testResults } = JSON.parse(readFileSync(report, 'utf8'));
+  const names = testResults.flatMap(({ assertionResults }) =>
+    assertionResults.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName),
+  );
+  // A file that cannot even be loaded proves nothing.
+  if (names.length === 0 && testResults.some(({ status }) => status === 'failed'))
+    throw new Error(`${spec} does not run`);
+  return names;
+}
+
+function page(results) {
+  const rows = results.map(
+    ({ mechanism, file, spec, failed }) =>
+      `| ${mechanism} | \`${file.replace('src/', '')}\` | \`${spec}\`: ${failed[0]?.replaceAll('|', '\\|') ?? '**nothing**'}${failed.length > 1 ? ` (and ${failed.length - 1} more)` : ''} |`,
+  );
+  return `# What each mechanism is worth
+
+Each line takes one mechanism out of the source and names the test that turned red for it. Made by \`npm run mutants\`; the list is
+\`test/mutants/list.mjs\`. A mechanism whose absence nobody notices is either not needed or not tested: both are faults.
+
+| taken out | of | missed by |
+|---|---|---|
+${rows.join('\n')}
+`;
+}
