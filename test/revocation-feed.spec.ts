@@ -5,9 +5,9 @@ import type { RevocationCursor } from '../src/sessions/revocation-cursor.js';
 import { RevocationFeed } from '../src/sessions/revocation-feed.js';
 import { RevocationService } from '../src/sessions/revocation.service.js';
 import { ADMIN, ALICE, resetStores, startApp, type TestApp } from './support/app.js';
-import { loggedIn } from './support/people.js';
+import { crowd, loggedIn } from './support/people.js';
 import { describeWithRedis } from './support/redis.js';
-import { connect, disconnect, eventually } from './support/waiting.js';
+import { connect, disconnect, eventually, Gate } from './support/waiting.js';
 
 /** Real: PostgreSQL, Redis, instances over HTTP. What the feed has read, and what it knows that it has read. */
 
@@ -83,6 +83,36 @@ describeWithRedis('the revocation feed', () => {
     await feed.client.end();
     await eventually(() => feed.catchUp());
     expect(a.get(DenialList).endOf({ sessionId: subject, userId: ALICE.id })).not.toBeNull();
+  });
+
+  it('A3: a boot in the middle of 1,000 revocations misses none of them', async () => {
+    await crowd(a, 1_000);
+    const sessions = await a.query<{ id: string; userId: string }>(
+      `select s.id, user_id as "userId" from sessions s join users u on u.id = user_id
+       where u.email like '%@many.example' and s.status = 'active'`,
+    );
+    const order = { reason: 'admin', actorId: null, origin: null } as const;
+    const ended: typeof sessions = [];
+    const waiting = [...sessions];
+    const [third, done] = [new Gate(), new Gate()];
+    const worker = async () => {
+      for (let next = waiting.pop(); next; next = waiting.pop()) {
+        await a.get(RevocationService).endSession(next.id, order);
+        if (ended.push(next) === Math.floor(sessions.length / 3)) third.open();
+      }
+    };
+    void Promise.all(Array.from({ length: 8 }, worker)).then(done.open);
+    await third.opened;
+    const before = [...ended];
+    const c = await startApp();
+    const denied = ({ id, userId }: { id: string; userId: string }) =>
+      c.get(DenialList).endOf({ sessionId: id, userId })?.reason === 'admin';
+    expect(before.filter((session) => !denied(session))).toEqual([]);
+    const duringBoot = ended.length - before.length;
+    await done.opened;
+    await eventually(() => expect(sessions.filter((session) => !denied(session))).toEqual([]));
+    expect(duringBoot).toBeGreaterThan(0);
+    await c.close();
   });
 
   describe('X-Min-Revocation-Seq', () => {
