@@ -1,0 +1,13 @@
+import { feedLatency, raceAgainstChecks } from './revocation-latency.mjs';
+import { redisDeath } from './redis-death.mjs';
+import { denialList } from './denial-list.mjs';
+
+/** What the end of a session costs, how fast it is everywhere, and whether anybody ever slips through. */
+export async function run(world, tools) {
+  const instances = [await world.instance(), await world.instance()];
+  await feedLatency(world, instances, tools);
+  await raceAgainstChecks(world, instances, tools);
+  await redisDeath(world, instances, tools);
+  for (const { stop } of instances) await stop();
+  await denialList(world, tools);
+}
