@@ -1,0 +1,124 @@
+import type pg from 'pg';
+import { pino } from 'pino';
+import { CachePort, CacheUnavailable, type CacheValue } from '../../../src/cache/cache-port.js';
+import { loadSettings } from '../../../src/config/load-settings.js';
+import { DenialList } from '../../../src/sessions/denial-list.js';
+import { RevocationFeed } from '../../../src/sessions/revocation-feed.js';
+import { SessionCheck } from '../../../src/sessions/session-check.js';
+import type { SessionReader } from '../../../src/sessions/session-reader.js';
+import { VerdictCache } from '../../../src/sessions/verdict-cache.js';
+import type { Network, VirtualClock } from './network.js';
+import type { SimulatedPostgres, SimulatedRedis } from './stores.js';
+
+// The waits of the code itself are real timers: long enough never to end within a schedule.
+export const SETTINGS = loadSettings({ NODE_ENV: 'test', CACHE_BUDGET: '1s' });
+const SILENT = pino({ level: 'silent' });
+
+export interface World {
+  clock: VirtualClock;
+  network: Network;
+  redis: SimulatedRedis;
+  postgres: SimulatedPostgres;
+}
+
+/** One process: the session check, its cache protocol, the denial list and its feed, all as shipped. */
+export class SimulatedInstance {
+  readonly denials = new DenialList();
+  readonly verdicts: VerdictCache;
+  readonly check: SessionCheck;
+  readonly feed: RevocationFeed;
+  /** Serves requests: its first poll has succeeded. */
+  ready = false;
+  paused = false;
+  dead = false;
+  /** The server that it knows it is connected to, by the identity that it has read. */
+  private identity: number | null = null;
+
+  constructor(private readonly world: World) {
+    const { clock } = world;
+    const port = this.cachePort();
+    this.verdicts = new VerdictCache(port, clock, SETTINGS);
+    this.check = new SessionCheck(this.reader(), this.verdicts, clock, SETTINGS);
+    this.feed = new RevocationFeed(this.denials, port, clock, SETTINGS, SILENT);
+    const inside = this.feed as unknown as {
+      listen(): Promise<pg.Client>;
+      cursor: { begin(client: pg.Client): Promise<void> };
+    };
+    inside.listen = async () => {
+      const client = this.connection();
+      await inside.cursor.begin(client);
+      return client;
+    };
+  }
+
+  /** Redis is another one, or its connection broke: what it was is not known again before it has been asked. */
+  loseRedis(): void {
+    this.identity = null;
+  }
+
+  async greetRedis(): Promise<void> {
+    const { network, redis } = this.world;
+    this.identity = await network.fly(this, 'cache', () => redis.identity);
+  }
+
+  /** As when the connection of the feed breaks. */
+  loseFeed(): void {
+    (this.feed as unknown as { client: pg.Client | null }).client = null;
+  }
+
+  private connection(): pg.Client {
+    const { network, postgres } = this.world;
+    return {
+      query: (text: string, values?: [string, number]) =>
+        network.fly(this, 'postgres', () => postgres.answer(text, values)),
+      end: async () => undefined,
+    } as unknown as pg.Client;
+  }
+
+  private reader(): SessionReader {
+    const { network, postgres } = this.world;
+    const readMany = (ids: string[]) =>
+      network.fly(
+        this,
+        'postgres',
+        () => new Map(ids.map((id) => [id, postgres.sessions.get(id)!.snapshot])),
+      );
+    const read = async (id: string) => (await readMany([id])).get(id);
+    return { readMany, read } as unknown as SessionReader;
+  }
+
+  /** The port as Redis' form of it is: keys under the identity of the server, nothing while that is not known. */
+  private cachePort(): CachePort {
+    const { network, redis } = this.world;
+    const attempt = async <T>(effect: (keyOf: (key: string) => string) => T): Promise<T> => {
+      const { identity } = this;
+      if (identity === null) throw new CacheUnavailable();
+      const result = await network.fly(this, 'cache', () => effect((key) => `${identity}:${key}`));
+      if (this.identity !== identity) throw new CacheUnavailable();
+      return result;
+    };
+    const port: Omit<CachePort, 'kind'> & { kind: CachePort['kind'] } = {
+      kind: 'redis',
+      readMany: (keys) => attempt((of) => keys.map((key) => redis.get(of(key)))),
+      setIfAbsent: (entries, ttl) =>
+        attempt((of) =>
+          entries.map(([key, value]) => {
+            if (redis.get(of(key)) !== null) return false;
+            redis.set(of(key), value, ttl);
+            return true;
+          }),
+        ),
+      compareAndSet: (key, expected: CacheValue, value, ttl) =>
+        attempt((of) => {
+          if (JSON.stringify(redis.get(of(key))) !== JSON.stringify(expected)) return false;
+          redis.set(of(key), value, ttl);
+          return true;
+        }),
+      setMany: (entries, ttl) =>
+        attempt((of) => entries.forEach(([key, value]) => redis.set(of(key), value, ttl))),
+      deleteMany: (keys) => attempt((of) => keys.forEach((key) => redis.delete(of(key)))),
+      ping: () => attempt(() => undefined),
+    };
+    return port;
+  }
+}

@@ -1,0 +1,104 @@
+import { Problem } from '../../../src/common/problem.js';
+import type { SessionSnapshot } from '../../../src/sessions/session-snapshot.js';
+import { SETTINGS, type SimulatedInstance, type World } from './instance.js';
+
+const BLIND_AFTER_MS = 5_000;
+
+/** What was known when a request began: all that its answer may be held to. */
+export interface Beginning {
+  sessionId: string;
+  startedAt: number;
+  mustRefuse: boolean;
+  leastRoles: number;
+}
+
+/** Knows the promises and nothing of how they are kept. */
+export class Oracle {
+  readonly violations: string[] = [];
+  /** Sessions whose end has answered `applied`. */
+  private readonly applied = new Set<string>();
+  /** Sessions whose end has answered, whatever it said. */
+  private readonly answered = new Set<string>();
+  private readonly roles = new Map<string, number>();
+  /** For each instance, the last event before the latest poll of it that has succeeded. */
+  private readonly heardUpTo = new WeakMap<SimulatedInstance, number>();
+  private readonly endedAtEvent = new Map<string, number>();
+
+  constructor(private readonly world: World) {}
+
+  /** An end has been answered: `applied`, or `pending`. */
+  ended(sessionIds: string[], applied: boolean): void {
+    for (const id of sessionIds) {
+      this.answered.add(id);
+      if (applied) this.applied.add(id);
+    }
+  }
+
+  committed(sessionIds: string[], event: number): void {
+    for (const id of sessionIds) if (!this.endedAtEvent.has(id)) this.endedAtEvent.set(id, event);
+  }
+
+  rolesAnswered(sessionId: string, count: number): void {
+    this.roles.set(sessionId, Math.max(this.roles.get(sessionId) ?? 1, count));
+  }
+
+  heard(instance: SimulatedInstance, upTo: number): void {
+    this.heardUpTo.set(instance, Math.max(this.heardUpTo.get(instance) ?? 0, upTo));
+  }
+
+  begin(sessionId: string): Beginning {
+    return {
+      sessionId,
+      startedAt: this.world.clock.time,
+      mustRefuse: this.applied.has(sessionId),
+      leastRoles: this.roles.get(sessionId) ?? 1,
+    };
+  }
+
+  letIn({ sessionId, startedAt, mustRefuse, leastRoles }: Beginning, snapshot: SessionSnapshot): void {
+    const { endCommittedAt } = this.world.postgres.sessions.get(sessionId)!;
+    if (mustRefuse) this.violations.push('S1: let in after applied');
+    if (endCommittedAt !== null && startedAt >= endCommittedAt + SETTINGS.cacheLease)
+      this.violations.push('S2: let in later than the lease after the end');
+    if (snapshot.roles.length < leastRoles)
+      this.violations.push('roles: older than the change that had answered');
+  }
+
+  refused({ sessionId }: Beginning, error: unknown): void {
+    const code = error instanceof Problem ? error.code : String(error);
+    const { endCommittedAt } = this.world.postgres.sessions.get(sessionId)!;
+    if (code === 'auth.session_ended' && endCommittedAt === null)
+      this.violations.push('refused a session that lives');
+    if (code !== 'auth.session_ended' && code !== 'auth.unavailable')
+      this.violations.push(`S3: a third outcome: ${code}`);
+  }
+
+  /** The access tier of an instance, asked for a token of the session. */
+  access(instance: SimulatedInstance, sessionId: string, denied: boolean): void {
+    const { endCommittedAt } = this.world.postgres.sessions.get(sessionId)!;
+    if (!instance.ready) this.violations.push('A3: served before it was ready');
+    if (denied && endCommittedAt === null) this.violations.push('access: refused a session that lives');
+    if (denied || endCommittedAt === null) return;
+    const event = this.endedAtEvent.get(sessionId)!;
+    if ((this.heardUpTo.get(instance) ?? -1) >= event)
+      this.violations.push('A1: let in after a poll that began after the end');
+    if (!instance.feed.isBlind() && endCommittedAt < this.world.clock.time - BLIND_AFTER_MS)
+      this.violations.push('A2: lacks an end of more than 5 s ago and does not know');
+  }
+
+  refreshed(sessionId: string, wasOver: boolean, outcome: string): void {
+    if (wasOver && outcome !== 'ended') this.violations.push(`R1: ${outcome} after the end had answered`);
+    if (outcome === 'reuse' || outcome === 'unknown')
+      this.violations.push(`R2: an honest client was told ${outcome}`);
+    if (outcome === 'ended' && this.world.postgres.sessions.get(sessionId)!.endCommittedAt === null)
+      this.violations.push('R2: an honest client was told that its session has ended');
+  }
+
+  isOver(sessionId: string): boolean {
+    return this.answered.has(sessionId);
+  }
+
+  loggedIn(live: number, limit: number): void {
+    if (live > limit) this.violations.push(`L1: ${live} live sessions`);
+  }
+}
