@@ -1,7 +1,7 @@
 /**
  * Takes one mechanism after another out of a copy of the source, runs the spec that is about it, and wants it
  * red. `npm run mutants` writes docs/mutations.md; `npm run mutants -- feed` does only those whose name or file has
- * that word, and writes nothing. Needs a build and, as the tests do, PostgreSQL and Redis.
+ * that word, and writes nothing; `--spec test/schedules.spec.ts` asks another spec. Needs a build and, as the tests do, PostgreSQL and Redis.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,10 +27,12 @@ const JEST = [
   'node_modules/jest/bin/jest.js',
 ];
 
-const word = process.argv[2] ?? '';
+const args = process.argv.slice(2);
+const other = args.includes('--spec') ? args.splice(args.indexOf('--spec'), 2)[1] : undefined;
+const word = args[0] ?? '';
 const chosen = MUTANTS.filter(({ mechanism, file }) => `${mechanism} ${file}`.includes(word));
 const results = await inTurns(chosen, Math.max(1, Math.floor(availableParallelism() / 2)));
-if (!word) writeFileSync(join(root, 'docs/mutations.md'), page(results));
+if (!word && !other) writeFileSync(join(root, 'docs/mutations.md'), page(results));
 const survivors = results.filter(({ failed }) => failed.length === 0);
 console.log(
   `\n${results.length - survivors.length} of ${results.length} mechanisms are missed when they are gone`,
@@ -56,7 +58,7 @@ async function inTurns(mutants, workers) {
 }
 
 async function run(folder, mutant) {
-  const { mechanism, file, out, put = '', spec } = mutant;
+  const { mechanism, file, out, put = '', spec } = { ...mutant, spec: other ?? mutant.spec };
   const path = join(folder, file);
   const source = readFileSync(path, 'utf8');
   const parts = source.split(out);

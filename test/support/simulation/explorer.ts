@@ -9,6 +9,9 @@ import { SimulatedPostgres, SimulatedRedis, type RevocationRow, type Transaction
 const USERS = ['00000000-0000-4000-8000-0000000000f0', '00000000-0000-4000-8000-0000000000f1'] as const;
 const LIMIT = 2;
 const MOST_SESSIONS = 8;
+const TROUBLES = 12;
+
+type Choice = [weight: number, act: () => void];
 
 /** A cookie jar that several tabs share, with the refresh token that landed last. */
 interface Jar {
@@ -29,8 +32,15 @@ export class Explorer {
   private readonly tasks = new Set<{ at: SimulatedInstance }>();
   private readonly transactions = new Map<Transaction, SimulatedInstance>();
   private event = 0;
+  /** Each schedule knows some kinds of trouble only: all at once hide each other. */
+  private readonly troubled: Set<number>;
+  private readonly lossy: boolean;
 
   constructor(private readonly random: () => number) {
+    this.troubled = new Set(
+      Array.from({ length: TROUBLES }, (_, index) => index).filter(() => random() < 0.4),
+    );
+    this.lossy = random() < 0.5;
     const clock = new VirtualClock();
     this.world = {
       clock,
@@ -75,31 +85,37 @@ export class Explorer {
   }
 
   private step(): void {
-    const choices: [weight: number, act: () => void][] = [
+    const { redis, clock, network } = this.world;
+    const requests: Choice[] = [
       [50, () => this.moveSomething()],
-      [16, () => this.onSome((at) => this.check(at))],
+      [20, () => this.onSome((at) => this.check(at))],
       [6, () => this.onSome((at) => this.access(at))],
-      [6, () => this.onSome((at) => this.revoke(at))],
-      [4, () => this.onSome((at) => this.changeRoles(at))],
+      [3, () => this.onSome((at) => this.revoke(at))],
       [3, () => this.onSome((at) => this.login(at))],
-      [6, () => this.onSome((at) => this.refresh(at))],
       [4, () => this.onSome((at) => this.relay(at))],
       [4, () => this.onSome((at) => this.poll(at))],
-      [4, () => this.onSome((at) => this.greet(at))],
-      [3, () => this.note('flush', () => this.world.redis.flush())],
+      [network.down.cache ? 10 : 0, () => this.toggle('cache')],
+      [network.down.postgres ? 10 : 0, () => this.toggle('postgres')],
       [
-        3,
-        () => this.note('evict', () => this.world.redis.delete(this.pick([...this.world.redis.keys(), '']))),
+        this.instances.some(({ knowsRedis }) => !knowsRedis) ? 10 : 0,
+        () => this.onSome((at) => this.greet(at)),
       ],
-      [2, () => this.note('Redis is saved', () => this.world.redis.save())],
+    ];
+    const troubles: Choice[] = [
+      [4, () => this.onSome((at) => this.changeRoles(at))],
+      [5, () => this.onSome((at) => this.refresh(at))],
+      [2, () => this.note('flush', () => redis.flush())],
+      [3, () => this.note('evict', () => redis.delete(this.pick([...redis.keys(), ''])))],
+      [2, () => this.note('Redis is saved', () => redis.save())],
       [2, () => this.replaceRedis()],
-      [5, () => this.note('time passes', () => (this.world.clock.time += this.someTime()))],
-      [2, () => this.toggle('cache')],
-      [2, () => this.toggle('postgres')],
+      [5, () => this.note('time passes', () => (clock.time += this.someTime()))],
+      [network.down.cache ? 0 : 2, () => this.toggle('cache')],
+      [network.down.postgres ? 0 : 2, () => this.toggle('postgres')],
       [2, () => this.onSome((at) => this.note('a feed is cut', () => at.loseFeed()))],
       [3, () => this.pauseOrGoOn()],
       [1, () => this.crash()],
     ];
+    const choices = [...requests, ...troubles.filter((_, index) => this.troubled.has(index))];
     let dice = this.random() * choices.reduce((sum, [weight]) => sum + weight, 0);
     for (const [weight, act] of choices) {
       if ((dice -= weight) < 0) return act();
@@ -301,11 +317,11 @@ export class Explorer {
     const moving = network.flights.filter(({ from }) => !(from as SimulatedInstance).paused);
     if (moving.length === 0) return;
     const flight = this.pick(moving);
-    const dice = this.random();
-    if (flight.to === 'cache' && !flight.arrived && dice < 0.06) {
+    const dice = this.lossy && flight.to === 'cache' ? this.random() : 1;
+    if (dice < 0.05 && !flight.arrived) {
       this.note('the cache is late');
       network.giveUp(flight);
-    } else if (dice < 0.09 && flight.to === 'cache') network.fail(flight);
+    } else if (dice < 0.07) network.fail(flight);
     else network.move(flight);
   }
 

@@ -51,6 +51,10 @@ export class SimulatedInstance {
     };
   }
 
+  get knowsRedis(): boolean {
+    return this.identity !== null;
+  }
+
   /** Redis is another one, or its connection broke: what it was is not known again before it has been asked. */
   loseRedis(): void {
     this.identity = null;
