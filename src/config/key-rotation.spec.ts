@@ -1,0 +1,251 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import {
+  chmod,
+  chown,
+  link,
+  lstat,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { generateKeyFile, parseKeyFile, type KeyFile } from './key-format.js';
+import { rotateKeys, type KeyKind } from './key-rotation.js';
+import { inUse, isGood, KEPT_MS, LEAST_LEAD_MS, newestFirst } from './key-schedule.js';
+import { rotateKeyFile } from './rotate-key-file.js';
+
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+const NOW = Date.UTC(2026, 0, 1);
+const BOTH = ['signing', 'refresh'] as const;
+const LEAD = 15 * MINUTE;
+const LIFE = { signing: 15 * MINUTE, refresh: 400 * DAY };
+
+const made = () => parseKeyFile(generateKeyFile('production'));
+const rotated = (file: KeyFile, now: number, lead: number | null = LEAD, kinds: readonly KeyKind[] = BOTH) =>
+  rotateKeys(file, { kinds, now, lead }).file;
+const signer = ({ signing }: KeyFile, now: number) => inUse(newestFirst(signing), now).kid;
+
+describe('a planned rotation', () => {
+  it('adds a key of each kind, which nobody uses before the lead is over', () => {
+    const before = made();
+    const file = rotated(before, NOW);
+    const [next, old] = file.signing;
+    expect(old!.kid).toBe(before.signing[0]!.kid);
+    expect([NOW, NOW + LEAD - 1, NOW + LEAD].map((now) => signer(file, now))).toEqual([
+      old!.kid,
+      old!.kid,
+      next!.kid,
+    ]);
+    const minter = (now: number) => inUse(newestFirst(file.refresh), now).secret;
+    expect(minter(NOW + LEAD - 1)).toBe(before.refresh[0]!.secret);
+    expect(minter(NOW + LEAD)).toBe(file.refresh[0]!.secret);
+    expect(file.refresh[0]!.secret).not.toBe(before.refresh[0]!.secret);
+  });
+
+  it.each(BOTH)('of %s keys leaves the others as they are', (kind) => {
+    const before = made();
+    const file = rotated(before, NOW, LEAD, [kind]);
+    const other = kind === 'signing' ? 'refresh' : 'signing';
+    expect(file[kind]).toHaveLength(2);
+    expect(file[other]).toEqual(before[other]);
+  });
+
+  it('given again while the next key waits adds none and says so', () => {
+    const order = { kinds: BOTH, now: NOW, lead: LEAD };
+    const first = rotateKeys(made(), order);
+    const again = rotateKeys(first.file, { ...order, now: NOW + LEAD - 1 });
+    const later = rotateKeys(first.file, { ...order, now: NOW + LEAD });
+    expect([first.added, again.added, later.added]).toEqual([[...BOTH], [], [...BOTH]]);
+    expect(again.file).toEqual(first.file);
+  });
+
+  it('takes those away whose time has passed, and remembers their kids for as long as a session may live', () => {
+    const before = made();
+    const first = rotated(before, NOW);
+    const stillNeeded = rotated(first, NOW + LEAD + KEPT_MS.signing - 1);
+    expect(stillNeeded.signing.map(({ kid }) => kid)).toContain(before.signing[0]!.kid);
+    const later = rotated(first, NOW + LEAD + KEPT_MS.signing);
+    expect(later.signing.map(({ kid }) => kid)).not.toContain(before.signing[0]!.kid);
+    const retiredAt = NOW + LEAD + KEPT_MS.signing;
+    expect(later.retired).toEqual([{ kid: before.signing[0]!.kid, retiredAt }]);
+    expect(later.refresh).toHaveLength(3);
+
+    const remembered = (now: number) =>
+      rotated(later, now).retired.some(({ kid }) => kid === before.signing[0]!.kid);
+    expect(remembered(retiredAt + 400 * DAY - 1)).toBe(true);
+    expect(remembered(retiredAt + 400 * DAY)).toBe(false);
+    expect(rotated(later, NOW + LEAD + KEPT_MS.refresh).refresh.map(({ secret }) => secret)).not.toContain(
+      before.refresh[0]!.secret,
+    );
+  });
+
+  it('of a file with several keys of old lets the first sign on, and all of them verify', () => {
+    const [a, b] = [made(), made()];
+    const old = { ...a, signing: [...a.signing, ...b.signing], refresh: [...a.refresh, ...b.refresh] };
+    const file = rotated(old, NOW);
+    expect(signer(file, NOW)).toBe(a.signing[0]!.kid);
+    const switched = NOW + LEAD;
+    expect(file.signing.map(({ retiresAt }) => retiresAt)).toEqual([
+      undefined,
+      switched + KEPT_MS.signing,
+      switched + KEPT_MS.signing,
+    ]);
+  });
+
+  /** What an instance has read is up to a lead old; what it signs has to be good on every other one until it expires. */
+  it('never makes an instance refuse what another one has given out, however often keys rotate', () => {
+    const rotation = fc.record({ after: fc.nat({ max: 40 * DAY }), more: fc.nat({ max: 2 * LEAD }) });
+    const moment = fc.record({
+      at: fc.double({ min: 0, max: 1, noNaN: true }),
+      age: fc.double({ min: 0, max: 1, noNaN: true }),
+      late: fc.nat({ max: LEAST_LEAD_MS - 1 }),
+      otherLate: fc.nat({ max: LEAST_LEAD_MS - 1 }),
+    });
+    const schedules = fc.tuple(
+      fc.array(rotation, { minLength: 1, maxLength: 5 }),
+      fc.array(moment, { minLength: 20, maxLength: 60 }),
+    );
+    fc.assert(
+      fc.property(schedules, ([rotations, moments]) => {
+        const versions = [{ at: -Infinity, file: made() }];
+        let now = NOW;
+        for (const { after, more } of rotations) {
+          now += after;
+          versions.push({ at: now, file: rotated(versions.at(-1)!.file, now, LEAST_LEAD_MS + more) });
+        }
+        const readBy = (instant: number) => versions.findLast(({ at }) => at <= instant)!.file;
+        for (const kind of BOTH)
+          for (const { at, age, late, otherLate } of moments) {
+            // Half of them close to a rotation, where it matters.
+            const near = versions[1 + Math.floor(at * rotations.length)]?.at ?? NOW;
+            const signedAt = age < 0.5 ? near + at * 3 * LEAD : NOW + at * (now - NOW);
+            const shownAt = signedAt + age * LIFE[kind];
+            const used = inUse(newestFirst<object>(readBy(signedAt - late)[kind]), signedAt);
+            const name = (entry: object) =>
+              'kid' in entry ? entry.kid : (entry as { secret: string }).secret;
+            const good = readBy(shownAt - otherLate)[kind].filter((entry) => isGood(entry, shownAt));
+            expect(good.map(name)).toContain(name(used));
+          }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe('an emergency', () => {
+  it('leaves the new key alone, used at once, also where a next one was waiting', () => {
+    const waiting = rotated(made(), NOW);
+    const file = rotated(waiting, NOW + 1, null, ['signing']);
+    expect(file.signing).toHaveLength(1);
+    expect(signer(file, NOW + 1)).toBe(file.signing[0]!.kid);
+    expect(file.retired).toEqual(waiting.signing.map(({ kid }) => ({ kid, retiredAt: NOW + 1 })));
+    expect(file.refresh).toEqual(waiting.refresh);
+    expect(rotated(waiting, NOW + 1, null, ['refresh']).refresh).toHaveLength(1);
+  });
+});
+
+describe('a rotated file', () => {
+  let folder: string;
+  let path: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'drawbridge-rotation-'));
+    path = join(folder, 'keys.json');
+    await writeFile(path, generateKeyFile('production'), { mode: 0o600 });
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  const order = { kinds: BOTH, now: NOW, lead: LEAD };
+  const read = async (at = path) => parseKeyFile(await readFile(at, 'utf8'));
+
+  it('is read as it was written', async () => {
+    for (const now of [NOW, NOW + DAY]) {
+      const { file } = await rotateKeyFile(path, { ...order, now });
+      expect(await read()).toEqual(file);
+    }
+    expect((await read()).retired).toHaveLength(1);
+  });
+
+  it('takes the place of the old one in one step, which a reader of the old one does not notice', async () => {
+    const opened = join(folder, 'as-opened-before');
+    await link(path, opened);
+    const before = await readFile(path, 'utf8');
+    await rotateKeyFile(path, order);
+    expect(await readFile(opened, 'utf8')).toBe(before);
+    expect(await readFile(path, 'utf8')).not.toBe(before);
+    expect((await readdir(folder)).toSorted()).toEqual(['as-opened-before', 'keys.json']);
+  });
+
+  it.each([0o600, 0o640, 0o400])('keeps its mode %o', async (mode) => {
+    await chmod(path, mode);
+    await rotateKeyFile(path, order);
+    expect((await stat(path)).mode & 0o777).toBe(mode);
+  });
+
+  (process.getuid?.() === 0 ? it : it.skip)('keeps its owner, whoever rotates', async () => {
+    await chown(path, 12_345, 54_321);
+    await rotateKeyFile(path, order);
+    expect(await stat(path)).toMatchObject({ uid: 12_345, gid: 54_321 });
+  });
+
+  it('stays where a link names it', async () => {
+    const name = join(folder, 'link.json');
+    await symlink('keys.json', name);
+    await rotateKeyFile(name, order);
+    expect((await lstat(name)).isSymbolicLink()).toBe(true);
+    expect((await read()).signing).toHaveLength(2);
+  });
+
+  it('loses no key when several rotate at once: one goes on, the others are told', async () => {
+    const attempts = await Promise.allSettled(
+      Array.from({ length: 20 }, () => rotateKeyFile(path, { ...order, lead: null })),
+    );
+    const done = attempts.filter(({ status }) => status === 'fulfilled');
+    for (const attempt of attempts) {
+      if (attempt.status === 'rejected')
+        expect(attempt.reason).toMatchObject({
+          message: expect.stringMatching(/another rotation is under way/),
+        });
+    }
+    expect(done.length).toBeGreaterThan(0);
+    const file = await read();
+    expect([file.signing.length, file.retired.length]).toEqual([1, done.length]);
+    expect(await readdir(folder)).toEqual(['keys.json']);
+  });
+
+  it('is not begun over the draft of a rotation that died, which is named', async () => {
+    const before = await readFile(path, 'utf8');
+    await writeFile(`${path}.draft`, '');
+    await expect(rotateKeyFile(path, order)).rejects.toThrow(`remove ${path}.draft`);
+    expect(await readFile(path, 'utf8')).toBe(before);
+    await rm(`${path}.draft`);
+    expect((await rotateKeyFile(path, order)).added).toEqual(BOTH);
+  });
+
+  it.each([
+    ['no key file', 'not JSON', /^KEYS_FILE is not a key file/],
+    [
+      'a weak key',
+      generateKeyFile('production').replace(/MIG[^\\]+/, 'AAAA'),
+      /^KEYS_FILE has a signing key/,
+    ],
+  ])('is not made of %s, which stays as it is', async (_, text, problem) => {
+    await writeFile(path, text);
+    await expect(rotateKeyFile(path, order)).rejects.toThrow(problem);
+    expect(await readFile(path, 'utf8')).toBe(text);
+    expect(await readdir(folder)).toEqual(['keys.json']);
+  });
+
+  it('is not made of nothing', async () => {
+    await expect(rotateKeyFile(join(folder, 'none.json'), order)).rejects.toThrow(
+      /^KEYS_FILE cannot be read/,
+    );
+    expect(await readdir(folder)).toEqual(['keys.json']);
+  });
+});
