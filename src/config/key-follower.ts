@@ -15,7 +15,6 @@ import type { Settings } from './settings.js';
 export class KeyFollower {
   private contentSeen: string | null = null;
   private stagesSeen: string;
-  private problemSeen: string | null = null;
 
   constructor(
     private readonly settings: Pick<Settings, 'keysFile' | 'dataDir' | 'nodeEnv'>,
@@ -52,11 +51,11 @@ export class KeyFollower {
   /** Once when it comes and once when it has gone, not each second. */
   private tellProblem(error: Error | null): void {
     const problem = error && error.message;
-    if (problem === this.problemSeen) return;
+    if (problem === this.store.problem) return;
     if (problem)
       this.logger.error({ problem }, 'the key file cannot be used: the keys that were read before stay');
     else this.logger.info('the key file can be used again');
-    this.problemSeen = problem;
+    this.store.problem = problem;
   }
 
   /** When the file brings a key or takes one, and when time makes one sign or retire. */

@@ -3,6 +3,9 @@ import { inUse, isGood } from './key-schedule.js';
 
 /** The keys as they are now: they change while we serve, by the clock and when their file does. */
 export class KeyStore {
+  /** Why their file cannot be used, so that a key may be missed that others will sign with. */
+  problem: string | null = null;
+
   constructor(private keys: Keys) {}
 
   /** Another object after each change of the file. */
