@@ -9,7 +9,7 @@ import { CrossSiteGuard } from './auth/cross-site.guard.js';
 import { RolesGuard } from './auth/roles.guard.js';
 import { CacheModule } from './cache/cache.module.js';
 import { ConfigModule, type Replacements } from './config/config.module.js';
-import type { Keys } from './config/key-file.js';
+import type { Keys } from './config/key-format.js';
 import type { Settings } from './config/settings.js';
 import { DatabaseModule } from './database/database.module.js';
 import { ExamplesModule } from './examples/examples.module.js';

@@ -12,7 +12,7 @@ import { ProblemFilter } from './common/problem.filter.js';
 import { random } from './common/random.js';
 import { validationPipe } from './common/validation.pipe.js';
 import type { Replacements } from './config/config.module.js';
-import type { Keys } from './config/key-file.js';
+import type { Keys } from './config/key-format.js';
 import type { Settings } from './config/settings.js';
 import { databaseProblem } from './database/database-problem.js';
 import { RouteTable } from './common/route-table.js';

@@ -290,7 +290,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
     });
 
     it('for a token of another server', async () => {
-      const others = { ...TEST_KEYS, refreshSecrets: [randomBytes(32)] };
+      const others = { ...TEST_KEYS, refreshSecrets: [{ secret: randomBytes(32) }] };
       const token = refreshTokenOf(alice);
       await a.close();
       a = await startApp({ keys: others, env: { SESSION_LIMIT: '1000' } });
@@ -443,7 +443,8 @@ describeWithRedis('refresh, on several instances', () => {
 
   it('secrets overlap: the old one still verifies, the new one mints', async () => {
     const [before, after] = [randomBytes(32), randomBytes(32)];
-    const start = (...refreshSecrets: Buffer[]) => startApp({ keys: { ...TEST_KEYS, refreshSecrets } });
+    const start = (...secrets: Buffer[]) =>
+      startApp({ keys: { ...TEST_KEYS, refreshSecrets: secrets.map((secret) => ({ secret })) } });
     const [old, overlap, renewed] = [await start(before), await start(after, before), await start(after)];
     try {
       const alice = await loggedIn(old, ALICE, 'bearer');

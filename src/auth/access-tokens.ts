@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
-import { sign, verify } from 'node:crypto';
+import { sign, verify, type KeyObject } from 'node:crypto';
 import { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
 import type { Principal } from '../common/request.js';
@@ -8,13 +8,20 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { endsOf, type SessionSnapshot } from '../sessions/session-snapshot.js';
 import { mintTokenId } from '../sessions/token-id.js';
-import { decodeAccessToken, type AccessTokenClaims } from './access-token.gate.js';
+import { decodeAccessToken, type AccessTokenClaims, type DecodedAccessToken } from './access-token.gate.js';
 import { KeyRing } from './key-ring.js';
 
 export interface MintedAccessToken {
   token: string;
   /** Whole seconds. */
   expiresIn: number;
+}
+
+/** Whom a token names, and which key said so. */
+interface Verified {
+  principal: Principal;
+  kid: string;
+  key: KeyObject;
 }
 
 /** About 10,000 callers' tokens of about 500 characters, with what was read from them. */
@@ -27,8 +34,8 @@ const LONGEST_LIFE_S = 900;
 /** Signs and verifies access tokens: ES256, `at+jwt` (RFC 9068), nothing personal inside. */
 @Injectable()
 export class AccessTokens {
-  /** Authentic tokens that have not expired. What can change (time, revocation) is judged on each use. */
-  private readonly verified = new LRUCache<string, Principal>({
+  /** Authentic tokens that have not expired. What can change (time, revocation, keys) is judged on each use. */
+  private readonly verified = new LRUCache<string, Verified>({
     maxSize: VERIFIED_BYTES,
     sizeCalculation: (_, token) => token.length + ENTRY_OVERHEAD_BYTES,
   });
@@ -51,7 +58,7 @@ export class AccessTokens {
     const exp = Math.floor(
       Math.min(iat + this.settings.accessTokenTtl / 1_000, idleAt / 1_000, expiresAt / 1_000),
     );
-    const { kid, privateKey } = this.keys.signer;
+    const { kid, privateKey } = this.keys.signer(now);
     const claims: AccessTokenClaims = {
       iss: this.settings.tokenIssuer,
       aud: this.settings.tokenAudience,
@@ -70,19 +77,25 @@ export class AccessTokens {
     };
   }
 
-  /** @throws Problem `auth.invalid_token` for all that is not authentic, `auth.token_expired` for what was */
+  /**
+   * @throws Problem `auth.invalid_token` for all that is not authentic, `auth.token_expired` for what was, and for
+   * all that names a retired key
+   */
   verify(token: string): Principal {
     const now = this.clock.now();
     const known = this.verified.get(token);
-    if (known && now < known.expiresAt) return known;
-    const principal = this.authenticate(token);
-    if (!principal) throw new Problem('auth.invalid_token');
-    if (now >= principal.expiresAt) {
-      this.verified.delete(token);
-      throw new Problem('auth.token_expired');
+    if (known && now < known.principal.expiresAt && this.keys.verifier(known.kid, now) === known.key)
+      return known.principal;
+    this.verified.delete(token);
+    const decoded = this.decode(token);
+    const found = decoded && this.check(decoded, now);
+    if (found && now < found.principal.expiresAt) {
+      this.verified.set(token, found);
+      return found.principal;
     }
-    this.verified.set(token, principal);
-    return principal;
+    // The session lives on without the key that its token was signed with, so the client is to refresh.
+    const isUsedUp = found || (decoded && this.keys.hasRetired(decoded.header.kid, now));
+    throw new Problem(isUsedUp ? 'auth.token_expired' : 'auth.invalid_token');
   }
 
   /**
@@ -90,19 +103,22 @@ export class AccessTokens {
    * never enough to be let in. Null for anything else.
    */
   authenticate(token: string): Principal | null {
+    const decoded = this.decode(token);
+    return (decoded && this.check(decoded, this.clock.now()))?.principal ?? null;
+  }
+
+  private decode(token: string): DecodedAccessToken | null {
     const decoded = decodeAccessToken(token);
-    const key = decoded && this.keys.verifier(decoded.header.kid);
-    if (!key || !this.isAcceptable(decoded.claims)) return null;
-    const { content, signature, claims } = decoded;
-    if (!verify('sha256', content, { key, dsaEncoding: 'ieee-p1363' }, signature)) return null;
-    return {
-      userId: claims.sub,
-      sessionId: claims.sid,
-      tokenId: claims.jti,
-      roles: claims.roles,
-      issuedAt: claims.iat * 1_000,
-      expiresAt: claims.exp * 1_000,
-    };
+    return decoded && this.isAcceptable(decoded.claims) ? decoded : null;
+  }
+
+  private check(
+    { header: { kid }, claims, content, signature }: DecodedAccessToken,
+    now: number,
+  ): Verified | null {
+    const key = this.keys.verifier(kid, now);
+    if (!key || !verify('sha256', content, { key, dsaEncoding: 'ieee-p1363' }, signature)) return null;
+    return { kid, key, principal: principalOf(claims) };
   }
 
   private isAcceptable({ iss, aud, iat, exp, nbf }: AccessTokenClaims): boolean {
@@ -110,6 +126,17 @@ export class AccessTokens {
     const isOurs = iss === this.settings.tokenIssuer && aud === this.settings.tokenAudience;
     return isOurs && iat <= soon && (nbf ?? 0) <= soon && exp >= iat && exp - iat <= LONGEST_LIFE_S;
   }
+}
+
+function principalOf({ sub, sid, jti, roles, iat, exp }: AccessTokenClaims): Principal {
+  return {
+    userId: sub,
+    sessionId: sid,
+    tokenId: jti,
+    roles,
+    issuedAt: iat * 1_000,
+    expiresAt: exp * 1_000,
+  };
 }
 
 function encode(value: object): string {

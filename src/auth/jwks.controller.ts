@@ -1,6 +1,8 @@
 import { Controller, Get, Header, VERSION_NEUTRAL } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
+import { Clock } from '../common/clock.js';
+import { JWKS_MAX_AGE_S } from '../config/key-schedule.js';
 import { KeyRing } from './key-ring.js';
 import { Public } from './public.decorator.js';
 
@@ -13,12 +15,15 @@ const Jwks = z.object({
 @Controller({ path: '.well-known', version: VERSION_NEUTRAL })
 @Public()
 export class JwksController {
-  constructor(private readonly keys: KeyRing) {}
+  constructor(
+    private readonly keys: KeyRing,
+    private readonly clock: Clock,
+  ) {}
 
   @Get('jwks.json')
-  @Header('cache-control', 'public, max-age=300')
+  @Header('cache-control', `public, max-age=${JWKS_MAX_AGE_S}`)
   @ApiOkResponse({ standardSchema: Jwks })
   jwks() {
-    return this.keys.jwks;
+    return { keys: this.keys.published(this.clock.now()) };
   }
 }

@@ -1,6 +1,8 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { KEYS, type Keys, type SigningKey } from '../config/key-file.js';
+import type { Keys, SigningKey } from '../config/key-format.js';
+import { inUse, isGood } from '../config/key-schedule.js';
+import { KeyStore } from '../config/key-store.js';
 
 /** A public signing key as published (RFC 7517 4): these members and no others. */
 export interface PublicJwk {
@@ -13,23 +15,57 @@ export interface PublicJwk {
   use: 'sig';
 }
 
-/** The keys of access tokens, parsed once: a PEM would be parsed again on each use, at ten times the cost. */
+interface Verifier {
+  key: KeyObject;
+  jwk: PublicJwk;
+  retiresAt: number;
+}
+
+/** The keys of access tokens, parsed once for each change of them: parsing costs ten times what verifying does. */
 @Injectable()
 export class KeyRing {
-  readonly signer: SigningKey;
-  readonly jwks: { keys: PublicJwk[] };
-  private readonly verifiers: Map<string, KeyObject>;
+  private readFrom: Keys | null = null;
+  private verifiers = new Map<string, Verifier>();
+  private retired = new Set<string>();
 
-  constructor(@Inject(KEYS) { signing }: Keys) {
-    this.signer = signing[0]!;
-    this.verifiers = new Map(signing.map(({ kid, privateKey }) => [kid, createPublicKey(privateKey)]));
-    this.jwks = { keys: [...this.verifiers].map(([kid, key]) => publicJwk(kid, key)) };
+  constructor(private readonly store: KeyStore) {}
+
+  signer(now: number): SigningKey {
+    return inUse(this.store.current.signing, now);
   }
 
-  /** Looked up in memory and nowhere else (RFC 8725 3.10). */
-  verifier(kid: string): KeyObject | undefined {
-    return this.verifiers.get(kid);
+  /** Looked up in memory and nowhere else (RFC 8725 3.10). The same object as long as the key is the same. */
+  verifier(kid: string, now: number): KeyObject | undefined {
+    const found = this.read().get(kid);
+    return found && isGood(found, now) ? found.key : undefined;
   }
+
+  /** Whether the kid was one of ours. Says nothing on who signed a token that names it. */
+  hasRetired(kid: string, now: number): boolean {
+    const found = this.read().get(kid);
+    return found ? !isGood(found, now) : this.retired.has(kid);
+  }
+
+  /** The key that will sign next, so that everybody knows it by then, the one that signs, and those that still verify. */
+  published(now: number): PublicJwk[] {
+    return [...this.read().values()].filter((verifier) => isGood(verifier, now)).map(({ jwk }) => jwk);
+  }
+
+  private read(): Map<string, Verifier> {
+    const keys = this.store.current;
+    if (keys === this.readFrom) return this.verifiers;
+    const before = this.verifiers;
+    this.verifiers = new Map(keys.signing.map((key) => [key.kid, verifierOf(key, before.get(key.kid))]));
+    this.retired = new Set(keys.retiredKids);
+    this.readFrom = keys;
+    return this.verifiers;
+  }
+}
+
+function verifierOf({ kid, privateKey, retiresAt = Infinity }: SigningKey, before?: Verifier): Verifier {
+  const key = createPublicKey(privateKey);
+  const isSame = before?.key.equals(key);
+  return { key: isSame ? before!.key : key, jwk: publicJwk(kid, key), retiresAt };
 }
 
 function publicJwk(kid: string, key: KeyObject): PublicJwk {

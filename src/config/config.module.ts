@@ -1,7 +1,8 @@
 import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { Clock, SystemClock } from '../common/clock.js';
 import { createLogger, LOGGER, type Logger } from '../common/logger.js';
-import { KEYS, type Keys } from './key-file.js';
+import type { Keys } from './key-format.js';
+import { KeyStore } from './key-store.js';
 import type { Settings } from './settings.js';
 
 export const SETTINGS_TOKEN = Symbol('SETTINGS');
@@ -21,11 +22,11 @@ export class ConfigModule {
       module: ConfigModule,
       providers: [
         { provide: SETTINGS_TOKEN, useValue: settings },
-        { provide: KEYS, useValue: keys },
+        { provide: KeyStore, useValue: new KeyStore(keys) },
         { provide: Clock, useValue: clock ?? new SystemClock() },
         { provide: LOGGER, useValue: logger ?? createLogger(settings.logLevel, false) },
       ],
-      exports: [SETTINGS_TOKEN, KEYS, Clock, LOGGER],
+      exports: [SETTINGS_TOKEN, KeyStore, Clock, LOGGER],
     };
   }
 }

@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { generateKeyFile } from './key-file.js';
+import { generateKeyFile } from './key-format.js';
 
 const [path] = process.argv.slice(2);
 if (!path) {

@@ -3,7 +3,8 @@ import { createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } fr
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { generateKeyFile, loadKeys } from './key-file.js';
+import { loadKeys } from './key-file.js';
+import { generateKeyFile } from './key-format.js';
 import { loadSettings, SettingsError } from './load-settings.js';
 
 const pem = (key: KeyObject) => key.export({ type: 'pkcs8', format: 'pem' }).toString();
@@ -43,7 +44,7 @@ async function refusal(attempt: Promise<unknown>): Promise<string> {
 describe('the first boot in development', () => {
   it('makes keys that only the owner of the process can read, and keeps them', async () => {
     const first = await ofDataFolder();
-    expect(first.refreshSecrets.map(({ length }) => length)).toEqual([32]);
+    expect(first.refreshSecrets.map(({ secret }) => secret.length)).toEqual([32]);
     expect(first.signing[0]!.privateKey.asymmetricKeyDetails).toEqual({ namedCurve: 'prime256v1' });
     expect((await stat(join(folder, 'data', 'keys.json'))).mode & 0o777).toBe(0o600);
 
@@ -95,7 +96,46 @@ describe('a key file', () => {
     await write(keyFile('', { signing, refresh: [REFRESH, Buffer.alloc(32, 8).toString('base64url')] }));
     const keys = await inProduction();
     expect(keys.signing.map(({ kid }) => kid)).toEqual(['new', 'old']);
-    expect(keys.refreshSecrets.map(([first]) => first)).toEqual([7, 8]);
+    expect(keys.refreshSecrets.map(({ secret }) => secret[0])).toEqual([7, 8]);
+  });
+
+  it('may say from when on a key is used and until when it verifies; the last to start comes first', async () => {
+    const entry = (kid: string, term: object) => ({ kid, privateKey: pem(p256().privateKey), ...term });
+    const [first, second] = ['2026-01-01T00:00:00Z', '2026-02-01T00:00:00.000Z'];
+    const signing = [entry('since-ever', { retiresAt: second }), entry('next', { startsAt: first })];
+    const secret = Buffer.alloc(32, 8).toString('base64url');
+    const retired = [{ kid: 'gone', retiredAt: first }];
+    await write(keyFile('', { signing, refresh: [REFRESH, { secret, startsAt: second }], retired }));
+    const keys = await inProduction();
+    expect(keys.signing).toMatchObject([
+      { kid: 'next', startsAt: Date.parse(first) },
+      { kid: 'since-ever', retiresAt: Date.parse(second) },
+    ]);
+    expect(keys.refreshSecrets.map(({ secret }) => secret[0])).toEqual([8, 7]);
+    expect(keys.retiredKids).toEqual(['gone']);
+  });
+
+  it.each([
+    ['its only signing key', [{ retiresAt: '2026-02-01T00:00:00Z' }]],
+    [
+      'a signing key before the next one signs',
+      [{ retiresAt: '2026-02-01T00:00:00Z' }, { startsAt: '2026-02-01T00:00:01Z' }],
+    ],
+    ['the last one to sign', [{}, { startsAt: '2026-02-01T00:00:00Z', retiresAt: '2026-03-01T00:00:00Z' }]],
+  ])('that retires %s is refused: there would be an instant at which nobody signs', async (_, terms) => {
+    const signing = terms.map((term, index) => ({
+      kid: `k${index}`,
+      privateKey: pem(p256().privateKey),
+      ...term,
+    }));
+    await write(keyFile('', { signing }));
+    expect(await refusal(ofFile())).toMatch(/^KEYS_FILE retires a signing key before another one signs/);
+    const refresh = terms.map((term, index) => ({
+      secret: Buffer.alloc(32, index).toString('base64url'),
+      ...term,
+    }));
+    await write(keyFile(pem(p256().privateKey), { refresh }));
+    expect(await refusal(ofFile())).toMatch(/^KEYS_FILE retires a refresh secret before another one is used/);
   });
 
   it.each([
@@ -151,6 +191,7 @@ describe('a key file', () => {
     ['no refresh secret', () => ({ ...good(), refresh: [] })],
     ['a short refresh secret', () => ({ ...good(), refresh: [Buffer.alloc(31).toString('base64url')] })],
     ['a long refresh secret', () => ({ ...good(), refresh: [Buffer.alloc(33).toString('base64url')] })],
+    ['an instant that is none', () => ({ ...good(), refresh: [{ secret: REFRESH, startsAt: 'tomorrow' }] })],
     ['a kid with a path', () => ({ ...good(), signing: [{ ...good().signing[0], kid: '../k1' }] })],
     ['no environment', () => ({ ...good(), environment: undefined })],
     ['an environment of its own', () => ({ ...good(), environment: 'staging' })],

@@ -13,6 +13,10 @@ import {
   type Setting,
 } from './setting.js';
 
+/** What rests on tokens and sessions for a while (keys above all) relies on these bounds. */
+export const LONGEST_ACCESS_TOKEN = '15m';
+export const LONGEST_SESSION = '400d';
+
 /**
  * Everything that can be set, in the order in which the documentation shows it. `.env.example` and
  * the README's table are generated from here (`npm run docs:settings`).
@@ -46,7 +50,7 @@ export const SETTINGS = {
     },
   ),
   keysFile: path(
-    'The file with the signing keys and refresh secrets, made by `npm run keys:generate`. Required in production.',
+    'The file with the signing keys and refresh secrets, made by `npm run keys:generate`, changed by `npm run keys:rotate`, and followed while serving. Required in production.',
     {
       fallbackDoc: '`keys.json` under `DATA_DIR`, generated',
     },
@@ -55,27 +59,27 @@ export const SETTINGS = {
   tokenAudience: word('The `aud` of access tokens.', { fallback: 'drawbridge' }),
   accessTokenTtl: duration('How long an access token is good for.', {
     min: '1s',
-    max: '15m',
+    max: LONGEST_ACCESS_TOKEN,
     fallback: '15m',
   }),
   sessionIdleTimeout: duration('A session ends when it has not been used for so long.', {
     min: '1s',
-    max: '400d',
+    max: LONGEST_SESSION,
     fallback: '30d',
   }),
   sessionLifetime: duration('A session ends so long after its login, however much it is used.', {
     min: '1s',
-    max: '400d',
+    max: LONGEST_SESSION,
     fallback: '90d',
   }),
   adminSessionIdleTimeout: duration('`SESSION_IDLE_TIMEOUT` of people with the role admin.', {
     min: '1s',
-    max: '400d',
+    max: LONGEST_SESSION,
     fallback: '1h',
   }),
   adminSessionLifetime: duration('`SESSION_LIFETIME` of people with the role admin.', {
     min: '1s',
-    max: '400d',
+    max: LONGEST_SESSION,
     fallback: '12h',
   }),
   lastSeenResolution: duration('How exactly a session knows when it was last used.', {

@@ -2,6 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { KeyStore } from '../config/key-store.js';
 import { DenialList } from '../sessions/denial-list.js';
 import { RevocationFeed } from '../sessions/revocation-feed.js';
 import { RevocationRelay } from '../sessions/revocation-relay.js';
@@ -31,6 +32,7 @@ export class MetricsService implements OnModuleInit {
     relay: RevocationRelay,
     checks: SessionCheck,
     verdicts: VerdictCache,
+    keys: KeyStore,
   ) {
     this.gauge(
       'revocation_feed_blind',
@@ -56,6 +58,11 @@ export class MetricsService implements OnModuleInit {
       'cache_breaker_open',
       '1 while session checks go to PostgreSQL without asking the cache.',
       () => Number(verdicts.isShutOut()),
+    );
+    this.gauge(
+      'key_file_unusable',
+      '1 while the key file cannot be used: the next key that others sign with would be missed.',
+      () => Number(keys.problem !== null),
     );
     const answers = new Counter({
       name: 'drawbridge_session_checks_total',

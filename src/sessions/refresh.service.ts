@@ -6,7 +6,7 @@ import { LOGGER, type Logger } from '../common/logger.js';
 import { Problem } from '../common/problem.js';
 import type { Origin, Principal } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
-import { KEYS, type Keys } from '../config/key-file.js';
+import { KeyStore } from '../config/key-store.js';
 import type { Settings } from '../config/settings.js';
 import type { User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
@@ -46,8 +46,8 @@ export class RefreshService {
     private readonly revocations: RevocationService,
     private readonly audit: AuditService,
     private readonly clock: Clock,
+    private readonly keys: KeyStore,
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
-    @Inject(KEYS) private readonly keys: Keys,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
@@ -149,9 +149,8 @@ export class RefreshService {
       'select user_id, refresh_nonce from sessions where id = $1',
       [token.sessionId],
     );
-    const authentic =
-      session &&
-      verifyRefreshToken(token, { secrets: this.keys.refreshSecrets, nonce: session.refresh_nonce });
+    const secrets = this.keys.verifyingSecrets(this.clock.now());
+    const authentic = session && verifyRefreshToken(token, { secrets, nonce: session.refresh_nonce });
     return authentic ? { token, userId: session.user_id } : null;
   }
 
@@ -188,7 +187,7 @@ export class RefreshService {
       user,
       session: { ...session, lastSeenAt: Math.max(session.lastSeenAt, now) },
       decidedAt: now,
-      refreshToken: this.sessions.mint(session.id, nonce, decision.token),
+      refreshToken: this.sessions.mint(session.id, nonce, decision.token, now),
       deviceToken,
     };
   }

@@ -6,7 +6,7 @@ import { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
 import type { Origin } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
-import { KEYS, type Keys } from '../config/key-file.js';
+import { KeyStore } from '../config/key-store.js';
 import type { Settings } from '../config/settings.js';
 import { databaseNow } from '../database/database-now.js';
 import { isUsable, type User } from '../users/user.entity.js';
@@ -15,7 +15,7 @@ import { DevicesService } from './devices.service.js';
 import { mintRefreshToken } from './refresh-token.js';
 import { RevocationLog, type Recorded } from './revocation-log.js';
 import { RevocationService } from './revocation.service.js';
-import { anchorOf, initialRotation } from './rotation.js';
+import { anchorOf, initialRotation, type RefreshPosition } from './rotation.js';
 import { shareEpoch } from './session-epoch.js';
 import {
   judge,
@@ -63,8 +63,8 @@ export class SessionsService {
     private readonly revocations: RevocationService,
     private readonly audit: AuditService,
     private readonly clock: Clock,
+    private readonly keys: KeyStore,
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
-    @Inject(KEYS) private readonly keys: Keys,
   ) {}
 
   /**
@@ -91,8 +91,8 @@ export class SessionsService {
         details: { transport: opening.transport, newDevice: device.isNew },
       });
       const session = (await this.snapshots(tx, 's.id = $1', [id]))[0]!;
-      const refreshToken = this.mint(id, nonce, anchorOf(initialRotation()));
       const decidedAt = now.getTime();
+      const refreshToken = this.mint(id, nonce, anchorOf(initialRotation()), decidedAt);
       return { grant: { user, session, decidedAt, refreshToken, deviceToken: device.token }, ended };
     });
     for (const recorded of opened?.ended ?? []) await this.revocations.settle(recorded);
@@ -111,8 +111,9 @@ export class SessionsService {
     return found.filter((session) => (this.isLive(session) ? 'active' : 'ended') === status);
   }
 
-  mint(sessionId: string, nonce: Buffer, position: { generation: number; sibling: number }): string {
-    return mintRefreshToken({ secret: this.keys.refreshSecrets[0]!, nonce, sessionId, ...position });
+  /** @param now the database's time: instances that share it change over to a new secret in the same instant */
+  mint(sessionId: string, nonce: Buffer, position: RefreshPosition, now: number): string {
+    return mintRefreshToken({ secret: this.keys.mintingSecret(now), nonce, sessionId, ...position });
   }
 
   private isLive(session: SessionSnapshot): boolean {

@@ -6,7 +6,7 @@ import pg from 'pg';
 import { pino, type Logger } from 'pino';
 import { DataSource } from 'typeorm';
 import { createApp } from '../../src/app.setup.js';
-import type { Keys } from '../../src/config/key-file.js';
+import type { Keys } from '../../src/config/key-format.js';
 import { loadSettings } from '../../src/config/load-settings.js';
 import { DEMO_PASSWORD, DEMO_USERS, seedUsers } from '../../src/seeds.js';
 import { Client } from './client.js';
@@ -19,7 +19,7 @@ type DemoUser = (typeof DEMO_USERS)[number];
 /** One set for the file, so that instances know each other's tokens. */
 export const TEST_KEYS: Keys = {
   signing: [{ kid: 'test-key', privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey }],
-  refreshSecrets: [randomBytes(32)],
+  refreshSecrets: [{ secret: randomBytes(32) }],
 };
 
 export interface TestApp {

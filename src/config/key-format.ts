@@ -1,0 +1,123 @@
+import { createHash, createPrivateKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
+import { z } from 'zod';
+import { isUnbroken, newestFirst, type Term } from './key-schedule.js';
+import { SettingsError } from './load-settings.js';
+
+/** Everything secret that tokens rest on, newest first. */
+export interface Keys {
+  signing: SigningKey[];
+  refreshSecrets: RefreshSecret[];
+  /** The kids of keys that are no more: whoever shows a token of one is to refresh. */
+  retiredKids?: string[];
+}
+
+export interface SigningKey extends Term {
+  kid: string;
+  privateKey: KeyObject;
+}
+
+/** A server secret of the refresh tokens, 32 bytes. */
+export interface RefreshSecret extends Term {
+  secret: Buffer;
+}
+
+const Environment = z.enum(['development', 'production']);
+const kid = z.string().regex(/^[\w-]{1,64}$/);
+const secret = z.string().regex(/^[\w-]{43}$/);
+const instant = z.iso.datetime().transform((text) => Date.parse(text));
+const term = { startsAt: instant.optional(), retiresAt: instant.optional() };
+
+const KeyFile = z.strictObject({
+  environment: Environment,
+  signing: z.array(z.strictObject({ kid, privateKey: z.string(), ...term })).min(1),
+  refresh: z.array(z.union([z.strictObject({ secret, ...term }), secret.transform(withoutTerm)])).min(1),
+  retired: z.array(z.strictObject({ kid, retiredAt: instant })).default([]),
+});
+
+/** What a key file says. Keys are texts, instants are ms since the epoch. */
+export type KeyFile = z.output<typeof KeyFile>;
+export type SigningEntry = KeyFile['signing'][number];
+export type RefreshEntry = { secret: string } & Term;
+
+/** Files that were never rotated hold bare secrets. */
+function withoutTerm(secret: string): RefreshEntry {
+  return { secret };
+}
+
+export function newSigningEntry(): SigningEntry {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return {
+    kid: randomBytes(12).toString('base64url'),
+    privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+  };
+}
+
+export function newRefreshEntry(): RefreshEntry {
+  return { secret: randomBytes(32).toString('base64url') };
+}
+
+/** What a refresh secret is called where people can see it; nothing follows from it. */
+export function nameOf(secret: Buffer): string {
+  return createHash('sha256')
+    .update('drawbridge refresh secret')
+    .update(secret)
+    .digest('base64url')
+    .slice(0, 12);
+}
+
+export function generateKeyFile(environment: KeyFile['environment']): string {
+  const { secret } = newRefreshEntry();
+  return `${JSON.stringify({ environment, signing: [newSigningEntry()], refresh: [secret] }, null, 2)}\n`;
+}
+
+export function formatKeyFile(file: KeyFile): string {
+  const instants = new Set(['startsAt', 'retiresAt', 'retiredAt']);
+  const write = (name: string, value: unknown) =>
+    instants.has(name) ? new Date(value as number).toISOString() : value;
+  return `${JSON.stringify(file, write, 2)}\n`;
+}
+
+/** @throws SettingsError that says nothing of the content */
+export function parseKeyFile(text: string): KeyFile {
+  const file = KeyFile.safeParse(attempt(() => JSON.parse(text) as unknown));
+  if (!file.success) refuse('is not a key file; make one with `npm run keys:generate`');
+  const { signing, refresh } = file.data;
+  if (new Set(signing.map(({ kid }) => kid)).size < signing.length)
+    refuse('has two signing keys with one kid');
+  if (!isUnbroken(signing)) refuse('retires a signing key before another one signs');
+  if (!isUnbroken(refresh)) refuse('retires a refresh secret before another one is used');
+  return file.data;
+}
+
+/** @throws SettingsError when a key is weak or none */
+export function keysOf({ signing, refresh, retired }: KeyFile): Keys {
+  return {
+    signing: newestFirst(signing).map((entry) => ({ ...entry, privateKey: p256(entry.privateKey) })),
+    refreshSecrets: newestFirst<RefreshEntry>(refresh).map((entry) => ({
+      ...entry,
+      secret: Buffer.from(entry.secret, 'base64url'),
+    })),
+    retiredKids: retired.map(({ kid }) => kid),
+  };
+}
+
+/** 128 bits of strength and one algorithm: ES256 (ASVS 11.2.3, RFC 8725 3.1). */
+function p256(pem: string): KeyObject {
+  const key = attempt(() => createPrivateKey(pem));
+  if (key?.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
+    refuse('has a signing key that is not a P-256 private key in PKCS #8 PEM');
+  }
+  return key;
+}
+
+function attempt<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch {
+    return undefined;
+  }
+}
+
+export function refuse(why: string): never {
+  throw new SettingsError([`KEYS_FILE ${why}`]);
+}

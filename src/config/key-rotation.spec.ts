@@ -1,0 +1,256 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import {
+  chmod,
+  chown,
+  link,
+  lstat,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { generateKeyFile, parseKeyFile, type KeyFile, type RefreshEntry } from './key-format.js';
+import { rotateKeys, type KeyKind } from './key-rotation.js';
+import { inUse, isGood, KEPT_MS, LEAST_LEAD_MS, newestFirst } from './key-schedule.js';
+import { rotateKeyFile } from './rotate-key-file.js';
+
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+const NOW = Date.UTC(2026, 0, 1);
+const BOTH = ['signing', 'refresh'] as const;
+const LEAD = 15 * MINUTE;
+const LIFE = { signing: 15 * MINUTE, refresh: 400 * DAY };
+
+const made = () => parseKeyFile(generateKeyFile('production'));
+const rotated = (file: KeyFile, now: number, lead: number | null = LEAD, kinds: readonly KeyKind[] = BOTH) =>
+  rotateKeys(file, { kinds, now, lead }).file;
+const signer = ({ signing }: KeyFile, now: number) => inUse(newestFirst(signing), now).kid;
+
+describe('a planned rotation', () => {
+  it('adds a key of each kind, which nobody uses before the lead is over', () => {
+    const before = made();
+    const file = rotated(before, NOW);
+    const [next, old] = file.signing;
+    expect(old!.kid).toBe(before.signing[0]!.kid);
+    expect([NOW, NOW + LEAD - 1, NOW + LEAD].map((now) => signer(file, now))).toEqual([
+      old!.kid,
+      old!.kid,
+      next!.kid,
+    ]);
+    const minter = (now: number) => inUse(newestFirst(file.refresh), now).secret;
+    expect(minter(NOW + LEAD - 1)).toBe(before.refresh[0]!.secret);
+    expect(minter(NOW + LEAD)).toBe(file.refresh[0]!.secret);
+    expect(file.refresh[0]!.secret).not.toBe(before.refresh[0]!.secret);
+  });
+
+  it.each(BOTH)('of %s keys leaves the others as they are', (kind) => {
+    const before = made();
+    const file = rotated(before, NOW, LEAD, [kind]);
+    const other = kind === 'signing' ? 'refresh' : 'signing';
+    expect(file[kind]).toHaveLength(2);
+    expect(file[other]).toEqual(before[other]);
+  });
+
+  it('given again while the next key waits adds none and says so', () => {
+    const order = { kinds: BOTH, now: NOW, lead: LEAD };
+    const first = rotateKeys(made(), order);
+    const again = rotateKeys(first.file, { ...order, now: NOW + LEAD - 1 });
+    const later = rotateKeys(first.file, { ...order, now: NOW + LEAD });
+    expect([first.added, again.added, later.added]).toEqual([[...BOTH], [], [...BOTH]]);
+    expect(again.file).toEqual(first.file);
+  });
+
+  it('takes those away whose time has passed, and remembers their kids for as long as a session may live', () => {
+    const before = made();
+    const first = rotated(before, NOW);
+    const stillNeeded = rotated(first, NOW + LEAD + KEPT_MS.signing - 1);
+    expect(stillNeeded.signing.map(({ kid }) => kid)).toContain(before.signing[0]!.kid);
+    const later = rotated(first, NOW + LEAD + KEPT_MS.signing);
+    expect(later.signing.map(({ kid }) => kid)).not.toContain(before.signing[0]!.kid);
+    const retiredAt = NOW + LEAD + KEPT_MS.signing;
+    expect(later.retired).toEqual([{ kid: before.signing[0]!.kid, retiredAt }]);
+    expect(later.refresh).toHaveLength(3);
+
+    const remembered = (now: number) =>
+      rotated(later, now).retired.some(({ kid }) => kid === before.signing[0]!.kid);
+    expect(remembered(retiredAt + 400 * DAY - 1)).toBe(true);
+    expect(remembered(retiredAt + 400 * DAY)).toBe(false);
+    expect(rotated(later, NOW + LEAD + KEPT_MS.refresh).refresh.map(({ secret }) => secret)).not.toContain(
+      before.refresh[0]!.secret,
+    );
+  });
+
+  it('of a file with several keys of old lets the first sign on, and all of them verify', () => {
+    const [a, b] = [made(), made()];
+    const old = { ...a, signing: [...a.signing, ...b.signing], refresh: [...a.refresh, ...b.refresh] };
+    const file = rotated(old, NOW);
+    expect(signer(file, NOW)).toBe(a.signing[0]!.kid);
+    const switched = NOW + LEAD;
+    expect(file.signing.map(({ retiresAt }) => retiresAt)).toEqual([
+      undefined,
+      switched + KEPT_MS.signing,
+      switched + KEPT_MS.signing,
+    ]);
+  });
+
+  /** What an instance has read may be old by almost the least lead; what it signs has to be good on all others until it expires. */
+  it('never makes an instance refuse what another one has given out, however often keys rotate', () => {
+    const rotation = fc.record({ after: fc.nat({ max: 40 * DAY }), more: fc.nat({ max: 2 * LEAD }) });
+    const lateness = fc.nat({ max: LEAST_LEAD_MS - 1 });
+    const moment = fc.record({
+      // Just before and after a key takes its turn, and anywhere.
+      change: fc.nat(),
+      offset: fc.oneof(fc.constantFrom(-1, 0), fc.integer({ min: -2 * LEAD, max: 2 * LEAD })),
+      age: fc.oneof(fc.constantFrom(0, 1), fc.double({ min: 0, max: 1, noNaN: true })),
+      late: lateness,
+      otherLate: lateness,
+    });
+    const schedule = fc.record({
+      rotations: fc.array(rotation, { minLength: 1, maxLength: 5 }),
+      moments: fc.array(moment, { minLength: 50, maxLength: 50 }),
+    });
+    fc.assert(
+      fc.property(schedule, ({ rotations, moments }) => {
+        const versions = [{ at: -Infinity, file: made() }];
+        let now = NOW;
+        for (const { after, more } of rotations) {
+          now += after;
+          versions.push({ at: now, file: rotated(versions.at(-1)!.file, now, LEAST_LEAD_MS + more) });
+        }
+        const readBy = (instant: number) => versions.findLast(({ at }) => at <= instant)!.file;
+        const changes = versions.flatMap(({ file }) => file.signing.map(({ startsAt = NOW }) => startsAt));
+        for (const { change, offset, age, late, otherLate } of moments)
+          for (const kind of BOTH) {
+            const signedAt = changes[change % changes.length]! + offset;
+            const shownAt = signedAt + Math.floor(age * (LIFE[kind] - 1));
+            const used = inUse(newestFirst<Entry>(readBy(signedAt - late)[kind]), signedAt);
+            const good = readBy(shownAt - otherLate)[kind].filter((entry) => isGood(entry, shownAt));
+            expect(good.map(identityOf)).toContain(identityOf(used));
+          }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+type Entry = KeyFile['signing'][number] | RefreshEntry;
+const identityOf = (entry: Entry) => ('kid' in entry ? entry.kid : entry.secret);
+
+describe('an emergency', () => {
+  it('leaves the new key alone, used at once, also where a next one was waiting', () => {
+    const waiting = rotated(made(), NOW);
+    const file = rotated(waiting, NOW + 1, null, ['signing']);
+    expect(file.signing).toHaveLength(1);
+    expect(signer(file, NOW + 1)).toBe(file.signing[0]!.kid);
+    expect(file.retired).toEqual(waiting.signing.map(({ kid }) => ({ kid, retiredAt: NOW + 1 })));
+    expect(file.refresh).toEqual(waiting.refresh);
+    expect(rotated(waiting, NOW + 1, null, ['refresh']).refresh).toHaveLength(1);
+  });
+});
+
+describe('a rotated file', () => {
+  let folder: string;
+  let path: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'drawbridge-rotation-'));
+    path = join(folder, 'keys.json');
+    await writeFile(path, generateKeyFile('production'), { mode: 0o600 });
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  const order = { kinds: BOTH, now: NOW, lead: LEAD };
+  const read = async (at = path) => parseKeyFile(await readFile(at, 'utf8'));
+
+  it('is read as it was written', async () => {
+    for (const now of [NOW, NOW + DAY]) {
+      const { file } = await rotateKeyFile(path, { ...order, now });
+      expect(await read()).toEqual(file);
+    }
+    expect((await read()).retired).toHaveLength(1);
+  });
+
+  it('takes the place of the old one in one step, which a reader of the old one does not notice', async () => {
+    const opened = join(folder, 'as-opened-before');
+    await link(path, opened);
+    const before = await readFile(path, 'utf8');
+    await rotateKeyFile(path, order);
+    expect(await readFile(opened, 'utf8')).toBe(before);
+    expect(await readFile(path, 'utf8')).not.toBe(before);
+    expect((await readdir(folder)).toSorted()).toEqual(['as-opened-before', 'keys.json']);
+  });
+
+  it.each(['600', '640', '400'])('keeps its mode %s', async (octal) => {
+    const mode = parseInt(octal, 8);
+    await chmod(path, mode);
+    await rotateKeyFile(path, order);
+    expect((await stat(path)).mode & 0o777).toBe(mode);
+  });
+
+  it('keeps its owner, whoever rotates', async () => {
+    const isRoot = process.getuid?.() === 0; // nobody else can give a file away
+    const { uid, gid } = isRoot ? { uid: 12_345, gid: 54_321 } : await stat(path);
+    await chown(path, uid, gid);
+    await rotateKeyFile(path, order);
+    expect(await stat(path)).toMatchObject({ uid, gid });
+  });
+
+  it('stays where a link names it', async () => {
+    const name = join(folder, 'link.json');
+    await symlink('keys.json', name);
+    await rotateKeyFile(name, order);
+    expect((await lstat(name)).isSymbolicLink()).toBe(true);
+    expect((await read()).signing).toHaveLength(2);
+  });
+
+  it('loses no key when several rotate at once: one goes on, the others are told', async () => {
+    let done = 0;
+    const keepRotating = async () => {
+      for (let round = 0; round < 20; round++)
+        await rotateKeyFile(path, { ...order, lead: null }).then(
+          () => (done += 1),
+          (error: Error) => expect(error.message).toMatch(/another rotation is under way/),
+        );
+    };
+    await Promise.all(Array.from({ length: 5 }, keepRotating));
+    expect(done).toBeGreaterThan(0);
+    const file = await read();
+    expect([file.signing.length, file.retired.length]).toEqual([1, done]);
+    expect(await readdir(folder)).toEqual(['keys.json']);
+  });
+
+  it('is not begun over the draft of a rotation that died, which is named', async () => {
+    const before = await readFile(path, 'utf8');
+    await writeFile(`${path}.draft`, '');
+    await expect(rotateKeyFile(path, order)).rejects.toThrow(`remove ${path}.draft`);
+    expect(await readFile(path, 'utf8')).toBe(before);
+    await rm(`${path}.draft`);
+    expect((await rotateKeyFile(path, order)).added).toEqual(BOTH);
+  });
+
+  it.each([
+    ['no key file', 'not JSON', /^KEYS_FILE is not a key file/],
+    [
+      'a weak key',
+      generateKeyFile('production').replace(/MIG[^\\]+/, 'AAAA'),
+      /^KEYS_FILE has a signing key/,
+    ],
+  ])('is not made of %s, which stays as it is', async (_, text, problem) => {
+    await writeFile(path, text);
+    await expect(rotateKeyFile(path, order)).rejects.toThrow(problem);
+    expect(await readFile(path, 'utf8')).toBe(text);
+    expect(await readdir(folder)).toEqual(['keys.json']);
+  });
+
+  it('is not made of nothing', async () => {
+    await expect(rotateKeyFile(join(folder, 'none.json'), order)).rejects.toThrow(
+      /^KEYS_FILE cannot be read/,
+    );
+    expect(await readdir(folder)).toEqual(['keys.json']);
+  });
+});

@@ -1,0 +1,82 @@
+import { milliseconds } from '../common/duration.js';
+import {
+  newRefreshEntry,
+  newSigningEntry,
+  type KeyFile,
+  type RefreshEntry,
+  type SigningEntry,
+} from './key-format.js';
+import { isGood, KEPT_MS, newestFirst, startOf, type Term } from './key-schedule.js';
+import { LONGEST_SESSION } from './settings.js';
+
+export type KeyKind = 'signing' | 'refresh';
+
+export interface RotationOrder {
+  kinds: readonly KeyKind[];
+  /** ms since the epoch. */
+  now: number;
+  /**
+   * How long everybody has to hear of the new key before it is used. `null`: it is used at once, and all that there
+   * was may have leaked, so nothing of it is good any more.
+   */
+  lead: number | null;
+}
+
+export interface Rotated {
+  file: KeyFile;
+  /** Of these kinds there is a new key. Where the next one still waits for its turn, none is added. */
+  added: KeyKind[];
+}
+
+/** The file with a new key of each kind, and without what has had its time. A command given twice does no more than once. */
+export function rotateKeys(file: KeyFile, { kinds, now, lead }: RotationOrder): Rotated {
+  const signing = kinds.includes('signing')
+    ? succeed<SigningEntry>(file.signing, newSigningEntry, { now, lead, keep: KEPT_MS.signing })
+    : file.signing;
+  const refresh = kinds.includes('refresh')
+    ? succeed<RefreshEntry>(file.refresh, newRefreshEntry, { now, lead, keep: KEPT_MS.refresh })
+    : file.refresh;
+  const kept = signing.filter((entry) => isGood(entry, now));
+  return {
+    added: kinds.filter((kind) => lead === null || !waits(file[kind], now)),
+    file: {
+      environment: file.environment,
+      signing: kept,
+      refresh: refresh.filter((entry) => isGood(entry, now)),
+      retired: [...newlyRetired(file.signing, kept, now), ...stillRemembered(file.retired, now)],
+    },
+  };
+}
+
+const waits = (entries: readonly Term[], now: number): boolean =>
+  entries.some((entry) => startOf(entry) > now);
+
+function succeed<T extends Term>(
+  entries: readonly T[],
+  make: () => T,
+  { now, lead, keep }: { now: number; lead: number | null; keep: number },
+): T[] {
+  if (lead === null) return [{ ...make(), startsAt: now }];
+  if (waits(entries, now)) return [...entries];
+  const startsAt = now + lead;
+  const retiring = newestFirst(entries).map((entry) => ({
+    ...entry,
+    retiresAt: entry.retiresAt ?? startsAt + keep,
+  }));
+  return [{ ...make(), startsAt }, ...retiring];
+}
+
+function newlyRetired(
+  before: readonly SigningEntry[],
+  kept: readonly SigningEntry[],
+  now: number,
+): KeyFile['retired'] {
+  return before
+    .filter(({ kid }) => !kept.some((entry) => entry.kid === kid))
+    .map(({ kid, retiresAt = now }) => ({ kid, retiredAt: Math.min(retiresAt, now) }));
+}
+
+/** A client may come back with an old access token for as long as its session lives, and is to hear that it should refresh. */
+function stillRemembered(retired: KeyFile['retired'], now: number): KeyFile['retired'] {
+  return retired.filter(({ retiredAt }) => now < retiredAt + milliseconds(LONGEST_SESSION));
+}

@@ -1,0 +1,54 @@
+import { open, readFile, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { BootError } from '../common/boot-error.js';
+import { readKeyFile } from './key-file.js';
+import { formatKeyFile, keysOf, parseKeyFile } from './key-format.js';
+import { rotateKeys, type Rotated, type RotationOrder } from './key-rotation.js';
+
+/**
+ * Rotates the keys in a file, with its mode and owner. Whoever reads it meanwhile, or after a crash, finds the old
+ * file or the new one. The draft is the lock as well: of two rotations at once one is refused.
+ * @throws BootError when another rotation is under way, or the file is not a key file
+ */
+export async function rotateKeyFile(path: string, order: RotationOrder): Promise<Rotated> {
+  await readKeyFile(path); // a missing one is told of in its own words
+  const file = await realpath(path);
+  const draft = `${file}.draft`;
+  const handle = await openDraft(draft);
+  let rotated: Rotated;
+  try {
+    rotated = rotateKeys(parseKeyFile(await readFile(file, 'utf8')), order);
+    const text = formatKeyFile(rotated.file);
+    keysOf(parseKeyFile(text)); // nothing is written that would not be read
+    await handle.writeFile(text);
+    await resemble(handle, file);
+    await handle.sync();
+    await rename(draft, file);
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  } finally {
+    await handle.close();
+  }
+  await syncFolder(dirname(file));
+  return rotated;
+}
+
+async function openDraft(draft: string): Promise<FileHandle> {
+  return open(draft, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+    throw new BootError(`another rotation is under way; if it is not, remove ${draft} and try again`);
+  });
+}
+
+/** Whoever runs the command may be somebody else than who runs the instances. */
+async function resemble(handle: FileHandle, file: string): Promise<void> {
+  const [own, wanted] = await Promise.all([handle.stat(), stat(file)]);
+  if (own.uid !== wanted.uid || own.gid !== wanted.gid) await handle.chown(wanted.uid, wanted.gid);
+  await handle.chmod(wanted.mode & 0o777);
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  await handle.sync().finally(() => handle.close());
+}

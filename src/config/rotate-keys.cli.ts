@@ -1,0 +1,85 @@
+import { existsSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { SystemClock } from '../common/clock.js';
+import { milliseconds } from '../common/duration.js';
+import { keyFilePath } from './key-file.js';
+import { keysOf } from './key-format.js';
+import type { KeyKind, RotationOrder } from './key-rotation.js';
+import { DEFAULT_LEAD, LEAST_LEAD_MS, startOf } from './key-schedule.js';
+import { stagesOf, type KeyStage } from './key-stages.js';
+import { loadSettings } from './load-settings.js';
+import { rotateKeyFile } from './rotate-key-file.js';
+
+const USAGE = `usage: npm run keys:rotate -- [file] [--signing] [--refresh] [--lead ${DEFAULT_LEAD} | --now]
+
+Without a file: KEYS_FILE, or keys.json under DATA_DIR. Without --signing or --refresh: both.
+--lead  how long all instances, and others who verify our tokens, have to learn of the new key; at least ${LEAST_LEAD_MS / 60_000}m
+--now   the keys have leaked: the new one is used at once, and nothing of the old ones is good any more.
+        --signing --now: clients refresh; --refresh --now: everybody has to log in again`;
+
+const now = new SystemClock().now();
+try {
+  const { path, order } = read(process.argv.slice(2));
+  const { file, added } = await rotateKeyFile(path, order);
+  for (const kind of order.kinds.filter((kind) => !added.includes(kind)))
+    console.log(`${kind}: none was added, the next one still waits for its turn`);
+  console.log([path, ...stagesOf(keysOf(file), now).map(describe)].join('\n'));
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 1;
+}
+
+function read(args: string[]): { path: string; order: RotationOrder } {
+  const { values, positionals } = parse(args);
+  const named = (['signing', 'refresh'] as const).filter((kind) => values[kind]);
+  if (positionals.length > 1 || (values.now && values.lead !== undefined)) throw new Error(USAGE);
+  if (values.now && named.length === 0)
+    throw new Error(
+      `--now ends what the old keys have given out: say --signing, --refresh or both\n\n${USAGE}`,
+    );
+  const kinds: readonly KeyKind[] = named.length > 0 ? named : ['signing', 'refresh'];
+  const lead = values.now ? null : leadOf(values.lead ?? DEFAULT_LEAD);
+  return { path: positionals[0] ?? configuredPath(), order: { kinds, now, lead } };
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        signing: { type: 'boolean' },
+        refresh: { type: 'boolean' },
+        lead: { type: 'string' },
+        now: { type: 'boolean' },
+      },
+    });
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n\n${USAGE}`, { cause: error });
+  }
+}
+
+function leadOf(text: string): number {
+  const lead = milliseconds(text);
+  if (lead < LEAST_LEAD_MS)
+    throw new RangeError(
+      `--lead ${text} is too short; at least ${LEAST_LEAD_MS / 60_000}m, since others keep the published keys for a while`,
+    );
+  return lead;
+}
+
+function configuredPath(): string {
+  if (existsSync('.env')) process.loadEnvFile('.env');
+  const { KEYS_FILE, DATA_DIR } = process.env;
+  return keyFilePath(loadSettings({ KEYS_FILE, DATA_DIR }));
+}
+
+function describe({ kind, name, stage, term }: KeyStage): string {
+  const from = stage === 'next' ? `from ${instant(startOf(term))}` : '';
+  const until = term.retiresAt ? `verifies until ${instant(term.retiresAt)}` : '';
+  return ['  ', kind.padEnd(8), name.padEnd(17), stage.padEnd(8), from, until].join(' ').trimEnd();
+}
+
+function instant(ms: number): string {
+  return new Date(ms).toISOString();
+}
