@@ -1,5 +1,5 @@
 import { isIP, isIPv4 } from 'node:net';
-import { choice, duration, flag, integer, list, path, url, word, type Setting } from './setting.js';
+import { choice, duration, flag, integer, list, path, url, urls, word, type Setting } from './setting.js';
 
 /**
  * Everything that can be set, in the order in which the documentation shows it. `.env.example` and
@@ -25,8 +25,8 @@ export const SETTINGS = {
     { min: 2, max: 500, fallback: '10' },
   ),
   dataDir: path('Where development keeps its database and keys.', { fallback: '.data' }),
-  redisUrl: url(
-    'Redis 6.2 or newer, the cache of session verdicts that instances share. Required in production.',
+  redisUrl: urls(
+    'Redis 6.2 or newer, the cache of session verdicts that instances share: one server, or several nodes of a Redis Cluster, all reached with the credentials of the first. Required in production.',
     ['redis:', 'rediss:'],
     {
       fallbackDoc: 'an in-process cache, for one instance only',
