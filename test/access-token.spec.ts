@@ -657,7 +657,7 @@ async function listenIn(url: string, heard: string[]) {
     client.on('data', (data) => {
       const text = data.toString('latin1');
       isFeed ??= text.includes('drawbridge-feed');
-      if (!isFeed && !/^\*1\r\n\$4\r\nPING\r\n$/i.test(text)) heard.push(text);
+      if (!isFeed && !/^(\*2\r\n\$4\r\nINFO\r\n\$\d+\r\n\w+\r\n)+$/i.test(text)) heard.push(text);
     });
     const server = connect(Number(port), hostname);
     client.pipe(server).pipe(client);

@@ -142,7 +142,8 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       async (place) => {
         const { id } = (await alice.get(CHECKED)).body;
         const verdict = await eventually(async () => {
-          const value = JSON.parse((await redis.get(key))!) as unknown[];
+          const [json] = (await redis.get(key))!.split('\n');
+          const value = JSON.parse(json!) as unknown[];
           expect(value).toHaveLength(15);
           return value;
         });

@@ -6,15 +6,18 @@ export type CacheValue = string | (string | number | null | string[])[];
  * Times to live are milliseconds, at least one. Every method may reject, which means that the
  * cache could not be asked: callers fall back to PostgreSQL.
  *
+ * What `setIfAbsent` and `compareAndSet` wrote is forgotten at the latest when another server takes the place of the
+ * one that was told, or the same one a second time. What `setMany` wrote may outlive that.
+ *
  * Two forms: Redis, shared by all instances, and this process' memory, for one.
  */
 export abstract class CachePort {
   abstract readonly kind: 'redis' | 'memory';
 
-  /** One round trip for all keys; null where there is nothing. */
-  abstract readMany(keys: string[]): Promise<(CacheValue | null)[]>;
+  /** One round trip for all keys; null where there is nothing, undefined for a key that could not be asked for. */
+  abstract readMany(keys: string[]): Promise<(CacheValue | null | undefined)[]>;
 
-  /** For each key, atomically: sets it if it is absent. One round trip for all. Says which were set. */
+  /** For each key, atomically: sets it if it is absent. One round trip for all. Says which are known to be set. */
   abstract setIfAbsent(entries: [key: string, value: CacheValue][], ttl: number): Promise<boolean[]>;
 
   /** Atomically: replaces the value if it still is `expected`. Says whether it did. */

@@ -1,158 +1,180 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { createCache, type Cache } from 'cache-manager';
-import { redisInsStore, type RedisStore } from 'cache-manager-redis-yet';
-import { createClient } from 'redis';
 import type { Logger } from '../common/logger.js';
 import { within } from '../common/within.js';
 import { CachePort, CacheUnavailable, type CacheValue } from './cache-port.js';
+import { isAboutSlot, type RedisNode } from './redis-node.js';
+import { RedisServers } from './redis-servers.js';
+import { close, COMPARE_AND_SET, open, SET_IF_ABSENT } from './reign.js';
 
-const COMPARE_AND_SET = `
-  if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
-  redis.call('set', KEYS[1], ARGV[2], 'PX', ARGV[3])
-  return 1`;
+const PREFIX = 'drawbridge:';
+
+type Entry = [key: string, value: CacheValue];
 
 /**
- * The cache that instances share. Plain values go through cache-manager; the atomic steps use its
- * client.
+ * The cache that instances share: one Redis, or a Redis Cluster. Plain values go through cache-manager; the atomic
+ * steps use its client.
  *
- * Keys live under the server's `run_id`, read again at each reconnect and unknown in between: a
- * server that was restored, replaced or promoted starts with an empty cache, whatever it holds.
+ * Three things keep it from ever being stale:
+ * - A session has one key, whichever server has it. So whoever tells of an end overwrites what others would believe,
+ *   and a slot that moves takes both along.
+ * - What a reader wrote (leases, verdicts) is sealed, and counts only in the reign in which it was written: a server that was
+ *   restored, replaced or promoted starts with an empty cache, whatever it holds.
+ * - What a revocation wrote is not sealed: an end is an end in every reign.
  */
 @Injectable()
 export class RedisCache extends CachePort implements OnApplicationShutdown {
   override readonly kind = 'redis';
-  private readonly client: Client;
-  private readonly cache: Cache;
-  private prefix: string | null = null;
+  readonly servers: RedisServers;
 
-  constructor(url: string, logger: Logger) {
+  /**
+   * @param urls one server, or several nodes of one cluster
+   * @param patience milliseconds; how long the answers of other nodes of a cluster wait for those of one
+   */
+  constructor(
+    urls: readonly string[],
+    private readonly patience: number,
+    logger: Logger,
+  ) {
     super();
-    this.client = connect(url);
-    // cache-manager-redis-yet is typed for an older client; it only calls get, set(PX) and del, which are the same.
-    this.cache = createCache(redisInsStore(this.client as unknown as RedisStore['client']));
-    const lost = (why?: unknown) => {
-      if (this.prefix !== null)
-        logger.warn({ err: why }, 'Redis is away; sessions are checked in PostgreSQL');
-      this.prefix = null;
-    };
-    // Without a listener for `error` a dropped socket would end the process.
-    this.client.on('error', lost).on('reconnecting', lost).on('end', lost).on('connect', lost);
-    this.client.on('ready', () => void this.greet(logger).catch(lost));
+    this.servers = new RedisServers(urls, logger);
   }
 
   /** Resolves when Redis is there; rejects after `timeout` ms, while attempts go on in the background. */
-  async connect(timeout: number): Promise<void> {
-    const ready = new Promise<void>((resolve) => this.client.once(GREETED, resolve));
-    void this.client.connect().catch(() => undefined);
-    await within(timeout, ready);
+  connect(timeout: number): Promise<void> {
+    return this.servers.connect(timeout);
   }
 
-  override readMany(keys: string[]): Promise<(CacheValue | null)[]> {
-    return this.attempt(async (prefix) => {
-      const values = await this.client.mGet(keys.map((key) => prefix + key));
-      return values.map((value) => (value === null ? null : parse(value)));
+  override readMany(keys: string[]): Promise<(CacheValue | null | undefined)[]> {
+    const { only } = this.servers;
+    if (!only) return this.gather(keys, itself, read);
+    return only.attempt(async (seal) => {
+      const texts = await only.client.mGet(keys.map((key) => PREFIX + key));
+      return texts.map((text) => open(text, seal));
     });
   }
 
-  override setIfAbsent(entries: [string, CacheValue][], ttl: number): Promise<boolean[]> {
-    return this.attempt((prefix) =>
-      Promise.all(
-        entries.map(async ([key, value]) => {
-          const options = { condition: 'NX', expiration: { type: 'PX', value: wholeTtl(ttl) } } as const;
-          return (await this.client.set(prefix + key, JSON.stringify(value), options)) === 'OK';
-        }),
-      ),
+  override async setIfAbsent(entries: Entry[], ttl: number): Promise<boolean[]> {
+    const px = wholeTtl(ttl);
+    const answers = await this.gather(entries, keyOf, (node, [key, value], seal) =>
+      node.client.eval(SET_IF_ABSENT, {
+        keys: [PREFIX + key],
+        arguments: [close(value, seal), String(px), seal],
+      }),
     );
+    return answers.map((answer) => answer === 1);
   }
 
-  override compareAndSet(
+  override async compareAndSet(
     key: string,
     expected: CacheValue,
     value: CacheValue,
     ttl: number,
   ): Promise<boolean> {
-    return this.attempt(async (prefix) => {
-      const answer = await this.client.eval(COMPARE_AND_SET, {
-        keys: [prefix + key],
-        arguments: [JSON.stringify(expected), JSON.stringify(value), String(wholeTtl(ttl))],
-      });
-      return answer === 1;
-    });
+    const node = this.servers.nodeFor(PREFIX + key);
+    if (!node) throw new CacheUnavailable();
+    const answer = await node.attempt((seal) =>
+      node.client.eval(COMPARE_AND_SET, {
+        keys: [PREFIX + key],
+        arguments: [JSON.stringify(expected), close(value, seal), String(wholeTtl(ttl)), seal],
+      }),
+    );
+    return answer === 1;
   }
 
-  override setMany(entries: [string, CacheValue][], ttl: number): Promise<void> {
-    return this.attempt(async (prefix) => {
-      await Promise.all(entries.map(([key, value]) => this.cache.set(prefix + key, value, wholeTtl(ttl))));
-    });
+  override setMany(entries: Entry[], ttl: number): Promise<void> {
+    const px = wholeTtl(ttl);
+    return this.tell(entries, keyOf, (node, [key, value]) => node.cache.set(PREFIX + key, value, px));
   }
 
   override deleteMany(keys: string[]): Promise<void> {
-    return this.attempt(async (prefix) => {
-      await Promise.all(keys.map((key) => this.cache.del(prefix + key)));
-    });
+    return this.tell(keys, itself, (node, key) => node.cache.del(PREFIX + key));
   }
 
-  override ping(): Promise<void> {
-    return this.attempt(async () => void (await this.client.ping()));
+  override async ping(): Promise<void> {
+    const all = [...this.servers.masters].map(async (node) => {
+      if (!node) throw new CacheUnavailable();
+      await node.attempt(() => node.client.ping());
+    });
+    await Promise.all(all);
   }
 
   onApplicationShutdown(): void {
-    this.prefix = null;
-    if (this.client.isOpen) this.client.destroy();
+    this.servers.close();
   }
 
-  private async attempt<T>(work: (prefix: string) => Promise<T>): Promise<T> {
-    const prefix = this.prefix;
-    if (prefix === null) throw new CacheUnavailable();
-    try {
-      const result = await work(prefix);
-      // The server was replaced while the answer was under way: it is nobody's answer.
-      if (this.prefix !== prefix) throw new CacheUnavailable();
-      return result;
-    } catch (error) {
-      throw error instanceof CacheUnavailable ? error : new CacheUnavailable(error);
-    }
+  /** Asks each server about its keys; in a cluster those that get no answer in time have undefined. */
+  private async gather<Item, T>(
+    items: Item[],
+    keyOf: (item: Item) => string,
+    ask: Ask<Item, T>,
+  ): Promise<(T | undefined)[]> {
+    const answers: (T | undefined)[] = Array.from({ length: items.length });
+    const work = async ([node, places]: Share) => {
+      const asked = () =>
+        node!.attempt((seal) =>
+          Promise.all(places.map((place) => ask(node!, items[place]!, seal).catch(forItsKeyOnly(node!)))),
+        );
+      const answered = await (this.servers.only ? asked() : this.soon(node, asked));
+      answered?.forEach((answer, index) => (answers[places[index]!] = answer));
+    };
+    await Promise.all([...this.shares(items, keyOf)].map(work));
+    return answers;
   }
 
-  private async greet(logger: Logger): Promise<void> {
-    const info = await this.client.info('server');
-    const runId = /^run_id:(\w+)/m.exec(info)?.[1];
-    if (!runId) throw new Error('Redis does not tell its run_id: INFO must be allowed');
-    this.prefix = `drawbridge:${runId}:`;
-    logger.debug('Redis is there');
-    this.client.emit(GREETED);
+  /** Tells each server about its keys: all are told, also when one cannot be, which rejects. */
+  private async tell<Item>(
+    items: Item[],
+    keyOf: (item: Item) => string,
+    act: Ask<Item, unknown>,
+  ): Promise<void> {
+    const work = async ([node, places]: Share) => {
+      if (!node) throw new CacheUnavailable();
+      await node.attempt((seal) => Promise.all(places.map((place) => act(node, items[place]!, seal))));
+    };
+    await Promise.all([...this.shares(items, keyOf)].map(work));
+  }
+
+  /** The places of the items, by the server that has their keys. */
+  private shares<Item>(items: Item[], keyOf: (item: Item) => string): Map<Share[0], Share[1]> {
+    const shares = new Map<RedisNode | undefined, number[]>();
+    items.forEach((item, place) => {
+      const node = this.servers.nodeFor(PREFIX + keyOf(item));
+      const places = shares.get(node);
+      if (places) places.push(place);
+      else shares.set(node, [place]);
+    });
+    return shares;
+  }
+
+  /** What one node of a cluster answers in time. One that is late is not asked again before it has answered. */
+  private async soon<T>(node: RedisNode | undefined, work: () => Promise<T>): Promise<T | undefined> {
+    if (!node?.isMaster || node.owes) return undefined;
+    const answer = work();
+    return within(this.patience, answer).catch(() => {
+      node.owes = true;
+      void answer.catch(() => undefined).finally(() => (node.owes = false));
+      return undefined;
+    });
   }
 }
 
-const GREETED = 'drawbridge-greeted';
+type Ask<Item, T> = (node: RedisNode, item: Item, seal: string) => Promise<T>;
+type Share = [node: RedisNode | undefined, places: number[]];
 
-/** What is not JSON is not ours, and as good as nothing: one bad key must not take the others down with it. */
-function parse(text: string): CacheValue | null {
-  try {
-    return JSON.parse(text) as CacheValue;
-  } catch {
-    return null;
-  }
+const itself = (key: string) => key;
+const keyOf = ([key]: Entry) => key;
+const read = async (node: RedisNode, key: string, seal: string) =>
+  open(await node.client.get(PREFIX + key), seal);
+
+/** A slot that is elsewhere, or on its way, leaves its keys without an answer, and no others. */
+function forItsKeyOnly(node: RedisNode): (error: unknown) => undefined {
+  return (error) => {
+    if (!isAboutSlot(error)) throw error;
+    node.heed(error);
+  };
 }
 
 /** A time to live that rounds to 0 would mean "for ever" to cache-manager-redis-yet. */
 function wholeTtl(ttl: number): number {
   return Math.max(1, Math.ceil(ttl));
-}
-
-type Client = ReturnType<typeof connect>;
-
-function connect(url: string) {
-  return createClient({
-    url,
-    // A command is refused rather than kept for a server that is away: PostgreSQL answers meanwhile.
-    disableOfflineQueue: true,
-    commandsQueueMaxLength: 50_000,
-    pingInterval: 1_000,
-    socket: {
-      connectTimeout: 2_000,
-      socketTimeout: 3_000,
-      reconnectStrategy: (attempt: number) => Math.min(25 * 2 ** attempt, 1_000),
-    },
-  });
 }

@@ -92,6 +92,38 @@ export function url(doc: string, protocols: string[], details: Details = {}): Se
   };
 }
 
+/** One URL, or several nodes of a cluster: they share their scheme, their credentials and database 0. */
+export function urls(doc: string, protocols: string[], details: Details = {}): Setting<string[] | undefined> {
+  const one = url(doc, protocols, details);
+  return {
+    ...one,
+    allowed: `${one.allowed}, or several of a cluster, separated by commas`,
+    parse: z
+      .string()
+      // A comma may also be part of a password.
+      .transform((value) => value.split(/,(?=\s*\w+:\/\/)/).map((item) => item.trim()))
+      .refine((items) => items.every((item) => one.parse.safeParse(item).success), {
+        error: 'is not such a URL',
+        abort: true,
+      })
+      .refine(areNodesOfOne, 'has nodes of different schemes, credentials or databases'),
+  };
+}
+
+function areNodesOfOne(items: string[]): boolean {
+  const [first, ...others] = items.map((item) => new URL(item)) as [URL, ...URL[]];
+  return others.every(
+    (node) =>
+      node.protocol === first.protocol &&
+      ['', credentialsOf(first)].includes(credentialsOf(node)) &&
+      [first, node].every(({ pathname }) => ['', '/', '/0'].includes(pathname)),
+  );
+}
+
+function credentialsOf({ username, password }: URL): string {
+  return username || password ? `${username}:${password}` : '';
+}
+
 export function word(doc: string, details: Details = {}): Setting<string> {
   return {
     doc,

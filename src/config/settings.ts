@@ -9,6 +9,7 @@ import {
   path,
   secret,
   url,
+  urls,
   word,
   type Setting,
 } from './setting.js';
@@ -41,8 +42,8 @@ export const SETTINGS = {
     { min: 2, max: 500, fallback: '10' },
   ),
   dataDir: path('Where development keeps its database and keys.', { fallback: '.data' }),
-  redisUrl: url(
-    'Redis 6.2 or newer, the cache of session verdicts that instances share. Required in production.',
+  redisUrl: urls(
+    'Redis 6.2 or newer, the cache of session verdicts that instances share: one server, or several nodes of a Redis Cluster, all reached with the credentials of the first. Required in production.',
     ['redis:', 'rediss:'],
     {
       fallbackDoc: 'an in-process cache, for one instance only',

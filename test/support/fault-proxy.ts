@@ -13,7 +13,7 @@ export class FaultProxy {
 
   private constructor(
     private readonly server: Server,
-    private readonly target: URL,
+    private target: URL,
   ) {}
 
   static async before(target: string): Promise<FaultProxy> {
@@ -29,6 +29,11 @@ export class FaultProxy {
   get url(): string {
     const { port } = this.server.address() as AddressInfo;
     return Object.assign(new URL(this.target), { hostname: '127.0.0.1', port: String(port) }).href;
+  }
+
+  /** New connections lead elsewhere; those that there are stay with whom they have. */
+  retarget(url: string): void {
+    this.target = new URL(url);
   }
 
   /** Every connection is reset, and new ones are too, until `heal()`. */

@@ -1,3 +1,9 @@
+/** A group of tests that has started Redis servers of its own, or found out that it can't. */
+export function describeWithOwnRedis(servers: unknown, name: string, fn: () => void): void {
+  if (servers) describe(name, fn);
+  else describe.skip(`${name} (there is no redis-server or valkey-server on PATH)`, fn);
+}
+
 /** A group of tests that can't run without a Redis; the reporter lists them, and CI fails, when there is none. */
 export function describeWithRedis(name: string, fn: () => void): void {
   if (process.env['TEST_REDIS_URL']) describe(name, fn);

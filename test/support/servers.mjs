@@ -50,10 +50,10 @@ export async function startPostgres({ binaries } = {}) {
 
 /**
  * A Redis without persistence: after kill() or stop() it comes back empty.
- * @param {{ args?: string[] }} [options] more arguments for redis-server
+ * @param {{ args?: string[], argsOf?: (port: number) => string[] }} [options] more arguments for redis-server
  * @returns {Promise<Server | null>} null when neither redis-server nor valkey-server is on PATH
  */
-export async function startRedis({ args = [] } = {}) {
+export async function startRedis({ args = [], argsOf = () => [] } = {}) {
   const program = findOnPath('redis-server') ?? findOnPath('valkey-server');
   if (!program) return null;
   const version = /v=([\d.]+)/.exec(execFileSync(program, ['--version'], { encoding: 'utf8' }))?.[1];
@@ -71,7 +71,7 @@ export async function startRedis({ args = [] } = {}) {
     user,
     origin: `${basename(program)} ${version} on PATH`,
     program,
-    argsOf: (port) => ['--port', `${port}`, ...fixed, ...args],
+    argsOf: (port) => ['--port', `${port}`, ...fixed, ...args, ...argsOf(port)],
     urlOf: (port) => `redis://127.0.0.1:${port}`,
     isReady: async (port, pid) => {
       const answer = await askRedis(port, 'INFO server').catch(() => '');

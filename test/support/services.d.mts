@@ -22,4 +22,7 @@ export interface Server extends Service {
 export const NO_REDIS: string;
 export function findServices(): Promise<{ postgres: Service; redis: Service | null }>;
 export function startPostgres(options?: { binaries?: 'installed' | 'embedded' }): Promise<Server>;
-export function startRedis(options?: { args?: string[] }): Promise<Server | null>;
+export function startRedis(options?: {
+  args?: string[];
+  argsOf?(port: number): string[];
+}): Promise<Server | null>;

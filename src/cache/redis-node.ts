@@ -1,0 +1,175 @@
+import { createCache, type Cache } from 'cache-manager';
+import { redisInsStore, type RedisStore } from 'cache-manager-redis-yet';
+import { EventEmitter } from 'node:events';
+import { createClient } from 'redis';
+import { every } from '../common/every.js';
+import type { Logger } from '../common/logger.js';
+import { CacheUnavailable } from './cache-port.js';
+import { readGreeting, type Greeting, type Reign } from './reign.js';
+
+/** A server that is demoted while its connections stay open is believed for so long, give or take a round trip. */
+const GREETING_INTERVAL_MS = 1_000;
+
+interface NodeEvents {
+  /** It has said who it is, and that is news. */
+  greeted: [];
+  /** It is away, or an answer suggests that roles or slots have changed hands. */
+  doubted: [];
+}
+
+/**
+ * One Redis server: its connection, and in which reign it is. That is asked at each connect, again each second and
+ * whenever an answer makes one doubt it; while it is not known, and while the server is no master, nothing
+ * is asked of it.
+ */
+export class RedisNode extends EventEmitter<NodeEvents> {
+  readonly client: Client;
+  /** For plain values. */
+  readonly cache: Cache;
+  greeting: Greeting | null = null;
+  /** Whether an answer that came too late is still to come. */
+  owes = false;
+  private reign: Reign | null = null;
+  private questions = 0;
+  private readonly stop: () => void;
+
+  constructor(
+    private readonly url: string,
+    private readonly logger: Logger,
+  ) {
+    super();
+    this.client = clientFor(url);
+    // cache-manager-redis-yet is typed for an older client; it only calls get, set(PX) and del, which are the same.
+    this.cache = createCache(redisInsStore(this.client as unknown as RedisStore['client']));
+    const lose = (why?: unknown) => this.lose(why);
+    // Without a listener for `error` a dropped socket would end the process.
+    this.client.on('error', lose).on('reconnecting', lose).on('end', lose).on('connect', lose);
+    this.client.on('ready', () => void this.greet());
+    this.stop = every(
+      GREETING_INTERVAL_MS,
+      () => this.greet(),
+      () => undefined,
+    );
+    void this.client.connect().catch(() => undefined);
+  }
+
+  /** Where it is, without what is secret about it. */
+  get address(): string {
+    return new URL(this.url).host;
+  }
+
+  get hostname(): string {
+    return new URL(this.url).hostname;
+  }
+
+  /** Whether it may be asked for values. */
+  get isMaster(): boolean {
+    return this.reign !== null;
+  }
+
+  /**
+   * Does work that counts in one reign: one that is known before, and still the same after. Reigns are compared by
+   * identity, so that one which was lost and found again on the way is another.
+   * @throws CacheUnavailable when it is not, or when the work fails
+   */
+  async attempt<T>(work: (seal: string) => Promise<T>): Promise<T> {
+    const { reign } = this;
+    if (reign === null) throw new CacheUnavailable();
+    try {
+      const result = await work(reign.seal);
+      // The server was replaced while the answer was under way: it is nobody's answer.
+      if (this.reign !== reign) throw new CacheUnavailable();
+      return result;
+    } catch (error) {
+      this.heed(error);
+      throw error instanceof CacheUnavailable ? error : new CacheUnavailable(error);
+    }
+  }
+
+  /** Asks the server who it is. Of several questions under way the last one counts. */
+  async greet(): Promise<void> {
+    if (!this.client.isReady) return;
+    const question = ++this.questions;
+    try {
+      const info = await Promise.all([this.client.info('server'), this.client.info('replication')]);
+      if (question === this.questions) this.adopt(readGreeting(info.join('\n')));
+    } catch (error) {
+      if (question === this.questions) this.lose(error);
+    }
+  }
+
+  /** Draws conclusions from an error: by some answers a server says that it is no master, or that a slot is elsewhere. */
+  heed(error: unknown): void {
+    if (startsWith(error, REPLICA_WORDS)) {
+      this.lose(error);
+      void this.greet();
+    } else if (isAboutSlot(error)) this.emit('doubted');
+  }
+
+  /** Connects anew, for an address that may lead to another server by now. */
+  reconnect(): void {
+    // Otherwise it is connecting already.
+    if (!this.client.isReady) return;
+    this.client.destroy();
+    void this.client.connect().catch(() => undefined);
+  }
+
+  close(): void {
+    this.stop();
+    this.reign = null;
+    this.removeAllListeners();
+    if (this.client.isOpen) this.client.destroy();
+  }
+
+  private adopt(greeting: Greeting): void {
+    const known = this.greeting;
+    if (greeting.role !== 'master') this.lose(new Error('it is a replica'));
+    else if (this.reign?.seal !== greeting.seal) {
+      this.reign = { seal: greeting.seal };
+      this.logger.debug({ redis: this.address }, 'Redis is there');
+    }
+    this.greeting = greeting;
+    if (known?.seal !== greeting.seal || known.role !== greeting.role) this.emit('greeted');
+  }
+
+  private lose(why?: unknown): void {
+    this.questions += 1;
+    this.greeting = null;
+    if (this.reign === null) return;
+    this.reign = null;
+    this.logger.warn(
+      { err: why, redis: this.address },
+      'Redis is away; its sessions are checked in PostgreSQL',
+    );
+    this.emit('doubted');
+  }
+}
+
+const REPLICA_WORDS = ['READONLY ', 'MASTERDOWN '];
+const SLOT_WORDS = ['MOVED ', 'ASK ', 'TRYAGAIN ', 'CLUSTERDOWN '];
+
+/** Whether a node of a cluster says of one key that its slot is elsewhere, on its way, or nowhere. */
+export function isAboutSlot(error: unknown): boolean {
+  return startsWith(error, SLOT_WORDS);
+}
+
+function startsWith(error: unknown, words: string[]): boolean {
+  return error instanceof Error && words.some((word) => error.message.startsWith(word));
+}
+
+export type Client = ReturnType<typeof clientFor>;
+
+function clientFor(url: string) {
+  return createClient({
+    url,
+    // A command is refused rather than kept for a server that is away: PostgreSQL answers meanwhile.
+    disableOfflineQueue: true,
+    commandsQueueMaxLength: 50_000,
+    socket: {
+      connectTimeout: 2_000,
+      // Longer than it takes to greet once more, which also keeps an idle connection alive.
+      socketTimeout: 3_000,
+      reconnectStrategy: (attempt: number) => Math.min(25 * 2 ** attempt, 1_000),
+    },
+  });
+}

@@ -1,0 +1,195 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { ADMIN, ALICE, BOB, resetStores, startApp, type TestApp } from './support/app.js';
+import { FaultProxy } from './support/fault-proxy.js';
+import {
+  endUnheard,
+  judged,
+  keepFromLooking,
+  redisKeyOf,
+  serversOf,
+  untilCached,
+  untilThere,
+} from './support/judges.js';
+import { loggedIn, type Person } from './support/people.js';
+import { describeWithOwnRedis } from './support/redis.js';
+import { startRedisProcess, type RedisProcess } from './support/redis-cluster.mjs';
+import { eventually } from './support/waiting.js';
+
+/**
+ * Real: PostgreSQL, two Redis servers of which one follows the other, two instances over HTTP that know both by one
+ * address: what Sentinel, a virtual address or a managed Redis does. Controlled: when an instance looks at its server.
+ */
+
+const start = () => startRedisProcess(['--repl-diskless-sync-delay', '0']) as Promise<RedisProcess>;
+let first = await start();
+
+describeWithOwnRedis(first, 'a Redis in whose place another one comes', () => {
+  let second: RedisProcess;
+  let address: FaultProxy;
+  let a: TestApp;
+  let b: TestApp;
+  let admin: Person;
+  let alice: Person;
+
+  beforeAll(async () => {
+    await resetStores();
+    address = await FaultProxy.before(first.url);
+    const env = { REDIS_URL: address.url, CACHE_BUDGET: '1s' };
+    [a, b] = [await startApp({ env }), await startApp({ env })];
+    admin = await loggedIn(a, ADMIN);
+  });
+  afterAll(async () => {
+    await Promise.all([a.close(), b.close()]);
+    await address.close();
+    await Promise.all([first.stop(), second.stop()]);
+  });
+  beforeEach(async () => {
+    second = await start();
+    await follow(second, first);
+    await untilThere(a, b);
+    // Its first replica has given it another name.
+    for (const app of [a, b]) await serverOf(app).greet();
+    alice = await loggedIn(a, ALICE);
+  });
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await Promise.all([first.stop(), second.stop()]);
+    first = await start();
+    address.retarget(first.url);
+    address.cut();
+    address.heal();
+  });
+
+  const replicate = ({ command }: RedisProcess, master: RedisProcess) => {
+    const { hostname, port } = new URL(master.url);
+    return command('REPLICAOF', hostname, port);
+  };
+  const follow = async (replica: RedisProcess, master: RedisProcess) => {
+    await replicate(replica, master);
+    await eventually(async () =>
+      expect(await replica.command('INFO', 'replication')).toContain('master_link_status:up'),
+    );
+  };
+  const promote = ({ command }: RedisProcess) => command('REPLICAOF', 'NO', 'ONE');
+  const runIdOf = async ({ command }: RedisProcess) =>
+    /run_id:\w+/.exec(await command('INFO', 'server'))?.[0];
+  const held = ({ command }: RedisProcess) => command<string | null>('GET', redisKeyOf(alice));
+  /** Alice's verdict is believed by both instances, and both servers have it. */
+  const verdictOnBoth = async () => {
+    for (const app of [a, b]) await untilCached(app, alice);
+    await eventually(async () => expect(await held(second)).toMatch(/^\[1,/));
+  };
+  const revokeAlice = (app: TestApp) => admin.at(app).delete(`/v1/admin/sessions/${alice.id}`);
+  const serverOf = (app: TestApp) => serversOf(app).only!;
+
+  it('killed, its replica promoted: nobody believes the verdicts that were replicated', async () => {
+    await verdictOnBoth();
+    await endUnheard(a, alice);
+    await first.kill();
+    await promote(second);
+    address.retarget(second.url);
+    await untilThere(a, b);
+    expect(await held(second)).toMatch(/^\[1,/);
+    for (const app of [a, b]) expect(await judged(app, alice)).toMatch(/^admin, /);
+    // Nor are they in the way of new ones.
+    await eventually(async () => expect(await judged(b, alice)).toBe('admin, says the cache'));
+  });
+
+  it('demoted and promoted again, the process being the same: nobody believes the verdicts of its first reign', async () => {
+    await verdictOnBoth();
+    const runId = await runIdOf(first);
+    await endUnheard(a, alice);
+    await promote(second);
+    await follow(first, second);
+    await promote(first);
+    await replicate(second, first);
+    for (const app of [a, b]) await serverOf(app).greet();
+    await untilThere(a, b);
+    expect(await runIdOf(first)).toBe(runId);
+    expect(await held(first)).toMatch(/^\[1,/);
+    for (const app of [a, b]) expect(await judged(app, alice)).toMatch(/^admin, /);
+  });
+
+  it('a revocation in between, by the other server, is in force when the first one is master again', async () => {
+    await verdictOnBoth();
+    await promote(second);
+    address.retarget(second.url);
+    await follow(first, second);
+    for (const app of [a, b]) serverOf(app).reconnect();
+    await untilThere(a, b);
+    expect(await revokeAlice(a)).toMatchObject({ status: 200, body: { status: 'applied' } });
+    await eventually(async () => expect(await held(first)).toMatch(/^\[0,/));
+    await promote(first);
+    address.retarget(first.url);
+    for (const app of [a, b]) serverOf(app).reconnect();
+    await untilThere(a, b);
+    for (const app of [a, b]) expect(await judged(app, alice)).toMatch(/^admin, /);
+  });
+
+  it('its first replica changes what it is called: instances that disagree on that hear of each other’s revocations', async () => {
+    const lonely = await start();
+    address.retarget(lonely.url);
+    for (const app of [a, b]) serverOf(app).reconnect();
+    await untilThere(a, b);
+    await untilCached(a, alice);
+    keepFromLooking(a);
+    const before = serverOf(a).greeting!.seal;
+    await follow(second, lonely);
+    await serverOf(b).greet();
+    expect(serverOf(b).greeting!.seal).not.toBe(before);
+
+    expect(await judged(a, alice)).toBe('live, says the cache');
+    expect(await revokeAlice(b)).toMatchObject({ status: 200, body: { status: 'applied' } });
+    expect(await judged(a, alice)).toBe('admin, says the cache');
+
+    const bob = await loggedIn(b, BOB);
+    await untilCached(b, bob);
+    expect(await admin.at(a).delete(`/v1/admin/sessions/${bob.id}`)).toMatchObject({
+      body: { status: 'applied' },
+    });
+    expect(await judged(b, bob)).toBe('admin, says the cache');
+    await lonely.stop();
+  });
+
+  describe('demoted while its connections stay open', () => {
+    /** The second server is the master; the first one knows that it is not, and hears of nothing any more. */
+    const demoteFirst = async () => {
+      await promote(second);
+      await first.command('REPLICAOF', '127.0.0.1', 1);
+      address.retarget(second.url);
+      serverOf(b).reconnect();
+      await untilThere(b);
+    };
+
+    it('is believed no longer than until it is asked who it is, and then its successor is found', async () => {
+      await verdictOnBoth();
+      keepFromLooking(a);
+      await demoteFirst();
+      expect(await revokeAlice(b)).toMatchObject({ status: 200, body: { status: 'applied' } });
+      expect(await judged(a, alice)).toBe('live, says the cache'); // within a second, see decision 8
+
+      jest.restoreAllMocks();
+      await serverOf(a).greet();
+      expect(await judged(a, alice)).toBe('admin, says PostgreSQL');
+      await untilThere(a);
+      expect(await judged(a, alice)).toBe('admin, says the cache');
+    });
+
+    it('is not believed after it has refused a write; the revocation that it refused is applied by its successor', async () => {
+      const bob = await loggedIn(a, BOB);
+      await verdictOnBoth();
+      await untilCached(a, bob);
+      keepFromLooking(a);
+      await demoteFirst();
+      const receipt = await revokeAlice(a);
+      expect(receipt).toMatchObject({ status: 202, body: { status: 'pending' } });
+      expect(await judged(a, bob)).toBe('live, says PostgreSQL');
+      await eventually(async () =>
+        expect((await admin.at(b).get(`/v1/admin/revocations/${receipt.body.seq}`)).body.status).toBe(
+          'applied',
+        ),
+      );
+      expect(await judged(b, alice)).toBe('admin, says the cache');
+    });
+  });
+});
