@@ -13,6 +13,7 @@ export type CachedVerdict =
   | { state: 'live'; snapshot: SessionSnapshot; believeUntil: number }
   | { state: 'ended'; ended: Ended };
 
+const LETTERS: Record<Transport, string> = { cookie: 'c', bearer: 'b' };
 const LIVE = 1;
 const ENDED = 0;
 
@@ -24,11 +25,11 @@ export function packLive(snapshot: SessionSnapshot, believeUntil: number): Cache
     believeUntil,
     packUuid(snapshot.userId),
     snapshot.roles.join(' '),
-    snapshot.transport,
+    LETTERS[snapshot.transport],
     snapshot.ip,
     snapshot.createdAt,
-    snapshot.lastSeenAt,
-    snapshot.authenticatedAt,
+    snapshot.lastSeenAt - snapshot.createdAt,
+    snapshot.authenticatedAt - snapshot.createdAt,
     snapshot.deniedTokens.join(' '),
     packUuid(device.id),
     device.name,
@@ -53,7 +54,7 @@ export function unpack(sessionId: string, value: CacheValue): CachedVerdict | nu
       : null;
   }
   if (value[0] !== LIVE || !hasLiveShape(value)) return null;
-  const [, believeUntil, userId, roles, transport, ip, createdAt, lastSeenAt, authenticatedAt, ...rest] =
+  const [, believeUntil, userId, roles, letter, ip, createdAt, lastSeenAfter, authenticatedAfter, ...rest] =
     value as Live;
   const [deniedTokens, deviceId, name, browser, os, firstSeenAt] = rest;
   return {
@@ -63,11 +64,11 @@ export function unpack(sessionId: string, value: CacheValue): CachedVerdict | nu
       id: sessionId,
       userId: unpackUuid(userId),
       roles: roles.split(' ') as Role[],
-      transport,
+      transport: letter === LETTERS.cookie ? 'cookie' : 'bearer',
       ip,
       createdAt,
-      lastSeenAt,
-      authenticatedAt,
+      lastSeenAt: createdAt + lastSeenAfter,
+      authenticatedAt: createdAt + authenticatedAfter,
       deniedTokens: deniedTokens === '' ? [] : deniedTokens.split(' '),
       device: { id: unpackUuid(deviceId), name, browser, os, firstSeenAt },
       ended: null,
@@ -80,11 +81,11 @@ type Live = [
   believeUntil: number,
   userId: string,
   roles: string,
-  transport: Transport,
+  letter: string,
   ip: string | null,
   createdAt: number,
-  lastSeenAt: number,
-  authenticatedAt: number,
+  lastSeenAfter: number,
+  authenticatedAfter: number,
   deniedTokens: string,
   deviceId: string,
   name: string,
