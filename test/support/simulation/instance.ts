@@ -91,36 +91,35 @@ export class SimulatedInstance {
     return { readMany, read } as unknown as SessionReader;
   }
 
-  /** The port as Redis' form of it is: keys under the identity of the server, nothing while that is not known. */
+  /** The port as Redis' form of it is: what readers write is sealed by the server's identity, what revocations write is not. */
   private cachePort(): CachePort {
     const { network, redis } = this.world;
-    const attempt = async <T>(effect: (keyOf: (key: string) => string) => T): Promise<T> => {
+    const attempt = async <T>(effect: (identity: number) => T): Promise<T> => {
       const { identity } = this;
       if (identity === null) throw new CacheUnavailable();
-      const result = await network.fly(this, 'cache', () => effect((key) => `${identity}:${key}`));
+      const result = await network.fly(this, 'cache', () => effect(identity));
       if (this.identity !== identity) throw new CacheUnavailable();
       return result;
     };
     const port: Omit<CachePort, 'kind'> & { kind: CachePort['kind'] } = {
       kind: 'redis',
-      readMany: (keys) => attempt((of) => keys.map((key) => redis.get(of(key)))),
+      readMany: (keys) => attempt((identity) => keys.map((key) => redis.get(key, identity))),
       setIfAbsent: (entries, ttl) =>
-        attempt((of) =>
+        attempt((identity) =>
           entries.map(([key, value]) => {
-            if (redis.get(of(key)) !== null) return false;
-            redis.set(of(key), value, ttl);
+            if (redis.get(key, identity) !== null) return false;
+            redis.set(key, value, ttl, identity);
             return true;
           }),
         ),
       compareAndSet: (key, expected: CacheValue, value, ttl) =>
-        attempt((of) => {
-          if (JSON.stringify(redis.get(of(key))) !== JSON.stringify(expected)) return false;
-          redis.set(of(key), value, ttl);
+        attempt((identity) => {
+          if (JSON.stringify(redis.get(key, identity)) !== JSON.stringify(expected)) return false;
+          redis.set(key, value, ttl, identity);
           return true;
         }),
-      setMany: (entries, ttl) =>
-        attempt((of) => entries.forEach(([key, value]) => redis.set(of(key), value, ttl))),
-      deleteMany: (keys) => attempt((of) => keys.forEach((key) => redis.delete(of(key)))),
+      setMany: (entries, ttl) => attempt(() => entries.forEach(([key, value]) => redis.set(key, value, ttl))),
+      deleteMany: (keys) => attempt(() => keys.forEach((key) => redis.delete(key))),
       ping: () => attempt(() => undefined),
     };
     return port;

@@ -10,17 +10,19 @@ import type { VirtualClock } from './network.js';
 export class SimulatedRedis {
   /** Another one after each restart, promotion or restoration. */
   identity = 1;
-  private entries = new Map<string, { value: string; expiresAt: number }>();
+  private entries = new Map<string, { value: string; seal: number | null; expiresAt: number }>();
   private dump = new Map(this.entries);
 
   constructor(private readonly clock: VirtualClock) {}
 
-  get(key: string): CacheValue | null {
+  /** As far as it counts for whoever takes this for the server: what another reign has sealed does not. */
+  get(key: string, identity: number): CacheValue | null {
     const entry = this.entries.get(key);
-    return entry && entry.expiresAt > this.clock.time ? (JSON.parse(entry.value) as CacheValue) : null;
+    if (!entry || entry.expiresAt <= this.clock.time) return null;
+    return entry.seal === null || entry.seal === identity ? (JSON.parse(entry.value) as CacheValue) : null;
   }
-  set(key: string, value: CacheValue, ttl: number): void {
-    this.entries.set(key, { value: JSON.stringify(value), expiresAt: this.clock.time + ttl });
+  set(key: string, value: CacheValue, ttl: number, seal: number | null = null): void {
+    this.entries.set(key, { value: JSON.stringify(value), seal, expiresAt: this.clock.time + ttl });
   }
   delete(key: string): void {
     this.entries.delete(key);
