@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
+import { mintTokenId } from '../src/sessions/token-id.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
 
@@ -28,6 +29,8 @@ interface Operation {
 /** Sent wherever a text can be sent. No answer repeats it. */
 const CANARY = 'canary-7f3a';
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
+/** What of a well-formed parameter there is none of, where it is no UUID. */
+const UNKNOWN: Record<string, string> = { seq: '999999', jti: mintTokenId(UNKNOWN_ID) };
 
 /** On every answer, whatever came before it. */
 const SECURITY_HEADERS = {
@@ -107,7 +110,7 @@ describe('what nobody should send', () => {
 
   /** The address of an operation, with ids that exist nowhere unless given. */
   const address = ({ path }: Operation, parameter = UNKNOWN_ID) =>
-    path.replace('{seq}', parameter === UNKNOWN_ID ? '999999' : parameter).replace(/\{\w+\}/g, parameter);
+    path.replace(/\{(\w+)\}/g, (_, name: string) => (parameter === UNKNOWN_ID && UNKNOWN[name]) || parameter);
 
   function send(
     operation: Operation,

@@ -31,6 +31,7 @@ describeWithRedis('the revocation feed', () => {
     app.get(RevocationFeed) as unknown as {
       client: pg.Client;
       cursor: RevocationCursor;
+      stop(): void;
       catchUp(): Promise<void>;
       reach(seq: number): Promise<void>;
     };
@@ -122,6 +123,7 @@ describeWithRedis('the revocation feed', () => {
     it('of a revocation that every poll has seen by now is answered without I/O', async () => {
       const seq = await endOne();
       const feed = feedOf(a);
+      feed.stop(); // its own polls, from here on
       await eventually(async () => {
         await feed.catchUp();
         const asked = jest.spyOn(feed, 'catchUp');

@@ -2,7 +2,7 @@ import { expect, it } from '@jest/globals';
 import { Explorer } from './support/simulation/explorer.js';
 import { randomFrom } from './support/simulation/network.js';
 
-const SCHEDULES = Number(process.env['SCHEDULES'] ?? 5_000);
+const SCHEDULES = Number(process.env['SCHEDULES'] ?? 3_000);
 const FIRST_SEED = Number(process.env['SEED'] ?? 1);
 const STEPS = 250;
 
