@@ -44,22 +44,29 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
     return this.servers.connect(timeout);
   }
 
-  override readMany(keys: string[]): Promise<(CacheValue | null | undefined)[]> {
+  override async readMany(keys: string[]): Promise<(CacheValue | null)[]> {
     const { only } = this.servers;
-    if (!only) return this.gather(keys, itself, read);
-    return only.attempt(async (seal) => {
-      const texts = await only.client.mGet(keys.map((key) => PREFIX + key));
-      return texts.map((text) => open(text, seal));
-    });
+    if (only) {
+      return only.ask(
+        (pipeline) => pipeline.mGet(keys.map((key) => PREFIX + key)),
+        ([texts], seal) => openAll(texts as Texts, seal),
+      );
+    }
+    const values = await this.gather(keys, itself, readEach);
+    return values.map((value) => value ?? null);
   }
 
   override async setIfAbsent(entries: Entry[], ttl: number): Promise<boolean[]> {
     const px = wholeTtl(ttl);
-    const answers = await this.gather(entries, keyOf, (node, [key, value], seal) =>
-      node.client.eval(SET_IF_ABSENT, {
-        keys: [PREFIX + key],
-        arguments: [close(value, seal), String(px), seal],
-      }),
+    const answers = await this.gather(entries, keyOf, (node, share) =>
+      node.attempt(({ seal }) =>
+        each(node, share, ([key, value]) =>
+          node.client.eval(SET_IF_ABSENT, {
+            keys: [PREFIX + key],
+            arguments: [close(value, seal), String(px), seal],
+          }),
+        ),
+      ),
     );
     return answers.map((answer) => answer === 1);
   }
@@ -72,7 +79,7 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
   ): Promise<boolean> {
     const node = this.servers.nodeFor(PREFIX + key);
     if (!node) throw new CacheUnavailable();
-    const answer = await node.attempt((seal) =>
+    const answer = await node.attempt(({ seal }) =>
       node.client.eval(COMPARE_AND_SET, {
         keys: [PREFIX + key],
         arguments: [JSON.stringify(expected), close(value, seal), String(wholeTtl(ttl)), seal],
@@ -93,7 +100,7 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
   override async ping(): Promise<void> {
     const all = [...this.servers.masters].map(async (node) => {
       if (!node) throw new CacheUnavailable();
-      await node.attempt(() => node.client.ping());
+      await node.tell(async () => undefined);
     });
     await Promise.all(all);
   }
@@ -102,18 +109,16 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
     this.servers.close();
   }
 
-  /** Asks each server about its keys; in a cluster those that get no answer in time have undefined. */
+  /** Asks each server about its keys. In a cluster, undefined is for those that get no answer in time. */
   private async gather<Item, T>(
     items: Item[],
     keyOf: (item: Item) => string,
-    ask: Ask<Item, T>,
+    ask: (node: RedisNode, share: Item[]) => Promise<(T | undefined)[]>,
   ): Promise<(T | undefined)[]> {
     const answers: (T | undefined)[] = Array.from({ length: items.length });
     const work = async ([node, places]: Share) => {
-      const asked = () =>
-        node!.attempt((seal) =>
-          Promise.all(places.map((place) => ask(node!, items[place]!, seal).catch(forItsKeyOnly(node!)))),
-        );
+      const share = places.map((place) => items[place]!);
+      const asked = () => ask(node!, share);
       const answered = await (this.servers.only ? asked() : this.soon(node, asked));
       answered?.forEach((answer, index) => (answers[places[index]!] = answer));
     };
@@ -125,11 +130,11 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
   private async tell<Item>(
     items: Item[],
     keyOf: (item: Item) => string,
-    act: Ask<Item, unknown>,
+    act: (node: RedisNode, item: Item) => Promise<unknown>,
   ): Promise<void> {
     const work = async ([node, places]: Share) => {
       if (!node) throw new CacheUnavailable();
-      await node.attempt((seal) => Promise.all(places.map((place) => act(node, items[place]!, seal))));
+      await node.tell(() => Promise.all(places.map((place) => act(node, items[place]!))));
     };
     await Promise.all([...this.shares(items, keyOf)].map(work));
   }
@@ -158,20 +163,47 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
   }
 }
 
-type Ask<Item, T> = (node: RedisNode, item: Item, seal: string) => Promise<T>;
 type Share = [node: RedisNode | undefined, places: number[]];
 
 const itself = (key: string) => key;
 const keyOf = ([key]: Entry) => key;
-const read = async (node: RedisNode, key: string, seal: string) =>
-  open(await node.client.get(PREFIX + key), seal);
+
+type Texts = (string | null | undefined)[];
+
+function openAll(texts: Texts, seal: string): (CacheValue | null)[] {
+  return texts.map((text) => open(text ?? null, seal));
+}
+
+/**
+ * MGET refuses keys of different slots, and one slot that has moved fails a whole pipeline: then each key is asked for
+ * by itself.
+ */
+async function readEach(node: RedisNode, keys: string[]): Promise<(CacheValue | null)[]> {
+  try {
+    return await node.ask(
+      (pipeline) => keys.forEach((key) => pipeline.get(PREFIX + key)),
+      (texts, seal) => openAll(texts as Texts, seal),
+    );
+  } catch (error) {
+    if (!isAboutSlot((error as Error).cause)) throw error;
+    return node.tell(async (seal) =>
+      openAll(await each(node, keys, (key) => node.client.get(PREFIX + key)), seal),
+    );
+  }
+}
 
 /** A slot that is elsewhere, or on its way, leaves its keys without an answer, and no others. */
-function forItsKeyOnly(node: RedisNode): (error: unknown) => undefined {
-  return (error) => {
+function each<Item, T>(
+  node: RedisNode,
+  items: Item[],
+  ask: (item: Item) => Promise<T>,
+): Promise<(T | undefined)[]> {
+  const forItsKeyOnly = (error: unknown) => {
     if (!isAboutSlot(error)) throw error;
     node.heed(error);
+    return undefined;
   };
+  return Promise.all(items.map((item) => ask(item).catch(forItsKeyOnly)));
 }
 
 /** A time to live that rounds to 0 would mean "for ever" to cache-manager-redis-yet. */

@@ -5,9 +5,9 @@ import { createClient } from 'redis';
 import { every } from '../common/every.js';
 import type { Logger } from '../common/logger.js';
 import { CacheUnavailable } from './cache-port.js';
-import { readGreeting, type Greeting, type Reign } from './reign.js';
+import { goesOn, readGreeting, type Greeting, type Reign } from './reign.js';
 
-/** A server that is demoted while its connections stay open is believed for so long, give or take a round trip. */
+/** When nothing has been asked of it, a server's replacement is noticed so late; it also keeps connections alive. */
 const GREETING_INTERVAL_MS = 1_000;
 
 interface NodeEvents {
@@ -18,9 +18,8 @@ interface NodeEvents {
 }
 
 /**
- * One Redis server: its connection, and in which reign it is. That is asked at each connect, again each second and
- * whenever an answer makes one doubt it; while it is not known, and while the server is no master, nothing
- * is asked of it.
+ * One Redis server: its connection, and in which reign it is. That is learned at each connect and each second, and
+ * looked at with everything that is read; while it is not known, or the server is no master, nothing else is asked.
  */
 export class RedisNode extends EventEmitter<NodeEvents> {
   readonly client: Client;
@@ -68,18 +67,37 @@ export class RedisNode extends EventEmitter<NodeEvents> {
   }
 
   /**
-   * Does work that counts in one reign: one that is known before, and still the same after. Reigns are compared by
-   * identity, so that one which was lost and found again on the way is another.
-   * @throws CacheUnavailable when it is not, or when the work fails
+   * Asks in one round trip, and in the same breath whether the reign goes on. A reign that has ended does not come back:
+   * what was answered before was answered in it, also by a server whose demotion nobody has noticed.
+   * @throws CacheUnavailable when it has ended or is not known, or when the server errs
    */
-  async attempt<T>(work: (seal: string) => Promise<T>): Promise<T> {
-    const { reign } = this;
-    if (reign === null) throw new CacheUnavailable();
-    try {
+  ask<T>(
+    questions: (pipeline: Pipeline) => unknown,
+    understand: (answers: unknown[], seal: string) => T,
+  ): Promise<T> {
+    return this.attempt(async (reign) => {
+      const pipeline = this.client.multi();
+      questions(pipeline);
+      const answers = (await pipeline.info('replication').execAsPipeline()) as unknown[];
+      this.insist(reign, answers.pop() as string);
+      return understand(answers, reign.seal);
+    });
+  }
+
+  /** Does several things, and asks after them what {@link ask} asks: nobody but a master can acknowledge. */
+  tell<T>(work: (seal: string) => Promise<T>): Promise<T> {
+    return this.attempt(async (reign) => {
       const result = await work(reign.seal);
-      // The server was replaced while the answer was under way: it is nobody's answer.
-      if (this.reign !== reign) throw new CacheUnavailable();
+      this.insist(reign, await this.client.info('replication'));
       return result;
+    });
+  }
+
+  /** Does what is harmless when the reign has ended meanwhile. @throws as {@link ask} */
+  async attempt<T>(work: (reign: Reign) => Promise<T>): Promise<T> {
+    if (this.reign === null) throw new CacheUnavailable();
+    try {
+      return await work(this.reign);
     } catch (error) {
       this.heed(error);
       throw error instanceof CacheUnavailable ? error : new CacheUnavailable(error);
@@ -98,12 +116,9 @@ export class RedisNode extends EventEmitter<NodeEvents> {
     }
   }
 
-  /** Draws conclusions from an error: by some answers a server says that it is no master, or that a slot is elsewhere. */
+  /** Draws conclusions from an error: who has not got a slot may know who has. */
   heed(error: unknown): void {
-    if (startsWith(error, REPLICA_WORDS)) {
-      this.lose(error);
-      void this.greet();
-    } else if (isAboutSlot(error)) this.emit('doubted');
+    if (startsWith(error, MOVED_WORDS)) this.emit('doubted');
   }
 
   /** Connects anew, for an address that may lead to another server by now. */
@@ -121,11 +136,18 @@ export class RedisNode extends EventEmitter<NodeEvents> {
     if (this.client.isOpen) this.client.destroy();
   }
 
+  private insist(reign: Reign, infoReplication: string): void {
+    if (goesOn(reign, infoReplication)) return;
+    this.lose(new Error('its reign has ended'));
+    void this.greet();
+    throw new CacheUnavailable();
+  }
+
   private adopt(greeting: Greeting): void {
     const known = this.greeting;
     if (greeting.role !== 'master') this.lose(new Error('it is a replica'));
     else if (this.reign?.seal !== greeting.seal) {
-      this.reign = { seal: greeting.seal };
+      this.reign = greeting;
       this.logger.debug({ redis: this.address }, 'Redis is there');
     }
     this.greeting = greeting;
@@ -145,8 +167,8 @@ export class RedisNode extends EventEmitter<NodeEvents> {
   }
 }
 
-const REPLICA_WORDS = ['READONLY ', 'MASTERDOWN '];
-const SLOT_WORDS = ['MOVED ', 'ASK ', 'TRYAGAIN ', 'CLUSTERDOWN '];
+const MOVED_WORDS = ['MOVED ', 'CLUSTERDOWN '];
+const SLOT_WORDS = [...MOVED_WORDS, 'ASK ', 'TRYAGAIN '];
 
 /** Whether a node of a cluster says of one key that its slot is elsewhere, on its way, or nowhere. */
 export function isAboutSlot(error: unknown): boolean {
@@ -157,7 +179,8 @@ function startsWith(error: unknown, words: string[]): boolean {
   return error instanceof Error && words.some((word) => error.message.startsWith(word));
 }
 
-export type Client = ReturnType<typeof clientFor>;
+type Client = ReturnType<typeof clientFor>;
+export type Pipeline = ReturnType<Client['multi']>;
 
 function clientFor(url: string) {
   return createClient({
@@ -167,7 +190,6 @@ function clientFor(url: string) {
     commandsQueueMaxLength: 50_000,
     socket: {
       connectTimeout: 2_000,
-      // Longer than it takes to greet once more, which also keeps an idle connection alive.
       socketTimeout: 3_000,
       reconnectStrategy: (attempt: number) => Math.min(25 * 2 ** attempt, 1_000),
     },

@@ -9,13 +9,13 @@ import type { CacheValue } from './cache-port.js';
 export interface Reign {
   /** A line end, which JSON has nowhere, and 48 bits. */
   readonly seal: string;
+  readonly replicationId: string;
 }
 
 /** What a server says of itself in `INFO server` and `INFO replication`. */
-export interface Greeting {
+export interface Greeting extends Reign {
   role: 'master' | 'replica';
   inCluster: boolean;
-  seal: string;
 }
 
 const SEAL_LENGTH = 9;
@@ -30,7 +30,16 @@ export function readGreeting(info: string): Greeting {
     role: role === 'master' ? role : 'replica',
     inCluster: tell('redis_mode') === 'cluster',
     seal: `\n${digest.slice(0, SEAL_LENGTH - 1)}`,
+    replicationId,
   };
+}
+
+/** Whether a server that says this, on the connection on which its reign was learned, is in that reign still. */
+export function goesOn({ replicationId }: Reign, infoReplication: string): boolean {
+  return (
+    infoReplication.includes('\nrole:master\r') &&
+    infoReplication.includes(`\nmaster_replid:${replicationId}\r`)
+  );
 }
 
 /** As text that counts in one reign only; without a seal it counts in all of them. */

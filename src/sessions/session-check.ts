@@ -8,7 +8,7 @@ import type { Settings } from '../config/settings.js';
 import type { Ended } from './end-reason.js';
 import { SessionReader } from './session-reader.js';
 import { judge, type SessionSnapshot } from './session-snapshot.js';
-import { UNANSWERED, VerdictCache } from './verdict-cache.js';
+import { VerdictCache } from './verdict-cache.js';
 
 /** How strongly a route insists on its session. */
 export interface SessionRequirement {
@@ -111,6 +111,9 @@ export class SessionCheck {
     return snapshots;
   }
 }
+
+/** The cache erred or took too long: Postgres answers in its place. */
+const UNANSWERED = { state: 'unanswered' } as const;
 
 export function sessionEnded({ reason, at }: Ended): Problem {
   return new Problem('auth.session_ended', { members: { reason, endedAt: new Date(at).toISOString() } });

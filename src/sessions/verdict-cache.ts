@@ -16,10 +16,6 @@ const CLOCK_SKEW_MS = 5_000;
 /** How long a revocation waits for the cache to acknowledge before it answers `pending`. */
 const BURY_BUDGET_MS = 1_000;
 
-/** The part of the cache that would know could not be asked: Postgres answers in its place. */
-export const UNANSWERED = { state: 'unanswered' } as const;
-export type Unanswered = typeof UNANSWERED;
-
 /** The right to fill one key, once, from a read that begins after it was taken. */
 export interface Lease {
   sessionId: string;
@@ -47,14 +43,9 @@ export class VerdictCache {
    * What the cache knows; null for a session it does not know.
    * @throws CacheUnavailable when it errs, is slower than its budget, or was so just now
    */
-  async read(sessionIds: string[]): Promise<Map<string, CachedVerdict | Unanswered | null>> {
+  async read(sessionIds: string[]): Promise<Map<string, CachedVerdict | null>> {
     const values = await this.attempt(() => this.cache.readMany(sessionIds.map(keyOf)));
-    return new Map(
-      sessionIds.map((id, index) => {
-        const value = values[index];
-        return [id, value === undefined ? UNANSWERED : this.believable(id, value)];
-      }),
-    );
+    return new Map(sessionIds.map((id, index) => [id, this.believable(id, values[index] ?? null)]));
   }
 
   /** Leases for those sessions that nobody else holds one of. @throws CacheUnavailable as {@link read} */
