@@ -97,6 +97,41 @@ export const MUTANTS = [
     put: 'void taken; return leases;',
     spec: 'test/session-check.spec.ts',
   },
+  // --- Redis: one, replaced, a cluster
+  {
+    mechanism: 'a verdict counts in the reign in which it was written (seal)',
+    file: 'src/cache/reign.ts',
+    out: 'if (isSealed && !text.endsWith(seal)) return null;',
+    spec: 'test/redis-replacement.spec.ts',
+  },
+  {
+    mechanism: 'a reign has another name after each promotion (master_replid)',
+    file: 'src/cache/reign.ts',
+    out: '.update(`${runId} ${replicationId}`)',
+    put: '.update(`${runId}`)',
+    spec: 'test/redis-replacement.spec.ts',
+  },
+  {
+    mechanism: 'every read proves that the reign goes on',
+    file: 'src/cache/redis-node.ts',
+    out: 'if (goesOn(reign, infoReplication)) return;',
+    put: 'void [goesOn, reign, infoReplication]; if (this.questions >= 0) return;',
+    spec: 'test/redis-replacement.spec.ts',
+  },
+  {
+    mechanism: 'a tombstone has no seal: an end is an end in every reign',
+    file: 'src/cache/reign.ts',
+    out: 'const isSealed = text.charCodeAt(text.length - SEAL_LENGTH) === LINE_END;',
+    put: "const isSealed = text.charCodeAt(text.length - SEAL_LENGTH) === LINE_END;\n  if (!isSealed && text.startsWith('[0')) return null;",
+    spec: 'test/session-check.spec.ts',
+  },
+  {
+    mechanism: 'a time to live does not round to for ever',
+    file: 'src/cache/redis-cache.ts',
+    out: 'return Math.max(1, Math.ceil(ttl));',
+    put: 'return Math.round(ttl);',
+    spec: 'test/session-check.spec.ts',
+  },
   // --- Revocation
   {
     mechanism: 'the instance that revokes applies its own notice',
