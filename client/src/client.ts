@@ -5,7 +5,7 @@ import { CookieCredentials, type Channel } from './cookie-credentials.js';
 import { AuthDoor, failureOf, grantIn, parseJson, problemIn } from './door.js';
 import type { SessionEnded } from './errors.js';
 import { localLocks, type Locks } from './locks.js';
-import { mayBeMended, Session, type Tried } from './session.js';
+import { mayBeMended, Session, type Refusal, type Tried } from './session.js';
 import { Patience, systemTime, type Time } from './time.js';
 
 export interface ClientOptions {
@@ -147,10 +147,10 @@ class SessionClient implements Client {
         const request = this.credentials.reauthenticationRequest(held, proof);
         const answer = await this.door.post('reauthenticate', request, { signal });
         const grant = grantIn(answer, this.credentials.transport);
-        const code = answer.status === 401 ? problemIn(answer)?.code : undefined;
+        const refusal = answer.status === 401 ? problemIn(answer) : undefined;
         if (grant) await this.credentials.renew(grant, held);
-        else if (!code || !mayBeMended(code, held)) throw failureOf(answer);
-        return { code, value: undefined };
+        else if (!refusal || !mayBeMended(refusal, held)) throw failureOf(answer);
+        return { refusal, value: undefined };
       }),
     );
   }
@@ -169,7 +169,7 @@ class SessionClient implements Client {
         retryAfter = this.patience.retryAfterOf(response);
         const busy = response.status === 429 || response.status === 503;
         if (!again || !busy || !(await this.patience.pause(failures, retryAfter, call.signal)))
-          return { code: await codeOf(response), value: response };
+          return { refusal: await refusalIn(response), value: response };
         await response.body?.cancel();
       } catch (error) {
         if (!again || call.signal?.aborted) throw error;
@@ -180,12 +180,12 @@ class SessionClient implements Client {
 }
 
 /** What a 401 says. The answer to a HEAD has no body, and its header has to do. */
-async function codeOf(response: Response): Promise<string | undefined> {
+async function refusalIn(response: Response): Promise<Refusal | undefined> {
   if (response.status !== 401) return undefined;
   const problem = problemIn({ body: parseJson(await response.clone().text()) });
-  if (problem) return problem.code;
+  if (problem) return problem;
   const isRefusal = /error="invalid_token"/.test(response.headers.get('www-authenticate') ?? '');
-  return isRefusal ? 'auth.token_expired' : undefined;
+  return isRefusal ? { code: 'auth.token_expired' } : undefined;
 }
 
 function platformLocks(): Locks | undefined {

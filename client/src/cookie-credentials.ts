@@ -28,6 +28,7 @@ export class CookieCredentials implements Credentials {
   readonly mode = 'same-origin';
   readonly transport = 'cookie';
   private mark = 0;
+  private used = false;
   private userId: string | undefined;
   private renewAt: number | undefined;
 
@@ -40,6 +41,7 @@ export class CookieCredentials implements Credentials {
   }
 
   async held(): Promise<Held> {
+    this.used = true;
     return this.now();
   }
 
@@ -84,7 +86,8 @@ export class CookieCredentials implements Credentials {
     this.channel?.close();
   }
 
-  moved(): Held {
+  moved(userId: string): Held {
+    this.userId = userId;
     this.mark++;
     return this.now();
   }
@@ -96,14 +99,15 @@ export class CookieCredentials implements Credentials {
   }
 
   private take({ userId, expiresIn }: { userId: string; expiresIn?: number }): Held {
-    this.userId = userId;
     this.renewAt = renewAtOf(expiresIn, this.time.now());
-    return this.moved();
+    return this.moved(userId);
   }
 
+  /** Who does not know for whom it has been used cannot go on when somebody logs in. */
   private hear(note: Note): void {
     if (note.kind === 'ended') return this.elsewhere.ended(note.reason, note.endedAt);
-    if (this.userId !== undefined && note.userId !== this.userId) return this.elsewhere.ended('replaced');
+    const unknown = this.userId === undefined && (note.kind === 'renewed' || !this.used);
+    if (!unknown && note.userId !== this.userId) return this.elsewhere.ended('replaced');
     this.take(note);
     if (note.kind === 'begun') this.elsewhere.begun();
   }

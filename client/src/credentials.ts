@@ -43,8 +43,8 @@ export interface Credentials {
   begin(grant: Grant): Promise<Held>;
   /** Keeps what a refresh has brought, in the place of what it was made with. @returns what is held now */
   renew(grant: Grant, before: Held): Promise<Held>;
-  /** Where nobody can look: another tab has refreshed what all of them hold. */
-  moved?(): Held;
+  /** Where nobody can look: another tab has refreshed what all of them hold, and it is this person's. */
+  moved?(userId: string): Held;
   /** The session is over; a device token stays. */
   drop(held: Held, reason: EndReason, endedAt?: string): Promise<void>;
   close(): void;

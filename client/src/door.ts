@@ -1,4 +1,4 @@
-import type { Grant, Problem } from './api-types.js';
+import type { Grant, Operations, Problem } from './api-types.js';
 import type { AuthRequest, CredentialsMode } from './credentials.js';
 import { ApiProblem, AuthUnavailable } from './errors.js';
 import { orAborted, type Patience, type Time } from './time.js';
@@ -37,10 +37,11 @@ export class AuthDoor {
     return this.exchange(name, { method: 'POST', headers: json, body: JSON.stringify(body) }, options);
   }
 
-  /** Whether the access token that the browser sends is good now; costs the server nothing. */
-  async isFresh(): Promise<boolean> {
+  /** Whose access token the browser sends, if it is good now; costs the server nothing. */
+  async whoami(): Promise<string | undefined> {
     const answer = await this.exchange('whoami', {}, {}).catch(() => null);
-    return answer?.status === 200;
+    const { userId } = (answer?.body ?? {}) as Partial<Operations['GET /v1/auth/whoami']['answer']>;
+    return answer?.status === 200 ? userId : undefined;
   }
 
   private async exchange(name: string, init: RequestInit, options: ExchangeOptions): Promise<Answer> {

@@ -1,4 +1,4 @@
-import type { Grant } from './api-types.js';
+import type { Grant, Problem } from './api-types.js';
 import type { Credentials, Held } from './credentials.js';
 import { failureOf, grantIn, problemIn, type Answer, type AuthDoor } from './door.js';
 import { AuthUnavailable, BodyNotReplayable, SessionEnded, type EndReason } from './errors.js';
@@ -22,9 +22,12 @@ export interface SessionParts {
   onEnded: ((ended: SessionEnded) => void) | undefined;
 }
 
-/** What one try of a call has come to; `code` is that of a 401. */
+/** What a 401 says. */
+export type Refusal = Pick<Problem, 'code' | 'reason' | 'endedAt'>;
+
+/** What one try of a call has come to. */
 export interface Tried<T> {
-  code?: string;
+  refusal?: Refusal;
   value: T;
 }
 
@@ -44,10 +47,10 @@ export class Session {
   ): Promise<T> {
     for (let renewals = 0; ; renewals++) {
       const held = await orAborted(this.ready(replayable), signal);
-      const { code, value } = await attempt(held);
-      if (!code || !mayBeMended(code, held)) return value;
-      if (renewals === MOST_RENEWALS) throw new AuthUnavailable(`${code}, also after a refresh`);
-      await orAborted(this.renew(held), signal);
+      const { refusal, value } = await attempt(held);
+      if (!refusal || !mayBeMended(refusal, held)) return value;
+      if (renewals === MOST_RENEWALS) throw new AuthUnavailable(`${refusal.code}, also after a refresh`);
+      await orAborted(this.renew(held, refusal), signal);
       if (!replayable) throw new BodyNotReplayable();
     }
   }
@@ -109,8 +112,8 @@ export class Session {
   }
 
   /** One refresh for all that ask meanwhile. Once it is under way nobody's abort stops it. */
-  private async renew(stale: Held): Promise<Held> {
-    this.renewing ??= this.insist((waited) => this.renewOnce(stale, waited)).finally(
+  private async renew(stale: Held, refusal?: Refusal): Promise<Held> {
+    this.renewing ??= this.insist((waited) => this.renewOnce(stale, waited, refusal)).finally(
       () => (this.renewing = null),
     );
     const held = await this.renewing;
@@ -118,24 +121,26 @@ export class Session {
     return held;
   }
 
-  private async renewOnce(stale: Held, waited: boolean): Promise<Held> {
+  private async renewOnce(stale: Held, waited: boolean, refusal?: Refusal): Promise<Held> {
     const { credentials, door } = this.parts;
     if (this.ended) throw this.ended;
-    const held = this.requireOurs(await credentials.look());
+    const held = this.requireOurs(await credentials.look(), refusal);
     if (held.mark !== stale.mark) return held; // somebody was quicker
-    if (waited && credentials.moved && (await door.isFresh())) return credentials.moved();
+    const fresh = waited && credentials.moved ? await door.whoami() : undefined;
+    if (fresh !== undefined) return this.requireOurs(credentials.moved!(fresh), refusal);
     const answer = await door.post('refresh', credentials.refreshRequest(held)!);
     const grant = grantIn(answer, credentials.transport);
     if (!grant) throw await this.refused(answer, held);
     if (this.ended) throw this.ended; // a logout that it has raced
     if (isOfAnother(grant.user.id, this.userId)) throw this.end('replaced');
     this.userId = grant.user.id;
-    return this.requireOurs(await credentials.renew(grant, held));
+    return this.requireOurs(await credentials.renew(grant, held), refusal);
   }
 
-  private requireOurs(held: Held): Held {
+  private requireOurs(held: Held, refusal: Refusal | undefined): Held {
     if (isOfAnother(held.userId, this.userId)) throw this.end('replaced');
-    if (!this.parts.credentials.refreshRequest(held)) throw this.end('unknown');
+    const gone = !this.parts.credentials.refreshRequest(held);
+    if (gone) throw this.end(refusal?.reason ?? 'unknown', refusal?.endedAt);
     return held;
   }
 
@@ -162,7 +167,7 @@ const isOfAnother = (userId: string | undefined, ours: string | undefined): bool
  * is the one that counts; a key that is no more makes access tokens invalid and leaves refresh tokens good. Cookies
  * can vanish; whom nobody has ever known is just not logged in.
  */
-export function mayBeMended(code: string, { userId }: Held): boolean {
+export function mayBeMended({ code }: Refusal, { userId }: Held): boolean {
   if (code === 'auth.unauthenticated') return userId !== undefined;
   return ['auth.token_expired', 'auth.invalid_token', 'auth.session_ended'].includes(code);
 }
