@@ -134,7 +134,6 @@ export type Problem = {
 } & Record<string, unknown>;
 
 /** What each operation takes as its body, and what it answers when it succeeds. */
-
 export interface Operations {
   'GET /v1/users/me': { body: undefined; answer: Profile };
   'PATCH /v1/users/me': {

@@ -196,14 +196,14 @@ describe('a busy server', () => {
   it('is not waited for longer than 10 s, nor for ever', async () => {
     answers = [[429, '60']];
     expect(await tab.status('/')).toBe(429);
-    answers = Array(9).fill([503, '1']);
+    answers = Array.from({ length: 9 }, () => [503, '1']);
     arrived = 0;
     expect(await tab.status('/')).toBe(503);
     expect(arrived).toBe(3);
   });
 
   it('does nothing twice for a call that writes', async () => {
-    answers = Array(9).fill([503, '1']);
+    answers = Array.from({ length: 9 }, () => [503, '1']);
     expect(await tab.status('/', { method: 'POST' })).toBe(503);
     expect(arrived).toBe(1);
   });

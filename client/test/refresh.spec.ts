@@ -154,7 +154,7 @@ describe.each(TRANSPORTS)('the client refreshes, by %s', (transport) => {
       via: (send) => async (input, init) =>
         String(input).endsWith(REFRESH) && foreign-- > 0 ? answer() : send(input, init),
     });
-    await expect(abroad.status(SESSION)).rejects.toThrow(); // four times the stranger
+    await expect(abroad.status(SESSION)).rejects.toThrow('the server answered'); // four times the stranger
     expect(await abroad.status(SESSION)).toBe(200); // and once
     await abroad.expectAlive();
   });

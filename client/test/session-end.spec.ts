@@ -173,7 +173,7 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
     expect(await setRoles()).toBe(200);
     server.clock.advance(EXPIRY);
     const lost = network.loseAnswerTo('/v1/auth/reauthenticate');
-    await expect(chief.client.reauthenticate({ password: PASSWORD })).rejects.toThrow();
+    await expect(chief.client.reauthenticate({ password: PASSWORD })).rejects.toThrow(AuthUnavailable);
     await lost;
     await chief.client.reauthenticate({ password: PASSWORD });
     expect(await setRoles()).toBe(200);

@@ -69,7 +69,7 @@ describe.each(TRANSPORTS)('several tabs, by %s', (transport) => {
   }
 
   it(`with locks refresh once for all, ${ROUNDS} times`, async () => {
-    const all = tabs(4, { locks: localLocks() });
+    const all = tabs(2, { locks: localLocks() });
     for (let round = 0; round < ROUNDS; round++) await expire(all);
     expect(server.arrived(REFRESH)).toBe(ROUNDS);
     for (const tab of [...all, ...tabs(1)]) await tab.expectAlive();
