@@ -131,7 +131,6 @@ export class Session {
     const answer = await door.post('refresh', credentials.refreshRequest(held)!);
     const grant = grantIn(answer, credentials.transport);
     if (!grant) throw await this.refused(answer, held);
-    if (this.ended) throw this.ended; // a logout that it has raced
     if (isOfAnother(grant.user.id, this.userId)) throw this.end('replaced');
     this.userId = grant.user.id;
     return this.requireOurs(await credentials.renew(grant, held), refusal);

@@ -5,7 +5,17 @@ import { resetStores } from '../../test/support/app.js';
 import { FaultProxy } from '../../test/support/fault-proxy.js';
 import { eventually, Gate } from '../../test/support/waiting.js';
 import { BodyNotReplayable, createClient } from '../src/index.js';
-import { EXPIRY, FLAGS, loggedIn, REFRESH, SESSION, startServer, Tab, type TestServer } from './support.js';
+import {
+  EXPIRY,
+  FLAGS,
+  heal,
+  loggedIn,
+  REFRESH,
+  SESSION,
+  startServer,
+  Tab,
+  type TestServer,
+} from './support.js';
 
 const PAYMENTS = '/v1/payments';
 const PAYMENT = JSON.stringify({ amount: 100, currency: 'EUR', recipient: 'Bob' });
@@ -38,7 +48,7 @@ describe('a call', () => {
     for (const path of [PAYMENTS, FLAGS, SESSION, REFRESH]) server.arrived(path);
   });
 
-  afterEach(() => network.heal());
+  afterEach(() => heal(network));
 
   describe('whose access token has expired', () => {
     beforeEach(() => server.clock.advance(EXPIRY));
@@ -123,7 +133,7 @@ describe('a call', () => {
     const once = new Tab(network, { transport: 'bearer', beside: tab, retries: 0 });
     await expect(once.status(FLAGS)).rejects.toThrow('fetch failed');
     expect(once.time.pauses).toEqual([]);
-    network.heal();
+    await heal(network);
     await tab.expectAlive();
   });
 
@@ -136,7 +146,6 @@ describe('a call', () => {
     giver.abort(new Error('never mind'));
     await expect(call).rejects.toThrow('never mind');
     expect(tab.time.waiting).toEqual([]);
-    network.heal();
   });
 
   it.each([

@@ -6,6 +6,7 @@ import { ApiProblem, AuthUnavailable, SessionEnded, type Session } from '../src/
 import {
   EXPIRY,
   FLAGS,
+  heal,
   loggedIn,
   REFRESH,
   SESSION,
@@ -88,10 +89,15 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
     await expect(thief.status(SESSION)).rejects.toMatchObject({ reason: 'logout' });
   });
 
+  it('is told once when it comes twice', async () => {
+    await Promise.all([tab.client.logout(), tab.client.logout()]);
+    expect(tab.told).toEqual([expect.objectContaining({ reason: 'logout' })]);
+  });
+
   it('does not come by a logout that the server has not heard', async () => {
     network.cut();
     await expect(tab.client.logout()).rejects.toThrow(AuthUnavailable);
-    network.heal();
+    await heal(network);
     await tab.expectAlive();
     const lost = network.loseAnswerTo(LOGOUT);
     await tab.client.logout();

@@ -2,6 +2,8 @@ import { expect } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
 import { ALICE, PASSWORD, startApp, type TestApp, type TestAppOptions } from '../../test/support/app.js';
+import type { FaultProxy } from '../../test/support/fault-proxy.js';
+import { eventually } from '../../test/support/waiting.js';
 import {
   createClient,
   memoryStorage,
@@ -82,6 +84,12 @@ export class TestTime implements Time {
       timer.run();
     }
   }
+}
+
+/** The network is back, and Node has noticed which of its connections are dead. */
+export async function heal(network: FaultProxy): Promise<void> {
+  network.heal();
+  await eventually(() => fetch(`${network.url}health/live`));
 }
 
 type Fetch = typeof globalThis.fetch;
