@@ -24,7 +24,7 @@ export interface ClientOptions {
   /** How often a GET, HEAD or OPTIONS is sent again after a network error, a 429 or a 503 [2]. */
   retries?: number;
 
-  /** What the platform has, for tests and for platforms that lack it. */
+  /** In the place of what the platform has; without a channel (null) tabs learn from the server what others did. */
   fetch?: typeof globalThis.fetch;
   locks?: Locks;
   channel?: Channel | null;
@@ -79,10 +79,11 @@ class SessionClient implements Client {
     this.patience = new Patience(time, options.random ?? (() => Math.random()));
     this.retries = options.retries ?? 2;
     const name = `drawbridge ${this.base}`;
+    const channel = options.channel === undefined ? platformChannel : () => options.channel ?? null;
     this.credentials =
       transport === 'bearer'
         ? new BearerCredentials(options.storage ?? memoryStorage(), time)
-        : new CookieCredentials(options.channel ?? platformChannel(name), time, {
+        : new CookieCredentials(channel(name), time, {
             ended: (reason, endedAt) => void this.session.end(reason, endedAt),
             begun: () => (this.session.ended = null),
           });

@@ -103,13 +103,21 @@ export class CookieCredentials implements Credentials {
     return this.moved(userId);
   }
 
-  /** Who does not know for whom it has been used cannot go on when somebody logs in. */
-  private hear(note: Note): void {
-    if (note.kind === 'ended') return this.elsewhere.ended(note.reason, note.endedAt);
-    const unknown = this.userId === undefined && (note.kind === 'renewed' || !this.used);
-    if (!unknown && note.userId !== this.userId) return this.elsewhere.ended('replaced');
-    this.take(note);
-    if (note.kind === 'begun') this.elsewhere.begun();
+  private hear(note: Note | null): void {
+    const ours = note && 'userId' in note && note.userId === this.userId;
+    switch (note?.kind) {
+      case 'ended':
+        return this.elsewhere.ended(note.reason, note.endedAt);
+      case 'renewed':
+        // A late note about somebody who was here before means nothing.
+        if (ours || this.userId === undefined) this.take(note);
+        return;
+      case 'begun':
+        // Who does not know for whom it has been used cannot go on when somebody logs in.
+        if (!ours && (this.used || this.userId !== undefined)) return this.elsewhere.ended('replaced');
+        this.take(note);
+        return this.elsewhere.begun();
+    }
   }
 
   private tell(note: Note): void {
