@@ -1,0 +1,321 @@
+/* Generated from the OpenAPI document by `npm run client:types`; do not edit. */
+
+export interface Profile {
+  id: string;
+  email: string;
+  displayName: string | null;
+  roles: ('user' | 'admin')[];
+  createdAt: string;
+}
+
+export interface Session {
+  id: string;
+  status: 'active' | 'ended';
+  current?: boolean;
+  endReason?:
+    | 'logout'
+    | 'logout_others'
+    | 'admin'
+    | 'admin_everyone'
+    | 'ban'
+    | 'password_change'
+    | 'password_reset'
+    | 'account_deleted'
+    | 'session_limit'
+    | 'idle'
+    | 'expired'
+    | 'refresh_reuse'
+    | 'suspicious';
+  endedAt?: string;
+  transport: 'cookie' | 'bearer';
+  device: {
+    id: string;
+    name: string;
+    browser?: string;
+    os?: string;
+    firstSeenAt: string;
+  };
+  ip: string | null;
+  createdAt: string;
+  lastSeenAt: string;
+  authenticatedAt: string;
+  idleExpiresAt: string;
+  expiresAt: string;
+}
+
+export interface Receipt {
+  /** `applied`: no session-checked request that starts from now on is let in, on any instance */
+  status: 'applied' | 'pending';
+  /** for `GET /v1/admin/revocations/:seq` and `X-Min-Revocation-Seq` */
+  seq: number;
+  endedSessions: number;
+  /** from then on, at the latest, every session check refuses */
+  sessionTierBy: string;
+  /** from then on, at the latest, every access-tier route refuses */
+  accessTierBy: string;
+}
+
+export interface Grant {
+  user: Profile;
+  session: Session;
+  /** cookie transport: seconds */
+  accessTokenExpiresIn?: number;
+  /** bearer transport, as the four below */
+  accessToken?: string;
+  tokenType?: 'Bearer';
+  /** seconds */
+  expiresIn?: number;
+  refreshToken?: string;
+  /** keep it, and send it as `X-Device-Token` with login and refresh */
+  deviceToken?: string;
+}
+
+export interface AdminUser {
+  id: string;
+  email: string;
+  displayName: string | null;
+  roles: ('user' | 'admin')[];
+  createdAt: string;
+  banned: boolean;
+  banReason?: string;
+  bannedAt?: string;
+  bannedUntil?: string | null;
+}
+
+export type Problem = {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  instance: string;
+  code:
+    | 'request.invalid'
+    | 'auth.ambiguous_credentials'
+    | 'auth.unauthenticated'
+    | 'auth.invalid_token'
+    | 'auth.token_expired'
+    | 'auth.session_ended'
+    | 'auth.invalid_credentials'
+    | 'auth.reauthentication_required'
+    | 'auth.forbidden'
+    | 'request.cross_site'
+    | 'resource.not_found'
+    | 'request.method'
+    | 'resource.conflict'
+    | 'request.too_large'
+    | 'request.media_type'
+    | 'request.rate_limited'
+    | 'internal.error'
+    | 'auth.unavailable';
+  requestId: string;
+  /** `request.invalid` */
+  errors?: {
+    path: string;
+    message: string;
+  }[];
+  /** `auth.session_ended`, as is `endedAt` */
+  reason?:
+    | 'logout'
+    | 'logout_others'
+    | 'admin'
+    | 'admin_everyone'
+    | 'ban'
+    | 'password_change'
+    | 'password_reset'
+    | 'account_deleted'
+    | 'session_limit'
+    | 'idle'
+    | 'expired'
+    | 'refresh_reuse'
+    | 'suspicious';
+  endedAt?: string;
+  /** `auth.reauthentication_required`: seconds */
+  maxAuthAge?: number;
+} & Record<string, unknown>;
+
+/** What each operation takes as its body, and what it answers when it succeeds. */
+export interface Operations {
+  'GET /v1/users/me': { body: undefined; answer: Profile };
+  'PATCH /v1/users/me': {
+    body: {
+      displayName?: string | null;
+    };
+    answer: Profile;
+  };
+  'DELETE /v1/users/me': { body: undefined; answer: undefined };
+  'GET /v1/sessions': {
+    body: undefined;
+    answer: {
+      items: Session[];
+    };
+  };
+  'DELETE /v1/sessions': { body: undefined; answer: Receipt };
+  'GET /v1/sessions/current': { body: undefined; answer: Session };
+  'DELETE /v1/sessions/{id}': { body: undefined; answer: Receipt };
+  'POST /v1/auth/register': {
+    body: {
+      email: string;
+      password: string;
+      displayName?: string;
+    };
+    answer: {
+      status: 'accepted';
+    };
+  };
+  'POST /v1/auth/login': {
+    body: {
+      email: string;
+      password: string;
+      transport?: 'cookie' | 'bearer';
+      deviceName?: string;
+    };
+    answer: Grant;
+  };
+  'POST /v1/auth/refresh': {
+    body:
+      | {
+          refreshToken: string;
+        }
+      | undefined;
+    answer: Grant;
+  };
+  'POST /v1/auth/logout': {
+    body:
+      | {
+          refreshToken: string;
+        }
+      | undefined;
+    answer: undefined;
+  };
+  'POST /v1/auth/reauthenticate': {
+    body: {
+      password: string;
+    };
+    answer: Grant;
+  };
+  'GET /v1/auth/whoami': {
+    body: undefined;
+    answer: {
+      userId: string;
+      sessionId: string;
+      roles: ('user' | 'admin')[];
+      expiresAt: string;
+    };
+  };
+  'GET /.well-known/jwks.json': {
+    body: undefined;
+    answer: {
+      keys: {
+        kty: string;
+        crv: string;
+        x: string;
+        y: string;
+        kid: string;
+        alg: string;
+        use: string;
+      }[];
+    };
+  };
+  'GET /v1/admin/users': {
+    body: undefined;
+    answer: {
+      items: AdminUser[];
+      nextCursor: string | null;
+    };
+  };
+  'GET /v1/admin/users/{id}': { body: undefined; answer: AdminUser };
+  'POST /v1/admin/users/{id}/ban': {
+    body: {
+      reason: string;
+      until?: string;
+    };
+    answer: Receipt;
+  };
+  'DELETE /v1/admin/users/{id}/ban': { body: undefined; answer: Receipt };
+  'PUT /v1/admin/users/{id}/roles': {
+    body: {
+      roles: ('user' | 'admin')[];
+    };
+    answer: AdminUser;
+  };
+  'GET /v1/admin/users/{id}/sessions': {
+    body: undefined;
+    answer: {
+      items: Session[];
+    };
+  };
+  'DELETE /v1/admin/users/{id}/sessions': { body: undefined; answer: Receipt };
+  'DELETE /v1/admin/sessions/{id}': { body: undefined; answer: Receipt };
+  'DELETE /v1/admin/sessions': {
+    body: {
+      confirm: 'everyone';
+    };
+    answer: Receipt;
+  };
+  'GET /v1/admin/revocations/{seq}': { body: undefined; answer: Receipt };
+  'GET /v1/admin/audit-events': {
+    body: undefined;
+    answer: {
+      items: {
+        id: string;
+        at: string;
+        type: string;
+        actorId: string | null;
+        userId: string | null;
+        sessionId: string | null;
+        ip: string | null;
+        userAgent: string | null;
+        requestId: string | null;
+        details: Record<string, unknown>;
+      }[];
+      nextCursor: string | null;
+    };
+  };
+  'GET /health/live': {
+    body: undefined;
+    answer: {
+      status: 'ok';
+    };
+  };
+  'GET /health/ready': {
+    body: undefined;
+    answer: {
+      status: 'ok' | 'failing';
+      postgres: 'ok' | 'failing';
+      cache: 'ok' | 'failing';
+      revocationFeed: 'ok' | 'failing';
+    };
+  };
+  'GET /v1/feature-flags': {
+    body: undefined;
+    answer: {
+      flags: Record<string, boolean>;
+    };
+  };
+  'GET /v1/payments': {
+    body: undefined;
+    answer: {
+      items: {
+        id: string;
+        amount: number;
+        currency: string;
+        recipient: string;
+        createdAt: string;
+      }[];
+    };
+  };
+  'POST /v1/payments': {
+    body: {
+      amount: number;
+      currency: string;
+      recipient: string;
+    };
+    answer: {
+      id: string;
+      amount: number;
+      currency: string;
+      recipient: string;
+      createdAt: string;
+    };
+  };
+}

@@ -1,0 +1,201 @@
+import type { Grant, Operations } from './api-types.js';
+import { BearerCredentials, memoryStorage, type TokenStorage } from './bearer-credentials.js';
+import { baseOf, Call, type FetchInput } from './call.js';
+import { CookieCredentials, type Channel } from './cookie-credentials.js';
+import { AuthDoor, failureOf, grantIn, parseJson, problemIn } from './door.js';
+import type { SessionEnded } from './errors.js';
+import { localLocks, type Locks } from './locks.js';
+import { mayBeMended, Session, type Refusal, type Tried } from './session.js';
+import { Patience, systemTime, type Time } from './time.js';
+
+export interface ClientOptions {
+  /** Where the API is: `https://api.example.com`; in a page also a path, or nothing for the page's own origin. */
+  baseUrl?: string;
+  /** `cookie` for pages of the API's own origin, `bearer` for everything else. */
+  transport: 'cookie' | 'bearer';
+  /** Where bearer tokens are kept [in memory]. */
+  storage?: TokenStorage;
+  /** Called once when the session is over, here or in another tab. */
+  onSessionEnded?: (ended: SessionEnded) => void;
+  /** Refresh in the last tenth of an access token's life, beside the calls [true]. */
+  refreshAhead?: boolean;
+  /** How long one refresh may take, in ms [3000]. At most a third of the server's `REFRESH_GRACE`. */
+  refreshTimeout?: number;
+  /** How often a GET, HEAD or OPTIONS is sent again after a network error, a 429 or a 503 [2]. */
+  retries?: number;
+
+  /** In the place of what the platform has; without a channel (null) tabs learn from the server what others did. */
+  fetch?: typeof globalThis.fetch;
+  locks?: Locks;
+  channel?: Channel | null;
+  time?: Time;
+  random?: () => number;
+}
+
+export interface CallOptions {
+  signal?: AbortSignal;
+}
+
+export type LoginBody = Omit<Operations['POST /v1/auth/login']['body'], 'transport'>;
+export type Proof = Operations['POST /v1/auth/reauthenticate']['body'];
+
+export interface Client {
+  /**
+   * As the platform's `fetch`, for paths below `baseUrl`, with the session's credentials. Refreshes and sends again
+   * when the access token has expired. `credentials: 'omit'` makes a call as a stranger.
+   * @throws SessionEnded | AuthUnavailable | BodyNotReplayable, or what `fetch` throws
+   */
+  fetch(input: FetchInput, init?: RequestInit): Promise<Response>;
+  /** @throws ApiProblem | AuthUnavailable */
+  login(login: LoginBody, options?: CallOptions): Promise<Pick<Grant, 'user' | 'session'>>;
+  /** Over when it resolves, on the server too. @throws ApiProblem | AuthUnavailable, and then nothing has changed */
+  logout(): Promise<void>;
+  /** The session is fresh again. @throws ApiProblem | AuthUnavailable | SessionEnded */
+  reauthenticate(proof: Proof, options?: CallOptions): Promise<void>;
+  /** How the session ended, if it has. */
+  readonly ended: SessionEnded | null;
+  /** Stops listening to other tabs. */
+  close(): void;
+}
+
+/** Nothing is sent and nothing is read until a call is made. */
+export function createClient(options: ClientOptions): Client {
+  return new SessionClient(options);
+}
+
+class SessionClient implements Client {
+  private readonly base: string;
+  private readonly send: typeof globalThis.fetch;
+  private readonly patience: Patience;
+  private readonly credentials: BearerCredentials | CookieCredentials;
+  private readonly door: AuthDoor;
+  private readonly session: Session;
+  private readonly retries: number;
+
+  constructor({ baseUrl = '', transport, time = systemTime, ...options }: ClientOptions) {
+    this.base = baseOf(baseUrl);
+    this.send = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
+    // oxlint-disable-next-line no-restricted-properties -- spreads retries, keeps no secret
+    this.patience = new Patience(time, options.random ?? (() => Math.random()));
+    this.retries = options.retries ?? 2;
+    const name = `drawbridge ${this.base}`;
+    const channel = options.channel === undefined ? platformChannel : () => options.channel ?? null;
+    this.credentials =
+      transport === 'bearer'
+        ? new BearerCredentials(options.storage ?? memoryStorage(), time)
+        : new CookieCredentials(channel(name), time, {
+            ended: (reason, endedAt) => void this.session.end(reason, endedAt),
+            begun: () => (this.session.ended = null),
+          });
+    this.door = new AuthDoor({
+      base: this.base,
+      mode: this.credentials.mode,
+      fetch: this.send,
+      time,
+      patience: this.patience,
+      limit: options.refreshTimeout ?? 3_000,
+    });
+    this.session = new Session({
+      credentials: this.credentials,
+      door: this.door,
+      locks: options.locks ?? platformLocks() ?? localLocks(),
+      name,
+      time,
+      patience: this.patience,
+      refreshAhead: options.refreshAhead ?? true,
+      onEnded: options.onSessionEnded,
+    });
+  }
+
+  get ended(): SessionEnded | null {
+    return this.session.ended;
+  }
+
+  fetch = async (input: FetchInput, init: RequestInit = {}): Promise<Response> => {
+    const call = new Call(this.base, input, init);
+    if (call.anonymous) return call.send(this.send, 'omit', {});
+    return this.session.authorized(call, ({ headers }) => this.sendPatiently(call, headers));
+  };
+
+  async login(login: LoginBody, { signal }: CallOptions = {}): Promise<Pick<Grant, 'user' | 'session'>> {
+    return this.session.exclusively(async () => {
+      const answer = await this.door.post('login', await this.credentials.loginRequest(login), {
+        signal,
+        limit: null,
+      });
+      const grant = grantIn(answer, this.credentials.transport);
+      if (!grant) throw failureOf(answer);
+      await this.session.begin(grant);
+      return { user: grant.user, session: grant.session };
+    });
+  }
+
+  async logout(): Promise<void> {
+    if (this.ended) return;
+    await this.session.insist(async () => {
+      const held = await this.credentials.look();
+      const request = this.credentials.logoutRequest(held);
+      if (!request) return;
+      const answer = await this.door.post('logout', request);
+      if (answer.status !== 204) throw failureOf(answer);
+      await this.session.finish(held, 'logout');
+    });
+  }
+
+  async reauthenticate(proof: Proof, { signal }: CallOptions = {}): Promise<void> {
+    await this.session.authorized({ replayable: true, signal }, (held) =>
+      this.session.exclusively(async (): Promise<Tried<void>> => {
+        const request = this.credentials.reauthenticationRequest(held, proof);
+        const answer = await this.door.post('reauthenticate', request, { signal });
+        const grant = grantIn(answer, this.credentials.transport);
+        const refusal = answer.status === 401 ? problemIn(answer) : undefined;
+        if (grant) await this.credentials.renew(grant, held);
+        else if (!refusal || !mayBeMended(refusal, held)) throw failureOf(answer);
+        return { refusal, value: undefined };
+      }),
+    );
+  }
+
+  close(): void {
+    this.credentials.close();
+  }
+
+  /** What is safe is sent again when it could not be answered; what is not, never without the server's refusal. */
+  private async sendPatiently(call: Call, headers: Record<string, string>): Promise<Tried<Response>> {
+    for (let failures = 1; ; failures++) {
+      const again = call.safe && failures <= this.retries;
+      let retryAfter: number | undefined;
+      try {
+        const response = await call.send(this.send, this.credentials.mode, headers);
+        retryAfter = this.patience.retryAfterOf(response);
+        const busy = response.status === 429 || response.status === 503;
+        if (!again || !busy || !(await this.patience.pause(failures, retryAfter, call.signal)))
+          return { refusal: await refusalIn(response), value: response };
+        await response.body?.cancel();
+      } catch (error) {
+        if (!again || call.signal?.aborted) throw error;
+        await this.patience.pause(failures, 0, call.signal);
+      }
+    }
+  }
+}
+
+/** What a 401 says. The answer to a HEAD has no body, and its header has to do. */
+async function refusalIn(response: Response): Promise<Refusal | undefined> {
+  if (response.status !== 401) return undefined;
+  const problem = problemIn({ body: parseJson(await response.clone().text()) });
+  if (problem) return problem;
+  const isRefusal = /error="invalid_token"/.test(response.headers.get('www-authenticate') ?? '');
+  return isRefusal ? { code: 'auth.token_expired' } : undefined;
+}
+
+function platformLocks(): Locks | undefined {
+  return (globalThis as { navigator?: { locks?: Locks } }).navigator?.locks;
+}
+
+function platformChannel(name: string): Channel | null {
+  if (typeof BroadcastChannel === 'undefined') return null;
+  const channel = new BroadcastChannel(name) as unknown as Channel & { unref?(): void };
+  channel.unref?.(); // in Node it would keep the process alive
+  return channel;
+}

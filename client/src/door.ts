@@ -1,0 +1,110 @@
+import type { Grant, Operations, Problem } from './api-types.js';
+import type { AuthRequest, CredentialsMode } from './credentials.js';
+import { ApiProblem, AuthUnavailable } from './errors.js';
+import { orAborted, type Patience, type Time } from './time.js';
+
+export interface Answer {
+  status: number;
+  /** Parsed, where it is JSON. */
+  body: unknown;
+  retryAfter?: number;
+}
+
+export interface DoorParts {
+  base: string;
+  mode: CredentialsMode;
+  fetch: typeof globalThis.fetch;
+  time: Time;
+  patience: Patience;
+  /** An exchange is given up after so many ms. */
+  limit: number;
+}
+
+interface ExchangeOptions {
+  /** null for as long as it takes */
+  limit?: number | null;
+  signal?: AbortSignal | null;
+}
+
+/** Where sessions begin, are renewed and end: POST /v1/auth/… */
+export class AuthDoor {
+  constructor(private readonly parts: DoorParts) {}
+
+  /** @throws AuthUnavailable when there is no whole answer; whether the server has acted is then unknown */
+  post(name: string, { headers, body }: AuthRequest, options: ExchangeOptions = {}): Promise<Answer> {
+    if (body === undefined) return this.exchange(name, { method: 'POST', headers }, options);
+    const json = { ...headers, 'content-type': 'application/json' };
+    return this.exchange(name, { method: 'POST', headers: json, body: JSON.stringify(body) }, options);
+  }
+
+  /** Whose access token the browser sends, if it is good now; costs the server nothing. */
+  async whoami(): Promise<string | undefined> {
+    const answer = await this.exchange('whoami', {}, {}).catch(() => null);
+    const { userId } = (answer?.body ?? {}) as Partial<Operations['GET /v1/auth/whoami']['answer']>;
+    return answer?.status === 200 ? userId : undefined;
+  }
+
+  private async exchange(name: string, init: RequestInit, options: ExchangeOptions): Promise<Answer> {
+    const { limit = this.parts.limit, signal } = options;
+    const late = new AbortController();
+    const abort = () => late.abort(signal?.reason);
+    const giveUp = () => late.abort(new Error(`no answer in ${limit} ms`));
+    const cancel = limit === null ? undefined : this.parts.time.after(limit, giveUp);
+    signal?.addEventListener('abort', abort);
+    try {
+      return await orAborted(this.ask(name, { ...init, signal: late.signal }), late.signal);
+    } catch (cause) {
+      if (signal?.aborted) throw signal.reason;
+      throw new AuthUnavailable('the server did not answer', { cause });
+    } finally {
+      cancel?.();
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /** A redirect would carry tokens to wherever it points. */
+  private async ask(name: string, init: RequestInit): Promise<Answer> {
+    const { base, mode, fetch, patience } = this.parts;
+    const response = await fetch(`${base}/v1/auth/${name}`, {
+      ...init,
+      credentials: mode,
+      redirect: 'error',
+    });
+    const body = parseJson(await response.text());
+    return { status: response.status, body, retryAfter: patience.retryAfterOf(response) };
+  }
+}
+
+/** @returns undefined for what is not JSON */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a body is, if it is one of ours: a proxy or a hotel's login page answers as it likes, with any status. */
+export function problemIn({ body }: Pick<Answer, 'body'>): Problem | undefined {
+  const { code, requestId } = (body ?? {}) as Partial<Problem>;
+  return typeof code === 'string' && typeof requestId === 'string' ? (body as Problem) : undefined;
+}
+
+export function grantIn({ status, body }: Answer, transport: 'cookie' | 'bearer'): Grant | undefined {
+  const grant = body as Grant | null | undefined;
+  if (status !== 200 || typeof grant?.user?.id !== 'string') return undefined;
+  const complete = transport === 'cookie' || (grant.accessToken && grant.refreshToken);
+  return complete ? grant : undefined;
+}
+
+/** Of an answer that is neither what was asked for nor the end of the session. */
+export function failureOf(answer: Answer): Error {
+  const { status, retryAfter } = answer;
+  const problem = problemIn(answer);
+  const isFinal = status >= 400 && status < 500 && status !== 429;
+  if (problem && isFinal) return new ApiProblem(problem);
+  return new AuthUnavailable(`the server answered ${problem?.code ?? status}`, {
+    retryAfter,
+    cause: problem,
+  });
+}

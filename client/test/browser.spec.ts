@@ -1,0 +1,168 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { ALICE, PASSWORD, resetStores } from '../../test/support/app.js';
+import { eventually } from '../../test/support/waiting.js';
+import { describeInChromium, startChromium } from './chromium.js';
+import { EXPIRY, FLAGS, REFRESH, SESSION, startServer, type TestServer } from './support.js';
+
+const EXPIRIES = 5;
+const WITHOUT_LOCKS = `
+  Object.defineProperty(navigator, 'locks', { value: undefined });
+  Object.defineProperty(window, 'BroadcastChannel', { value: undefined });`;
+
+/**
+ * Real: Chromium with its cookie jar, Web Locks and channels; the built client; the server and its stores. Controlled:
+ * the server's clock. The page itself comes from a file, on the server's origin.
+ */
+describeInChromium('tabs of a browser', () => {
+  let server: TestServer;
+  let browser: Browser;
+  let context: BrowserContext;
+  let origin: string;
+
+  beforeAll(async () => {
+    await resetStores();
+    server = await startServer();
+    origin = server.url.replace('127.0.0.1', 'localhost');
+    browser = await startChromium();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await server.close();
+  });
+  beforeEach(async () => {
+    context = await browser.newContext();
+    await context.route(`${origin}/app/**`, (route) => {
+      const [, file] = /\/app\/client\/([\w-]+\.js)$/.exec(route.request().url()) ?? [];
+      if (file) return route.fulfill({ contentType: 'text/javascript', path: `client/dist/${file}` });
+      return route.fulfill({ contentType: 'text/html', body: readFileSync('client/test/page.html') });
+    });
+  });
+  afterEach(() => context.close());
+
+  async function open(transport = 'cookie'): Promise<Page> {
+    const page = await context.newPage();
+    await page.goto(`${origin}/app/?transport=${transport}`);
+    await page.waitForFunction('window.tab');
+    return page;
+  }
+
+  const openAll = (count: number, transport?: string) =>
+    Promise.all(Array.from({ length: count }, () => open(transport)));
+  const logIn = (page: Page) => page.evaluate(`tab.logIn('${ALICE.email}', '${PASSWORD}')`);
+  const call = (page: Page, path = SESSION) => page.evaluate(`tab.call('${path}')`);
+  const told = (page: Page) => page.evaluate<string[]>('tab.told');
+  const answers = (page: Page) => page.evaluate<unknown[]>('tab.answers');
+  const keepCalling = (pages: Page[]) =>
+    Promise.all(pages.map((page) => page.evaluate('void tab.keepCalling()')));
+  const stop = (pages: Page[]) => Promise.all(pages.map((page) => page.evaluate('tab.stop()')));
+
+  /** Whatever each of them has under way is answered, and then a whole round more. */
+  async function nextRound(pages: Page[]): Promise<void> {
+    const round = async (page: Page) => {
+      const { length } = await answers(page);
+      await page.waitForFunction(`tab.answers.length > ${length + 3}`);
+    };
+    await Promise.all(pages.map(round));
+  }
+
+  async function expireWhileTheyCall(pages: Page[]): Promise<void> {
+    await keepCalling(pages);
+    server.arrived(REFRESH);
+    for (let expiry = 0; expiry < EXPIRIES; expiry++) {
+      server.clock.advance(EXPIRY);
+      await nextRound(pages);
+    }
+    await stop(pages);
+    for (const page of pages) {
+      expect(new Set(await answers(page))).toEqual(new Set([200]));
+      expect(await told(page)).toEqual([]);
+    }
+  }
+
+  it('refresh about once for all of them, and nobody is logged out', async () => {
+    const pages = await openAll(4);
+    await logIn(pages[0]!);
+    await expireWhileTheyCall(pages);
+    const refreshes = server.arrived(REFRESH);
+    expect(refreshes).toBeGreaterThanOrEqual(EXPIRIES);
+    expect(refreshes).toBeLessThanOrEqual(1.5 * EXPIRIES);
+  });
+
+  it('that have neither locks nor a channel are not logged out either (R2)', async () => {
+    await context.addInitScript(WITHOUT_LOCKS);
+    const pages = await openAll(4);
+    await logIn(pages[0]!);
+    await expireWhileTheyCall(pages);
+  });
+
+  it('that share bearer tokens in a storage, which is a moment late from tab to tab, are not logged out', async () => {
+    const pages = await openAll(3, 'bearer');
+    await logIn(pages[0]!);
+    await expireWhileTheyCall(pages);
+    expect(await context.cookies()).toEqual([]);
+  });
+
+  it('see no token where the transport is the cookie', async () => {
+    const page = await open();
+    await logIn(page);
+    expect(await page.evaluate('[document.cookie, localStorage.length, sessionStorage.length]')).toEqual([
+      '',
+      0,
+      0,
+    ]);
+    const names = (await context.cookies()).map(({ name }) => name).sort();
+    expect(names).toEqual(['__Host-access', '__Host-device', '__Host-refresh']);
+  });
+
+  it('go on when the one that refreshes is closed', async () => {
+    const [victim, ...others] = (await openAll(3)) as [Page, Page, Page];
+    await logIn(victim);
+    let refreshing = false;
+    await victim.route(`**${REFRESH}`, () => void (refreshing = true)); // and is never answered
+    server.clock.advance(EXPIRY);
+    await victim.evaluate(`void tab.call('${SESSION}')`);
+    await eventually(() => expect(refreshing).toBe(true));
+    const calls = others.map((page) => call(page));
+    await victim.close();
+    expect(await Promise.all(calls)).toEqual([200, 200]);
+  });
+
+  it('say "try again" offline, and go on when the network is back', async () => {
+    const page = await open();
+    await logIn(page);
+    server.clock.advance(EXPIRY);
+    await context.setOffline(true);
+    expect(await call(page)).toBe('TypeError');
+    await context.setOffline(false);
+    expect([await call(page), await told(page)]).toEqual([200, []]);
+  });
+
+  it('all end with the reason when one of them logs out, and say no more to the server', async () => {
+    const pages = await openAll(4);
+    await logIn(pages[0]!);
+    await keepCalling(pages);
+    await nextRound(pages);
+    await pages[1]!.evaluate('tab.logOut()');
+    for (const page of pages) await page.waitForFunction('tab.told.length > 0');
+    await stop(pages);
+    for (const page of pages) {
+      expect(await told(page)).toEqual(['logout']);
+      // 401 is what a tab may see that does not know yet whose it is: the note is later than the cookies' end.
+      expect((await answers(page)).filter((answer) => answer !== 200 && answer !== 401)).toEqual(
+        expect.arrayContaining(['SessionEnded: logout']),
+      );
+    }
+    for (const path of [FLAGS, SESSION, REFRESH]) server.arrived(path);
+    for (const page of pages) expect(await call(page)).toBe('SessionEnded: logout');
+    expect([FLAGS, SESSION, REFRESH].map((path) => server.arrived(path))).toEqual([0, 0, 0]);
+  });
+
+  it('keep nothing after a logout, not even which device they are: `Clear-Site-Data` takes all cookies (ASVS 14.3.1)', async () => {
+    const page = await open();
+    await logIn(page);
+    await page.evaluate('tab.logOut()');
+    expect(await context.cookies()).toEqual([]);
+  });
+});
