@@ -33,7 +33,7 @@ function declare(name, schema) {
 function describe(method, path, { requestBody, responses }) {
   const answers = Object.entries(responses)
     .filter(([status]) => status.startsWith('2'))
-    .map(([, { content }]) => (content ? typeOf(content['application/json'].schema) : 'undefined'));
+    .map(([, { content }]) => (content ? typeOf(Object.values(content)[0].schema) : 'undefined'));
   const body = requestBody ? typeOf(requestBody.content['application/json'].schema) : 'undefined';
   const optional = requestBody && !requestBody.required ? ' | undefined' : '';
   const name = `'${method.toUpperCase()} ${path}'`;

@@ -48,7 +48,10 @@ export interface Receipt {
   status: 'applied' | 'pending';
   /** for `GET /v1/admin/revocations/:seq` and `X-Min-Revocation-Seq` */
   seq: number;
+  /** of everyone: so far */
   endedSessions: number;
+  /** of everyone: records still to be ended; their sessions are refused all the same */
+  remainingSessions?: number;
   /** from then on, at the latest, every session check refuses */
   sessionTierBy: string;
   /** from then on, at the latest, every access-tier route refuses */
@@ -252,6 +255,7 @@ export interface Operations {
     };
     answer: Receipt;
   };
+  'DELETE /v1/admin/tokens/{jti}': { body: undefined; answer: Receipt };
   'GET /v1/admin/revocations/{seq}': { body: undefined; answer: Receipt };
   'GET /v1/admin/audit-events': {
     body: undefined;
@@ -286,6 +290,7 @@ export interface Operations {
       revocationFeed: 'ok' | 'failing';
     };
   };
+  'GET /metrics': { body: undefined; answer: string };
   'GET /v1/feature-flags': {
     body: undefined;
     answer: {
