@@ -12,6 +12,7 @@ import { MUTANTS } from './list.mjs';
 
 const root = resolve(import.meta.dirname, '../..');
 const COPIED = [
+  'client',
   'src',
   'test',
   'dist',
