@@ -1,16 +1,17 @@
 /**
  * Takes one mechanism after another out of a copy of the source, runs the spec that is about it, and wants it
- * red. `npm run mutants` writes docs/mutations.md; `npm run mutants -- feed` does only those whose name or file has
- * that word, and writes nothing; `--spec test/schedules.spec.ts` asks another spec. Needs a build and, as the tests do, PostgreSQL and Redis.
+ * red. `npm run mutants` writes docs/mutations.md; `npm run mutants -- feed` renews only the lines whose mechanism or
+ * file has that word; `--spec test/schedules.spec.ts` asks another spec. Needs a build and, as the tests do, PostgreSQL and Redis.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { MUTANTS } from './list.mjs';
 
 const root = resolve(import.meta.dirname, '../..');
+const PAGE = join(root, 'docs/mutations.md');
 const COPIED = [
   'client',
   'src',
@@ -33,7 +34,7 @@ const other = args.includes('--spec') ? args.splice(args.indexOf('--spec'), 2)[1
 const word = args[0] ?? '';
 const chosen = MUTANTS.filter(({ mechanism, file }) => `${mechanism} ${file}`.includes(word));
 const results = await inTurns(chosen, Math.max(1, Math.floor(availableParallelism() / 2)));
-if (!word && !other) writeFileSync(join(root, 'docs/mutations.md'), page(results));
+if (!other) writeFileSync(PAGE, page(results, rowsOf(PAGE)));
 const survivors = results.filter(({ failed }) => failed.length === 0);
 console.log(
   `\n${results.length - survivors.length} of ${results.length} mechanisms are missed when they are gone`,
@@ -96,11 +97,24 @@ async function failures(folder, spec) {
   return names;
 }
 
-function page(results) {
-  const rows = results.map(
-    ({ mechanism, file, spec, failed }) =>
-      `| ${mechanism} | \`${file.replace('src/', '')}\` | \`${spec}\`: ${failed[0]?.replaceAll('|', '\\|') ?? '**nothing**'}${failed.length > 1 ? ` (and ${failed.length - 1} more)` : ''} |`,
+/** What the page says already, by mechanism: what was not run now stands as it was. */
+function rowsOf(path) {
+  const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n') : [];
+  return new Map(
+    lines.filter((line) => line.startsWith('| ')).map((line) => [line.split(' | ')[0].slice(2), line]),
   );
+}
+
+function page(results, known) {
+  for (const { mechanism, file, spec, failed } of results) {
+    const first = failed[0]?.replaceAll('|', '\\|') ?? '**nothing**';
+    const others = failed.length > 1 ? ` (and ${failed.length - 1} more)` : '';
+    known.set(
+      mechanism,
+      `| ${mechanism} | \`${file.replace('src/', '')}\` | \`${spec}\`: ${first}${others} |`,
+    );
+  }
+  const rows = MUTANTS.map(({ mechanism }) => known.get(mechanism)).filter(Boolean);
   return `# What each mechanism is worth
 
 Each line takes one mechanism out of the source and names the test that turned red for it. Made by \`npm run mutants\`; the list is
