@@ -7,6 +7,7 @@ const ROOMS = {
   config: ['common'],
   database: ['common', 'config'],
   cache: ['common', 'config'],
+  places: ['common', 'config'],
   audit: ['common', 'config', 'database'],
   mail: ['common', 'config', 'database'],
   users: ['common', 'config', 'database', 'audit'],

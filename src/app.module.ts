@@ -16,6 +16,7 @@ import { ExamplesModule } from './examples/examples.module.js';
 import { HealthModule } from './health/health.module.js';
 import { MailModule } from './mail/mail.module.js';
 import { MetricsModule } from './metrics/metrics.module.js';
+import { PlacesModule } from './places/places.module.js';
 import { SessionGuard } from './sessions/session.guard.js';
 import { SessionsModule } from './sessions/sessions.module.js';
 import { UsersModule } from './users/users.module.js';
@@ -32,6 +33,7 @@ export class AppModule {
         ConfigModule.forRoot(settings, keys, replacements),
         DatabaseModule,
         CacheModule,
+        PlacesModule,
         AuditModule,
         MailModule,
         UsersModule,

@@ -17,6 +17,7 @@ import type { Settings } from './config/settings.js';
 import { databaseProblem } from './database/database-problem.js';
 import { RouteTable } from './common/route-table.js';
 import { serveDocs } from './docs.js';
+import { PlacesService } from './places/places.service.js';
 
 /** Every body here is small; what is larger is refused before it is parsed (ASVS 15.2.2). */
 const BODY_LIMIT_BYTES = 10_240;
@@ -64,6 +65,7 @@ export async function createApp(
       abortOnError: false,
     },
   );
+  locateRequests(fastify, app.get(PlacesService));
   app.enableVersioning({ type: VersioningType.URI, defaultVersion: '1' });
   app.useGlobalPipes(validationPipe());
   app.useGlobalFilters(problems);
@@ -121,6 +123,15 @@ function refuseUnreadable(error: Error & { code?: string }, socket: Socket): voi
   };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
   socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines, '', body].join('\r\n'));
+}
+
+/** Only whoever asks where a request comes from pays for the answer. */
+function locateRequests(fastify: FastifyInstance, places: PlacesService): void {
+  fastify.decorateRequest('place', {
+    getter(this: FastifyRequest) {
+      return places.locate(this);
+    },
+  });
 }
 
 /** JSON and nothing else: forms are what other sites can make a browser send (OWASP CSRF cheat sheet). */

@@ -122,8 +122,8 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       '[0,"admin","yesterday"]',
       '[0,"no such reason",1763683200000]',
       '[1]',
-      '[1,1,2,3,4,5,6,7,8,9,10,11,12,13,14]',
-      '[1,"9999999999999","AA","user","cookie",null,1,2,3,"","AA","x",null,null,4]',
+      '[1,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]',
+      '[1,"9999999999999","AA","user","cookie",null,"","",1,2,3,"","AA","x",null,null,4]',
       '[2,9999999999999]',
       '\u0000\u00ff',
     ];
@@ -137,14 +137,14 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       expect(ofAlice.body.device.name).toBe('Her own device');
     });
 
-    it.each(Array.from({ length: 15 }, (_, place) => place))(
+    it.each(Array.from({ length: 17 }, (_, place) => place))(
       'takes a verdict for a miss that is damaged at place %d',
       async (place) => {
         const { id } = (await alice.get(CHECKED)).body;
         const verdict = await eventually(async () => {
           const [json] = (await redis.get(key))!.split('\n');
           const value = JSON.parse(json!) as unknown[];
-          expect(value).toHaveLength(15);
+          expect(value).toHaveLength(17);
           return value;
         });
         await endUnheard(a, id);
@@ -199,11 +199,12 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
         { email: ADMIN.email, password: PASSWORD },
         { headers },
       );
-      await a.query('update sessions set ip = $2 where id = $1', [
-        login.body.session.id,
-        '2001:db8:1234:5678:9abc:def0:1234:5678',
-      ]);
-      expect((await client.get(CHECKED)).body.device.name).toBe('Microsoft Edge on Windows');
+      await a.query(
+        `update sessions set ip = $2, origin_country = 'AT', country = 'AT', latitude = 48.21, longitude = 16.37, located_at = created_at + interval '30 days'
+         where id = $1`,
+        [login.body.session.id, '2001:db8:1234:5678:9abc:def0:1234:5678'],
+      );
+      expect((await client.get(CHECKED, { headers })).body.device.name).toBe('Microsoft Edge on Windows');
       const [own] = await redis.keys(`*:${keyOf(login.body.session.id)}`);
       const verdict = await eventually(async () => {
         const value = (await redis.get(own!))!;

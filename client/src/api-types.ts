@@ -8,6 +8,35 @@ export interface Profile {
   createdAt: string;
 }
 
+export interface Device {
+  id: string;
+  name: string;
+  browser?: string;
+  os?: string;
+  /** where its latest session was last renewed */
+  ip?: string;
+  country?: string;
+  firstSeenAt: string;
+  lastSeenAt: string;
+  current: boolean;
+  activeSessions: number;
+}
+
+export interface Receipt {
+  /** `applied`: no session-checked request that starts from now on is let in, on any instance */
+  status: 'applied' | 'pending';
+  /** for `GET /v1/admin/revocations/:seq` and `X-Min-Revocation-Seq` */
+  seq: number;
+  /** of everyone: so far */
+  endedSessions: number;
+  /** of everyone: records still to be ended; their sessions are refused all the same */
+  remainingSessions?: number;
+  /** from then on, at the latest, every session check refuses */
+  sessionTierBy: string;
+  /** from then on, at the latest, every access-tier route refuses */
+  accessTierBy: string;
+}
+
 export interface Session {
   id: string;
   status: 'active' | 'ended';
@@ -36,26 +65,12 @@ export interface Session {
     firstSeenAt: string;
   };
   ip: string | null;
+  country?: string;
   createdAt: string;
   lastSeenAt: string;
   authenticatedAt: string;
   idleExpiresAt: string;
   expiresAt: string;
-}
-
-export interface Receipt {
-  /** `applied`: no session-checked request that starts from now on is let in, on any instance */
-  status: 'applied' | 'pending';
-  /** for `GET /v1/admin/revocations/:seq` and `X-Min-Revocation-Seq` */
-  seq: number;
-  /** of everyone: so far */
-  endedSessions: number;
-  /** of everyone: records still to be ended; their sessions are refused all the same */
-  remainingSessions?: number;
-  /** from then on, at the latest, every session check refuses */
-  sessionTierBy: string;
-  /** from then on, at the latest, every access-tier route refuses */
-  accessTierBy: string;
 }
 
 export interface Grant {
@@ -146,6 +161,19 @@ export interface Operations {
     answer: Profile;
   };
   'DELETE /v1/users/me': { body: undefined; answer: undefined };
+  'GET /v1/devices': {
+    body: undefined;
+    answer: {
+      items: Device[];
+    };
+  };
+  'PATCH /v1/devices/{id}': {
+    body: {
+      name: string;
+    };
+    answer: Device;
+  };
+  'DELETE /v1/devices/{id}/sessions': { body: undefined; answer: Receipt };
   'GET /v1/sessions': {
     body: undefined;
     answer: {

@@ -18,7 +18,9 @@ export type AuditEventType =
   | 'authn_token_reuse'
   | 'authn_token_unknown'
   | 'authn_token_revoked'
+  | 'device_renamed'
   | 'session_ended'
+  | 'session_suspicious'
   | 'session_expired'
   | 'sessions_ended'
   | 'sessions_ended_everywhere';

@@ -121,7 +121,7 @@ export class AuthController {
   }
 
   @Post('reauthenticate')
-  @RequireSession()
+  @RequireSession({ provesIdentity: true })
   @HttpCode(HttpStatus.OK)
   @ApiOkResponse({ standardSchema: Grant })
   @ApiProblems('request.invalid', 'auth.invalid_credentials')

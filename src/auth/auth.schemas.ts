@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ROLES } from '../common/roles.js';
 import { instant, text, uuid } from '../common/schemas.js';
+import { deviceName } from '../sessions/device.schemas.js';
 import { SessionView } from '../sessions/session.schemas.js';
 import { TRANSPORTS } from '../sessions/session.entity.js';
 import { displayName, email, Profile } from '../users/user.schemas.js';
@@ -22,7 +23,7 @@ export const Login = z.strictObject({
   email,
   password: presentedPassword,
   transport: z.enum(TRANSPORTS).default('cookie'),
-  deviceName: text({ max: 100 }).optional(),
+  deviceName: deviceName.optional(),
 });
 export type Login = z.infer<typeof Login>;
 

@@ -12,16 +12,26 @@ export interface Principal {
   expiresAt: number;
 }
 
+/** Where on earth, as the edge or a database of addresses says; never what a client says of itself. */
+export interface Place {
+  /** ISO 3166-1, two capital letters; `T1` for Tor, as edges call it. */
+  country: string;
+  /** Degrees; known to databases of cities only. */
+  at?: { latitude: number; longitude: number };
+}
+
 /** Where a request came from, as it is kept on sessions and in the audit log. */
 export interface Origin {
   ip: string | null;
   userAgent: string | null;
+  place: Place | null;
   requestId: string;
 }
 
 interface HttpRequest {
   id: unknown;
   ip: string;
+  place?: Place | null;
   headers: Record<string, string | string[] | undefined>;
 }
 
@@ -32,6 +42,7 @@ export function originOf(request: HttpRequest): Origin {
   return {
     ip: request.ip?.replace(/^::ffff:(?=\d+\.)/, '') || null,
     userAgent: typeof userAgent === 'string' ? printable(userAgent).slice(0, MOST_USER_AGENT) : null,
+    place: request.place ?? null,
     requestId: String(request.id),
   };
 }

@@ -133,6 +133,19 @@ export function word(doc: string, details: Details = {}): Setting<string> {
   };
 }
 
+/** The name of a request header, in small letters as Node gives it. */
+export function header(doc: string, details: Details = {}): Setting<string> {
+  return {
+    doc,
+    allowed: 'the name of a header',
+    ...details,
+    parse: z
+      .string()
+      .regex(/^[A-Za-z0-9-]{1,64}$/, 'is not such a name')
+      .transform((name) => name.toLowerCase()),
+  };
+}
+
 /** Nothing that can be guessed; never shown again. */
 export function secret(doc: string, details: Details = {}): Setting<string | undefined> {
   return {

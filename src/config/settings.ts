@@ -4,6 +4,7 @@ import {
   choice,
   duration,
   flag,
+  header,
   integer,
   list,
   path,
@@ -17,6 +18,9 @@ import {
 /** What rests on tokens and sessions for a while (keys above all) relies on these bounds. */
 export const LONGEST_ACCESS_TOKEN = '15m';
 export const LONGEST_SESSION = '400d';
+
+/** From lenient to strict. */
+const RESPONSES = ['off', 'notify', 'reauthenticate', 'end'] as const;
 
 /**
  * Everything that can be set, in the order in which the documentation shows it. `.env.example` and
@@ -138,6 +142,30 @@ export const SETTINGS = {
     'addresses or networks such as `10.0.0.0/8`',
     isNetwork,
   ),
+  countryHeader: header(
+    "The header in which a proxy of `TRUSTED_PROXIES` says which country a request comes from, such as `CF-IPCountry`. The proxy has to set it itself on every request: what it only passes on is the client's word.",
+    { fallbackDoc: 'none' },
+  ),
+  geoipDatabase: path(
+    "A database of countries or cities in MaxMind's format (`.mmdb`), asked where `COUNTRY_HEADER` says nothing. A newer file in its place is taken up.",
+    { fallbackDoc: 'none' },
+  ),
+  suspicionNewDevice: choice('What a login from a device that was not used before does.', ['off', 'notify'], {
+    fallback: 'notify',
+  }),
+  suspicionCountry: choice(
+    'What a session does that is used from another country than it began in: nothing, tell the person by mail, let it in only after the person has authenticated again, or end.',
+    RESPONSES,
+    { fallback: 'end' },
+  ),
+  suspicionTravel: choice(
+    'The same for one that is used 500 km or more away, faster than 900 km/h; a database of cities knows.',
+    RESPONSES,
+    { fallback: 'notify' },
+  ),
+  suspicionBrowser: choice('The same for one that is used by another browser than it began in.', RESPONSES, {
+    fallback: 'notify',
+  }),
   passwordMinLength: integer('The least characters in a new password.', { min: 8, max: 64, fallback: '15' }),
   passwordHashQueue: integer(
     'Logins that may wait for the password hasher; further ones are told to come back.',

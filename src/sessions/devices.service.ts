@@ -2,8 +2,10 @@ import { Injectable } from '@nestjs/common';
 import Bowser from 'bowser';
 import { createHash } from 'node:crypto';
 import type { EntityManager } from 'typeorm';
+import { milliseconds } from '../common/duration.js';
 import type { Origin } from '../common/request.js';
 import { random } from '../common/random.js';
+import { LONGEST_SESSION } from '../config/settings.js';
 
 export interface RecognisedDevice {
   id: string;
@@ -13,6 +15,13 @@ export interface RecognisedDevice {
 }
 
 const MOST_NAME = 100;
+/** No session lives and no device cookie is kept for longer. */
+const FORGOTTEN_AFTER_MS = milliseconds(LONGEST_SESSION);
+
+/** A program that never shows a device token has a new device with each login. */
+const FORGET = `
+  delete from devices d where user_id = $1 and last_seen_at < $2
+    and not exists (select from sessions s where s.device_id = d.id)`;
 
 /** Client installations of a person, recognised across logins by a token that only the client holds. */
 @Injectable()
@@ -26,15 +35,16 @@ export class DevicesService {
     login: { userId: string; deviceToken: string | null; deviceName?: string; origin: Origin; now: Date },
   ): Promise<RecognisedDevice> {
     const { userId, deviceToken, deviceName, origin, now } = login;
+    const { browser, os, name } = describe(origin.userAgent);
     if (deviceToken) {
       const [rows] = await tx.query<[{ id: string }[], number]>(
-        `update devices set last_seen_at = $3, name = coalesce($4, name)
+        `update devices set last_seen_at = $3, name = coalesce($4, name), browser = $5, os = $6
          where user_id = $1 and token_digest = $2 returning id`,
-        [userId, digestOf(deviceToken), now, deviceName ?? null],
+        [userId, digestOf(deviceToken), now, deviceName ?? null, browser, os],
       );
       if (rows[0]) return { id: rows[0].id, token: deviceToken, isNew: false };
     }
-    const { browser, os, name } = describe(origin.userAgent);
+    await tx.query(FORGET, [userId, new Date(now.getTime() - FORGOTTEN_AFTER_MS)]);
     const token = random.secret();
     const id = random.uuid();
     await tx.query(

@@ -1,9 +1,18 @@
+import { Inject, Injectable } from '@nestjs/common';
 import { timingSafeEqual } from 'node:crypto';
-import type { Clock } from '../common/clock.js';
+import type { EntityManager } from 'typeorm';
+import { Clock } from '../common/clock.js';
+import { Problem } from '../common/problem.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
 import type { User } from '../users/user.entity.js';
+import { UsersService } from '../users/users.service.js';
 import { digestOf } from './devices.service.js';
 import type { RefreshPosition, RotationState } from './rotation.js';
+import { sessionEnded } from './session-check.js';
+import { shareEpoch } from './session-epoch.js';
 import {
+  judge,
   SNAPSHOT_COLUMNS,
   SNAPSHOT_TABLES,
   snapshotOf,
@@ -11,19 +20,18 @@ import {
   type SnapshotRow,
 } from './session-snapshot.js';
 
-/** The session under lock, with what rotation needs of it. */
+/** A live session under lock, with what rotation needs of it. */
 export interface HeldSession {
   user: User;
   session: SessionSnapshot;
   nonce: Buffer;
   rotation: RotationState;
   deviceTokenDigest: Buffer;
-  /** Where the session last told of itself; evidence when somebody else turns up. */
-  lastContext: { ip: string | null; userAgent: string | null };
+  userAgent: string | null;
   now: number;
 }
 
-export interface HeldRow extends SnapshotRow {
+interface HeldRow extends SnapshotRow {
   refresh_nonce: Buffer;
   rotation: RotationState;
   token_digest: Buffer;
@@ -31,20 +39,41 @@ export interface HeldRow extends SnapshotRow {
   now: Date;
 }
 
-export const HOLD_SESSION = `
+const HOLD_SESSION = `
   select ${SNAPSHOT_COLUMNS}, s.refresh_nonce, s.rotation, s.user_agent, d.token_digest, clock_timestamp() as now
   from ${SNAPSHOT_TABLES} where s.id = $1 for no key update of s`;
 
-export function heldOf(row: HeldRow, user: User, clock: Clock): HeldSession {
-  return {
-    user,
-    session: snapshotOf(row),
-    nonce: row.refresh_nonce,
-    rotation: row.rotation,
-    deviceTokenDigest: row.token_digest,
-    lastContext: { ip: row.ip, userAgent: row.user_agent },
-    now: clock.fromDatabase(row.now),
-  };
+/** Who changes a session that is to live on holds it, so that its end comes before or after. */
+@Injectable()
+export class SessionHold {
+  constructor(
+    private readonly users: UsersService,
+    private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  /**
+   * Locks in the order of the house: everyone's epoch, the user, the session.
+   * @throws Problem `auth.session_ended`, `auth.invalid_token`
+   */
+  async live(tx: EntityManager, userId: string, sessionId: string): Promise<HeldSession> {
+    await shareEpoch(tx);
+    const user = await this.users.lock(tx, userId);
+    const [row] = await tx.query<HeldRow[]>(HOLD_SESSION, [sessionId]);
+    if (!user || !row) throw new Problem('auth.invalid_token');
+    const held = {
+      user,
+      session: snapshotOf(row),
+      nonce: row.refresh_nonce,
+      rotation: row.rotation,
+      deviceTokenDigest: row.token_digest,
+      userAgent: row.user_agent,
+      now: this.clock.fromDatabase(row.now),
+    };
+    const ended = judge(held.session, this.settings, held.now);
+    if (ended) throw sessionEnded(ended);
+    return held;
+  }
 }
 
 export function isDeviceTokenOf({ deviceTokenDigest }: HeldSession, deviceToken: string | null): boolean {
@@ -53,17 +82,23 @@ export function isDeviceTokenOf({ deviceTokenDigest }: HeldSession, deviceToken:
 
 /** Both sides of a dispute, for the audit log: who shows what, and who held the session until now. */
 export function evidence(
-  { session, rotation, lastContext }: HeldSession,
+  { session, rotation, userAgent }: HeldSession,
   token: RefreshPosition,
-  deviceToken: string | null,
+  { deviceToken, country }: { deviceToken: string | null; country: string | undefined },
 ) {
   return {
     presented: {
       generation: token.generation,
       sibling: token.sibling,
       withDeviceToken: deviceToken !== null,
+      country,
     },
     expected: rotation,
-    session: { ...lastContext, lastSeenAt: new Date(session.lastSeenAt).toISOString() },
+    session: {
+      ip: session.ip,
+      country: session.country,
+      userAgent,
+      lastSeenAt: new Date(session.lastSeenAt).toISOString(),
+    },
   };
 }

@@ -8,25 +8,18 @@ import type { Origin, Principal } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import { KeyStore } from '../config/key-store.js';
 import type { Settings } from '../config/settings.js';
+import { MailOutbox } from '../mail/mail-outbox.js';
 import type { User } from '../users/user.entity.js';
-import { UsersService } from '../users/users.service.js';
-import {
-  evidence,
-  heldOf,
-  HOLD_SESSION,
-  isDeviceTokenOf,
-  type HeldRow,
-  type HeldSession,
-} from './held-session.js';
+import { evidence, isDeviceTokenOf, SessionHold, type HeldSession } from './held-session.js';
 import { parseRefreshToken, verifyRefreshToken, type ParsedRefreshToken } from './refresh-token.js';
 import { RevocationLog, type Recorded } from './revocation-log.js';
 import { RevocationService } from './revocation.service.js';
 import { reissue, rotate, type RefreshPosition, type Rotation } from './rotation.js';
 import { sessionEnded } from './session-check.js';
-import { shareEpoch } from './session-epoch.js';
-import { judge } from './session-snapshot.js';
+import type { SessionSnapshot } from './session-snapshot.js';
 import type { Transport } from './session.entity.js';
 import { SessionsService, type SessionGrant } from './sessions.service.js';
+import { circumstances, endedAsSuspicious, SuspicionService } from './suspicion.service.js';
 
 export interface Presentation {
   refreshToken: string;
@@ -35,15 +28,28 @@ export interface Presentation {
   origin: Origin;
 }
 
+/** What a refresh has come to under the lock; a problem is answered after the commit. */
+interface Outcome {
+  grant?: SessionGrant;
+  recorded?: Recorded;
+  problem?: Problem;
+}
+
+const RENEW = `
+  update sessions set rotation = $2, last_seen_at = greatest(last_seen_at, $3), ip = $4, user_agent = $5,
+    country = $6, latitude = $7, longitude = $8, located_at = $9 where id = $1`;
+
 /** Renews sessions. What is decided is in `rotation.ts`; here it is done, under the user's lock. */
 @Injectable()
 export class RefreshService {
   constructor(
     private readonly database: DataSource,
-    private readonly users: UsersService,
+    private readonly hold: SessionHold,
     private readonly sessions: SessionsService,
     private readonly log: RevocationLog,
     private readonly revocations: RevocationService,
+    private readonly suspicion: SuspicionService,
+    private readonly mails: MailOutbox,
     private readonly audit: AuditService,
     private readonly clock: Clock,
     private readonly keys: KeyStore,
@@ -62,31 +68,30 @@ export class RefreshService {
 
   /**
    * @throws Problem `auth.invalid_token`, `auth.session_ended` (also when this very call ended it,
-   * with reason `refresh_reuse`), `auth.unavailable`
+   * with reason `refresh_reuse` or `suspicious`), `auth.unavailable`
    */
   async refresh(presented: Presentation): Promise<SessionGrant> {
     const authentic = await this.authenticate(presented.refreshToken);
     if (!authentic) throw new Problem('auth.invalid_token');
     const { token, userId } = authentic;
-    const { grant, end } = await this.database.transaction(async (tx) => {
-      const held = await this.holdLive(tx, userId, token.sessionId);
+    const { grant, recorded, problem } = await this.database.transaction<Outcome>(async (tx) => {
+      const held = await this.hold.live(tx, userId, token.sessionId);
       if (held.session.transport !== presented.transport) throw new Problem('auth.invalid_token');
       const proof = isDeviceTokenOf(held, presented.deviceToken);
       const rotation = rotate(held.rotation, token, { ...this.moment(held), proof });
       switch (rotation.decision.outcome) {
         case 'issue':
-          return { grant: await this.grant(tx, held, rotation, proof ? presented.deviceToken! : undefined) };
+          return this.issue(tx, held, rotation, { ...presented, proof });
         case 'reuse':
-          return { end: await this.endForReuse(tx, held, token, presented) };
+          return this.endForReuse(tx, held, token, presented);
         case 'unknown':
-          return { end: await this.reportUnknown(tx, held, token, presented) };
+          return this.reportUnknown(tx, held, token, presented);
       }
     });
-    if (grant) return grant;
-    // What was found out has committed: the answer is an error, what it did stays done.
-    if (!end) throw new Problem('auth.invalid_token');
-    await this.revocations.settle(end);
-    throw sessionEnded({ reason: 'refresh_reuse', at: end.revocation.createdAt.getTime() });
+    // What was found out has committed: the answer may be an error, what it did stays done.
+    if (recorded) await this.revocations.settle(recorded);
+    if (problem) throw problem;
+    return grant!;
   }
 
   /**
@@ -104,7 +109,7 @@ export class RefreshService {
   ): Promise<SessionGrant | null> {
     const authentic = shown.refreshToken ? await this.authenticate(shown.refreshToken) : null;
     const renewed = await this.database.transaction(async (tx) => {
-      const held = await this.holdLive(tx, userId, sessionId);
+      const held = await this.hold.live(tx, userId, sessionId);
       if (!stillProven(held.user)) return null;
       const token = authentic?.token.sessionId === sessionId ? authentic.token : null;
       const rotation = this.rotateProven(held, token);
@@ -119,10 +124,11 @@ export class RefreshService {
         sessionId,
         origin,
       });
+      await this.suspicion.accept(tx, held, origin);
       const stale = await this.log.markStale(tx, userId, 'authenticated_at');
       const fresh = { ...held, session: { ...held.session, authenticatedAt: held.now } };
       const deviceToken = isDeviceTokenOf(held, shown.deviceToken) ? shown.deviceToken! : undefined;
-      return { grant: await this.grant(tx, fresh, rotation, deviceToken), stale };
+      return { grant: await this.grant(tx, fresh, rotation, { deviceToken, moved: origin }), stale };
     });
     if (!renewed) return null;
     await this.revocations.settle(renewed.stale);
@@ -154,51 +160,66 @@ export class RefreshService {
     return authentic ? { token, userId: session.user_id } : null;
   }
 
-  /**
-   * Locks in the order of the house: everyone's epoch, the user, the session.
-   * @throws Problem `auth.session_ended`
-   */
-  private async holdLive(tx: EntityManager, userId: string, sessionId: string): Promise<HeldSession> {
-    await shareEpoch(tx);
-    const user = await this.users.lock(tx, userId);
-    const [row] = await tx.query<HeldRow[]>(HOLD_SESSION, [sessionId]);
-    if (!user || !row) throw new Problem('auth.invalid_token');
-    const held = heldOf(row, user, this.clock);
-    const ended = judge(held.session, this.settings, held.now);
-    if (ended) throw sessionEnded(ended);
-    return held;
+  private async issue(
+    tx: EntityManager,
+    held: HeldSession,
+    rotation: Rotation,
+    { origin, deviceToken, proof }: Presentation & { proof: boolean },
+  ): Promise<Outcome> {
+    const { response, recorded } = await this.suspicion.respond(tx, held, origin);
+    if (response === 'end') return { recorded, problem: endedAsSuspicious(recorded!) };
+    // Who has yet to prove that it is them is let go on, or could not prove it, but becomes no habit of the session.
+    const moved = response === 'reauthenticate' ? null : origin;
+    const grant = await this.grant(tx, held, rotation, {
+      deviceToken: proof ? deviceToken! : undefined,
+      moved,
+    });
+    return { grant, recorded };
   }
 
   private async grant(
     tx: EntityManager,
-    held: HeldSession,
+    { user, session: before, userAgent, nonce, now }: HeldSession,
     { state, decision }: Rotation,
-    deviceToken: string | undefined,
+    { deviceToken, moved }: { deviceToken: string | undefined; moved: Origin | null },
   ): Promise<SessionGrant> {
     if (decision.outcome !== 'issue') throw new Problem('auth.invalid_token');
-    const { user, session, nonce, now } = held;
+    const session = {
+      ...(moved ? movedTo(before, moved, now) : before),
+      lastSeenAt: Math.max(before.lastSeenAt, now),
+    };
     if (decision.rotated) {
-      await tx.query(
-        'update sessions set rotation = $2, last_seen_at = greatest(last_seen_at, $3) where id = $1',
-        [session.id, JSON.stringify(state), new Date(now)],
-      );
+      const { id, ip, country, location } = session;
+      await tx.query(RENEW, [
+        id,
+        JSON.stringify(state),
+        new Date(now),
+        ip,
+        moved ? moved.userAgent : userAgent,
+        country,
+        location?.latitude,
+        location?.longitude,
+        location && new Date(location.at),
+      ]);
     }
     return {
       user,
-      session: { ...session, lastSeenAt: Math.max(session.lastSeenAt, now) },
+      session,
       decidedAt: now,
       refreshToken: this.sessions.mint(session.id, nonce, decision.token, now),
       deviceToken,
     };
   }
 
-  private endForReuse(
+  private async endForReuse(
     tx: EntityManager,
     held: HeldSession,
     token: RefreshPosition,
     { origin, deviceToken }: Presentation,
-  ): Promise<Recorded> {
-    const details = evidence(held, token, deviceToken);
+  ): Promise<Outcome> {
+    const { user, session, now } = held;
+    await this.mails.add(tx, user.email!, 'refresh_reuse', circumstances(session, origin, now));
+    const details = evidence(held, token, { deviceToken, country: origin.place?.country });
     const order = {
       reason: 'refresh_reuse',
       actorId: null,
@@ -206,7 +227,9 @@ export class RefreshService {
       audit: 'authn_token_reuse',
       details,
     } as const;
-    return this.log.endSessions(tx, held.session.userId, { only: [held.session.id] }, order);
+    const recorded = await this.log.endSessions(tx, user.id, { only: [session.id] }, order);
+    const at = recorded.revocation.createdAt.getTime();
+    return { recorded, problem: sessionEnded({ reason: 'refresh_reuse', at }) };
   }
 
   /** A token that this database has never minted, under a MAC that is right: it was restored from a backup. */
@@ -215,11 +238,16 @@ export class RefreshService {
     held: HeldSession,
     token: RefreshPosition,
     { origin, deviceToken }: Presentation,
-  ): Promise<null> {
+  ): Promise<Outcome> {
     const { id: sessionId, userId } = held.session;
-    const details = evidence(held, token, deviceToken);
+    const details = evidence(held, token, { deviceToken, country: origin.place?.country });
     await this.audit.record(tx, { type: 'authn_token_unknown', userId, sessionId, origin, details });
     this.logger.warn({ sessionId }, 'a refresh token is newer than the database: was it restored?');
-    return null;
+    return { problem: new Problem('auth.invalid_token') };
   }
+}
+
+function movedTo(session: SessionSnapshot, { ip, place }: Origin, now: number): SessionSnapshot {
+  const location = place?.at ? { ...place.at, at: now } : session.location;
+  return { ...session, ip, country: place?.country ?? null, location };
 }

@@ -9,6 +9,8 @@ export interface RequireSessionOptions {
   maxAuthAge?: Duration;
   /** `cached` (default) or `strict`: Postgres on every check. */
   consistency?: 'cached' | 'strict';
+  /** Lets in a session that looks suspicious and waits for a proof (`SUSPICION_…=reauthenticate`): the route is there to prove it. */
+  provesIdentity?: true;
 }
 
 /** What {@link RequireSession} leaves on a route. */

@@ -124,7 +124,7 @@ export function tokenDenied(): Problem {
   return new Problem('auth.token_expired');
 }
 
-function reauthenticationRequired(maxAuthAge: number): Problem {
+export function reauthenticationRequired(maxAuthAge: number): Problem {
   const seconds = Math.floor(maxAuthAge / 1_000);
   return new Problem('auth.reauthentication_required', {
     members: { maxAuthAge: seconds },

@@ -8,7 +8,15 @@ export interface SessionSnapshot {
   userId: string;
   roles: Role[];
   transport: Transport;
+  /** Where it was last renewed. */
   ip: string | null;
+  country: string | null;
+  /** Where it began. */
+  originCountry: string | null;
+  /** Where a database of cities last saw it. */
+  location: { latitude: number; longitude: number; at: number } | null;
+  /** What was unusual about it and is known by now, see `suspicion.ts`. */
+  deviations: string[];
   createdAt: number;
   lastSeenAt: number;
   authenticatedAt: number;
@@ -52,7 +60,8 @@ export function judge(session: SessionSnapshot, settings: Lifetimes, now: number
 
 /** For `select … from`, in every statement that ends in {@link snapshotOf}. */
 export const SNAPSHOT_COLUMNS = `
-  s.id, s.user_id, u.roles, s.transport, host(s.ip) as ip, s.created_at, s.last_seen_at, s.authenticated_at,
+  s.id, s.user_id, u.roles, s.transport, host(s.ip) as ip, s.country, s.origin_country,
+  s.latitude, s.longitude, s.located_at, s.deviations, s.created_at, s.last_seen_at, s.authenticated_at,
   s.status, s.end_reason, s.ended_at,
   d.id as device_id, d.name as device_name, d.browser, d.os, d.first_seen_at,
   u.deleted_at, case when u.banned_until is null or u.banned_until > clock_timestamp() then u.banned_at end as banned_at,
@@ -72,6 +81,12 @@ export interface SnapshotRow {
   roles: Role[];
   transport: Transport;
   ip: string | null;
+  country: string | null;
+  origin_country: string | null;
+  latitude: number | null;
+  longitude: number | null;
+  located_at: Date | null;
+  deviations: string[];
   created_at: Date;
   last_seen_at: Date;
   authenticated_at: Date;
@@ -97,6 +112,10 @@ export function snapshotOf(row: SnapshotRow): SessionSnapshot {
     roles: row.roles,
     transport: row.transport,
     ip: row.ip,
+    country: row.country,
+    originCountry: row.origin_country,
+    location: locationOf(row),
+    deviations: row.deviations,
     createdAt: row.created_at.getTime(),
     lastSeenAt: row.last_seen_at.getTime(),
     authenticatedAt: row.authenticated_at.getTime(),
@@ -110,6 +129,11 @@ export function snapshotOf(row: SnapshotRow): SessionSnapshot {
     },
     ended: endedOf(row),
   };
+}
+
+function locationOf({ latitude, longitude, located_at }: SnapshotRow): SessionSnapshot['location'] {
+  if (latitude === null || longitude === null || located_at === null) return null;
+  return { latitude, longitude, at: located_at.getTime() };
 }
 
 function endedOf(row: SnapshotRow): Ended | null {

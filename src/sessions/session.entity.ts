@@ -37,11 +37,31 @@ export class Session {
   @Column({ type: 'bigint', name: 'revocation_seq', nullable: true })
   revocationSeq: string | null;
 
+  /** With the next two: where it was last renewed. */
   @Column({ type: 'inet', nullable: true })
   ip: string | null;
 
   @Column({ type: 'text', name: 'user_agent', nullable: true })
   userAgent: string | null;
+
+  @Column({ type: 'text', nullable: true })
+  country: string | null;
+
+  /** Where it began. */
+  @Column({ type: 'text', name: 'origin_country', nullable: true })
+  originCountry: string | null;
+
+  @Column({ type: 'real', nullable: true })
+  latitude: number | null;
+
+  @Column({ type: 'real', nullable: true })
+  longitude: number | null;
+
+  @Column({ type: 'timestamptz', precision: 3, name: 'located_at', nullable: true })
+  locatedAt: Date | null;
+
+  @Column({ type: 'text', array: true, default: [] })
+  deviations: string[];
 
   @Column({ type: 'timestamptz', precision: 3, name: 'created_at' })
   createdAt: Date;

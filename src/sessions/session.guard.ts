@@ -2,10 +2,11 @@ import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/com
 import type { FastifyRequest } from 'fastify';
 import { metadataReader } from '../common/metadata.js';
 import { Problem } from '../common/problem.js';
-import type { Principal } from '../common/request.js';
+import { originOf, type Principal } from '../common/request.js';
 import { maxAuthAgeOf, SessionRoute, type RequireSessionOptions } from './require-session.decorator.js';
 import { SessionCheck, type SessionRequirement } from './session-check.js';
 import type { SessionSnapshot } from './session-snapshot.js';
+import { SuspicionService } from './suspicion.service.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -22,18 +23,23 @@ export class SessionGuard implements CanActivate {
   private readonly optionsOf = metadataReader(SessionRoute);
   private readonly requirements = new WeakMap<RequireSessionOptions, SessionRequirement>();
 
-  constructor(private readonly sessions: SessionCheck) {}
+  constructor(
+    private readonly sessions: SessionCheck,
+    private readonly suspicion: SuspicionService,
+  ) {}
 
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const options = this.optionsOf(context);
     if (!options) return true;
     const request = context.switchToHttp().getRequest<FastifyRequest>();
-    return this.check(request, this.requirementOf(options));
+    return this.check(request, options);
   }
 
-  private async check(request: FastifyRequest, requirement: SessionRequirement): Promise<boolean> {
+  private async check(request: FastifyRequest, options: RequireSessionOptions): Promise<boolean> {
     if (!request.user) throw new Problem('auth.unauthenticated');
-    request.session = await this.sessions.require(request.user, requirement);
+    const session = await this.sessions.require(request.user, this.requirementOf(options));
+    await this.suspicion.examine(session, originOf(request), options.provesIdentity ?? false);
+    request.session = session;
     return true;
   }
 

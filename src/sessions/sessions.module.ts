@@ -2,7 +2,9 @@ import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { UsersModule } from '../users/users.module.js';
 import { DenialList } from './denial-list.js';
+import { DeviceListService } from './device-list.service.js';
 import { Device } from './device.entity.js';
+import { DevicesController } from './devices.controller.js';
 import { DevicesService } from './devices.service.js';
 import { HousekeepingService } from './housekeeping.service.js';
 import { LastSeenService } from './last-seen.service.js';
@@ -13,19 +15,22 @@ import { RevocationLog } from './revocation-log.js';
 import { RevocationRelay } from './revocation-relay.js';
 import { RevocationService } from './revocation.service.js';
 import { SessionCheck } from './session-check.js';
+import { SessionHold } from './held-session.js';
 import { SessionFence } from './session-fence.js';
 import { SessionReader } from './session-reader.js';
 import { Session } from './session.entity.js';
 import { SessionGuard } from './session.guard.js';
 import { SessionsController } from './sessions.controller.js';
 import { SessionsService } from './sessions.service.js';
+import { SuspicionService } from './suspicion.service.js';
 import { VerdictCache } from './verdict-cache.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([Session, Device, Revocation]), UsersModule],
-  controllers: [SessionsController],
+  controllers: [DevicesController, SessionsController],
   providers: [
     DenialList,
+    DeviceListService,
     DevicesService,
     HousekeepingService,
     LastSeenService,
@@ -37,8 +42,10 @@ import { VerdictCache } from './verdict-cache.js';
     SessionCheck,
     SessionFence,
     SessionGuard,
+    SessionHold,
     SessionReader,
     SessionsService,
+    SuspicionService,
     VerdictCache,
   ],
   exports: [

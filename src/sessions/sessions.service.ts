@@ -26,6 +26,7 @@ import {
   type SnapshotRow,
 } from './session-snapshot.js';
 import type { Transport } from './session.entity.js';
+import { SuspicionService } from './suspicion.service.js';
 
 /** What a client is handed when a session begins or is renewed. */
 export interface SessionGrant {
@@ -61,6 +62,7 @@ export class SessionsService {
     private readonly devices: DevicesService,
     private readonly log: RevocationLog,
     private readonly revocations: RevocationService,
+    private readonly suspicion: SuspicionService,
     private readonly audit: AuditService,
     private readonly clock: Clock,
     private readonly keys: KeyStore,
@@ -79,7 +81,7 @@ export class SessionsService {
       const user = await this.users.lock(tx, opening.userId);
       const now = await databaseNow(tx, this.clock);
       if (!user || !isUsable(user, now.getTime()) || !stillProven(user)) return null;
-      const ended = await this.makeRoom(tx, opening, now.getTime());
+      const { others, ended } = await this.makeRoom(tx, opening, now.getTime());
       const device = await this.devices.recognise(tx, { ...opening, now });
       const { id, nonce } = await this.insert(tx, opening, device.id, now);
       await this.audit.record(tx, {
@@ -91,6 +93,7 @@ export class SessionsService {
         details: { transport: opening.transport, newDevice: device.isNew },
       });
       const session = (await this.snapshots(tx, 's.id = $1', [id]))[0]!;
+      await this.suspicion.tellOfLogin(tx, user, session, { device, others, origin: opening.origin });
       const decidedAt = now.getTime();
       const refreshToken = this.mint(id, nonce, anchorOf(initialRotation()), decidedAt);
       return { grant: { user, session, decidedAt, refreshToken, deviceToken: device.token }, ended };
@@ -133,7 +136,11 @@ export class SessionsService {
   }
 
   /** Ends what the new session replaces, and what is over the limit. The user's lock is held, so logins cannot race past it. */
-  private async makeRoom(tx: EntityManager, opening: Opening, now: number): Promise<Recorded[]> {
+  private async makeRoom(
+    tx: EntityManager,
+    opening: Opening,
+    now: number,
+  ): Promise<{ others: SessionSnapshot[]; ended: Recorded[] }> {
     const { userId, origin, replaces } = opening;
     const found = await this.snapshots(
       tx,
@@ -154,7 +161,7 @@ export class SessionsService {
       );
     }
     const excess = kept.length + 1 - this.settings.sessionLimit;
-    if (excess <= 0) return ended;
+    if (excess <= 0) return { others: kept, ended };
     if (this.settings.sessionLimitPolicy === 'deny') {
       throw new Problem('resource.conflict', {
         detail: 'The limit of live sessions is reached. End one first.',
@@ -165,7 +172,7 @@ export class SessionsService {
     ended.push(
       await this.log.endSessions(tx, userId, { only }, { reason: 'session_limit', actorId: null, origin }),
     );
-    return ended;
+    return { others: kept, ended };
   }
 
   private async insert(
@@ -182,18 +189,24 @@ export class SessionsService {
     // Later than every end that came before, also within one millisecond: not-before instants rely on it.
     const createdAt = new Date(Math.max(now.getTime(), Number(bounds!.not_before) + 1));
     const id = random.uuidAt(createdAt.getTime());
+    const { ip, userAgent, place } = opening.origin;
     const nonce = random.bytes(16);
     await tx.query(
-      `insert into sessions (id, user_id, device_id, transport, ip, user_agent,
+      `insert into sessions (id, user_id, device_id, transport, ip, user_agent, origin_country, country,
+                             latitude, longitude, located_at,
                              created_at, last_seen_at, authenticated_at, refresh_nonce, rotation)
-       values ($1, $2, $3, $4, $5, $6, $7, $7, $7, $8, $9)`,
+       values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $11, $11, $12, $13)`,
       [
         id,
         opening.userId,
         deviceId,
         opening.transport,
-        opening.origin.ip,
-        opening.origin.userAgent,
+        ip,
+        userAgent,
+        place?.country,
+        place?.at?.latitude,
+        place?.at?.longitude,
+        place?.at && createdAt,
         createdAt,
         nonce,
         JSON.stringify(initialRotation()),

@@ -32,6 +32,10 @@ function snapshot(): SessionSnapshot {
     roles: ['user'],
     transport: 'cookie',
     ip: null,
+    country: null,
+    originCountry: null,
+    location: null,
+    deviations: [],
     createdAt: now,
     lastSeenAt: now,
     authenticatedAt: now,
@@ -40,3 +44,36 @@ function snapshot(): SessionSnapshot {
     ended: null,
   };
 }
+
+describe('a verdict that goes through the cache', () => {
+  it.each<[string, Partial<SessionSnapshot>]>([
+    ['nothing known of where it is', {}],
+    ['a country', { country: 'AT', originCountry: 'AT' }],
+    [
+      'a country that it has moved to',
+      { country: 'DE', originCountry: 'AT', deviations: ['?country:DE', 'travel'] },
+    ],
+    ['a country that it has left for nobody knows where', { country: null, originCountry: 'AT' }],
+    ['a country that was not known when it began', { country: 'DE', originCountry: null }],
+    [
+      'a city',
+      {
+        country: 'NZ',
+        originCountry: 'NZ',
+        location: { latitude: -36.8, longitude: 174.8, at: clock.now() + 2_000_000_000 },
+      },
+    ],
+    [
+      'a device that was there before',
+      { device: { ...snapshot().device, firstSeenAt: clock.now() - 9_000_000_000 } },
+    ],
+  ])('comes back as it was, with %s', async (_, what) => {
+    const cache = new MemoryCache(clock);
+    const verdicts = new VerdictCache(cache, clock, settings);
+    const [lease] = await verdicts.lease([ID]);
+    const before = { ...snapshot(), ...what };
+    await verdicts.fill(lease!, before, clock.now());
+    const known = await verdicts.read([ID]);
+    expect(known.get(ID)).toMatchObject({ state: 'live', snapshot: before });
+  });
+});

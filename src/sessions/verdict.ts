@@ -27,6 +27,8 @@ export function packLive(snapshot: SessionSnapshot, believeUntil: number): Cache
     snapshot.roles.join(' '),
     LETTERS[snapshot.transport],
     snapshot.ip,
+    packPlaces(snapshot),
+    snapshot.deviations.join(' '),
     snapshot.createdAt,
     snapshot.lastSeenAt - snapshot.createdAt,
     snapshot.authenticatedAt - snapshot.createdAt,
@@ -35,7 +37,7 @@ export function packLive(snapshot: SessionSnapshot, believeUntil: number): Cache
     device.name,
     device.browser,
     device.os,
-    device.firstSeenAt,
+    device.firstSeenAt - snapshot.createdAt,
   ];
 }
 
@@ -54,9 +56,8 @@ export function unpack(sessionId: string, value: CacheValue): CachedVerdict | nu
       : null;
   }
   if (value[0] !== LIVE || !hasLiveShape(value)) return null;
-  const [, believeUntil, userId, roles, letter, ip, createdAt, lastSeenAfter, authenticatedAfter, ...rest] =
-    value as Live;
-  const [deniedTokens, deviceId, name, browser, os, firstSeenAt] = rest;
+  const [, believeUntil, userId, roles, letter, ip, places, deviations, createdAt, ...rest] = value as Live;
+  const [lastSeenAfter, authenticatedAfter, deniedTokens, deviceId, name, browser, os, firstSeenAfter] = rest;
   return {
     state: 'live',
     believeUntil,
@@ -66,11 +67,13 @@ export function unpack(sessionId: string, value: CacheValue): CachedVerdict | nu
       roles: roles.split(' ') as Role[],
       transport: letter === LETTERS.cookie ? 'cookie' : 'bearer',
       ip,
+      ...unpackPlaces(places, createdAt),
+      deviations: words(deviations),
       createdAt,
       lastSeenAt: createdAt + lastSeenAfter,
       authenticatedAt: createdAt + authenticatedAfter,
-      deniedTokens: deniedTokens === '' ? [] : deniedTokens.split(' '),
-      device: { id: unpackUuid(deviceId), name, browser, os, firstSeenAt },
+      deniedTokens: words(deniedTokens),
+      device: { id: unpackUuid(deviceId), name, browser, os, firstSeenAt: createdAt + firstSeenAfter },
       ended: null,
     },
   };
@@ -83,6 +86,8 @@ type Live = [
   roles: string,
   letter: string,
   ip: string | null,
+  places: string,
+  deviations: string,
   createdAt: number,
   lastSeenAfter: number,
   authenticatedAfter: number,
@@ -91,11 +96,11 @@ type Live = [
   name: string,
   browser: string | null,
   os: string | null,
-  firstSeenAt: number,
+  firstSeenAfter: number,
 ];
 
 /** One letter for each place of {@link Live}: a number, text, or (capital) text or null. */
-const LIVE_SHAPE = 'nntttTnnntttTTn';
+const LIVE_SHAPE = 'nntttTttnnntttTTn';
 
 function hasLiveShape(value: unknown[]): boolean {
   const letters = value.map((part) =>
@@ -107,6 +112,36 @@ function hasLiveShape(value: unknown[]): boolean {
       (letter, place) => letter === LIVE_SHAPE[place] || (letter === 't' && LIVE_SHAPE[place] === 'T'),
     )
   );
+}
+
+type Places = Pick<SessionSnapshot, 'country' | 'originCountry' | 'location'>;
+
+/** Nothing where nothing is known; a tenth of a degree is at most 11 km. */
+function packPlaces({ originCountry, country, location, createdAt }: SessionSnapshot): string {
+  if (!originCountry && !country && !location) return '';
+  const moved = country === originCountry ? '' : (country ?? '-');
+  const where = location
+    ? [tenth(location.latitude), tenth(location.longitude), location.at - createdAt]
+    : [];
+  return [originCountry ?? '', moved, ...where].join();
+}
+
+const tenth = (degrees: number): number => Math.round(degrees * 10) / 10;
+
+function unpackPlaces(packed: string, createdAt: number): Places {
+  const [origin = '', moved = '', ...where] = packed.split(',');
+  const originCountry = origin || null;
+  const [latitude, longitude, after] = where.map(Number);
+  return {
+    originCountry,
+    country: moved === '' ? originCountry : moved === '-' ? null : moved,
+    location:
+      after === undefined ? null : { latitude: latitude!, longitude: longitude!, at: createdAt + after },
+  };
+}
+
+function words(joined: string): string[] {
+  return joined === '' ? [] : joined.split(' ');
 }
 
 /** 22 characters instead of 36: a verdict is to stay under 250 bytes. */

@@ -3,6 +3,83 @@
  * @type {{ mechanism: string, file: string, out: string, put?: string, spec: string }[]}
  */
 export const MUTANTS = [
+  // --- Suspicion, places and devices
+  {
+    mechanism: 'a country is believed from a trusted proxy only',
+    file: 'src/places/places.service.ts',
+    out: "if (typeof value !== 'string' || !this.isTrusted(socket.remoteAddress)) return null;",
+    put: "if (typeof value !== 'string') return null; void socket; void this.isTrusted;",
+    spec: 'test/places.spec.ts',
+  },
+  {
+    mechanism: 'a session check looks for what is suspicious',
+    file: 'src/sessions/session.guard.ts',
+    out: 'await this.suspicion.examine(session, originOf(request), options.provesIdentity ?? false);',
+    put: 'void originOf;',
+    spec: 'test/suspicion.spec.ts',
+  },
+  {
+    mechanism: 'a refresh looks for what is suspicious',
+    file: 'src/sessions/refresh.service.ts',
+    out: 'const { response, recorded } = await this.suspicion.respond(tx, held, origin);',
+    put: 'const { response, recorded } = { response: null as string | null, recorded: undefined as Recorded | undefined };',
+    spec: 'test/suspicion.spec.ts',
+  },
+  {
+    mechanism: 'a session is measured by the country it began in, not by where it was last renewed',
+    file: 'src/sessions/refresh.service.ts',
+    out: 'country = $6, latitude = $7',
+    put: 'country = $6, origin_country = $6, latitude = $7',
+    spec: 'test/suspicion.spec.ts',
+  },
+  {
+    mechanism: 'what was told is not told again',
+    file: 'src/sessions/suspicion.ts',
+    out: 'isNew: told.some((key) => !deviations.includes(key)),',
+    put: 'isNew: true,',
+    spec: 'test/suspicion.spec.ts',
+  },
+  {
+    mechanism: 'being told is no proof',
+    file: 'src/sessions/suspicion.ts',
+    out: 'const told = open.map(({ key }) => unproven(key));',
+    put: 'const told = open.map(({ key }) => key); void unproven;',
+    spec: 'test/suspicion.spec.ts',
+  },
+  {
+    mechanism: 'what waits for a proof does not move the session',
+    file: 'src/sessions/refresh.service.ts',
+    out: "const moved = response === 'reauthenticate' ? null : origin;",
+    put: 'const moved: Origin | null = origin;',
+    spec: 'test/suspicion.spec.ts',
+  },
+  {
+    mechanism: 'authenticating again accepts how the session looks',
+    file: 'src/sessions/refresh.service.ts',
+    out: 'await this.suspicion.accept(tx, held, origin);',
+    spec: 'test/suspicion.spec.ts',
+  },
+  {
+    mechanism: 'only the route that proves it lets in what waits for a proof',
+    file: 'src/sessions/suspicion.service.ts',
+    out: "if (response === 'reauthenticate' && !mayProve) throw reauthenticationRequired(0);",
+    put: 'void mayProve; void reauthenticationRequired;',
+    spec: 'test/suspicion.spec.ts',
+  },
+  {
+    mechanism: 'what people do with devices, they do with their own',
+    file: 'src/sessions/device-list.service.ts',
+    out: "'select from devices where id = $1 and user_id = $2', [",
+    put: "'select from devices where id = $1 and $2::uuid is not null', [",
+    spec: 'test/devices.spec.ts',
+  },
+  {
+    mechanism: 'a renamed device is seen by the next check',
+    file: 'src/sessions/device-list.service.ts',
+    out: "return this.log.markStale(tx, userId, 'device');",
+    put: 'return null;',
+    spec: 'test/devices.spec.ts',
+  },
   // --- The session check and its cache
   {
     mechanism: 'a verdict is written by compare-and-set only',

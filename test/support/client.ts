@@ -25,6 +25,8 @@ export class Client {
   accessToken?: string;
   refreshToken?: string;
   deviceToken?: string;
+  /** Sent with every request: the browser's name, or what a proxy in between says. */
+  headers: Record<string, string> = {};
 
   constructor(private app: NestFastifyApplication) {}
 
@@ -39,6 +41,7 @@ export class Client {
     const copy = new Client(this.app);
     for (const [name, value] of this.jar) copy.jar.set(name, value);
     return Object.assign(copy, {
+      headers: { ...this.headers },
       accessToken: this.accessToken,
       refreshToken: this.refreshToken,
       deviceToken: this.deviceToken,
@@ -62,6 +65,7 @@ export class Client {
         }),
         ...(this.accessToken && { authorization: `Bearer ${this.accessToken}` }),
         ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...this.headers,
         ...headers,
       },
       ...(body !== undefined && { payload: typeof body === 'string' ? body : JSON.stringify(body) }),

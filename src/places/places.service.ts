@@ -1,0 +1,118 @@
+import { Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
+import { open, type CityResponse, type Reader } from 'maxmind';
+import { stat } from 'node:fs/promises';
+import { BlockList, isIPv6 } from 'node:net';
+import { BootError } from '../common/boot-error.js';
+import { every } from '../common/every.js';
+import type { Logger } from '../common/logger.js';
+import type { Place } from '../common/request.js';
+import type { Settings } from '../config/settings.js';
+
+/** Publishers of such databases bring a new one once or twice a week. */
+const LOOK_FOR_UPDATE_MS = 60_000;
+
+/** What the free databases of countries hold, beside what MaxMind's do. */
+type Entry = CityResponse & { country_code?: string };
+
+interface Located {
+  ip: string;
+  headers: Record<string, string | string[] | undefined>;
+  socket: { remoteAddress?: string };
+}
+
+/** Tells where a request comes from: `COUNTRY_HEADER` of a trusted proxy, or else `GEOIP_DATABASE`. No I/O. */
+@Injectable()
+export class PlacesService implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private stop: () => void = () => undefined;
+
+  private constructor(
+    private readonly settings: Pick<Settings, 'countryHeader' | 'geoipDatabase'>,
+    private readonly trusted: BlockList,
+    private database: { reader: Reader<Entry>; version: number } | null,
+    private readonly logger: Logger,
+  ) {}
+
+  /** @throws BootError when `GEOIP_DATABASE` cannot be read */
+  static async create(
+    settings: Pick<Settings, 'countryHeader' | 'geoipDatabase' | 'trustedProxies'>,
+    logger: Logger,
+  ): Promise<PlacesService> {
+    const { countryHeader, geoipDatabase, trustedProxies } = settings;
+    if (countryHeader && trustedProxies.length === 0)
+      logger.warn('COUNTRY_HEADER is believed from nobody, because TRUSTED_PROXIES names nobody');
+    const database = geoipDatabase
+      ? await read(geoipDatabase).catch((error: Error) => {
+          throw new BootError(
+            `GEOIP_DATABASE "${geoipDatabase}" cannot be read: ${error.message}; allowed: a file in MaxMind's format (.mmdb)`,
+          );
+        })
+      : null;
+    return new PlacesService(settings, networksOf(trustedProxies), database, logger);
+  }
+
+  onApplicationBootstrap(): void {
+    if (!this.settings.geoipDatabase) return;
+    const failed = (error: unknown) =>
+      this.logger.warn({ err: error }, 'GEOIP_DATABASE cannot be read again: the one read before stays');
+    this.stop = every(LOOK_FOR_UPDATE_MS, () => this.update(), failed);
+  }
+
+  beforeApplicationShutdown(): void {
+    this.stop();
+  }
+
+  locate(request: Located): Place | null {
+    return this.fromHeader(request) ?? this.fromDatabase(request.ip);
+  }
+
+  /** Takes up a database that was replaced. @throws what reading it throws */
+  async update(): Promise<void> {
+    const path = this.settings.geoipDatabase;
+    if ((await versionOf(path)) !== this.database?.version) this.database = await read(path);
+  }
+
+  private fromHeader({ headers, socket }: Located): Place | null {
+    const value = this.settings.countryHeader && headers[this.settings.countryHeader];
+    if (typeof value !== 'string' || !this.isTrusted(socket.remoteAddress)) return null;
+    return placeOf(value);
+  }
+
+  private fromDatabase(ip: string): Place | null {
+    const entry = this.database?.reader.get(ip);
+    const place = entry && placeOf(entry.country?.iso_code ?? entry.country_code);
+    const { latitude, longitude } = entry?.location ?? {};
+    if (!place || latitude === undefined || longitude === undefined) return place ?? null;
+    return { ...place, at: { latitude, longitude } };
+  }
+
+  private isTrusted(address: string | undefined): boolean {
+    const bare = address?.replace(/^::ffff:(?=\d+\.)/, '');
+    return bare !== undefined && this.trusted.check(bare, isIPv6(bare) ? 'ipv6' : 'ipv4');
+  }
+}
+
+/** `XX` is how edges say that they do not know. */
+function placeOf(country: string | undefined): Place | null {
+  const code = country?.toUpperCase();
+  return code && /^[A-Z][A-Z1]$/.test(code) && code !== 'XX' ? { country: code } : null;
+}
+
+async function read(path: string): Promise<{ reader: Reader<Entry>; version: number }> {
+  const version = await versionOf(path);
+  return { reader: await open<Entry>(path), version };
+}
+
+async function versionOf(path: string): Promise<number> {
+  const { mtimeMs, size } = await stat(path);
+  return mtimeMs + size;
+}
+
+function networksOf(proxies: readonly string[]): BlockList {
+  const networks = new BlockList();
+  for (const proxy of proxies) {
+    const [address = '', prefix] = proxy.split('/');
+    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
+    networks.addSubnet(address, Number(prefix ?? (family === 'ipv6' ? 128 : 32)), family);
+  }
+  return networks;
+}

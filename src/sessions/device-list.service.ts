@@ -1,0 +1,94 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AuditService } from '../audit/audit.service.js';
+import type { Acting } from '../common/actor.decorator.js';
+import { UsersService } from '../users/users.service.js';
+import type { Receipt } from './receipt.js';
+import { RevocationLog } from './revocation-log.js';
+import { RevocationService } from './revocation.service.js';
+
+export interface DeviceRecord {
+  id: string;
+  name: string;
+  browser: string | null;
+  os: string | null;
+  /** Of the session on it that was used last; null once that record is gone. */
+  ip: string | null;
+  country: string | null;
+  firstSeenAt: Date;
+  lastSeenAt: Date;
+}
+
+/** More than anybody looks at. */
+const MOST_LISTED = 200;
+
+const LIST = `
+  select d.id, d.name, d.browser, d.os, host(s.ip) as ip, s.country, d.first_seen_at as "firstSeenAt",
+         greatest(d.last_seen_at, s.last_seen_at) as "lastSeenAt"
+  from devices d left join lateral (
+    select ip, country, last_seen_at from sessions where device_id = d.id order by last_seen_at desc limit 1) s on true
+  where d.user_id = $1 and ($2::uuid is null or d.id = $2)
+  order by "lastSeenAt" desc, d.id limit ${MOST_LISTED}`;
+
+/** What people do with their devices. */
+@Injectable()
+export class DeviceListService {
+  constructor(
+    private readonly database: DataSource,
+    private readonly users: UsersService,
+    private readonly log: RevocationLog,
+    private readonly revocations: RevocationService,
+    private readonly audit: AuditService,
+  ) {}
+
+  /** The last seen first; @param id only this one */
+  list(userId: string, id?: string): Promise<DeviceRecord[]> {
+    return this.database.query<DeviceRecord[]>(LIST, [userId, id]);
+  }
+
+  /** A device of somebody else is left alone, as one that there is not. */
+  async rename(userId: string, id: string, name: string, { actorId, origin }: Acting): Promise<void> {
+    const stale = await this.database.transaction(async (tx) => {
+      await this.users.lock(tx, userId);
+      if (!(await this.isOf(tx, userId, id))) return null;
+      await tx.query('update devices set name = $2 where id = $1', [id, name]);
+      await this.audit.record(tx, {
+        type: 'device_renamed',
+        actorId,
+        userId,
+        origin,
+        details: { device: id },
+      });
+      return this.log.markStale(tx, userId, 'device');
+    });
+    if (stale) await this.revocations.settle(stale);
+  }
+
+  /** @returns null when it is no device of this person */
+  async endSessions(userId: string, id: string, actor: Acting): Promise<Receipt | null> {
+    const recorded = await this.database.transaction(async (tx) => {
+      await this.users.lock(tx, userId);
+      if (!(await this.isOf(tx, userId, id))) return null;
+      const rows = await tx.query<{ id: string }[]>(
+        `select id from sessions where device_id = $1 and status = 'active'`,
+        [id],
+      );
+      const only = rows.map((session) => session.id);
+      return this.log.endSessions(
+        tx,
+        userId,
+        { only },
+        { ...actor, reason: 'logout', details: { device: id } },
+      );
+    });
+    return recorded && this.revocations.settle(recorded);
+  }
+
+  private async isOf(tx: EntityManager, userId: string, id: string): Promise<boolean> {
+    const found = await tx.query<unknown[]>('select from devices where id = $1 and user_id = $2', [
+      id,
+      userId,
+    ]);
+    return found.length > 0;
+  }
+}

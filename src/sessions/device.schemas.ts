@@ -1,0 +1,45 @@
+import { z } from 'zod';
+import { instant, text, uuid } from '../common/schemas.js';
+import type { DeviceRecord } from './device-list.service.js';
+import type { SessionSnapshot } from './session-snapshot.js';
+
+export const deviceName = text({ max: 100 });
+
+export const DeviceChanges = z.strictObject({ name: deviceName });
+
+export const DeviceView = z
+  .object({
+    id: uuid,
+    name: z.string(),
+    browser: z.string().optional(),
+    os: z.string().optional(),
+    ip: z.string().optional().describe('where its latest session was last renewed'),
+    country: z.string().optional(),
+    firstSeenAt: instant,
+    lastSeenAt: instant,
+    current: z.boolean(),
+    activeSessions: z.int(),
+  })
+  .meta({ id: 'Device' });
+export type DeviceView = z.infer<typeof DeviceView>;
+
+export const DeviceList = z.object({ items: z.array(DeviceView) });
+
+/** @param live the person's sessions that live */
+export function deviceViewOf(
+  { browser, os, ip, country, firstSeenAt, lastSeenAt, ...device }: DeviceRecord,
+  current: SessionSnapshot,
+  live: SessionSnapshot[],
+): DeviceView {
+  return {
+    ...device,
+    ...(browser && { browser }),
+    ...(os && { os }),
+    ...(ip && { ip }),
+    ...(country && { country }),
+    firstSeenAt: firstSeenAt.toISOString(),
+    lastSeenAt: lastSeenAt.toISOString(),
+    current: device.id === current.device.id,
+    activeSessions: live.filter((session) => session.device.id === device.id).length,
+  };
+}

@@ -1,0 +1,188 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AuditService } from '../audit/audit.service.js';
+import { Clock } from '../common/clock.js';
+import type { Origin } from '../common/request.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { MailOutbox } from '../mail/mail-outbox.js';
+import type { User } from '../users/user.entity.js';
+import { describe, type RecognisedDevice } from './devices.service.js';
+import { SessionHold, type HeldSession } from './held-session.js';
+import { RevocationLog, type Recorded } from './revocation-log.js';
+import { RevocationService } from './revocation.service.js';
+import { reauthenticationRequired, sessionEnded } from './session-check.js';
+import type { SessionSnapshot } from './session-snapshot.js';
+import { accepted, signalsOf, suspicionOf, type Appearance, type Suspicion } from './suspicion.js';
+
+/** What was done about a session under lock; what was recorded is in force once it has been settled. */
+export interface Responded {
+  response: Suspicion['response'] | null;
+  recorded?: Recorded;
+}
+
+/** Browsers say the same of themselves on each request, and to take it apart costs more than a session check. */
+const KNOWN_BROWSERS = 1_000;
+
+/** Acts on what `suspicion.ts` sees: at login, at refresh and on each session check. */
+@Injectable()
+export class SuspicionService {
+  private readonly browsers = new LRUCache<string, { name: string | null }>({ max: KNOWN_BROWSERS });
+
+  constructor(
+    private readonly database: DataSource,
+    private readonly hold: SessionHold,
+    private readonly log: RevocationLog,
+    private readonly revocations: RevocationService,
+    private readonly mails: MailOutbox,
+    private readonly audit: AuditService,
+    private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  /**
+   * Looks at a request of a session that lives. Where there is nothing unusual it costs no I/O; where there is,
+   * the record decides, under its lock.
+   * @param mayProve lets in what waits for a proof: the route is there to prove it
+   * @throws Problem `auth.session_ended` (it has ended it), `auth.reauthentication_required`
+   */
+  async examine(session: SessionSnapshot, origin: Origin, mayProve: boolean): Promise<void> {
+    const suspicion = this.suspect(session, origin, this.clock.now());
+    if (!suspicion || (suspicion.response === 'notify' && !suspicion.isNew)) return;
+    const { response, recorded } = await this.database.transaction(async (tx) =>
+      this.respond(tx, await this.hold.live(tx, session.userId, session.id), origin),
+    );
+    if (recorded) await this.revocations.settle(recorded);
+    if (response === 'end') throw endedAsSuspicious(recorded!);
+    if (response === 'reauthenticate' && !mayProve) throw reauthenticationRequired(0);
+  }
+
+  /** As {@link examine}, within the transaction of whoever holds the session, and settles. */
+  async respond(tx: EntityManager, held: HeldSession, origin: Origin): Promise<Responded> {
+    const suspicion = this.suspect(held.session, origin, held.now);
+    if (!suspicion) return { response: null };
+    const { response, isNew, deviations } = suspicion;
+    if (response === 'end') return { response, recorded: await this.end(tx, held, suspicion, origin) };
+    if (!isNew) return { response };
+    const { id, userId } = held.session;
+    await tx.query('update sessions set deviations = $2 where id = $1', [id, deviations]);
+    await this.tell(tx, held.user, held.session, suspicion, origin, held.now);
+    return { response, recorded: await this.log.markStale(tx, userId, 'deviations') };
+  }
+
+  /** The person has authenticated again from where the session looks unusual: it is theirs. */
+  async accept(tx: EntityManager, { session, now }: HeldSession, origin: Origin): Promise<void> {
+    const signals = signalsOf(session, this.appearanceOf(origin), now);
+    if (signals.length === 0) return;
+    const deviations = accepted(session.deviations, signals);
+    await tx.query('update sessions set deviations = $2 where id = $1', [session.id, deviations]);
+  }
+
+  /**
+   * A login has proved who it is, so that there is nothing to end; what is unusual about it is told.
+   * @param others this person's sessions that live
+   */
+  async tellOfLogin(
+    tx: EntityManager,
+    user: User,
+    session: SessionSnapshot,
+    { device, others, origin }: { device: RecognisedDevice; others: SessionSnapshot[]; origin: Origin },
+  ): Promise<void> {
+    const now = session.createdAt;
+    if (device.isNew && this.settings.suspicionNewDevice === 'notify') {
+      await this.mails.add(tx, user.email!, 'new_device', circumstances(session, origin, now));
+    }
+    const latest = others.reduce<SessionSnapshot['location']>(
+      (location, other) =>
+        other.location && other.location.at > (location?.at ?? 0) ? other.location : location,
+      null,
+    );
+    // Of all signals only travel is about a person rather than about one session.
+    const familiar = {
+      ...session,
+      originCountry: null,
+      device: { ...session.device, browser: null },
+      location: latest,
+    };
+    const suspicion = this.suspect(familiar, origin, now);
+    if (suspicion) await this.tell(tx, user, session, suspicion, origin, now);
+  }
+
+  private suspect(session: SessionSnapshot, origin: Origin, now: number): Suspicion | null {
+    const signals = signalsOf(session, this.appearanceOf(origin), now);
+    return signals.length === 0 ? null : suspicionOf(signals, session.deviations, this.settings);
+  }
+
+  private appearanceOf({ place, userAgent }: Origin): Appearance {
+    if (userAgent === null) return { place, browser: null };
+    let browser = this.browsers.get(userAgent);
+    if (!browser) this.browsers.set(userAgent, (browser = { name: describe(userAgent).browser }));
+    return { place, browser: browser.name };
+  }
+
+  private async end(
+    tx: EntityManager,
+    { user, session, userAgent, now }: HeldSession,
+    suspicion: Suspicion,
+    origin: Origin,
+  ): Promise<Recorded> {
+    await this.mails.add(tx, user.email!, 'session_ended_as_suspicious', {
+      ...circumstances(session, origin, now),
+      signal: said(suspicion),
+    });
+    return this.log.endSessions(
+      tx,
+      user.id,
+      { only: [session.id] },
+      {
+        reason: 'suspicious',
+        actorId: null,
+        origin,
+        audit: 'session_suspicious',
+        details: { ...findings(suspicion, session, origin), before: { ip: session.ip, userAgent } },
+      },
+    );
+  }
+
+  private async tell(
+    tx: EntityManager,
+    user: User,
+    session: SessionSnapshot,
+    suspicion: Suspicion,
+    origin: Origin,
+    now: number,
+  ): Promise<void> {
+    const told = { ...circumstances(session, origin, now), signal: said(suspicion) };
+    await this.mails.add(tx, user.email!, 'suspicious', told);
+    await this.audit.record(tx, {
+      type: 'session_suspicious',
+      userId: user.id,
+      sessionId: session.id,
+      origin,
+      details: findings(suspicion, session, origin),
+    });
+  }
+}
+
+export function endedAsSuspicious({ revocation }: Recorded) {
+  return sessionEnded({ reason: 'suspicious', at: revocation.createdAt.getTime() });
+}
+
+/** What a mail says of where something happened. */
+export function circumstances(session: SessionSnapshot, { ip, place }: Origin, now: number) {
+  return { at: new Date(now).toISOString(), device: session.device.name, ip, country: place?.country };
+}
+
+function said({ signals }: Suspicion): string {
+  return signals.map(({ says }) => says).join('; ');
+}
+
+function findings({ response, signals }: Suspicion, session: SessionSnapshot, { place }: Origin) {
+  return {
+    response,
+    signals: signals.map(({ name }) => name),
+    country: place?.country,
+    originCountry: session.originCountry,
+  };
+}

@@ -1,0 +1,119 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import type { Place } from '../src/common/request.js';
+import { PlacesService } from '../src/places/places.service.js';
+import { writeGeoDatabase } from './support/geo-database.js';
+
+/** Real: the database file and its reader. */
+
+const logger = pino({ level: 'silent' });
+const VIENNA = { country: { iso_code: 'AT' }, location: { latitude: 48.2, longitude: 16.37 } };
+
+let folder: string;
+let file: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'drawbridge-places-'));
+  file = join(folder, 'cities.mmdb');
+  await writeGeoDatabase(file, [
+    ['192.0.2.0/24', VIENNA],
+    ['198.51.100.0/24', { country: { iso_code: 'DE' } }],
+    ['203.0.113.0/24', { country_code: 'IT' }],
+  ]);
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+interface Asked {
+  ip?: string;
+  peer?: string;
+  headers?: Record<string, string>;
+}
+const asked = ({ ip = '10.1.1.1', peer = '10.0.0.7', headers = {} }: Asked) => ({
+  ip,
+  headers,
+  socket: { remoteAddress: peer },
+});
+const places = ({
+  header = 'x-country' as string | undefined,
+  database = undefined as string | undefined,
+} = {}) =>
+  PlacesService.create(
+    {
+      countryHeader: header as string,
+      geoipDatabase: database as string,
+      trustedProxies: ['10.0.0.0/24', 'fd00::7'],
+    },
+    logger,
+  );
+
+describe('the country header', () => {
+  it.each<[string, Asked, Place | null]>([
+    ['is believed from a trusted proxy', { headers: { 'x-country': 'AT' } }, { country: 'AT' }],
+    ['in small letters too', { headers: { 'x-country': 'at' } }, { country: 'AT' }],
+    [
+      'from its IPv4 address in IPv6 form',
+      { peer: '::ffff:10.0.0.7', headers: { 'x-country': 'AT' } },
+      { country: 'AT' },
+    ],
+    ['from a trusted IPv6 proxy', { peer: 'fd00::7', headers: { 'x-country': 'AT' } }, { country: 'AT' }],
+    ['names Tor', { headers: { 'x-country': 'T1' } }, { country: 'T1' }],
+    ['is not believed from anybody else', { peer: '10.0.1.7', headers: { 'x-country': 'AT' } }, null],
+    [
+      'nor from whoever claims to have come through a proxy',
+      { ip: '10.0.0.7', peer: '192.0.2.9', headers: { 'x-country': 'AT' } },
+      null,
+    ],
+    ['nor under another name', { headers: { 'cf-ipcountry': 'AT' } }, null],
+    ['says nothing with XX', { headers: { 'x-country': 'XX' } }, null],
+    ['says nothing when it was sent twice', { headers: { 'x-country': 'AT, DE' } }, null],
+    ['says nothing when it is no country', { headers: { 'x-country': 'Austria' } }, null],
+    ['says nothing when it is missing', {}, null],
+  ])('%s', async (_, request, place) => {
+    expect((await places()).locate(asked(request))).toEqual(place);
+  });
+});
+
+describe('the database of addresses', () => {
+  it.each<[string, string, Place | null]>([
+    ['a city', '192.0.2.77', { country: 'AT', at: { latitude: 48.2, longitude: 16.37 } }],
+    ['a country', '198.51.100.1', { country: 'DE' }],
+    ['a country as free databases write it', '203.0.113.1', { country: 'IT' }],
+    ['an address it does not have', '10.9.9.9', null],
+    ['an IPv6 address it does not have', '2001:db8::1', null],
+    ['what is no address', 'unknown', null],
+  ])('knows %s', async (_, ip, place) => {
+    expect((await places({ database: file })).locate(asked({ ip }))).toEqual(place);
+  });
+
+  it('is asked where the header says nothing', async () => {
+    const both = await places({ database: file });
+    const ip = '198.51.100.1';
+    expect(both.locate(asked({ ip, headers: { 'x-country': 'FR' } }))).toEqual({ country: 'FR' });
+    expect(both.locate(asked({ ip, headers: { 'x-country': 'XX' } }))).toEqual({ country: 'DE' });
+  });
+
+  it('is taken up when it was replaced; one that cannot be read leaves what was known', async () => {
+    const path = join(folder, 'replaced.mmdb');
+    await writeGeoDatabase(path, [['192.0.2.0/24', VIENNA]]);
+    const service = await places({ database: path });
+    await writeFile(path, 'half a file');
+    await expect(service.update()).rejects.toThrow('Unknown type');
+    expect(service.locate(asked({ ip: '192.0.2.1' }))?.country).toBe('AT');
+    await writeGeoDatabase(path, [['192.0.2.0/24', { country: { iso_code: 'FR' } }]]);
+    await utimes(path, new Date(), new Date(Date.now() + 5_000));
+    await service.update();
+    expect(service.locate(asked({ ip: '192.0.2.1' }))).toEqual({ country: 'FR' });
+  });
+
+  it.each([
+    ['is not there', 'missing.mmdb'],
+    ['is something else', 'other.mmdb'],
+  ])('that %s stops the boot, with the name of the variable', async (_, name) => {
+    await writeFile(join(folder, 'other.mmdb'), 'not a database');
+    await expect(places({ database: join(folder, name) })).rejects.toThrow(
+      /^GEOIP_DATABASE ".*" cannot be read: .*; allowed: a file in MaxMind's format \(\.mmdb\)$/,
+    );
+  });
+});

@@ -1,0 +1,358 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DataSource } from 'typeorm';
+import { MailOutbox } from '../src/mail/mail-outbox.js';
+import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import type { Answer, Client } from './support/client.js';
+import { TestClock } from './support/clock.js';
+import { writeGeoDatabase } from './support/geo-database.js';
+import { expectBothTiers, sessionTier, type Person } from './support/people.js';
+import { untilCached } from './support/judges.js';
+
+/**
+ * Real: PostgreSQL, Redis, two instances, a database of cities. Pretended: the proxy in front of them, whose headers
+ * say where a request comes from; mails are read from the outbox.
+ */
+
+const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
+const CHROME =
+  'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36';
+const [VIENNA, BERLIN, NOWHERE] = ['192.0.2.1', '198.51.100.1', '203.0.113.1'];
+const MINUTE = 60_000;
+const SUSPICIOUS = { status: 401, body: { code: 'auth.session_ended', reason: 'suspicious' } };
+const CHALLENGED = {
+  status: 401,
+  body: { code: 'auth.reauthentication_required' },
+  headers: { 'www-authenticate': 'Bearer error="insufficient_user_authentication", max_age="0"' },
+};
+
+let folder: string;
+let clock: TestClock;
+let a: TestApp;
+let b: TestApp;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'drawbridge-suspicion-'));
+  await writeGeoDatabase(join(folder, 'cities.mmdb'), [
+    ['192.0.2.0/24', { country: { iso_code: 'AT' }, location: { latitude: 48.2, longitude: 16.37 } }],
+    ['198.51.100.0/24', { country: { iso_code: 'DE' }, location: { latitude: 52.52, longitude: 13.4 } }],
+  ]);
+});
+afterAll(() => rm(folder, { recursive: true }));
+afterEach(() => Promise.all([a.close(), b.close()]));
+
+/** Two instances behind one proxy, which says the country in a header and passes the address on. */
+async function start(env: Record<string, string | undefined> = {}): Promise<void> {
+  clock = new TestClock();
+  await resetStores();
+  const instance = () =>
+    startApp({
+      clock,
+      env: { TRUSTED_PROXIES: '127.0.0.1', COUNTRY_HEADER: 'X-Country', ...env },
+    });
+  [a, b] = [await instance(), await instance()];
+  for (const app of [a, b]) app.get(MailOutbox).beforeApplicationShutdown(); // nothing leaves: it is read
+}
+
+async function loggedIn(headers: Record<string, string>, transport = 'bearer'): Promise<Person> {
+  const client = Object.assign(a.client(), { headers });
+  const { status, body } = await client.login(ALICE.email, PASSWORD, { transport });
+  expect(status).toBe(200);
+  return Object.assign(client, { id: body.session.id, userId: body.user.id });
+}
+const from = (country: string) => ({ 'x-country': country });
+const by = (userAgent: string) => ({ 'user-agent': userAgent });
+const at = (ip: string) => ({ 'x-forwarded-for': ip });
+/** The same credentials, seen elsewhere. */
+const elsewhere = (person: Client, headers: Record<string, string>, app = a) =>
+  Object.assign(person.copy(), { headers }).at(app);
+const check = (client: Client) => client.get('/v1/sessions/current');
+const mails = async () =>
+  (
+    await a.query<{ recipient: string; template: string; data: any }>('select * from mails order by id')
+  ).filter(({ template }) => template !== 'new_device');
+const events = () =>
+  a.query<{ session_id: string; details: any; ip: string }>(
+    `select * from audit_events where type = 'session_suspicious' order by id`,
+  );
+
+describe('a session that suddenly appears from another country', () => {
+  beforeEach(() => start());
+
+  it.each<[string, (thief: Client) => Promise<Answer>]>([
+    ['at a session check', check],
+    ['at a refresh', (thief) => thief.refresh()],
+    ['when it authenticates again', (thief) => thief.post('/v1/auth/reauthenticate', { password: PASSWORD })],
+  ])('%s ends at once, for both, with a mail and an audit event', async (_, act) => {
+    const owner = await loggedIn(from('AT'));
+    expect((await check(owner)).body).toMatchObject({ country: 'AT' });
+    expect(await act(elsewhere(owner, from('DE')))).toMatchObject(SUSPICIOUS);
+    for (const app of [a, b]) await expectBothTiers(Object.assign(owner.at(app)), SUSPICIOUS);
+    expect(await owner.refresh()).toMatchObject(SUSPICIOUS);
+    expect(await mails()).toEqual([
+      expect.objectContaining({
+        recipient: ALICE.email,
+        template: 'session_ended_as_suspicious',
+        data: expect.objectContaining({
+          country: 'DE',
+          signal: 'it was used in Germany, and began in Austria',
+        }),
+      }),
+    ]);
+    expect(await events()).toEqual([
+      expect.objectContaining({
+        session_id: owner.id,
+        details: expect.objectContaining({
+          response: 'end',
+          signals: ['country'],
+          country: 'DE',
+          originCountry: 'AT',
+        }),
+      }),
+    ]);
+  });
+
+  it('is seen although its verdict is cached, and on an instance that never saw it before', async () => {
+    const owner = await loggedIn(from('AT'));
+    for (const app of [a, b]) await untilCached(app, owner);
+    expect(await check(elsewhere(owner, from('DE'), b))).toMatchObject(SUSPICIOUS);
+    expect(await sessionTier(a, owner)).toBe('suspicious');
+  });
+
+  it('in cookies ends just so', async () => {
+    const owner = await loggedIn(from('AT'), 'cookie');
+    expect(await elsewhere(owner, from('DE')).refresh()).toMatchObject(SUSPICIOUS);
+    expect(await check(owner)).toMatchObject(SUSPICIOUS);
+  });
+
+  it('is not held up on low-risk routes, which look at the token only', async () => {
+    const owner = await loggedIn(from('AT'));
+    expect((await elsewhere(owner, from('DE')).get('/v1/feature-flags')).status).toBe(200);
+    expect((await check(owner)).status).toBe(200);
+  });
+
+  it('is not judged by what is not known', async () => {
+    const owner = await loggedIn(from('AT'));
+    expect((await check(elsewhere(owner, {}))).status).toBe(200);
+    const nowhere = await loggedIn({});
+    expect((await check(elsewhere(nowhere, from('DE')))).status).toBe(200);
+    expect(await events()).toEqual([]);
+  });
+
+  it('a hundred requests at once end it once, with one mail', async () => {
+    const owner = await loggedIn(from('AT'));
+    const thieves = Array.from({ length: 100 }, (_, index) =>
+      elsewhere(owner, from('DE'), index % 2 ? a : b),
+    );
+    for (const answer of await Promise.all(thieves.map(check))) expect(answer).toMatchObject(SUSPICIOUS);
+    expect(await mails()).toHaveLength(1);
+    expect(await events()).toHaveLength(1);
+  });
+
+  it('lets nobody in and ends nothing when PostgreSQL cannot be asked what to do', async () => {
+    const owner = await loggedIn(from('AT'));
+    await untilCached(a, owner);
+    const away = jest
+      .spyOn(a.get(DataSource), 'transaction')
+      .mockRejectedValue(Object.assign(new Error('gone'), { code: 'ECONNREFUSED' }));
+    expect(await check(elsewhere(owner, from('DE')))).toMatchObject({
+      status: 503,
+      body: { code: 'auth.unavailable' },
+    });
+    away.mockRestore();
+    expect((await check(owner)).status).toBe(200);
+  });
+});
+
+it('a country that a client names is never believed', async () => {
+  await start({ TRUSTED_PROXIES: undefined });
+  const owner = await loggedIn(from('AT'));
+  const answer = await check(elsewhere(owner, { ...from('DE'), ...at(BERLIN) }));
+  expect(answer.status).toBe(200);
+  expect(answer.body).not.toHaveProperty('country');
+});
+
+it('off: nothing is noticed', async () => {
+  await start({ SUSPICION_COUNTRY: 'off', SUSPICION_BROWSER: 'off', SUSPICION_NEW_DEVICE: 'off' });
+  const owner = await loggedIn({ ...from('AT'), ...by(FIREFOX) });
+  const moved = elsewhere(owner, { ...from('DE'), ...by(CHROME) });
+  expect((await check(moved)).status).toBe(200);
+  expect((await moved.refresh()).status).toBe(200);
+  expect(await a.query('select from mails')).toEqual([]);
+});
+
+describe('notify', () => {
+  beforeEach(() => start({ SUSPICION_COUNTRY: 'notify' }));
+
+  it('lets the session go on, and tells of each new country once', async () => {
+    const owner = await loggedIn(from('AT'));
+    for (const country of ['DE', 'AT', 'DE', 'FR', 'DE', 'FR'])
+      for (const app of [a, b]) expect((await check(elsewhere(owner, from(country), app))).status).toBe(200);
+    const moved = elsewhere(owner, from('DE'));
+    expect((await moved.refresh()).body.session).toMatchObject({ country: 'DE' });
+    for (const client of [moved, owner]) expect((await check(client)).status).toBe(200);
+    expect((await mails()).map(({ template, data }) => [template, data.country])).toEqual([
+      ['suspicious', 'DE'],
+      ['suspicious', 'FR'],
+    ]);
+    expect((await events()).map(({ details }) => details.response)).toEqual(['notify', 'notify']);
+  });
+
+  it('of many requests at once one tells', async () => {
+    const owner = await loggedIn(from('AT'));
+    const tabs = Array.from({ length: 50 }, (_, index) => elsewhere(owner, from('DE'), index % 2 ? a : b));
+    for (const answer of await Promise.all(tabs.map(check))) expect(answer.status).toBe(200);
+    expect(await mails()).toHaveLength(1);
+  });
+
+  it('a stricter setting holds for sessions that live, and for what they have told', async () => {
+    const owner = await loggedIn(from('AT'));
+    expect((await check(elsewhere(owner, from('DE')))).status).toBe(200);
+    const strict = await startApp({
+      clock,
+      env: { TRUSTED_PROXIES: '127.0.0.1', COUNTRY_HEADER: 'x-country', SEED_USERS: 'false' },
+    });
+    expect(await check(elsewhere(owner, from('DE'), strict))).toMatchObject(SUSPICIOUS);
+    await strict.close();
+  });
+});
+
+describe('reauthenticate', () => {
+  beforeEach(() => start({ SUSPICION_COUNTRY: 'reauthenticate' }));
+  const prove = (client: Client, password = PASSWORD) => client.post('/v1/auth/reauthenticate', { password });
+
+  it('refuses there until the password was given there, and goes on at home', async () => {
+    const owner = await loggedIn(from('AT'));
+    const abroad = elsewhere(owner, from('DE'), b);
+    for (const app of [a, b]) expect(await check(abroad.at(app))).toMatchObject(CHALLENGED);
+    expect((await check(owner)).status).toBe(200);
+    expect((await prove(abroad, 'not the right password')).status).toBe(401);
+    expect(await check(abroad)).toMatchObject(CHALLENGED);
+    const proven = await prove(abroad);
+    expect(proven.status).toBe(200);
+    abroad.accessToken = proven.body.accessToken;
+    for (const app of [a, b]) expect((await check(abroad.at(app))).status).toBe(200);
+    expect((await check(owner)).status).toBe(200);
+    expect(await mails()).toHaveLength(1);
+  });
+
+  it('a thief who refreshes there gets no further, and does not become a habit of the session', async () => {
+    const owner = await loggedIn(from('AT'));
+    const thief = elsewhere(owner, from('DE'));
+    const refreshed = await thief.refresh();
+    expect(refreshed.status).toBe(200);
+    expect(refreshed.body.session).toMatchObject({ country: 'AT' });
+    expect(await check(thief)).toMatchObject(CHALLENGED);
+    const [row] = await a.query(`select country, origin_country from sessions where id = $1`, [owner.id]);
+    expect(row).toEqual({ country: 'AT', origin_country: 'AT' });
+    expect(await mails()).toHaveLength(1);
+  });
+
+  it('what was proved for one country is no proof for the next', async () => {
+    const owner = await loggedIn(from('AT'));
+    const abroad = elsewhere(owner, from('DE'));
+    await check(abroad);
+    expect((await prove(abroad)).status).toBe(200);
+    expect(await check(elsewhere(owner, from('FR')))).toMatchObject(CHALLENGED);
+  });
+});
+
+describe('another browser on one session', () => {
+  beforeEach(() => start());
+
+  it('is told once, and a newer version of the same is none', async () => {
+    const owner = await loggedIn(by(FIREFOX), 'cookie');
+    expect((await check(elsewhere(owner, by(FIREFOX.replaceAll('140', '141'))))).status).toBe(200);
+    expect(await mails()).toEqual([]);
+    for (const headers of [by(CHROME), by('curl/8.5.0'), by(CHROME)])
+      expect((await check(elsewhere(owner, headers))).status).toBe(200);
+    expect((await mails()).map(({ data }) => data.signal)).toEqual([
+      'it was used by Chrome, and not by Firefox',
+      'it was used by something that is no browser, and not by Firefox',
+    ]);
+  });
+});
+
+describe('travel that no plane can do', () => {
+  beforeEach(() =>
+    start({
+      COUNTRY_HEADER: undefined,
+      SUSPICION_COUNTRY: 'off',
+      GEOIP_DATABASE: join(folder, 'cities.mmdb'),
+    }),
+  );
+  const told = async () => (await mails()).map(({ data }) => data.signal);
+  const FAR = /^it was used 500 km from where it had been 1 h before$/;
+
+  it('on one session is told', async () => {
+    const owner = await loggedIn(at(VIENNA));
+    clock.advance(10 * MINUTE);
+    expect((await check(elsewhere(owner, at(BERLIN)))).status).toBe(200);
+    expect(await told()).toEqual([expect.stringMatching(FAR)]);
+    expect((await events())[0]?.ip).toBe(BERLIN);
+  });
+
+  it('is measured from the last refresh, and there is none within a plane’s reach', async () => {
+    const owner = await loggedIn(at(VIENNA));
+    clock.advance(60 * MINUTE);
+    const traveller = elsewhere(owner, at(BERLIN));
+    expect((await traveller.refresh()).status).toBe(200);
+    expect((await check(traveller)).status).toBe(200);
+    expect((await check(Object.assign(traveller, { headers: at(NOWHERE) }))).status).toBe(200);
+    expect(await told()).toEqual([]);
+    clock.advance(MINUTE);
+    expect((await check(elsewhere(traveller, at(VIENNA)))).status).toBe(200);
+    expect(await told()).toEqual([expect.stringMatching(FAR)]);
+  });
+
+  it('between two logins is told too', async () => {
+    await loggedIn(at(VIENNA));
+    clock.advance(10 * MINUTE);
+    const second = await loggedIn(at(BERLIN));
+    expect((await check(second)).status).toBe(200);
+    expect(await told()).toEqual([expect.stringMatching(FAR)]);
+  });
+});
+
+describe('a copied refresh token', () => {
+  beforeEach(() => start({ SUSPICION_COUNTRY: 'off' }));
+
+  it('that is shown a second time is told with both contexts: who shows it, and who held the session until then', async () => {
+    const owner = await loggedIn({ ...from('AT'), ...by(FIREFOX) });
+    const thief = Object.assign(elsewhere(owner, { ...from('DE'), ...by('Thief/1.0') }), {
+      deviceToken: undefined,
+    });
+    expect((await thief.copy().refresh()).status).toBe(200);
+    clock.advance(MINUTE);
+    expect(await owner.refresh()).toMatchObject({ status: 401, body: { reason: 'refresh_reuse' } });
+    const [event] = await a.query(`select * from audit_events where type = 'authn_token_reuse'`);
+    expect(event).toMatchObject({
+      user_agent: FIREFOX,
+      details: {
+        presented: { generation: 1, withDeviceToken: true, country: 'AT' },
+        expected: { generation: 1, newest: expect.anything() },
+        session: { ip: '127.0.0.1', country: 'DE', userAgent: 'Thief/1.0', lastSeenAt: expect.any(String) },
+      },
+    });
+    const reuse = (await mails()).filter(({ template }) => template === 'refresh_reuse');
+    expect(reuse).toEqual([
+      expect.objectContaining({ recipient: ALICE.email, data: expect.objectContaining({ country: 'AT' }) }),
+    ]);
+  });
+});
+
+it('what a mail says of a suspicious session comes from the record, and leaves with it', async () => {
+  await start();
+  const owner = await loggedIn(from('AT'));
+  await check(elsewhere(owner, from('DE')));
+  const [mail] = await mails();
+  expect(mail?.data).toEqual({
+    at: expect.any(String),
+    device: 'lightMyRequest',
+    ip: '127.0.0.1',
+    country: 'DE',
+    signal: expect.any(String),
+  });
+});
