@@ -432,6 +432,7 @@ describe('what nobody should send', () => {
       const bodies: Record<string, unknown> = {
         'POST /v1/admin/users/{id}/ban': { reason: CANARY },
         'PUT /v1/admin/users/{id}/roles': { roles: ['user'] },
+        'PATCH /v1/devices/{id}': { name: CANARY },
       };
       for (const operation of operations.filter(({ path }) => path.includes('{'))) {
         expectProblem(

@@ -1,11 +1,11 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type pg from 'pg';
 import { DenialList } from '../src/sessions/denial-list.js';
 import type { RevocationCursor } from '../src/sessions/revocation-cursor.js';
 import { RevocationFeed } from '../src/sessions/revocation-feed.js';
 import { RevocationService } from '../src/sessions/revocation.service.js';
 import { ADMIN, ALICE, resetStores, startApp, type TestApp } from './support/app.js';
-import { crowd, loggedIn } from './support/people.js';
+import { crowd, loggedIn, type Person } from './support/people.js';
 import { describeWithRedis } from './support/redis.js';
 import { connect, disconnect, eventually, Gate } from './support/waiting.js';
 
@@ -117,19 +117,22 @@ describeWithRedis('the revocation feed', () => {
   });
 
   describe('X-Min-Revocation-Seq', () => {
-    const show = async (seq: number) =>
-      (await loggedIn(a, ADMIN)).get(ACCESS, { headers: { 'x-min-revocation-seq': String(seq) } });
+    let admin: Person;
+    beforeEach(async () => void (admin = await loggedIn(a, ADMIN)));
+    const show = (seq: number) => admin.get(ACCESS, { headers: { 'x-min-revocation-seq': String(seq) } });
 
     it('of a revocation that every poll has seen by now is answered without I/O', async () => {
       const seq = await endOne();
       const feed = feedOf(a);
-      feed.stop(); // its own polls, from here on
+      feed.stop(); // it polls when it is asked, from here on
+      feed.client.removeAllListeners('notification');
       await eventually(async () => {
         await feed.catchUp();
         const asked = jest.spyOn(feed, 'catchUp');
         await feed.reach(seq);
         asked.mockRestore();
         expect(asked).not.toHaveBeenCalled();
+        expect(feed).toMatchObject({ running: null, queued: null });
       });
       const asked = jest.spyOn(feed, 'catchUp');
       expect((await show(seq)).status).toBe(200);

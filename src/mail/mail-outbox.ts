@@ -63,17 +63,21 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
     this.stop();
   }
 
-  /** Inside the transaction of the act. @param data never a secret: it stays in the database until it has been sent */
+  /**
+   * Inside the transaction of the act.
+   * @param data never a secret: it stays in the database until it has been sent
+   * @param now the transaction's time, where the caller has asked for it already
+   */
   async add<Name extends TemplateName>(
     tx: EntityManager,
     recipient: string,
     template: Name,
     data: TemplateData[Name],
+    now?: Date,
   ): Promise<void> {
-    const now = await databaseNow(tx, this.clock);
     await tx.query(
       `insert into mails (recipient, template, data, created_at, next_attempt_at) values ($1, $2, $3, $4, $4)`,
-      [recipient, template, JSON.stringify(data), now],
+      [recipient, template, JSON.stringify(data), now ?? (await databaseNow(tx, this.clock))],
     );
   }
 

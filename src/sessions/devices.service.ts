@@ -18,10 +18,13 @@ const MOST_NAME = 100;
 /** No session lives and no device cookie is kept for longer. */
 const FORGOTTEN_AFTER_MS = milliseconds(LONGEST_SESSION);
 
-/** A program that never shows a device token has a new device with each login. */
-const FORGET = `
-  delete from devices d where user_id = $1 and last_seen_at < $2
-    and not exists (select from sessions s where s.device_id = d.id)`;
+/** A program that never shows a device token has a new device with each login, so old ones go when one comes. */
+const ADD = `
+  with forgotten as (
+    delete from devices d where user_id = $2 and last_seen_at < $8
+      and not exists (select from sessions s where s.device_id = d.id))
+  insert into devices (id, user_id, token_digest, name, browser, os, first_seen_at, last_seen_at)
+  values ($1, $2, $3, $4, $5, $6, $7, $7)`;
 
 /** Client installations of a person, recognised across logins by a token that only the client holds. */
 @Injectable()
@@ -44,14 +47,10 @@ export class DevicesService {
       );
       if (rows[0]) return { id: rows[0].id, token: deviceToken, isNew: false };
     }
-    await tx.query(FORGET, [userId, new Date(now.getTime() - FORGOTTEN_AFTER_MS)]);
     const token = random.secret();
     const id = random.uuid();
-    await tx.query(
-      `insert into devices (id, user_id, token_digest, name, browser, os, first_seen_at, last_seen_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $7)`,
-      [id, userId, digestOf(token), deviceName ?? name, browser, os, now],
-    );
+    const forgottenBefore = new Date(now.getTime() - FORGOTTEN_AFTER_MS);
+    await tx.query(ADD, [id, userId, digestOf(token), deviceName ?? name, browser, os, now, forgottenBefore]);
     return { id, token, isNew: true };
   }
 }

@@ -218,7 +218,13 @@ export class RefreshService {
     { origin, deviceToken }: Presentation,
   ): Promise<Outcome> {
     const { user, session, now } = held;
-    await this.mails.add(tx, user.email!, 'refresh_reuse', circumstances(session, origin, now));
+    await this.mails.add(
+      tx,
+      user.email!,
+      'refresh_reuse',
+      circumstances(session, origin, now),
+      new Date(now),
+    );
     const details = evidence(held, token, { deviceToken, country: origin.place?.country });
     const order = {
       reason: 'refresh_reuse',

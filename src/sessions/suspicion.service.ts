@@ -91,7 +91,7 @@ export class SuspicionService {
   ): Promise<void> {
     const now = session.createdAt;
     if (device.isNew && this.settings.suspicionNewDevice === 'notify') {
-      await this.mails.add(tx, user.email!, 'new_device', circumstances(session, origin, now));
+      await this.mails.add(tx, user.email!, 'new_device', circumstances(session, origin, now), new Date(now));
     }
     const latest = others.reduce<SessionSnapshot['location']>(
       (location, other) =>
@@ -127,10 +127,8 @@ export class SuspicionService {
     suspicion: Suspicion,
     origin: Origin,
   ): Promise<Recorded> {
-    await this.mails.add(tx, user.email!, 'session_ended_as_suspicious', {
-      ...circumstances(session, origin, now),
-      signal: said(suspicion),
-    });
+    const told = { ...circumstances(session, origin, now), signal: said(suspicion) };
+    await this.mails.add(tx, user.email!, 'session_ended_as_suspicious', told, new Date(now));
     return this.log.endSessions(
       tx,
       user.id,
@@ -154,7 +152,7 @@ export class SuspicionService {
     now: number,
   ): Promise<void> {
     const told = { ...circumstances(session, origin, now), signal: said(suspicion) };
-    await this.mails.add(tx, user.email!, 'suspicious', told);
+    await this.mails.add(tx, user.email!, 'suspicious', told, new Date(now));
     await this.audit.record(tx, {
       type: 'session_suspicious',
       userId: user.id,

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
+type Fate = 'loses its answer' | 'never arrives' | 'is never answered';
+
 /**
  * Stands between one client and one server, and misbehaves on demand: the network of a single
  * instance, as seen from there.
@@ -9,7 +11,7 @@ export class FaultProxy {
   private readonly pairs = new Set<{ client: Socket; upstream: Socket }>();
   private mode: 'open' | 'cut' | 'stalled' = 'open';
   private delayMs = 0;
-  private lossOf: { text: string; happened: () => void } | null = null;
+  private plan: { text: string; fate: Fate; happened: () => void } | null = null;
 
   private constructor(
     private readonly server: Server,
@@ -70,7 +72,19 @@ export class FaultProxy {
    * back: the connection is reset instead. Resolves when that has happened.
    */
   loseAnswerTo(text: string): Promise<void> {
-    return new Promise((happened) => (this.lossOf = { text, happened }));
+    return this.next(text, 'loses its answer');
+  }
+
+  /**
+   * The next request with this text is where everything stops, before it arrives or after it took effect: nothing
+   * passes its connection any more. Resolves when it has come so far.
+   */
+  stopAt(text: string, where: 'before' | 'after'): Promise<void> {
+    return this.next(text, where === 'before' ? 'never arrives' : 'is never answered');
+  }
+
+  private next(text: string, fate: Fate): Promise<void> {
+    return new Promise((happened) => (this.plan = { text, fate, happened }));
   }
 
   async close(): Promise<void> {
@@ -94,18 +108,19 @@ export class FaultProxy {
     };
     client.on('close', part);
     upstream.on('close', part);
-    let loss: (() => void) | null = null;
+    let struck: FaultProxy['plan'] = null;
     client.on('data', (chunk) => {
-      if (this.lossOf && chunk.includes(this.lossOf.text)) {
-        loss = this.lossOf.happened;
-        this.lossOf = null;
+      if (this.plan && chunk.includes(this.plan.text)) {
+        struck = this.plan;
+        this.plan = null;
+        if (struck.fate === 'never arrives') struck.happened();
       }
-      this.pass(chunk, upstream);
+      if (struck?.fate !== 'never arrives') this.pass(chunk, upstream);
     });
     upstream.on('data', (chunk) => {
-      if (!loss) return this.pass(chunk, client);
-      client.resetAndDestroy();
-      loss();
+      if (!struck) return this.pass(chunk, client);
+      if (struck.fate === 'loses its answer') client.resetAndDestroy();
+      struck.happened();
     });
     if (this.mode === 'stalled') {
       client.pause();
