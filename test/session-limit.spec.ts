@@ -205,6 +205,28 @@ describe('lifetimes', () => {
     expect(await alice.refresh()).toMatchObject({ ...ended('expired'), body: { endedAt: expiresAt } });
   });
 
+  it('other settings hold for sessions that live already, at the next check and the next refresh', async () => {
+    const [alice, idle] = [await loggedIn(a, ALICE), await loggedIn(a, ALICE)];
+    const { createdAt } = (await alice.get(SESSION)).body;
+    const instance = (env: Record<string, string>) =>
+      startApp({ clock: a.clock, env: { ...env, SEED_USERS: 'false' } });
+    const longer = await instance({ SESSION_LIFETIME: '400d' });
+    const shorter = await instance({ SESSION_LIFETIME: '2h', SESSION_IDLE_TIMEOUT: '1h' });
+    const lifetime = async (at: TestApp) =>
+      Date.parse((await alice.at(at).get(SESSION)).body.expiresAt) - Date.parse(createdAt);
+    expect(await lifetime(longer)).toBe(400 * DAY);
+    expect(await lifetime(shorter)).toBe(2 * HOUR);
+    a.clock.advance(HOUR);
+    expect(await idle.at(shorter).refresh()).toMatchObject(ended('idle'));
+    expect((await idle.at(longer).refresh()).status).toBe(200);
+    expect((await alice.at(longer).refresh()).status).toBe(200);
+    expect(await lifetime(shorter)).toBe(2 * HOUR);
+    a.clock.advance(HOUR);
+    expect(await alice.at(shorter).refresh()).toMatchObject(ended('expired'));
+    expect((await alice.at(a).refresh()).status).toBe(200);
+    await Promise.all([longer.close(), shorter.close()]);
+  });
+
   it('an access token never outlives its session', async () => {
     const alice = await loggedIn(a, ALICE);
     const { expiresAt } = (await alice.get(SESSION)).body;
