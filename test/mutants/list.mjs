@@ -483,14 +483,14 @@ export const MUTANTS = [
   // --- Refresh
   {
     mechanism: 'a refresh takes the lock of its user',
-    file: 'src/sessions/refresh.service.ts',
+    file: 'src/sessions/held-session.ts',
     out: 'const user = await this.users.lock(tx, userId);',
     put: 'const user = await this.users.find(userId);',
     spec: 'test/refresh.spec.ts',
   },
   {
     mechanism: 'a refresh judges the session under the lock (R1)',
-    file: 'src/sessions/refresh.service.ts',
+    file: 'src/sessions/held-session.ts',
     out: `    if (ended) throw sessionEnded(ended);
     return held;`,
     put: `    void [ended, sessionEnded];
