@@ -3,6 +3,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { EntityManager } from 'typeorm';
 import { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
+import type { Origin } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import type { User } from '../users/user.entity.js';
@@ -43,6 +44,10 @@ const HOLD_SESSION = `
   select ${SNAPSHOT_COLUMNS}, s.refresh_nonce, s.rotation, s.user_agent, d.token_digest, clock_timestamp() as now
   from ${SNAPSHOT_TABLES} where s.id = $1 for no key update of s`;
 
+const RENEW = `
+  update sessions set rotation = $2, last_seen_at = greatest(last_seen_at, $3), ip = $4, user_agent = $5,
+    country = $6, latitude = $7, longitude = $8, located_at = $9 where id = $1`;
+
 /** Who changes a session that is to live on holds it, so that its end comes before or after. */
 @Injectable()
 export class SessionHold {
@@ -74,6 +79,36 @@ export class SessionHold {
     if (ended) throw sessionEnded(ended);
     return held;
   }
+
+  /** Writes down where its rotation stands now, and that it was seen. @param moved where; null leaves it where it was */
+  async renew(
+    tx: EntityManager,
+    held: HeldSession,
+    rotation: RotationState,
+    moved: Origin | null,
+  ): Promise<void> {
+    const { id, lastSeenAt, ip, country, location } = renewed(held, moved);
+    await tx.query(RENEW, [
+      id,
+      JSON.stringify(rotation),
+      new Date(lastSeenAt),
+      ip,
+      moved ? moved.userAgent : held.userAgent,
+      country,
+      location?.latitude,
+      location?.longitude,
+      location && new Date(location.at),
+    ]);
+  }
+}
+
+/** The session as a renewal leaves it. */
+export function renewed({ session, now }: HeldSession, moved: Origin | null): SessionSnapshot {
+  const seen = { ...session, lastSeenAt: Math.max(session.lastSeenAt, now) };
+  if (!moved) return seen;
+  const { ip, place } = moved;
+  const location = place?.at ? { ...place.at, at: now } : session.location;
+  return { ...seen, ip, country: place?.country ?? null, location };
 }
 
 export function isDeviceTokenOf({ deviceTokenDigest }: HeldSession, deviceToken: string | null): boolean {

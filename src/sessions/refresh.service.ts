@@ -10,13 +10,12 @@ import { KeyStore } from '../config/key-store.js';
 import type { Settings } from '../config/settings.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
 import type { User } from '../users/user.entity.js';
-import { evidence, isDeviceTokenOf, SessionHold, type HeldSession } from './held-session.js';
+import { evidence, isDeviceTokenOf, renewed, SessionHold, type HeldSession } from './held-session.js';
 import { parseRefreshToken, verifyRefreshToken, type ParsedRefreshToken } from './refresh-token.js';
 import { RevocationLog, type Recorded } from './revocation-log.js';
 import { RevocationService } from './revocation.service.js';
 import { reissue, rotate, type RefreshPosition, type Rotation } from './rotation.js';
 import { sessionEnded } from './session-check.js';
-import type { SessionSnapshot } from './session-snapshot.js';
 import type { Transport } from './session.entity.js';
 import { SessionsService, type SessionGrant } from './sessions.service.js';
 import { circumstances, endedAsSuspicious, SuspicionService } from './suspicion.service.js';
@@ -34,10 +33,6 @@ interface Outcome {
   recorded?: Recorded;
   problem?: Problem;
 }
-
-const RENEW = `
-  update sessions set rotation = $2, last_seen_at = greatest(last_seen_at, $3), ip = $4, user_agent = $5,
-    country = $6, latitude = $7, longitude = $8, located_at = $9 where id = $1`;
 
 /** Renews sessions. What is decided is in `rotation.ts`; here it is done, under the user's lock. */
 @Injectable()
@@ -108,7 +103,7 @@ export class RefreshService {
     stillProven: (user: User) => boolean,
   ): Promise<SessionGrant | null> {
     const authentic = shown.refreshToken ? await this.authenticate(shown.refreshToken) : null;
-    const renewed = await this.database.transaction(async (tx) => {
+    const done = await this.database.transaction(async (tx) => {
       const held = await this.hold.live(tx, userId, sessionId);
       if (!stillProven(held.user)) return null;
       const token = authentic?.token.sessionId === sessionId ? authentic.token : null;
@@ -130,9 +125,9 @@ export class RefreshService {
       const deviceToken = isDeviceTokenOf(held, shown.deviceToken) ? shown.deviceToken! : undefined;
       return { grant: await this.grant(tx, fresh, rotation, { deviceToken, moved: origin }), stale };
     });
-    if (!renewed) return null;
-    await this.revocations.settle(renewed.stale);
-    return renewed.grant;
+    if (!done) return null;
+    await this.revocations.settle(done.stale);
+    return done.grant;
   }
 
   /** A password proves at least as much as a device token. A token that is no good any more is not held against whoever knows it. */
@@ -179,34 +174,18 @@ export class RefreshService {
 
   private async grant(
     tx: EntityManager,
-    { user, session: before, userAgent, nonce, now }: HeldSession,
+    held: HeldSession,
     { state, decision }: Rotation,
     { deviceToken, moved }: { deviceToken: string | undefined; moved: Origin | null },
   ): Promise<SessionGrant> {
     if (decision.outcome !== 'issue') throw new Problem('auth.invalid_token');
-    const session = {
-      ...(moved ? movedTo(before, moved, now) : before),
-      lastSeenAt: Math.max(before.lastSeenAt, now),
-    };
-    if (decision.rotated) {
-      const { id, ip, country, location } = session;
-      await tx.query(RENEW, [
-        id,
-        JSON.stringify(state),
-        new Date(now),
-        ip,
-        moved ? moved.userAgent : userAgent,
-        country,
-        location?.latitude,
-        location?.longitude,
-        location && new Date(location.at),
-      ]);
-    }
+    const session = renewed(held, moved);
+    if (decision.rotated) await this.hold.renew(tx, held, state, moved);
     return {
-      user,
+      user: held.user,
       session,
-      decidedAt: now,
-      refreshToken: this.sessions.mint(session.id, nonce, decision.token, now),
+      decidedAt: held.now,
+      refreshToken: this.sessions.mint(session.id, held.nonce, decision.token, held.now),
       deviceToken,
     };
   }
@@ -251,9 +230,4 @@ export class RefreshService {
     this.logger.warn({ sessionId }, 'a refresh token is newer than the database: was it restored?');
     return { problem: new Problem('auth.invalid_token') };
   }
-}
-
-function movedTo(session: SessionSnapshot, { ip, place }: Origin, now: number): SessionSnapshot {
-  const location = place?.at ? { ...place.at, at: now } : session.location;
-  return { ...session, ip, country: place?.country ?? null, location };
 }

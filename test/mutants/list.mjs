@@ -27,7 +27,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a session is measured by the country it began in, not by where it was last renewed',
-    file: 'src/sessions/refresh.service.ts',
+    file: 'src/sessions/held-session.ts',
     out: 'country = $6, latitude = $7',
     put: 'country = $6, origin_country = $6, latitude = $7',
     spec: 'test/suspicion.spec.ts',
