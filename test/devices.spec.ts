@@ -28,7 +28,7 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([a.close(), b.close()]));
 beforeEach(async () => {
-  await a.query(`delete from sessions; delete from devices; delete from mails; delete from audit_events`);
+  await a.query(`delete from sessions; delete from devices; delete from mails`);
   laptop = await on({ 'user-agent': FIREFOX, 'x-country': 'AT' }, 'cookie');
   clock.advance(1_000);
   phone = await on(
@@ -127,7 +127,9 @@ describe('renaming a device', () => {
     expect(renamed).toMatchObject({ status: 200, body: { id, name: 'the blue one', activeSessions: 1 } });
     for (const app of [a, b])
       expect((await phone.at(app).get('/v1/sessions/current')).body.device.name).toBe('the blue one');
-    const [event] = await a.query(`select * from audit_events where type = 'device_renamed'`);
+    const [event] = await a.query(
+      `select * from audit_events where type = 'device_renamed' order by id desc limit 1`,
+    );
     expect(event).toMatchObject({ actor_id: laptop.userId, user_id: laptop.userId, details: { device: id } });
   });
 

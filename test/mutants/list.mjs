@@ -3,6 +3,35 @@
  * @type {{ mechanism: string, file: string, out: string, put?: string, spec: string }[]}
  */
 export const MUTANTS = [
+  // --- The audit log, and what an instance may do
+  {
+    mechanism: 'a seal holds the one before it',
+    file: 'src/audit/verify-audit.ts',
+    out: 'if (seal.previous !== previous)',
+    put: 'if (seal.previous.length !== previous.length)',
+    spec: 'test/audit-seals.spec.ts',
+  },
+  {
+    mechanism: 'events that commit late are sealed late, and none twice',
+    file: 'src/audit/seals.ts',
+    out: `where at < $1::timestamptz - interval '\${SETTLED_AFTER_MINUTES} min'), 0) as settled`,
+    put: `where at <= $1::timestamptz), 0) as settled`,
+    spec: 'test/audit-seals.spec.ts',
+  },
+  {
+    mechanism: 'instances take turns at sealing',
+    file: 'src/audit/audit-sealer.ts',
+    out: 'if (!turn!.mine) return 0;',
+    put: 'void turn;',
+    spec: 'test/audit-seals.spec.ts',
+  },
+  {
+    mechanism: 'instances can neither change nor remove audit events',
+    file: 'src/database/app-role.ts',
+    out: 'revoke update, delete on ${APPEND_ONLY.join()} from ${to};',
+    put: '${APPEND_ONLY.length ? `` : ``}',
+    spec: 'test/least-privilege.spec.ts',
+  },
   // --- Suspicion, places and devices
   {
     mechanism: 'a country is believed from a trusted proxy only',

@@ -14,6 +14,7 @@ const root = resolve(import.meta.dirname, '../..');
 const PAGE = join(root, 'docs/mutations.md');
 const COPIED = [
   'client',
+  'docker',
   'src',
   'test',
   'dist',

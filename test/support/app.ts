@@ -76,7 +76,8 @@ export async function resetStores(): Promise<void> {
   const client = new pg.Client({ connectionString: process.env['TEST_DATABASE_URL'] });
   await client.connect();
   await client.query(
-    `truncate users, devices, sessions, revocations, audit_events, mails restart identity cascade`,
+    `set drawbridge.audit_retention = 'on';
+     truncate users, devices, sessions, revocations, audit_events, audit_seals, mails restart identity cascade`,
   );
   await client.query(`update session_epoch set not_before = '-infinity'`);
   await client.end();

@@ -1,0 +1,60 @@
+import {
+  Inject,
+  Injectable,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { Clock } from '../common/clock.js';
+import { every } from '../common/every.js';
+import { LOGGER, type Logger } from '../common/logger.js';
+import { databaseNow } from '../database/database-now.js';
+import { MOST_SEALED, SEAL } from './seals.js';
+
+/** For so long an event can be changed without a trace by whoever owns the database. */
+const INTERVAL_MS = 10_000;
+/** Any number: it only has to be the same for all instances. */
+const SEAL_LOCK = 7_263_403;
+
+/** Seals what the audit log has grown by. Any number of instances may do so; they take turns. */
+@Injectable()
+export class AuditSealer implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private stop: () => void = () => undefined;
+
+  constructor(
+    private readonly database: DataSource,
+    private readonly clock: Clock,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    const failed = (error: unknown) => this.logger.debug({ err: error }, 'seals wait for PostgreSQL');
+    this.stop = every(INTERVAL_MS, () => this.seal(), failed);
+  }
+
+  beforeApplicationShutdown(): void {
+    this.stop();
+  }
+
+  /** @returns how many events it has sealed; what another instance is sealing is left to it */
+  async seal(): Promise<number> {
+    let sealed = 0;
+    for (let count = MOST_SEALED; count === MOST_SEALED; sealed += count) count = await this.sealOnce();
+    return sealed;
+  }
+
+  private sealOnce(): Promise<number> {
+    return this.database.transaction(async (tx) => {
+      const [turn] = await tx.query<{ mine: boolean }[]>('select pg_try_advisory_xact_lock($1) as mine', [
+        SEAL_LOCK,
+      ]);
+      if (!turn!.mine) return 0;
+      const now = await databaseNow(tx, this.clock);
+      const [seal] = await tx.query<{ id: string; count: number; hash: string }[]>(SEAL, [now]);
+      // Outside this database, so that seals cannot be made anew without contradicting it.
+      if (seal)
+        this.logger.info({ seal: seal.id, events: seal.count, hash: seal.hash }, 'audit events are sealed');
+      return seal?.count ?? 0;
+    });
+  }
+}

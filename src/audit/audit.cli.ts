@@ -1,0 +1,46 @@
+import { existsSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import pg from 'pg';
+import { milliseconds } from '../common/duration.js';
+import { pruneAudit } from './prune-audit.js';
+import { verifyAudit } from './verify-audit.js';
+
+const USAGE = `usage: npm run audit:verify [-- --head <seal>:<hash> …] [--retention 400d]
+       npm run audit:prune [-- --retention 400d]
+
+verify  compares the audit log with its seals; --head: a seal as the log of an instance had it
+prune   removes events that are older, and whose seals are; for the owner of the database, instances may not`;
+
+const [command, ...args] = process.argv.slice(2);
+if (existsSync('.env')) process.loadEnvFile('.env');
+try {
+  const { values } = parseArgs({
+    args,
+    options: { head: { type: 'string', multiple: true }, retention: { type: 'string', default: '400d' } },
+  });
+  const url = process.env['DATABASE_URL'];
+  if (!url) throw new Error('DATABASE_URL is not set: name the database of the audit log');
+  const retainedSince = new Date(Date.now() - milliseconds(values.retention));
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    if (command === 'verify') await verify(client, { heads: values.head, retainedSince });
+    else if (command === 'prune') console.log(`${await pruneAudit(client, retainedSince)} events removed`);
+    else throw new Error(USAGE);
+  } finally {
+    await client.end();
+  }
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 1;
+}
+
+async function verify(client: pg.Client, about: Parameters<typeof verifyAudit>[1]): Promise<void> {
+  const { seals, events, removed, waiting, head, faults } = await verifyAudit(client, about);
+  console.log(
+    `${events} events in ${seals} seals (${removed} of them without their events, by retention), ${waiting} wait for one`,
+  );
+  if (head) console.log(`the last seal is ${head}`);
+  for (const fault of faults) console.error(`NOT AS IT WAS: ${fault}`);
+  if (faults.length > 0) process.exitCode = 1;
+}

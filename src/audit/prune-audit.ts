@@ -1,0 +1,18 @@
+import type { ClientBase } from 'pg';
+
+/**
+ * Removes the events of whole seals that were made before; the seals stay, so that the chain does. Needs the right
+ * to delete from the audit log, which instances do not have.
+ * @returns how many events it removed
+ */
+export async function pruneAudit(client: Pick<ClientBase, 'query'>, before: Date): Promise<number> {
+  await client.query('begin');
+  await client.query(`set local drawbridge.audit_retention = 'on'`);
+  const { rowCount } = await client.query(
+    `delete from audit_events e using audit_seals s
+     where s.at < $1 and e.id >= lower(s.events) and e.id < upper(s.events) and e.id <@ s.events`,
+    [before],
+  );
+  await client.query('commit');
+  return rowCount ?? 0;
+}

@@ -1,0 +1,75 @@
+import type { ClientBase } from 'pg';
+import { COMPARE, UNSEALED } from './seals.js';
+
+interface Compared {
+  id: string;
+  at: Date;
+  count: number;
+  previous: string;
+  hash: string;
+  /** What its events hash to; null when there are none. */
+  now: string | null;
+  found: number;
+}
+
+export interface Verification {
+  seals: number;
+  events: number;
+  /** Seals whose events retention has removed. */
+  removed: number;
+  /** Events that the next seal will have. */
+  waiting: number;
+  /** The last seal, as `number:hash`. */
+  head: string | null;
+  /** What is not as it was; nothing in an honest log. */
+  faults: string[];
+}
+
+const NONE = '00'.repeat(32);
+
+/**
+ * Compares the audit log with its seals.
+ * @param heads seals as they were logged when they were made, `number:hash`: a chain that was made anew does not have them
+ * @param retainedSince events of seals from before may have been removed
+ */
+export async function verifyAudit(
+  client: Pick<ClientBase, 'query'>,
+  { heads = [], retainedSince }: { heads?: string[]; retainedSince: Date },
+): Promise<Verification> {
+  const faults: string[] = [];
+  const result: Verification = { seals: 0, events: 0, removed: 0, waiting: 0, head: null, faults };
+  const sought = new Map(heads.map((head) => head.split(':') as [string, string]));
+  let previous = NONE;
+  for (let after = '0'; ;) {
+    const { rows } = await client.query<Compared>(COMPARE, [after]);
+    for (const seal of rows) {
+      const name = `seal ${seal.id} of ${seal.at.toISOString()}`;
+      if (seal.previous !== previous)
+        faults.push(`${name} does not follow the one before it: seals are missing or made anew`);
+      const removed = seal.found === 0 && seal.at < retainedSince;
+      if (removed) result.removed += 1;
+      else if (seal.now !== seal.hash) faults.push(`${name}: ${differenceOf(seal)}`);
+      const logged = sought.get(seal.id);
+      if (logged && logged !== seal.hash) faults.push(`${name} is not the one that was logged`);
+      sought.delete(seal.id);
+      previous = seal.hash;
+      result.seals += 1;
+      result.events += seal.found;
+      result.head = `${seal.id}:${seal.hash}`;
+    }
+    const last = rows.at(-1);
+    if (!last) break;
+    after = last.id;
+  }
+  for (const [id] of sought) faults.push(`seal ${id} was logged, and is missing`);
+  const { rows } = await client.query<{ events: number; waiting: number }>(UNSEALED);
+  result.waiting = rows[0]!.waiting;
+  const slippedIn = rows[0]!.events - result.events - result.waiting;
+  if (slippedIn > 0) faults.push(`${slippedIn} events are among sealed ones, and in no seal`);
+  return result;
+}
+
+function differenceOf({ count, found }: Compared): string {
+  if (found === count) return 'at least one of its events was changed';
+  return `${count} events were sealed, and there are ${found}`;
+}

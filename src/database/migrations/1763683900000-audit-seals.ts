@@ -1,0 +1,41 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+
+export class AuditSeals1763683900000 implements MigrationInterface {
+  async up(queryRunner: QueryRunner): Promise<void> {
+    await queryRunner.query(`
+      -- what the audit log was at some moment: see audit/seals.ts
+      create table audit_seals (
+        id       bigint generated always as identity primary key,
+        at       timestamptz(3) not null,
+        -- the events that it is of, which are in no other one, and the last of them
+        events   int8multirange not null,
+        last_id  bigint not null,
+        count    integer not null,
+        previous bytea not null check (octet_length(previous) = 32),
+        hash     bytea not null unique check (octet_length(hash) = 32)
+      );
+      create index audit_seals_by_last on audit_seals (last_id);
+
+      -- written once; only whoever enforces retention says so first, and instances may not (see operations/least-privilege.md)
+      create function refuse_change_of_audit() returns trigger language plpgsql as $$
+        begin
+          if current_setting('drawbridge.audit_retention', true) is distinct from 'on' then
+            raise exception '% is append-only', tg_table_name using errcode = 'insufficient_privilege';
+          end if;
+          return null;
+        end $$;
+      create trigger audit_events_are_append_only before update or delete or truncate on audit_events
+        for each statement execute function refuse_change_of_audit();
+      create trigger audit_seals_are_append_only before update or delete or truncate on audit_seals
+        for each statement execute function refuse_change_of_audit();
+    `);
+  }
+
+  async down(queryRunner: QueryRunner): Promise<void> {
+    await queryRunner.query(`
+      drop table audit_seals;
+      drop trigger audit_events_are_append_only on audit_events;
+      drop function refuse_change_of_audit;
+    `);
+  }
+}

@@ -1,0 +1,256 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { resolve } from 'node:path';
+import { promisify } from 'node:util';
+import type pg from 'pg';
+import { AuditSealer } from '../src/audit/audit-sealer.js';
+import { pruneAudit } from '../src/audit/prune-audit.js';
+import { verifyAudit } from '../src/audit/verify-audit.js';
+import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import { TestClock } from './support/clock.js';
+import { loggedIn } from './support/people.js';
+import { connect, disconnect } from './support/waiting.js';
+
+/** Real: PostgreSQL, two instances, the command. Played: whoever owns the database and would rather it had not happened. */
+
+const DAY = 86_400_000;
+const OVERRIDE = `set drawbridge.audit_retention = 'on'`;
+
+let clock: TestClock;
+let a: TestApp;
+let b: TestApp;
+let owner: pg.Client;
+
+beforeAll(async () => {
+  clock = new TestClock();
+  await resetStores();
+  [a, b] = [await startApp({ clock }), await startApp({ clock })];
+  for (const app of [a, b]) app.get(AuditSealer).beforeApplicationShutdown(); // sealed when the test says so
+});
+afterAll(() => Promise.all([a.close(), b.close()]));
+beforeEach(async () => {
+  owner = await connect();
+  await owner.query(
+    `${OVERRIDE}; truncate audit_events, audit_seals restart identity; reset drawbridge.audit_retention`,
+  );
+});
+afterEach(disconnect);
+
+const seal = (app = a) => app.get(AuditSealer).seal();
+const act = (times = 3) =>
+  Promise.all(Array.from({ length: times }, () => a.client().login(ALICE.email, 'not her password at all')));
+const verify = (options: { heads?: string[]; retainedSince?: Date } = {}) =>
+  verifyAudit(owner, { retainedSince: new Date(0), ...options });
+const tamper = (sql: string) =>
+  owner.query(`begin; set local drawbridge.audit_retention = 'on'; ${sql}; commit`);
+/** Three seals of some events each. */
+const history = async () => {
+  for (let round = 0; round < 3; round++) {
+    await act();
+    await seal(round % 2 ? b : a);
+  }
+};
+
+describe('the audit log is append-only', () => {
+  it.each([
+    `update audit_events set type = 'authn_login_success'`,
+    'delete from audit_events',
+    'truncate audit_events',
+    `update audit_seals set count = 0`,
+    'delete from audit_seals',
+    'truncate audit_seals',
+  ])('%s is refused, also to the owner', async (sql) => {
+    await history();
+    await expect(owner.query(sql)).rejects.toThrow('is append-only');
+    expect(await verify()).toMatchObject({ events: 9, faults: [] });
+  });
+});
+
+describe('a log that nobody has touched', () => {
+  it('is as it was sealed, event by event, once', async () => {
+    await history();
+    await act(2);
+    expect(await verify()).toEqual({
+      seals: 3,
+      events: 9,
+      removed: 0,
+      waiting: 2,
+      head: expect.stringMatching(/^3:[0-9a-f]{64}$/),
+      faults: [],
+    });
+    expect(await seal()).toBe(2);
+    expect(await seal()).toBe(0);
+    expect(await verify()).toMatchObject({ seals: 4, events: 11, waiting: 0, faults: [] });
+  });
+
+  it('is sealed once, however many instances do so at the same time', async () => {
+    await act(20);
+    const sealed = await Promise.all([seal(a), seal(b), seal(a), seal(b)]);
+    const rest = await seal();
+    expect(sealed.reduce((sum, count) => sum + count, rest)).toBe(20);
+    expect(await verify()).toMatchObject({ events: 20, waiting: 0, faults: [] });
+  });
+
+  it('is sealed without holes where events commit in another order than their numbers', async () => {
+    const slow = await connect();
+    await slow.query('begin');
+    await slow.query(`insert into audit_events (type) values ('slow')`);
+    await act();
+    expect(await seal()).toBe(3);
+    expect(await verify()).toMatchObject({ events: 3, waiting: 0, faults: [] });
+    await slow.query('commit');
+    expect(await verify()).toMatchObject({ events: 3, waiting: 1, faults: [] });
+    expect(await seal(b)).toBe(1);
+    expect(await verify()).toMatchObject({ events: 4, faults: [] });
+  });
+
+  it('is the same to a session in another time zone', async () => {
+    await history();
+    await owner.query(
+      `set timezone = 'Pacific/Auckland'; set extra_float_digits = 0; set intervalstyle = 'iso_8601'`,
+    );
+    expect(await verify()).toMatchObject({ faults: [] });
+  });
+
+  it('is sealed page by page when much has happened', async () => {
+    await owner.query(`insert into audit_events (type) select 'many' from generate_series(1, 25000)`);
+    expect(await seal()).toBe(25_000);
+    expect(await verify()).toMatchObject({ seals: 3, events: 25_000, faults: [] });
+  });
+});
+
+describe('whoever owns the database cannot hide that', () => {
+  it.each([
+    [
+      'an event was changed',
+      `update audit_events set ip = '192.0.2.1' where id = 5`,
+      'seal 2 .*: at least one of its events was changed',
+    ],
+    [
+      'the details of one were changed',
+      `update audit_events set details = '{"a":1}' where id = 5`,
+      'seal 2 .*: at least one',
+    ],
+    [
+      'an event was dated back',
+      `update audit_events set at = at - interval '1 ms' where id = 5`,
+      'seal 2 .*: at least one',
+    ],
+    [
+      'an event was removed',
+      'delete from audit_events where id = 5',
+      'seal 2 .*: 3 events were sealed, and there are 2',
+    ],
+    [
+      'two events were exchanged',
+      `update audit_events set user_agent = id::text where id in (1, 2)`,
+      'seal 1 ',
+    ],
+    [
+      'a seal was removed with its events',
+      'delete from audit_events e using audit_seals s where s.id = 2 and e.id <@ s.events; delete from audit_seals where id = 2',
+      'seal 3 .* does not follow the one before it',
+    ],
+    [
+      'a seal was removed and its events left',
+      'delete from audit_seals where id = 2',
+      'does not follow|are among sealed ones',
+    ],
+    ['a seal was changed', `update audit_seals set hash = sha256(hash) where id = 2`, 'seal 2 '],
+  ])('%s', async (_, sql, fault) => {
+    await history();
+    await tamper(sql);
+    const { faults } = await verify();
+    expect(faults.join('\n')).toMatch(new RegExp(fault));
+  });
+
+  it('the newest seals were removed, or all made anew, for whoever has kept what the log said of them', async () => {
+    await history();
+    const { head } = await verify();
+    const heads = [head!];
+    await tamper('delete from audit_events where id > 6; delete from audit_seals where id = 3');
+    expect(await verify()).toMatchObject({ faults: [] });
+    expect((await verify({ heads })).faults).toEqual(['seal 3 was logged, and is missing']);
+    await act();
+    await owner.query(`alter table audit_seals alter column id restart with 3`);
+    await seal();
+    expect((await verify({ heads })).faults).toEqual([
+      expect.stringMatching(/^seal 3 .* is not the one that was logged$/),
+    ]);
+  });
+
+  it('an old event was slipped in', async () => {
+    await history();
+    await tamper('delete from audit_events where id = 2');
+    await seal();
+    await owner.query(`insert into audit_events (id, type) overriding system value values (2, 'forged')`);
+    expect((await verify()).faults.join('\n')).toContain('seal 1 ');
+  });
+
+  it('an event was slipped in under a number that nobody had used', async () => {
+    await owner.query(`select setval(pg_get_serial_sequence('audit_events', 'id'), 10)`);
+    await history();
+    clock.advance(DAY);
+    await act();
+    await seal();
+    await owner.query(`insert into audit_events (id, type) overriding system value values (5, 'forged')`);
+    expect((await verify()).faults).toEqual(['1 events are among sealed ones, and in no seal']);
+  });
+});
+
+describe('retention', () => {
+  it('removes whole seals’ events and keeps the chain', async () => {
+    await history();
+    clock.advance(DAY);
+    await act();
+    await seal();
+    const retainedSince = new Date(clock.now() - DAY / 2);
+    expect(await pruneAudit(owner, retainedSince)).toBe(9);
+    expect(await verify({ retainedSince })).toMatchObject({ seals: 4, events: 3, removed: 3, faults: [] });
+    expect((await verify()).faults).toHaveLength(3); // too early, for whoever keeps them for longer
+  });
+
+  it('does not open the log for whoever comes next on the same connection', async () => {
+    await history();
+    await pruneAudit(owner, new Date(0));
+    await expect(owner.query('delete from audit_events')).rejects.toThrow('is append-only');
+  });
+});
+
+describe('npm run audit:verify', () => {
+  const run = (...args: string[]) =>
+    promisify(execFile)(process.execPath, [resolve('dist/audit/audit.cli.js'), ...args], {
+      env: { ...process.env, DATABASE_URL: process.env['TEST_DATABASE_URL'] },
+    }).then(
+      ({ stdout }) => ({ code: 0, output: stdout }),
+      ({ code, stdout, stderr }) => ({ code, output: `${stdout}${stderr}` }),
+    );
+
+  it('says what there is and how it stands, and ends with 1 when something is not as it was', async () => {
+    await history();
+    const { head } = await verify();
+    const good = await run('verify', '--head', head!);
+    expect(good).toEqual({
+      code: 0,
+      output: `9 events in 3 seals (0 of them without their events, by retention), 0 wait for one\nthe last seal is ${head}\n`,
+    });
+    await tamper('delete from audit_events where id = 5');
+    const bad = await run('verify');
+    expect(bad.code).toBe(1);
+    expect(bad.output).toContain('NOT AS IT WAS: seal 2 of ');
+    expect(await run('verify', '--retention', 'soon')).toMatchObject({ code: 1 });
+    expect(await run('prune', '--retention', '400d')).toEqual({ code: 0, output: '0 events removed\n' });
+  });
+});
+
+it('an act and its event commit together, and an act that cannot be written down does not happen', async () => {
+  const alice = await loggedIn(a, ALICE);
+  await owner.query(`alter table audit_events add constraint nothing_more check (id < 0) not valid`);
+  try {
+    expect((await alice.delete('/v1/sessions?except=current')).status).toBeGreaterThanOrEqual(500);
+    expect((await a.client().login(ALICE.email, PASSWORD)).status).toBeGreaterThanOrEqual(500);
+  } finally {
+    await owner.query('alter table audit_events drop constraint nothing_more');
+  }
+  expect((await alice.get('/v1/sessions')).body.items.length).toBeGreaterThan(0);
+});
