@@ -87,6 +87,13 @@ function securityHeaders(): Record<string, string> {
     removeHeader: () => undefined,
   } as unknown as ServerResponse;
   const ask = helmet({
+    // What is said to pages and plug-ins of old says nothing for JSON.
+    crossOriginOpenerPolicy: false,
+    originAgentCluster: false,
+    xDnsPrefetchControl: false,
+    xDownloadOptions: false,
+    xPermittedCrossDomainPolicies: false,
+    xXssProtection: false,
     contentSecurityPolicy: {
       useDefaults: false,
       directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import type { LoggerService } from '@nestjs/common';
-import { pino, type Logger, type LevelWithSilent } from 'pino';
+import { pino, type Logger, type LoggerOptions, type LevelWithSilent } from 'pino';
 
 export const LOGGER = Symbol('LOGGER');
 export type { Logger };
@@ -10,17 +10,19 @@ export type { Logger };
  * and query strings are never handed to it, so there is nothing to redact.
  */
 export function createLogger(level: LevelWithSilent, pretty: boolean): Logger {
-  return pino({
+  const options: LoggerOptions = {
     level,
     base: undefined,
     timestamp: pino.stdTimeFunctions.isoTime,
     serializers: { err: describeError },
     formatters: { level: (label) => ({ level: label }) },
-    ...(pretty &&
-      isInstalled('pino-pretty') && {
-        transport: { target: 'pino-pretty', options: { translateTime: 'SYS:HH:MM:ss', ignore: 'requestId' } },
-      }),
-  });
+  };
+  if (pretty && isInstalled('pino-pretty')) {
+    const readable = { translateTime: 'SYS:HH:MM:ss', ignore: 'requestId' };
+    return pino({ ...options, transport: { target: 'pino-pretty', options: readable } });
+  }
+  // No request waits for its line: those of one moment are one write. What is left at an exit is written then.
+  return pino(options, pino.destination({ dest: 1, sync: false }));
 }
 
 /** It is a development dependency: an image for production does without. */
