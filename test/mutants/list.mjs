@@ -34,7 +34,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a cache that keeps failing is not asked (breaker)',
-    file: 'src/sessions/breaker.ts',
+    file: 'src/common/breaker.ts',
     out: 'if (now < this.nextProbe) return false;',
     spec: 'test/outages.spec.ts',
   },
