@@ -1,6 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { countGuess, delayAfter, RULES, STRICT_RULES, type GuessRecord, type GuessRules } from './guess-delay.js';
+import {
+  countGuess,
+  delayAfter,
+  RULES,
+  STRICT_RULES,
+  type GuessRecord,
+  type GuessRules,
+} from './guess-delay.js';
 
 const MINUTE = 60_000;
 const HOUR = 3_600_000;
@@ -10,7 +17,7 @@ const DAY = 86_400_000;
 function guessOnAndOn(rules: GuessRules, until: number): number[] {
   const times: number[] = [];
   let record: GuessRecord | undefined;
-  for (let now = 0; now < until; ) {
+  for (let now = 0; now < until;) {
     const outcome = countGuess(record, now, rules);
     if ('record' in outcome) {
       record = outcome.record;

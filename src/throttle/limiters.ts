@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { RateLimiterRedis, RateLimiterRes, type RateLimiterAbstract } from 'rate-limiter-flexible';
+import { RateLimiterRedis, RateLimiterRes, type RateLimiterLike } from 'rate-limiter-flexible';
 import { CachePort } from '../cache/cache-port.js';
 import { RedisCache } from '../cache/redis-cache.js';
 import { Clock } from '../common/clock.js';
@@ -60,7 +60,7 @@ export class Limiters {
   }
 }
 
-function windowOf(limiter: RateLimiterAbstract): Window {
+function windowOf(limiter: RateLimiterLike): Window {
   return {
     consume: (key) =>
       limiter.consume(key).then(

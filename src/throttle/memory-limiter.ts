@@ -1,9 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import {
-  RateLimiterRes,
-  RateLimiterStoreAbstract,
-  type IRateLimiterStoreOptions,
-} from 'rate-limiter-flexible';
+import { RateLimiterCompatibleAbstract, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Clock } from '../common/clock.js';
 
 /** About 15 MB. Who makes room for themselves by asking from so many addresses is not stopped by counting addresses. */
@@ -31,23 +27,37 @@ export class MemoryCounts {
 }
 
 /**
- * rate-limiter-flexible's limiter over {@link MemoryCounts}: its own one keeps every key and a timer for each, and asks
- * no clock that could be moved.
+ * {@link MemoryCounts} as a limiter of rate-limiter-flexible, for as much as is used here. The library's own one keeps every
+ * key and a timer for each, and asks no clock that could be moved.
  */
-export class MemoryLimiter extends RateLimiterStoreAbstract {
+export class MemoryLimiter extends RateLimiterCompatibleAbstract {
+  override readonly keyPrefix = '';
+  // The library sets these on whatever is to be its insurance.
+  override blockDuration = 0;
+  override execEvenly = false;
   private readonly counts: MemoryCounts;
 
-  constructor(options: Omit<IRateLimiterStoreOptions, 'storeClient'>, clock: Clock) {
-    super({ ...options, storeClient: null });
+  /** @param duration seconds, as everywhere in the library */
+  constructor(
+    private readonly options: { points: number; duration: number },
+    clock: Clock,
+  ) {
+    super();
     this.counts = new MemoryCounts(clock);
   }
 
-  /** Called by the library, as is the next. */
-  protected async _upsert(key: string, points: number, windowMs: number): Promise<[number, number]> {
-    return this.counts.add(key, points, windowMs);
+  override async consume(key: string, points = 1): Promise<RateLimiterRes> {
+    const result = this.add(key, points);
+    if (result.consumedPoints > this.options.points) throw result;
+    return result;
   }
 
-  protected _getRateLimiterRes(_key: string, changed: number, [points, msLeft]: [number, number]) {
-    return new RateLimiterRes(Math.max(0, this.points - points), msLeft, points, points === changed);
+  override async reward(key: string, points = 1): Promise<RateLimiterRes> {
+    return this.add(key, -points);
+  }
+
+  private add(key: string, points: number): RateLimiterRes {
+    const [sum, msLeft] = this.counts.add(key, points, this.options.duration * 1_000);
+    return new RateLimiterRes(Math.max(0, this.options.points - sum), msLeft, sum, sum === points);
   }
 }
