@@ -48,7 +48,8 @@ export class RedisCounters {
 
   private breakerOf(node: RedisNode): Breaker {
     let breaker = this.breakers.get(node);
-    if (!breaker) this.breakers.set(node, (breaker = new Breaker()));
+    // One request asks several times, and is to wait once.
+    if (!breaker) this.breakers.set(node, (breaker = new Breaker(1)));
     return breaker;
   }
 }
