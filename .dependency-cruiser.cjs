@@ -11,12 +11,13 @@ const ROOMS = {
   audit: ['common', 'config', 'database'],
   mail: ['common', 'config', 'database'],
   users: ['common', 'config', 'database', 'audit'],
+  throttle: ['common', 'config', 'database', 'cache', 'audit', 'users'],
   sessions: ['common', 'config', 'database', 'cache', 'audit', 'mail', 'users'],
-  auth: ['common', 'config', 'database', 'cache', 'audit', 'users', 'sessions'],
+  auth: ['common', 'config', 'database', 'cache', 'audit', 'users', 'throttle', 'sessions'],
   accounts: ['common', 'config', 'database', 'audit', 'users', 'sessions', 'auth'],
   admin: ['common', 'config', 'database', 'audit', 'users', 'sessions', 'auth', 'accounts'],
   health: ['common', 'config', 'database', 'cache', 'sessions'],
-  metrics: ['common', 'config', 'sessions'],
+  metrics: ['common', 'config', 'throttle', 'sessions'],
   examples: ['common', 'config', 'database', 'sessions'],
 };
 
@@ -54,7 +55,7 @@ module.exports = {
       name: 'decorators-are-words-only',
       severity: 'error',
       from: { path: '[.]decorator[.]ts$', pathNot: '^src/admin/' },
-      to: { path: '^src/', pathNot: ['^src/common/', '(session-snapshot|receipt)[.]ts$'] },
+      to: { path: '^src/', pathNot: ['^src/common/', '(session-snapshot|receipt|throttle/policies)[.]ts$'] },
     },
     {
       name: 'the-client-stands-alone',

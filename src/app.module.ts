@@ -19,10 +19,16 @@ import { MetricsModule } from './metrics/metrics.module.js';
 import { PlacesModule } from './places/places.module.js';
 import { SessionGuard } from './sessions/session.guard.js';
 import { SessionsModule } from './sessions/sessions.module.js';
+import { CallerLimitGuard } from './throttle/caller-limit.guard.js';
+import { ThrottleGuard } from './throttle/throttle.guard.js';
+import { ThrottleModule } from './throttle/throttle.module.js';
 import { UsersModule } from './users/users.module.js';
 
-/** Every request passes these, in this order, on every route: closed unless a decorator opens. */
-const GUARDS = [CrossSiteGuard, AccessGuard, SessionGuard, RolesGuard];
+/**
+ * Every request passes these, in this order, on every route: closed unless a decorator opens. What another site makes a
+ * browser send does not even count against the one who sits there.
+ */
+const GUARDS = [CrossSiteGuard, ThrottleGuard, AccessGuard, CallerLimitGuard, SessionGuard, RolesGuard];
 
 @Module({})
 export class AppModule {
@@ -37,6 +43,7 @@ export class AppModule {
         AuditModule,
         MailModule,
         UsersModule,
+        ThrottleModule,
         SessionsModule,
         AuthModule,
         AccountsModule,

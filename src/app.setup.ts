@@ -19,10 +19,12 @@ import { RouteTable } from './common/route-table.js';
 import { serveDocs } from './docs.js';
 import { PlacesService } from './places/places.service.js';
 
+/** How long a browser remembers what a preflight has allowed. */
+const PREFLIGHT_MAX_AGE_S = 600;
 /** Every body here is small; what is larger is refused before it is parsed (ASVS 15.2.2). */
 const BODY_LIMIT_BYTES = 10_240;
-/** A client that takes longer to send its request is not one to wait for. */
-const REQUEST_TIMEOUT_MS = 30_000;
+/** Node's own default, said aloud: a token in a cookie needs less than a tenth of it. */
+const HEADER_LIMIT_BYTES = 16_384;
 
 /** The application as it is served and as it is tested: everything but listening. */
 export async function createApp(
@@ -37,7 +39,13 @@ export async function createApp(
   const problems = new ProblemFilter(logger, [databaseProblem], (url) => routes.methodsOf(url));
   const adapter = new FastifyAdapter({
     bodyLimit: BODY_LIMIT_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: settings.requestTimeout,
+    http: {
+      maxHeaderSize: HEADER_LIMIT_BYTES,
+      headersTimeout: Math.floor(settings.requestTimeout / 3),
+      // How late somebody who is too slow is noticed.
+      connectionsCheckingInterval: Math.min(1_000, Math.floor(settings.requestTimeout / 3)),
+    },
     trustProxy: settings.trustedProxies.length > 0 ? settings.trustedProxies : false,
     genReqId: () => random.uuid(),
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
@@ -49,12 +57,13 @@ export async function createApp(
   });
   const fastify = adapter.getInstance() as unknown as FastifyInstance;
   routes.follow(fastify);
-  onlyJson(fastify);
   fastify.addHook('onRequest', (request, reply, done) => {
     standardHeaders(request, reply);
     done();
   });
+  onlyJson(fastify);
   logRequests(fastify, logger);
+  fastify.server.maxConnections = settings.maxConnections;
 
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.forRoot(settings, keys, { ...replacements, logger }),
@@ -67,6 +76,7 @@ export async function createApp(
   );
   locateRequests(fastify, app.get(PlacesService));
   app.enableVersioning({ type: VersioningType.URI, defaultVersion: '1' });
+  if (settings.trustedOrigins.length > 0) letRead(app, settings.trustedOrigins);
   app.useGlobalPipes(validationPipe());
   app.useGlobalFilters(problems);
   if (settings.apiDocs) serveDocs(app, fastify);
@@ -116,11 +126,13 @@ function standardHeaders(request: FastifyRequest, reply: FastifyReply): void {
   void reply.headers(STANDARD_HEADERS).header('x-request-id', request.id);
 }
 
-/** What is not HTTP gets an answer all the same, and the connection ends: where a request ends in it is anybody's guess. */
+const UNREADABLE: Record<string, number> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 };
+
+/** What is not HTTP, or not in time, gets an answer all the same, and the connection ends: where a request ends in it is anybody's guess. */
 function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const problem = new Problem('request.invalid');
-  const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : problem.status;
+  const status = UNREADABLE[error.code ?? ''] ?? problem.status;
   const body = JSON.stringify({ ...problem.body(random.uuid()), status });
   const headers = {
     ...STANDARD_HEADERS,
@@ -141,9 +153,41 @@ function locateRequests(fastify: FastifyInstance, places: PlacesService): void {
   });
 }
 
+/**
+ * CORS: pages of these origins may read what is answered to the person who visits them. Others get no such header, whatever they look like.
+ * What they may change is for the cross-site guard to say.
+ */
+function letRead(app: NestFastifyApplication, origins: readonly string[]): void {
+  app.enableCors({
+    origin: (origin, answer) =>
+      answer(null, origin !== undefined && origins.includes(origin) ? origin : false),
+    credentials: true,
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    allowedHeaders: [
+      'Authorization',
+      'Content-Type',
+      'Idempotency-Key',
+      'X-API-Key',
+      'X-Device-Token',
+      'X-Min-Revocation-Seq',
+    ],
+    exposedHeaders: ['RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate', 'X-Request-Id'],
+    maxAge: PREFLIGHT_MAX_AGE_S,
+    // Goes on to an empty answer, so that our own headers get onto it.
+    preflightContinue: true,
+    strictPreflight: false,
+  });
+}
+
 /** JSON and nothing else: forms are what other sites can make a browser send (OWASP CSRF cheat sheet). */
 function onlyJson(fastify: FastifyInstance): void {
   const parse = fastify.getDefaultJsonParser('error', 'error');
+  // A few bytes that unpack to many are no saving for bodies of this size (RFC 7694).
+  fastify.addHook('onRequest', (request, _reply, done) => {
+    const encoding = request.headers['content-encoding'];
+    if (encoding === undefined || encoding.toLowerCase() === 'identity') done();
+    else done(new Problem('request.media_type', { headers: { 'accept-encoding': 'identity' } }));
+  });
   fastify.removeAllContentTypeParsers();
   fastify.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     if (body.length === 0) done(null, undefined);

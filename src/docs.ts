@@ -67,6 +67,20 @@ const COMMON_PROBLEMS: ProblemCode[] = ['auth.ambiguous_credentials', 'internal.
 /** What any route may answer that takes a body. */
 const BODY_PROBLEMS: ProblemCode[] = ['request.invalid', 'request.too_large', 'request.media_type'];
 
+const RETRY_AFTER = { 'Retry-After': { description: 'seconds', schema: { type: 'integer' } } } as const;
+const field = (description: string) => ({ description, schema: { type: 'string' } }) as const;
+/** What a client waits by. */
+const HEADERS: Partial<
+  Record<number, Record<string, { description: string; schema: { type: 'integer' | 'string' } }>>
+> = {
+  429: {
+    ...RETRY_AFTER,
+    'RateLimit-Policy': field('the limit that was met, by name: `q` in `w` seconds'),
+    RateLimit: field('of that limit, what is left (`r`) and for how many seconds (`t`)'),
+  },
+  503: RETRY_AFTER,
+};
+
 /** Adds what no single decorator can know: the default tier, and all the problems of a route, by status. */
 function complete(document: OpenAPIObject): OpenAPIObject {
   const problemSchema = z.toJSONSchema(ProblemBody, { target: 'openapi-3.0' }) as never;
@@ -102,6 +116,7 @@ function describeOperation(operation: Operation): void {
     const ofStatus = [...codes].filter((code) => PROBLEMS[code][0] === status);
     operation.responses[status] ??= {
       description: ofStatus.map((code) => `\`${code}\`: ${PROBLEMS[code][1]}`).join('; '),
+      ...(HEADERS[status] && { headers: HEADERS[status] }),
       content: { 'application/problem+json': { schema: { $ref: `#/components/schemas/${PROBLEM_SCHEMA}` } } },
     };
   }

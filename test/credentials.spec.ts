@@ -677,7 +677,8 @@ describe('the credential of a request', () => {
     });
 
     it('may read nothing that it could not read anyway: safe methods are let in, without a word to share it', async () => {
-      for (const [site] of ORIGINS) {
+      const trusted = ['https://app.example.com', 'http://localhost:5173'];
+      for (const [site] of ORIGINS.filter(([site]) => !trusted.includes(site['origin']!))) {
         const answer = await app
           .client()
           .get('/v1/users/me', { headers: { ...host, ...site, cookie: access() } });

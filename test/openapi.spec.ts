@@ -173,6 +173,19 @@ describe('the document at /openapi.json', () => {
     }
   });
 
+  it('says where somebody may be told to wait, and by what to go then', () => {
+    const limited = operations.filter(({ responses }) => '429' in responses);
+    const auth = ['login', 'logout', 'reauthenticate', 'refresh', 'register'];
+    const expected = ['GET /v1/feature-flags', ...auth.map((name) => `POST /v1/auth/${name}`)];
+    expect(names(limited)).toEqual(expect.arrayContaining(expected));
+    for (const { responses } of limited)
+      expect(Object.keys((responses['429'] as { headers: object }).headers)).toEqual([
+        'Retry-After',
+        'RateLimit-Policy',
+        'RateLimit',
+      ]);
+  });
+
   describe('is what the running routes do:', () => {
     let admin: Client;
     const answers: { operation: Operation; answer: Answer }[] = [];

@@ -17,6 +17,8 @@ import { seedUsers } from '../src/seeds.js';
 import { CurrentSession } from '../src/sessions/current-session.decorator.js';
 import { RequireSession } from '../src/sessions/require-session.decorator.js';
 import type { SessionSnapshot } from '../src/sessions/session-snapshot.js';
+import { RateLimit } from '../src/throttle/rate-limit.decorator.js';
+import { Throttled } from '../src/throttle/throttled.decorator.js';
 import { ALICE, PASSWORD, resetStores, TEST_KEYS } from './support/app.js';
 import { Client } from './support/client.js';
 
@@ -158,9 +160,34 @@ describe('a typing error that would open a door stops the boot', () => {
 
       @Get('f') @Roles('user', 'admin') byToken() {}
 
+      @Post('g') @Public() @Throttled('password_forgot') forgot() {}
+
+      @Post('h') @RequireSession() @Throttled('email_change') change() {}
+
+      @Get('i') @RateLimit({ limit: 1, per: '1s' }) limited() {}
+
       helper() {}
     }
     expect(await faultsOf(FineController)).toEqual([]);
+  });
+
+  it('and a limit that is none, or counts whom nobody knows', async () => {
+    @Controller()
+    class LimitedController {
+      @Post('a') @Public() @Throttled('no_such_policy' as never) unknown() {}
+
+      @Post('b') @Public() @Throttled('email_change') nobodys() {}
+
+      @Get('c') @RateLimit({ limit: 0, per: '1m' }) shut() {}
+
+      @Get('d') @RateLimit({ limit: 5, per: 'a minute' as never }) endless() {}
+    }
+    expect(await faultsOf(LimitedController)).toEqual([
+      "POST LimitedController.unknown: @Throttled('no_such_policy') names a policy that does not exist",
+      "POST LimitedController.nobodys: @Throttled('email_change') counts users, and @Public() knows none",
+      'GET LimitedController.shut: @RateLimit() with a limit below 1 lets nobody in',
+      expect.stringMatching(/^GET LimitedController.endless: @RateLimit\(\): per is not a duration/),
+    ]);
   });
 });
 
@@ -189,6 +216,12 @@ describe('a feature module that knows nothing of guards', () => {
     @AdminOnly()
     admin() {
       return { admin: true };
+    }
+
+    @Get('limited')
+    @RateLimit({ limit: 2, per: '5m' })
+    limited() {
+      return { limited: true };
     }
 
     @Get('mistake')
@@ -258,6 +291,12 @@ describe('a feature module that knows nothing of guards', () => {
       status: 403,
       body: { code: 'auth.forbidden' },
     });
+  });
+
+  it('limits its callers by a decorator', async () => {
+    const answers = [1, 2, 3].map(() => alice.get('/v1/feature/limited'));
+    expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200, 429]);
+    expect((await alice.get('/v1/feature/bare')).status).toBe(200);
   });
 
   it('is told, and lets nobody in, when it asks for a session that nobody has checked', async () => {

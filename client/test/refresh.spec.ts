@@ -150,6 +150,14 @@ describe.each(TRANSPORTS)('the client refreshes, by %s', (transport) => {
     ['a proxy that wants a login of its own', () => new Response('Unauthorized', { status: 401 })],
     ['somebody else’s JSON', () => Response.json({ code: 'E1' }, { status: 401 })],
     ['a grant with nothing in it', () => Response.json({})],
+    [
+      'a limit that is met',
+      () =>
+        Response.json(
+          { code: 'request.rate_limited', requestId: 'x' },
+          { status: 429, headers: { 'retry-after': '2' } },
+        ),
+    ],
     ['a gateway without its backend', () => new Response('', { status: 502 })],
   ])('and %s ends nothing', async (_name, answer) => {
     server.clock.advance(EXPIRY);

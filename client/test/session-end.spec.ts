@@ -155,6 +155,18 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
     expect([server.arrived(LOGIN), newcomer.told]).toEqual([1, []]);
   });
 
+  it('is not being told to wait, with the password or without', async () => {
+    const strict = await startServer({ env: { RATE_LIMITS: 'on' } });
+    const guest = await loggedIn(strict, { transport });
+    const wrong = { password: 'wrong' };
+    for (let guess = 0; guess < 10; guess += 1)
+      await expect(guest.client.reauthenticate(wrong)).rejects.toThrow(ApiProblem);
+    const told = { name: 'AuthUnavailable', retryAfter: 30_000 };
+    await expect(guest.client.reauthenticate({ password: PASSWORD })).rejects.toMatchObject(told);
+    await guest.expectAlive();
+    await strict.close();
+  });
+
   it('of one person is not the beginning of another: no call is made again as somebody else', async () => {
     server.clock.advance(EXPIRY);
     const other = await loggedIn(network, { transport, beside: tab }, BOB);

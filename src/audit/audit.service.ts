@@ -14,6 +14,7 @@ export type AuditEventType =
   | 'privilege_permissions_changed'
   | 'authn_login_success'
   | 'authn_login_fail'
+  | 'authn_login_fail_max'
   | 'authn_reauthenticated'
   | 'authn_token_reuse'
   | 'authn_token_unknown'
@@ -23,7 +24,8 @@ export type AuditEventType =
   | 'session_suspicious'
   | 'session_expired'
   | 'sessions_ended'
-  | 'sessions_ended_everywhere';
+  | 'sessions_ended_everywhere'
+  | 'excess_rate_limit_exceeded';
 
 export interface AuditEntry {
   type: AuditEventType;

@@ -15,6 +15,7 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { RefreshService } from '../sessions/refresh.service.js';
 import { RequireSession } from '../sessions/require-session.decorator.js';
+import { Throttled } from '../throttle/throttled.decorator.js';
 import { Accepted, Grant, Login, Reauthentication, Refresh, Registration, WhoAmI } from './auth.schemas.js';
 import { readCredentials } from './credentials.js';
 import { CurrentUser } from './current-user.decorator.js';
@@ -40,6 +41,7 @@ export class AuthController {
 
   @Post('register')
   @Public()
+  @Throttled('register')
   @HttpCode(HttpStatus.ACCEPTED)
   @ApiAcceptedResponse({ standardSchema: Accepted })
   @ApiProblems('request.invalid', 'request.cross_site', 'auth.unavailable')
@@ -50,6 +52,7 @@ export class AuthController {
 
   @Post('login')
   @Public()
+  @Throttled('login')
   @HttpCode(HttpStatus.OK)
   @DeviceTokenHeader()
   @ApiOkResponse({ standardSchema: Grant })
@@ -71,6 +74,7 @@ export class AuthController {
 
   @Post('refresh')
   @Public()
+  @Throttled('refresh')
   @HttpCode(HttpStatus.OK)
   @RefreshTokenBody()
   @DeviceTokenHeader()
@@ -104,6 +108,7 @@ export class AuthController {
 
   @Post('logout')
   @Public()
+  @Throttled('logout')
   @HttpCode(HttpStatus.NO_CONTENT)
   @RefreshTokenBody()
   @ApiNoContentResponse()
@@ -122,6 +127,7 @@ export class AuthController {
 
   @Post('reauthenticate')
   @RequireSession({ provesIdentity: true })
+  @Throttled('reauthenticate')
   @HttpCode(HttpStatus.OK)
   @ApiOkResponse({ standardSchema: Grant })
   @ApiProblems('request.invalid', 'auth.invalid_credentials')

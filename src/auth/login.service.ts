@@ -6,9 +6,11 @@ import { Problem } from '../common/problem.js';
 import type { Origin, Principal } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
+import { DevicesService } from '../sessions/devices.service.js';
 import { RefreshService } from '../sessions/refresh.service.js';
 import { RevocationService } from '../sessions/revocation.service.js';
 import { SessionsService, type SessionGrant } from '../sessions/sessions.service.js';
+import { Guesses } from '../throttle/guesses.js';
 import type { User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 import { AccessTokens } from './access-tokens.js';
@@ -30,6 +32,8 @@ export class LoginService {
     private readonly refreshes: RefreshService,
     private readonly revocations: RevocationService,
     private readonly tokens: AccessTokens,
+    private readonly devices: DevicesService,
+    private readonly guesses: Guesses,
     private readonly audit: AuditService,
     private readonly clock: Clock,
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
@@ -51,20 +55,27 @@ export class LoginService {
     });
   }
 
-  /** @throws Problem `auth.invalid_credentials`: unknown address, wrong password and banned user look alike */
+  /** @throws Problem `auth.invalid_credentials`: unknown address, wrong password and banned user look alike; `request.rate_limited` */
   async login(
     { email, password, transport, deviceName }: Login,
     presented: Credentials,
     origin: Origin,
   ): Promise<SessionGrant> {
-    const user = await this.users.findForLogin(email);
-    const proven = await this.passwords.verify(password, user?.passwordHash);
+    const { deviceToken } = presented;
+    const known = deviceToken ? await this.devices.idOf(email, deviceToken) : null;
+    const { user, proven } = await this.guesses.prove(
+      { secret: 'password', account: email, known, origin },
+      async () => {
+        const user = await this.users.findForLogin(email);
+        return { user, proven: await this.passwords.verify(password, user?.passwordHash) };
+      },
+    );
     if (!user || !proven) return this.refuse(user, origin);
     const inJar = transport === 'cookie' ? await this.sessionInJar(presented) : null;
     const opening = {
       userId: user.id,
       transport,
-      deviceToken: presented.deviceToken,
+      deviceToken,
       deviceName,
       origin,
       replaces: inJar?.userId === user.id ? inJar.sessionId : undefined,
@@ -78,7 +89,7 @@ export class LoginService {
 
   /**
    * The session is fresh again, with a new pair of tokens.
-   * @throws Problem `auth.invalid_credentials`
+   * @throws Problem `auth.invalid_credentials`, `request.rate_limited`
    */
   async reauthenticate(
     principal: Principal,
@@ -88,7 +99,10 @@ export class LoginService {
   ): Promise<SessionGrant> {
     const { userId, sessionId } = principal;
     const user = await this.users.findWithPassword(userId);
-    const proven = await this.passwords.verify(password, user?.passwordHash);
+    const { proven } = await this.guesses.prove(
+      { secret: 'password', account: user?.email ?? userId, known: sessionId, origin },
+      async () => ({ proven: await this.passwords.verify(password, user?.passwordHash) }),
+    );
     if (!user || !proven) return this.refuse(user, origin, sessionId);
     const grant = await this.refreshes.renewFresh(principal, presented, origin, hasStill(user.passwordHash));
     return grant ?? this.refuse(user, origin, sessionId);

@@ -2,9 +2,13 @@ import { Injectable, RequestMethod, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { BootError } from '../common/boot-error.js';
+import { milliseconds } from '../common/duration.js';
 import { metadataReader } from '../common/metadata.js';
 import { ROLES } from '../common/roles.js';
 import { maxAuthAgeOf, SessionRoute } from '../sessions/require-session.decorator.js';
+import { POLICIES } from '../throttle/policies.js';
+import { RateLimitedRoute } from '../throttle/rate-limit.decorator.js';
+import { ThrottledRoute } from '../throttle/throttled.decorator.js';
 import { PublicRoute } from './public.decorator.js';
 import { RolesRoute } from './roles.decorator.js';
 
@@ -14,6 +18,8 @@ export class RouteAudit implements OnModuleInit {
   private readonly isPublic = metadataReader(PublicRoute);
   private readonly sessionOf = metadataReader(SessionRoute);
   private readonly rolesOf = metadataReader(RolesRoute);
+  private readonly policyOf = metadataReader(ThrottledRoute);
+  private readonly limitOf = metadataReader(RateLimitedRoute);
 
   constructor(
     private readonly discovery: DiscoveryService,
@@ -56,14 +62,31 @@ export class RouteAudit implements OnModuleInit {
     for (const role of roles ?? []) {
       if (!ROLES.includes(role)) faults.push(`@Roles('${role}') names a role that does not exist`);
     }
-    if (session) {
-      try {
-        maxAuthAgeOf(session);
-      } catch (error) {
-        faults.push(`@RequireSession(): maxAuthAge ${(error as Error).message}`);
-      }
-    }
+    if (session) faults.push(...faultsIn('@RequireSession(): maxAuthAge', () => maxAuthAgeOf(session)));
+    return [...faults, ...this.limitFaultsOf(route)];
+  }
+
+  private limitFaultsOf(route: Parameters<typeof this.isPublic>[0]): string[] {
+    const policy = this.policyOf(route);
+    const own = this.limitOf(route);
+    const faults: string[] = [];
+    if (policy && !Object.hasOwn(POLICIES, policy))
+      faults.push(`@Throttled('${policy}') names a policy that does not exist`);
+    else if (policy && 'user' in POLICIES[policy] && this.isPublic(route))
+      faults.push(`@Throttled('${policy}') counts users, and @Public() knows none`);
+    if (own && !(Number.isInteger(own.limit) && own.limit >= 1))
+      faults.push('@RateLimit() with a limit below 1 lets nobody in');
+    if (own) faults.push(...faultsIn('@RateLimit(): per', () => milliseconds(own.per)));
     return faults;
+  }
+}
+
+function faultsIn(where: string, parse: () => unknown): string[] {
+  try {
+    parse();
+    return [];
+  } catch (error) {
+    return [`${where} ${(error as Error).message}`];
   }
 }
 

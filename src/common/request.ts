@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { Role } from './roles.js';
 
 /** Who calls, as far as the access token alone says. */
@@ -40,11 +41,17 @@ const MOST_USER_AGENT = 512;
 export function originOf(request: HttpRequest): Origin {
   const userAgent = request.headers['user-agent'];
   return {
-    ip: request.ip?.replace(/^::ffff:(?=\d+\.)/, '') || null,
+    ip: addressOf(request.ip),
     userAgent: typeof userAgent === 'string' ? printable(userAgent).slice(0, MOST_USER_AGENT) : null,
     place: request.place ?? null,
     requestId: String(request.id),
   };
+}
+
+/** A trusted proxy may write anything, and Postgres holds addresses only. */
+function addressOf(ip: string): string | null {
+  const address = ip?.replace(/^::ffff:(?=\d+\.)/, '').replace(/%.*$/, '');
+  return isIP(address) ? address : null;
 }
 
 /** Header bytes arrive as Latin-1; what could forge a log line or upset Postgres is dropped. */

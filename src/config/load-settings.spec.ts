@@ -135,6 +135,9 @@ describe('a bad value stops the boot', () => {
     ['SESSION_LIMIT', ['1', '1000'], ['0', '1001', '99999999999']],
     ['PASSWORD_HASH_QUEUE', ['1'], ['0']],
     ['COOKIE_SECURE', ['true', 'false'], ['1', '0', 'TRUE', 'yes', 'no', 'off']],
+    ['RATE_LIMITS', ['on', 'off'], ['false', 'OFF', '0']],
+    ['MAX_CONNECTIONS', ['1', '1000000'], ['0', '-1']],
+    ['REQUEST_TIMEOUT', ['300ms', '5m'], ['0s', '299ms', '6m']],
     ['NODE_ENV', ['development', 'test'], ['Production', 'prod', 'staging']],
     ['ACCESS_WHEN_BLIND', ['allow', 'session', 'deny'], ['refuse', 'ALLOW']],
     [
@@ -198,6 +201,7 @@ describe('production', () => {
   it.each([
     ['COOKIE_SECURE', 'false'],
     ['SEED_USERS', 'true'],
+    ['RATE_LIMITS', 'off'],
   ])('refuses %s=%s', (variable, value) => {
     expect(complaints({ ...PRODUCTION, [variable]: value })).toEqual([
       expect.stringMatching(new RegExp(`^${variable} .*refused in production`)),

@@ -50,6 +50,7 @@ function contradictions(settings: Settings): string[] {
     if (!settings.keysFile)
       refuse('keysFile', 'is not set; make one for production with `npm run keys:generate`');
     if (!settings.cookieSecure) refuse('cookieSecure', '"false" is refused in production; allowed: `true`');
+    if (settings.rateLimits === 'off') refuse('rateLimits', '"off" is refused in production; allowed: `on`');
     if (settings.seedUsers) refuse('seedUsers', '"true" is refused in production; allowed: `false`');
   }
   return lines;

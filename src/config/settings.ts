@@ -133,7 +133,7 @@ export const SETTINGS = {
     fallback: 'true',
   }),
   trustedOrigins: list(
-    'Origins whose unsafe requests are let in where the browser sends no `Sec-Fetch-Site`.',
+    'Origins whose pages may read answers here with credentials (CORS), and whose unsafe requests are let in where the browser sends no `Sec-Fetch-Site`.',
     'origins such as `https://app.example.com`',
     isOrigin,
   ),
@@ -166,6 +166,20 @@ export const SETTINGS = {
   suspicionBrowser: choice('The same for one that is used by another browser than it began in.', RESPONSES, {
     fallback: 'notify',
   }),
+  rateLimits: choice(
+    '`off` counts nothing and turns nobody away, for load tests; refused in production.',
+    ['on', 'off'],
+    { fallback: 'on' },
+  ),
+  maxConnections: integer('Connections that one instance holds; further ones are closed at once.', {
+    min: 1,
+    max: 1_000_000,
+    fallback: '10000',
+  }),
+  requestTimeout: duration(
+    'A client has so long to send a request, and a third of it for the headers; then its connection is closed.',
+    { min: '300ms', max: '5m', fallback: '30s' },
+  ),
   passwordMinLength: integer('The least characters in a new password.', { min: 8, max: 64, fallback: '15' }),
   passwordHashQueue: integer(
     'Logins that may wait for the password hasher; further ones are told to come back.',

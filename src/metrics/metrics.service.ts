@@ -8,6 +8,7 @@ import { RevocationFeed } from '../sessions/revocation-feed.js';
 import { RevocationRelay } from '../sessions/revocation-relay.js';
 import { SessionCheck } from '../sessions/session-check.js';
 import { VerdictCache } from '../sessions/verdict-cache.js';
+import { Refusals } from '../throttle/refusals.js';
 
 /** Seconds; most answers take a fraction of a millisecond, a login some ten. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
@@ -33,6 +34,7 @@ export class MetricsService implements OnModuleInit {
     checks: SessionCheck,
     verdicts: VerdictCache,
     keys: KeyStore,
+    refusals: Refusals,
   ) {
     this.gauge(
       'revocation_feed_blind',
@@ -75,6 +77,17 @@ export class MetricsService implements OnModuleInit {
       },
     });
     this.registry.registerMetric(answers);
+    const throttled = new Counter({
+      name: 'drawbridge_throttled_total',
+      help: 'Requests that were told to wait (429), by policy and what it counts.',
+      labelNames: ['policy'],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const [policy, count] of refusals.counts) this.inc({ policy }, count);
+      },
+    });
+    this.registry.registerMetric(throttled);
   }
 
   onModuleInit(): void {

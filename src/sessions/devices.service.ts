@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import Bowser from 'bowser';
 import { createHash } from 'node:crypto';
-import type { EntityManager } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { milliseconds } from '../common/duration.js';
 import type { Origin } from '../common/request.js';
 import { random } from '../common/random.js';
@@ -29,6 +29,21 @@ const ADD = `
 /** Client installations of a person, recognised across logins by a token that only the client holds. */
 @Injectable()
 export class DevicesService {
+  constructor(private readonly database: DataSource) {}
+
+  /**
+   * The device of the account with this address that the token names: somebody has logged in there with the password.
+   * As long in coming, and null, where there is no such account.
+   */
+  async idOf(email: string, deviceToken: string): Promise<string | null> {
+    const [device] = await this.database.query<{ id: string }[]>(
+      `select devices.id from devices join users on users.id = devices.user_id
+       where users.email = $1 and devices.token_digest = $2`,
+      [email, digestOf(deviceToken)],
+    );
+    return device?.id ?? null;
+  }
+
   /**
    * The device that the token names among this user's, or a new one with a token of its own: a token
    * that somebody else brought is never adopted.

@@ -49,6 +49,7 @@ import { VerdictCache } from './verdict-cache.js';
     VerdictCache,
   ],
   exports: [
+    DevicesService,
     DenialList,
     LastSeenService,
     RefreshService,

@@ -5,7 +5,7 @@ import { random } from '../common/random.js';
 import { within } from '../common/within.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
-import { Breaker } from './breaker.js';
+import { Breaker } from '../common/breaker.js';
 import type { Ended } from './end-reason.js';
 import type { SessionSnapshot } from './session-snapshot.js';
 import { packEnded, packLive, unpack, type CachedVerdict } from './verdict.js';

@@ -52,6 +52,8 @@ export async function startApp({
     DATABASE_URL: process.env['TEST_DATABASE_URL'],
     REDIS_URL: process.env['TEST_REDIS_URL'],
     API_DOCS: 'false',
+    // Tests log in as often as they like; `throttling.spec.ts` turns limits on.
+    RATE_LIMITS: 'off',
     DATA_DIR: join(tmpdir(), `drawbridge-test-${process.pid}`),
     ...env,
   });

@@ -3,15 +3,17 @@ import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { CurrentUser } from '../../auth/current-user.decorator.js';
 import type { Principal } from '../../common/request.js';
+import { RateLimit } from '../../throttle/rate-limit.decorator.js';
 import { flagsFor } from './flags.js';
 
 const Flags = z.object({ flags: z.record(z.string(), z.boolean()) });
 
-/** A low-risk route: no decorator, so a valid access token lets in, and nothing is looked up. */
+/** A low-risk route: nothing asks for a session, so a valid access token lets in, and nothing is looked up. Not even for the limit. */
 @ApiTags('examples')
 @Controller('feature-flags')
 export class FeatureFlagsController {
   @Get()
+  @RateLimit({ limit: 600, per: '1m' })
   @ApiOkResponse({ standardSchema: Flags })
   flags(@CurrentUser() user: Principal) {
     return { flags: flagsFor(user) };

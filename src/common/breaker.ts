@@ -1,16 +1,17 @@
-const FAILURES_TO_OPEN = 3;
 const PROBE_INTERVAL_MS = 500;
 
 /**
- * Spares callers the wait for something that keeps failing: after three failures in a row it lets
+ * Spares callers the wait for something that keeps failing: after three failures in a row, unless told otherwise, it lets
  * one attempt through each half second, until one succeeds.
  */
 export class Breaker {
   private failures = 0;
   private nextProbe = 0;
 
+  constructor(private readonly failuresToOpen = 3) {}
+
   get isOpen(): boolean {
-    return this.failures >= FAILURES_TO_OPEN;
+    return this.failures >= this.failuresToOpen;
   }
 
   /** @param now monotonic milliseconds */

@@ -1,0 +1,63 @@
+import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Clock } from '../common/clock.js';
+import { milliseconds } from '../common/duration.js';
+import { metadataReader } from '../common/metadata.js';
+import { originOf } from '../common/request.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { networkOf } from './client-network.js';
+import { MemoryCounts } from './memory-limiter.js';
+import { RateLimitedRoute, type RateLimitOptions } from './rate-limit.decorator.js';
+import { policyField, Refusals } from './refusals.js';
+import { ThrottledRoute } from './throttled.decorator.js';
+import { ThrottleGuard } from './throttle.guard.js';
+
+/** How a route's own limit is named, in headers and metrics. */
+const POLICY = 'caller';
+
+/** Runs after the access guard: counts by who calls. `@RateLimit()` without I/O, what `@Throttled()` says of users with it. */
+@Injectable()
+export class CallerLimitGuard implements CanActivate {
+  private readonly limitOf = metadataReader(RateLimitedRoute);
+  private readonly policyOf = metadataReader(ThrottledRoute);
+  private readonly counts: MemoryCounts;
+
+  constructor(
+    private readonly throttle: ThrottleGuard,
+    private readonly refusals: Refusals,
+    clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {
+    this.counts = new MemoryCounts(clock);
+  }
+
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
+    const limit = this.limitOf(context);
+    const policy = this.policyOf(context);
+    if ((!limit && !policy) || this.settings.rateLimits === 'off') return true;
+    const http = context.switchToHttp();
+    const request = http.getRequest<FastifyRequest>();
+    if (limit) this.count(limit, routeOf(context), request, http.getResponse<FastifyReply>());
+    return policy && request.user ? this.throttle.admit(policy, ['user'], request) : true;
+  }
+
+  private count(
+    { limit, per }: RateLimitOptions,
+    route: string,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ) {
+    const caller = request.user?.userId ?? networkOf(originOf(request).ip);
+    const windowMs = milliseconds(per);
+    const [points, waitMs] = this.counts.add(`${route}:${caller}`, 1, windowMs);
+    if (points > limit) throw this.refusals.problem({ policy: POLICY, limit, windowMs, waitMs });
+    void reply
+      .header('ratelimit-policy', policyField(POLICY, limit, windowMs))
+      .header('ratelimit', `"${POLICY}";r=${limit - points};t=${Math.ceil(waitMs / 1_000)}`);
+  }
+}
+
+function routeOf(context: ExecutionContext): string {
+  return `${context.getClass().name}.${context.getHandler().name}`;
+}

@@ -1,0 +1,28 @@
+import { describe, expect, it } from '@jest/globals';
+import { networkOf } from './client-network.js';
+
+describe('one client', () => {
+  it.each([
+    ['192.0.2.7', '192.0.2.7'],
+    ['::ffff:192.0.2.7', '192.0.2.7'],
+    ['::FFFF:192.0.2.7', '192.0.2.7'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:DB8:0001:2::', '2001:db8:1:2::/64'],
+    ['2001:db8::1', '2001:db8:0:0::/64'],
+    ['::1', '0:0:0:0::/64'],
+    ['1::', '1:0:0:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['64:ff9b::192.0.2.7', '64:ff9b:0:0::/64'],
+  ])('%s is counted as %s', (address, network) => expect(networkOf(address)).toBe(network));
+
+  it('has all addresses of a /64, and its neighbour has none of them', () => {
+    const of = (suffix: string) => networkOf(`2001:db8:0:1:${suffix}`);
+    expect(new Set([of(':'), of(':1'), of('ffff:ffff:ffff:ffff'), of('1::')]).size).toBe(1);
+    expect(of(':1')).not.toBe(networkOf('2001:db8:0:2::1'));
+  });
+
+  it.each([null, '', 'unknown', '1.2.3', '1.2.3.4:80', '[::1]', '999.1.1.1', 'a b'])(
+    'that is not an address (%j) is one with all others',
+    (address) => expect(networkOf(address)).toBe('unknown'),
+  );
+});

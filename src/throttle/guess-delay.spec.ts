@@ -1,0 +1,68 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import {
+  countGuess,
+  delayAfter,
+  RULES,
+  STRICT_RULES,
+  type GuessRecord,
+  type GuessRules,
+} from './guess-delay.js';
+
+const MINUTE = 60_000;
+const HOUR = 3_600_000;
+const DAY = 86_400_000;
+
+/** Somebody who guesses as soon as they may. @returns when each guess was counted */
+function guessOnAndOn(rules: GuessRules, until: number): number[] {
+  const times: number[] = [];
+  let record: GuessRecord | undefined;
+  for (let now = 0; now < until;) {
+    const outcome = countGuess(record, now, rules);
+    if ('record' in outcome) {
+      record = outcome.record;
+      times.push(now);
+    } else now += outcome.wait;
+  }
+  return times;
+}
+
+describe('guesses at one secret', () => {
+  it('cost nothing up to the tenth, then 30 s, twice as much each time, and an hour at the most', () => {
+    expect([1, 9].map((failures) => delayAfter(failures, RULES))).toEqual([0, 0]);
+    const growing = [10, 11, 12, 13, 14, 15, 16].map((failures) => delayAfter(failures, RULES) / 1_000);
+    expect(growing).toEqual([30, 60, 120, 240, 480, 960, 1920]);
+    for (const failures of [17, 40, 99]) expect(delayAfter(failures, RULES)).toBe(HOUR);
+  });
+
+  it('are a hundred in a row and no more, until a day has passed; which is no lock for good', () => {
+    expect(delayAfter(100, RULES)).toBe(DAY);
+    expect(delayAfter(1e6, RULES)).toBe(DAY);
+    const times = guessOnAndOn(RULES, 30 * DAY);
+    expect(times[100]! - times[99]!).toBe(DAY);
+    // A patient attacker, in a month, at a secret of 15 characters.
+    expect(times.length).toBeLessThan(750);
+  });
+
+  it('are fewer where an instance counts alone', () => {
+    expect(delayAfter(4, STRICT_RULES)).toBe(0);
+    expect(delayAfter(5, STRICT_RULES)).toBe(30_000);
+    expect(guessOnAndOn(STRICT_RULES, MINUTE).length).toBeLessThan(guessOnAndOn(RULES, MINUTE).length);
+  });
+
+  it('are forgotten a day after the last that was counted, not before', () => {
+    const record = { failures: 12, nextAt: 0, at: 1_000 };
+    expect(countGuess(record, 1_000 + DAY - 1, RULES)).toMatchObject({ record: { failures: 13 } });
+    expect(countGuess(record, 1_000 + DAY, RULES)).toMatchObject({ record: { failures: 1 } });
+  });
+
+  it('that are refused do not count, so that nobody can make the wait longer by asking', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 29_999 }), { maxLength: 50 }), (instants) => {
+        const record = { failures: 10, nextAt: 30_000, at: 0 };
+        for (const now of instants) expect(countGuess(record, now, RULES)).toEqual({ wait: 30_000 - now });
+        expect(countGuess(record, 30_000, RULES)).toMatchObject({ record: { failures: 11 } });
+      }),
+    );
+  });
+});

@@ -1,0 +1,75 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { RateLimiterRedis, RateLimiterRes, type RateLimiterLike } from 'rate-limiter-flexible';
+import { CachePort } from '../cache/cache-port.js';
+import { RedisCache } from '../cache/redis-cache.js';
+import { Clock } from '../common/clock.js';
+import { milliseconds } from '../common/duration.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { MemoryGuessCounters, RedisGuessCounters, type GuessCounters } from './guess-counters.js';
+import { MemoryLimiter } from './memory-limiter.js';
+import type { Limit } from './policies.js';
+import { RedisCounters } from './redis-counters.js';
+
+/** Of a limit, what one instance allows while it counts alone. */
+const SHARE_ALONE = 0.5;
+
+/** A fixed window per key. */
+export interface Window {
+  /** Counts one. @returns the milliseconds to wait instead; 0 when there was room */
+  consume(key: string): Promise<number>;
+  /** Gives one back. */
+  refund(key: string): Promise<void>;
+}
+
+/** Makes counters: shared through Redis, with this process' memory as insurance, or in memory where there is no Redis. */
+@Injectable()
+export class Limiters {
+  private readonly redis: RedisCounters | null;
+
+  constructor(
+    cache: CachePort,
+    private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) settings: Settings,
+  ) {
+    this.redis =
+      cache instanceof RedisCache ? new RedisCounters(cache.servers, settings.cacheBudget, clock) : null;
+  }
+
+  /** @param name unique; part of the keys */
+  window(name: string, { limit, per }: Limit): Window {
+    const options = {
+      keyPrefix: `drawbridge:limit:${name}`,
+      points: limit,
+      duration: milliseconds(per) / 1_000,
+    };
+    if (!this.redis) return windowOf(new MemoryLimiter(options, this.clock));
+    const insurance = { ...options, points: Math.ceil(limit * SHARE_ALONE) };
+    return windowOf(
+      new RateLimiterRedis({
+        ...options,
+        storeClient: this.redis,
+        useRedisPackage: true,
+        insuranceLimiter: new MemoryLimiter(insurance, this.clock),
+      }),
+    );
+  }
+
+  guesses(): GuessCounters {
+    return this.redis ? new RedisGuessCounters(this.redis, this.clock) : new MemoryGuessCounters(this.clock);
+  }
+}
+
+function windowOf(limiter: RateLimiterLike): Window {
+  return {
+    consume: (key) =>
+      limiter.consume(key).then(
+        () => 0,
+        (refusal: unknown) => {
+          if (refusal instanceof RateLimiterRes) return Math.max(1, refusal.msBeforeNext);
+          throw refusal;
+        },
+      ),
+    refund: async (key) => void (await limiter.reward(key)),
+  };
+}

@@ -1,0 +1,63 @@
+import { LRUCache } from 'lru-cache';
+import { RateLimiterCompatibleAbstract, RateLimiterRes } from 'rate-limiter-flexible';
+import type { Clock } from '../common/clock.js';
+
+/** About 15 MB. Who makes room for themselves by asking from so many addresses is not stopped by counting addresses. */
+const MOST_KEYS = 100_000;
+
+interface Count {
+  points: number;
+  endsAt: number;
+}
+
+/** Fixed windows in this process' memory, which is bounded. */
+export class MemoryCounts {
+  private readonly counts = new LRUCache<string, Count>({ max: MOST_KEYS });
+
+  constructor(private readonly clock: Clock) {}
+
+  /** @returns the points of the window that runs, and the milliseconds that it still does */
+  add(key: string, points: number, windowMs: number): [points: number, msLeft: number] {
+    const now = this.clock.now();
+    let count = this.counts.get(key);
+    if (!count || count.endsAt <= now) this.counts.set(key, (count = { points: 0, endsAt: now + windowMs }));
+    count.points = Math.max(0, count.points + points);
+    return [count.points, count.endsAt - now];
+  }
+}
+
+/**
+ * {@link MemoryCounts} as a limiter of rate-limiter-flexible, for as much as is used here. The library's own one keeps every
+ * key and a timer for each, and asks no clock that could be moved.
+ */
+export class MemoryLimiter extends RateLimiterCompatibleAbstract {
+  override readonly keyPrefix = '';
+  // The library sets these on whatever is to be its insurance.
+  override blockDuration = 0;
+  override execEvenly = false;
+  private readonly counts: MemoryCounts;
+
+  /** @param duration seconds, as everywhere in the library */
+  constructor(
+    private readonly options: { points: number; duration: number },
+    clock: Clock,
+  ) {
+    super();
+    this.counts = new MemoryCounts(clock);
+  }
+
+  override async consume(key: string, points = 1): Promise<RateLimiterRes> {
+    const result = this.add(key, points);
+    if (result.consumedPoints > this.options.points) throw result;
+    return result;
+  }
+
+  override async reward(key: string, points = 1): Promise<RateLimiterRes> {
+    return this.add(key, -points);
+  }
+
+  private add(key: string, points: number): RateLimiterRes {
+    const [sum, msLeft] = this.counts.add(key, points, this.options.duration * 1_000);
+    return new RateLimiterRes(Math.max(0, this.options.points - sum), msLeft, sum, sum === points);
+  }
+}

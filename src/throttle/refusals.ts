@@ -1,0 +1,74 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
+import { DataSource } from 'typeorm';
+import { AuditService, type AuditEntry } from '../audit/audit.service.js';
+import { Clock } from '../common/clock.js';
+import { LOGGER, type Logger } from '../common/logger.js';
+import { Problem } from '../common/problem.js';
+import { MemoryCounts } from './memory-limiter.js';
+
+/** One bucket that refuses is one event for so long, however often it does. */
+const QUIET_MS = 600_000;
+/** Of all buckets together, on one instance: a flood must not fill the audit log. */
+const MOST_EVENTS_PER_MINUTE = 30;
+
+export interface Refusal {
+  /** As metrics and headers name it: the policy, and what was counted. */
+  policy: string;
+  limit: number;
+  windowMs: number;
+  waitMs: number;
+}
+
+/** What is said, counted and written down when somebody is told to wait. */
+@Injectable()
+export class Refusals {
+  /** How often each policy has refused. */
+  readonly counts = new Map<string, number>();
+  private readonly quiet: LRUCache<string, true>;
+  private readonly events: MemoryCounts;
+
+  constructor(
+    private readonly database: DataSource,
+    private readonly audit: AuditService,
+    clock: Clock,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {
+    const perf = { now: () => clock.now() };
+    this.quiet = new LRUCache({ max: 10_000, ttl: QUIET_MS, ttlResolution: 0, perf });
+    this.events = new MemoryCounts(clock);
+  }
+
+  problem(refusal: Refusal): Problem {
+    this.counts.set(refusal.policy, (this.counts.get(refusal.policy) ?? 0) + 1);
+    return new Problem('request.rate_limited', { headers: headersOf(refusal) });
+  }
+
+  /** Once per bucket and {@link QUIET_MS}. That it cannot be written down lets nobody in. */
+  async record(bucket: string, entryOf: () => Promise<AuditEntry>): Promise<void> {
+    if (this.quiet.has(bucket)) return;
+    this.quiet.set(bucket, true);
+    const [events] = this.events.add('events', 1, 60_000);
+    if (events > MOST_EVENTS_PER_MINUTE) return;
+    try {
+      await this.audit.record(this.database.manager, await entryOf());
+    } catch (error) {
+      this.quiet.delete(bucket);
+      this.logger.warn({ err: error }, 'a refusal could not be recorded');
+    }
+  }
+}
+
+/** `Retry-After` in seconds (RFC 9110 10.2.3), and the fields of draft-ietf-httpapi-ratelimit-headers-10. */
+function headersOf({ policy, limit, windowMs, waitMs }: Refusal): Record<string, string> {
+  const seconds = Math.max(1, Math.ceil(waitMs / 1_000));
+  return {
+    'retry-after': String(seconds),
+    'ratelimit-policy': policyField(policy, limit, windowMs),
+    ratelimit: `"${policy}";r=0;t=${seconds}`,
+  };
+}
+
+export function policyField(policy: string, limit: number, windowMs: number): string {
+  return `"${policy}";q=${limit};w=${Math.ceil(windowMs / 1_000)}`;
+}

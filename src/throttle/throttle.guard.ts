@@ -1,0 +1,96 @@
+import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import { milliseconds } from '../common/duration.js';
+import { metadataReader } from '../common/metadata.js';
+import type { Problem } from '../common/problem.js';
+import { originOf } from '../common/request.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { canonicalEmail } from '../users/user.entity.js';
+import { networkOf } from './client-network.js';
+import { digest } from './digest.js';
+import { Limiters, type Window } from './limiters.js';
+import { POLICIES, type Limit, type Policy, type PolicyName } from './policies.js';
+import { Refusals } from './refusals.js';
+import { ThrottledRoute } from './throttled.decorator.js';
+
+type Dimension = keyof Policy;
+/** What is known before anybody is asked who they are, in the order in which it is counted. */
+const BEFORE_ACCESS: Dimension[] = ['address', 'token', 'account', 'everyone'];
+
+/**
+ * Counts requests of `@Throttled()` routes before anything is done for them. Whom one limit refuses the next does not
+ * count: a single client must not use up what everyone shares.
+ */
+@Injectable()
+export class ThrottleGuard implements CanActivate {
+  private readonly policyOf = metadataReader(ThrottledRoute);
+  private readonly windows = new Map<string, Window>();
+
+  constructor(
+    private readonly limiters: Limiters,
+    private readonly refusals: Refusals,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
+    const policy = this.policyOf(context);
+    if (!policy || this.settings.rateLimits === 'off') return true;
+    return this.admit(policy, BEFORE_ACCESS, context.switchToHttp().getRequest<FastifyRequest>());
+  }
+
+  /** @throws Problem `request.rate_limited` */
+  async admit(name: PolicyName, dimensions: Dimension[], request: FastifyRequest): Promise<boolean> {
+    const policy: Policy = POLICIES[name];
+    for (const dimension of dimensions) {
+      const limit = policy[dimension];
+      const key = limit && keyFor[dimension](request);
+      if (!key) continue;
+      const bucket = `${name}-${dimension}`;
+      const waitMs = await this.windowFor(bucket, limit).consume(key);
+      if (waitMs > 0) throw await this.refuse({ policy: bucket, limit, waitMs }, key, request);
+    }
+    return true;
+  }
+
+  private async refuse(
+    { policy, limit, waitMs }: { policy: string; limit: Limit; waitMs: number },
+    key: string,
+    request: FastifyRequest,
+  ): Promise<Problem> {
+    await this.refusals.record(`${policy}:${key}`, async () => ({
+      type: 'excess_rate_limit_exceeded',
+      userId: request.user?.userId,
+      origin: originOf(request),
+      details: { policy },
+    }));
+    return this.refusals.problem({ policy, limit: limit.limit, windowMs: milliseconds(limit.per), waitMs });
+  }
+
+  private windowFor(bucket: string, limit: Limit): Window {
+    let window = this.windows.get(bucket);
+    if (!window) this.windows.set(bucket, (window = this.limiters.window(bucket, limit)));
+    return window;
+  }
+}
+
+/** Undefined where the request has nothing to count by. */
+const keyFor: Record<Dimension, (request: FastifyRequest) => string | undefined> = {
+  address: (request) => networkOf(originOf(request).ip),
+  everyone: () => 'all',
+  account: ({ body }) => {
+    const { email } = (body ?? {}) as { email?: unknown };
+    return typeof email === 'string' ? digest(canonicalEmail(email)) : undefined;
+  },
+  token: ({ body, headers }) => {
+    const { refreshToken } = (body ?? {}) as { refreshToken?: unknown };
+    const shown = typeof refreshToken === 'string' ? refreshToken : refreshCookieOf(headers.cookie);
+    return shown ? digest(shown) : undefined;
+  },
+  user: ({ user }) => user?.userId,
+};
+
+/** Whatever the cookie is called here; how it is to be read is for those to say who believe it. */
+function refreshCookieOf(header: string | undefined): string | undefined {
+  return /(?:^|; ?)(?:__Host-)?refresh=([^;]+)/.exec(header ?? '')?.[1];
+}

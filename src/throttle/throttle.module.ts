@@ -1,0 +1,15 @@
+import { Global, Module } from '@nestjs/common';
+import { UsersModule } from '../users/users.module.js';
+import { CallerLimitGuard } from './caller-limit.guard.js';
+import { Guesses } from './guesses.js';
+import { Limiters } from './limiters.js';
+import { Refusals } from './refusals.js';
+import { ThrottleGuard } from './throttle.guard.js';
+
+@Global()
+@Module({
+  imports: [UsersModule],
+  providers: [CallerLimitGuard, Guesses, Limiters, Refusals, ThrottleGuard],
+  exports: [CallerLimitGuard, Guesses, Refusals, ThrottleGuard],
+})
+export class ThrottleModule {}

@@ -1,0 +1,601 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { createClient } from 'redis';
+import type { RedisServers } from '../src/cache/redis-servers.js';
+import { Problem } from '../src/common/problem.js';
+import type { TestApp } from './support/app.js';
+import type { Answer, Client } from './support/client.js';
+import { describeWithOwnRedis } from './support/redis.js';
+import { startRedisCluster } from './support/redis-cluster.mjs';
+import { startRedis } from './support/services.mjs';
+import { eventually } from './support/waiting.js';
+
+/** The real hasher, counted; a test may stand in for it where thousands are to be refused. */
+const argon2 = await import('@node-rs/argon2');
+const verify = jest.fn(argon2.verify);
+jest.unstable_mockModule('@node-rs/argon2', () => ({ ...argon2, verify }));
+const { ALICE, BOB, PASSWORD, resetStores, startApp } = await import('./support/app.js');
+const { TestClock } = await import('./support/clock.js');
+const { loggedIn } = await import('./support/people.js');
+const { PasswordsService } = await import('../src/auth/passwords.service.js');
+const { CallerLimitGuard } = await import('../src/throttle/caller-limit.guard.js');
+const { Throttled } = await import('../src/throttle/throttled.decorator.js');
+const { ThrottleGuard } = await import('../src/throttle/throttle.guard.js');
+const { RedisCounters } = await import('../src/throttle/redis-counters.js');
+
+const redis = await startRedis();
+const WRONG = 'this is not the password';
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DENIED = { status: 401, body: { code: 'auth.invalid_credentials' } };
+const isLimited = ({ status }: Answer) => status === 429;
+
+/** Everything that a caller can see of an answer, but for what names the request. */
+function visible({ status, headers, body }: Answer) {
+  const { 'x-request-id': _id, date: _date, ...rest } = headers;
+  const { requestId: _request, instance: _instance, ...said } = body as Record<string, unknown>;
+  return { status, headers: rest, body: said };
+}
+const limited = (policy: string, seconds?: number) => ({
+  status: 429,
+  body: { code: 'request.rate_limited', status: 429 },
+  headers: {
+    'retry-after': seconds === undefined ? expect.stringMatching(/^[1-9]\d*$/) : String(seconds),
+    'ratelimit-policy': expect.stringMatching(new RegExp(`^"${policy}";q=\\d+;w=\\d+$`)),
+    ratelimit: expect.stringMatching(new RegExp(`^"${policy}";r=0;t=${seconds ?? '[1-9]\\d*'}$`)),
+    'cache-control': 'no-store',
+    'content-type': 'application/problem+json; charset=utf-8',
+    'x-content-type-options': 'nosniff',
+  },
+});
+
+interface Attempt {
+  password?: string;
+  ip?: string;
+  headers?: Record<string, string>;
+}
+
+let addresses = 0;
+/** One that nobody has had before. */
+const newAddress = () => `198.18.${Math.floor((addresses += 1) / 250)}.${(addresses % 250) + 1}`;
+
+const newEmail = () => `somebody${(addresses += 1)}@example.com`;
+
+const guess = (
+  app: { client(): Client },
+  email: string,
+  { password = WRONG, ip = newAddress(), headers = {} }: Attempt = {},
+) =>
+  app
+    .client()
+    .post(
+      '/v1/auth/login',
+      { email, password, transport: 'bearer' },
+      { headers: { 'x-forwarded-for': ip, ...headers } },
+    );
+
+/** One after the other, or so many at once where their order does not matter. */
+async function guesses(
+  count: number,
+  make: (index: number) => Promise<Answer>,
+  atOnce = 1,
+): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  for (let first = 0; first < count; first += atOnce) {
+    const batch = Array.from({ length: Math.min(atOnce, count - first) }, (_, index) => make(first + index));
+    answers.push(...(await Promise.all(batch)));
+  }
+  return answers;
+}
+
+/** Real: PostgreSQL, a Redis of this file's own, two instances over HTTP, the hasher. Moved: the clock. */
+describeWithOwnRedis(redis, 'limits that instances share', () => {
+  const clock = new TestClock();
+  let a: TestApp;
+  let b: TestApp;
+
+  const start = (env: Record<string, string | undefined> = {}) =>
+    startApp({
+      clock,
+      env: {
+        REDIS_URL: redis!.url,
+        RATE_LIMITS: 'on',
+        TRUSTED_PROXIES: '127.0.0.1',
+        CACHE_BUDGET: '1s',
+        ...env,
+      },
+    });
+  const forgetAll = async () => {
+    const client = createClient({ url: redis!.url });
+    await client.connect();
+    await client.flushAll();
+    client.destroy();
+  };
+  const both = (index: number) => (index % 2 ? a : b);
+
+  beforeAll(async () => {
+    await resetStores();
+    [a, b] = [await start(), await start()];
+  });
+  afterAll(async () => {
+    await Promise.all([a.close(), b.close()]);
+    await redis!.stop();
+  });
+  beforeEach(async () => {
+    jest.restoreAllMocks();
+    verify.mockReset().mockImplementation(argon2.verify);
+    await forgetAll();
+  });
+
+  describe('of guesses at one account', () => {
+    it('hold for 200 that arrive at once, on two instances and from 200 addresses, and other routes do not notice', async () => {
+      const bob = await loggedIn(a, BOB);
+      verify.mockClear();
+      const burst = Array.from({ length: 200 }, (_, index) => guess(both(index), ALICE.email));
+      const [flags, me, ...answers] = await Promise.all([
+        bob.get('/v1/feature-flags'),
+        bob.get('/v1/users/me'),
+        ...burst,
+      ]);
+      expect([flags.status, me.status]).toEqual([200, 200]);
+      expect(verify).toHaveBeenCalledTimes(10);
+      expect(answers.filter(({ status }) => status === 401)).toHaveLength(10);
+      for (const answer of answers.filter(({ status }) => status !== 401))
+        expect(answer).toMatchObject(limited('guesses-account'));
+    });
+
+    it('do not say whether somebody has the address, nor whether the password was right', async () => {
+      const nobody = 'nobody-at-all@example.com';
+      for (const email of [ALICE.email, nobody]) await guesses(10, (index) => guess(both(index), email));
+      const [known, unknown] = [await guess(a, ALICE.email), await guess(a, nobody)];
+      expect(known).toMatchObject(limited('guesses-account', 30));
+      expect(visible(known)).toEqual(visible(unknown));
+      verify.mockClear();
+      const right = await guess(b, ALICE.email, { password: PASSWORD });
+      expect(visible(right)).toEqual(visible(known));
+      expect(verify).not.toHaveBeenCalled();
+    });
+
+    it('slow down from 30 s to an hour; one guess each time, and asking meanwhile changes nothing', async () => {
+      await guesses(10, (index) => guess(both(index), ALICE.email));
+      for (const seconds of [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]) {
+        expect(await guess(a, ALICE.email)).toMatchObject(limited('guesses-account'));
+        clock.advance(seconds * 1_000 - 2_000);
+        expect(await guess(b, ALICE.email)).toMatchObject(limited('guesses-account'));
+        clock.advance(2_000);
+        const answers = await Promise.all([a, b, a, b].map((app) => guess(app, ALICE.email)));
+        expect(answers.filter(({ status }) => status === 401)).toHaveLength(1);
+        expect(answers.filter(isLimited)).toHaveLength(3);
+      }
+    });
+
+    it('are forgotten with the first right one', async () => {
+      await guesses(10, (index) => guess(both(index), ALICE.email));
+      clock.advance(30_000);
+      expect((await guess(a, ALICE.email, { password: PASSWORD })).status).toBe(200);
+      for (const answer of await guesses(10, (index) => guess(both(index), ALICE.email)))
+        expect(answer).toMatchObject(DENIED);
+      expect(await guess(b, ALICE.email)).toMatchObject(limited('guesses-account', 30));
+    });
+
+    it('are the same account however its address is spelt', async () => {
+      const spellings = [ALICE.email, ALICE.email.toUpperCase(), ` ${ALICE.email}`.trim()];
+      await guesses(10, (index) => guess(a, spellings[index % 3]!));
+      expect(await guess(a, ALICE.email.toUpperCase())).toMatchObject(limited('guesses-account'));
+    });
+
+    it('do not count what was never looked at: bad bodies, a hasher that is busy, what another site sends', async () => {
+      const bad = await guesses(15, () =>
+        a.client().post('/v1/auth/login', { email: ALICE.email, password: 1 }),
+      );
+      expect(bad.every(({ status }) => status === 400)).toBe(true);
+      const busy = jest
+        .spyOn(a.get(PasswordsService), 'verify')
+        .mockRejectedValue(new Problem('auth.unavailable'));
+      const turnedAway = await guesses(15, () => guess(a, ALICE.email));
+      for (const { status, headers } of turnedAway) {
+        expect(status).toBe(503);
+        expect(headers['retry-after']).toMatch(/^[1-9]\d*$/);
+      }
+      busy.mockRestore();
+      const elsewhere = { 'sec-fetch-site': 'cross-site' };
+      const forged = await guesses(15, () => guess(a, ALICE.email, { headers: elsewhere }));
+      expect(forged.every(({ status }) => status === 403)).toBe(true);
+      for (const answer of await guesses(10, () => guess(a, ALICE.email)))
+        expect(answer).toMatchObject(DENIED);
+      expect(isLimited(await guess(a, ALICE.email))).toBe(true);
+    });
+  });
+
+  describe('and the owner of the account', () => {
+    it('gets in on a device that has been in before, while strangers have to wait', async () => {
+      const native = await loggedIn(a, ALICE);
+      const browser = await loggedIn(a, ALICE, 'cookie');
+      await guesses(10, (index) => guess(both(index), ALICE.email));
+      expect(await guess(a, ALICE.email, { password: PASSWORD })).toMatchObject(limited('guesses-account'));
+
+      const headers = { 'x-device-token': native.deviceToken! };
+      expect((await guess(b, ALICE.email, { password: PASSWORD, headers })).status).toBe(200);
+      await browser.post('/v1/auth/logout');
+      expect((await browser.login(ALICE.email, PASSWORD)).status).toBe(200);
+      // And what the owner does gives strangers no new guesses.
+      expect(await guess(a, ALICE.email)).toMatchObject(limited('guesses-account'));
+    });
+
+    it('shares this with nobody: a token of another account, or of none, is a stranger’s', async () => {
+      const bob = await loggedIn(a, BOB);
+      await guesses(10, () => guess(a, ALICE.email));
+      for (const token of [bob.deviceToken!, 'x'.repeat(43), '\u00ff'])
+        expect(await guess(a, ALICE.email, { headers: { 'x-device-token': token } })).toMatchObject(
+          limited('guesses-account'),
+        );
+    });
+
+    it('loses it with the device: whoever stole it guesses no more than strangers do, and disturbs no other', async () => {
+      const [stolen, other] = [await loggedIn(a, ALICE), await loggedIn(a, ALICE)];
+      const headers = { 'x-device-token': stolen.deviceToken! };
+      const answers = await guesses(10, (index) => guess(both(index), ALICE.email, { headers }));
+      expect(answers.every(({ status }) => status === 401)).toBe(true);
+      expect(await guess(a, ALICE.email, { headers })).toMatchObject(limited('guesses-known', 30));
+      expect((await guess(a, ALICE.email, { password: PASSWORD })).status).toBe(200);
+      const theirs = { 'x-device-token': other.deviceToken! };
+      expect((await guess(a, ALICE.email, { password: PASSWORD, headers: theirs })).status).toBe(200);
+    });
+
+    it('proves it again by a count of the session’s own', async () => {
+      const alice = await loggedIn(a, ALICE);
+      const again = (password: string) => alice.copy().post('/v1/auth/reauthenticate', { password });
+      await guesses(10, () => guess(a, ALICE.email));
+      expect((await again(PASSWORD)).status).toBe(200);
+
+      const thief = await loggedIn(a, BOB);
+      const answers = await guesses(12, () =>
+        thief.copy().post('/v1/auth/reauthenticate', { password: WRONG }),
+      );
+      expect(answers.map(({ status }) => status)).toEqual([...Array(10).fill(401), 429, 429]);
+      expect(answers.at(-1)).toMatchObject(limited('guesses-known', 30));
+      expect((await thief.get('/v1/users/me')).status).toBe(200);
+      expect((await guess(a, BOB.email, { password: PASSWORD })).status).toBe(200);
+    });
+  });
+
+  describe('of strangers', () => {
+    const spray = (app: TestApp, count: number, attempt: (index: number) => Attempt) => {
+      verify.mockResolvedValue(false);
+      return guesses(count, (index) => guess(app, newEmail(), attempt(index)), 20);
+    };
+
+    it('hold for an address that tries one account after another', async () => {
+      const ip = newAddress();
+      const answers = await spray(a, 100, () => ({ ip }));
+      expect(answers.some(isLimited)).toBe(false);
+      expect(await guess(b, ALICE.email, { ip })).toMatchObject(limited('guesses-address'));
+      expect(await guess(b, ALICE.email)).toMatchObject(DENIED);
+    });
+
+    it('hold for a /64, whichever of its addresses are used', async () => {
+      await spray(a, 100, (index) => ({ ip: `2001:db8:7:7:${index.toString(16)}::${index + 1}` }));
+      expect(await guess(a, ALICE.email, { ip: '2001:db8:7:7::1' })).toMatchObject(
+        limited('guesses-address'),
+      );
+      expect(await guess(a, ALICE.email, { ip: '2001:db8:7:8::1' })).toMatchObject(DENIED);
+    });
+
+    it('give back what was right: an office logs in all day', async () => {
+      const ip = newAddress();
+      verify.mockResolvedValue(true);
+      for (const { status } of await guesses(101, () => guess(a, BOB.email, { ip, password: PASSWORD })))
+        expect(status).toBe(200);
+      // Nor does it count against the address what is refused for the account's sake.
+      verify.mockResolvedValue(false);
+      await guesses(120, () => guess(a, ALICE.email, { ip }), 20);
+      expect(await guess(a, 'new@example.com', { ip })).toMatchObject(DENIED);
+    });
+
+    it('believe no header of a client that is no trusted proxy', async () => {
+      const open = await start({ TRUSTED_PROXIES: '10.0.0.0/8' });
+      const answers = await spray(open, 101, (index) => {
+        const ip = `198.51.100.${index}`;
+        return {
+          ip,
+          headers: { forwarded: `for=${ip}`, 'x-real-ip': ip, 'x-client-ip': ip, 'cf-connecting-ip': ip },
+        };
+      });
+      await open.close();
+      expect(answers.filter(isLimited)).toMatchObject([limited('guesses-address')]);
+    });
+
+    it('believe a trusted proxy for what it adds itself, not for what it passes on', async () => {
+      const answers = await spray(a, 101, (index) => ({ ip: `203.0.113.${index}, 192.0.2.99` }));
+      expect(answers.filter(isLimited)).toHaveLength(1);
+    });
+
+    it('take what is no address for one client', async () => {
+      const answers = await spray(a, 101, (index) => ({ ip: `no address ${index}` }));
+      expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
+      expect(answers.filter(isLimited)).toHaveLength(1);
+    });
+
+    it('hold for a botnet, which no single client can trigger and which does not keep known devices out', async () => {
+      const alice = await loggedIn(a, ALICE);
+      const one = newAddress();
+      await spray(a, 500, () => ({ ip: one }));
+      const bots = Array.from({ length: 10 }, newAddress);
+      await spray(b, 499, (index) => ({ ip: bots[index % 10]! }));
+      verify.mockImplementation(argon2.verify);
+      expect(await guess(a, BOB.email, { password: PASSWORD })).toMatchObject({ status: 200 });
+      expect(await guess(a, BOB.email)).toMatchObject(DENIED);
+      expect(await guess(a, BOB.email, { password: PASSWORD })).toMatchObject(limited('guesses-everyone'));
+      const headers = { 'x-device-token': alice.deviceToken! };
+      expect((await guess(a, ALICE.email, { password: PASSWORD, headers })).status).toBe(200);
+    });
+  });
+
+  describe('of a named policy', () => {
+    /** As on a route that has the decorator, before anything else is done. */
+    const admit = (app: TestApp, email: string, ip = newAddress()) =>
+      app
+        .get(ThrottleGuard)
+        .admit('password_forgot', ['address', 'account', 'everyone'], {
+          id: 'x',
+          ip,
+          headers: {},
+          body: { email },
+        } as never)
+        .then(
+          () => 'admitted',
+          ({ options }: Problem) => options.headers!['ratelimit']!.split('"')[1],
+        );
+
+    it('count an account, however it is spelt and whoever asks', async () => {
+      for (const email of ['a@b.example', 'A@b.example', ' a@b.example', 'a@B.EXAMPLE', 'a@b.example'])
+        expect(await admit(a, email)).toBe('admitted');
+      expect(await admit(b, 'A@B.example')).toBe('password_forgot-account');
+      expect(await admit(b, 'c@b.example')).toBe('admitted');
+    });
+
+    it('do not let one client use up what everyone shares', async () => {
+      const ip = newAddress();
+      const outcomes: unknown[] = [];
+      for (let index = 0; index < 150; index += 1) outcomes.push(await admit(a, `${index}@one.example`, ip));
+      expect(outcomes.filter((outcome) => outcome === 'admitted')).toHaveLength(30);
+      expect(new Set(outcomes.slice(30))).toEqual(new Set(['password_forgot-address']));
+      for (let index = 0; index < 90; index += 1)
+        expect(await admit(b, `${index}@all.example`)).toBe('admitted');
+      expect(await admit(b, 'next@all.example')).toBe('password_forgot-everyone');
+    });
+
+    it('count a caller, on routes that know one, on all instances together', async () => {
+      class Route {
+        @Throttled('email_change')
+        change(): void {}
+      }
+      const ask = (app: TestApp, userId: string) => {
+        const request = { id: 'x', ip: newAddress(), headers: {}, user: { userId } };
+        const context = {
+          getClass: () => Route,
+          getHandler: () => Route.prototype.change,
+          switchToHttp: () => ({ getRequest: () => request, getResponse: () => undefined }),
+        };
+        return Promise.resolve(app.get(CallerLimitGuard).canActivate(context as never)).then(
+          () => 'admitted',
+          ({ options }: Problem) => options.headers!['ratelimit']!.split('"')[1],
+        );
+      };
+      for (let index = 0; index < 5; index += 1) expect(await ask(both(index), ALICE.id)).toBe('admitted');
+      expect(await ask(a, ALICE.id)).toBe('email_change-user');
+      expect(await ask(b, BOB.id)).toBe('admitted');
+    });
+
+    it('slow down registration from one address', async () => {
+      const ip = newAddress();
+      const register = (index: number, from = ip) =>
+        both(index)
+          .client()
+          .post(
+            '/v1/auth/register',
+            { email: 'x@y', password: 'short' },
+            { headers: { 'x-forwarded-for': from } },
+          );
+      const answers = await guesses(101, (index) => register(index));
+      expect(answers.slice(0, 100).every(({ status }) => status === 400)).toBe(true);
+      expect(answers[100]).toMatchObject(limited('register-address'));
+      expect((await register(0, newAddress())).status).toBe(400);
+    });
+
+    it('stop a refresh token that is shown again and again, and log nobody out', async () => {
+      const alice = await loggedIn(a, ALICE);
+      const shown = 'A'.repeat(74);
+      const show = (refreshToken: string) =>
+        a
+          .client()
+          .post('/v1/auth/refresh', { refreshToken }, { headers: { 'x-forwarded-for': newAddress() } });
+      const answers = await guesses(61, () => show(shown));
+      expect(answers.slice(0, 60).every(({ status }) => status === 401)).toBe(true);
+      expect(answers[60]).toMatchObject(limited('refresh-token'));
+      expect(answers[60]!.setCookies).toEqual([]);
+      const byCookie = await a.client().post('/v1/auth/refresh', undefined, {
+        headers: { cookie: `a=b; __Host-refresh=${shown}` },
+      });
+      expect(byCookie).toMatchObject(limited('refresh-token'));
+      expect((await alice.refresh()).status).toBe(200);
+    });
+  });
+
+  describe('are written down and counted', () => {
+    const events = (type: string) =>
+      a.query<{ user_id: string | null; ip: string; details: object }>(
+        'select user_id, ip, details from audit_events where type = $1 order by id',
+        [type],
+      );
+
+    it('once, however long somebody goes on; and not without end, however many accounts it is about', async () => {
+      const quiet = await start();
+      const before = (await events('authn_login_fail_max')).length;
+      await guesses(60, () => guess(quiet, ALICE.email, { ip: '192.0.2.1' }));
+      const [event, ...others] = (await events('authn_login_fail_max')).slice(before);
+      expect(others).toEqual([]);
+      expect(event).toEqual({
+        user_id: ALICE.id,
+        ip: '192.0.2.1',
+        details: { policy: 'guesses-account', secret: 'password' },
+      });
+
+      verify.mockResolvedValue(false);
+      for (let account = 0; account < 40; account += 1)
+        await guesses(11, (index) =>
+          guess(quiet, `flood${account}@example.com`, { ip: `192.0.2.${10 + (account % 8) + index}` }),
+        );
+      const flood = (await events('authn_login_fail_max')).length - before;
+      expect(flood).toBeGreaterThan(20);
+      expect(flood).toBeLessThanOrEqual(30);
+
+      const { text } = await quiet.client().get('/metrics');
+      expect(text).toContain('drawbridge_throttled_total{policy="guesses-account"} 90');
+      clock.advance(10 * MINUTE);
+      await guesses(2, () => guess(quiet, ALICE.email));
+      expect((await events('authn_login_fail_max')).length - before).toBe(flood + 1);
+      await quiet.close();
+    });
+  });
+
+  describe('when Redis', () => {
+    const answers = (app: TestApp) =>
+      eventually(async () => expect((await app.client().get('/health/ready')).body.cache).toBe('ok'));
+
+    it('is away: each instance counts for itself, and is stricter; when it is back they count together', async () => {
+      await redis!.stop();
+      try {
+        for (const app of [a, b]) {
+          const alone = await guesses(8, () => guess(app, ALICE.email));
+          expect(alone.map(({ status }) => status)).toEqual([...Array(5).fill(401), 429, 429, 429]);
+          expect(alone.at(-1)).toMatchObject(limited('guesses-account', 30));
+        }
+        const forged = await guesses(101, (index) =>
+          guess(a, `${index}@example.com`, { ip: '203.0.113.200' }),
+        );
+        expect(forged.filter(isLimited)).toHaveLength(51);
+        expect((await guess(a, BOB.email, { password: PASSWORD })).status).toBe(200);
+      } finally {
+        await redis!.restart();
+      }
+      await Promise.all([a, b].map(answers));
+      // The breaker lets one through each half second.
+      await eventually(async () => {
+        const email = newEmail();
+        verify.mockResolvedValue(false);
+        await guesses(10, (index) => guess(both(index), email));
+        expect((await guess(a, email)).status).toBe(429);
+        expect((await guess(b, email)).status).toBe(429);
+        const fresh = newEmail();
+        const together = await guesses(11, (index) => guess(both(index), fresh));
+        expect(together.map(({ status }) => status)).toEqual([...Array(10).fill(401), 429]);
+      });
+    });
+
+    it('does not answer: nobody waits for longer than the budget, and then for nothing at all', async () => {
+      let asked = 0;
+      const node = {
+        isMaster: true,
+        attempt: () => {
+          asked += 1;
+          return new Promise(() => undefined);
+        },
+      };
+      const servers = { nodeFor: () => node } as unknown as RedisServers;
+      const steady = new TestClock();
+      jest.spyOn(steady, 'monotonic').mockReturnValue(0);
+      const counters = new RedisCounters(servers, 5, steady);
+      for (let index = 0; index < 10; index += 1) await expect(counters.del('key')).rejects.toThrow();
+      expect(asked).toBe(1);
+      jest.mocked(steady.monotonic).mockReturnValue(500);
+      for (let index = 0; index < 10; index += 1) await expect(counters.del('key')).rejects.toThrow();
+      expect(asked).toBe(2);
+    });
+  });
+
+  it('are off where they are turned off', async () => {
+    const off = await start({ RATE_LIMITS: 'off' });
+    verify.mockResolvedValue(false);
+    const ip = newAddress();
+    const answers = await guesses(120, () => guess(off, ALICE.email, { ip }), 20);
+    expect(answers.some(isLimited)).toBe(false);
+    await off.close();
+  });
+});
+
+const cluster = await startRedisCluster({ masters: 3 });
+
+/** Real: a Redis Cluster of three masters, two instances over HTTP. */
+describeWithOwnRedis(cluster, 'limits that instances share through a Redis Cluster', () => {
+  let a: TestApp;
+  let b: TestApp;
+
+  beforeAll(async () => {
+    const env = { REDIS_URL: cluster!.url, RATE_LIMITS: 'on', CACHE_BUDGET: '1s' };
+    [a, b] = [await startApp({ env }), await startApp({ env })];
+  });
+  afterAll(async () => {
+    await Promise.all([a.close(), b.close()]);
+    await cluster!.stop();
+  });
+
+  it('hold for each account, whichever node has it', async () => {
+    verify.mockReset().mockResolvedValue(false);
+    for (const name of ['one', 'two', 'three', 'four', 'five', 'six']) {
+      const burst = Array.from({ length: 16 }, (_, index) => guess(index % 2 ? a : b, `${name}@example.com`));
+      expect((await Promise.all(burst)).filter(({ status }) => status === 401)).toHaveLength(10);
+    }
+  });
+});
+
+/** Real: an instance over HTTP that has no Redis. Moved: the clock. */
+describe('limits of one instance', () => {
+  const clock = new TestClock();
+  let app: TestApp;
+
+  beforeAll(async () => {
+    await resetStores();
+    app = await startApp({
+      clock,
+      env: { REDIS_URL: undefined, RATE_LIMITS: 'on', TRUSTED_PROXIES: '127.0.0.1', SESSION_LIMIT: '1000' },
+    });
+  });
+  afterAll(() => app.close());
+
+  it('are the same without Redis', async () => {
+    verify.mockReset().mockImplementation(argon2.verify);
+    const burst = await Promise.all(Array.from({ length: 60 }, () => guess(app, ALICE.email)));
+    expect(burst.filter(({ status }) => status === 401)).toHaveLength(10);
+    expect(burst.find(isLimited)).toMatchObject(limited('guesses-account', 30));
+    clock.advance(30_000);
+    expect((await guess(app, ALICE.email, { password: PASSWORD })).status).toBe(200);
+  });
+
+  it('are over with their window', async () => {
+    verify.mockReset().mockResolvedValue(false);
+    const ip = newAddress();
+    await guesses(100, (index) => guess(app, `${index}@example.com`, { ip }));
+    expect(await guess(app, ALICE.email, { ip })).toMatchObject(limited('guesses-address'));
+    clock.advance(HOUR);
+    expect(await guess(app, ALICE.email, { ip })).toMatchObject(DENIED);
+  });
+
+  it('of @RateLimit() are each caller’s own, and say on each answer what is left', async () => {
+    verify.mockReset().mockImplementation(argon2.verify);
+    const [alice, bob] = [await loggedIn(app, ALICE), await loggedIn(app, BOB)];
+    const second = await loggedIn(app, ALICE);
+    const first = await alice.get('/v1/feature-flags');
+    expect(first).toMatchObject({
+      status: 200,
+      headers: { 'ratelimit-policy': '"caller";q=600;w=60', ratelimit: '"caller";r=599;t=60' },
+    });
+    const answers = await guesses(600, () => alice.get('/v1/feature-flags'));
+    expect(answers.filter(isLimited)).toHaveLength(1);
+    expect(answers[599]).toMatchObject(limited('caller'));
+    expect(await second.get('/v1/feature-flags')).toMatchObject(limited('caller'));
+    expect((await alice.get('/v1/auth/whoami')).status).toBe(200);
+    expect((await bob.get('/v1/feature-flags')).status).toBe(200);
+    clock.advance(MINUTE);
+    expect((await alice.get('/v1/feature-flags')).status).toBe(200);
+  });
+});
