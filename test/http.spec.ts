@@ -33,7 +33,6 @@ const STANDARD = {
   'strict-transport-security': 'max-age=63072000; includeSubDomains',
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
-  'x-xss-protection': '0',
   'cache-control': 'no-store',
 };
 

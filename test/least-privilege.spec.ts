@@ -37,7 +37,9 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
     const [, line] = /^user (drawbridge .*)$/m.exec(readFileSync(resolve('docker/redis-users.acl'), 'utf8'))!;
     await redis.command('ACL', 'SETUSER', ...line!.split(' '));
     redisUrl = as(redis.url, 'drawbridge', 'drawbridge');
-    app = await startApp({ env: { DATABASE_URL: url, REDIS_URL: redisUrl, CACHE_BUDGET: '1s' } });
+    app = await startApp({
+      env: { DATABASE_URL: url, REDIS_URL: redisUrl, CACHE_BUDGET: '1s', RATE_LIMITS: 'on' },
+    });
     app.get(MailOutbox).beforeApplicationShutdown();
   });
   afterAll(async () => {
@@ -83,6 +85,18 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
     expect(await app.query(`select from sessions where status = 'ended'`)).toEqual([]);
     expect(await app.get(MailOutbox).send()).toBeGreaterThan(0);
     expect(await app.get(AuditSealer).seal()).toBeGreaterThan(0);
+  });
+
+  it('counts in Redis what it limits', async () => {
+    const keys = () => redis.command<string[]>('KEYS', 'drawbridge:*');
+    await redis.command('FLUSHALL');
+    const guess = () => app.client().login(BOB.email, 'not his password at all');
+    expect((await guess()).status).toBe(401);
+    const [guesses] = (await keys()).filter((key) => key.startsWith('drawbridge:guesses:'));
+    expect(await redis.command('HGET', guesses!, 'failures')).toBe('1');
+    expect((await app.client().login(BOB.email, PASSWORD)).status).toBe(200);
+    expect(await redis.command('HGET', guesses!, 'failures')).toBeNull();
+    expect((await keys()).filter((key) => key.startsWith('drawbridge:limit:'))).not.toEqual([]);
   });
 
   it.each([
