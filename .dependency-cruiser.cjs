@@ -11,7 +11,7 @@ const ROOMS = {
   mail: ['common', 'config', 'database'],
   users: ['common', 'config', 'database', 'audit'],
   sessions: ['common', 'config', 'database', 'cache', 'audit', 'mail', 'users'],
-  auth: ['common', 'config', 'database', 'cache', 'audit', 'users', 'sessions'],
+  auth: ['common', 'config', 'database', 'cache', 'audit', 'mail', 'users', 'sessions'],
   accounts: ['common', 'config', 'database', 'audit', 'users', 'sessions', 'auth'],
   admin: ['common', 'config', 'database', 'audit', 'users', 'sessions', 'auth', 'accounts'],
   health: ['common', 'config', 'database', 'cache', 'sessions'],

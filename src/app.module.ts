@@ -33,7 +33,7 @@ export class AppModule {
         DatabaseModule,
         CacheModule,
         AuditModule,
-        MailModule,
+        MailModule.forRoot(settings),
         UsersModule,
         SessionsModule,
         AuthModule,
