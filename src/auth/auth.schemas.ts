@@ -41,13 +41,16 @@ export const PasswordChange = z.strictObject({
 });
 export type PasswordChange = z.infer<typeof PasswordChange>;
 
+/** As a link in a mail has it. */
+const mailedToken = text({ max: 200 });
+
 export const PasswordForgotten = z.strictObject({ email });
 export type PasswordForgotten = z.infer<typeof PasswordForgotten>;
 
-export const PasswordReset = z.strictObject({ token, newPassword: presentedPassword });
+export const PasswordReset = z.strictObject({ token: mailedToken, newPassword: presentedPassword });
 export type PasswordReset = z.infer<typeof PasswordReset>;
 
-export const EmailVerification = z.strictObject({ token });
+export const EmailVerification = z.strictObject({ token: mailedToken });
 export type EmailVerification = z.infer<typeof EmailVerification>;
 
 export const EmailChange = z.strictObject({ email });
