@@ -43,6 +43,8 @@ describe('a long password that anybody would try first', () => {
     ['🦊'.repeat(MIN_LENGTH), /repeats itself/],
     ['x'.repeat(256), /repeats itself/],
     ['p4$5w0rd'.repeat(32), /repeats itself/],
+    ['Summer2026'.repeat(26).slice(0, 256), /repeats itself/],
+    ['Alice Miller 1984, '.repeat(13), /your name/],
     ['123456789012345', /./],
     ['12345678901234567890', /./],
     ['abcdefghijklmno', /alphabet/],
@@ -64,12 +66,15 @@ describe('a long password that anybody would try first', () => {
 
   it.each([
     'correct horse battery staple',
+    'correct horse battery staple '.repeat(8).trim(),
     'four words and spaces',
     'thecatsatonthemat',
     'xkqzjvbnmwpfhgd',
     'die Brücke am Abend',
     'five Words of café talk',
     '9vK-2m_Tq8.zL4!',
+    '!*(#@;:%&)-_/?"',
+    'ab?%-#!&(*@:/)',
     // Only one end of it is bad.
     `${'password'.repeat(12)}${'xkqzjvbnmwpfhgd'.repeat(8).slice(0, 96)} and the cat sat on the mat`,
   ])('is not %s', (password) => {

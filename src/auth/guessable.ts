@@ -10,6 +10,13 @@ const MOST_GUESSES = 1.5e8;
 const PIECE = 48;
 /** Shorter ones are in every text. */
 const SHORTEST_CONTEXT_WORD = 3;
+/** Of a password, in spaces and punctuation. Where there is more, it is what makes it hard to guess. */
+const MOST_ORNAMENT = 0.25;
+
+const IS_OWN_NAME = 'is easily guessed: it is built on your name, your address or the name of this product';
+const REPEATS_ITSELF = 'is easily guessed: it repeats itself';
+const FOLLOWS_SOMETHING = 'is easily guessed: it follows the alphabet, the digits or the keyboard';
+const IS_COMMON = 'is easily guessed: it is made of common passwords, words or dates';
 
 /** 49,000 passwords and 7,800 words in order of their use; spellings (`p4ssw0rd`, backwards), keyboards, sequences, dates, repetitions. */
 const estimator = new ZxcvbnFactory({
@@ -29,18 +36,30 @@ export function weaknessOf(password: string, context: string[]): string | null {
   const words = [...new Set([...context, ...context.map(bareOf)])].filter(
     (word) => word.length >= SHORTEST_CONTEXT_WORD,
   );
-  const characters = [...password.normalize('NFKC')];
+  const typed = [...password.normalize('NFKC')];
+  const characters = typed.slice(0, periodOf(typed));
   let weakness: string | null = null;
   for (let start = 0; start < characters.length; start += PIECE) {
     weakness = weaknessOfPiece(characters.slice(start, start + PIECE).join(''), words);
     if (weakness === null) return null;
   }
-  return weakness;
+  const repeats = characters.length < typed.length;
+  return repeats && weakness !== IS_OWN_NAME ? REPEATS_ITSELF : weakness;
+}
+
+/** 3 of `abcabcab`: what is said often is worth little more than what is said once. */
+function periodOf(characters: string[]): number {
+  for (let period = 1; period * 2 <= characters.length; period += 1) {
+    if (characters.every((one, index) => index < period || one === characters[index - period])) return period;
+  }
+  return characters.length;
 }
 
 /** As it was typed, and as it would be typed by somebody who forgets what stands between its parts. */
 function weaknessOfPiece(piece: string, words: string[]): string | null {
-  for (const spelling of new Set([piece, bareOf(piece)])) {
+  const bare = bareOf(piece);
+  const isOrnament = piece.length - bare.length <= piece.length * MOST_ORNAMENT;
+  for (const spelling of isOrnament ? new Set([piece, bare]) : [piece]) {
     const { guesses, sequence } = estimator.check(spelling, words);
     if (guesses <= MOST_GUESSES) return reasonOf(sequence);
   }
@@ -51,10 +70,8 @@ const bareOf = (text: string): string => text.replace(/[\s\p{P}]/gu, '');
 
 function reasonOf(sequence: Match[]): string {
   const has = (is: (match: Match) => boolean) => sequence.some(is);
-  if (has(({ dictionaryName }) => dictionaryName === 'userInputs'))
-    return 'is easily guessed: it is built on your name, your address or the name of this product';
-  if (has(({ pattern }) => pattern === 'repeat')) return 'is easily guessed: it repeats itself';
-  if (has(({ pattern }) => pattern === 'sequence' || pattern === 'spatial'))
-    return 'is easily guessed: it follows the alphabet, the digits or the keyboard';
-  return 'is easily guessed: it is made of common passwords, words or dates';
+  if (has(({ dictionaryName }) => dictionaryName === 'userInputs')) return IS_OWN_NAME;
+  if (has(({ pattern }) => pattern === 'repeat')) return REPEATS_ITSELF;
+  if (has(({ pattern }) => pattern === 'sequence' || pattern === 'spatial')) return FOLLOWS_SOMETHING;
+  return IS_COMMON;
 }
