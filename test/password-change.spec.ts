@@ -117,6 +117,18 @@ describe('whoever changes their password', () => {
     expect((await me.get('/v1/sessions/current')).body.id).toBe(me.id);
   });
 
+  it('as a native client that reauthenticates then has a pair that no copy of the old one can follow', async () => {
+    const me = await loggedIn(app, { email });
+    const stolen = me.refreshToken;
+    await change(me);
+    const answer = await me.post('/v1/auth/reauthenticate', { password: NEW_PASSWORD });
+    expect(answer).toMatchObject({ status: 200, body: { session: { id: me.id } } });
+    expect(answer.body.refreshToken).not.toBe(stolen);
+    expect(await other.client().post('/v1/auth/refresh', { refreshToken: stolen })).toMatchObject({
+      body: { code: 'auth.session_ended', reason: 'refresh_reuse' },
+    });
+  });
+
   it.each(['cookie', 'bearer'] as const)('has proved who they are just now (%s)', async (transport) => {
     const me = await loggedIn(app, { email }, transport);
     clock.advance(6 * MINUTE);
