@@ -13,7 +13,7 @@ const ROOMS = {
   users: ['common', 'config', 'database', 'audit'],
   throttle: ['common', 'config', 'database', 'cache', 'audit', 'users'],
   sessions: ['common', 'config', 'database', 'cache', 'audit', 'mail', 'users'],
-  auth: ['common', 'config', 'database', 'cache', 'audit', 'users', 'throttle', 'sessions'],
+  auth: ['common', 'config', 'database', 'cache', 'audit', 'mail', 'users', 'throttle', 'sessions'],
   accounts: ['common', 'config', 'database', 'audit', 'users', 'sessions', 'auth'],
   admin: ['common', 'config', 'database', 'audit', 'users', 'sessions', 'auth', 'accounts'],
   health: ['common', 'config', 'database', 'cache', 'sessions'],

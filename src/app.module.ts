@@ -41,7 +41,7 @@ export class AppModule {
         CacheModule,
         PlacesModule,
         AuditModule,
-        MailModule,
+        MailModule.forRoot(settings),
         UsersModule,
         ThrottleModule,
         SessionsModule,

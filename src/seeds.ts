@@ -35,6 +35,8 @@ export async function seedUsers(app: INestApplicationContext): Promise<void> {
   const createdAt = new Date(app.get(Clock).now());
   const passwordHash = await app.get(PasswordsService).hash(DEMO_PASSWORD);
   await app.get(DataSource).transaction(async (tx) => {
-    for (const user of DEMO_USERS) await users.create(tx, { ...user, passwordHash, createdAt });
+    for (const user of DEMO_USERS) {
+      await users.create(tx, { ...user, passwordHash, emailVerifiedAt: createdAt, createdAt });
+    }
   });
 }

@@ -12,6 +12,7 @@ export function welcome(settings: Settings, url: string): string {
     '',
     `Drawbridge listens on ${base}`,
     `  cache     ${settings.redisUrl ? 'Redis' : 'in this process: set REDIS_URL to run more than one instance'}`,
+    ...(settings.smtpUrl ? [] : [`  mails     ${base}/dev/mails`]),
     ...(settings.apiDocs ? [`  API       ${base}/docs`] : []),
   ];
   if (settings.seedUsers) {

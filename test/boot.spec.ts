@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { DEMO_PASSWORD } from '../src/seeds.js';
 import { runToEnd, startInstance } from './support/instance.js';
 import { describeWithRedis } from './support/redis.js';
 import { startPostgres, startRedis, type Service } from './support/services.mjs';
+import { eventually } from './support/waiting.js';
 
 /** Real: the application's process, PostgreSQL, Redis. */
 const folder = mkdtempSync(join(tmpdir(), 'drawbridge-boot-'));
@@ -95,6 +96,7 @@ describeWithRedis('production', () => {
       DATABASE_URL: database,
       REDIS_URL: redis.url,
       KEYS_FILE: productionKeys,
+      DATA_DIR: folder,
       HOST: '127.0.0.1',
     };
   });
@@ -107,10 +109,17 @@ describeWithRedis('production', () => {
       code: 1,
       output: expect.stringMatching(/KEYS_FILE was made for development/),
     });
-    const worse = await runToEnd({ ...env, COOKIE_SECURE: 'false', SEED_USERS: 'true' });
+    const worse = await runToEnd({
+      ...env,
+      COOKIE_SECURE: 'false',
+      APP_URL: 'http://app.example.com',
+      SEED_USERS: 'true',
+    });
     expect(worse).toMatchObject({
       code: 1,
-      output: expect.stringMatching(/COOKIE_SECURE .*refused[\s\S]*SEED_USERS .*refused/),
+      output: expect.stringMatching(
+        /COOKIE_SECURE .*refused[\s\S]*APP_URL .*https[\s\S]*SEED_USERS .*refused/,
+      ),
     });
   });
 
@@ -141,8 +150,18 @@ describeWithRedis('production', () => {
     const owner = { email: 'Owner@Example.com', password: 'a password of an owner' };
     expect((await call('/v1/auth/register', owner)).status).toBe(202);
     execFileSync(process.execPath, ['dist/admin/grant-admin.cli.js', 'owner@example.com'], { env });
+    expect((await call('/v1/auth/login', owner)).status).toBe(401);
+    const token = await eventually(() => mailedToken(join(folder, 'mails')));
+    expect((await call('/v1/auth/email/verify', { token })).status).toBe(204);
+    expect((await call('/dev/mails')).status).toBe(404);
     const login = await call('/v1/auth/login', { ...owner, transport: 'bearer' });
     expect(await login.json()).toMatchObject({ user: { roles: ['user', 'admin'] } });
     expect(await instance.stop()).toBe(0);
   });
 });
+
+/** In the one mail that was kept there. */
+function mailedToken(mails: string): string {
+  const [file] = readdirSync(mails);
+  return /#token=([\w-]+)$/m.exec(readFileSync(join(mails, file!), 'utf8'))![1]!;
+}

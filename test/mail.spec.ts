@@ -62,6 +62,13 @@ it('a mail leaves after the commit, once, in text and HTML, and nothing of it st
   expect(await a.query('select from mails')).toEqual([]);
 });
 
+it('a mail goes to one mailbox, whatever its address is made of', async () => {
+  await add('ann,bob@example.com');
+  await add('"<bob@example.com>, ann"@example.com');
+  await outbox(a).send();
+  for (const { to } of catcher.mails) expect(to).not.toMatch(/^(ann|bob)@/);
+});
+
 it('no mail tells of what was rolled back', async () => {
   const box = outbox(a);
   const failed = a.get(DataSource).transaction(async (tx) => {

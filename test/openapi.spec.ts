@@ -29,6 +29,9 @@ const PROMISED: Record<Operation['x-tier'], string[]> = {
     'POST /v1/auth/login',
     'POST /v1/auth/refresh',
     'POST /v1/auth/logout',
+    'POST /v1/auth/password/forgot',
+    'POST /v1/auth/password/reset',
+    'POST /v1/auth/email/verify',
     'GET /.well-known/jwks.json',
     'GET /health/live',
     'GET /health/ready',
@@ -36,6 +39,7 @@ const PROMISED: Record<Operation['x-tier'], string[]> = {
   access: ['GET /v1/auth/whoami', 'GET /v1/feature-flags'],
   session: [
     'POST /v1/auth/reauthenticate',
+    'POST /v1/auth/password/change',
     'GET /v1/sessions',
     'GET /v1/sessions/current',
     'DELETE /v1/sessions/{id}',
@@ -54,7 +58,12 @@ const PROMISED: Record<Operation['x-tier'], string[]> = {
     'GET /v1/admin/revocations/{seq}',
     'GET /v1/admin/audit-events',
   ],
-  fresh: ['DELETE /v1/users/me', 'DELETE /v1/admin/sessions', 'PUT /v1/admin/users/{id}/roles'],
+  fresh: [
+    'POST /v1/auth/email/change',
+    'DELETE /v1/users/me',
+    'DELETE /v1/admin/sessions',
+    'PUT /v1/admin/users/{id}/roles',
+  ],
   strict: [],
 };
 

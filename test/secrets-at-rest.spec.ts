@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -8,8 +8,11 @@ import { DEMO_PASSWORD } from '../src/seeds.js';
 import { startInstance, type Instance } from './support/instance.js';
 import { describeWithRedis } from './support/redis.js';
 import { startPostgres, startRedis, type Service } from './support/services.mjs';
+import { eventually } from './support/waiting.js';
 
 const NEW_PASSWORD = 'a canary password of nobody';
+const CHANGED_PASSWORD = 'a canary that was changed';
+const RESET_PASSWORD = 'a canary that was forgotten';
 
 /** Real: the application's process at its finest log level, PostgreSQL, Redis. */
 describeWithRedis('a thief of dumps and logs', () => {
@@ -60,6 +63,8 @@ describeWithRedis('a thief of dumps and logs', () => {
     secrets.set('signing key', keys.signing[0].privateKey.split('\n')[1]);
     secrets.set('refresh secret', keys.refresh[0]);
     secrets.set('new password', NEW_PASSWORD);
+    secrets.set('changed password', CHANGED_PASSWORD);
+    secrets.set('reset password', RESET_PASSWORD);
     secrets.set('demo password', DEMO_PASSWORD);
 
     await call('POST', '/v1/auth/register', { email: 'canary@example.com', password: NEW_PASSWORD });
@@ -109,6 +114,37 @@ describeWithRedis('a thief of dumps and logs', () => {
     await grant('victim refresh', 'POST', '/v1/auth/refresh', { refreshToken: victim.refreshToken });
     const reuse = await call('POST', '/v1/auth/refresh', { refreshToken: victim.refreshToken });
     expect(reuse.status).toBe(401);
+
+    const passwords = { currentPassword: DEMO_PASSWORD, newPassword: CHANGED_PASSWORD };
+    const changed = await call('POST', '/v1/auth/password/change', passwords, bearer);
+    expect(changed.status).toBe(204);
+    for (const email of ['canary@example.com', 'alice@example.com']) {
+      expect((await call('POST', '/v1/auth/password/forgot', { email })).status).toBe(202);
+    }
+    // One token is used, the other one is still good when the stores are looked at.
+    const used = await mailedToken('used reset token', 'canary@example.com');
+    await mailedToken('reset token', 'alice@example.com');
+    const reset = { token: used, newPassword: RESET_PASSWORD };
+    expect((await call('POST', '/v1/auth/password/reset', reset)).status).toBe(204);
+    expect((await call('POST', '/v1/auth/password/reset', reset)).status).toBe(400);
+    await call('POST', '/v1/auth/email/verify', { token: used });
+    await call('GET', `/v1/auth/password/reset?token=${used}`);
+    // Its verdict is in the cache again.
+    expect((await call('GET', '/v1/sessions/current', undefined, bearer)).status).toBe(200);
+  }
+
+  /** As whoever reads that mailbox finds it. */
+  function mailedToken(name: string, address: string): Promise<string> {
+    return eventually(() => {
+      const mails = readdirSync(join(folder, 'mails')).map((file) =>
+        readFileSync(join(folder, 'mails', file), 'utf8'),
+      );
+      const mail = mails.find((text) => text.startsWith(`To: ${address}\n`) && text.includes('#token='))!;
+      const token = /#token=([\w-]+)$/m.exec(mail)![1]!;
+      secrets.set(name, token);
+      secrets.set(`${name}, its MAC`, Buffer.from(token, 'base64url').subarray(16).toString('base64url'));
+      return token;
+    });
   }
 
   async function grant(name: string, ...request: Parameters<typeof call>) {

@@ -233,6 +233,42 @@ export interface Operations {
       expiresAt: string;
     };
   };
+  'POST /v1/auth/password/change': {
+    body: {
+      currentPassword: string;
+      newPassword: string;
+    };
+    answer: undefined;
+  };
+  'POST /v1/auth/password/forgot': {
+    body: {
+      email: string;
+    };
+    answer: {
+      status: 'accepted';
+    };
+  };
+  'POST /v1/auth/password/reset': {
+    body: {
+      token: string;
+      newPassword: string;
+    };
+    answer: undefined;
+  };
+  'POST /v1/auth/email/verify': {
+    body: {
+      token: string;
+    };
+    answer: undefined;
+  };
+  'POST /v1/auth/email/change': {
+    body: {
+      email: string;
+    };
+    answer: {
+      status: 'accepted';
+    };
+  };
   'GET /.well-known/jwks.json': {
     body: undefined;
     answer: {

@@ -113,6 +113,8 @@ export class AccountService {
       const order = { reason: 'account_deleted', actorId, origin, audit: 'user_deleted' } as const;
       // First: it waits for payments that are under way, and they could not refer to a user whose key has changed.
       const recorded = await this.log.endSessions(tx, userId, 'all', order);
+      await tx.query('delete from mailed_tokens where user_id = $1', [userId]);
+      await tx.query('delete from account_errands where user_id = $1 or email = $2', [userId, user.email]);
       await tx.update(
         User,
         { id: userId },

@@ -22,6 +22,7 @@ import { CurrentUser } from './current-user.decorator.js';
 import { Grants } from './grants.js';
 import { LoginService } from './login.service.js';
 import { Public } from './public.decorator.js';
+import { RegistrationService } from './registration.service.js';
 
 const DeviceTokenHeader = () =>
   ApiHeader({ name: 'X-Device-Token', required: false, description: 'bearer transport' });
@@ -33,6 +34,7 @@ const RefreshTokenBody = () =>
 @Controller('auth')
 export class AuthController {
   constructor(
+    private readonly registrations: RegistrationService,
     private readonly logins: LoginService,
     private readonly refreshes: RefreshService,
     private readonly grants: Grants,
@@ -46,7 +48,7 @@ export class AuthController {
   @ApiAcceptedResponse({ standardSchema: Accepted })
   @ApiProblems('request.invalid', 'request.cross_site', 'auth.unavailable')
   async register(@Body({ schema: Registration }) registration: Registration, @Req() request: FastifyRequest) {
-    await this.logins.register(registration, originOf(request));
+    await this.registrations.register(registration, originOf(request));
     return { status: 'accepted' };
   }
 

@@ -3,31 +3,49 @@ import { DiscoveryModule } from '@nestjs/core';
 import { PassportModule } from '@nestjs/passport';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import { UsersModule } from '../users/users.module.js';
+import { AccountErrands } from './account-errands.js';
+import { AccountMail } from './account-mail.service.js';
 import { AccessGuard } from './access.guard.js';
 import { AccessTokens } from './access-tokens.js';
 import { AuthController } from './auth.controller.js';
+import { BreachedPasswords } from './breached-passwords.js';
 import { CrossSiteGuard } from './cross-site.guard.js';
+import { EmailController } from './email.controller.js';
+import { EmailService } from './email.service.js';
 import { Grants } from './grants.js';
 import { JwksController } from './jwks.controller.js';
 import { JwtStrategy } from './jwt.strategy.js';
 import { KeyRing } from './key-ring.js';
 import { LoginService } from './login.service.js';
+import { PasswordChangeService } from './password-change.service.js';
+import { PasswordPolicy } from './password-policy.js';
+import { PasswordResetService } from './password-reset.service.js';
+import { PasswordController } from './password.controller.js';
 import { PasswordsService } from './passwords.service.js';
+import { RegistrationService } from './registration.service.js';
 import { RolesGuard } from './roles.guard.js';
 import { RouteAudit } from './route-audit.js';
 
 @Module({
   imports: [DiscoveryModule, PassportModule, SessionsModule, UsersModule],
-  controllers: [AuthController, JwksController],
+  controllers: [AuthController, PasswordController, EmailController, JwksController],
   providers: [
     AccessGuard,
     AccessTokens,
+    AccountErrands,
+    AccountMail,
+    BreachedPasswords,
     CrossSiteGuard,
+    EmailService,
     Grants,
     JwtStrategy,
     KeyRing,
     LoginService,
+    PasswordChangeService,
+    PasswordPolicy,
+    PasswordResetService,
     PasswordsService,
+    RegistrationService,
     RolesGuard,
     RouteAudit,
   ],

@@ -36,6 +36,27 @@ export type Refresh = z.infer<typeof Refresh>;
 export const Reauthentication = z.strictObject({ password: presentedPassword });
 export type Reauthentication = z.infer<typeof Reauthentication>;
 
+export const PasswordChange = z.strictObject({
+  currentPassword: presentedPassword,
+  newPassword: presentedPassword,
+});
+export type PasswordChange = z.infer<typeof PasswordChange>;
+
+/** As a link in a mail has it. */
+const mailedToken = text({ max: 200 });
+
+export const PasswordForgotten = z.strictObject({ email });
+export type PasswordForgotten = z.infer<typeof PasswordForgotten>;
+
+export const PasswordReset = z.strictObject({ token: mailedToken, newPassword: presentedPassword });
+export type PasswordReset = z.infer<typeof PasswordReset>;
+
+export const EmailVerification = z.strictObject({ token: mailedToken });
+export type EmailVerification = z.infer<typeof EmailVerification>;
+
+export const EmailChange = z.strictObject({ email });
+export type EmailChange = z.infer<typeof EmailChange>;
+
 export const Accepted = z.object({ status: z.literal('accepted') });
 
 export const Grant = z

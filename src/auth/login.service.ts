@@ -1,7 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
-import { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
 import type { Origin, Principal } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
@@ -14,14 +13,13 @@ import { Guesses } from '../throttle/guesses.js';
 import type { User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 import { AccessTokens } from './access-tokens.js';
-import type { Login, Registration } from './auth.schemas.js';
+import type { Login } from './auth.schemas.js';
 import type { Credentials } from './credentials.js';
-import { requireGoodPassword } from './password-policy.js';
 import { PasswordsService } from './passwords.service.js';
 
 type NamedSession = Pick<Principal, 'sessionId' | 'userId'>;
 
-/** Getting in and out: register, log in, log out, prove it again. */
+/** Getting in and out: log in, log out, prove it again. */
 @Injectable()
 export class LoginService {
   constructor(
@@ -35,27 +33,10 @@ export class LoginService {
     private readonly devices: DevicesService,
     private readonly guesses: Guesses,
     private readonly audit: AuditService,
-    private readonly clock: Clock,
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
-  /** The same for a taken address, in answer and in time: nobody learns here who has an account. */
-  async register({ email, password, displayName }: Registration, origin: Origin): Promise<void> {
-    requireGoodPassword(password, this.settings.passwordMinLength, 'password');
-    const passwordHash = await this.passwords.hash(password);
-    await this.database.transaction(async (tx) => {
-      const createdAt = new Date(this.clock.now());
-      const user = await this.users.create(tx, { email, passwordHash, displayName, createdAt });
-      await this.audit.record(tx, {
-        type: 'user_created',
-        userId: user?.id,
-        origin,
-        details: { taken: !user },
-      });
-    });
-  }
-
-  /** @throws Problem `auth.invalid_credentials`: unknown address, wrong password and banned user look alike; `request.rate_limited` */
+  /** @throws Problem `auth.invalid_credentials`: unknown address, wrong password, banned and unverified user look alike; `request.rate_limited` */
   async login(
     { email, password, transport, deviceName }: Login,
     presented: Credentials,
@@ -80,7 +61,8 @@ export class LoginService {
       origin,
       replaces: inJar?.userId === user.id ? inJar.sessionId : undefined,
     };
-    const grant = await this.sessions.open(opening, hasStill(user.passwordHash));
+    const stillProven = (found: User) => hasStill(user.passwordHash)(found) && this.mayLogIn(found);
+    const grant = await this.sessions.open(opening, stillProven);
     if (!grant) return this.refuse(user, origin);
     if (inJar && inJar.userId !== user.id) await this.end(inJar, origin);
     if (this.passwords.isOutdated(user.passwordHash!)) await this.rehash(user, password);
@@ -143,6 +125,10 @@ export class LoginService {
       origin,
     });
     throw new Problem('auth.invalid_credentials');
+  }
+
+  private mayLogIn({ emailVerifiedAt }: User): boolean {
+    return this.settings.emailVerification === 'off' || emailVerifiedAt !== null;
   }
 
   /** Compare-and-set: a password that was changed meanwhile stays changed. */

@@ -1,12 +1,57 @@
+import { Inject, Injectable } from '@nestjs/common';
 import { invalidRequest } from '../common/problem.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import type { User } from '../users/user.entity.js';
+import { BreachedPasswords } from './breached-passwords.js';
+import { weaknessOf } from './guessable.js';
 
 /**
- * What a new password must be; what an old one is, is not asked again. No composition rules: length
- * is what counts (NIST SP 800-63B-4 3.1.1.2).
- * @throws Problem `request.invalid`, `path` naming the field
+ * What a new password must be; what an old one is, is not asked again. No composition rules: length is what
+ * counts, and that nobody would try it first (NIST SP 800-63B-4 3.1.1.2).
  */
-export function requireGoodPassword(password: string, minLength: number, path: string): void {
-  if ([...password.normalize('NFKC')].length < minLength) {
-    throw invalidRequest([{ path, message: `must have at least ${minLength} characters` }]);
+@Injectable()
+export class PasswordPolicy {
+  private readonly productWords: string[];
+
+  constructor(
+    private readonly breached: BreachedPasswords,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {
+    const { mailFrom, tokenIssuer, appUrl } = settings;
+    const host = appUrl ? new URL(appUrl).hostname : '';
+    this.productWords = [mailFrom.split('<')[0]!, tokenIssuer, host].flatMap(wordsOf);
   }
+
+  /**
+   * Cheapest question first.
+   * @param path of the field that is told about
+   * @throws Problem `request.invalid`; `auth.unavailable`, see {@link BreachedPasswords.has}
+   */
+  async require(
+    password: string,
+    path: string,
+    { email, displayName }: { [Name in 'email' | 'displayName']?: User[Name] },
+  ): Promise<void> {
+    const refuse = (message: string) => invalidRequest([{ path, message }]);
+    const { passwordMinLength } = this.settings;
+    if ([...password.normalize('NFKC')].length < passwordMinLength)
+      throw refuse(`must have at least ${passwordMinLength} characters`);
+    const context = [...this.productWords, ...addressWords(email ?? ''), ...wordsOf(displayName ?? '')];
+    const weakness = weaknessOf(password, context);
+    if (weakness) throw refuse(weakness);
+    if (await this.breached.has(password))
+      throw refuse('is known from a breach of another site: choose one that was never used');
+  }
+}
+
+/** The whole and its words. */
+function wordsOf(name: string): string[] {
+  return [name.trim(), ...name.split(/[^\p{L}\p{N}]+/u)].filter(Boolean);
+}
+
+function addressWords(email: string): string[] {
+  const [local = '', domain = ''] = email.split('@');
+  // Not the country or the like at the end of the domain: three letters that are in every other word.
+  return [email, ...wordsOf(local), ...wordsOf(domain).slice(0, -1)];
 }

@@ -51,6 +51,8 @@ function contradictions(settings: Settings): string[] {
       refuse('keysFile', 'is not set; make one for production with `npm run keys:generate`');
     if (!settings.cookieSecure) refuse('cookieSecure', '"false" is refused in production; allowed: `true`');
     if (settings.rateLimits === 'off') refuse('rateLimits', '"off" is refused in production; allowed: `on`');
+    if (settings.appUrl && !settings.appUrl.startsWith('https:'))
+      refuse('appUrl', 'is not https; production sends secrets along such links');
     if (settings.seedUsers) refuse('seedUsers', '"true" is refused in production; allowed: `false`');
   }
   return lines;

@@ -92,6 +92,17 @@ export function url(doc: string, protocols: string[], details: Details = {}): Se
   };
 }
 
+/** What links are made of by adding a path. */
+export function baseUrl(doc: string, details: Details = {}): Setting<string | undefined> {
+  const one = url(doc, ['https:', 'http:'], details);
+  return {
+    ...one,
+    parse: z
+      .string()
+      .refine((value) => one.parse.safeParse(value).success && !/[?#@\s]/.test(value), 'is not such a URL'),
+  };
+}
+
 /** One URL, or several nodes of a cluster: they share their scheme, their credentials and database 0. */
 export function urls(doc: string, protocols: string[], details: Details = {}): Setting<string[] | undefined> {
   const one = url(doc, protocols, details);

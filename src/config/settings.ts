@@ -1,6 +1,7 @@
 import { isIP, isIPv4 } from 'node:net';
 import {
   address,
+  baseUrl,
   choice,
   duration,
   flag,
@@ -185,6 +186,32 @@ export const SETTINGS = {
     'Logins that may wait for the password hasher; further ones are told to come back.',
     { min: 1, max: 10_000, fallback: '100' },
   ),
+  breachedPasswordsUrl: url(
+    'Where a range service for breached passwords answers, such as `https://api.pwnedpasswords.com/range/`: it is told the first five hex digits of the SHA-1 of a new password, no more.',
+    ['https:', 'http:'],
+    { fallbackDoc: 'none: nobody is asked' },
+  ),
+  breachedPasswordsPatience: duration('How long that service is waited for.', {
+    min: '10ms',
+    max: '10s',
+    fallback: '2s',
+  }),
+  breachedPasswordsWhenDown: choice(
+    'What becomes of a new password when that service does not answer in time.',
+    ['allow', 'refuse'],
+    { fallback: 'allow' },
+  ),
+  emailVerification: choice(
+    'Whether a login wants an address whose owner has followed the link in a mail to it.',
+    ['off', 'required'],
+    {
+      fallback: (production) => (production ? 'required' : 'off'),
+      fallbackDoc: '`off`, in production `required`',
+    },
+  ),
+  appUrl: baseUrl('Where people meet the application: links in mails begin with it. `https` in production.', {
+    fallbackDoc: '`http://localhost:PORT`',
+  }),
   smtpUrl: url('The server that mails leave through.', ['smtp:', 'smtps:'], {
     fallbackDoc: 'none: mails are told of in the log and kept as files under `DATA_DIR`',
     secret: true,

@@ -9,6 +9,7 @@ import { Clock } from '../common/clock.js';
 import { every } from '../common/every.js';
 import { LOGGER, type Logger } from '../common/logger.js';
 import { databaseNow } from '../database/database-now.js';
+import { MailLinks } from './mail-links.js';
 import { MailTransport } from './mail-transport.js';
 import { render, type TemplateData, type TemplateName } from './templates.js';
 
@@ -50,6 +51,7 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
   constructor(
     private readonly database: DataSource,
     private readonly transport: MailTransport,
+    private readonly links: MailLinks,
     private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
@@ -97,7 +99,8 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
   private async sendOne(mail: Claimed, now: Date): Promise<boolean> {
     try {
       const id = `${mail.created_at.getTime()}-${mail.id}`;
-      await this.transport.send({ id, to: mail.recipient, ...render(mail.template, mail.data) });
+      const link = this.links.of(mail.template, mail.data, now.getTime());
+      await this.transport.send({ id, to: mail.recipient, ...render(mail.template, mail.data, link) });
     } catch (error) {
       await this.postpone(mail, now, error);
       return false;

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createTransport, type Transporter } from 'nodemailer';
 import type { Logger } from '../common/logger.js';
+import type { Settings } from '../config/settings.js';
 
 /** One mail as it leaves. */
 export interface Mail {
@@ -38,15 +39,21 @@ export class SmtpTransport extends MailTransport {
     });
   }
 
-  override async send({ id, ...mail }: Mail): Promise<void> {
+  override async send({ id, to, ...mail }: Mail): Promise<void> {
     await this.smtp.sendMail({
       ...mail,
+      // One address, whatever is in it: as a string it would be read as a list.
+      to: { name: '', address: to },
       from: this.from,
       messageId: `<${id}@drawbridge>`,
       // Nobody's absence assistant is to answer (RFC 3834).
       headers: { 'Auto-Submitted': 'auto-generated' },
     });
   }
+}
+
+export function mailsFolder({ dataDir }: Settings): string {
+  return join(dataDir, 'mails');
 }
 
 /** For a desk: mails are told of in the log and kept as files. */

@@ -1,26 +1,37 @@
-import { Global, Module } from '@nestjs/common';
-import { join } from 'node:path';
+import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { LOGGER, type Logger } from '../common/logger.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
+import { DevMailsController } from './dev-mails.controller.js';
+import { MailLinks } from './mail-links.js';
 import { MailOutbox } from './mail-outbox.js';
-import { FolderTransport, MailTransport, SmtpTransport } from './mail-transport.js';
+import { FolderTransport, mailsFolder, MailTransport, SmtpTransport } from './mail-transport.js';
+import { MailedTokens } from './mailed-tokens.js';
 
 @Global()
 @Module({
   providers: [
+    MailedTokens,
+    MailLinks,
     MailOutbox,
     {
       provide: MailTransport,
       inject: [SETTINGS_TOKEN, LOGGER],
       useFactory: (settings: Settings, logger: Logger) => {
+        if (settings.nodeEnv === 'production' && !settings.appUrl)
+          logger.warn('APP_URL is not set: links in mails lead to localhost');
         if (settings.smtpUrl) return new SmtpTransport(settings.smtpUrl, settings.mailFrom);
         if (settings.nodeEnv === 'production')
           logger.warn('SMTP_URL is not set: mails are kept as files, and reach nobody');
-        return new FolderTransport(join(settings.dataDir, 'mails'), logger);
+        return new FolderTransport(mailsFolder(settings), logger);
       },
     },
   ],
-  exports: [MailOutbox],
+  exports: [MailedTokens, MailOutbox],
 })
-export class MailModule {}
+export class MailModule {
+  /** The page that shows mails shows their links too: it exists on a desk only. */
+  static forRoot({ nodeEnv }: Settings): DynamicModule {
+    return { module: MailModule, controllers: nodeEnv === 'development' ? [DevMailsController] : [] };
+  }
+}

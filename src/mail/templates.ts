@@ -1,5 +1,11 @@
+import { ACCOUNT_MAILS, type AccountTemplateData } from './account-templates.js';
+import type { MailedPurpose } from './mailed-tokens.js';
+import { where, type Circumstances, type Written } from './written.js';
+
+export type { Circumstances } from './written.js';
+
 /** What each mail is told. Instants are ISO 8601; the rest may have been typed by anybody. */
-export interface TemplateData {
+export interface TemplateData extends AccountTemplateData {
   new_device: Circumstances;
   refresh_reuse: Circumstances;
   suspicious: Circumstances & { signal: string };
@@ -7,19 +13,16 @@ export interface TemplateData {
 }
 export type TemplateName = keyof TemplateData;
 
-export interface Circumstances {
-  at: string;
-  device?: string | null;
-  ip?: string | null;
-  country?: string | null;
-}
-
-interface Written {
-  subject: string;
-  paragraphs: string[];
-}
+/** Which mails carry a link: the page that it opens, and what its token is good for. */
+export const LINKS = {
+  verify_email: { page: 'verify-email', purpose: 'email_verification' },
+  confirm_email_change: { page: 'verify-email', purpose: 'email_change' },
+  password_reset: { page: 'reset-password', purpose: 'password_reset' },
+} as const satisfies Partial<Record<TemplateName, { page: string; purpose: MailedPurpose }>>;
+export type LinkedTemplate = keyof typeof LINKS;
 
 const WRITTEN: { [Name in TemplateName]: (data: TemplateData[Name]) => Written } = {
+  ...ACCOUNT_MAILS,
   new_device: (data) => ({
     subject: 'A new device has logged in',
     paragraphs: [
@@ -54,29 +57,21 @@ const WRITTEN: { [Name in TemplateName]: (data: TemplateData[Name]) => Written }
   }),
 };
 
-/** In plain text and HTML. */
+/** In plain text and HTML. @param link of the mails that have one, empty for the others */
 export function render<Name extends TemplateName>(
   template: Name,
   data: TemplateData[Name],
+  link = '',
 ): { subject: string; text: string; html: string } {
   const { subject, paragraphs } = WRITTEN[template](data);
-  const lines = paragraphs.filter(Boolean);
-  const html = lines.map((line) => `<p>${escape(line).replaceAll('\n', '<br>')}</p>`).join('\n');
+  const lines = [paragraphs[0]!, link, ...paragraphs.slice(1)].filter(Boolean);
+  const html = lines.map((line) => `<p>${line === link ? anchor(link) : toHtml(line)}</p>`).join('\n');
   return { subject, text: lines.join('\n\n'), html: `<!doctype html><meta charset="utf-8">\n${html}` };
 }
 
-function where({ at, device, ip, country }: Circumstances): string {
-  const facts = [
-    ['When', at],
-    ['Device', device],
-    ['Address', ip],
-    ['Country', country],
-  ];
-  return facts
-    .filter(([, value]) => value)
-    .map(([name, value]) => `${name}: ${value}`)
-    .join('\n');
-}
+const toHtml = (line: string): string => escape(line).replaceAll('\n', '<br>');
+
+const anchor = (link: string): string => `<a href="${escape(link)}">${escape(link)}</a>`;
 
 const ENTITIES: Record<string, string> = {
   '&': '&amp;',
@@ -86,6 +81,7 @@ const ENTITIES: Record<string, string> = {
   "'": '&#39;',
 };
 
-function escape(text: string): string {
+/** For HTML, in content and in attributes. */
+export function escape(text: string): string {
   return text.replace(/[&<>"']/g, (character) => ENTITIES[character]!);
 }

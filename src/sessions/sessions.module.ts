@@ -9,6 +9,7 @@ import { DevicesService } from './devices.service.js';
 import { HousekeepingService } from './housekeeping.service.js';
 import { LastSeenService } from './last-seen.service.js';
 import { RefreshService } from './refresh.service.js';
+import { RekeyService } from './rekey.service.js';
 import { RevocationFeed } from './revocation-feed.js';
 import { Revocation } from './revocation.entity.js';
 import { RevocationLog } from './revocation-log.js';
@@ -35,6 +36,7 @@ import { VerdictCache } from './verdict-cache.js';
     HousekeepingService,
     LastSeenService,
     RefreshService,
+    RekeyService,
     RevocationFeed,
     RevocationLog,
     RevocationRelay,
@@ -53,6 +55,7 @@ import { VerdictCache } from './verdict-cache.js';
     DenialList,
     LastSeenService,
     RefreshService,
+    RekeyService,
     RevocationFeed,
     RevocationLog,
     RevocationRelay,

@@ -10,6 +10,10 @@ export class User {
   @Column({ type: 'text', nullable: true })
   email: string | null;
 
+  /** When its owner showed that they read that mailbox; null as long as nobody has. */
+  @Column({ type: 'timestamptz', precision: 3, name: 'email_verified_at', nullable: true })
+  emailVerifiedAt: Date | null;
+
   @Column({ type: 'text', name: 'display_name', nullable: true })
   displayName: string | null;
 

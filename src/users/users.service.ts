@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { EntityManager, Repository } from 'typeorm';
+import { EntityManager, IsNull, Repository } from 'typeorm';
 import type { Role } from '../common/roles.js';
 import { random } from '../common/random.js';
 import { User } from './user.entity.js';
@@ -12,6 +12,7 @@ export interface NewUser {
   passwordHash: string;
   displayName?: string | null;
   roles?: Role[];
+  emailVerifiedAt?: Date | null;
   createdAt: Date;
 }
 
@@ -48,17 +49,55 @@ export class UsersService {
       .getOne();
   }
 
-  /** @returns null when the address is taken, also by a registration that ran at the same time */
-  async create(
-    tx: EntityManager,
-    { id, email, passwordHash, displayName, roles, createdAt }: NewUser,
-  ): Promise<User | null> {
-    const [row] = await tx.query<{ id: string }[]>(
-      `insert into users (id, email, password_hash, display_name, roles, created_at)
-       values ($1, $2, $3, $4, $5, $6) on conflict do nothing returning id`,
-      [id ?? random.uuid(), email, passwordHash, displayName ?? null, roles ?? ['user'], createdAt],
+  /** As {@link lock}, by address. */
+  async lockByEmail(tx: EntityManager, email: string): Promise<User | null> {
+    return tx.createQueryBuilder(User, 'user').where({ email }).setLock('for_no_key_update').getOne();
+  }
+
+  /** Part of the caller's transaction, as those below. Sessions are the caller's business. */
+  async setPassword(tx: EntityManager, id: string, passwordHash: string): Promise<void> {
+    await tx.update(User, { id }, { passwordHash });
+  }
+
+  async markVerified(tx: EntityManager, id: string, now: Date): Promise<void> {
+    await tx.update(User, { id, emailVerifiedAt: IsNull() }, { emailVerifiedAt: now });
+  }
+
+  /** The unique index says no when somebody else has it. */
+  async setEmail(tx: EntityManager, id: string, email: string, verifiedAt: Date): Promise<void> {
+    await tx.update(User, { id }, { email, emailVerifiedAt: verifiedAt });
+  }
+
+  /** Whether the owner of a taken address may be told again that somebody registers with it; if so, it counts as done. */
+  async mayTell(tx: EntityManager, id: string, now: Date, pause: number): Promise<boolean> {
+    const [, told] = await tx.query<[unknown, number]>(
+      `update users set registration_told_at = $2
+       where id = $1 and (registration_told_at is null or registration_told_at <= $3)`,
+      [id, now, new Date(now.getTime() - pause)],
     );
-    return row ? tx.findOneByOrFail(User, { id: row.id }) : null;
+    return told === 1;
+  }
+
+  /**
+   * One statement either way, so that a free address and a taken one take the same time.
+   * @returns the new user's id; null when the address is taken, also by a registration that ran at the same time
+   */
+  async create(tx: EntityManager, user: NewUser): Promise<string | null> {
+    const { id, email, passwordHash, displayName, roles, emailVerifiedAt, createdAt } = user;
+    const [row] = await tx.query<{ id: string }[]>(
+      `insert into users (id, email, password_hash, display_name, roles, email_verified_at, created_at)
+       values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing returning id`,
+      [
+        id ?? random.uuid(),
+        email,
+        passwordHash,
+        displayName ?? null,
+        roles ?? ['user'],
+        emailVerifiedAt ?? null,
+        createdAt,
+      ],
+    );
+    return row?.id ?? null;
   }
 
   async rename(id: string, displayName: string | null): Promise<void> {

@@ -1,0 +1,105 @@
+import {
+  Inject,
+  Injectable,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { Clock } from '../common/clock.js';
+import { every } from '../common/every.js';
+import { LOGGER, type Logger } from '../common/logger.js';
+import type { Origin } from '../common/request.js';
+import { databaseNow } from '../database/database-now.js';
+import { AccountMail } from './account-mail.service.js';
+import type { Errand } from './errand.js';
+
+/** Not at once: what it costs must not fall into the time of whoever asks next. */
+const INTERVAL_MS = 1_000;
+const RETRY_MS = 60_000;
+/** Who asked has asked again by then. */
+const WORTHLESS_AFTER_MS = 3_600_000;
+
+interface Row {
+  id: string;
+  kind: Errand['kind'];
+  email: string;
+  user_id: string | null;
+  origin: Origin;
+  created_at: Date;
+}
+
+const TAKE = `
+  delete from account_errands where id = (
+    select id from account_errands where due_at <= $1 order by due_at limit 1 for update skip locked)
+  returning id, kind, email, user_id, origin, created_at`;
+
+/**
+ * What public routes have promised to do about an address. They only write it down, which takes the same time whoever
+ * has the address, if anybody; what comes of it is done later, once, by any instance (ASVS 6.3.8, OWASP: forgot password).
+ */
+@Injectable()
+export class AccountErrands implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private stop: () => void = () => undefined;
+
+  constructor(
+    private readonly database: DataSource,
+    private readonly mail: AccountMail,
+    private readonly clock: Clock,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    const failed = (error: unknown) => this.logger.debug({ err: error }, 'errands wait for PostgreSQL');
+    this.stop = every(INTERVAL_MS, () => this.run(), failed);
+  }
+
+  beforeApplicationShutdown(): void {
+    this.stop();
+  }
+
+  async add(tx: EntityManager, errand: Errand): Promise<void> {
+    const now = await databaseNow(tx, this.clock);
+    await tx.query(
+      `insert into account_errands (kind, email, user_id, origin, created_at, due_at) values ($1, $2, $3, $4, $5, $5)`,
+      [errand.kind, errand.email, 'userId' in errand ? errand.userId : null, errand.origin, now],
+    );
+  }
+
+  /** Does what is due. @returns how many */
+  async run(): Promise<number> {
+    for (let count = 0; ; count += 1) {
+      if (!(await this.runOne())) return count;
+    }
+  }
+
+  private async runOne(): Promise<boolean> {
+    let taken: Row | undefined;
+    try {
+      return await this.database.transaction(async (tx) => {
+        const now = await databaseNow(tx, this.clock);
+        [[taken]] = await tx.query<[[Row | undefined], number]>(TAKE, [now]);
+        if (!taken) return false;
+        if (now.getTime() - taken.created_at.getTime() < WORTHLESS_AFTER_MS)
+          await this.mail.handle(tx, errandOf(taken), now);
+        return true;
+      });
+    } catch (error) {
+      if (!taken) throw error;
+      await this.postpone(taken, error);
+      return true;
+    }
+  }
+
+  private async postpone({ id, kind }: Row, error: unknown): Promise<void> {
+    this.logger.warn({ err: error, errand: id, kind }, 'an errand could not be done yet');
+    const now = await databaseNow(this.database.manager, this.clock);
+    await this.database.query('update account_errands set due_at = $2 where id = $1', [
+      id,
+      new Date(now.getTime() + RETRY_MS),
+    ]);
+  }
+}
+
+function errandOf({ kind, email, user_id, origin }: Row): Errand {
+  return (user_id === null ? { kind, email, origin } : { kind, email, origin, userId: user_id }) as Errand;
+}

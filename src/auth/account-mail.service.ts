@@ -1,0 +1,93 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { AuditService } from '../audit/audit.service.js';
+import type { Origin } from '../common/request.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { MailedTokens } from '../mail/mailed-tokens.js';
+import { MailOutbox } from '../mail/mail-outbox.js';
+import type { Circumstances } from '../mail/templates.js';
+import { describe } from '../sessions/devices.service.js';
+import { isUsable, type User } from '../users/user.entity.js';
+import { UsersService } from '../users/users.service.js';
+import type { Errand } from './errand.js';
+
+/** Anybody can make us write to anybody by registering with their address; not more often than this. */
+const TELL_AGAIN_AFTER_MS = 3_600_000;
+/** Who registers again has probably lost the first mail. */
+const VERIFY_AGAIN_AFTER_MS = 60_000;
+
+/** What is written to people because somebody has asked for something in their name. All within the caller's transaction. */
+@Injectable()
+export class AccountMail {
+  constructor(
+    private readonly users: UsersService,
+    private readonly tokens: MailedTokens,
+    private readonly outbox: MailOutbox,
+    private readonly audit: AuditService,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  async handle(tx: EntityManager, errand: Errand, now: Date): Promise<void> {
+    switch (errand.kind) {
+      case 'registered':
+      case 'registered_taken':
+        return this.afterRegistration(tx, errand, now);
+      case 'password_forgotten':
+        return this.offerReset(tx, errand, now);
+      case 'email_change':
+        return this.askNewAddress(tx, errand, now);
+    }
+  }
+
+  private async afterRegistration(tx: EntityManager, { kind, email }: Errand, now: Date): Promise<void> {
+    const user = await this.users.lockByEmail(tx, email);
+    if (!user || !isUsable(user, now.getTime())) return;
+    const mayNotLogInYet = this.settings.emailVerification === 'required' && !user.emailVerifiedAt;
+    if (kind === 'registered') {
+      if (mayNotLogInYet) await this.askToVerify(tx, user);
+    } else if (mayNotLogInYet) {
+      if (await this.users.mayTell(tx, user.id, now, VERIFY_AGAIN_AFTER_MS)) await this.askToVerify(tx, user);
+    } else await this.tellOfAccount(tx, user, now);
+  }
+
+  /** The same link again while it is good: nobody can make another one's useless by registering once more. */
+  private async askToVerify(tx: EntityManager, { id, email }: User): Promise<void> {
+    const tokenId = await this.tokens.standing(tx, 'email_verification', id, email!);
+    await this.outbox.add(tx, email!, 'verify_email', { tokenId });
+  }
+
+  private async tellOfAccount(tx: EntityManager, { id, email }: User, now: Date): Promise<void> {
+    if (!(await this.users.mayTell(tx, id, now, TELL_AGAIN_AFTER_MS))) return;
+    await this.outbox.add(tx, email!, 'already_registered', { at: now.toISOString() });
+  }
+
+  private async offerReset(tx: EntityManager, { email, origin }: Errand, now: Date): Promise<void> {
+    const user = await this.users.lockByEmail(tx, email);
+    if (!user || !isUsable(user, now.getTime())) return;
+    const tokenId = await this.tokens.issue(tx, 'password_reset', user.id, email);
+    await this.audit.record(tx, { type: 'authn_password_reset_requested', userId: user.id, origin });
+    await this.outbox.add(tx, email, 'password_reset', { tokenId, ...circumstances(origin, now) });
+  }
+
+  /** The old address is told in any case: whoever asks does not learn from it whether the new one is taken. */
+  private async askNewAddress(tx: EntityManager, errand: Errand, now: Date): Promise<void> {
+    if (errand.kind !== 'email_change') return;
+    const { email, userId, origin } = errand;
+    const user = await this.users.find(userId);
+    if (!user?.email || !isUsable(user, now.getTime()) || user.email === email) return;
+    const owner = await this.users.lockByEmail(tx, email);
+    if (owner) await this.tellOfAccount(tx, owner, now);
+    else {
+      const tokenId = await this.tokens.issue(tx, 'email_change', userId, email);
+      await this.outbox.add(tx, email, 'confirm_email_change', { tokenId });
+    }
+    const told = { newEmail: email, ...circumstances(origin, now) };
+    await this.outbox.add(tx, user.email, 'email_change_requested', told);
+  }
+}
+
+/** What the person may be told of who did it. */
+export function circumstances({ ip, userAgent }: Origin, at: Date): Circumstances {
+  return { at: at.toISOString(), ip, device: userAgent && describe(userAgent).name };
+}

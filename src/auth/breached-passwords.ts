@@ -1,0 +1,61 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { createHash } from 'node:crypto';
+import { LOGGER, type Logger } from '../common/logger.js';
+import { Problem } from '../common/problem.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+
+const PREFIX_LENGTH = 5;
+/** About 1,000 lines of 40 characters, and the padding. */
+const MOST_ANSWER_BYTES = 500_000;
+
+/**
+ * Whether a password is known from a breach, asked of a range service (`BREACHED_PASSWORDS_URL`). Five hex digits of
+ * its SHA-1 leave, which about one in a million passwords shares; the answer, all that begin so, is compared here.
+ */
+@Injectable()
+export class BreachedPasswords {
+  constructor(
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  /** @throws Problem `auth.unavailable` when the service is down and `BREACHED_PASSWORDS_WHEN_DOWN` says so */
+  async has(password: string): Promise<boolean> {
+    const { breachedPasswordsUrl, breachedPasswordsWhenDown } = this.settings;
+    if (!breachedPasswordsUrl) return false;
+    const digest = createHash('sha1').update(password.normalize('NFKC')).digest('hex').toUpperCase();
+    try {
+      const range = await this.ask(breachedPasswordsUrl, digest.slice(0, PREFIX_LENGTH));
+      return isListed(range, digest.slice(PREFIX_LENGTH));
+    } catch (error) {
+      this.logger.warn({ err: error }, 'the service for breached passwords does not answer');
+      if (breachedPasswordsWhenDown === 'refuse') throw new Problem('auth.unavailable', { cause: error });
+      return false;
+    }
+  }
+
+  private async ask(base: string, prefix: string): Promise<string> {
+    const answer = await fetch(`${base.replace(/\/+$/, '')}/${prefix}`, {
+      // Answers of all lengths look alike to whoever sees the line.
+      headers: { 'add-padding': 'true', 'user-agent': 'drawbridge', accept: 'text/plain' },
+      redirect: 'error',
+      signal: AbortSignal.timeout(this.settings.breachedPasswordsPatience),
+    });
+    if (answer.status !== 200) throw new Error(`status ${answer.status}`);
+    let text = '';
+    for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      if (text.length > MOST_ANSWER_BYTES) throw new Error('more of an answer than there can be');
+    }
+    return text;
+  }
+}
+
+/** Lines of `suffix:count`; padding has a count of 0. */
+function isListed(range: string, suffix: string): boolean {
+  return range.split(/\r?\n/).some((line) => {
+    const [listed, count] = line.trim().split(':');
+    return listed?.toUpperCase() === suffix && Number(count) > 0;
+  });
+}

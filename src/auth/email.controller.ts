@@ -1,0 +1,47 @@
+import { Body, Controller, HttpCode, HttpStatus, Post, Req } from '@nestjs/common';
+import { ApiAcceptedResponse, ApiNoContentResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
+import { ApiProblems } from '../common/api-problems.decorator.js';
+import { originOf, type Principal } from '../common/request.js';
+import { RequireSession } from '../sessions/require-session.decorator.js';
+import { Accepted, EmailChange, EmailVerification } from './auth.schemas.js';
+import { Throttled } from '../throttle/throttled.decorator.js';
+import { CurrentUser } from './current-user.decorator.js';
+import { EmailService } from './email.service.js';
+import { Public } from './public.decorator.js';
+
+@ApiTags('auth')
+@Controller('auth/email')
+export class EmailController {
+  constructor(private readonly emails: EmailService) {}
+
+  /** With the token of a mail: of a new account's address, or of a changed one. */
+  @Post('verify')
+  @Public()
+  @Throttled('email_verify')
+  @HttpCode(HttpStatus.NO_CONTENT)
+  @ApiNoContentResponse()
+  @ApiProblems('request.invalid', 'request.cross_site', 'auth.unavailable')
+  async verify(
+    @Body({ schema: EmailVerification }) { token }: EmailVerification,
+    @Req() request: FastifyRequest,
+  ): Promise<void> {
+    await this.emails.verify(token, originOf(request));
+  }
+
+  /** A link goes to the new address, a notice to the old one. */
+  @Post('change')
+  @RequireSession({ maxAuthAge: '5m' })
+  @Throttled('email_change')
+  @HttpCode(HttpStatus.ACCEPTED)
+  @ApiAcceptedResponse({ standardSchema: Accepted })
+  @ApiProblems('request.invalid')
+  async change(
+    @CurrentUser() user: Principal,
+    @Body({ schema: EmailChange }) { email }: EmailChange,
+    @Req() request: FastifyRequest,
+  ) {
+    await this.emails.requestChange(user, email, originOf(request));
+    return { status: 'accepted' };
+  }
+}

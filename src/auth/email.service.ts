@@ -1,0 +1,86 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, QueryFailedError, type EntityManager } from 'typeorm';
+import { AuditService } from '../audit/audit.service.js';
+import { Clock } from '../common/clock.js';
+import type { Origin } from '../common/request.js';
+import { databaseNow } from '../database/database-now.js';
+import { MailedTokens, type MailedToken } from '../mail/mailed-tokens.js';
+import { MailOutbox } from '../mail/mail-outbox.js';
+import { SessionFence } from '../sessions/session-fence.js';
+import { isUsable, type User } from '../users/user.entity.js';
+import { UsersService } from '../users/users.service.js';
+import { AccountErrands } from './account-errands.js';
+import { circumstances } from './account-mail.service.js';
+import { badToken } from './password-reset.service.js';
+
+const UNIQUE_VIOLATION = '23505';
+
+/** The address of an account: proof that its owner reads it, and its change. */
+@Injectable()
+export class EmailService {
+  constructor(
+    private readonly database: DataSource,
+    private readonly users: UsersService,
+    private readonly tokens: MailedTokens,
+    private readonly errands: AccountErrands,
+    private readonly outbox: MailOutbox,
+    private readonly fence: SessionFence,
+    private readonly audit: AuditService,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Nothing changes before the link to the new address is followed. Whether somebody has it is not told here. */
+  async requestChange(
+    { userId, sessionId }: { userId: string; sessionId: string },
+    email: string,
+    origin: Origin,
+  ): Promise<void> {
+    await this.database.transaction(async (tx) => {
+      await this.fence.hold(tx, sessionId);
+      const type = 'email_change_requested';
+      await this.audit.record(tx, { type, actorId: userId, userId, sessionId, origin });
+      await this.errands.add(tx, { kind: 'email_change', email, userId, origin });
+    });
+  }
+
+  /**
+   * Of a new account, or of a new address.
+   * @throws Problem `request.invalid` for a token that is not, or no longer, good
+   */
+  async verify(token: string, origin: Origin): Promise<void> {
+    const found = await this.tokens.find(token, ['email_verification', 'email_change']);
+    if (!found) throw badToken();
+    try {
+      await this.database.transaction((tx) => this.verifyIn(tx, found, origin));
+    } catch (error) {
+      // Somebody else has registered with it meanwhile.
+      if (error instanceof QueryFailedError && error.driverError.code === UNIQUE_VIOLATION) throw badToken();
+      throw error;
+    }
+  }
+
+  private async verifyIn(tx: EntityManager, token: MailedToken, origin: Origin): Promise<void> {
+    const user = await this.users.lock(tx, token.userId);
+    const now = await databaseNow(tx, this.clock);
+    if (!(await this.tokens.use(tx, token)) || !user || !isUsable(user, now.getTime())) throw badToken();
+    if (token.purpose === 'email_change') return this.change(tx, user, token.email, now, origin);
+    if (user.email !== token.email) throw badToken();
+    await this.users.markVerified(tx, user.id, now);
+    await this.audit.record(tx, { type: 'email_verified', actorId: user.id, userId: user.id, origin });
+  }
+
+  /** What was sent to the old address is void: whoever reads that mailbox has no say any more. */
+  private async change(
+    tx: EntityManager,
+    { id, email: old }: User,
+    email: string,
+    now: Date,
+    origin: Origin,
+  ): Promise<void> {
+    await this.users.setEmail(tx, id, email, now);
+    await this.tokens.void(tx, id, ['password_reset', 'email_verification']);
+    await this.audit.record(tx, { type: 'email_changed', actorId: id, userId: id, origin });
+    const told = { newEmail: email, ...circumstances(origin, now) };
+    await this.outbox.add(tx, old!, 'email_changed', told);
+  }
+}

@@ -1,0 +1,88 @@
+import { describe, expect, it } from '@jest/globals';
+import { dictionary } from '@zxcvbn-ts/language-common';
+import { weaknessOf } from './guessable.js';
+
+const MIN_LENGTH = 15;
+const CONTEXT = ['drawbridge', 'alice.miller@example.com', 'alice', 'miller', 'Alice Miller'];
+const LIST = dictionary['passwords-common'] as string[];
+const MOST_COMMON = 3_000;
+
+describe('a long password that anybody would try first', () => {
+  it('is each of the most common ones, said again until it is long enough', () => {
+    const passed = LIST.slice(0, MOST_COMMON)
+      .map((word) => word.repeat(Math.ceil(MIN_LENGTH / word.length)))
+      .filter((password) => weaknessOf(password, []) === null);
+    expect(passed).toEqual([]);
+  });
+
+  it('is each of the list that is long enough by itself, in any case', () => {
+    const long = LIST.filter((word) => [...word].length >= MIN_LENGTH);
+    expect(long.length).toBeGreaterThan(30);
+    expect(long.filter((word) => weaknessOf(word, []) === null)).toEqual([]);
+    expect(long.filter((word) => weaknessOf(word.toUpperCase(), []) === null)).toEqual([]);
+  });
+
+  it('is two of the most common ones in a row, with something between them or not', () => {
+    const words = LIST.slice(0, 400).filter((word) => word.length >= 6);
+    const pairs = words.flatMap((word, index) => {
+      const other = words[words.length - 1 - index]!;
+      return [`${word}${other}`, `${word} ${other}!`, `${word}-${other}-`];
+    });
+    const long = pairs.filter((pair) => pair.length >= MIN_LENGTH);
+    expect(long.length).toBeGreaterThan(300);
+    expect(long.filter((password) => weaknessOf(password, []) === null)).toEqual([]);
+  });
+
+  it.each([
+    ['passwordpassword', /repeats itself/],
+    ['PasswordPassword', /repeats itself/],
+    ['p4ssw0rdp4ssw0rd', /repeats itself/],
+    ['drowssapdrowssap', /repeats itself/],
+    ['ｐａｓｓｗｏｒｄｐａｓｓｗｏｒｄ', /repeats itself/],
+    ['aaaaaaaaaaaaaaa', /repeats itself/],
+    ['🦊'.repeat(MIN_LENGTH), /repeats itself/],
+    ['x'.repeat(256), /repeats itself/],
+    ['p4$5w0rd'.repeat(32), /repeats itself/],
+    ['Summer2026'.repeat(26).slice(0, 256), /repeats itself/],
+    ['Alice Miller 1984, '.repeat(13), /your name/],
+    ['123456789012345', /./],
+    ['12345678901234567890', /./],
+    ['abcdefghijklmno', /alphabet/],
+    ['abcdefghijklmnopqrstuvwxyz', /alphabet/],
+    ['qwertyuiopasdfghjkl', /./],
+    ['1qaz2wsx3edc4rfv', /./],
+    ['password123456789', /./],
+    ['Summer2026Summer2026', /repeats itself/],
+    ['monkey dragon password', /common/],
+    ['drawbridgepassword2026', /the name of this product/],
+    ['Drawbridge-Password-2026!', /the name of this product/],
+    ['alice.miller@example.com', /your address/],
+    ['alicemillerexamplecom', /your name|your address/],
+    ['alice miller 1984', /your name/],
+    ['Alice_Miller_2026_!', /your name/],
+  ])('is %s, and it is said why', (password, why) => {
+    expect(weaknessOf(password, CONTEXT)).toMatch(why);
+  });
+
+  it.each([
+    'correct horse battery staple',
+    'correct horse battery staple '.repeat(8).trim(),
+    'four words and spaces',
+    'thecatsatonthemat',
+    'xkqzjvbnmwpfhgd',
+    'die Brücke am Abend',
+    'five Words of café talk',
+    '9vK-2m_Tq8.zL4!',
+    '!*(#@;:%&)-_/?"',
+    'ab?%-#!&(*@:/)',
+    // Only one end of it is bad.
+    `${'password'.repeat(12)}${'xkqzjvbnmwpfhgd'.repeat(8).slice(0, 96)} and the cat sat on the mat`,
+  ])('is not %s', (password) => {
+    expect(weaknessOf(password, CONTEXT)).toBeNull();
+  });
+
+  it('is not what is in the name of somebody else, or in a name of one letter', () => {
+    expect(weaknessOf('alice miller reads at night', ['bob', 'a', 'i'])).toBeNull();
+    expect(weaknessOf('a b c of the reading room', ['a', 'b', 'c'])).toBeNull();
+  });
+});

@@ -1,0 +1,23 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+
+export class AccountErrands1763683600002 implements MigrationInterface {
+  async up(queryRunner: QueryRunner): Promise<void> {
+    await queryRunner.query(`
+      -- what is done about an address after its request has been answered, whether or not anybody has it
+      create table account_errands (
+        id         bigint generated always as identity primary key,
+        kind       text not null,
+        email      text not null,
+        user_id    uuid references users,
+        origin     jsonb not null,
+        created_at timestamptz(3) not null,
+        due_at     timestamptz(3) not null
+      );
+      create index account_errands_due on account_errands (due_at);
+    `);
+  }
+
+  async down(queryRunner: QueryRunner): Promise<void> {
+    await queryRunner.query('drop table account_errands');
+  }
+}

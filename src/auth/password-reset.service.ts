@@ -1,0 +1,73 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { Clock } from '../common/clock.js';
+import { invalidRequest, type Problem } from '../common/problem.js';
+import type { Origin } from '../common/request.js';
+import { databaseNow } from '../database/database-now.js';
+import { MailedTokens } from '../mail/mailed-tokens.js';
+import { MailOutbox } from '../mail/mail-outbox.js';
+import { RevocationLog } from '../sessions/revocation-log.js';
+import { RevocationService } from '../sessions/revocation.service.js';
+import { isUsable } from '../users/user.entity.js';
+import { UsersService } from '../users/users.service.js';
+import { AccountErrands } from './account-errands.js';
+import { circumstances } from './account-mail.service.js';
+import { PasswordPolicy } from './password-policy.js';
+import { PasswordsService } from './passwords.service.js';
+
+/** A new password for whoever reads the account's mailbox and does not know the old one. */
+@Injectable()
+export class PasswordResetService {
+  constructor(
+    private readonly database: DataSource,
+    private readonly users: UsersService,
+    private readonly policy: PasswordPolicy,
+    private readonly passwords: PasswordsService,
+    private readonly tokens: MailedTokens,
+    private readonly errands: AccountErrands,
+    private readonly outbox: MailOutbox,
+    private readonly log: RevocationLog,
+    private readonly revocations: RevocationService,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Whether anybody has the address is found out after the answer, and told to that address alone. */
+  async request(email: string, origin: Origin): Promise<void> {
+    await this.errands.add(this.database.manager, { kind: 'password_forgotten', email, origin });
+  }
+
+  /**
+   * Ends every session, and begins none: whoever has a second factor still has to show it.
+   * @throws Problem `request.invalid` for a token that is not, or no longer, good; `auth.unavailable`
+   */
+  async reset(token: string, newPassword: string, origin: Origin): Promise<void> {
+    const found = await this.tokens.find(token, ['password_reset']);
+    const user = found && (await this.users.find(found.userId));
+    if (!found || !user) throw badToken();
+    await this.policy.require(newPassword, 'newPassword', user);
+    const passwordHash = await this.passwords.hash(newPassword);
+    const recorded = await this.database.transaction(async (tx) => {
+      const user = await this.users.lock(tx, found.userId);
+      const now = await databaseNow(tx, this.clock);
+      const isGood = await this.tokens.use(tx, found);
+      if (!isGood || !user?.email || !isUsable(user, now.getTime()) || user.email !== found.email)
+        throw badToken();
+      await this.users.setPassword(tx, user.id, passwordHash);
+      await this.users.markVerified(tx, user.id, now);
+      await this.tokens.void(tx, user.id, ['password_reset', 'email_change']);
+      await this.outbox.add(tx, user.email, 'password_changed', circumstances(origin, now));
+      return this.log.endSessions(tx, user.id, 'all', {
+        reason: 'password_reset',
+        actorId: user.id,
+        origin,
+        audit: 'authn_password_reset',
+      });
+    });
+    await this.revocations.settle(recorded);
+  }
+}
+
+/** One answer for a token that was made up, used, voided or too old. It is no credential of a session, hence no 401. */
+export function badToken(): Problem {
+  return invalidRequest([{ path: 'token', message: 'is not good, or no longer: ask for a new one' }]);
+}

@@ -1,0 +1,69 @@
+import { Body, Controller, HttpCode, HttpStatus, Post, Req, Res } from '@nestjs/common';
+import { ApiAcceptedResponse, ApiNoContentResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ApiProblems } from '../common/api-problems.decorator.js';
+import { originOf, type Principal } from '../common/request.js';
+import { RequireSession } from '../sessions/require-session.decorator.js';
+import { Accepted, PasswordChange, PasswordForgotten, PasswordReset } from './auth.schemas.js';
+import { Throttled } from '../throttle/throttled.decorator.js';
+import { CurrentUser } from './current-user.decorator.js';
+import { Grants } from './grants.js';
+import { PasswordChangeService } from './password-change.service.js';
+import { PasswordResetService } from './password-reset.service.js';
+import { Public } from './public.decorator.js';
+
+@ApiTags('auth')
+@Controller('auth/password')
+export class PasswordController {
+  constructor(
+    private readonly changes: PasswordChangeService,
+    private readonly resets: PasswordResetService,
+    private readonly grants: Grants,
+  ) {}
+
+  /** Ends every other session. A browser gets new cookies with the answer; a bearer client goes on with what it has. */
+  @Post('change')
+  @RequireSession()
+  @Throttled('password_change')
+  @HttpCode(HttpStatus.NO_CONTENT)
+  @ApiNoContentResponse()
+  @ApiProblems('request.invalid', 'auth.invalid_credentials')
+  async change(
+    @CurrentUser() user: Principal,
+    @Body({ schema: PasswordChange }) passwords: PasswordChange,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<void> {
+    const grant = await this.changes.change(user, passwords, originOf(request));
+    if (grant) this.grants.hand(reply, grant);
+  }
+
+  /** A mail follows, if anybody has the address. */
+  @Post('forgot')
+  @Public()
+  @Throttled('password_forgot')
+  @HttpCode(HttpStatus.ACCEPTED)
+  @ApiAcceptedResponse({ standardSchema: Accepted })
+  @ApiProblems('request.invalid', 'request.cross_site', 'auth.unavailable')
+  async forgot(
+    @Body({ schema: PasswordForgotten }) { email }: PasswordForgotten,
+    @Req() request: FastifyRequest,
+  ) {
+    await this.resets.request(email, originOf(request));
+    return { status: 'accepted' };
+  }
+
+  /** Ends every session and logs nobody in. */
+  @Post('reset')
+  @Public()
+  @Throttled('password_reset')
+  @HttpCode(HttpStatus.NO_CONTENT)
+  @ApiNoContentResponse()
+  @ApiProblems('request.invalid', 'request.cross_site', 'auth.unavailable')
+  async reset(
+    @Body({ schema: PasswordReset }) { token, newPassword }: PasswordReset,
+    @Req() request: FastifyRequest,
+  ): Promise<void> {
+    await this.resets.reset(token, newPassword, originOf(request));
+  }
+}

@@ -1,0 +1,119 @@
+import { Injectable } from '@nestjs/common';
+import { hkdfSync, timingSafeEqual } from 'node:crypto';
+import { DataSource, type EntityManager } from 'typeorm';
+import { Clock } from '../common/clock.js';
+import { random } from '../common/random.js';
+import { KeyStore } from '../config/key-store.js';
+import { databaseNow } from '../database/database-now.js';
+
+export type MailedPurpose = 'password_reset' | 'email_verification' | 'email_change';
+
+/** A reset is worth an account, so it is short (OWASP: at most an hour); a greeting may be read tomorrow. */
+const LIFETIMES_MS: Record<MailedPurpose, number> = {
+  password_reset: 30 * 60_000,
+  email_verification: 24 * 3_600_000,
+  email_change: 60 * 60_000,
+};
+/** The id's 16 bytes, then a MAC of 32, in base64url. */
+const SHAPE = /^[A-Za-z0-9_-]{64}$/;
+const ID_BYTES = 16;
+const MAC_BYTES = 32;
+
+/** What a token stands for. Whoever shows it reads that mailbox. */
+export interface MailedToken {
+  id: string;
+  userId: string;
+  purpose: MailedPurpose;
+  email: string;
+}
+
+interface Row {
+  id: string;
+  user_id: string;
+  purpose: MailedPurpose;
+  email: string;
+}
+
+/**
+ * Single-use tokens that reach people by mail. A token is derived from its row's id and a secret of the key
+ * file at the moment that its mail leaves: neither the row nor the outbox holds anything that could be used.
+ */
+@Injectable()
+export class MailedTokens {
+  constructor(
+    private readonly database: DataSource,
+    private readonly clock: Clock,
+    private readonly keys: KeyStore,
+  ) {}
+
+  /** One of each purpose per person: the one before is void from the commit on. @returns its id */
+  async issue(tx: EntityManager, purpose: MailedPurpose, userId: string, email: string): Promise<string> {
+    const now = await databaseNow(tx, this.clock);
+    await tx.query('delete from mailed_tokens where expires_at <= $1', [now]);
+    const [row] = await tx.query<{ id: string }[]>(
+      `insert into mailed_tokens (id, user_id, purpose, email, created_at, expires_at) values ($1, $2, $3, $4, $5, $6)
+       on conflict (user_id, purpose) do update
+         set id = excluded.id, email = excluded.email, created_at = excluded.created_at, expires_at = excluded.expires_at
+       returning id`,
+      [random.uuid(), userId, purpose, email, now, new Date(now.getTime() + LIFETIMES_MS[purpose])],
+    );
+    return row!.id;
+  }
+
+  /** The one that is good already, or a new one: for mails that anybody may cause, who must not void what others hold. */
+  async standing(tx: EntityManager, purpose: MailedPurpose, userId: string, email: string): Promise<string> {
+    const [row] = await tx.query<{ id: string }[]>(
+      `select id from mailed_tokens where user_id = $1 and purpose = $2 and email = $3 and expires_at > $4`,
+      [userId, purpose, email, await databaseNow(tx, this.clock)],
+    );
+    return row?.id ?? this.issue(tx, purpose, userId, email);
+  }
+
+  /** As it is written into the mail: the same each time. @param now the database's time */
+  tokenOf(purpose: MailedPurpose, id: string, now: number): string {
+    return Buffer.concat([idBytes(id), mac(this.keys.mintingSecret(now), purpose, id)]).toString('base64url');
+  }
+
+  /** What an authentic token stands for, unless it has been used or voided. Its time is judged by {@link use}. */
+  async find(token: string, purposes: readonly MailedPurpose[]): Promise<MailedToken | null> {
+    if (!SHAPE.test(token)) return null;
+    const bytes = Buffer.from(token, 'base64url');
+    const hex = bytes.subarray(0, ID_BYTES).toString('hex');
+    const [row] = await this.database.query<Row[]>(
+      'select id, user_id, purpose, email from mailed_tokens where id = $1 and purpose = any($2)',
+      [hex, purposes],
+    );
+    if (!row) return null;
+    const secrets = this.keys.verifyingSecrets(this.clock.now());
+    const shown = bytes.subarray(ID_BYTES);
+    const isOurs = secrets.some((secret) => timingSafeEqual(shown, mac(secret, row.purpose, row.id)));
+    return isOurs ? tokenOf(row) : null;
+  }
+
+  /** Uses it up, in the transaction of what it is used for. @returns false when somebody else has, or it is too old */
+  async use(tx: EntityManager, { id }: MailedToken): Promise<boolean> {
+    const now = await databaseNow(tx, this.clock);
+    const [, used] = await tx.query<[unknown, number]>(
+      'delete from mailed_tokens where id = $1 and expires_at > $2',
+      [id, now],
+    );
+    return used === 1;
+  }
+
+  async void(tx: EntityManager, userId: string, purposes: readonly MailedPurpose[]): Promise<void> {
+    await tx.query('delete from mailed_tokens where user_id = $1 and purpose = any($2)', [userId, purposes]);
+  }
+}
+
+function mac(secret: Buffer, purpose: MailedPurpose, id: string): Buffer {
+  const info = `drawbridge mailed token v1 ${purpose}`;
+  return Buffer.from(hkdfSync('sha256', secret, idBytes(id), info, MAC_BYTES));
+}
+
+function idBytes(id: string): Buffer {
+  return Buffer.from(id.replaceAll('-', ''), 'hex');
+}
+
+function tokenOf({ id, user_id: userId, purpose, email }: Row): MailedToken {
+  return { id, userId, purpose, email };
+}

@@ -1,0 +1,86 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { Clock } from '../common/clock.js';
+import { random } from '../common/random.js';
+import type { Principal } from '../common/request.js';
+import { databaseNow } from '../database/database-now.js';
+import type { User } from '../users/user.entity.js';
+import { UsersService } from '../users/users.service.js';
+import { RevocationLog, type Recorded, type RevocationOrder } from './revocation-log.js';
+import { RevocationService } from './revocation.service.js';
+import { anchorOf, initialRotation } from './rotation.js';
+import { shareEpoch } from './session-epoch.js';
+import { SessionFence } from './session-fence.js';
+import type { SessionSnapshot } from './session-snapshot.js';
+import { SessionsService, type SessionGrant } from './sessions.service.js';
+
+export interface Rekeying {
+  /** Of the other sessions. */
+  order: RevocationOrder;
+  /** Judges the user as found under the lock. */
+  stillProven: (user: User) => boolean;
+  /** What it is all for, in the same transaction. */
+  act: (tx: EntityManager, user: User, now: Date) => Promise<void>;
+}
+
+/**
+ * One session goes on, fresh, and all others of its user end: the credentials have just changed.
+ *
+ * A session of the cookie transport gets new keys. A new nonce ends every refresh token it ever had, whoever holds a copy,
+ * and the access token that was presented is denied. Bearer clients keep theirs: an answer without a body could not
+ * hand them others, and taking away what they have would end the one session that is to go on.
+ */
+@Injectable()
+export class RekeyService {
+  constructor(
+    private readonly database: DataSource,
+    private readonly users: UsersService,
+    private readonly fence: SessionFence,
+    private readonly sessions: SessionsService,
+    private readonly log: RevocationLog,
+    private readonly revocations: RevocationService,
+    private readonly clock: Clock,
+  ) {}
+
+  /**
+   * @returns null when what was proved has changed meanwhile; a grant where there is one to hand over
+   * @throws Problem `auth.session_ended`
+   */
+  async rekey(
+    { userId, sessionId, tokenId }: Principal,
+    { order, stillProven, act }: Rekeying,
+  ): Promise<{ grant: SessionGrant | null } | null> {
+    const done = await this.database.transaction(async (tx) => {
+      await shareEpoch(tx);
+      const user = await this.users.lock(tx, userId);
+      const session = await this.fence.hold(tx, sessionId);
+      if (!user || !stillProven(user)) return null;
+      const now = await databaseNow(tx, this.clock);
+      await act(tx, user, now);
+      const ended = await this.log.endSessions(tx, userId, { except: sessionId }, order);
+      const fresh = { ...session, authenticatedAt: now.getTime(), lastSeenAt: now.getTime() };
+      await tx.query('update sessions set authenticated_at = $2 where id = $1', [sessionId, now]);
+      if (session.transport === 'bearer')
+        return { grant: null, recorded: [ended, await this.log.markStale(tx, userId, 'authenticated_at')] };
+      const { actorId, origin, reason } = order;
+      const denied = await this.log.denyToken(tx, tokenId, { actorId, origin, reason });
+      const grant = { user, ...(await this.newKeys(tx, fresh)) };
+      return { grant, recorded: [ended, denied].filter((one): one is Recorded => one !== null) };
+    });
+    if (!done) return null;
+    for (const recorded of done.recorded) await this.revocations.settle(recorded);
+    return { grant: done.grant };
+  }
+
+  private async newKeys(tx: EntityManager, session: SessionSnapshot): Promise<Omit<SessionGrant, 'user'>> {
+    const nonce = random.bytes(16);
+    const rotation = initialRotation();
+    const decidedAt = session.lastSeenAt;
+    await tx.query(
+      `update sessions set refresh_nonce = $2, rotation = $3, last_seen_at = greatest(last_seen_at, $4) where id = $1`,
+      [session.id, nonce, JSON.stringify(rotation), new Date(decidedAt)],
+    );
+    const refreshToken = this.sessions.mint(session.id, nonce, anchorOf(rotation), decidedAt);
+    return { session, decidedAt, refreshToken };
+  }
+}

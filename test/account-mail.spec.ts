@@ -1,0 +1,374 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { AccountErrands } from '../src/auth/account-errands.js';
+import { AccountMail } from '../src/auth/account-mail.service.js';
+import { MailOutbox } from '../src/mail/mail-outbox.js';
+import { ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import type { Answer } from './support/client.js';
+import { TestClock } from './support/clock.js';
+import { holdMails, linksIn, Mailbox } from './support/mailbox.js';
+import { loggedIn } from './support/people.js';
+
+const OWN_PASSWORD = 'nine owls under a bridge';
+const REFUSED = { status: 401, body: { code: 'auth.invalid_credentials' } };
+const BAD_TOKEN = { status: 400, body: { code: 'request.invalid', errors: [{ path: 'token' }] } };
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+let count = 0;
+const newEmail = () => `somebody${(count += 1)}@example.com`;
+const visible = ({ status, headers, body, setCookies }: Answer) => {
+  const { 'x-request-id': _id, date: _date, ...rest } = headers;
+  const { requestId: _request, instance: _instance, ...said } = body as Record<string, unknown>;
+  return { status, headers: rest, body: said, setCookies };
+};
+
+/** Real: PostgreSQL, the cache, the hasher. Pretended: the mail server. */
+describe('an address', () => {
+  let clock: TestClock;
+  let app: TestApp;
+  let mailbox: Mailbox;
+  let email: string;
+
+  const start = async (env: Record<string, string>) => {
+    await resetStores();
+    clock = new TestClock();
+    app = await startApp({ clock, env });
+    mailbox = new Mailbox(app);
+  };
+  const register = (address = email, password = OWN_PASSWORD) =>
+    app.client().post('/v1/auth/register', { email: address, password });
+  const login = (password = OWN_PASSWORD, address = email) =>
+    app.client().login(address, password, { transport: 'bearer' });
+  const verify = (token: string) => app.client().post('/v1/auth/email/verify', { token });
+
+  beforeEach(() => void (email = newEmail()));
+
+  describe('that has to be verified (EMAIL_VERIFICATION=required)', () => {
+    beforeAll(() => start({ EMAIL_VERIFICATION: 'required' }));
+    afterAll(() => app.close());
+
+    it('lets nobody log in before it is, and looks like wrong credentials until then', async () => {
+      expect((await register()).status).toBe(202);
+      const unverified = await login();
+      expect(unverified).toMatchObject(REFUSED);
+      expect(visible(unverified)).toEqual(visible(await login('this is not the password')));
+      expect(visible(unverified)).toEqual(visible(await login(OWN_PASSWORD, newEmail())));
+      const token = await mailbox.tokenFor(email);
+      expect(await login()).toMatchObject(REFUSED);
+      expect(await verify(token)).toMatchObject({ status: 204, text: '', setCookies: [] });
+      expect((await login()).status).toBe(200);
+    });
+
+    it('is verified once: the token is used up, also by many at once', async () => {
+      await register();
+      const token = await mailbox.tokenFor(email);
+      const answers = await Promise.all(Array.from({ length: 10 }, () => verify(token)));
+      expect(answers.filter(({ status }) => status === 204)).toHaveLength(1);
+      for (const answer of answers.filter(({ status }) => status !== 204))
+        expect(answer).toMatchObject(BAD_TOKEN);
+      const events = await app.query(
+        `select from audit_events where type = 'email_verified' and user_id = (select id from users where email = $1)`,
+        [email],
+      );
+      expect(events).toHaveLength(1);
+    });
+
+    it('is verified within a day', async () => {
+      await register();
+      const token = await mailbox.tokenFor(email);
+      clock.advance(24 * HOUR + 1_000);
+      expect(await verify(token)).toMatchObject(BAD_TOKEN);
+      expect(await login()).toMatchObject(REFUSED);
+    });
+
+    it('gets its link again by registering again, at most each minute, and nobody can void it so', async () => {
+      await register();
+      const token = await mailbox.tokenFor(email);
+      const again = await register(email, 'another one of many owls');
+      expect(again.status).toBe(202);
+      expect(await mailbox.tokenFor(email)).toBe(token);
+      await register();
+      expect(await mailbox.collect()).toEqual([]);
+      clock.advance(MINUTE + 1_000);
+      await register();
+      expect(await mailbox.tokenFor(email)).toBe(token);
+      expect((await verify(token)).status).toBe(204);
+      expect(await login('another one of many owls')).toMatchObject(REFUSED);
+      expect((await login()).status).toBe(200);
+    });
+
+    it('is verified by a reset as well: whoever got its token reads that mailbox', async () => {
+      await register();
+      await mailbox.collect();
+      await app.client().post('/v1/auth/password/forgot', { email });
+      const token = await mailbox.tokenFor(email);
+      const newPassword = 'a password of the rightful owner';
+      expect((await app.client().post('/v1/auth/password/reset', { token, newPassword })).status).toBe(204);
+      expect((await login(newPassword)).status).toBe(200);
+    });
+
+    it('does not end the sessions of who logged in before it had to be', async () => {
+      const alice = await loggedIn(app, ALICE);
+      await app.query('update users set email_verified_at = null where id = $1', [ALICE.id]);
+      expect((await alice.get('/v1/sessions/current')).status).toBe(200);
+      expect((await alice.refresh()).status).toBe(200);
+      expect(await login(PASSWORD, ALICE.email)).toMatchObject(REFUSED);
+      await app.query('update users set email_verified_at = now() where id = $1', [ALICE.id]);
+    });
+  });
+
+  describe('that is registered (EMAIL_VERIFICATION=off)', () => {
+    beforeAll(() => start({}));
+    afterAll(() => app.close());
+
+    it('can be logged in with at once, and gets no mail', async () => {
+      await register();
+      expect((await login()).status).toBe(200);
+      expect(await mailbox.collect()).toEqual([]);
+    });
+
+    it('is told when somebody registers with it again, at most each hour', async () => {
+      await register();
+      await mailbox.collect();
+      const told = expect.objectContaining({ to: email, subject: 'You already have an account' });
+      for (let hours = 0; hours < 3; hours += 1) {
+        await Promise.all([register(), register(), register()]);
+        expect(await mailbox.collect()).toEqual([told]);
+        clock.advance(HOUR - 5_000);
+        await register();
+        expect(await mailbox.collect()).toEqual([]);
+        clock.advance(6_000);
+      }
+    });
+
+    it('gets no link in that mail: nothing was asked for by its owner', async () => {
+      await register(ALICE.email);
+      const [mail] = await mailbox.collect();
+      expect(linksIn(mail!.text)).toEqual([]);
+      expect((await login(PASSWORD, ALICE.email)).status).toBe(200);
+    });
+
+    it('gets no mail for a registration that is refused', async () => {
+      await register(BOB.email, 'passwordpassword');
+      expect(await mailbox.collect()).toEqual([]);
+    });
+  });
+
+  describe('that is to be changed', () => {
+    beforeAll(() => start({}));
+    afterAll(() => app.close());
+    beforeEach(async () => {
+      await register();
+      await mailbox.collect();
+    });
+
+    const begin = async () => {
+      const me = app.client();
+      await me.login(email, OWN_PASSWORD, { transport: 'bearer' });
+      return me;
+    };
+    const change = (client: Awaited<ReturnType<typeof begin>>, to: string) =>
+      client.post('/v1/auth/email/change', { email: to });
+
+    it('is changed by the link to the new one, and both are told', async () => {
+      const [me, to] = [await begin(), newEmail()];
+      expect(await change(me, to)).toMatchObject({ status: 202, body: { status: 'accepted' } });
+      const mails = await mailbox.collect();
+      expect(mails.map(({ to, subject }) => [to, subject]).sort()).toEqual(
+        [
+          [email, 'Your e-mail address is to be changed'],
+          [to, 'Confirm your new e-mail address'],
+        ].sort(),
+      );
+      expect(mails.find((mail) => mail.to === email)!.text).toContain(to);
+      expect(mails.flatMap((mail) => (mail.to === email ? linksIn(mail.text) : []))).toEqual([]);
+      expect((await me.get('/v1/users/me')).body.email).toBe(email);
+      const [link] = linksIn(mails.find((mail) => mail.to === to)!.text);
+      expect(link).toMatch(/^http:\/\/localhost:\d+\/verify-email#token=/);
+
+      expect((await verify(link!.split('#token=')[1]!)).status).toBe(204);
+      expect((await me.get('/v1/users/me')).body.email).toBe(to);
+      expect((await login(OWN_PASSWORD, to)).status).toBe(200);
+      expect(await login()).toMatchObject(REFUSED);
+      expect(await mailbox.collect()).toEqual([
+        expect.objectContaining({ to: email, subject: 'Your e-mail address has been changed' }),
+      ]);
+    });
+
+    it('wants a session that has just proved who it is', async () => {
+      const me = await begin();
+      clock.advance(6 * MINUTE);
+      expect(await change(me, newEmail())).toMatchObject({
+        status: 401,
+        body: { code: 'auth.reauthentication_required' },
+      });
+      expect(await mailbox.collect()).toEqual([]);
+    });
+
+    it('to a taken one is answered as ever; its owner is told, and no link is sent', async () => {
+      const me = await begin();
+      const free = visible(await change(me, newEmail()));
+      await mailbox.collect();
+      clock.advance(1_000);
+      expect(visible(await change(me, BOB.email))).toEqual(free);
+      const mails = await mailbox.collect();
+      expect(mails.map(({ to, subject }) => [to, subject])).toEqual([
+        [BOB.email, 'You already have an account'],
+        [email, 'Your e-mail address is to be changed'],
+      ]);
+      expect(mails.flatMap(({ text }) => linksIn(text))).toEqual([]);
+    });
+
+    it('to one that is taken before the link is followed stays as it is', async () => {
+      const [me, to] = [await begin(), newEmail()];
+      await change(me, to);
+      const token = await mailbox.tokenFor(to);
+      await register(to);
+      expect(await verify(token)).toMatchObject(BAD_TOKEN);
+      expect((await me.get('/v1/users/me')).body.email).toBe(email);
+    });
+
+    it('by two people to one address is changed for the first who follows the link', async () => {
+      const to = newEmail();
+      const me = await begin();
+      email = newEmail();
+      await register();
+      const you = await begin();
+      const tokens: string[] = [];
+      for (const person of [me, you]) {
+        await change(person, to);
+        tokens.push(await mailbox.tokenFor(to));
+      }
+      const answers = await Promise.all(tokens.map(verify));
+      expect(answers.map(({ status }) => status).sort()).toEqual([204, 400]);
+    });
+
+    it('is called off by a new password', async () => {
+      const [me, to] = [await begin(), newEmail()];
+      await change(me, to);
+      const token = await mailbox.tokenFor(to);
+      const passwords = { currentPassword: OWN_PASSWORD, newPassword: 'the kettle sings at noon' };
+      expect((await me.post('/v1/auth/password/change', passwords)).status).toBe(204);
+      expect(await verify(token)).toMatchObject(BAD_TOKEN);
+    });
+
+    it('voids what was mailed to the old one: whoever reads that mailbox has no say any more', async () => {
+      const [me, to] = [await begin(), newEmail()];
+      await app.client().post('/v1/auth/password/forgot', { email });
+      const reset = await mailbox.tokenFor(email);
+      await change(me, to);
+      expect((await verify(await mailbox.tokenFor(to))).status).toBe(204);
+      const body = { token: reset, newPassword: 'a password of a former owner' };
+      expect(await app.client().post('/v1/auth/password/reset', body)).toMatchObject(BAD_TOKEN);
+    });
+
+    it('by a session that ends meanwhile is not asked for: the fence holds it', async () => {
+      const me = await begin();
+      const { id } = (await me.get('/v1/sessions/current')).body;
+      const before = await app.query('select from account_errands');
+      await app.query(
+        `update sessions set status = 'ended', end_reason = 'admin', ended_at = now() where id = $1`,
+        [id],
+      );
+      expect((await change(me, newEmail())).status).toBe(401);
+      expect(await app.query('select from account_errands')).toEqual(before);
+    });
+  });
+
+  describe('about which something has been promised', () => {
+    beforeAll(() => start({}));
+    afterAll(() => app.close());
+
+    const forgot = (address: string) => app.client().post('/v1/auth/password/forgot', { email: address });
+
+    it('is seen to once, however many instances do so', async () => {
+      const other = await startApp({ clock });
+      holdMails(other);
+      await forgot(ALICE.email);
+      const errands = [app, other, app, other].map((at) => at.get(AccountErrands));
+      const done = await Promise.all(errands.map((errand) => errand.run()));
+      expect(done.reduce((sum, each) => sum + each)).toBe(1);
+      expect(await mailbox.collect()).toHaveLength(1);
+      await other.close();
+    });
+
+    it('is seen to later when it could not be, and holds up no other', async () => {
+      const mail = app.get(AccountMail);
+      const handle = mail.handle.bind(mail);
+      mail.handle = (tx, errand, now) =>
+        errand.email === ALICE.email ? Promise.reject(new Error('not now')) : handle(tx, errand, now);
+      await forgot(ALICE.email);
+      await forgot(BOB.email);
+      expect((await mailbox.collect()).map(({ to }) => to)).toEqual([BOB.email]);
+      mail.handle = handle;
+      expect(await mailbox.collect()).toEqual([]);
+      clock.advance(MINUTE + 1_000);
+      expect((await mailbox.collect()).map(({ to }) => to)).toEqual([ALICE.email]);
+    });
+
+    it('is not written to when nobody waits for it any more', async () => {
+      await forgot(ALICE.email);
+      clock.advance(HOUR + 1_000);
+      expect(await mailbox.collect()).toEqual([]);
+      expect(await app.query('select from account_errands')).toEqual([]);
+    });
+  });
+});
+
+/** Real: PostgreSQL, the files. */
+describe('mails at a desk', () => {
+  let folder: string;
+  let app: TestApp;
+
+  beforeAll(async () => {
+    await resetStores();
+    folder = await mkdtemp(join(tmpdir(), 'drawbridge-mails-'));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  const start = async (nodeEnv: string) => {
+    app = await startApp({ env: { NODE_ENV: nodeEnv, DATA_DIR: folder, COOKIE_SECURE: 'true' } });
+    for (const service of [AccountErrands, MailOutbox] as const)
+      app.get<MailOutbox>(service).beforeApplicationShutdown();
+  };
+
+  it('can be read on a page, newest first, with links to follow, and as JSON', async () => {
+    await start('development');
+    const read = (accept: string) => app.client().get('/dev/mails', { headers: { accept } });
+    expect((await read('text/html')).text).toContain('No mail yet');
+    const strange = '"<b>x</b>"@example.com';
+    await app.client().post('/v1/auth/register', { email: strange, password: OWN_PASSWORD });
+    for (const email of [strange, ALICE.email]) {
+      await app.client().post('/v1/auth/password/forgot', { email });
+      await app.get(AccountErrands).run();
+    }
+    await app.get(MailOutbox).send();
+
+    const { items } = (await read('application/json')).body;
+    expect(items).toEqual(
+      [ALICE.email, strange].map((to) => ({
+        to,
+        subject: 'Choose a new password',
+        at: expect.stringMatching(/^\d{4}-.*Z$/),
+        text: expect.stringContaining('#token='),
+      })),
+    );
+    const { text, headers } = await read('text/html,*/*');
+    expect(headers['content-type']).toMatch(/^text\/html/);
+    expect(text).toContain(`<a href="${linksIn(items[0].text)[0]}">`);
+    expect(text).not.toContain('<b>');
+    const token = linksIn(items[0].text)[0]!.split('#token=')[1]!;
+    const body = { token, newPassword: 'the kettle sings at noon' };
+    expect((await app.client().post('/v1/auth/password/reset', body)).status).toBe(204);
+    await app.close();
+  });
+
+  it('are on no page anywhere else', async () => {
+    await start('test');
+    expect((await app.client().get('/dev/mails')).status).toBe(404);
+    await app.close();
+  });
+});

@@ -1,0 +1,224 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import type { Client } from './support/client.js';
+import { TestClock } from './support/clock.js';
+import { holdMails, Mailbox } from './support/mailbox.js';
+import { expectBothTiers, loggedIn } from './support/people.js';
+import { connect, disconnect, untilBlocked } from './support/waiting.js';
+
+const NEW_PASSWORD = 'the kettle sings at noon';
+const ENDED = { status: 401, body: { code: 'auth.session_ended', reason: 'password_change' } };
+const REFUSED = { status: 401, body: { code: 'auth.invalid_credentials' } };
+const MINUTE = 60_000;
+
+/** Real: PostgreSQL, the cache, two instances. Pretended: the mail server. */
+describe('whoever changes their password', () => {
+  let clock: TestClock;
+  let app: TestApp;
+  let other: TestApp;
+  let mailbox: Mailbox;
+  let email: string;
+  let count = 0;
+
+  beforeAll(async () => {
+    await resetStores();
+    clock = new TestClock();
+    [app, other] = [await startApp({ clock }), await startApp({ clock })];
+    holdMails(other);
+    mailbox = new Mailbox(app);
+  });
+  afterAll(() => Promise.all([app.close(), other.close()]));
+  beforeEach(async () => {
+    email = `somebody${(count += 1)}@example.com`;
+    await app.query(
+      `insert into users (id, email, password_hash, created_at)
+       select gen_random_uuid(), $1, password_hash, now() from users where id = $2`,
+      [email, ALICE.id],
+    );
+    await mailbox.collect();
+  });
+
+  const change = (client: Client, newPassword = NEW_PASSWORD, currentPassword = PASSWORD) =>
+    client.post('/v1/auth/password/change', { currentPassword, newPassword });
+  const login = (password: string) => app.client().login(email, password, { transport: 'bearer' });
+
+  it('logs in with the new one from then on, and with the old one no more', async () => {
+    const me = await loggedIn(app, { email });
+    const answer = await change(me);
+    expect(answer).toMatchObject({ status: 204, text: '', setCookies: [] });
+    expect((await login(NEW_PASSWORD)).status).toBe(200);
+    expect(await login(PASSWORD)).toMatchObject(REFUSED);
+  });
+
+  it('ends every other session, on every instance, on both tiers and for good; the one that did it lives on', async () => {
+    const [me, laptop, phone] = [
+      await loggedIn(app, { email }),
+      await loggedIn(app, { email }, 'cookie'),
+      await loggedIn(app, { email }),
+    ];
+    const stolen = laptop.copy();
+    expect((await change(me)).status).toBe(204);
+    for (const instance of [other, app]) {
+      await expectBothTiers(phone.at(instance), ENDED);
+      await expectBothTiers(laptop.at(instance), ENDED);
+      expect(await stolen.copy().at(instance).refresh()).toMatchObject(ENDED);
+      expect((await me.at(instance).get('/v1/sessions/current')).body.id).toBe(me.id);
+      expect((await me.get('/v1/feature-flags')).status).toBe(200);
+    }
+    expect((await me.get('/v1/sessions')).body.items).toEqual([expect.objectContaining({ id: me.id })]);
+    const [row] = await app.query('select * from sessions where id = $1', [phone.id]);
+    expect(row).toMatchObject({ end_reason: 'password_change', revocation_seq: expect.any(String) });
+  });
+
+  it('is told by mail, once, and it is written down', async () => {
+    const me = await loggedIn(app, { email });
+    await change(me);
+    expect(await mailbox.collect()).toEqual([
+      expect.objectContaining({ to: email, subject: 'Your password has been changed' }),
+    ]);
+    const events = await app.query('select * from audit_events where user_id = $1 and type like $2', [
+      me.userId,
+      'authn_password%',
+    ]);
+    expect(events).toEqual([expect.objectContaining({ type: 'authn_password_change', actor_id: me.userId })]);
+  });
+
+  it('in a browser gets new cookies for the same session, and a copy of the old ones is worth nothing', async () => {
+    const me = await loggedIn(app, { email }, 'cookie');
+    const thief = me.copy();
+    const answer = await change(me);
+    expect(answer).toMatchObject({ status: 204, text: '' });
+    expect(answer.setCookies.map((cookie) => cookie.split('=')[0])).toEqual([
+      '__Host-access',
+      '__Host-refresh',
+    ]);
+    for (const name of ['__Host-access', '__Host-refresh']) {
+      expect(me.jar.get(name)).not.toBe(thief.jar.get(name));
+    }
+    for (const instance of [other, app]) {
+      // As a token that is used up: its holder is to refresh, which the thief cannot.
+      await expectBothTiers(thief.copy().at(instance), { status: 401, body: { code: 'auth.token_expired' } });
+      expect(await thief.copy().at(instance).refresh()).toMatchObject({
+        status: 401,
+        body: { code: 'auth.invalid_token' },
+      });
+      expect((await me.at(instance).get('/v1/sessions/current')).body.id).toBe(me.id);
+      expect((await me.refresh()).status).toBe(200);
+    }
+  });
+
+  it('as a native client goes on with the tokens that it has: an answer without a body brings no others', async () => {
+    const me = await loggedIn(app, { email });
+    const before = { ...me };
+    await change(me);
+    expect(me.accessToken).toBe(before.accessToken);
+    expect((await me.get('/v1/sessions/current')).status).toBe(200);
+    expect((await me.refresh()).status).toBe(200);
+    expect((await me.get('/v1/sessions/current')).body.id).toBe(me.id);
+  });
+
+  it('as a native client that reauthenticates then has a pair that no copy of the old one can follow', async () => {
+    const me = await loggedIn(app, { email });
+    const stolen = me.refreshToken;
+    await change(me);
+    const answer = await me.post('/v1/auth/reauthenticate', { password: NEW_PASSWORD });
+    expect(answer).toMatchObject({ status: 200, body: { session: { id: me.id } } });
+    expect(answer.body.refreshToken).not.toBe(stolen);
+    expect(await other.client().post('/v1/auth/refresh', { refreshToken: stolen })).toMatchObject({
+      body: { code: 'auth.session_ended', reason: 'refresh_reuse' },
+    });
+  });
+
+  it.each(['cookie', 'bearer'] as const)('has proved who they are just now (%s)', async (transport) => {
+    const me = await loggedIn(app, { email }, transport);
+    clock.advance(6 * MINUTE);
+    expect((await me.delete('/v1/users/me')).body.code).toBe('auth.reauthentication_required');
+    await change(me);
+    expect((await me.delete('/v1/users/me')).status).toBe(204);
+  });
+
+  it('has to know the old one', async () => {
+    const me = await loggedIn(app, { email });
+    const elsewhere = await loggedIn(app, { email });
+    expect(await change(me, NEW_PASSWORD, 'not the password of anybody')).toMatchObject(REFUSED);
+    expect(await change(elsewhere, NEW_PASSWORD, NEW_PASSWORD)).toMatchObject(REFUSED);
+    expect((await elsewhere.get('/v1/sessions/current')).status).toBe(200);
+    expect((await login(PASSWORD)).status).toBe(200);
+    expect(await mailbox.collect()).toEqual([]);
+    const failures = await app.query(
+      `select from audit_events where user_id = $1 and type = 'authn_password_change_fail'`,
+      [me.userId],
+    );
+    expect(failures).toHaveLength(2);
+  });
+
+  it('changes nothing when the new one is refused', async () => {
+    const me = await loggedIn(app, { email });
+    const elsewhere = await loggedIn(app, { email });
+    expect((await change(me, 'passwordpassword')).status).toBe(400);
+    expect((await elsewhere.get('/v1/sessions/current')).status).toBe(200);
+    expect((await login(PASSWORD)).status).toBe(200);
+  });
+
+  it('twice at once has changed it once', async () => {
+    const [me, elsewhere] = [await loggedIn(app, { email }), await loggedIn(other, { email })];
+    const passwords = ['the first of two new ones', 'the second of two new ones'];
+    const answers = await Promise.all([change(me, passwords[0]!), change(elsewhere, passwords[1]!)]);
+    expect(answers.filter(({ status }) => status === 204)).toHaveLength(1);
+    const statuses = await Promise.all(passwords.map(async (password) => (await login(password)).status));
+    expect(statuses).toEqual(answers.map(({ status }) => (status === 204 ? 200 : 401)));
+  });
+
+  it('voids the link that was mailed for a reset before', async () => {
+    const me = await loggedIn(app, { email });
+    await app.client().post('/v1/auth/password/forgot', { email });
+    const token = await mailbox.tokenFor(email);
+    await change(me);
+    const reset = await app
+      .client()
+      .post('/v1/auth/password/reset', { token, newPassword: 'owned by a thief now' });
+    expect(reset.status).toBe(400);
+    expect((await login(NEW_PASSWORD)).status).toBe(200);
+  });
+
+  describe('while somebody else', () => {
+    afterAll(disconnect);
+
+    it('logs in with the old one: the login comes before and is ended, or after and is refused', async () => {
+      for (let round = 0; round < 10; round += 1) {
+        const [from, to] = round % 2 ? [NEW_PASSWORD, PASSWORD] : [PASSWORD, NEW_PASSWORD];
+        // The demo password is set by the seeds; as a new one it is an ordinary one.
+        const me = app.client();
+        await me.login(email, from, { transport: 'bearer' });
+        const [, ...thieves] = await Promise.all([
+          change(me, to, from),
+          ...Array.from({ length: 4 }, async () => {
+            const thief = other.client();
+            return { thief, status: (await thief.login(email, from, { transport: 'bearer' })).status };
+          }),
+        ]);
+        for (const { thief, status } of thieves) {
+          if (status === 200) expect(await thief.get('/v1/sessions/current')).toMatchObject(ENDED);
+          else expect(status).toBe(401);
+        }
+      }
+    });
+
+    it('refreshes this very session with copied cookies: what they get is worth nothing afterwards', async () => {
+      const me = await loggedIn(app, { email }, 'cookie');
+      const thief = me.copy().at(other);
+      const outside = await connect();
+      await outside.query('begin');
+      await outside.query('select from users where id = $1 for update', [me.userId]);
+      const refreshed = thief.refresh();
+      await untilBlocked(app, 1);
+      const changed = change(me);
+      await untilBlocked(app, 2);
+      await outside.query('commit');
+      expect((await refreshed).status).toBe(200);
+      expect((await changed).status).toBe(204);
+      expect(await thief.copy().refresh()).toMatchObject({ body: { code: 'auth.invalid_token' } });
+      expect((await me.refresh()).status).toBe(200);
+    });
+  });
+});

@@ -1,0 +1,40 @@
+import { AccountErrands } from '../../src/auth/account-errands.js';
+import { MailOutbox } from '../../src/mail/mail-outbox.js';
+import { MailTransport, type Mail } from '../../src/mail/mail-transport.js';
+import type { TestApp } from './app.js';
+
+/** Nothing leaves the app by itself from here on. */
+export function holdMails(app: Pick<TestApp, 'get'>): void {
+  app.get(MailOutbox).beforeApplicationShutdown();
+  app.get(AccountErrands).beforeApplicationShutdown();
+}
+
+/** Whatever leaves the app, instead of leaving it, and not before the test asks for it. */
+export class Mailbox {
+  private mails: Mail[] = [];
+
+  constructor(private readonly app: Pick<TestApp, 'get'>) {
+    holdMails(app);
+    app.get(MailTransport).send = async (mail) => void this.mails.push(mail);
+  }
+
+  /** What has been written since the last time, oldest first. */
+  async collect(): Promise<Mail[]> {
+    await this.app.get(AccountErrands).run();
+    await this.app.get(MailOutbox).send();
+    return this.mails.splice(0).sort((a, b) => Number(a.id.split('-')[1]) - Number(b.id.split('-')[1]));
+  }
+
+  /** The token in the one link that was mailed to the address since the last time. */
+  async tokenFor(address: string): Promise<string> {
+    const links = (await this.collect())
+      .filter(({ to }) => to === address)
+      .flatMap(({ text }) => linksIn(text));
+    if (links.length !== 1) throw new Error(`${links.length} links were mailed to ${address}`);
+    return new URL(links[0]!).hash.replace('#token=', '');
+  }
+}
+
+export function linksIn(text: string): string[] {
+  return text.match(/^https?:\/\/\S+$/gm) ?? [];
+}
