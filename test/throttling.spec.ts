@@ -505,10 +505,12 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       const steady = new TestClock();
       jest.spyOn(steady, 'monotonic').mockReturnValue(0);
       const counters = new RedisCounters(servers, 5, steady);
-      for (let index = 0; index < 10; index += 1) await expect(counters.del('key')).rejects.toThrow();
+      for (let index = 0; index < 10; index += 1)
+        await expect(counters.del('key')).rejects.toThrow(/unavailable|no answer/);
       expect(asked).toBe(1);
       jest.mocked(steady.monotonic).mockReturnValue(500);
-      for (let index = 0; index < 10; index += 1) await expect(counters.del('key')).rejects.toThrow();
+      for (let index = 0; index < 10; index += 1)
+        await expect(counters.del('key')).rejects.toThrow(/unavailable|no answer/);
       expect(asked).toBe(2);
     });
   });
