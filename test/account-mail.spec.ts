@@ -8,7 +8,7 @@ import { MailOutbox } from '../src/mail/mail-outbox.js';
 import { ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer } from './support/client.js';
 import { TestClock } from './support/clock.js';
-import { linksIn, Mailbox } from './support/mailbox.js';
+import { holdMails, linksIn, Mailbox } from './support/mailbox.js';
 import { loggedIn } from './support/people.js';
 
 const OWN_PASSWORD = 'nine owls under a bridge';
@@ -286,7 +286,7 @@ describe('an address', () => {
 
     it('is seen to once, however many instances do so', async () => {
       const other = await startApp({ clock });
-      new Mailbox(other);
+      holdMails(other);
       await forgot(ALICE.email);
       const errands = [app, other, app, other].map((at) => at.get(AccountErrands));
       const done = await Promise.all(errands.map((errand) => errand.run()));
@@ -331,8 +331,7 @@ describe('mails at a desk', () => {
 
   const start = async (nodeEnv: string) => {
     app = await startApp({ env: { NODE_ENV: nodeEnv, DATA_DIR: folder, COOKIE_SECURE: 'true' } });
-    for (const service of [AccountErrands, MailOutbox] as const)
-      app.get<MailOutbox>(service).beforeApplicationShutdown();
+    holdMails(app);
   };
 
   it('can be read on a page, newest first, with links to follow, and as JSON', async () => {

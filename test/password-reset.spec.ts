@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer } from './support/client.js';
 import { TestClock } from './support/clock.js';
-import { linksIn, Mailbox } from './support/mailbox.js';
+import { holdMails, linksIn, Mailbox } from './support/mailbox.js';
 import { expectBothTiers, loggedIn } from './support/people.js';
 import { connect, disconnect, untilBlocked } from './support/waiting.js';
 
@@ -30,7 +30,7 @@ describe('a forgotten password', () => {
     clock = new TestClock();
     const env = { APP_URL: 'https://app.example.com/account/' };
     [app, other] = [await startApp({ clock, env }), await startApp({ clock, env })];
-    new Mailbox(other);
+    holdMails(other);
     mailbox = new Mailbox(app);
   });
   afterAll(async () => {

@@ -3,13 +3,18 @@ import { MailOutbox } from '../../src/mail/mail-outbox.js';
 import { MailTransport, type Mail } from '../../src/mail/mail-transport.js';
 import type { TestApp } from './app.js';
 
+/** Nothing leaves this instance by itself. */
+export function holdMails(app: Pick<TestApp, 'get'>): void {
+  app.get(MailOutbox).beforeApplicationShutdown();
+  app.get(AccountErrands).beforeApplicationShutdown();
+}
+
 /** Whatever leaves the app, instead of leaving it, and not before the test asks for it. */
 export class Mailbox {
   private mails: Mail[] = [];
 
   constructor(private readonly app: Pick<TestApp, 'get'>) {
-    app.get(MailOutbox).beforeApplicationShutdown();
-    app.get(AccountErrands).beforeApplicationShutdown();
+    holdMails(app);
     app.get(MailTransport).send = async (mail) => void this.mails.push(mail);
   }
 
