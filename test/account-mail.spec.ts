@@ -331,8 +331,7 @@ describe('mails at a desk', () => {
 
   const start = async (nodeEnv: string) => {
     app = await startApp({ env: { NODE_ENV: nodeEnv, DATA_DIR: folder, COOKIE_SECURE: 'true' } });
-    for (const service of [AccountErrands, MailOutbox] as const)
-      app.get<MailOutbox>(service).beforeApplicationShutdown();
+    holdMails(app);
   };
 
   it('can be read on a page, newest first, with links to follow, and as JSON', async () => {

@@ -506,11 +506,6 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       jest.spyOn(steady, 'monotonic').mockReturnValue(0);
       const counters = new RedisCounters(servers, 5, steady);
       for (let index = 0; index < 10; index += 1)
-        await expect(counters.del('key')).rejects.toThrow('the cache is unavailable');
-      expect(asked).toBe(1);
-      jest.mocked(steady.monotonic).mockReturnValue(500);
-      for (let index = 0; index < 10; index += 1)
-        await expect(counters.del('key')).rejects.toThrow('the cache is unavailable');
         await expect(counters.del('key')).rejects.toThrow(/unavailable|no answer/);
       expect(asked).toBe(1);
       jest.mocked(steady.monotonic).mockReturnValue(500);

@@ -3,7 +3,7 @@ import { MailOutbox } from '../../src/mail/mail-outbox.js';
 import { MailTransport, type Mail } from '../../src/mail/mail-transport.js';
 import type { TestApp } from './app.js';
 
-/** Nothing leaves the app by itself from here on. */
+/** Nothing leaves this instance by itself. */
 export function holdMails(app: Pick<TestApp, 'get'>): void {
   app.get(MailOutbox).beforeApplicationShutdown();
   app.get(AccountErrands).beforeApplicationShutdown();
