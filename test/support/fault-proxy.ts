@@ -1,6 +1,14 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
+/** What befalls the connection of the next request with a text: before it arrives, or after it took effect. */
+interface Trap {
+  text: string;
+  when: 'before' | 'after';
+  then: 'reset' | 'hold';
+  happened: () => void;
+}
+
 /**
  * Stands between one client and one server, and misbehaves on demand: the network of a single
  * instance, as seen from there.
@@ -9,7 +17,7 @@ export class FaultProxy {
   private readonly pairs = new Set<{ client: Socket; upstream: Socket }>();
   private mode: 'open' | 'cut' | 'stalled' = 'open';
   private delayMs = 0;
-  private lossOf: { text: string; happened: () => void } | null = null;
+  private trap: Trap | null = null;
 
   private constructor(
     private readonly server: Server,
@@ -70,7 +78,17 @@ export class FaultProxy {
    * back: the connection is reset instead. Resolves when that has happened.
    */
   loseAnswerTo(text: string): Promise<void> {
-    return new Promise((happened) => (this.lossOf = { text, happened }));
+    return this.lay({ text, when: 'after', then: 'reset' });
+  }
+
+  /** The next request with this text never arrives: the connection is reset instead. */
+  loseRequest(text: string): Promise<void> {
+    return this.lay({ text, when: 'before', then: 'reset' });
+  }
+
+  /** The next request with this text, or the answer to it, stays here, and all that comes after it on its connection. */
+  holdAt(text: string, when: Trap['when']): Promise<void> {
+    return this.lay({ text, when, then: 'hold' });
   }
 
   async close(): Promise<void> {
@@ -94,23 +112,34 @@ export class FaultProxy {
     };
     client.on('close', part);
     upstream.on('close', part);
-    let loss: (() => void) | null = null;
+    let caught: Trap | null = null;
+    let held = false;
+    const spring = ({ then, happened }: Trap) => {
+      if (then === 'hold') held = true;
+      else client.resetAndDestroy();
+      happened();
+    };
     client.on('data', (chunk) => {
-      if (this.lossOf && chunk.includes(this.lossOf.text)) {
-        loss = this.lossOf.happened;
-        this.lossOf = null;
+      if (held) return;
+      if (this.trap && chunk.includes(this.trap.text)) {
+        [caught, this.trap] = [this.trap, null];
+        if (caught.when === 'before') return spring(caught);
       }
       this.pass(chunk, upstream);
     });
     upstream.on('data', (chunk) => {
-      if (!loss) return this.pass(chunk, client);
-      client.resetAndDestroy();
-      loss();
+      if (held) return;
+      if (caught) return spring(caught);
+      this.pass(chunk, client);
     });
     if (this.mode === 'stalled') {
       client.pause();
       upstream.pause();
     }
+  }
+
+  private lay(trap: Omit<Trap, 'happened'>): Promise<void> {
+    return new Promise((happened) => (this.trap = { ...trap, happened }));
   }
 
   private pass(chunk: Buffer, to: Socket): void {

@@ -67,7 +67,8 @@ export class SharedJar<Token> {
   private exchanges: Exchange<Token>[] = [];
 
   constructor(
-    private jar: Token,
+    /** What it would be sent with now. */
+    public holds: Token,
     /** How long an exchange may take. */
     private readonly limit: number,
   ) {}
@@ -76,7 +77,7 @@ export class SharedJar<Token> {
   *play({ tabs, steps }: TabSchedule): Generator<{ wait: number } | Exchange<Token>> {
     for (const step of steps) {
       if (step.does === 'send' && this.exchanges.length < tabs)
-        this.exchanges.push({ sentAt: this.now, request: this.jar });
+        this.exchanges.push({ sentAt: this.now, request: this.holds });
       if (step.does === 'lose') this.take(step.pick);
       if (step.does === 'wait') yield this.wait(step.ms);
       if (step.does === 'advance') yield* this.advance(step.pick);
@@ -86,7 +87,7 @@ export class SharedJar<Token> {
   private *advance(pick: number): Generator<Exchange<Token>> {
     const exchange = this.exchanges[pick % this.exchanges.length];
     if (exchange && exchange.answer === undefined) yield exchange;
-    else if (exchange) this.jar = this.take(pick)!.answer!;
+    else if (exchange) this.holds = this.take(pick)!.answer!;
   }
 
   private take(pick: number): Exchange<Token> | undefined {
