@@ -5,7 +5,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 interface Trap {
   text: string;
   when: 'before' | 'after';
-  then: 'reset' | 'hold';
+  fate: 'reset' | 'hold';
   happened: () => void;
 }
 
@@ -78,17 +78,17 @@ export class FaultProxy {
    * back: the connection is reset instead. Resolves when that has happened.
    */
   loseAnswerTo(text: string): Promise<void> {
-    return this.lay({ text, when: 'after', then: 'reset' });
+    return this.lay({ text, when: 'after', fate: 'reset' });
   }
 
   /** The next request with this text never arrives: the connection is reset instead. */
   loseRequest(text: string): Promise<void> {
-    return this.lay({ text, when: 'before', then: 'reset' });
+    return this.lay({ text, when: 'before', fate: 'reset' });
   }
 
   /** The next request with this text, or the answer to it, stays here, and all that comes after it on its connection. */
   holdAt(text: string, when: Trap['when']): Promise<void> {
-    return this.lay({ text, when, then: 'hold' });
+    return this.lay({ text, when, fate: 'hold' });
   }
 
   async close(): Promise<void> {
@@ -114,8 +114,8 @@ export class FaultProxy {
     upstream.on('close', part);
     let caught: Trap | null = null;
     let held = false;
-    const spring = ({ then, happened }: Trap) => {
-      if (then === 'hold') held = true;
+    const spring = ({ fate, happened }: Trap) => {
+      if (fate === 'hold') held = true;
       else client.resetAndDestroy();
       happened();
     };
