@@ -61,6 +61,24 @@ export function tabSchedules({
   });
 }
 
+/** Up to four tabs that refresh at once, again and again. Nothing is lost, and nothing is late. */
+export function tabsAtOnce(absences: number[], maxTabs = 4): fc.Arbitrary<TabSchedule> {
+  const round = fc.record({
+    sends: fc.integer({ min: 1, max: maxTabs }),
+    picks: fc.array(PICK, { minLength: 2 * maxTabs, maxLength: 2 * maxTabs }),
+    ms: fc.constantFrom(...absences),
+  });
+  return fc.array(round, { maxLength: 8, size: 'max' }).map((rounds) => ({
+    tabs: maxTabs,
+    steps: rounds.flatMap(({ sends, picks, ms }): TabStep[] => [
+      ...Array.from({ length: sends }, (): TabStep => ({ does: 'send' })),
+      // Each one brings an exchange a step further, and each exchange has two.
+      ...picks.slice(0, 2 * sends).map((pick): TabStep => ({ does: 'advance', pick })),
+      { does: 'wait', ms },
+    ]),
+  }));
+}
+
 /** The jar holds the answer that landed last, and every request takes what the jar then holds. */
 export class SharedJar<Token> {
   private now = 0;
@@ -121,9 +139,11 @@ export function doubleUses(grace: number): fc.Arbitrary<DoubleUse> {
   });
 }
 
+export const NEWEST = -1;
+
 export interface Turn {
   party: 'owner' | 'thief';
-  /** Which token of the loot. */
+  /** Which token of the loot; -1 is the newest. */
   pick: number;
   wait: number;
 }
@@ -136,11 +156,25 @@ export interface Theft {
 
 const pastOf = (grace: number) => fc.array(fc.constantFrom(0, 1, grace, LONG_AFTER), { maxLength: 6 });
 
-/** Owner and thief refresh in any order, more than a grace apart. */
-export function thefts(grace: number, length = { minLength: 4, maxLength: 14 }): fc.Arbitrary<Theft> {
-  const wait = fc.constantFrom(grace + 1, 2 * grace, 2 * grace + 1, LONG_AFTER);
-  const turn = fc.record<Turn>({ party: fc.constantFrom('owner', 'thief'), pick: PICK, wait });
-  return fc.record({ past: pastOf(grace), turns: fc.array(turn, { size: 'max', ...length }) });
+export interface TheftOptions {
+  minLength?: number;
+  maxLength?: number;
+  /** Between refreshes, of whichever party. */
+  waits?: number[];
+}
+
+/** Owner and thief refresh in any order; unless told otherwise, more than a grace apart. */
+export function thefts(
+  grace: number,
+  {
+    minLength = 4,
+    maxLength = 14,
+    waits = [grace + 1, 2 * grace, 2 * grace + 1, LONG_AFTER],
+  }: TheftOptions = {},
+): fc.Arbitrary<Theft> {
+  const party = fc.constantFrom<Turn['party']>('owner', 'thief');
+  const turn = fc.record({ party, pick: PICK, wait: fc.constantFrom(...waits) });
+  return fc.record({ past: pastOf(grace), turns: fc.array(turn, { size: 'max', minLength, maxLength }) });
 }
 
 /** The thief watches, and refreshes within a grace after the owner each time, with the newest token that they have. */
@@ -151,7 +185,7 @@ export function shadowings(grace: number, rounds = 12): fc.Arbitrary<Theft> {
     turns: after.map((waits) =>
       waits.flatMap((wait): Turn[] => [
         { party: 'owner', pick: 0, wait: LONG_AFTER },
-        { party: 'thief', pick: -1, wait },
+        { party: 'thief', pick: NEWEST, wait },
       ]),
     ),
   });

@@ -1,0 +1,111 @@
+import { describe, expect, it } from '@jest/globals';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { RefreshPosition } from '../src/sessions/rotation.js';
+import { compare } from './support/rotation-strategies/comparison.js';
+import { logoutsTable, pageOf, theftsTable } from './support/rotation-strategies/page.js';
+import { LOGIN, STRATEGIES, type Strategy } from './support/rotation-strategies/strategies.js';
+import { GRACE } from './support/rotation-strategies/trials.js';
+
+/**
+ * Real: `rotate`, and the rules that it is compared with. Modelled: clients, thieves, the network, time. Another
+ * fast-check may make other schedules of a seed: then `npm run compare:refresh` writes the page anew.
+ */
+
+const PAGE = resolve('docs/refresh-strategies.md');
+const COMMITTED = { seed: 20_261_121, count: 10_000 };
+const { COMPARE, SEED, SCHEDULES } = process.env;
+const LONG = 120_000;
+
+it(
+  'the page of the comparison says what its command gives',
+  () => {
+    const run = COMPARE === 'print' ? { seed: Number(SEED), count: Number(SCHEDULES) } : COMMITTED;
+    const comparison = compare(run);
+    if (COMPARE === 'print') return console.log(`${logoutsTable(comparison)}\n\n${theftsTable(comparison)}`);
+    if (COMPARE === 'write') writeFileSync(PAGE, pageOf(run, comparison));
+    expect(readFileSync(PAGE, 'utf8')).toBe(pageOf(run, comparison));
+  },
+  LONG,
+);
+
+describe('what the page concludes holds for other seeds as well', () => {
+  const count = 2_000;
+  const { logouts, thefts } = compare({ seed: 7, count });
+
+  it('within the bounds of R2 Drawbridge logs no honest client out, and each of the others some', () => {
+    const { atOnce, oneTab, anything } = logouts;
+    for (const { drawbridge } of [atOnce, oneTab, anything]) expect(drawbridge).toBe(0);
+    expect(atOnce.singleUse).toBeGreaterThan(0);
+    expect(oneTab.graceWindow).toBeGreaterThan(0);
+    expect(anything.parentUntilChild).toBeGreaterThan(0);
+  });
+
+  it('out of bounds it logs some out, fewer than any of the others', () => {
+    const { drawbridge, ...others } = logouts.slow;
+    expect(drawbridge).toBeGreaterThan(0);
+    for (const other of Object.values(others)) expect(drawbridge).toBeLessThan(other);
+  });
+
+  it('without a device token it is strict single use, for owners and for thieves', () => {
+    expect(logouts.deviceless.drawbridge).toBe(logouts.deviceless.singleUse);
+    for (const { drawbridge, singleUse } of [thefts.tokenAnyTime, thefts.tokenClose])
+      expect(drawbridge).toEqual(singleUse);
+    expect(thefts.tokenClose.drawbridge.undetected).toBe(0);
+    expect(thefts.tokenClose.graceWindow.undetected).toBe(count);
+  });
+
+  it('a thief with the whole jar who keeps apart is out after two refreshes of the owner (R3); strict single use needs one', () => {
+    expect(thefts.jarApart.drawbridge).toMatchObject({ undetected: 0, worst: 2 });
+    expect(thefts.jarApart.parentUntilChild).toMatchObject({ undetected: 0, worst: 2 });
+    expect(thefts.jarApart.singleUse).toMatchObject({ undetected: 0, worst: 1 });
+  });
+
+  it('one who keeps close is never seen, and strict single use and "parent until child" see them', () => {
+    const { singleUse, graceWindow, parentUntilChild, drawbridge } = thefts.jarClose;
+    for (const { undetected } of [drawbridge, graceWindow]) expect(undetected).toBe(count);
+    for (const { undetected } of [singleUse, parentUntilChild]) expect(undetected).toBe(0);
+    expect(thefts.jarAnyTime.drawbridge.undetected).toBeGreaterThan(0);
+    expect(thefts.jarAnyTime.parentUntilChild.undetected).toBe(0);
+  });
+});
+
+describe('what Drawbridge is compared with does what it says:', () => {
+  /** Presents tokens at given times; each is named by its place among those given out. */
+  const outcomes = (strategy: Strategy, ...uses: [at: number, token: number][]) => {
+    let state: unknown = strategy.initial();
+    const issued: RefreshPosition[] = [LOGIN];
+    return uses.map(([now, token]) => {
+      const moment = { now, grace: GRACE, proof: true };
+      const rotation = strategy.rotate(state, issued[token]!, moment);
+      state = rotation.state;
+      const { decision } = rotation;
+      if (decision.outcome !== 'issue') return decision.outcome;
+      const known = issued.findIndex(
+        ({ generation, sibling }) =>
+          generation === decision.token.generation && sibling === decision.token.sibling,
+      );
+      return known >= 0 ? known : issued.push(decision.token) - 1;
+    });
+  };
+
+  it('strict single use: a token works once', () => {
+    const { singleUse } = STRATEGIES;
+    expect(outcomes(singleUse, [0, 0], [0, 1], [0, 2])).toEqual([1, 2, 3]);
+    expect(outcomes(singleUse, [0, 0], [0, 0])).toEqual([1, 'reuse']);
+  });
+
+  it('grace window: for a grace after its use a token is answered with the newest', () => {
+    const { graceWindow } = STRATEGIES;
+    expect(outcomes(graceWindow, [0, 0], [5, 1], [GRACE, 0])).toEqual([1, 2, 2]);
+    expect(outcomes(graceWindow, [0, 0], [GRACE + 1, 0])).toEqual([1, 'reuse']);
+    expect(outcomes(graceWindow, [0, 0], [GRACE, 0], [GRACE + 1, 0])).toEqual([1, 1, 'reuse']);
+  });
+
+  it('parent until child: whichever child is used first, its parent and the others are dead', () => {
+    const { parentUntilChild } = STRATEGIES;
+    expect(outcomes(parentUntilChild, [0, 0], [GRACE * 9, 0], [GRACE * 9, 2])).toEqual([1, 2, 3]);
+    expect(outcomes(parentUntilChild, [0, 0], [0, 0], [0, 2], [0, 1])).toEqual([1, 2, 3, 'reuse']);
+    expect(outcomes(parentUntilChild, [0, 0], [0, 1], [0, 0])).toEqual([1, 2, 'reuse']);
+  });
+});
