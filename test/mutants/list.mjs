@@ -430,8 +430,12 @@ export const MUTANTS = [
   {
     mechanism: 'a refresh is one transaction',
     file: 'src/sessions/refresh.service.ts',
-    out: 'const { grant, end } = await this.database.transaction(async (tx) => {',
-    put: 'const { grant, end } = await ((run: any) => run(this.database.manager))(async (tx: EntityManager) => {',
+    out: `        [session.id, JSON.stringify(state), new Date(now)],
+      );`,
+    put: `        [session.id, JSON.stringify(state), new Date(now)],
+      );
+      await tx.query('commit');
+      await tx.query('begin');`,
     spec: 'test/refresh-faults.spec.ts',
   },
   {
@@ -453,7 +457,7 @@ export const MUTANTS = [
     file: 'src/sessions/rotation.ts',
     out: 'if (withinGrace && includes(newest, presented))',
     put: 'if (withinGrace && Math.sign(1) < 0)',
-    spec: 'test/refresh-schedules.spec.ts',
+    spec: 'src/sessions/rotation.spec.ts',
   },
   {
     mechanism: 'the siblings of a step are equal, as long as one of them may be under way',
