@@ -474,6 +474,13 @@ export const MUTANTS = [
     spec: 'src/sessions/rotation.spec.ts',
   },
   {
+    mechanism: 'the anchor before is good for as long as an answer may be under way (R3)',
+    file: 'src/sessions/rotation.ts',
+    out: 'const anchorJustMoved = withinGrace && state.older === null;',
+    put: 'const anchorJustMoved = true as boolean;',
+    spec: 'test/refresh-schedules.spec.ts',
+  },
+  {
     mechanism: 'a token newer than the database is held against nobody',
     file: 'src/sessions/rotation.ts',
     out: "return { state, decision: { outcome: 'unknown' } };",
