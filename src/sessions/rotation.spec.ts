@@ -1,6 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import {
+  CopiedJar,
+  doubleUses,
+  exchangeLimitOf,
+  LONG_AFTER,
+  PICK,
+  SharedJar,
+  tabSchedules,
+  thefts,
+} from '../../test/support/refresh-schedules.js';
+import {
   anchorOf,
   initialRotation,
   MAX_SIBLING,
@@ -14,9 +24,7 @@ import {
 // Real: rotation.ts. Modelled: its caller, which ends a session on reuse; the clock; the network; the cookie jar.
 
 const GRACE = 9_000;
-/** Later than this after it was sent, a request or its answer is lost. */
-const EXCHANGE_LIMIT = GRACE / 3;
-const LONG_AFTER = 600_000;
+const EXCHANGE_LIMIT = exchangeLimitOf(GRACE);
 
 class Session {
   state: RotationState = initialRotation();
@@ -239,63 +247,16 @@ describe('a new pair after authenticating again', () => {
   });
 });
 
-/** Tabs over one jar: the jar holds the answer that landed last, and every request takes what the jar then holds. */
-class SharedJar {
-  readonly session = new Session();
-  private jar = this.session.login;
-  private exchanges: { sentAt: number; request?: RefreshPosition; answer?: RefreshPosition }[] = [];
-
-  constructor(private readonly tabs: number) {}
-
-  send(): void {
-    if (this.exchanges.length < this.tabs)
-      this.exchanges.push({ sentAt: this.session.now, request: this.jar });
-  }
-
-  /** Its request reaches the server, or its answer the jar. */
-  advance(pick: number): void {
-    const exchange = this.exchanges[pick % this.exchanges.length];
-    if (exchange?.answer) {
-      this.jar = exchange.answer;
-      this.lose(pick);
-    } else if (exchange) {
-      exchange.answer = this.session.refresh(exchange.request!);
-    }
-  }
-
-  lose(pick: number): void {
-    if (this.exchanges.length > 0) this.exchanges.splice(pick % this.exchanges.length, 1);
-  }
-
-  wait(ms: number): void {
-    this.session.wait(ms);
-    this.exchanges = this.exchanges.filter(({ sentAt }) => this.session.now - sentAt <= EXCHANGE_LIMIT);
-  }
-}
-
-const pick = fc.nat({ max: 11 });
-const scheduleOfTabs = fc.array(
-  fc.oneof(
-    { weight: 4, arbitrary: fc.constant((jar: SharedJar) => jar.send()) },
-    { weight: 7, arbitrary: pick.map((n) => (jar: SharedJar) => jar.advance(n)) },
-    { weight: 1, arbitrary: pick.map((n) => (jar: SharedJar) => jar.lose(n)) },
-    {
-      weight: 4,
-      arbitrary: fc
-        .constantFrom(1, EXCHANGE_LIMIT, EXCHANGE_LIMIT, EXCHANGE_LIMIT, GRACE + 1, LONG_AFTER)
-        .map((ms) => (jar: SharedJar) => jar.wait(ms)),
-    },
-  ),
-  { maxLength: 80, size: 'max' },
-);
-
 describe('a client with its device token is never logged out', () => {
   test('whatever up to four tabs send, lose, and get late and out of order', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 4 }), scheduleOfTabs, (tabs, schedule) => {
-        const jar = new SharedJar(tabs);
-        for (const step of schedule) step(jar);
-        expect(jar.session.ended).toBe(false);
+      fc.property(tabSchedules({ grace: GRACE }), (schedule) => {
+        const session = new Session();
+        for (const event of new SharedJar(session.login, EXCHANGE_LIMIT).play(schedule)) {
+          if ('wait' in event) session.wait(event.wait);
+          else event.answer = session.refresh(event.request);
+        }
+        expect(session.ended).toBe(false);
       }),
       { numRuns: 6_000 },
     );
@@ -375,7 +336,7 @@ describe('a client with its device token is never logged out', () => {
 });
 
 describe('a client without a device token', () => {
-  const refreshes = fc.array(fc.record({ pick, wait: fc.constantFrom(0, 1, GRACE, LONG_AFTER) }), {
+  const refreshes = fc.array(fc.record({ pick: PICK, wait: fc.constantFrom(0, 1, GRACE, LONG_AFTER) }), {
     maxLength: 30,
   });
 
@@ -395,12 +356,9 @@ describe('a client without a device token', () => {
 });
 
 describe('a thief who copied the refresh token alone', () => {
-  const waits = fc.constantFrom(0, 1, GRACE, GRACE + 1, LONG_AFTER);
-  const ownersPast = fc.array(fc.record({ wait: waits, answerLost: fc.boolean() }), { maxLength: 12 });
-
   test('is caught at the first double use, whoever is first, however fast', () => {
     fc.assert(
-      fc.property(ownersPast, fc.boolean(), waits, waits, (past, thiefFirst, wait, between) => {
+      fc.property(doubleUses(GRACE), ({ past, thiefFirst, wait, between }) => {
         const session = new Session();
         let jar = session.login;
         for (const { wait, answerLost } of past) {
@@ -417,39 +375,19 @@ describe('a thief who copied the refresh token alone', () => {
 });
 
 describe('a thief who copied the whole jar', () => {
-  type Turn = { party: 'owner' | 'thief'; pick: number; wait: number };
-  const outsideGrace = fc.constantFrom(GRACE + 1, 2 * GRACE, 2 * GRACE + 1, LONG_AFTER);
-  const turns = fc.array(
-    fc.record<Turn>({ party: fc.constantFrom('owner', 'thief'), pick, wait: outsideGrace }),
-    { minLength: 4, maxLength: 14 },
-  );
-  const ownersPast = fc.array(fc.constantFrom(0, 1, GRACE, LONG_AFTER), { maxLength: 6 });
-
   test('is out after two refreshes of the owner, unless within grace of one', () => {
     fc.assert(
-      fc.property(ownersPast, turns, (past, schedule) => {
+      fc.property(thefts(GRACE), (schedule) => {
         const session = new Session();
-        let jar = session.login;
-        for (const wait of past) jar = session.wait(wait).refresh(jar);
-
-        const loot = [jar];
-        let ownersRefreshes: number | null = null;
-        for (const { party, pick, wait } of schedule) {
-          session.wait(wait);
-          const answer = session.present(party === 'owner' ? jar : loot[pick % loot.length], true);
+        const theft = new CopiedJar(session.login);
+        for (const use of theft.play(schedule)) {
+          const answer = session.wait(use.wait).present(use.request, true);
           if (typeof answer === 'string') break;
-          if (party === 'thief') {
-            loot.push(answer);
-            ownersRefreshes ??= 0;
-          } else {
-            jar = answer;
-            if (ownersRefreshes !== null) ownersRefreshes++;
-          }
-          if (ownersRefreshes !== null && ownersRefreshes >= 2) break;
+          use.answer = answer;
+          if (theft.ownersRefreshes === 2) break;
         }
-
-        if (session.ended || ownersRefreshes === null || ownersRefreshes < 2) return;
-        for (const token of loot) expect(answerTo(session, token)).toBe('reuse');
+        if (session.ended || theft.ownersRefreshes !== 2) return;
+        for (const token of theft.loot) expect(answerTo(session, token)).toBe('reuse');
       }),
       { numRuns: 4_000 },
     );
@@ -477,13 +415,13 @@ function answerTo({ state, now }: Session, token: RefreshPosition): Rotation['de
 
 describe('one live lineage', () => {
   const chaos = fc.array(
-    fc.record({ pick, proof: fc.boolean(), wait: fc.constantFrom(0, 1, GRACE, GRACE + 1, LONG_AFTER) }),
+    fc.record({ pick: PICK, proof: fc.boolean(), wait: fc.constantFrom(0, 1, GRACE, GRACE + 1, LONG_AFTER) }),
     { maxLength: 40 },
   );
 
   test('whoever refreshes twice on their own leaves everybody else behind', () => {
     fc.assert(
-      fc.property(chaos, pick, (schedule, survivor) => {
+      fc.property(chaos, PICK, (schedule, survivor) => {
         const session = new Session();
         for (const { pick, proof, wait } of schedule) {
           session.wait(wait);

@@ -533,6 +533,73 @@ export const MUTANTS = [
     put: "const reuse = (state: RotationState): Rotation => ({ state, decision: { outcome: 'unknown' } });",
     spec: 'src/sessions/rotation.spec.ts',
   },
+  {
+    mechanism: 'a refresh is one transaction',
+    file: 'src/sessions/refresh.service.ts',
+    out: `        [session.id, JSON.stringify(state), new Date(now)],
+      );`,
+    put: `        [session.id, JSON.stringify(state), new Date(now)],
+      );
+      await tx.query('commit');
+      await tx.query('begin');`,
+    spec: 'test/refresh-faults.spec.ts',
+  },
+  {
+    mechanism: 'a client with its device token that asks again has lost its answer (R2)',
+    file: 'src/sessions/rotation.ts',
+    out: 'const likelyLostAnswer = proof && state.proven;',
+    put: 'const likelyLostAnswer = false as boolean;',
+    spec: 'test/refresh-faults.spec.ts',
+  },
+  {
+    mechanism: 'a lost answer of a client without its device token is a theft (R3)',
+    file: 'src/sessions/rotation.ts',
+    out: 'const likelyLostAnswer = proof && state.proven;',
+    put: 'const likelyLostAnswer = true as boolean;',
+    spec: 'test/refresh-schedules.spec.ts',
+  },
+  {
+    mechanism: 'refreshes within one grace are one generation',
+    file: 'src/sessions/rotation.ts',
+    out: 'if (withinGrace && includes(newest, presented))',
+    put: 'if (withinGrace && Math.sign(1) < 0)',
+    spec: 'src/sessions/rotation.spec.ts',
+  },
+  {
+    mechanism: 'the siblings of a step are equal, as long as one of them may be under way',
+    file: 'src/sessions/rotation.ts',
+    out: 'if (withinGrace && older !== null && includes(older, presented)) return { ...newest, first: older.first };',
+    put: 'void [older, withinGrace];',
+    spec: 'src/sessions/rotation.spec.ts',
+  },
+  {
+    mechanism: 'what a client has left behind is good for one more grace, and no longer',
+    file: 'src/sessions/rotation.ts',
+    out: 'const leftBehind = state.leftAt !== null && now - state.leftAt > grace;',
+    put: 'const leftBehind = false as boolean;',
+    spec: 'src/sessions/rotation.spec.ts',
+  },
+  {
+    mechanism: 'the anchor before is good for as long as an answer may be under way (R3)',
+    file: 'src/sessions/rotation.ts',
+    out: 'const anchorJustMoved = withinGrace && state.older === null;',
+    put: 'const anchorJustMoved = true as boolean;',
+    spec: 'test/refresh-schedules.spec.ts',
+  },
+  {
+    mechanism: 'a token newer than the database is held against nobody',
+    file: 'src/sessions/rotation.ts',
+    out: "return { state, decision: { outcome: 'unknown' } };",
+    put: 'return reuse(state);',
+    spec: 'test/restored-database.spec.ts',
+  },
+  {
+    mechanism: 'a token newer than the database raises an alert',
+    file: 'src/sessions/refresh.service.ts',
+    out: "await this.audit.record(tx, { type: 'authn_token_unknown', userId, sessionId, origin, details });",
+    put: 'void [tx, userId, origin, details];',
+    spec: 'test/restored-database.spec.ts',
+  },
 
   // --- Keys that rotate
   {

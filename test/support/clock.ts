@@ -16,3 +16,20 @@ export class TestClock extends Clock {
     return instant.getTime() + this.offset;
   }
 }
+
+/** A time that passes only when a test says so, here and in the database: for promises that hold to the millisecond. */
+export class StoppedClock extends TestClock {
+  private time = Date.now();
+
+  override advance(ms: number): void {
+    this.time += ms;
+  }
+
+  override now(): number {
+    return this.time;
+  }
+
+  override fromDatabase(): number {
+    return this.time;
+  }
+}

@@ -1,7 +1,13 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
-type Fate = 'loses its answer' | 'never arrives' | 'is never answered';
+/** What befalls the connection of the next request with a text: before it arrives, or after it took effect. */
+interface Trap {
+  text: string;
+  when: 'before' | 'after';
+  fate: 'reset' | 'hold';
+  happened: () => void;
+}
 
 /**
  * Stands between one client and one server, and misbehaves on demand: the network of a single
@@ -11,7 +17,7 @@ export class FaultProxy {
   private readonly pairs = new Set<{ client: Socket; upstream: Socket }>();
   private mode: 'open' | 'cut' | 'stalled' = 'open';
   private delayMs = 0;
-  private plan: { text: string; fate: Fate; happened: () => void } | null = null;
+  private trap: Trap | null = null;
 
   private constructor(
     private readonly server: Server,
@@ -72,19 +78,17 @@ export class FaultProxy {
    * back: the connection is reset instead. Resolves when that has happened.
    */
   loseAnswerTo(text: string): Promise<void> {
-    return this.next(text, 'loses its answer');
+    return this.lay({ text, when: 'after', fate: 'reset' });
   }
 
-  /**
-   * The next request with this text is where everything stops, before it arrives or after it took effect: nothing
-   * passes its connection any more. Resolves when it has come so far.
-   */
-  stopAt(text: string, where: 'before' | 'after'): Promise<void> {
-    return this.next(text, where === 'before' ? 'never arrives' : 'is never answered');
+  /** The next request with this text never arrives: the connection is reset instead. */
+  loseRequest(text: string): Promise<void> {
+    return this.lay({ text, when: 'before', fate: 'reset' });
   }
 
-  private next(text: string, fate: Fate): Promise<void> {
-    return new Promise((happened) => (this.plan = { text, fate, happened }));
+  /** The next request with this text, or the answer to it, stays here, and all that comes after it on its connection. */
+  holdAt(text: string, when: Trap['when']): Promise<void> {
+    return this.lay({ text, when, fate: 'hold' });
   }
 
   async close(): Promise<void> {
@@ -108,24 +112,34 @@ export class FaultProxy {
     };
     client.on('close', part);
     upstream.on('close', part);
-    let struck: FaultProxy['plan'] = null;
+    let caught: Trap | null = null;
+    let held = false;
+    const spring = ({ fate, happened }: Trap) => {
+      if (fate === 'hold') held = true;
+      else client.resetAndDestroy();
+      happened();
+    };
     client.on('data', (chunk) => {
-      if (this.plan && chunk.includes(this.plan.text)) {
-        struck = this.plan;
-        this.plan = null;
-        if (struck.fate === 'never arrives') struck.happened();
+      if (held) return;
+      if (this.trap && chunk.includes(this.trap.text)) {
+        [caught, this.trap] = [this.trap, null];
+        if (caught.when === 'before') return spring(caught);
       }
-      if (struck?.fate !== 'never arrives') this.pass(chunk, upstream);
+      this.pass(chunk, upstream);
     });
     upstream.on('data', (chunk) => {
-      if (!struck) return this.pass(chunk, client);
-      if (struck.fate === 'loses its answer') client.resetAndDestroy();
-      struck.happened();
+      if (held) return;
+      if (caught) return spring(caught);
+      this.pass(chunk, client);
     });
     if (this.mode === 'stalled') {
       client.pause();
       upstream.pause();
     }
+  }
+
+  private lay(trap: Omit<Trap, 'happened'>): Promise<void> {
+    return new Promise((happened) => (this.trap = { ...trap, happened }));
   }
 
   private pass(chunk: Buffer, to: Socket): void {

@@ -1,0 +1,195 @@
+import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import type { RotationState } from '../src/sessions/rotation.js';
+import type { Transport } from '../src/sessions/session.entity.js';
+import { ALICE, resetStores, startApp, type TestApp } from './support/app.js';
+import type { Answer, Client } from './support/client.js';
+import { StoppedClock } from './support/clock.js';
+import { overHttp } from './support/over-http.js';
+import { expectBothTiers, loggedIn, type Person } from './support/people.js';
+import {
+  CopiedJar,
+  doubleUses,
+  exchangeLimitOf,
+  SharedJar,
+  tabSchedules,
+  thefts,
+  type DoubleUse,
+  type TabSchedule,
+  type Theft,
+} from './support/refresh-schedules.js';
+import { describeWithRedis } from './support/redis.js';
+import { connect, disconnect, untilBlocked } from './support/waiting.js';
+
+/**
+ * Real: two instances over sockets, and one PostgreSQL. Controlled: the clock, which stands still until a schedule
+ * says so. The schedules are those of `rotation.spec.ts`. `SEED=n npm test -- refresh-schedules` for one again; what
+ * reaches the server at the same time may be answered in another order then.
+ */
+
+const GRACE = 10_000;
+const MINUTE = 60_000;
+const POOL = 20;
+const REUSE = { status: 401, body: { code: 'auth.session_ended', reason: 'refresh_reuse' } };
+
+const clock = new StoppedClock();
+let instances: [TestApp, TestApp];
+let urls: string[];
+
+beforeAll(async () => {
+  if (!process.env['TEST_REDIS_URL']) return; // and nothing here runs: two instances need one
+  await resetStores();
+  const start = () => startApp({ clock, env: { SESSION_LIMIT: '1000', DATABASE_POOL_SIZE: String(POOL) } });
+  instances = [await start(), await start()];
+  urls = await Promise.all(instances.map(({ app }) => app.listen(0, '127.0.0.1').then(() => app.getUrl())));
+});
+afterEach(disconnect);
+afterAll(() => Promise.all((instances ?? []).map((app) => app.close())));
+
+/** The seed, or one that nobody has tried; a failure prints it. */
+const trying = (numRuns: number) => ({
+  numRuns,
+  seed: process.env['SEED'] ? Number(process.env['SEED']) : undefined,
+  endOnFailure: true,
+  noBias: true, // a login costs more than a schedule: none is short on purpose
+});
+const transports = fc.constantFrom<Transport>('cookie', 'bearer');
+
+/** Requests go to one instance and the other in turn. */
+let requests = 0;
+const somewhere = () => overHttp(urls[requests++ % urls.length]!);
+
+const logIn = (transport: Transport) => loggedIn(somewhere(), ALICE, transport);
+
+const tokenOf = (client: Client): string => client.refreshToken ?? client.jar.get('__Host-refresh')!;
+
+function holding(client: Client, token: string): Client {
+  const other = client.copy().at(somewhere());
+  if (client.refreshToken) other.refreshToken = token;
+  else other.jar.set('__Host-refresh', token);
+  return other;
+}
+
+function withoutDevice(client: Client): Client {
+  client.jar.delete('__Host-device');
+  client.deviceToken = undefined;
+  return client;
+}
+
+/** Presents a token as this client would, and gives the new one. */
+async function refresh(client: Client, token: string): Promise<string> {
+  const tab = holding(client, token);
+  const answer = await tab.refresh();
+  if (answer.status !== 200) throw new Error(`logged out: ${answer.status} ${answer.text}`);
+  return tokenOf(tab);
+}
+
+const rotationOf = async ({ id }: Person): Promise<RotationState> => {
+  const [row] = await instances[0].query<{ rotation: RotationState }>(
+    'select rotation from sessions where id = $1',
+    [id],
+  );
+  return row!.rotation;
+};
+
+describeWithRedis('an honest client', () => {
+  it('is never logged out (R2), whatever up to four tabs send, lose, and get late and out of order', async () => {
+    const play = async (transport: Transport, schedule: TabSchedule) => {
+      const alice = await logIn(transport);
+      // An answer is awaited where it lands, or time passes: until then requests overlap.
+      let underWay: Promise<string>[] = [];
+      const jar = new SharedJar(Promise.resolve(tokenOf(alice)), exchangeLimitOf(GRACE));
+      for (const event of jar.play(schedule)) {
+        if ('wait' in event) {
+          await Promise.all(underWay);
+          underWay = [];
+          clock.advance(event.wait);
+        } else {
+          event.answer = event.request.then((token) => refresh(alice, token));
+          event.answer.catch(() => undefined);
+          underWay.push(event.answer);
+        }
+      }
+      await Promise.all(underWay);
+      await refresh(alice, await jar.holds);
+    };
+    await fc.assert(fc.asyncProperty(transports, tabSchedules({ grace: GRACE }), play), trying(80));
+  }, 120_000);
+
+  it.each<Transport>(['cookie', 'bearer'])(
+    'may refresh a hundred times at once: one generation, one token, and every answer is good (%s)',
+    async (transport) => {
+      const alice = await logIn(transport);
+      for (let round = 0; round < 2; round++) {
+        clock.advance(MINUTE);
+        const before = await rotationOf(alice);
+        const tabs = Array.from({ length: 100 }, () => holding(alice, tokenOf(alice)));
+        const answers = await allAtOnce(tabs.map((tab) => () => tab.refresh()));
+        expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+        expect(new Set(tabs.map(tokenOf)).size).toBe(1);
+        const after = await rotationOf(alice);
+        // The login's token has no predecessor to settle: its first successors are the first step.
+        expect(after.generation - before.generation).toBe(round === 0 ? 0 : 1);
+        expect(after.newest).toMatchObject({ first: 1, last: 1 });
+        for (const tab of tabs) await expectBothTiers(tab, { status: 200 });
+        Object.assign(alice, { refreshToken: tabs[0]!.refreshToken, accessToken: tabs[0]!.accessToken });
+        for (const [name, value] of tabs[0]!.jar) alice.jar.set(name, value);
+      }
+    },
+  );
+});
+
+/** Holds them back until as many as the instances have connections for stand at the person's lock. */
+async function allAtOnce(requests: (() => Promise<Answer>)[]): Promise<Answer[]> {
+  const outside = await connect();
+  await outside.query('begin');
+  await outside.query('select from users where id = $1 for no key update', [ALICE.id]);
+  const answers = requests.map((request) => request());
+  const watch = await connect(); // the instances' own connections are all taken
+  const query = async (sql: string) => (await watch.query(sql)).rows;
+  await untilBlocked({ query: query as TestApp['query'] }, 2 * POOL);
+  await outside.query('commit');
+  return Promise.all(answers);
+}
+
+describeWithRedis('a thief', () => {
+  it('who copied the refresh token alone is caught at the first double use (R3), whoever comes first', async () => {
+    const play = async (transport: Transport, { past, wait, thiefFirst, between }: DoubleUse) => {
+      const alice = await logIn(transport);
+      let token = tokenOf(alice);
+      for (const { wait, answerLost } of past) {
+        clock.advance(wait);
+        const answer = await refresh(alice, token);
+        if (!answerLost) token = answer;
+      }
+      const [owner, thief] = [holding(alice, token), withoutDevice(holding(alice, token))];
+      clock.advance(wait);
+      await (thiefFirst ? thief : owner).refresh();
+      clock.advance(between);
+      expect(await (thiefFirst ? owner : thief).refresh()).toMatchObject(REUSE);
+      for (const party of [owner, thief]) expect(await party.refresh()).toMatchObject(REUSE);
+    };
+    await fc.assert(fc.asyncProperty(transports, doubleUses(GRACE), play), trying(40));
+  }, 120_000);
+
+  it('who copied the whole jar is out after two refreshes of the owner (R3), unless within grace of one', async () => {
+    const play = async (transport: Transport, schedule: Theft) => {
+      const alice = await logIn(transport);
+      const theft = new CopiedJar(tokenOf(alice));
+      let caught = false;
+      for (const use of theft.play(schedule)) {
+        clock.advance(use.wait);
+        const party = holding(alice, use.request);
+        const answer = await party.refresh();
+        caught = answer.status !== 200;
+        if (caught) expect(answer).toMatchObject(REUSE);
+        if (caught || theft.ownersRefreshes === 2) break;
+        use.answer = tokenOf(party);
+      }
+      if (!caught && theft.ownersRefreshes !== 2) return;
+      clock.advance(GRACE + 1);
+      for (const token of theft.loot) expect(await holding(alice, token).refresh()).toMatchObject(REUSE);
+    };
+    await fc.assert(fc.asyncProperty(transports, thefts(GRACE), play), trying(40));
+  }, 120_000);
+});

@@ -1,0 +1,62 @@
+import fc from 'fast-check';
+import { STRATEGIES, type Strategy, type StrategyName } from './strategies.js';
+import { HONEST, logsOut, refreshesUntilOut, THEFTS, type HonestKind, type TheftKind } from './trials.js';
+
+export interface Run {
+  seed: number;
+  count: number;
+}
+
+/** Of the thefts of one kind under one strategy. */
+export interface Outcome {
+  undetected: number;
+  /** Refreshes of the owner until the thief was out, where that came to pass. */
+  mean: number;
+  worst: number;
+}
+
+type PerStrategy<T> = Record<StrategyName, T>;
+
+export interface Comparison {
+  /** How many clients have been logged out. */
+  logouts: Record<keyof typeof HONEST, PerStrategy<number>>;
+  thefts: Record<keyof typeof THEFTS, PerStrategy<Outcome>>;
+}
+
+/** Every strategy on the same schedules. The same run has the same result, for as long as fast-check is the same. */
+export function compare({ seed, count }: Run): Comparison {
+  const sample = { seed, numRuns: count };
+  return {
+    logouts: mapValues(HONEST, (kind: HonestKind) => {
+      const schedules = fc.sample(kind.schedules, sample);
+      return mapValues(
+        STRATEGIES,
+        (strategy: Strategy) => schedules.filter((schedule) => logsOut(strategy, schedule, kind)).length,
+      );
+    }),
+    thefts: mapValues(THEFTS, (kind: TheftKind) => {
+      const schedules = fc.sample(kind.schedules, sample);
+      return mapValues(STRATEGIES, (strategy: Strategy) =>
+        outcomeOf(schedules.map((schedule) => refreshesUntilOut(strategy, schedule, kind))),
+      );
+    }),
+  };
+}
+
+function mapValues<Key extends string, From, To>(
+  record: Record<Key, From>,
+  map: (value: From) => To,
+): Record<Key, To> {
+  const entries = Object.entries<From>(record).map(([key, value]) => [key, map(value)]);
+  return Object.fromEntries(entries) as Record<Key, To>;
+}
+
+function outcomeOf(refreshes: number[]): Outcome {
+  const detected = refreshes.filter(Number.isFinite);
+  const sum = detected.reduce((total, count) => total + count, 0);
+  return {
+    undetected: refreshes.length - detected.length,
+    mean: sum / detected.length,
+    worst: Math.max(...detected),
+  };
+}

@@ -1,0 +1,175 @@
+import fc from 'fast-check';
+import type { RefreshPosition } from '../../../src/sessions/rotation.js';
+import {
+  CopiedJar,
+  exchangeLimitOf,
+  LONG_AFTER,
+  NEWEST,
+  SharedJar,
+  shadowings,
+  tabsAtOnce,
+  tabSchedules,
+  thefts,
+  type TabSchedule,
+  type Theft,
+} from '../refresh-schedules.js';
+import { LOGIN, type Strategy } from './strategies.js';
+
+export const GRACE = 10_000;
+const WEEKS = 21 * 86_400_000;
+/** Refreshes of the owner after which a thief who still can refresh counts as undetected. */
+export const PATIENCE = 10;
+
+/** A session under a strategy. */
+class Trial {
+  private state: unknown;
+  private now = 1_750_000_000_000;
+
+  constructor(private readonly strategy: Strategy) {
+    this.state = strategy.initial();
+  }
+
+  wait(ms: number): void {
+    this.now += ms;
+  }
+
+  /** @returns undefined when the session has ended over it */
+  present(token: RefreshPosition, proof: boolean): RefreshPosition | undefined {
+    const moment = { proof, now: this.now, grace: GRACE };
+    const { state, decision } = this.strategy.rotate(this.state, token, moment);
+    this.state = state;
+    return decision.outcome === 'issue' ? decision.token : undefined;
+  }
+
+  /** Whether a token would be answered after so long. */
+  isGood(token: RefreshPosition, after: number, proof: boolean): boolean {
+    const moment = { proof, now: this.now + after, grace: GRACE };
+    return this.strategy.rotate(this.state, token, moment).decision.outcome === 'issue';
+  }
+}
+
+/** Whether an honest client has been logged out. */
+export function logsOut(strategy: Strategy, schedule: TabSchedule, { limit, proof }: HonestKind): boolean {
+  const trial = new Trial(strategy);
+  for (const event of new SharedJar(LOGIN, limit).play(schedule)) {
+    if ('wait' in event) trial.wait(event.wait);
+    else if (!(event.answer = trial.present(event.request, proof))) return true;
+  }
+  return false;
+}
+
+/**
+ * How many refreshes of the owner, counted from the thief's first one, until the session has ended or nothing that
+ * the thief holds is good any more. A thief who was refused at the first try was never in: 0.
+ */
+export function refreshesUntilOut(strategy: Strategy, schedule: Theft, kind: TheftKind): number {
+  const trial = new Trial(strategy);
+  const theft = new CopiedJar(LOGIN);
+  const comesAfter = [kind.soonest, GRACE + 1];
+  for (const use of theft.play(schedule)) {
+    trial.wait(use.wait);
+    use.answer = trial.present(use.request, use.party === 'owner' || kind.wholeJar);
+    if (!use.answer) return theft.ownersRefreshes ?? 0;
+    const since = theft.ownersRefreshes;
+    if (since === null || use.party === 'thief') continue;
+    const canComeBack = comesAfter.some((after) =>
+      theft.loot.some((token) => trial.isGood(token, after, kind.wholeJar)),
+    );
+    if (!canComeBack) return since;
+    if (since === PATIENCE) break;
+  }
+  return Infinity;
+}
+
+export interface HonestKind {
+  name: string;
+  schedules: fc.Arbitrary<TabSchedule>;
+  /** How long an exchange may take. */
+  limit: number;
+  proof: boolean;
+}
+
+export interface TheftKind {
+  name: string;
+  schedules: fc.Arbitrary<Theft>;
+  /** With the device token. */
+  wholeJar: boolean;
+  /** How long after the owner this thief comes at the soonest. */
+  soonest: number;
+}
+
+const absences = [GRACE + 1, LONG_AFTER, WEEKS];
+const anything = tabSchedules({ grace: GRACE, absences });
+const [inBounds, outOfBounds] = [exchangeLimitOf(GRACE), 2 * GRACE];
+
+export const HONEST = {
+  atOnce: {
+    name: 'up to four tabs at once; nothing is lost',
+    schedules: tabsAtOnce(absences),
+    limit: inBounds,
+    proof: true,
+  },
+  oneTab: {
+    name: 'one tab; requests and answers get lost',
+    schedules: tabSchedules({ grace: GRACE, absences, maxTabs: 1 }),
+    limit: inBounds,
+    proof: true,
+  },
+  anything: {
+    name: 'up to four tabs; lost, late, out of order, weeks offline',
+    schedules: anything,
+    limit: inBounds,
+    proof: true,
+  },
+  deviceless: {
+    name: 'the same, by a client that has no device token',
+    schedules: anything,
+    limit: inBounds,
+    proof: false,
+  },
+  slow: {
+    name: 'the same with one, but an exchange may take 20 s',
+    schedules: anything,
+    limit: outOfBounds,
+    proof: true,
+  },
+} satisfies Record<string, HonestKind>;
+
+const NIGHT = { minLength: 60, maxLength: 60 };
+const anyTime = [0, 1, GRACE / 2, GRACE, GRACE + 1, LONG_AFTER];
+/** Who has something newer does not show something older. */
+const cleverly = (schedules: fc.Arbitrary<Theft>) =>
+  schedules.map(({ past, turns }) => ({ past, turns: turns.map((turn) => ({ ...turn, pick: NEWEST })) }));
+
+export const THEFTS = {
+  tokenAnyTime: {
+    name: 'the refresh token alone, used at any time',
+    schedules: cleverly(thefts(GRACE, { ...NIGHT, waits: anyTime })),
+    wholeJar: false,
+    soonest: 0,
+  },
+  tokenClose: {
+    name: 'the refresh token alone, used within 10 s after the owner each time',
+    schedules: shadowings(GRACE),
+    wholeJar: false,
+    soonest: 0,
+  },
+  jarApart: {
+    name: 'the whole jar, used more than 10 s away from the owner',
+    schedules: cleverly(thefts(GRACE, NIGHT)),
+    wholeJar: true,
+    soonest: GRACE + 1,
+  },
+  jarAnyTime: {
+    name: 'the whole jar, used at any time',
+    schedules: cleverly(thefts(GRACE, { ...NIGHT, waits: anyTime })),
+    wholeJar: true,
+    soonest: 0,
+  },
+  jarClose: {
+    name: 'the whole jar, used within 10 s after the owner each time',
+    schedules: shadowings(GRACE),
+    wholeJar: true,
+    soonest: 0,
+  },
+} satisfies Record<string, TheftKind>;
