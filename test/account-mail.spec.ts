@@ -5,10 +5,18 @@ import { join } from 'node:path';
 import { AccountErrands } from '../src/auth/account-errands.js';
 import { AccountMail } from '../src/auth/account-mail.service.js';
 import { MailOutbox } from '../src/mail/mail-outbox.js';
-import { ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import {
+  holdBackgroundWork,
+  ALICE,
+  BOB,
+  PASSWORD,
+  resetStores,
+  startApp,
+  type TestApp,
+} from './support/app.js';
 import type { Answer } from './support/client.js';
 import { TestClock } from './support/clock.js';
-import { holdMails, linksIn, Mailbox } from './support/mailbox.js';
+import { linksIn, Mailbox } from './support/mailbox.js';
 import { loggedIn } from './support/people.js';
 
 const OWN_PASSWORD = 'nine owls under a bridge';
@@ -286,7 +294,7 @@ describe('an address', () => {
 
     it('is seen to once, however many instances do so', async () => {
       const other = await startApp({ clock });
-      holdMails(other);
+      holdBackgroundWork(other);
       await forgot(ALICE.email);
       const errands = [app, other, app, other].map((at) => at.get(AccountErrands));
       const done = await Promise.all(errands.map((errand) => errand.run()));
@@ -331,7 +339,7 @@ describe('mails at a desk', () => {
 
   const start = async (nodeEnv: string) => {
     app = await startApp({ env: { NODE_ENV: nodeEnv, DATA_DIR: folder, COOKIE_SECURE: 'true' } });
-    holdMails(app);
+    holdBackgroundWork(app);
   };
 
   it('can be read on a page, newest first, with links to follow, and as JSON', async () => {

@@ -1,5 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import {
+  ADMIN,
+  ALICE,
+  BOB,
+  holdBackgroundWork,
+  PASSWORD,
+  resetStores,
+  startApp,
+  type TestApp,
+} from './support/app.js';
 import { FaultProxy } from './support/fault-proxy.js';
 import { loggedIn } from './support/people.js';
 import { eventually } from './support/waiting.js';
@@ -15,6 +24,7 @@ describe('a commit that took effect and whose answer was lost', () => {
     await resetStores();
     proxy = await FaultProxy.before(process.env['TEST_DATABASE_URL']!);
     app = await startApp({ env: { DATABASE_URL: proxy.url } });
+    holdBackgroundWork(app);
   });
   afterAll(async () => {
     await app.close();

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import { holdBackgroundWork, ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
-import { holdMails, Mailbox } from './support/mailbox.js';
+import { Mailbox } from './support/mailbox.js';
 import { expectBothTiers, loggedIn } from './support/people.js';
 import { connect, disconnect, untilBlocked } from './support/waiting.js';
 
@@ -24,7 +24,7 @@ describe('whoever changes their password', () => {
     await resetStores();
     clock = new TestClock();
     [app, other] = [await startApp({ clock }), await startApp({ clock })];
-    holdMails(other);
+    holdBackgroundWork(other);
     mailbox = new Mailbox(app);
   });
   afterAll(() => Promise.all([app.close(), other.close()]));

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
-import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import { holdBackgroundWork, ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer } from './support/client.js';
 import { TestClock } from './support/clock.js';
-import { holdMails, linksIn, Mailbox } from './support/mailbox.js';
+import { linksIn, Mailbox } from './support/mailbox.js';
 import { expectBothTiers, loggedIn } from './support/people.js';
 import { connect, disconnect, untilBlocked } from './support/waiting.js';
 
@@ -30,7 +30,7 @@ describe('a forgotten password', () => {
     clock = new TestClock();
     const env = { APP_URL: 'https://app.example.com/account/' };
     [app, other] = [await startApp({ clock, env }), await startApp({ clock, env })];
-    holdMails(other);
+    holdBackgroundWork(other);
     mailbox = new Mailbox(app);
   });
   afterAll(async () => {
@@ -196,7 +196,9 @@ describe('a forgotten password', () => {
       for (const forgery of forgeries) {
         const answer = await reset(forgery);
         expect({ forgery, status: answer.status }).toEqual({ forgery, status: 400 });
-        expect(answer.body.errors).toEqual([expect.objectContaining({ path: 'token' })]);
+        expect(new Set(answer.body.errors.map(({ path }: { path: string }) => path))).toEqual(
+          new Set(['token']),
+        );
       }
       expect(await app.client().post('/v1/auth/email/verify', { token })).toMatchObject(BAD_TOKEN);
       expect((await reset(token)).status).toBe(204);

@@ -6,7 +6,7 @@ import pg from 'pg';
 import { parseRefreshToken } from '../src/sessions/refresh-token.js';
 import { rotate, type RefreshPosition, type RotationState } from '../src/sessions/rotation.js';
 import type { Transport } from '../src/sessions/session.entity.js';
-import { ALICE, resetStores, startApp, type TestApp } from './support/app.js';
+import { holdBackgroundWork, ALICE, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
 import { FaultProxy } from './support/fault-proxy.js';
@@ -63,6 +63,7 @@ describeWithRedis('a refresh whose answer never comes', () =>
       const env = { SESSION_LIMIT: '1000' };
       a = await startApp({ clock, env: { ...env, DATABASE_URL: toPostgres.url } });
       b = await startApp({ clock, env });
+      holdBackgroundWork(a);
       await a.app.listen(0, '127.0.0.1');
       toA = await FaultProxy.before(await a.app.getUrl());
     });

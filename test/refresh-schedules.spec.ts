@@ -29,7 +29,8 @@ import { connect, disconnect, untilBlocked } from './support/waiting.js';
 
 const GRACE = 10_000;
 const MINUTE = 60_000;
-const POOL = 20;
+/** A connection for each of a hundred requests: none has to wait for one. */
+const POOL = 50;
 const REUSE = { status: 401, body: { code: 'auth.session_ended', reason: 'refresh_reuse' } };
 
 const clock = new StoppedClock();

@@ -7,7 +7,10 @@ import { pino, type Logger } from 'pino';
 import { DataSource } from 'typeorm';
 import { createApp } from '../../src/app.setup.js';
 import type { Keys } from '../../src/config/key-format.js';
+import { AccountErrands } from '../../src/auth/account-errands.js';
+import { AuditSealer } from '../../src/audit/audit-sealer.js';
 import { loadSettings } from '../../src/config/load-settings.js';
+import { MailOutbox } from '../../src/mail/mail-outbox.js';
 import { DEMO_PASSWORD, DEMO_USERS, seedUsers } from '../../src/seeds.js';
 import { Client } from './client.js';
 import { TestClock } from './clock.js';
@@ -68,6 +71,11 @@ export async function startApp({
     get: app.get.bind(app),
     close: () => app.close(),
   };
+}
+
+/** What an instance does by itself now and then stays undone: for tests that wait for the next commit, or for mails. */
+export function holdBackgroundWork(app: Pick<TestApp, 'get'>): void {
+  for (const worker of [MailOutbox, AccountErrands, AuditSealer]) app.get(worker).beforeApplicationShutdown();
 }
 
 /**
