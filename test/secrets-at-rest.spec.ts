@@ -48,6 +48,7 @@ describeWithRedis('a thief of dumps and logs', () => {
   it('finds no token, password or key in Redis', async () => {
     const dump = await dumpRedis(redis.url);
     expect(dump).toContain(liveSession);
+    expect(dump).toContain('drawbridge:guesses:');
     expect(secretsIn(dump)).toEqual([]);
   });
 
@@ -213,7 +214,11 @@ async function dumpRedis(url: string): Promise<string> {
   await client.connect();
   const parts: string[] = [];
   for await (const keys of client.scanIterator()) {
-    for (const key of keys) parts.push(key, (await client.get(key)) ?? '');
+    for (const key of keys) {
+      // What guesses are counted in is a hash; everything else is text.
+      const isHash = (await client.type(key)) === 'hash';
+      parts.push(key, isHash ? JSON.stringify(await client.hGetAll(key)) : ((await client.get(key)) ?? ''));
+    }
   }
   client.destroy();
   return parts.join('\n');
