@@ -269,6 +269,7 @@ describe('an address', () => {
       const reset = await mailbox.tokenFor(email);
       await change(me, to);
       expect((await verify(await mailbox.tokenFor(to))).status).toBe(204);
+      expect(await app.query('select from mailed_tokens where email = $1', [email])).toEqual([]);
       const body = { token: reset, newPassword: 'a password of a former owner' };
       expect(await app.client().post('/v1/auth/password/reset', body)).toMatchObject(BAD_TOKEN);
     });
