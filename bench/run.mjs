@@ -13,7 +13,10 @@ import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { World } from './support/world.mjs';
 
-const SUITES = { revocation: () => import('./suites/revocation.mjs') };
+const SUITES = {
+  guards: () => import('./suites/guards.mjs'),
+  revocation: () => import('./suites/revocation.mjs'),
+};
 
 const args = process.argv.slice(2);
 const short = args.includes('--short');

@@ -1,70 +1,107 @@
 import { spawn } from 'node:child_process';
 import { sign, createPrivateKey, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { startPostgres, startRedis } from '../../test/support/services.mjs';
+import { pin, pinned } from './cores.mjs';
 import { HttpClient } from './http-client.mjs';
 
 export const PASSWORD = 'drawbridge demo password';
+
+const HERE = resolve(import.meta.dirname, '../..');
 
 /** A PostgreSQL and a Redis of this run's own, and as many instances of the built application as a suite wants. */
 export class World {
   /** @type {Set<import('node:child_process').ChildProcess>} */
   #running = new Set();
+  #started = 0;
   folder = mkdtempSync(join(tmpdir(), 'drawbridge-bench-'));
 
-  static async start() {
+  /** @param {string} [tree] the folder whose build it runs */
+  static async start(tree = HERE) {
     const world = new World();
+    world.tree = tree;
     [world.postgres, world.redis] = await Promise.all([startPostgres(), startRedis()]);
     if (!world.redis) throw new Error('a redis-server is needed on PATH');
     world.origin = `${world.postgres.origin.split(' started')[0]}, ${world.redis.origin.replace(' on PATH', '')}`;
+    world.countsStatements = await countStatements(world.postgres);
+    for (const { pid } of [world.postgres, world.redis]) pin(pid, 'stores');
     world.database = new pg.Pool({ connectionString: world.postgres.url, max: 4 });
     world.database.on('error', () => undefined);
     return world;
   }
 
   /** Starts one more; resolves when it is ready, and says how long that took. */
-  async instance(env = {}) {
-    const startedAt = performance.now();
-    const child = spawn(process.execPath, [resolve(import.meta.dirname, '../../dist/main.js')], {
-      cwd: this.folder,
+  instance(env = {}) {
+    return this.#start('dist/main.js', { LOG_LEVEL: 'warn', ...env });
+  }
+
+  /**
+   * One with a route of each tier that answers alike (see app.child.mjs), as it is served: alone on its core, with its log
+   * written to a file.
+   */
+  tiers(env = {}, { alone = true, nodeArgs = [] } = {}) {
+    return this.#start('bench/support/app.child.mjs', env, { core: alone && 'server', nodeArgs });
+  }
+
+  /** Any other server that says on its first lines where it listens. */
+  async #start(program, env, options) {
+    const running = await this.serve(join(this.tree, program), {
       env: {
-        PATH: process.env.PATH,
         PORT: '0',
         DATABASE_URL: this.postgres.url,
         REDIS_URL: this.redis.url,
         DATA_DIR: this.folder,
-        LOG_LEVEL: 'warn',
         API_DOCS: 'false',
         SESSION_LIMIT: '1000',
+        RATE_LIMITS: 'off',
         ...env,
       },
-      stdio: ['ignore', 'pipe', 'inherit'],
+      listens: /Drawbridge listens on (\S+)|"url":"([^"]+)","msg":"Drawbridge listens"/,
+      ...options,
     });
+    return { ...running, http: new HttpClient(running.url) };
+  }
+
+  /**
+   * @param {string} program
+   * @param {{ env: object, listens: RegExp, core?: 'server' | false, nodeArgs?: string[], cwd?: string }} options
+   * `listens`: what its output says, with the address, when it is ready
+   */
+  async serve(program, { env, listens, core, nodeArgs = [], cwd = this.folder }) {
+    const startedAt = performance.now();
+    const log = join(this.folder, `log-${this.#started++}`);
+    const output = openSync(log, 'a');
+    const child = spawn(...pinned(core, process.execPath, [...nodeArgs, program]), {
+      cwd,
+      env: { PATH: process.env.PATH, ...env },
+      stdio: ['ignore', output, 'inherit'],
+    });
+    closeSync(output);
     this.#running.add(child);
-    let output = '';
-    const url = await new Promise((found, reject) => {
-      child.once('close', () => reject(new Error(`the instance ended:\n${output}`)));
-      child.stdout.on('data', (chunk) => {
-        output += chunk;
-        const [, address] = /Drawbridge listens on (\S+)/.exec(output) ?? [];
-        if (address) found(address);
-      });
-    });
+    let url;
+    while (!url) {
+      const text = readFileSync(log, 'utf8');
+      if (child.exitCode !== null || child.signalCode) throw new Error(`${program} ended:\n${text}`);
+      url = listens.exec(text)?.slice(1).find(Boolean);
+      if (!url) await sleep(2);
+    }
     const stop = async () => {
-      this.#running.delete(child);
+      if (!this.#running.delete(child)) return;
       const ended = once(child, 'close');
       child.kill('SIGTERM');
       await ended;
     };
     return {
       url,
-      http: new HttpClient(url),
       pid: child.pid,
       readyAfter: performance.now() - startedAt,
+      /** Logs of a load fill disks. */
+      forgetLog: () => truncateSync(log),
       stop,
     };
   }
@@ -85,6 +122,7 @@ export class World {
        from installed returning id, user_id as "userId"`,
       [count],
     );
+    await this.database.query('analyze users, devices, sessions');
     return rows.map((row) => ({ ...row, token: this.token(row) }));
   }
 
@@ -127,6 +165,27 @@ export class World {
     await Promise.all([this.postgres.stop(), this.redis.stop()]);
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** @returns whether PostgreSQL will count the statements that it is asked, which its packages do not all bring the means for */
+async function countStatements(postgres) {
+  const ask = async (...statements) => {
+    const client = new pg.Client({ connectionString: postgres.url });
+    await client.connect();
+    try {
+      for (const statement of statements) await client.query(statement);
+    } finally {
+      await client.end();
+    }
+  };
+  const load = `alter system set shared_preload_libraries = 'pg_stat_statements'`;
+  try {
+    await ask('create extension pg_stat_statements', load);
+  } catch {
+    return false;
+  }
+  await postgres.restart();
+  return true;
 }
 
 /** CPU that a process has used so far, in milliseconds; null where the system does not tell that way. */
