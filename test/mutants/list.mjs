@@ -5,6 +5,13 @@
 export const MUTANTS = [
   // --- The session check and its cache
   {
+    mechanism: 'the read of sessions is planned as so many rows as are asked for',
+    file: 'src/sessions/session-snapshot.ts',
+    out: 'join devices d on d.id = s.device_id`;',
+    put: 'join devices d on d.id = s.device_id cross join session_epoch e`;',
+    spec: 'test/hot-read.spec.ts',
+  },
+  {
     mechanism: 'a verdict is written by compare-and-set only',
     file: 'src/sessions/verdict-cache.ts',
     out: 'this.cache.compareAndSet(keyOf(sessionId), token, verdict, ttl)',
