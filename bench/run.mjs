@@ -15,6 +15,7 @@ import { World } from './support/world.mjs';
 
 const SUITES = {
   guards: () => import('./suites/guards.mjs'),
+  peers: () => import('./suites/peers.mjs'),
   revocation: () => import('./suites/revocation.mjs'),
 };
 

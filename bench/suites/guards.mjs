@@ -81,7 +81,11 @@ function report(results, row) {
       continue;
     }
     if (name === 'public') {
-      row({ what: 'unguarded', figure: `${figure} (load ≤ ${Math.round(busiest * 100)} % busy)`, values: measured });
+      row({
+        what: 'unguarded',
+        figure: `${figure} (load ≤ ${Math.round(busiest * 100)} % busy)`,
+        values: measured,
+      });
       continue;
     }
     const fractions = ratios(results, 'public', name);
@@ -107,7 +111,11 @@ async function countStores(counts, load, instance, tier, { short, say, row }) {
   const perRequest = (grown, background) => Math.max(0, sum(grown) - sum(background)) / result.requests;
   const [pg, redis] = [perRequest(statements, idle.statements), perRequest(commands, idle.commands)];
   const most = tier === 'access' ? 0.001 : 0.2;
-  const goals = { access: 'statements and commands: 0', session: 'commands < 0.2', strict: 'statements < 0.2' };
+  const goals = {
+    access: 'statements and commands: 0',
+    session: 'commands < 0.2',
+    strict: 'statements < 0.2',
+  };
   const kept = { access: pg < most && redis < most, session: redis < most, strict: pg < most };
   row({
     what: `${tier} tier, asked of the stores for each request`,
@@ -126,7 +134,11 @@ async function alone(load, instance, { short, say, row }) {
   const times = new Map(TIERS.map((tier) => [tier, []]));
   for (let round = 0; round < (short ? 3 : 9); round++) {
     for (const tier of TIERS) {
-      const { p99 } = await load.run(instance.url, tier, { ms: short ? 500 : 2_000, connections: 1, rate: 250 });
+      const { p99 } = await load.run(instance.url, tier, {
+        ms: short ? 500 : 2_000,
+        connections: 1,
+        rate: 250,
+      });
       times.get(tier).push(p99);
     }
   }

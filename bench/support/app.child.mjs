@@ -31,7 +31,11 @@ for (const [tier, decorator] of Object.entries(TIERS)) {
     roles: user.roles,
     expiresAt: new Date(user.expiresAt).toISOString(),
   });
-  Object.defineProperty(TiersController.prototype, tier, { value: answer, configurable: true, writable: true });
+  Object.defineProperty(TiersController.prototype, tier, {
+    value: answer,
+    configurable: true,
+    writable: true,
+  });
   const descriptor = Object.getOwnPropertyDescriptor(TiersController.prototype, tier);
   Req()(TiersController.prototype, tier, 0);
   for (const decorate of [Get(tier), decorator]) decorate?.(TiersController.prototype, tier, descriptor);

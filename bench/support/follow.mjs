@@ -10,6 +10,9 @@ export function follow({ refreshToken, deviceToken, path }) {
   return (answer) => {
     if (answer) token = answer.status === 200 ? JSON.parse(answer.text).refreshToken : undefined;
     if (!token) return undefined;
-    return request('POST', path, { headers: { 'x-device-token': deviceToken }, body: { refreshToken: token } });
+    return request('POST', path, {
+      headers: { 'x-device-token': deviceToken },
+      body: { refreshToken: token },
+    });
   };
 }

@@ -10,7 +10,8 @@ export class StoreCounts {
     counts.#database = world.database;
     counts.#redis = createClient({ url: world.redis.url });
     await counts.#redis.connect();
-    if (!world.countsStatements) throw new Error('this PostgreSQL cannot count statements: pg_stat_statements is missing');
+    if (!world.countsStatements)
+      throw new Error('this PostgreSQL cannot count statements: pg_stat_statements is missing');
     return counts;
   }
 
@@ -19,8 +20,14 @@ export class StoreCounts {
       `select query, sum(calls)::int as calls from pg_stat_statements where query !~ 'pg_stat_statements' group by query`,
     );
     const info = await this.#redis.info('commandstats');
-    const commands = [...info.matchAll(/cmdstat_([^:]+):calls=(\d+)/g)].map(([, name, calls]) => [name, Number(calls)]);
-    return { statements: new Map(rows.map(({ query, calls }) => [query, calls])), commands: new Map(commands) };
+    const commands = [...info.matchAll(/cmdstat_([^:]+):calls=(\d+)/g)].map(([, name, calls]) => [
+      name,
+      Number(calls),
+    ]);
+    return {
+      statements: new Map(rows.map(({ query, calls }) => [query, calls])),
+      commands: new Map(commands),
+    };
   }
 
   /** What they are asked while `work` goes on; the counting itself does not count. */
@@ -43,6 +50,8 @@ export const sum = (counts) => Object.values(counts).reduce((total, count) => to
 
 function grown(before, after) {
   return Object.fromEntries(
-    [...after].map(([name, count]) => [name, count - (before.get(name) ?? 0)]).filter(([, count]) => count > 0),
+    [...after]
+      .map(([name, count]) => [name, count - (before.get(name) ?? 0)])
+      .filter(([, count]) => count > 0),
   );
 }

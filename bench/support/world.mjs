@@ -69,14 +69,14 @@ export class World {
 
   /**
    * @param {string} program
-   * @param {{ env: object, listens: RegExp, core?: 'server' | false, nodeArgs?: string[], cwd?: string }} options
+   * @param {{ env: object, listens: RegExp, core?: 'server' | false, nodeArgs?: string[], args?: string[], cwd?: string }} options
    * `listens`: what its output says, with the address, when it is ready
    */
-  async serve(program, { env, listens, core, nodeArgs = [], cwd = this.folder }) {
+  async serve(program, { env, listens, core, nodeArgs = [], args = [], cwd = this.folder }) {
     const startedAt = performance.now();
     const log = join(this.folder, `log-${this.#started++}`);
     const output = openSync(log, 'a');
-    const child = spawn(...pinned(core, process.execPath, [...nodeArgs, program]), {
+    const child = spawn(...pinned(core, process.execPath, [...nodeArgs, program, ...args]), {
       cwd,
       env: { PATH: process.env.PATH, ...env },
       stdio: ['ignore', output, 'inherit'],
