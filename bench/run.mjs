@@ -16,6 +16,7 @@ import { World } from './support/world.mjs';
 const SUITES = {
   guards: () => import('./suites/guards.mjs'),
   peers: () => import('./suites/peers.mjs'),
+  profile: () => import('./suites/profile.mjs'),
   revocation: () => import('./suites/revocation.mjs'),
 };
 
