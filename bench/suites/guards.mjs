@@ -33,7 +33,7 @@ export async function run(world, { short, say, row }) {
 }
 
 /** For `--compare`. */
-export async function courses(world, load, short) {
+export async function courses(world, load, { short }) {
   await deny(world, DENIED);
   const instance = await world.tiers();
   await prepare(world, load, CALLERS, `${instance.pid} `);

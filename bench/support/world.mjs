@@ -126,6 +126,18 @@ export class World {
     return rows.map((row) => ({ ...row, token: this.token(row) }));
   }
 
+  /** So many people who can log in, all with the password of the seeded ones. */
+  async people(count) {
+    const { rows } = await this.database.query(
+      `insert into users (id, email, password_hash, created_at)
+       select gen_random_uuid(), gen_random_uuid() || '@bench.example',
+              (select password_hash from users where email = 'admin@example.com'), clock_timestamp()
+       from generate_series(1, $1) returning id, email`,
+      [count],
+    );
+    return rows;
+  }
+
   /** Signed with the instances' own key, as they do it. */
   token({ id, userId }) {
     const [{ kid, privateKey }] = JSON.parse(readFileSync(join(this.folder, 'keys.json'), 'utf8')).signing;

@@ -1,0 +1,79 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { interleave, ratios } from '../support/course.mjs';
+import { rounds } from '../support/figures.mjs';
+import { Load } from '../support/load.mjs';
+import { World } from '../support/world.mjs';
+
+const HERE = resolve(import.meta.dirname, '../..');
+
+/** Suites that can be asked of two builds in turn: each gives its courses. */
+export const COMPARABLE = {
+  guards: () => import('./guards.mjs'),
+  refresh: () => import('./refresh.mjs'),
+  start: () => import('./start.mjs'),
+};
+
+/**
+ * This build beside that of another commit, on this machine, in turn. Only what one costs of the other is told: figures of two
+ * runs, or of two machines, say nothing about a change.
+ */
+export async function compare(world, commit, suites, { short, say, row }) {
+  say(`building ${commit}`);
+  const tree = checkOut(commit);
+  const other = await World.start(tree).catch((error) => {
+    remove(tree);
+    throw error;
+  });
+  const load = new Load();
+  try {
+    for (const suite of suites) {
+      const { courses } = await COMPARABLE[suite]();
+      const [mine, theirs] = [await courses(world, load, { short }), await courses(other, load, { short })];
+      const named = (list, prefix) => list.map((course) => ({ ...course, name: `${prefix} ${course.name}` }));
+      const all = mine.courses.flatMap((course, place) => [
+        ...named([course], 'new'),
+        ...named([theirs.courses[place]], 'old'),
+      ]);
+      const results = await interleave(all, short ? 3 : 11, say);
+      for (const { name, of } of mine.courses) {
+        const costs = ratios(results, `new ${name}`, `old ${name}`, of);
+        row({
+          what: `${suite}, ${name}: costs of what it did at ${commit}`,
+          figure: rounds(costs, '', 3),
+          values: costs,
+        });
+      }
+      await Promise.all([mine.stop(), theirs.stop()]);
+    }
+  } finally {
+    await load.stop();
+    await other.stop();
+    remove(tree);
+  }
+}
+
+/** The commit, built, measured by the bench as it is here. */
+function checkOut(commit) {
+  const tree = join(mkdtempSync(join(tmpdir(), 'drawbridge-compare-')), 'tree');
+  const run = (program, ...args) =>
+    execFileSync(program, args, { cwd: tree, stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync('git', ['worktree', 'add', '--detach', tree, commit], { cwd: HERE, stdio: 'ignore' });
+  const lockOf = (folder) => readFileSync(join(folder, 'package-lock.json'), 'utf8');
+  if (lockOf(tree) === lockOf(HERE)) symlinkSync(join(HERE, 'node_modules'), join(tree, 'node_modules'));
+  else run('npm', 'ci', '--no-fund', '--no-audit');
+  run('npm', 'run', 'build');
+  rmSync(join(tree, 'bench'), { recursive: true, force: true });
+  cpSync(join(HERE, 'bench'), join(tree, 'bench'), {
+    recursive: true,
+    filter: (path) => !/\/(?:node_modules|results)(?:\/|$)/.test(path.slice(HERE.length)),
+  });
+  return tree;
+}
+
+function remove(tree) {
+  execFileSync('git', ['worktree', 'remove', '--force', tree], { cwd: HERE });
+  rmSync(join(tree, '..'), { recursive: true, force: true });
+}
