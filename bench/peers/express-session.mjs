@@ -40,10 +40,9 @@ async function usePassport() {
   app.use(passport.authenticate('session'));
   passport.serializeUser((user, done) => done(null, user.id));
   passport.deserializeUser((id, done) => {
-    pool.query('select * from passport_users where id = $1', [id]).then(
-      ({ rows }) => done(null, rows[0] ?? false),
-      (error) => done(error),
-    );
+    pool.query('select * from passport_users where id = $1', [id], (error, result) => {
+      done(error, result?.rows[0] ?? false);
+    });
   });
   app.get('/whoami', (request, response) => {
     if (!request.isAuthenticated()) return response.status(401).end();

@@ -32,10 +32,9 @@ export async function compare(world, commit, suites, { short, say, row }) {
     for (const suite of suites) {
       const { courses } = await COMPARABLE[suite]();
       const [mine, theirs] = [await courses(world, load, { short }), await courses(other, load, { short })];
-      const named = (list, prefix) => list.map((course) => ({ ...course, name: `${prefix} ${course.name}` }));
       const all = mine.courses.flatMap((course, place) => [
-        ...named([course], 'new'),
-        ...named([theirs.courses[place]], 'old'),
+        { ...course, name: `new ${course.name}` },
+        { ...theirs.courses[place], name: `old ${course.name}` },
       ]);
       const results = await interleave(all, short ? 3 : 11, say);
       for (const { name, of } of mine.courses) {
@@ -61,7 +60,6 @@ function checkOut(commit) {
   const run = (program, ...args) =>
     execFileSync(program, args, { cwd: tree, stdio: ['ignore', 'ignore', 'inherit'] });
   execFileSync('git', ['worktree', 'add', '--detach', tree, commit], { cwd: HERE, stdio: 'ignore' });
-  const lockOf = (folder) => readFileSync(join(folder, 'package-lock.json'), 'utf8');
   if (lockOf(tree) === lockOf(HERE)) symlinkSync(join(HERE, 'node_modules'), join(tree, 'node_modules'));
   else run('npm', 'ci', '--no-fund', '--no-audit');
   run('npm', 'run', 'build');
@@ -72,6 +70,8 @@ function checkOut(commit) {
   });
   return tree;
 }
+
+const lockOf = (folder) => readFileSync(join(folder, 'package-lock.json'), 'utf8');
 
 function remove(tree) {
   execFileSync('git', ['worktree', 'remove', '--force', tree], { cwd: HERE });

@@ -1,7 +1,7 @@
 import { loadCourse, interleave } from '../support/course.mjs';
 import { inParallel, median, rounds } from '../support/figures.mjs';
 import { Load } from '../support/load.mjs';
-import { PASSWORD } from '../support/world.mjs';
+import { cpuOf, PASSWORD } from '../support/world.mjs';
 
 const CLIENTS = 64;
 const GOAL = 1_500;
@@ -33,13 +33,14 @@ export async function run(world, { short, say, row }) {
 
 export { refreshing as courses };
 
-async function refreshing(world, load, { short }) {
+async function refreshing(world, load, { short, cpuOfStores = () => 0 }) {
   const instance = await world.tiers();
+  const server = { ...instance, cpu: () => cpuOf(instance.pid) + cpuOfStores() };
   const ms = short ? 1_500 : 4_000;
   // New sessions each time: the load goes on from an answer, and does not tell where it ended.
   const measure = async () => {
     const chains = await chainsOf(world, instance);
-    return loadCourse('refresh', load, instance, undefined, { ms, connections: CLIENTS, chains }).measure();
+    return loadCourse('refresh', load, server, undefined, { ms, connections: CLIENTS, chains }).measure();
   };
   return { courses: [{ name: 'refresh', measure }], stop: instance.stop };
 }

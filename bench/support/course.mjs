@@ -10,7 +10,7 @@ import { cpuOf } from './world.mjs';
 /**
  * A load on one path of one server.
  * @param {import('./load.mjs').Load} load
- * @param {{ url: string, pid: number, forgetLog?: () => void }} server
+ * @param {{ url: string, pid: number, forgetLog?: () => void, cpu?: () => number }} server `cpu`: of whom, if not of itself
  * @param {string} prepared the requests' name
  * @param {{ ms: number, everybody?: number }} how `everybody`: so many have asked once before the time runs. Others are measured
  * in between, and who keeps asking would not have been forgotten by then
@@ -19,9 +19,10 @@ import { cpuOf } from './world.mjs';
 export function loadCourse(name, load, server, prepared, { everybody, ...how }) {
   const measure = async () => {
     if (everybody) await load.run(server.url, prepared, { ...how, ms: 60_000, most: everybody });
-    const before = cpuOf(server.pid);
+    const cpu = server.cpu ?? (() => cpuOf(server.pid));
+    const before = cpu();
     const { requests, rate, busy, p50, p99 } = await load.run(server.url, prepared, how);
-    const cost = ((cpuOf(server.pid) - before) * 1_000) / requests;
+    const cost = ((cpu() - before) * 1_000) / requests;
     server.forgetLog?.();
     return { cost, rate, busy, p50, p99 };
   };

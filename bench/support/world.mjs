@@ -7,8 +7,12 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { startPostgres, startRedis } from '../../test/support/services.mjs';
+import { initialRotation } from '../../dist/sessions/rotation.js';
 import { pin, pinned } from './cores.mjs';
 import { HttpClient } from './http-client.mjs';
+
+const USER_AGENT =
+  'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36';
 
 export const PASSWORD = 'drawbridge demo password';
 
@@ -108,22 +112,34 @@ export class World {
 
   /** So many live sessions of as many people, in a few statements, each with an access token that the instances take. */
   async sessions(count) {
+    const rows = await this.#insert(count);
+    await this.database.query('analyze users, devices, sessions');
+    return rows.map((row) => ({ ...row, token: this.token(row) }));
+  }
+
+  async #insert(count) {
     const { rows } = await this.database.query(
       `with people as (
          insert into users (id, email, password_hash, created_at)
          select gen_random_uuid(), gen_random_uuid() || '@bench.example', 'x', clock_timestamp() from generate_series(1, $1) returning id
        ), installed as (
-         insert into devices (id, user_id, token_digest, name, first_seen_at, last_seen_at)
-         select gen_random_uuid(), id, sha256(id::text::bytea), 'x', now(), now() from people returning id, user_id
+         insert into devices (id, user_id, token_digest, name, browser, os, first_seen_at, last_seen_at)
+         select gen_random_uuid(), id, sha256(id::text::bytea), 'Chrome on Windows', 'Chrome', 'Windows', now(), now() from people returning id, user_id
        )
-       insert into sessions (id, user_id, device_id, transport, created_at, last_seen_at, authenticated_at, refresh_nonce, rotation)
+       insert into sessions (id, user_id, device_id, transport, ip, user_agent, created_at, last_seen_at, authenticated_at, refresh_nonce, rotation)
        select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0') || '7000' || substr(md5(user_id::text), 1, 16))::uuid,
-              user_id, id, 'bearer', now(), now(), now(), substring(sha256(id::text::bytea) for 16), '{}'
+              user_id, id, 'bearer', '203.0.113.150', $2, now(), now(), now(), substring(sha256(id::text::bytea) for 16), $3
        from installed returning id, user_id as "userId"`,
-      [count],
+      [count, USER_AGENT, JSON.stringify(initialRotation())],
     );
-    await this.database.query('analyze users, devices, sessions');
-    return rows.map((row) => ({ ...row, token: this.token(row) }));
+    return rows;
+  }
+
+  /** So many more live sessions, for their number: nobody uses them. */
+  async crowd(count) {
+    const SHARE = 50_000;
+    for (let done = 0; done < count; done += SHARE) await this.#insert(Math.min(SHARE, count - done));
+    await this.database.query('vacuum analyze users, devices, sessions');
   }
 
   /** So many people who can log in, all with the password of the seeded ones. */
@@ -140,8 +156,8 @@ export class World {
 
   /** Signed with the instances' own key, as they do it. */
   token({ id, userId }) {
-    const [{ kid, privateKey }] = JSON.parse(readFileSync(join(this.folder, 'keys.json'), 'utf8')).signing;
-    this.key ??= createPrivateKey(privateKey);
+    this.key ??= this.#signingKey();
+    const { kid, key } = this.key;
     const iat = Math.floor(Date.now() / 1000);
     const jti = Buffer.concat([Buffer.from(id.replaceAll('-', ''), 'hex'), randomBytes(16)]).toString(
       'base64url',
@@ -159,8 +175,13 @@ export class World {
     const content = [{ alg: 'ES256', typ: 'at+jwt', kid }, claims]
       .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
       .join('.');
-    const signature = sign('sha256', Buffer.from(content), { key: this.key, dsaEncoding: 'ieee-p1363' });
+    const signature = sign('sha256', Buffer.from(content), { key, dsaEncoding: 'ieee-p1363' });
     return `${content}.${signature.toString('base64url')}`;
+  }
+
+  #signingKey() {
+    const [{ kid, privateKey }] = JSON.parse(readFileSync(join(this.folder, 'keys.json'), 'utf8')).signing;
+    return { kid, key: createPrivateKey(privateKey) };
   }
 
   /** An access token of the seeded admin. */
@@ -169,6 +190,11 @@ export class World {
       body: { email: 'admin@example.com', password: PASSWORD, transport: 'bearer' },
     });
     return body.accessToken;
+  }
+
+  /** CPU that PostgreSQL and Redis have used so far, in milliseconds. */
+  cpuOfStores() {
+    return cpuOfFamily(this.postgres.pid) + cpuOf(this.redis.pid);
   }
 
   async stop() {
@@ -200,11 +226,26 @@ async function countStatements(postgres) {
   return true;
 }
 
-/** CPU that a process has used so far, in milliseconds; null where the system does not tell that way. */
-export function cpuOf(pid) {
+/** CPU of a process and of its children, also of those that have ended, as {@link cpuOf}. */
+function cpuOfFamily(pid) {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .trim()
+    .split(' ')
+    .filter(Boolean);
+  return children.reduce((total, child) => total + (cpuOf(child) ?? 0), cpuOf(pid, 4));
+}
+
+/**
+ * CPU that a process has used so far, in milliseconds; null where the system does not tell that way.
+ * @param {2 | 4} fields 4 with that of its ended children
+ */
+export function cpuOf(pid, fields = 2) {
   try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * 10; // user + system, in ticks of 10 ms
+    const times = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .split(') ')[1]
+      .split(' ')
+      .slice(11, 11 + fields);
+    return times.reduce((total, ticks) => total + Number(ticks) * 10, 0); // ticks of 10 ms, user and system
   } catch {
     return null;
   }
