@@ -30,28 +30,38 @@ export async function compare(world, commit, suites, { short, say, row }) {
   const load = new Load();
   try {
     for (const suite of suites) {
-      const { courses } = await COMPARABLE[suite]();
-      const [mine, theirs] = [await courses(world, load, { short }), await courses(other, load, { short })];
-      const all = mine.courses.flatMap((course, place) => [
-        { ...course, name: `new ${course.name}` },
-        { ...theirs.courses[place], name: `old ${course.name}` },
-      ]);
-      const results = await interleave(all, short ? 3 : 11, say);
-      for (const { name, of } of mine.courses) {
-        const costs = ratios(results, `new ${name}`, `old ${name}`, of);
-        row({
-          what: `${suite}, ${name}: costs of what it did at ${commit}`,
-          figure: rounds(costs, '', 3),
-          values: costs,
-        });
+      const found = new Map();
+      // A process has its own luck with the compiler and the heap, so several of each build take part.
+      for (let generation = 0; generation < (short ? 2 : 5); generation++) {
+        say(`${suite}, pair ${generation + 1} of processes`);
+        const worlds = generation % 2 === 0 ? [world, other] : [other, world];
+        for (const [name, costs] of await pair(await COMPARABLE[suite](), worlds, world, load, short))
+          found.set(name, [...(found.get(name) ?? []), ...costs]);
       }
-      await Promise.all([mine.stop(), theirs.stop()]);
+      for (const [name, costs] of found) {
+        const what = `${suite}, ${name}: what it costs of what it did at ${commit}`;
+        row({ what, figure: `${rounds(costs, '', 3)} ${costs.length} times`, values: costs });
+      }
     }
   } finally {
     await load.stop();
     await other.stop();
     remove(tree);
   }
+}
+
+/** @returns {Promise<[string, number[]][]>} for each course, what it costs here of what it costs there, round by round */
+async function pair({ courses, rounds: most = 30 }, worlds, here, load, short) {
+  const sides = [];
+  for (const world of worlds)
+    sides.push({ side: world === here, ...(await courses(world, load, { short })) });
+  const names = sides[0].courses.map(({ name }) => name);
+  const all = names.flatMap((name, place) =>
+    sides.map(({ side, courses }) => ({ ...courses[place], name: `${side ? 'new' : 'old'} ${name}` })),
+  );
+  const results = await interleave(all, short ? Math.ceil(most / 3) : most);
+  await Promise.all(sides.map(({ stop }) => stop()));
+  return names.map((name) => [name, ratios(results, `new ${name}`, `old ${name}`)]);
 }
 
 /** The commit, built, measured by the bench as it is here. */

@@ -18,7 +18,7 @@ export async function run(world, { short, say, row }) {
   try {
     await prepare(world, load, CALLERS);
     await flood.prepare('login', await logins(world, MORE_THAN_FIT));
-    const ms = short ? 2_000 : 5_000;
+    const ms = short ? 1_500 : 5_000;
     const [idle, flooded] = [new Map(), new Map()];
     const answers = { rate: [], p50: [], max: [] };
     for (const tier of TIERS) await load.run(instance.url, tier, { ms: 60_000, most: CALLERS });

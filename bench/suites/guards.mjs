@@ -16,9 +16,10 @@ export async function run(world, { short, say, row }) {
   const instance = await world.tiers();
   const load = new Load();
   try {
-    say(`a load of ${CALLERS} callers on each tier`);
-    await prepare(world, load, CALLERS);
-    const how = { ms: short ? 1_000 : 2_000, everybody: CALLERS };
+    const callers = short ? CALLERS / 5 : CALLERS;
+    say(`a load of ${callers.toLocaleString('en')} callers on each tier`);
+    await prepare(world, load, callers);
+    const how = { ms: short ? 1_000 : 2_000, everybody: callers };
     const courses = TIERS.map((tier) => loadCourse(tier, load, instance, tier, how));
     courses.push(loadCourse('nobody', load, instance, 'nobody', how));
     const results = await interleave(courses, short ? 3 : 9, say);
@@ -36,16 +37,12 @@ export async function run(world, { short, say, row }) {
 export async function courses(world, load, { short }) {
   await deny(world, DENIED);
   const instance = await world.tiers();
+  const names = TIERS.map((tier) => `${instance.pid} ${tier}`);
   await prepare(world, load, CALLERS, `${instance.pid} `);
-  return {
-    courses: TIERS.map((tier) =>
-      loadCourse(tier, load, instance, `${instance.pid} ${tier}`, {
-        ms: short ? 1_000 : 2_000,
-        everybody: CALLERS,
-      }),
-    ),
-    stop: instance.stop,
-  };
+  for (const name of names) await load.run(instance.url, name, { ms: 60_000, most: 2 * CALLERS });
+  const how = { ms: 60_000, most: short ? 4_000 : 10_000 };
+  const courses = TIERS.map((tier, place) => loadCourse(tier, load, instance, names[place], how));
+  return { courses, stop: instance.stop };
 }
 
 /** Requests of each tier by different callers, the same in every byte but the path; and of nobody, without a token. */
@@ -102,7 +99,7 @@ function report(results, row) {
 
 /** Background work goes on without requests too, so it is counted apart and taken off. */
 async function countStores(counts, load, instance, tier, { short, say, row }) {
-  const ms = short ? 3_000 : 15_000;
+  const ms = short ? 2_000 : 15_000;
   say(`what the stores are asked, ${tier} tier`);
   const idle = await counts.during(() => new Promise((done) => setTimeout(done, ms)));
   await load.run(instance.url, tier, { ms: 60_000, most: CALLERS });

@@ -37,7 +37,7 @@ export async function run(world, { short, say, row }) {
     const logging = await world.tiers();
     servers.push(quiet, logging);
     await prepare(world, load, CALLERS);
-    const how = { ms: short ? 700 : 2_000, everybody: short ? CALLERS / 2 : CALLERS };
+    const how = { ms: short ? 500 : 2_000, everybody: short ? CALLERS / 2 : CALLERS };
     const courses = ['public', 'access', 'session'].flatMap((tier) => [
       loadCourse(tier, load, quiet, tier, how),
       loadCourse(`${tier}, logging`, load, logging, tier, how),
@@ -50,7 +50,7 @@ export async function run(world, { short, say, row }) {
       await load.prepare(name, await callersOf(server));
       courses.push(loadCourse(name, load, server, name, how));
     }
-    const results = await interleave(courses, short ? 3 : 7, say);
+    const results = await interleave(courses, short ? 2 : 7, say);
     for (const tier of ['public', 'access', 'session']) {
       row({
         what: `ours, ${tier}`,

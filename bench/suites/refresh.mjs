@@ -31,6 +31,7 @@ export async function run(world, { short, say, row }) {
   });
 }
 
+/** For `--compare`. */
 export { refreshing as courses };
 
 async function refreshing(world, load, { short, cpuOfStores = () => 0 }) {

@@ -13,7 +13,7 @@ const MOST_BYTES = 250;
 
 /** Two systems side by side, one empty, one full: what a request costs application, PostgreSQL and Redis together. */
 export async function run(world, { short, say, row }) {
-  const [inPostgres, inRedis] = short ? [50_000, 10_000] : [1_000_000, 100_000];
+  const [inPostgres, inRedis] = short ? [20_000, 5_000] : [1_000_000, 100_000];
   const empty = await World.start();
   const load = new Load();
   const stops = [];
@@ -37,7 +37,7 @@ export async function run(world, { short, say, row }) {
     }
     say(`${inRedis.toLocaleString('en')} sessions in Redis`);
     await fillRedis(world, inRedis, row);
-    const results = await interleave(courses, short ? 3 : 9, say);
+    const results = await interleave(courses, short ? 2 : 9, say);
     for (const what of ['check', 'strict check', 'list', 'login', 'refresh']) {
       const growth = ratios(results, `full ${what}`, `empty ${what}`);
       row({

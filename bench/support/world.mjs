@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { sign, createPrivateKey, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -232,20 +232,35 @@ function cpuOfFamily(pid) {
     .trim()
     .split(' ')
     .filter(Boolean);
-  return children.reduce((total, child) => total + (cpuOf(child) ?? 0), cpuOf(pid, 4));
+  return children.reduce((total, child) => total + (ofTicks(child) ?? 0), ofTicks(pid, 4));
 }
 
-/**
- * CPU that a process has used so far, in milliseconds; null where the system does not tell that way.
- * @param {2 | 4} fields 4 with that of its ended children
- */
-export function cpuOf(pid, fields = 2) {
+/** CPU that a process has used so far, in milliseconds; null where the system does not tell that way. */
+export function cpuOf(pid) {
+  try {
+    return ofThreads(pid);
+  } catch {
+    return ofTicks(pid);
+  }
+}
+
+/** To the nanosecond, where the kernel says so: user and system of all threads that there are. */
+function ofThreads(pid) {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const used = threads.map((id) =>
+    Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0]),
+  );
+  return used.reduce((total, nanoseconds) => total + nanoseconds / 1e6, 0);
+}
+
+/** In ticks of 10 ms. @param {2 | 4} fields 4 with that of its ended children */
+function ofTicks(pid, fields = 2) {
   try {
     const times = readFileSync(`/proc/${pid}/stat`, 'utf8')
       .split(') ')[1]
       .split(' ')
       .slice(11, 11 + fields);
-    return times.reduce((total, ticks) => total + Number(ticks) * 10, 0); // ticks of 10 ms, user and system
+    return times.reduce((total, ticks) => total + Number(ticks) * 10, 0);
   } catch {
     return null;
   }
