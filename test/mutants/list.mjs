@@ -531,4 +531,13 @@ export const MUTANTS = [
     put: 'return void successor === undefined || retiresAt > 0;',
     spec: 'src/config/key-file.spec.ts',
   },
+
+  // --- Metrics
+  {
+    mechanism: 'a request that takes as long as its bucket is in it',
+    file: 'src/metrics/request-durations.ts',
+    out: 'seconds > BUCKETS[bucket]!',
+    put: 'seconds >= BUCKETS[bucket]!',
+    spec: 'src/metrics/request-durations.spec.ts',
+  },
 ];
