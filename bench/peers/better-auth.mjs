@@ -11,7 +11,7 @@ import pg from 'pg';
 import { announce, answer, redis } from './listen.mjs';
 
 const form = process.argv[2] ?? 'postgres';
-const auth = betterAuth({
+const options = {
   database: new pg.Pool({ connectionString: process.env.DATABASE_URL }),
   secret: 'a secret with minimum length of 32 characters',
   baseURL: 'http://127.0.0.1',
@@ -23,8 +23,9 @@ const auth = betterAuth({
   },
   session: { cookieCache: { enabled: form === 'cookie', maxAge: 300 } },
   ...(form === 'redis' && { secondaryStorage: await secondaryStorage() }),
-});
-await (await getMigrations(auth.options)).runMigrations();
+};
+await (await getMigrations(options)).runMigrations();
+const auth = betterAuth(options);
 
 const app = Fastify();
 app.get('/open', async () => answer('nobody', 'none'));

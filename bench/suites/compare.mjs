@@ -23,10 +23,7 @@ export const COMPARABLE = {
 export async function compare(world, commit, suites, { short, say, row }) {
   say(`building ${commit}`);
   const tree = checkOut(commit);
-  const other = await World.start(tree).catch((error) => {
-    remove(tree);
-    throw error;
-  });
+  const other = await World.start(tree);
   const load = new Load();
   try {
     for (const suite of suites) {
@@ -46,7 +43,6 @@ export async function compare(world, commit, suites, { short, say, row }) {
   } finally {
     await load.stop();
     await other.stop();
-    remove(tree);
   }
 }
 
@@ -69,6 +65,7 @@ function checkOut(commit) {
   const tree = join(mkdtempSync(join(tmpdir(), 'drawbridge-compare-')), 'tree');
   const run = (program, ...args) =>
     execFileSync(program, args, { cwd: tree, stdio: ['ignore', 'ignore', 'inherit'] });
+  process.once('exit', () => remove(tree));
   execFileSync('git', ['worktree', 'add', '--detach', tree, commit], { cwd: HERE, stdio: 'ignore' });
   if (lockOf(tree) === lockOf(HERE)) symlinkSync(join(HERE, 'node_modules'), join(tree, 'node_modules'));
   else run('npm', 'ci', '--no-fund', '--no-audit');

@@ -29,7 +29,8 @@ export async function run(world, { short, say, row }) {
     const progress = watch(a, admin, seq, many, say);
     const meanwhile = [];
     do meanwhile.push(await p99s(load, b, Math.min(ms, 3_000)));
-    while (!progress.doneAt);
+    while (!progress.doneAt && !progress.fault);
+    if (progress.fault) throw progress.fault;
     report({ many, refusals, idle, meanwhile, seconds: (progress.doneAt - endedAt) / 1_000, progress }, row);
 
     say('everyone again, with hardly anyone there');
@@ -103,11 +104,12 @@ async function endEveryone(world, a, b) {
 
 /** What an admin sees of it, until it is done. */
 function watch({ http }, token, seq, many, say) {
-  const progress = { seen: [], doneAt: null };
+  const progress = { seen: [], doneAt: null, fault: null };
   const look = async () => {
     for (;;) {
       const { status, body } = await http.get(`/v1/admin/revocations/${seq}`, token);
-      if (status !== 200) throw new Error(`an admin who asks for progress is answered ${status}`);
+      if (status !== 200 && status !== 202)
+        throw new Error(`an admin who asks for progress is answered ${status}`);
       if (body.status === 'applied') break;
       if (body.endedSessions !== progress.seen.at(-1)) progress.seen.push(body.endedSessions);
       say(`${body.endedSessions} of about ${many} records`);
@@ -115,6 +117,6 @@ function watch({ http }, token, seq, many, say) {
     }
     progress.doneAt = performance.now();
   };
-  void look();
+  look().catch((fault) => (progress.fault = fault));
   return progress;
 }

@@ -29,6 +29,7 @@ export class World {
   static async start(tree = HERE) {
     const world = new World();
     world.tree = tree;
+    process.once('exit', () => world.#clear()); // however it comes: the stores see for themselves
     [world.postgres, world.redis] = await Promise.all([startPostgres(), startRedis()]);
     if (!world.redis) throw new Error('a redis-server is needed on PATH');
     world.origin = `${world.postgres.origin.split(' started')[0]}, ${world.redis.origin.replace(' on PATH', '')}`;
@@ -198,9 +199,13 @@ export class World {
   }
 
   async stop() {
-    for (const child of this.#running) child.kill('SIGKILL');
+    this.#clear();
     await this.database.end();
     await Promise.all([this.postgres.stop(), this.redis.stop()]);
+  }
+
+  #clear() {
+    for (const child of this.#running) child.kill('SIGKILL');
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
