@@ -24,7 +24,7 @@ export function rounds(values, unit = 'ms', digits = 0) {
 export async function inParallel(items, workers, work) {
   const waiting = [...items];
   const worker = async () => {
-    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) await work(next);
+    while (waiting.length > 0) await work(waiting.pop());
   };
   await Promise.all(Array.from({ length: workers }, worker));
 }

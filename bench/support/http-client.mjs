@@ -14,7 +14,7 @@ export class HttpClient {
     return this.request('GET', path, { token });
   }
 
-  /** @returns {Promise<{ status: number, body: any }>} rejects when the connection fails */
+  /** @returns {Promise<{ status: number, headers: object, body: any }>} rejects when the connection fails */
   request(method, path, { token, body } = {}) {
     return new Promise((resolve, reject) => {
       const payload = body && JSON.stringify(body);
@@ -37,7 +37,11 @@ export class HttpClient {
           let text = '';
           incoming.setEncoding('utf8').on('data', (chunk) => (text += chunk));
           incoming.on('end', () =>
-            resolve({ status: incoming.statusCode, body: text ? JSON.parse(text) : undefined }),
+            resolve({
+              status: incoming.statusCode,
+              headers: incoming.headers,
+              body: text ? JSON.parse(text) : undefined,
+            }),
           );
           incoming.on('error', reject);
         },

@@ -1,97 +1,164 @@
 import { spawn } from 'node:child_process';
 import { sign, createPrivateKey, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { startPostgres, startRedis } from '../../test/support/services.mjs';
+import { initialRotation } from '../../dist/sessions/rotation.js';
+import { pin, pinned } from './cores.mjs';
 import { HttpClient } from './http-client.mjs';
 
+const USER_AGENT =
+  'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36';
+
 export const PASSWORD = 'drawbridge demo password';
+
+const HERE = resolve(import.meta.dirname, '../..');
 
 /** A PostgreSQL and a Redis of this run's own, and as many instances of the built application as a suite wants. */
 export class World {
   /** @type {Set<import('node:child_process').ChildProcess>} */
   #running = new Set();
+  #started = 0;
   folder = mkdtempSync(join(tmpdir(), 'drawbridge-bench-'));
 
-  static async start() {
+  /** @param {string} [tree] the folder whose build it runs */
+  static async start(tree = HERE) {
     const world = new World();
+    world.tree = tree;
+    process.once('exit', () => world.#clear()); // however it comes: the stores see for themselves
     [world.postgres, world.redis] = await Promise.all([startPostgres(), startRedis()]);
     if (!world.redis) throw new Error('a redis-server is needed on PATH');
     world.origin = `${world.postgres.origin.split(' started')[0]}, ${world.redis.origin.replace(' on PATH', '')}`;
+    world.countsStatements = await countStatements(world.postgres);
+    for (const { pid } of [world.postgres, world.redis]) pin(pid, 'stores');
     world.database = new pg.Pool({ connectionString: world.postgres.url, max: 4 });
     world.database.on('error', () => undefined);
     return world;
   }
 
   /** Starts one more; resolves when it is ready, and says how long that took. */
-  async instance(env = {}) {
-    const startedAt = performance.now();
-    const child = spawn(process.execPath, [resolve(import.meta.dirname, '../../dist/main.js')], {
-      cwd: this.folder,
+  instance(env = {}) {
+    return this.#start('dist/main.js', { LOG_LEVEL: 'warn', ...env });
+  }
+
+  /**
+   * One with a route of each tier that answers alike (see app.child.mjs), as it is served: alone on its core, with its log
+   * written to a file.
+   */
+  tiers(env = {}, { alone = true, nodeArgs = [] } = {}) {
+    return this.#start('bench/support/app.child.mjs', env, { core: alone && 'server', nodeArgs });
+  }
+
+  /** Any other server that says on its first lines where it listens. */
+  async #start(program, env, options) {
+    const running = await this.serve(join(this.tree, program), {
       env: {
-        PATH: process.env.PATH,
         PORT: '0',
         DATABASE_URL: this.postgres.url,
         REDIS_URL: this.redis.url,
         DATA_DIR: this.folder,
-        LOG_LEVEL: 'warn',
         API_DOCS: 'false',
         SESSION_LIMIT: '1000',
+        RATE_LIMITS: 'off',
         ...env,
       },
-      stdio: ['ignore', 'pipe', 'inherit'],
+      listens: /Drawbridge listens on (\S+)|"url":"([^"]+)","msg":"Drawbridge listens"/,
+      ...options,
     });
+    return { ...running, http: new HttpClient(running.url) };
+  }
+
+  /**
+   * @param {string} program
+   * @param {{ env: object, listens: RegExp, core?: 'server' | false, nodeArgs?: string[], args?: string[], cwd?: string }} options
+   * `listens`: what its output says, with the address, when it is ready
+   */
+  async serve(program, { env, listens, core, nodeArgs = [], args = [], cwd = this.folder }) {
+    const startedAt = performance.now();
+    const log = join(this.folder, `log-${this.#started++}`);
+    const output = openSync(log, 'a');
+    const child = spawn(...pinned(core, process.execPath, [...nodeArgs, program, ...args]), {
+      cwd,
+      env: { PATH: process.env.PATH, ...env },
+      stdio: ['ignore', output, 'inherit'],
+    });
+    closeSync(output);
     this.#running.add(child);
-    let output = '';
-    const url = await new Promise((found, reject) => {
-      child.once('close', () => reject(new Error(`the instance ended:\n${output}`)));
-      child.stdout.on('data', (chunk) => {
-        output += chunk;
-        const [, address] = /Drawbridge listens on (\S+)/.exec(output) ?? [];
-        if (address) found(address);
-      });
-    });
+    let url;
+    while (!url) {
+      const text = readFileSync(log, 'utf8');
+      if (child.exitCode !== null || child.signalCode) throw new Error(`${program} ended:\n${text}`);
+      url = listens.exec(text)?.slice(1).find(Boolean);
+      if (!url) await sleep(2);
+    }
     const stop = async () => {
-      this.#running.delete(child);
+      if (!this.#running.delete(child)) return;
       const ended = once(child, 'close');
       child.kill('SIGTERM');
       await ended;
     };
     return {
       url,
-      http: new HttpClient(url),
       pid: child.pid,
       readyAfter: performance.now() - startedAt,
+      /** Logs of a load fill disks. */
+      forgetLog: () => truncateSync(log),
       stop,
     };
   }
 
   /** So many live sessions of as many people, in a few statements, each with an access token that the instances take. */
   async sessions(count) {
+    const rows = await this.#insert(count);
+    await this.database.query('analyze users, devices, sessions');
+    return rows.map((row) => ({ ...row, token: this.token(row) }));
+  }
+
+  async #insert(count) {
     const { rows } = await this.database.query(
       `with people as (
          insert into users (id, email, password_hash, created_at)
          select gen_random_uuid(), gen_random_uuid() || '@bench.example', 'x', clock_timestamp() from generate_series(1, $1) returning id
        ), installed as (
-         insert into devices (id, user_id, token_digest, name, first_seen_at, last_seen_at)
-         select gen_random_uuid(), id, sha256(id::text::bytea), 'x', now(), now() from people returning id, user_id
+         insert into devices (id, user_id, token_digest, name, browser, os, first_seen_at, last_seen_at)
+         select gen_random_uuid(), id, sha256(id::text::bytea), 'Chrome on Windows', 'Chrome', 'Windows', now(), now() from people returning id, user_id
        )
-       insert into sessions (id, user_id, device_id, transport, created_at, last_seen_at, authenticated_at, refresh_nonce, rotation)
+       insert into sessions (id, user_id, device_id, transport, ip, user_agent, created_at, last_seen_at, authenticated_at, refresh_nonce, rotation)
        select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0') || '7000' || substr(md5(user_id::text), 1, 16))::uuid,
-              user_id, id, 'bearer', now(), now(), now(), substring(sha256(id::text::bytea) for 16), '{}'
+              user_id, id, 'bearer', '203.0.113.150', $2, now(), now(), now(), substring(sha256(id::text::bytea) for 16), $3
        from installed returning id, user_id as "userId"`,
+      [count, USER_AGENT, JSON.stringify(initialRotation())],
+    );
+    return rows;
+  }
+
+  /** So many more live sessions, for their number: nobody uses them. */
+  async crowd(count) {
+    const SHARE = 50_000;
+    for (let done = 0; done < count; done += SHARE) await this.#insert(Math.min(SHARE, count - done));
+    await this.database.query('vacuum analyze users, devices, sessions');
+  }
+
+  /** So many people who can log in, all with the password of the seeded ones. */
+  async people(count) {
+    const { rows } = await this.database.query(
+      `insert into users (id, email, password_hash, created_at)
+       select gen_random_uuid(), gen_random_uuid() || '@bench.example',
+              (select password_hash from users where email = 'admin@example.com'), clock_timestamp()
+       from generate_series(1, $1) returning id, email`,
       [count],
     );
-    return rows.map((row) => ({ ...row, token: this.token(row) }));
+    return rows;
   }
 
   /** Signed with the instances' own key, as they do it. */
   token({ id, userId }) {
-    const [{ kid, privateKey }] = JSON.parse(readFileSync(join(this.folder, 'keys.json'), 'utf8')).signing;
-    this.key ??= createPrivateKey(privateKey);
+    this.key ??= this.#signingKey();
+    const { kid, key } = this.key;
     const iat = Math.floor(Date.now() / 1000);
     const jti = Buffer.concat([Buffer.from(id.replaceAll('-', ''), 'hex'), randomBytes(16)]).toString(
       'base64url',
@@ -109,8 +176,13 @@ export class World {
     const content = [{ alg: 'ES256', typ: 'at+jwt', kid }, claims]
       .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
       .join('.');
-    const signature = sign('sha256', Buffer.from(content), { key: this.key, dsaEncoding: 'ieee-p1363' });
+    const signature = sign('sha256', Buffer.from(content), { key, dsaEncoding: 'ieee-p1363' });
     return `${content}.${signature.toString('base64url')}`;
+  }
+
+  #signingKey() {
+    const [{ kid, privateKey }] = JSON.parse(readFileSync(join(this.folder, 'keys.json'), 'utf8')).signing;
+    return { kid, key: createPrivateKey(privateKey) };
   }
 
   /** An access token of the seeded admin. */
@@ -121,19 +193,79 @@ export class World {
     return body.accessToken;
   }
 
+  /** CPU that PostgreSQL and Redis have used so far, in milliseconds. */
+  cpuOfStores() {
+    return cpuOfFamily(this.postgres.pid) + cpuOf(this.redis.pid);
+  }
+
   async stop() {
-    for (const child of this.#running) child.kill('SIGKILL');
+    this.#clear();
     await this.database.end();
     await Promise.all([this.postgres.stop(), this.redis.stop()]);
+  }
+
+  #clear() {
+    for (const child of this.#running) child.kill('SIGKILL');
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** @returns whether PostgreSQL will count the statements that it is asked, which its packages do not all bring the means for */
+async function countStatements(postgres) {
+  const ask = async (...statements) => {
+    const client = new pg.Client({ connectionString: postgres.url });
+    await client.connect();
+    try {
+      for (const statement of statements) await client.query(statement);
+    } finally {
+      await client.end();
+    }
+  };
+  const load = `alter system set shared_preload_libraries = 'pg_stat_statements'`;
+  try {
+    await ask('create extension pg_stat_statements', load);
+  } catch {
+    return false;
+  }
+  await postgres.restart();
+  return true;
+}
+
+/** CPU of a process and of its children, also of those that have ended, as {@link cpuOf}. */
+function cpuOfFamily(pid) {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .trim()
+    .split(' ')
+    .filter(Boolean);
+  return children.reduce((total, child) => total + (ofTicks(child) ?? 0), ofTicks(pid, 4));
 }
 
 /** CPU that a process has used so far, in milliseconds; null where the system does not tell that way. */
 export function cpuOf(pid) {
   try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * 10; // user + system, in ticks of 10 ms
+    return ofThreads(pid);
+  } catch {
+    return ofTicks(pid);
+  }
+}
+
+/** To the nanosecond, where the kernel says so: user and system of all threads that there are. */
+function ofThreads(pid) {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const used = threads.map((id) =>
+    Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0]),
+  );
+  return used.reduce((total, nanoseconds) => total + nanoseconds / 1e6, 0);
+}
+
+/** In ticks of 10 ms. @param {2 | 4} fields 4 with that of its ended children */
+function ofTicks(pid, fields = 2) {
+  try {
+    const times = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .split(') ')[1]
+      .split(' ')
+      .slice(11, 11 + fields);
+    return times.reduce((total, ticks) => total + Number(ticks) * 10, 0);
   } catch {
     return null;
   }

@@ -65,15 +65,14 @@ export const SNAPSHOT_COLUMNS = `
   s.status, s.end_reason, s.ended_at,
   d.id as device_id, d.name as device_name, d.browser, d.os, d.first_seen_at,
   u.deleted_at, case when u.banned_until is null or u.banned_until > clock_timestamp() then u.banned_at end as banned_at,
-  e.not_before,
+  (select not_before from session_epoch) as not_before,
   array(select token_id from revocations r
         where r.kind = 'token' and r.subjects[1] = s.id and r.expires_at > clock_timestamp()) as denied_tokens`;
 
 export const SNAPSHOT_TABLES = `
   sessions s
   join users u on u.id = s.user_id
-  join devices d on d.id = s.device_id
-  cross join session_epoch e`;
+  join devices d on d.id = s.device_id`;
 
 export interface SnapshotRow {
   id: string;

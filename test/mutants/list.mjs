@@ -111,6 +111,13 @@ export const MUTANTS = [
   },
   // --- The session check and its cache
   {
+    mechanism: 'the read of sessions is planned as so many rows as are asked for',
+    file: 'src/sessions/session-snapshot.ts',
+    out: 'join devices d on d.id = s.device_id`;',
+    put: 'join devices d on d.id = s.device_id cross join session_epoch e`;',
+    spec: 'test/hot-read.spec.ts',
+  },
+  {
     mechanism: 'a verdict is written by compare-and-set only',
     file: 'src/sessions/verdict-cache.ts',
     out: 'this.cache.compareAndSet(keyOf(sessionId), token, verdict, ttl)',
@@ -1123,5 +1130,14 @@ export const MUTANTS = [
     out: 'isOrnament ? new Set([piece, bare]) : [piece]',
     put: '[piece]',
     spec: 'src/auth/guessable.spec.ts',
+  },
+
+  // --- Metrics
+  {
+    mechanism: 'a request that takes as long as its bucket is in it',
+    file: 'src/metrics/request-durations.ts',
+    out: 'seconds > BUCKETS[bucket]!',
+    put: 'seconds >= BUCKETS[bucket]!',
+    spec: 'src/metrics/request-durations.spec.ts',
   },
 ];

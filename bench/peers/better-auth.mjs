@@ -1,0 +1,57 @@
+/**
+ * Better Auth, called in process (its handler over HTTP takes two to three times as long), as its guide for Fastify does it. Its
+ * argument: `postgres` for sessions in PostgreSQL, `cookie` for its cookie cache on top, `redis` for Redis as secondary storage.
+ */
+import { betterAuth } from 'better-auth';
+import { getMigrations } from 'better-auth/db/migration';
+import { fromNodeHeaders } from 'better-auth/node';
+import Fastify from 'fastify';
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import { announce, answer, redis } from './listen.mjs';
+
+const form = process.argv[2] ?? 'postgres';
+const options = {
+  database: new pg.Pool({ connectionString: process.env.DATABASE_URL }),
+  secret: 'a secret with minimum length of 32 characters',
+  baseURL: 'http://127.0.0.1',
+  telemetry: { enabled: false },
+  emailAndPassword: {
+    enabled: true,
+    // Only so that many can log in quickly; no session check comes here.
+    password: { hash: async (password) => password, verify: async ({ hash, password }) => hash === password },
+  },
+  session: { cookieCache: { enabled: form === 'cookie', maxAge: 300 } },
+  ...(form === 'redis' && { secondaryStorage: await secondaryStorage() }),
+};
+await (await getMigrations(options)).runMigrations();
+const auth = betterAuth(options);
+
+const app = Fastify();
+app.get('/open', async () => answer('nobody', 'none'));
+app.get('/whoami', async (request, reply) => {
+  const found = await auth.api.getSession({ headers: fromNodeHeaders(request.headers) });
+  return found ? answer(found.user.id, found.session.id) : reply.code(401).send({});
+});
+app.post('/login', async (_request, reply) => {
+  const body = { name: 'Somebody', email: `${randomUUID()}@bench.example`, password: 'a long password' };
+  const { headers } = await auth.api.signUpEmail({ body, returnHeaders: true });
+  for (const cookie of headers.getSetCookie()) reply.header('set-cookie', cookie);
+  return {};
+});
+await app.listen({ port: 0, host: '127.0.0.1' });
+announce(app.server.address().port);
+
+async function secondaryStorage() {
+  const client = await redis();
+  return {
+    get: (key) => client.get(key),
+    set: async (key, value, ttl) => {
+      if (ttl) await client.set(key, value, { EX: ttl });
+      else await client.set(key, value);
+    },
+    delete: async (key) => {
+      await client.del(key);
+    },
+  };
+}

@@ -1,0 +1,28 @@
+/** @fastify/jwt with ES256, as its README sets it up. Its argument: how many verified tokens it keeps; none without. */
+import fastifyJwt from '@fastify/jwt';
+import Fastify from 'fastify';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { announce, answer } from './listen.mjs';
+
+const cache = Number(process.argv[2] ?? 0);
+const { privateKey, publicKey } = generateKeyPairSync('ec', {
+  namedCurve: 'P-256',
+  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  publicKeyEncoding: { type: 'spki', format: 'pem' },
+});
+const app = Fastify();
+await app.register(fastifyJwt, {
+  secret: { private: privateKey, public: publicKey },
+  sign: { algorithm: 'ES256', expiresIn: '15m' },
+  verify: { algorithms: ['ES256'], ...(cache && { cache }) },
+});
+app.decorate('authenticate', async (request) => {
+  await request.jwtVerify();
+});
+app.get('/open', async () => answer('nobody', 'none'));
+app.get('/whoami', { onRequest: [app.authenticate] }, async (request) =>
+  answer(request.user.sub, request.user.sid),
+);
+app.post('/login', async () => ({ token: app.jwt.sign({ sub: randomUUID(), sid: randomUUID() }) }));
+await app.listen({ port: 0, host: '127.0.0.1' });
+announce(app.server.address().port);

@@ -1,0 +1,160 @@
+import { interleave, loadCourse, ratios } from '../support/course.mjs';
+import { median, percentile, rounds } from '../support/figures.mjs';
+import { Load } from '../support/load.mjs';
+import { request } from '../support/request.mjs';
+import { StoreCounts, sum } from '../support/stores.mjs';
+
+const TIERS = ['public', 'access', 'session', 'strict'];
+const GOALS = { access: 0.85, session: 0.8, strict: 0.65 };
+const CALLERS = 10_000;
+const DENIED = 10_000;
+/** The default of CACHE_LEASE. */
+const LEASE_MS = 30_000;
+
+/** What each tier costs: on one instance, with as many callers, as full a denial list, and logs and metrics as it ships. */
+export async function run(world, { short, say, row }) {
+  const counts = await StoreCounts.of(world);
+  await deny(world, DENIED);
+  const instance = await world.tiers();
+  const load = new Load();
+  try {
+    const callers = short ? CALLERS / 5 : CALLERS;
+    say(`a load of ${callers.toLocaleString('en')} callers on each tier`);
+    await prepare(world, load, callers);
+    const how = { ms: short ? 1_000 : 2_000, everybody: callers };
+    const courses = TIERS.map((tier) => loadCourse(tier, load, instance, tier, how));
+    courses.push(loadCourse('nobody', load, instance, 'nobody', how));
+    const results = await interleave(courses, short ? 3 : 9, say);
+    report(results, row);
+    for (const tier of TIERS.slice(1)) await countStores(counts, load, instance, tier, { short, say, row });
+    await alone(load, instance, { short, say, row });
+  } finally {
+    await load.stop();
+    await instance.stop();
+    await counts.stop();
+  }
+}
+
+/** For `--compare`. */
+export async function courses(world, load, { short }) {
+  await deny(world, DENIED);
+  const instance = await world.tiers();
+  const names = TIERS.map((tier) => `${instance.pid} ${tier}`);
+  await prepare(world, load, CALLERS, `${instance.pid} `);
+  for (const name of names) await load.run(instance.url, name, { ms: 60_000, most: 2 * CALLERS });
+  const how = { ms: 60_000, most: short ? 4_000 : 10_000 };
+  const courses = TIERS.map((tier, place) => loadCourse(tier, load, instance, names[place], how));
+  return { courses, stop: instance.stop };
+}
+
+/** Requests of each tier by different callers, the same in every byte but the path; and of nobody, without a token. */
+export async function prepare(world, load, count, prefix = '') {
+  const callers = await world.sessions(count);
+  for (const tier of TIERS) {
+    const requests = callers.map(({ token }) => request('GET', `/v1/bench/${tier}`, { token }));
+    await load.prepare(prefix + tier, requests);
+  }
+  await load.prepare(`${prefix}nobody`, [request('GET', '/v1/bench/public')]);
+}
+
+/** Revocations of others, which the access tier has to look through. */
+export async function deny(world, count) {
+  const migrated = await world.instance();
+  await migrated.stop();
+  await world.database.query(
+    `insert into revocations (kind, subjects, reason, ended_sessions, created_at, expires_at, applied_at)
+     select 'session', array[gen_random_uuid()], 'admin', 1, now(), now() + interval '1 hour', now() from generate_series(1, $1)`,
+    [count],
+  );
+  await world.database.query('analyze revocations');
+}
+
+function report(results, row) {
+  for (const [name, measured] of results) {
+    const costs = measured.map(({ cost }) => cost);
+    const rates = measured.map(({ rate }) => rate);
+    const busiest = Math.max(...measured.map(({ busy }) => busy));
+    const figure = `${rounds(costs, 'µs CPU', 1)}, ${rounds(rates, 'requests/s')}`;
+    if (name === 'nobody') {
+      row({ what: 'unguarded, without a token', figure, values: measured });
+      continue;
+    }
+    if (name === 'public') {
+      row({
+        what: 'unguarded',
+        figure: `${figure} (load ≤ ${Math.round(busiest * 100)} % busy)`,
+        values: measured,
+      });
+      continue;
+    }
+    const fractions = ratios(results, 'public', name);
+    const bare = median(ratios(results, 'nobody', name)).toFixed(2);
+    row({
+      what: `${name} tier, fraction`,
+      figure: `${rounds(fractions, '', 2)}, of one without a token ${bare}; ${figure}`,
+      promise: `≥ ${GOALS[name]}`,
+      kept: median(fractions) >= GOALS[name],
+      values: measured,
+    });
+  }
+}
+
+/**
+ * Background work goes on without requests too, so it is counted apart and taken off. The full form is longer than a cached
+ * verdict is believed: each session is read again, once. The short form ends before that, and begins with an empty cache.
+ */
+async function countStores(counts, load, instance, tier, { short, say, row }) {
+  const ms = short ? 2_000 : LEASE_MS + 5_000;
+  say(`what the stores are asked, ${tier} tier`);
+  const idle = await counts.during(() => new Promise((done) => setTimeout(done, ms)));
+  await counts.forgetVerdicts();
+  await load.run(instance.url, tier, { ms: 60_000, most: CALLERS });
+  const { result, statements, commands } = await counts.during(() => load.run(instance.url, tier, { ms }));
+  instance.forgetLog();
+  const perRequest = (grown, background) => Math.max(0, sum(grown) - sum(background)) / result.requests;
+  const [pg, redis] = [perRequest(statements, idle.statements), perRequest(commands, idle.commands)];
+  const most = tier === 'access' ? 0.001 : 0.2;
+  const goals = {
+    access: 'statements and commands: 0',
+    session: 'commands < 0.2',
+    strict: 'statements < 0.2',
+  };
+  const kept = { access: pg < most && redis < most, session: redis < most, strict: pg < most };
+  row({
+    what: `${tier} tier, asked of the stores for each request`,
+    figure: `${pg.toFixed(4)} statements, ${redis.toFixed(4)} Redis commands (idle: ${perSecond(idle.statements, ms)} and ${perSecond(idle.commands, ms)} per second)`,
+    promise: goals[tier],
+    kept: kept[tier],
+    values: { requests: result.requests, statements, commands, idle },
+  });
+}
+
+const perSecond = (grown, ms) => ((sum(grown) * 1_000) / ms).toFixed(1);
+
+/** One check at a time, on a server that does nothing else: nothing to share a round trip with. */
+async function alone(load, instance, { short, say, row }) {
+  say('single checks on an idle server');
+  const times = new Map(TIERS.map((tier) => [tier, []]));
+  for (let round = 0; round < (short ? 3 : 9); round++) {
+    for (const tier of TIERS) {
+      const { p99 } = await load.run(instance.url, tier, {
+        ms: short ? 500 : 2_000,
+        connections: 1,
+        rate: 250,
+      });
+      times.get(tier).push(p99);
+    }
+  }
+  const unguarded = percentile(times.get('public'), 0.5);
+  for (const tier of TIERS.slice(1)) {
+    const added = percentile(times.get(tier), 0.5) - unguarded;
+    const isGoal = tier === 'session';
+    row({
+      what: `${tier} tier, a check alone: p99`,
+      figure: `${rounds(times.get(tier), 'ms', 2)}, unguarded ${unguarded.toFixed(2)}: ${added.toFixed(2)} more`,
+      promise: isGoal ? '≤ 1 ms more' : '',
+      kept: isGoal ? added <= 1 : undefined,
+      values: times.get(tier),
+    });
+  }
+}

@@ -1,0 +1,120 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { interleave, loadCourse, ratios } from '../support/course.mjs';
+import { inParallel, median, rounds } from '../support/figures.mjs';
+import { Load } from '../support/load.mjs';
+import { request } from '../support/request.mjs';
+import { prepare } from './guards.mjs';
+
+const FOLDER = join(import.meta.dirname, '../peers');
+/** Fewer than elsewhere: peers log their callers in one after the other. */
+const CALLERS = 1_000;
+
+/** [what it is, its program, its argument, the tier of ours that does the same work, the promised ratio] */
+const PEERS = [
+  ['@fastify/jwt, ES256', 'fastify-jwt', '', 'access'],
+  ['@fastify/jwt, ES256, with its cache', 'fastify-jwt', `${2 * CALLERS}`, 'access', 1.25],
+  ['Nest with passport-jwt', 'nest', '', 'access', 10],
+  ['Nest with passport-jwt, user by TypeORM', 'nest', 'user', 'session'],
+  ['@fastify/session, Redis', 'fastify-session', 'rolling', 'session', 1.7],
+  ['@fastify/session, Redis, not rolling', 'fastify-session', 'still', 'session', 1.7],
+  ['express-session, connect-redis', 'express-session', '', 'session', 5],
+  ['passport session, Redis, user from PostgreSQL', 'express-session', 'passport', 'session'],
+  ['Better Auth, PostgreSQL', 'better-auth', 'postgres', 'session'],
+  ['Better Auth, cookie cache', 'better-auth', 'cookie', 'access'],
+  ['Better Auth, Redis', 'better-auth', 'redis', 'session', 7],
+];
+const IN_SHORT = [1, 2, 5, 6, 10];
+
+/** "Who am I?", asked of others: the same answer, the same stores, one run. Nobody logs, as they ship; ours once with its logs on. */
+export async function run(world, { short, say, row }) {
+  install(say);
+  const load = new Load();
+  const servers = [];
+  try {
+    const quiet = await world.tiers({ LOG_LEVEL: 'warn' });
+    const logging = await world.tiers();
+    servers.push(quiet, logging);
+    await prepare(world, load, CALLERS);
+    const how = { ms: short ? 500 : 2_000, everybody: short ? CALLERS / 2 : CALLERS };
+    const courses = ['public', 'access', 'session'].flatMap((tier) => [
+      loadCourse(tier, load, quiet, tier, how),
+      loadCourse(`${tier}, logging`, load, logging, tier, how),
+    ]);
+    const peers = short ? IN_SHORT.map((index) => PEERS[index]) : PEERS;
+    for (const [name, program, argument] of peers) {
+      say(`logging in at ${name}`);
+      const server = await serve(world, program, argument);
+      servers.push(server);
+      await load.prepare(name, await callersOf(server));
+      courses.push(loadCourse(name, load, server, name, how));
+    }
+    const results = await interleave(courses, short ? 2 : 7, say);
+    for (const tier of ['public', 'access', 'session']) {
+      row({
+        what: `ours, ${tier}`,
+        figure: `${figureOf(results.get(tier))}; logging ${figureOf(results.get(`${tier}, logging`))}`,
+        values: results.get(tier),
+      });
+    }
+    for (const [name, , , tier, goal] of peers) {
+      const times = ratios(results, name, tier);
+      const logged = median(ratios(results, name, `${tier}, logging`)).toFixed(1);
+      row({
+        what: `${name}: what it costs of our ${tier} tier`,
+        figure: `${rounds(times, 'times', 1)} (${logged} of ours logging); ${figureOf(results.get(name))}`,
+        promise: goal ? `≥ ${goal}` : '',
+        kept: goal ? median(times) >= goal : undefined,
+        values: results.get(name),
+      });
+    }
+  } finally {
+    await load.stop();
+    for (const { stop } of servers) await stop();
+  }
+}
+
+const figureOf = (measured) =>
+  `${rounds(
+    measured.map(({ cost }) => cost),
+    'µs CPU',
+    0,
+  )}, ${median(measured.map(({ rate }) => rate)).toFixed(0)} requests/s`;
+
+/** They are no dependencies of ours: their folder has its own lock file. */
+function install(say) {
+  const installed = join(FOLDER, 'node_modules/.package-lock.json');
+  const lock = join(FOLDER, 'package-lock.json');
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
+  say('installing the peers');
+  execFileSync('npm', ['ci', '--no-fund', '--no-audit'], {
+    cwd: FOLDER,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+}
+
+async function serve(world, program, argument) {
+  const { postgres, redis } = world;
+  return world.serve(join(FOLDER, `${program}.mjs`), {
+    args: argument ? [argument] : [],
+    env: { NODE_ENV: 'production', DATABASE_URL: postgres.url, REDIS_URL: redis.url },
+    listens: /listening on (\S+)/,
+    core: 'server',
+    cwd: FOLDER,
+  });
+}
+
+/** Requests of as many callers, each with what their own login gave them. */
+async function callersOf({ url }) {
+  const requests = [];
+  await inParallel(Array.from({ length: CALLERS }), 8, async () => {
+    const response = await fetch(`${url}/login`, { method: 'POST' });
+    if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+    const { token } = await response.json();
+    const cookies = response.headers.getSetCookie().map((cookie) => cookie.split(';')[0]);
+    const headers = cookies.length > 0 ? { cookie: cookies.join('; ') } : {};
+    requests.push(request('GET', '/whoami', { token, headers }));
+  });
+  return requests;
+}

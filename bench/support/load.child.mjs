@@ -1,0 +1,100 @@
+/**
+ * Asks, in a process of its own. Its parent says what and how long, and gets figures back. Requests are bytes that were made
+ * beforehand, over raw sockets, one at a time on each connection: what is measured is the server.
+ */
+import { connect } from 'node:net';
+import { Answers } from './answers.mjs';
+import { follow } from './follow.mjs';
+
+/** Requests by the name under which they were prepared. @type {Map<string, Buffer[]>} */
+const prepared = new Map();
+
+process.on('message', async ({ id, kind, ...order }) => {
+  try {
+    process.send({ id, result: await ORDERS[kind](order) });
+  } catch (error) {
+    process.send({ id, error: error.stack });
+  }
+});
+process.on('disconnect', () => process.exit(0));
+
+const ORDERS = {
+  prepare({ name, requests }) {
+    prepared.set(
+      name,
+      requests.map((text) => Buffer.from(text)),
+    );
+  },
+  run,
+};
+
+/**
+ * @param {{ url: string, name: string, connections: number, ms: number, most?: number, rate?: number, chains?: object[] }} order
+ * `most` requests end it before its time. `rate` requests per second of all connections together; without it, each asks again as soon as it is answered. `chains`: each
+ * connection follows one of its own, in which a request is made from the answer before it.
+ */
+async function run({ url, name, connections, ms, most = Infinity, rate, chains }) {
+  const { hostname, port } = new URL(url);
+  const requests = prepared.get(name);
+  const tally = { statuses: {}, latencies: [], failures: 0 };
+  const cpu = process.cpuUsage();
+  const startedAt = performance.now();
+  const until = startedAt + ms;
+  let place = Math.floor((requests?.length ?? 0) * ((startedAt / 997) % 1)); // another start in each run
+  let asked = 0;
+  const next = () => requests[place++ % requests.length];
+
+  const caller = (index) =>
+    new Promise((done) => {
+      const socket = connect({ host: hostname, port, noDelay: true });
+      const step = chains ? follow(chains[index]) : next;
+      const period = rate ? (connections * 1_000) / rate : 0;
+      let dueAt = startedAt + (period * index) / connections;
+      let askedAt = 0;
+      const finish = () => {
+        socket.destroy();
+        done();
+      };
+      const ask = (answer) => {
+        if (performance.now() >= until || asked >= most) return finish();
+        asked += 1;
+        const wait = rate ? dueAt - performance.now() : 0;
+        if (wait > 0) return void setTimeout(() => send(answer), wait);
+        send(answer);
+      };
+      const send = (answer) => {
+        const request = step(answer);
+        if (!request) return finish();
+        // A late question counts from when it was due: waiting for an answer hides no slowness.
+        askedAt = rate ? Math.max(dueAt, startedAt) : performance.now();
+        dueAt += period;
+        socket.write(request);
+      };
+      const answers = new Answers((status, text) => {
+        const now = performance.now();
+        tally.statuses[status] = (tally.statuses[status] ?? 0) + 1;
+        tally.latencies.push(now - askedAt);
+        ask(chains && { status, text: text() });
+      });
+      socket.on('data', (chunk) => answers.take(chunk));
+      socket.on('error', () => (tally.failures += 1));
+      socket.on('close', finish);
+      socket.on('connect', () => ask());
+    });
+  await Promise.all(Array.from({ length: connections }, (_, index) => caller(index)));
+  const elapsed = performance.now() - startedAt;
+  const { user, system } = process.cpuUsage(cpu);
+  const sorted = Float64Array.from(tally.latencies).sort();
+  const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+  return {
+    requests: sorted.length,
+    statuses: tally.statuses,
+    failures: tally.failures,
+    seconds: elapsed / 1_000,
+    /** The share of its core that asking took: near 1, it is the load that was measured. */
+    busy: (user + system) / 1_000 / elapsed,
+    p50: at(0.5),
+    p99: at(0.99),
+    max: at(1),
+  };
+}

@@ -1,0 +1,52 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus } from 'node:os';
+import { join } from 'node:path';
+import { cores } from './cores.mjs';
+
+/** What a run has found: lines as they come, at the end a table, and all figures in a file. */
+export class Report {
+  #rows = [];
+  #startedAt = performance.now();
+
+  /** @param {string[]} args of the command @param {string} origin which stores were used */
+  constructor(args, origin) {
+    this.command = `npm run bench${args.length > 0 ? ` -- ${args.join(' ')}` : ''}`;
+    const pinning = cores ? `server alone on core ${cores.server}` : 'nothing pinned to cores';
+    this.machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} cores (${pinning}), Node ${process.versions.node}, ${origin}`;
+    this.commit = execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim();
+  }
+
+  get isBroken() {
+    return this.#rows.some(({ kept }) => kept === false);
+  }
+
+  /** @param {string} text */
+  say = (text) => {
+    const at = ((performance.now() - this.#startedAt) / 1_000).toFixed(0).padStart(4);
+    console.error(`${at} s … ${text}`);
+  };
+
+  /**
+   * One line of the table. `kept` says whether a promise holds; without one it is only a figure.
+   * @param {{ what: string, figure: string, promise?: string, kept?: boolean, values?: object }} line
+   */
+  row = (line) => {
+    this.#rows.push(line);
+    console.error(`  ${line.what}: ${line.figure}${line.kept === false ? '  BROKEN' : ''}`);
+  };
+
+  print() {
+    const { command, machine, commit } = this;
+    const at = new Date().toISOString();
+    const folder = join(import.meta.dirname, '../results');
+    mkdirSync(folder, { recursive: true });
+    const figures = JSON.stringify({ command, at, commit, machine, rows: this.#rows }, null, 2);
+    writeFileSync(join(folder, `${at.replaceAll(':', '')}.json`), figures);
+    console.log(`\n\`${command}\` at ${commit}, ${at.slice(0, 10)}, ${machine}\n`);
+    console.log('| what | measured | promised |\n|---|---|---|');
+    for (const { what, figure, promise = '', kept } of this.#rows) {
+      console.log(`| ${what} | ${figure}${kept === false ? ' **broken**' : ''} | ${promise} |`);
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { random } from '../src/common/random.js';
+import { SNAPSHOT_COLUMNS, SNAPSHOT_TABLES } from '../src/sessions/session-snapshot.js';
+import { resetStores, startApp, type TestApp } from './support/app.js';
+
+/** Real: PostgreSQL and its planner. */
+describe('the read of sessions that every miss and every strict check is', () => {
+  let app: TestApp;
+  beforeAll(async () => {
+    await resetStores();
+    app = await startApp();
+  });
+  afterAll(() => app.close());
+
+  interface Plan {
+    'Plan Rows': number;
+    Plans?: Plan[];
+  }
+
+  /** A table of one row that was never analysed is planned as thousands: joined, it made every batch worth compiling (JIT). */
+  it('is planned as so many rows as sessions are asked for, on statistics that know nothing', async () => {
+    const ids = Array.from({ length: 32 }, () => random.uuid());
+    const [row] = await app.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
+      `explain (format json) select ${SNAPSHOT_COLUMNS} from ${SNAPSHOT_TABLES} where s.id = any($1::uuid[])`,
+      [ids],
+    );
+    expect(row!['QUERY PLAN'][0].Plan['Plan Rows']).toBeLessThanOrEqual(ids.length);
+  });
+});
