@@ -196,7 +196,7 @@ describe('a forgotten password', () => {
       for (const forgery of forgeries) {
         const answer = await reset(forgery);
         expect({ forgery, status: answer.status }).toEqual({ forgery, status: 400 });
-        expect(answer.body.errors).toEqual([expect.objectContaining({ path: 'token' })]);
+        expect(answer.body.errors[0]).toMatchObject({ path: 'token' });
       }
       expect(await app.client().post('/v1/auth/email/verify', { token })).toMatchObject(BAD_TOKEN);
       expect((await reset(token)).status).toBe(204);

@@ -68,8 +68,19 @@ export class AccountErrands implements OnApplicationBootstrap, BeforeApplication
   /** Does what is due. @returns how many */
   async run(): Promise<number> {
     for (let count = 0; ; count += 1) {
-      if (!(await this.runOne())) return count;
+      const isDone = !(await this.hasDue()) || !(await this.runOne());
+      if (isDone) return count;
     }
+  }
+
+  /** Mostly there is nothing, and no transaction is needed to see that. */
+  private async hasDue(): Promise<boolean> {
+    const now = await databaseNow(this.database.manager, this.clock);
+    const due = await this.database.query<unknown[]>(
+      'select from account_errands where due_at <= $1 limit 1',
+      [now],
+    );
+    return due.length > 0;
   }
 
   private async runOne(): Promise<boolean> {
