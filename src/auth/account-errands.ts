@@ -68,13 +68,22 @@ export class AccountErrands implements OnApplicationBootstrap, BeforeApplication
   /** Does what is due. @returns how many */
   async run(): Promise<number> {
     for (let count = 0; ; count += 1) {
-      if (!(await this.runOne())) return count;
+      if (!(await this.hasDue()) || !(await this.runOne())) return count;
     }
+  }
+
+  /** Mostly there is nothing, and no transaction is needed to see that. */
+  private async hasDue(): Promise<boolean> {
+    const now = await databaseNow(this.database.manager, this.clock);
+    const due = await this.database.query<unknown[]>(
+      'select from account_errands where due_at <= $1 limit 1',
+      [now],
+    );
+    return due.length > 0;
   }
 
   private async runOne(): Promise<boolean> {
     let taken: Row | undefined;
-    if (!(await this.isAnyDue())) return false;
     try {
       return await this.database.transaction(async (tx) => {
         const now = await databaseNow(tx, this.clock);
@@ -89,16 +98,6 @@ export class AccountErrands implements OnApplicationBootstrap, BeforeApplication
       await this.postpone(taken, error);
       return true;
     }
-  }
-
-  /** Nearly always there is none, and nobody has to open a transaction to see that. */
-  private async isAnyDue(): Promise<boolean> {
-    const now = await databaseNow(this.database.manager, this.clock);
-    const due = await this.database.query<unknown[]>(
-      'select from account_errands where due_at <= $1 limit 1',
-      [now],
-    );
-    return due.length > 0;
   }
 
   private async postpone({ id, kind }: Row, error: unknown): Promise<void> {
