@@ -716,4 +716,10 @@ export const MUTANTS = [
     put: '[piece]',
     spec: 'src/auth/guessable.spec.ts',
   },
+  {
+    mechanism: 'the end of an account waits for no errand (deadlock)',
+    file: 'src/accounts/account.service.ts',
+    out: ' for update skip locked',
+    spec: 'test/account-mail.spec.ts',
+  },
 ];
