@@ -18,6 +18,7 @@ import type { Answer } from './support/client.js';
 import { TestClock } from './support/clock.js';
 import { linksIn, Mailbox } from './support/mailbox.js';
 import { loggedIn } from './support/people.js';
+import { Gate } from './support/waiting.js';
 
 const OWN_PASSWORD = 'nine owls under a bridge';
 const REFUSED = { status: 401, body: { code: 'auth.invalid_credentials' } };
@@ -316,6 +317,30 @@ describe('an address', () => {
       expect(await mailbox.collect()).toEqual([]);
       clock.advance(MINUTE + 1_000);
       expect((await mailbox.collect()).map(({ to }) => to)).toEqual([ALICE.email]);
+    });
+
+    it('of an account that ends meanwhile holds its end up not at all, and comes to nothing', async () => {
+      const address = newEmail();
+      await register(address);
+      await mailbox.collect();
+      const me = app.client();
+      await me.login(address, OWN_PASSWORD, { transport: 'bearer' });
+      await forgot(address);
+      const [begun, ended] = [new Gate(), new Gate()];
+      const mail = app.get(AccountMail);
+      const handle = mail.handle.bind(mail);
+      mail.handle = async (...errand) => {
+        begun.open();
+        await ended.opened;
+        return handle(...errand);
+      };
+      const mails = mailbox.collect();
+      await begun.opened;
+      expect((await me.delete('/v1/users/me')).status).toBe(204);
+      ended.open();
+      expect(await mails).toEqual([]);
+      mail.handle = handle;
+      expect(await app.query('select from account_errands')).toEqual([]);
     });
 
     it('is not written to when nobody waits for it any more', async () => {

@@ -3,8 +3,8 @@ import { holdBackgroundWork, ALICE, PASSWORD, resetStores, startApp, type TestAp
 import type { Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
 import { Mailbox } from './support/mailbox.js';
-import { expectBothTiers, loggedIn } from './support/people.js';
-import { connect, disconnect, untilBlocked } from './support/waiting.js';
+import { expectBothTiers, loggedIn, sessionTier } from './support/people.js';
+import { connect, disconnect, eventually, untilBlocked } from './support/waiting.js';
 
 const NEW_PASSWORD = 'the kettle sings at noon';
 const ENDED = { status: 401, body: { code: 'auth.session_ended', reason: 'password_change' } };
@@ -59,8 +59,10 @@ describe('whoever changes their password', () => {
     const stolen = laptop.copy();
     expect((await change(me)).status).toBe(204);
     for (const instance of [other, app]) {
-      await expectBothTiers(phone.at(instance), ENDED);
-      await expectBothTiers(laptop.at(instance), ENDED);
+      for (const ended of [phone, laptop]) {
+        expect(await sessionTier(instance, ended)).toBe('password_change');
+        await eventually(() => expectBothTiers(ended.at(instance), ENDED));
+      }
       expect(await stolen.copy().at(instance).refresh()).toMatchObject(ENDED);
       expect((await me.at(instance).get('/v1/sessions/current')).body.id).toBe(me.id);
       expect((await me.get('/v1/feature-flags')).status).toBe(200);
@@ -97,7 +99,8 @@ describe('whoever changes their password', () => {
     }
     for (const instance of [other, app]) {
       // As a token that is used up: its holder is to refresh, which the thief cannot.
-      await expectBothTiers(thief.copy().at(instance), { status: 401, body: { code: 'auth.token_expired' } });
+      const usedUp = { status: 401, body: { code: 'auth.token_expired' } };
+      await eventually(() => expectBothTiers(thief.copy().at(instance), usedUp));
       expect(await thief.copy().at(instance).refresh()).toMatchObject({
         status: 401,
         body: { code: 'auth.invalid_token' },

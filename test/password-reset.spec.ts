@@ -4,8 +4,8 @@ import { holdBackgroundWork, ALICE, PASSWORD, resetStores, startApp, type TestAp
 import type { Answer } from './support/client.js';
 import { TestClock } from './support/clock.js';
 import { linksIn, Mailbox } from './support/mailbox.js';
-import { expectBothTiers, loggedIn } from './support/people.js';
-import { connect, disconnect, untilBlocked } from './support/waiting.js';
+import { expectBothTiers, loggedIn, sessionTier } from './support/people.js';
+import { connect, disconnect, eventually, untilBlocked } from './support/waiting.js';
 
 const NEW_PASSWORD = 'the kettle sings at noon';
 const ENDED = { status: 401, body: { code: 'auth.session_ended', reason: 'password_reset' } };
@@ -91,8 +91,10 @@ describe('a forgotten password', () => {
     expect((await reset(token, NEW_PASSWORD, other)).status).toBe(204);
     for (const person of people) {
       const copy = person.copy();
-      await expectBothTiers(person, ENDED);
-      await expectBothTiers(person.at(other), ENDED);
+      expect(await sessionTier(app, person)).toBe('password_reset');
+      await eventually(() => expectBothTiers(person, ENDED));
+      expect(await sessionTier(other, person)).toBe('password_reset');
+      await eventually(() => expectBothTiers(person.at(other), ENDED));
       expect(await copy.refresh()).toMatchObject(ENDED);
     }
   });
@@ -266,7 +268,7 @@ describe('a forgotten password', () => {
       if (resetFirst) expect(intruder).toMatchObject(REFUSED);
       else {
         expect(intruder.status).toBe(200);
-        await expectBothTiers(thief, ENDED);
+        await eventually(() => expectBothTiers(thief, ENDED));
       }
     }
   });

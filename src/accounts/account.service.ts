@@ -114,7 +114,12 @@ export class AccountService {
       // First: it waits for payments that are under way, and they could not refer to a user whose key has changed.
       const recorded = await this.log.endSessions(tx, userId, 'all', order);
       await tx.query('delete from mailed_tokens where user_id = $1', [userId]);
-      await tx.query('delete from account_errands where user_id = $1 or email = $2', [userId, user.email]);
+      // One that is being seen to waits for this user's lock, so it is not waited for: it will find nobody.
+      await tx.query(
+        `delete from account_errands where id in (
+           select id from account_errands where user_id = $1 or email = $2 for update skip locked)`,
+        [userId, user.email],
+      );
       await tx.update(
         User,
         { id: userId },

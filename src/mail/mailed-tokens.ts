@@ -49,7 +49,11 @@ export class MailedTokens {
   /** One of each purpose per person: the one before is void from the commit on. @returns its id */
   async issue(tx: EntityManager, purpose: MailedPurpose, userId: string, email: string): Promise<string> {
     const now = await databaseNow(tx, this.clock);
-    await tx.query('delete from mailed_tokens where expires_at <= $1', [now]);
+    await tx.query(
+      `delete from mailed_tokens where id in (
+         select id from mailed_tokens where expires_at <= $1 for update skip locked)`,
+      [now],
+    );
     const [row] = await tx.query<{ id: string }[]>(
       `insert into mailed_tokens (id, user_id, purpose, email, created_at, expires_at) values ($1, $2, $3, $4, $5, $6)
        on conflict (user_id, purpose) do update

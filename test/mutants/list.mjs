@@ -1140,4 +1140,10 @@ export const MUTANTS = [
     put: 'seconds >= BUCKETS[bucket]!',
     spec: 'src/metrics/request-durations.spec.ts',
   },
+  {
+    mechanism: 'the end of an account waits for no errand (deadlock)',
+    file: 'src/accounts/account.service.ts',
+    out: ' for update skip locked',
+    spec: 'test/account-mail.spec.ts',
+  },
 ];
