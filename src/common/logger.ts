@@ -21,8 +21,10 @@ export function createLogger(level: LevelWithSilent, pretty: boolean): Logger {
     const readable = { translateTime: 'SYS:HH:MM:ss', ignore: 'requestId' };
     return pino({ ...options, transport: { target: 'pino-pretty', options: readable } });
   }
-  // No request waits for its line: those of one moment are one write. What is left at an exit is written then.
-  return pino(options, pino.destination({ dest: 1, sync: false }));
+  // A write costs more than the line: some twenty are one, and nobody waits for them for longer than this.
+  const lines = pino.destination({ dest: 1, sync: true, minLength: 4_096, periodicFlush: 100 });
+  process.once('exit', () => lines.flushSync());
+  return pino(options, lines);
 }
 
 /** It is a development dependency: an image for production does without. */
