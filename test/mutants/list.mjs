@@ -543,10 +543,8 @@ export const MUTANTS = [
   {
     mechanism: 'a refresh is one transaction',
     file: 'src/sessions/refresh.service.ts',
-    out: `        [session.id, JSON.stringify(state), new Date(now)],
-      );`,
-    put: `        [session.id, JSON.stringify(state), new Date(now)],
-      );
+    out: 'if (decision.rotated) await this.hold.renew(tx, held, state, moved);',
+    put: `if (decision.rotated) await this.hold.renew(tx, held, state, moved);
       await tx.query('commit');
       await tx.query('begin');`,
     spec: 'test/refresh-faults.spec.ts',
