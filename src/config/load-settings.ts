@@ -1,4 +1,5 @@
 import { BootError } from '../common/boot-error.js';
+import { homeOf, isWithin, relyingPartyOf } from './relying-party.js';
 import { SETTINGS, variableOf, type SettingName, type Settings } from './settings.js';
 import type { Setting } from './setting.js';
 
@@ -43,6 +44,8 @@ function fallbackOf(setting: Setting<unknown>, production: boolean): string | un
 function contradictions(settings: Settings): string[] {
   const lines: string[] = [];
   const refuse = (name: SettingName, why: string) => lines.push(`${variableOf(name)} ${why}`);
+  if (!isWithin(homeOf(settings).hostname, relyingPartyOf(settings).id))
+    refuse('passkeyRpId', 'is neither the host of APP_URL nor a domain above it: no page could use passkeys');
   if (settings.nodeEnv === 'production') {
     if (!settings.databaseUrl) refuse('databaseUrl', 'is not set; production needs a PostgreSQL of its own');
     if (!settings.redisUrl)
