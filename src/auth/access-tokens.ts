@@ -6,7 +6,7 @@ import { Problem } from '../common/problem.js';
 import type { Principal } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
-import { endsOf, type SessionSnapshot } from '../sessions/session-snapshot.js';
+import { endsOf, rolesInForce, type SessionSnapshot } from '../sessions/session-snapshot.js';
 import { mintTokenId } from '../sessions/token-id.js';
 import { decodeAccessToken, type AccessTokenClaims, type DecodedAccessToken } from './access-token.gate.js';
 import { KeyRing } from './key-ring.js';
@@ -67,7 +67,7 @@ export class AccessTokens {
       jti: mintTokenId(session.id),
       iat,
       exp,
-      roles: session.roles,
+      roles: rolesInForce(session, this.settings),
     };
     const content = `${encode({ alg: 'ES256', typ: 'at+jwt', kid })}.${encode(claims)}`;
     const signature = sign('sha256', Buffer.from(content), { key: privateKey, dsaEncoding: 'ieee-p1363' });

@@ -9,7 +9,6 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import { KeyStore } from '../config/key-store.js';
 import type { Settings } from '../config/settings.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
-import type { User } from '../users/user.entity.js';
 import { evidence, isDeviceTokenOf, renewed, SessionHold, type HeldSession } from './held-session.js';
 import { parseRefreshToken, verifyRefreshToken, type ParsedRefreshToken } from './refresh-token.js';
 import { RevocationLog, type Recorded } from './revocation-log.js';
@@ -17,7 +16,7 @@ import { RevocationService } from './revocation.service.js';
 import { reissue, rotate, type RefreshPosition, type Rotation } from './rotation.js';
 import { sessionEnded } from './session-check.js';
 import type { Transport } from './session.entity.js';
-import { SessionsService, type SessionGrant } from './sessions.service.js';
+import { SessionsService, type SessionGrant, type StillProven } from './sessions.service.js';
 import { circumstances, endedAsSuspicious, SuspicionService } from './suspicion.service.js';
 
 export interface Presentation {
@@ -93,35 +92,41 @@ export class RefreshService {
    * The person has just proved who they are once more: the session is fresh again and gets a new pair.
    * @param shown what the request carried: a refresh token in the cookie jar is used up like in a refresh,
    * so that an answer that gets lost is no loss
-   * @param stillProven judges the user as found under the lock
+   * @param proof what it was that was proved, and `stillProven`, which judges the user as found under the lock
    * @returns null when what was proved has changed meanwhile
    */
   async renewFresh(
     { sessionId, userId }: Principal,
     shown: { refreshToken: string | null; deviceToken: string | null },
     origin: Origin,
-    stillProven: (user: User) => boolean,
+    { by, stillProven }: { by: 'password' | 'second_factor'; stillProven: StillProven },
   ): Promise<SessionGrant | null> {
     const authentic = shown.refreshToken ? await this.authenticate(shown.refreshToken) : null;
     const done = await this.database.transaction(async (tx) => {
       const held = await this.hold.live(tx, userId, sessionId);
-      if (!stillProven(held.user)) return null;
+      const now = new Date(held.now);
+      if (!(await stillProven(held.user, tx, now))) return null;
       const token = authentic?.token.sessionId === sessionId ? authentic.token : null;
       const rotation = this.rotateProven(held, token);
-      await tx.query('update sessions set authenticated_at = $2 where id = $1', [
-        sessionId,
-        new Date(held.now),
-      ]);
+      const proofs = {
+        authenticatedAt: held.now,
+        ...(by === 'second_factor' && { secondFactorAt: held.now }),
+      };
+      await tx.query(
+        `update sessions set authenticated_at = $2, second_factor_at = coalesce($3, second_factor_at) where id = $1`,
+        [sessionId, now, 'secondFactorAt' in proofs ? now : null],
+      );
       await this.audit.record(tx, {
         type: 'authn_reauthenticated',
         actorId: userId,
         userId,
         sessionId,
         origin,
+        details: { by },
       });
       await this.suspicion.accept(tx, held, origin);
       const stale = await this.log.markStale(tx, userId, 'authenticated_at');
-      const fresh = { ...held, session: { ...held.session, authenticatedAt: held.now } };
+      const fresh = { ...held, session: { ...held.session, ...proofs } };
       const deviceToken = isDeviceTokenOf(held, shown.deviceToken) ? shown.deviceToken! : undefined;
       return { grant: await this.grant(tx, fresh, rotation, { deviceToken, moved: origin }), stale };
     });

@@ -18,13 +18,16 @@ export interface Rekeying {
   /** Of the other sessions. */
   order: RevocationOrder;
   /** Judges the user as found under the lock. */
-  stillProven: (user: User) => boolean;
-  /** What it is all for, in the same transaction. */
-  act: (tx: EntityManager, user: User, now: Date) => Promise<void>;
+  stillProven?: (user: User) => boolean;
+  /** What it is all for, in the same transaction. @returns what has been proved in this session by it */
+  act: (tx: EntityManager, user: User, now: Date) => Promise<Proofs>;
 }
 
+/** Instants in ms since the epoch; what is absent stays as it was. */
+export type Proofs = Partial<Pick<SessionSnapshot, 'authenticatedAt' | 'secondFactorAt'>>;
+
 /**
- * One session goes on, fresh, and all others of its user end: the credentials have just changed.
+ * One session goes on, and all others of its user end: the credentials have just changed.
  *
  * A session of the cookie transport gets new keys. A new nonce ends every refresh token it ever had, whoever holds a copy,
  * and the access token that was presented is denied. Bearer clients keep theirs: an answer without a body could not
@@ -54,12 +57,12 @@ export class RekeyService {
       await shareEpoch(tx);
       const user = await this.users.lock(tx, userId);
       const session = await this.fence.hold(tx, sessionId);
-      if (!user || !stillProven(user)) return null;
+      if (!user || !(stillProven?.(user) ?? true)) return null;
       const now = await databaseNow(tx, this.clock);
-      await act(tx, user, now);
+      const proofs = await act(tx, user, now);
       const ended = await this.log.endSessions(tx, userId, { except: sessionId }, order);
-      const fresh = { ...session, authenticatedAt: now.getTime(), lastSeenAt: now.getTime() };
-      await tx.query('update sessions set authenticated_at = $2 where id = $1', [sessionId, now]);
+      const fresh = { ...session, ...proofs, lastSeenAt: now.getTime() };
+      await this.writeProofs(tx, fresh);
       if (session.transport === 'bearer')
         return { grant: null, recorded: [ended, await this.log.markStale(tx, userId, 'authenticated_at')] };
       const { actorId, origin, reason } = order;
@@ -70,6 +73,14 @@ export class RekeyService {
     if (!done) return null;
     for (const recorded of done.recorded) await this.revocations.settle(recorded);
     return { grant: done.grant };
+  }
+
+  private async writeProofs(tx: EntityManager, { id, authenticatedAt, secondFactorAt }: SessionSnapshot) {
+    await tx.query('update sessions set authenticated_at = $2, second_factor_at = $3 where id = $1', [
+      id,
+      new Date(authenticatedAt),
+      secondFactorAt && new Date(secondFactorAt),
+    ]);
   }
 
   private async newKeys(tx: EntityManager, session: SessionSnapshot): Promise<Omit<SessionGrant, 'user'>> {

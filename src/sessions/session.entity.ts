@@ -74,6 +74,10 @@ export class Session {
   @Column({ type: 'timestamptz', precision: 3, name: 'authenticated_at' })
   authenticatedAt: Date;
 
+  /** When a second factor was last proved in it, if ever; a refresh never moves it. */
+  @Column({ type: 'timestamptz', precision: 3, name: 'second_factor_at', nullable: true })
+  secondFactorAt: Date | null;
+
   /** Random, 16 bytes; the key of this session's refresh tokens is derived from it. */
   @Column({ type: 'bytea', name: 'refresh_nonce', select: false })
   refreshNonce: Buffer;

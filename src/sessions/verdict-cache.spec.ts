@@ -39,6 +39,7 @@ function snapshot(): SessionSnapshot {
     createdAt: now,
     lastSeenAt: now,
     authenticatedAt: now,
+    secondFactorAt: null,
     deniedTokens: [],
     device: { id: ID, name: 'a device', browser: null, os: null, firstSeenAt: now },
     ended: null,
@@ -48,6 +49,7 @@ function snapshot(): SessionSnapshot {
 describe('a verdict that goes through the cache', () => {
   it.each<[string, Partial<SessionSnapshot>]>([
     ['nothing known of where it is', {}],
+    ['a second factor', { secondFactorAt: clock.now() + 90_000_000 }],
     ['a country', { country: 'AT', originCountry: 'AT' }],
     [
       'a country that it has moved to',

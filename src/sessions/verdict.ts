@@ -14,7 +14,8 @@ export type CachedVerdict =
   | { state: 'ended'; ended: Ended };
 
 const LETTERS: Record<Transport, string> = { cookie: 'c', bearer: 'b' };
-const LIVE = 1;
+/** Of this layout: what another version has written is a miss. */
+const LIVE = 2;
 const ENDED = 0;
 
 /** `believeUntil` travels inside: a cache that forgets to expire does not make a verdict last longer. */
@@ -32,6 +33,7 @@ export function packLive(snapshot: SessionSnapshot, believeUntil: number): Cache
     snapshot.createdAt,
     snapshot.lastSeenAt - snapshot.createdAt,
     snapshot.authenticatedAt - snapshot.createdAt,
+    snapshot.secondFactorAt && snapshot.secondFactorAt - snapshot.createdAt,
     snapshot.deniedTokens.join(' '),
     packUuid(device.id),
     device.name,
@@ -57,7 +59,8 @@ export function unpack(sessionId: string, value: CacheValue): CachedVerdict | nu
   }
   if (value[0] !== LIVE || !hasLiveShape(value)) return null;
   const [, believeUntil, userId, roles, letter, ip, places, deviations, createdAt, ...rest] = value as Live;
-  const [lastSeenAfter, authenticatedAfter, deniedTokens, deviceId, name, browser, os, firstSeenAfter] = rest;
+  const [lastSeenAfter, authenticatedAfter, secondFactorAfter, deniedTokens, ...device] = rest;
+  const [deviceId, name, browser, os, firstSeenAfter] = device;
   return {
     state: 'live',
     believeUntil,
@@ -72,6 +75,7 @@ export function unpack(sessionId: string, value: CacheValue): CachedVerdict | nu
       createdAt,
       lastSeenAt: createdAt + lastSeenAfter,
       authenticatedAt: createdAt + authenticatedAfter,
+      secondFactorAt: secondFactorAfter === null ? null : createdAt + secondFactorAfter,
       deniedTokens: words(deniedTokens),
       device: { id: unpackUuid(deviceId), name, browser, os, firstSeenAt: createdAt + firstSeenAfter },
       ended: null,
@@ -91,6 +95,7 @@ type Live = [
   createdAt: number,
   lastSeenAfter: number,
   authenticatedAfter: number,
+  secondFactorAfter: number | null,
   deniedTokens: string,
   deviceId: string,
   name: string,
@@ -99,18 +104,17 @@ type Live = [
   firstSeenAfter: number,
 ];
 
-/** One letter for each place of {@link Live}: a number, text, or (capital) text or null. */
-const LIVE_SHAPE = 'nntttTttnnntttTTn';
+/** One letter for each place of {@link Live}: a number or text; capital where it may be null. */
+const LIVE_SHAPE = 'nntttTttnnnNtttTTn';
 
 function hasLiveShape(value: unknown[]): boolean {
-  const letters = value.map((part) =>
-    part === null ? 'T' : typeof part === 'string' ? 't' : typeof part === 'number' ? 'n' : '?',
-  );
   return (
-    letters.length === LIVE_SHAPE.length &&
-    letters.every(
-      (letter, place) => letter === LIVE_SHAPE[place] || (letter === 't' && LIVE_SHAPE[place] === 'T'),
-    )
+    value.length === LIVE_SHAPE.length &&
+    value.every((part, place) => {
+      const letter = LIVE_SHAPE[place]!;
+      const kind = letter.toLowerCase() === 'n' ? 'number' : 'string';
+      return typeof part === kind || (part === null && letter !== letter.toLowerCase());
+    })
   );
 }
 

@@ -125,6 +125,7 @@ export class SimulatedPostgres {
       createdAt: now,
       lastSeenAt: now,
       authenticatedAt: now,
+      secondFactorAt: null,
       deniedTokens: [],
       device: { id: userId, name: 'a device', browser: null, os: null, firstSeenAt: now },
       ended: null,
