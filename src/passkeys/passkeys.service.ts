@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { random } from '../../common/random.js';
 import type { Assertion, Credential } from './ceremonies.js';
 
 export interface Passkey extends Credential {
@@ -11,7 +10,7 @@ export interface Passkey extends Credential {
   lastUsedAt: Date | null;
 }
 
-export type NewPasskey = Omit<Passkey, 'id' | 'lastUsedAt'>;
+export type NewPasskey = Omit<Passkey, 'lastUsedAt'>;
 
 const COLUMNS = `
   id, user_id as "userId", credential_id as "credentialId", public_key as "publicKey", sign_count::float8 as "signCount",
@@ -25,7 +24,7 @@ const USE = `
 
 /** People's passkeys as they are stored. Who may do what with them is for the services to say. */
 @Injectable()
-export class PasskeysStore {
+export class PasskeysService {
   constructor(private readonly database: DataSource) {}
 
   /** Oldest first. */
@@ -33,6 +32,14 @@ export class PasskeysStore {
     return tx.query<Passkey[]>(`select ${COLUMNS} from passkeys where user_id = $1 order by created_at, id`, [
       userId,
     ]);
+  }
+
+  async count(tx: EntityManager, userId: string): Promise<number> {
+    const [row] = await tx.query<{ count: number }[]>(
+      'select count(*)::int as count from passkeys where user_id = $1',
+      [userId],
+    );
+    return row!.count;
   }
 
   /** Whoever it belongs to. */
@@ -46,14 +53,14 @@ export class PasskeysStore {
     return found ?? null;
   }
 
-  /** @returns its id; null when somebody has this credential already */
-  async add(tx: EntityManager, passkey: NewPasskey): Promise<string | null> {
-    const [row] = await tx.query<{ id: string }[]>(
+  /** @returns false when somebody has this credential already */
+  async add(tx: EntityManager, passkey: NewPasskey): Promise<boolean> {
+    const added = await tx.query<unknown[]>(
       `insert into passkeys (id, user_id, credential_id, public_key, sign_count, transports, aaguid,
                              backup_eligible, backed_up, name, created_at)
        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict do nothing returning id`,
       [
-        random.uuid(),
+        passkey.id,
         passkey.userId,
         passkey.credentialId,
         passkey.publicKey,
@@ -66,7 +73,7 @@ export class PasskeysStore {
         passkey.createdAt,
       ],
     );
-    return row?.id ?? null;
+    return added.length === 1;
   }
 
   /** @returns false when its counter does not rise, or it is gone */
@@ -75,13 +82,20 @@ export class PasskeysStore {
     return used === 1;
   }
 
-  /** A passkey of somebody else is left alone, as one that there is not; so it is below. @returns its name before */
+  /** A passkey of somebody else is left alone, as one that there is not; so it is below. */
   async rename(tx: EntityManager, userId: string, id: string, name: string): Promise<boolean> {
     const [, renamed] = await tx.query<[unknown, number]>(
       'update passkeys set name = $3 where id = $1 and user_id = $2',
       [id, userId, name],
     );
     return renamed === 1;
+  }
+
+  async removeAll(tx: EntityManager, userId: string): Promise<number> {
+    const [, removed] = await tx.query<[unknown, number]>('delete from passkeys where user_id = $1', [
+      userId,
+    ]);
+    return removed;
   }
 
   /** @returns the name that it had; null when there is none */

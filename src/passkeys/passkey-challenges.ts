@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { hkdfSync, timingSafeEqual } from 'node:crypto';
 import type { EntityManager } from 'typeorm';
-import { Clock } from '../../common/clock.js';
-import { random } from '../../common/random.js';
-import { KeyStore } from '../../config/key-store.js';
-import { databaseNow } from '../../database/database-now.js';
+import { Clock } from '../common/clock.js';
+import { random } from '../common/random.js';
+import { KeyStore } from '../config/key-store.js';
+import { databaseNow } from '../database/database-now.js';
 
 export type ChallengePurpose = 'enrol' | 'login' | 'step_up';
 

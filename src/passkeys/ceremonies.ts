@@ -6,8 +6,8 @@ import {
   isoBase64URL,
   isoCBOR,
 } from '@simplewebauthn/server/helpers';
-import type { RelyingParty } from '../../config/relying-party.js';
-import type { PasskeyAssertion, PasskeyAttestation } from './passkey.schemas.js';
+import type { RelyingParty } from '../config/relying-party.js';
+import type { PasskeyAssertion, PasskeyAttestation } from './ceremony.schemas.js';
 
 /** In the order in which we like them; each authenticator knows one of them. */
 export const ALGORITHMS: number[] = [COSEALG.EdDSA, COSEALG.ES256, COSEALG.RS256];
