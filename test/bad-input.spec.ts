@@ -428,6 +428,7 @@ describe('what nobody should send', () => {
         'POST /v1/admin/users/{id}/ban': { reason: CANARY },
         'PUT /v1/admin/users/{id}/roles': { roles: ['user'] },
         'PATCH /v1/devices/{id}': { name: CANARY },
+        'PATCH /v1/auth/passkeys/{id}': { name: CANARY },
       };
       for (const operation of operations.filter(({ path }) => path.includes('{'))) {
         expectProblem(
@@ -669,6 +670,7 @@ describe('what nobody should send', () => {
         if (methods.has('GET')) methods.add('HEAD');
         // A literal segment is also a value of a parameter in the same place.
         if (path === '/v1/sessions/current') methods.add('DELETE');
+        if (path === '/v1/auth/passkeys/options') methods.add('DELETE').add('PATCH');
         const others = (['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const).filter(
           (method) => !methods.has(method),
         );

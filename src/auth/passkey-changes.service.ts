@@ -74,20 +74,23 @@ export class PasskeyChangesService {
     const challenge = signed && this.challenges.read(signed, 'enrol', sessionId);
     if (!challenge) throw unexpected('does not answer what this session was asked, or not in time');
     const credential = await this.believe(response, signed);
-    const passkey = {
+    const passkey: Omit<Passkey, 'createdAt'> = {
       ...credential,
       id: random.uuid(),
       userId,
       name: name ?? describe(origin.userAgent ?? '').name,
+      lastUsedAt: null,
     };
+    let createdAt: Date | undefined;
     const rekeyed = await this.rekeys.rekey(principal, {
       order: orderOf('authn_passkey_added', passkey.id, { actorId: userId, origin }),
       act: async (tx, { email }, now) => {
+        createdAt = now;
         if (!(await this.challenges.use(tx, challenge)))
           throw unexpected('does not answer what this session was asked, or not in time');
         await this.factors.requireBeforeAnother(tx, session);
         await this.requireRoom(tx, userId);
-        if (!(await this.passkeys.add(tx, { ...passkey, createdAt: now })))
+        if (!(await this.passkeys.add(tx, { ...passkey, createdAt })))
           throw new Problem('resource.conflict', { detail: 'This passkey is enrolled already.' });
         await this.mails.add(tx, email!, 'passkey_added', {
           name: passkey.name,
@@ -97,7 +100,7 @@ export class PasskeyChangesService {
       },
     });
     if (!rekeyed) throw new Problem('auth.invalid_token');
-    return { passkey: (await this.find(userId, passkey.id))!, grant: rekeyed.grant };
+    return { passkey: { ...passkey, createdAt: createdAt! }, grant: rekeyed.grant };
   }
 
   /** @returns null when it is no passkey of this person; so it is below */
@@ -114,7 +117,8 @@ export class PasskeyChangesService {
       await this.audit.record(tx, { type: 'authn_passkey_renamed', actorId, userId, origin, details });
       return true;
     });
-    return renamed ? this.find(userId, id) : null;
+    const passkeys = renamed ? await this.passkeys.of(userId) : [];
+    return passkeys.find((passkey) => passkey.id === id) ?? null;
   }
 
   /**
@@ -152,11 +156,6 @@ export class PasskeyChangesService {
       this.logger.debug({ err: error }, 'a new passkey is not believed');
       throw unexpected('is not what an authenticator says that has verified the person, on a page of ours');
     }
-  }
-
-  private async find(userId: string, id: string): Promise<Passkey | null> {
-    const passkeys = await this.passkeys.of(userId);
-    return passkeys.find((passkey) => passkey.id === id) ?? null;
   }
 }
 
