@@ -627,7 +627,7 @@ describe('the secret of an authenticator app', () => {
 
 describe('codes that are guessed', () => {
   it('slow down, and a right one is not looked at then', async () => {
-    const limited = await startApp({ clock, env: { RATE_LIMITS: 'on' } });
+    const limited = await startApp({ clock, env: { RATE_LIMITS: 'on', CACHE_BUDGET: '1s' } });
     const { phone } = await enrol(app, await loggedIn(app, { email }));
     const me = limited.client();
     const challenge = await challengeOf(me);

@@ -90,7 +90,9 @@ describeWithRedis('a thief of dumps and logs', () => {
     const bearer = { authorization: `Bearer ${accessToken}` };
     const device = { 'x-device-token': deviceToken };
     const renewed = await grant('refresh', 'POST', '/v1/auth/refresh', { refreshToken }, device);
-    await grant('reauthenticate', 'POST', '/v1/auth/reauthenticate', { password: DEMO_PASSWORD }, bearer);
+    const password = { password: DEMO_PASSWORD };
+    const proven = await grant('reauthenticate', 'POST', '/v1/auth/reauthenticate', password, bearer);
+    bearer.authorization = `Bearer ${proven.accessToken}`;
     await call(
       'POST',
       '/v1/payments',

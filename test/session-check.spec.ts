@@ -43,6 +43,7 @@ const principalOf = (userId: string, sessionId: string): Principal => ({
   userId,
   sessionId,
   tokenId: random.uuid(),
+  edition: 0,
   roles: ['user'],
   issuedAt: 0,
   expiresAt: Infinity,

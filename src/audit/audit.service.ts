@@ -16,6 +16,7 @@ export type AuditEventType =
   | 'authn_login_fail'
   | 'authn_login_fail_max'
   | 'authn_reauthenticated'
+  | 'authn_reauthentication_voided'
   | 'authn_second_factor_asked'
   | 'authn_second_factor_fail'
   | 'authn_second_factor_added'

@@ -5,8 +5,8 @@ import { Problem } from '../common/problem.js';
 import type { Origin, Principal } from '../common/request.js';
 import { wrongCode } from '../second-factor/second-factor-changes.js';
 import { SecondFactors } from '../second-factor/second-factors.js';
-import { RefreshService } from '../sessions/refresh.service.js';
 import type { SessionGrant } from '../sessions/sessions.service.js';
+import { StepUp } from '../sessions/step-up.service.js';
 import { Guesses } from '../throttle/guesses.js';
 import { UsersService } from '../users/users.service.js';
 import type { Credentials } from './credentials.js';
@@ -23,7 +23,7 @@ export class ReauthenticationService {
     private readonly users: UsersService,
     private readonly passwords: PasswordsService,
     private readonly factors: SecondFactors,
-    private readonly refreshes: RefreshService,
+    private readonly stepUp: StepUp,
     private readonly guesses: Guesses,
     private readonly audit: AuditService,
   ) {}
@@ -43,7 +43,7 @@ export class ReauthenticationService {
     );
     const grant =
       proven &&
-      (await this.refreshes.renewFresh(principal, presented, origin, {
+      (await this.stepUp.renew(principal, presented.deviceToken, origin, {
         by: 'password',
         stillProven: (found) => found.passwordHash === user?.passwordHash,
       }));
@@ -64,7 +64,7 @@ export class ReauthenticationService {
     const { grant } = await this.guesses.prove(
       { secret: 'code', account: user?.email ?? userId, known: sessionId, origin },
       async () => {
-        const grant = await this.refreshes.renewFresh(principal, presented, origin, {
+        const grant = await this.stepUp.renew(principal, presented.deviceToken, origin, {
           by: 'second_factor',
           stillProven: async (found, tx, now) =>
             (await this.factors.useCode(tx, found, code, { origin, now })) !== null,

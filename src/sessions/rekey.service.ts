@@ -1,15 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { Clock } from '../common/clock.js';
-import { random } from '../common/random.js';
 import type { Principal } from '../common/request.js';
 import { databaseNow } from '../database/database-now.js';
 import type { User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 import { RevocationLog, type Recorded, type RevocationOrder } from './revocation-log.js';
 import { RevocationService } from './revocation.service.js';
-import { anchorOf, initialRotation } from './rotation.js';
+import { anchorOf } from './rotation.js';
 import { shareEpoch } from './session-epoch.js';
+import { changeKeys } from './session-keys.js';
 import { SessionFence } from './session-fence.js';
 import type { SessionSnapshot } from './session-snapshot.js';
 import { SessionsService, type SessionGrant } from './sessions.service.js';
@@ -29,8 +29,7 @@ export type Proofs = Partial<Pick<SessionSnapshot, 'authenticatedAt' | 'secondFa
 /**
  * One session goes on, and all others of its user end: the credentials have just changed.
  *
- * A session of the cookie transport gets new keys. A new nonce ends every refresh token it ever had, whoever holds a copy,
- * and the access token that was presented is denied. Bearer clients keep theirs: an answer without a body could not
+ * A session of the cookie transport gets new keys, and the access token that was presented is denied on all tiers. Bearer clients keep theirs: an answer without a body could not
  * hand them others, and taking away what they have would end the one session that is to go on.
  */
 @Injectable()
@@ -76,22 +75,20 @@ export class RekeyService {
   }
 
   private async writeProofs(tx: EntityManager, { id, authenticatedAt, secondFactorAt }: SessionSnapshot) {
-    await tx.query('update sessions set authenticated_at = $2, second_factor_at = $3 where id = $1', [
-      id,
-      new Date(authenticatedAt),
-      secondFactorAt && new Date(secondFactorAt),
-    ]);
+    await tx.query(
+      'update sessions set authenticated_at = $2, second_factor_at = $3, former_keys = null where id = $1',
+      [id, new Date(authenticatedAt), secondFactorAt && new Date(secondFactorAt)],
+    );
   }
 
   private async newKeys(tx: EntityManager, session: SessionSnapshot): Promise<Omit<SessionGrant, 'user'>> {
-    const nonce = random.bytes(16);
-    const rotation = initialRotation();
     const decidedAt = session.lastSeenAt;
-    await tx.query(
-      `update sessions set refresh_nonce = $2, rotation = $3, last_seen_at = greatest(last_seen_at, $4) where id = $1`,
-      [session.id, nonce, JSON.stringify(rotation), new Date(decidedAt)],
-    );
+    const { nonce, rotation, edition } = await changeKeys(tx, session, null);
+    await tx.query('update sessions set last_seen_at = greatest(last_seen_at, $2) where id = $1', [
+      session.id,
+      new Date(decidedAt),
+    ]);
     const refreshToken = this.sessions.mint(session.id, nonce, anchorOf(rotation), decidedAt);
-    return { session, decidedAt, refreshToken };
+    return { session: { ...session, edition }, decidedAt, refreshToken };
   }
 }

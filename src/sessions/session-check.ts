@@ -66,13 +66,13 @@ export class SessionCheck {
 
   private objection(
     snapshot: SessionSnapshot,
-    { tokenId }: Principal,
+    { tokenId, edition }: Principal,
     { maxAuthAge, bySecondFactor, mayLackSecondFactor }: SessionRequirement,
   ): Problem | null {
     const now = this.clock.now();
     const ended = judge(snapshot, this.settings, now);
     if (ended) return sessionEnded(ended);
-    if (snapshot.deniedTokens.includes(tokenId)) return tokenDenied();
+    if (edition !== snapshot.edition || snapshot.deniedTokens.includes(tokenId)) return tokenDenied();
     if (!mayLackSecondFactor && lacksSecondFactor(snapshot, this.settings))
       return new Problem('auth.second_factor_required');
     if (maxAuthAge === undefined) return null;

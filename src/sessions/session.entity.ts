@@ -1,5 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { EndReason } from './end-reason.js';
+import type { FormerKeys } from './former-keys.js';
 import type { RotationState } from './rotation.js';
 
 export const TRANSPORTS = ['cookie', 'bearer'] as const;
@@ -84,4 +85,11 @@ export class Session {
 
   @Column({ type: 'jsonb' })
   rotation: RotationState;
+
+  /** How often the two above were made anew; access tokens name it. */
+  @Column({ type: 'integer', default: 0 })
+  edition: number;
+
+  @Column({ type: 'jsonb', name: 'former_keys', nullable: true, select: false })
+  formerKeys: FormerKeys | null;
 }

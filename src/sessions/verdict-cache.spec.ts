@@ -40,6 +40,7 @@ function snapshot(): SessionSnapshot {
     lastSeenAt: now,
     authenticatedAt: now,
     secondFactorAt: null,
+    edition: 0,
     deniedTokens: [],
     device: { id: ID, name: 'a device', browser: null, os: null, firstSeenAt: now },
     ended: null,
@@ -50,6 +51,7 @@ describe('a verdict that goes through the cache', () => {
   it.each<[string, Partial<SessionSnapshot>]>([
     ['nothing known of where it is', {}],
     ['a second factor', { secondFactorAt: clock.now() + 90_000_000 }],
+    ['new keys', { edition: 65_535 }],
     ['a country', { country: 'AT', originCountry: 'AT' }],
     [
       'a country that it has moved to',

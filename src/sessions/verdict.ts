@@ -34,6 +34,7 @@ export function packLive(snapshot: SessionSnapshot, believeUntil: number): Cache
     snapshot.lastSeenAt - snapshot.createdAt,
     snapshot.authenticatedAt - snapshot.createdAt,
     snapshot.secondFactorAt && snapshot.secondFactorAt - snapshot.createdAt,
+    snapshot.edition,
     snapshot.deniedTokens.join(' '),
     packUuid(device.id),
     device.name,
@@ -59,7 +60,7 @@ export function unpack(sessionId: string, value: CacheValue): CachedVerdict | nu
   }
   if (value[0] !== LIVE || !hasLiveShape(value)) return null;
   const [, believeUntil, userId, roles, letter, ip, places, deviations, createdAt, ...rest] = value as Live;
-  const [lastSeenAfter, authenticatedAfter, secondFactorAfter, deniedTokens, ...device] = rest;
+  const [lastSeenAfter, authenticatedAfter, secondFactorAfter, edition, deniedTokens, ...device] = rest;
   const [deviceId, name, browser, os, firstSeenAfter] = device;
   return {
     state: 'live',
@@ -76,6 +77,7 @@ export function unpack(sessionId: string, value: CacheValue): CachedVerdict | nu
       lastSeenAt: createdAt + lastSeenAfter,
       authenticatedAt: createdAt + authenticatedAfter,
       secondFactorAt: secondFactorAfter === null ? null : createdAt + secondFactorAfter,
+      edition,
       deniedTokens: words(deniedTokens),
       device: { id: unpackUuid(deviceId), name, browser, os, firstSeenAt: createdAt + firstSeenAfter },
       ended: null,
@@ -96,6 +98,7 @@ type Live = [
   lastSeenAfter: number,
   authenticatedAfter: number,
   secondFactorAfter: number | null,
+  edition: number,
   deniedTokens: string,
   deviceId: string,
   name: string,
@@ -105,7 +108,7 @@ type Live = [
 ];
 
 /** One letter for each place of {@link Live}: a number or text; capital where it may be null. */
-const LIVE_SHAPE = 'nntttTttnnnNtttTTn';
+const LIVE_SHAPE = 'nntttTttnnnNntttTTn';
 
 function hasLiveShape(value: unknown[]): boolean {
   return (

@@ -126,6 +126,7 @@ export class SimulatedPostgres {
       lastSeenAt: now,
       authenticatedAt: now,
       secondFactorAt: null,
+      edition: 0,
       deniedTokens: [],
       device: { id: userId, name: 'a device', browser: null, os: null, firstSeenAt: now },
       ended: null,
