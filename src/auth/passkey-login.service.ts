@@ -11,8 +11,8 @@ import { requestOptions } from '../passkeys/ceremony-options.js';
 import type { PasskeyAssertion, PasskeyRequestOptions } from '../passkeys/ceremony.schemas.js';
 import { PasskeyChallenges } from '../passkeys/passkey-challenges.js';
 import { PasskeysService } from '../passkeys/passkeys.service.js';
-import { RefreshService } from '../sessions/refresh.service.js';
 import type { SessionGrant } from '../sessions/sessions.service.js';
+import { StepUp } from '../sessions/step-up.service.js';
 import { Guesses } from '../throttle/guesses.js';
 import { WrongSignatures } from '../throttle/wrong-signatures.js';
 import type { Credentials } from './credentials.js';
@@ -31,7 +31,7 @@ export class PasskeyLoginService {
     private readonly challenges: PasskeyChallenges,
     private readonly proofs: PasskeyProofs,
     private readonly entrance: Entrance,
-    private readonly refreshes: RefreshService,
+    private readonly stepUps: StepUp,
     private readonly guesses: Guesses,
     private readonly wrongSignatures: WrongSignatures,
     private readonly audit: AuditService,
@@ -87,7 +87,7 @@ export class PasskeyLoginService {
       () => this.proofs.examine(answer, asked),
     );
     if (!proof.proven) return this.refuse(origin, userId, sessionId);
-    const grant = await this.refreshes.renewFresh(principal, presented, origin, {
+    const grant = await this.stepUps.renew(principal, presented.deviceToken, origin, {
       by: 'second_factor',
       stillProven: (user, tx, now) => this.proofs.use(tx, user, proof, { origin, now }),
     });

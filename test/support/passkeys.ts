@@ -39,7 +39,7 @@ export async function stepUpWith(person: Client, key: Authenticator, deviation?:
   return keepTokens(person, await person.post('/v1/auth/reauthenticate/passkey', { response }));
 }
 
-function keepTokens(client: Client, answer: Answer): Answer {
+export function keepTokens(client: Client, answer: Answer): Answer {
   for (const name of ['accessToken', 'refreshToken', 'deviceToken'] as const)
     if (answer.body?.[name]) client[name] = answer.body[name];
   return answer;
