@@ -149,13 +149,10 @@ export class PasskeyChangesService {
   }
 
   private async believe(response: PasskeyAttestation, challenge: string): Promise<Credential> {
-    try {
-      return await verifyAttestation(response, challenge, this.site);
-    } catch (error) {
-      if (!(error instanceof Disbelieved)) throw error;
-      this.logger.debug({ err: error }, 'a new passkey is not believed');
-      throw unexpected('is not what an authenticator says that has verified the person, on a page of ours');
-    }
+    const credential = await verifyAttestation(response, challenge, this.site);
+    if (!(credential instanceof Disbelieved)) return credential;
+    this.logger.debug({ err: credential }, 'a new passkey is not believed');
+    throw unexpected('is not what an authenticator says that has verified the person, on a page of ours');
   }
 }
 

@@ -62,14 +62,10 @@ export class PasskeyProofs {
     if (!challenge) return { proven: false };
     const passkey = await this.passkeys.byCredential(Buffer.from(answer.id, 'base64url'));
     if (!passkey || !isOf(answer, passkey, owner)) return { proven: false, userId: passkey?.userId };
-    try {
-      const assertion = await verifyAssertion(answer, signed, this.site, passkey);
-      return { proven: true, passkey, challenge, assertion };
-    } catch (error) {
-      if (!(error instanceof Disbelieved)) throw error;
-      this.logger.debug({ err: error, passkey: passkey.id }, 'the answer of a passkey is not believed');
-      return { proven: false, userId: passkey.userId };
-    }
+    const assertion = await verifyAssertion(answer, signed, this.site, passkey);
+    if (!(assertion instanceof Disbelieved)) return { proven: true, passkey, challenge, assertion };
+    this.logger.debug({ err: assertion, passkey: passkey.id }, 'the answer of a passkey is not believed');
+    return { proven: false, userId: passkey.userId };
   }
 
   /**

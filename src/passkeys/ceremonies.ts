@@ -42,12 +42,11 @@ export function challengeIn({ response }: { response: { clientDataJSON: string }
   }
 }
 
-/** @throws Disbelieved */
 export function verifyAttestation(
   attestation: PasskeyAttestation,
   challenge: string,
   { id, origins }: RelyingParty,
-): Promise<Credential> {
+): Promise<Credential | Disbelieved> {
   return believing(async () => {
     const { registrationInfo } = await verifyRegistrationResponse({
       response: { ...withoutStatement(attestation), clientExtensionResults: {} },
@@ -76,14 +75,13 @@ export function verifyAttestation(
 /**
  * Whether this passkey has signed the challenge for one of our pages, and its authenticator has verified the person. Its
  * counter is not looked at: that is for a transaction, and for signatures that are right only.
- * @throws Disbelieved
  */
 export function verifyAssertion(
   { response, ...credential }: PasskeyAssertion,
   challenge: string,
   { id, origins }: RelyingParty,
   { publicKey }: Pick<Credential, 'publicKey'>,
-): Promise<Assertion> {
+): Promise<Assertion | Disbelieved> {
   return believing(async () => {
     const { verified, authenticationInfo } = await verifyAuthenticationResponse({
       response: {
@@ -120,10 +118,10 @@ function withoutStatement({ response, ...credential }: PasskeyAttestation): Pass
 }
 
 /** The library looks at nothing but what it is given: whatever it throws is about that. */
-async function believing<T>(verify: () => Promise<T>): Promise<T> {
+async function believing<T>(verify: () => Promise<T>): Promise<T | Disbelieved> {
   try {
     return await verify();
   } catch (cause) {
-    throw new Disbelieved((cause as Error).message, { cause });
+    return new Disbelieved((cause as Error).message, { cause });
   }
 }
