@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { pino } from 'pino';
+import { Resealing } from '../src/second-factor/resealing.js';
 import {
   ADMIN,
   ALICE,
@@ -576,21 +578,29 @@ describe('where admins have to have one (ADMIN_MFA=required)', () => {
 describe('the secret of an authenticator app', () => {
   const encryption = TEST_KEYS.encryption;
 
-  it('is sealed anew when it is used under an older key', async () => {
+  it('is sealed anew once another key has taken over, so that nothing depends on the old one', async () => {
     const me = await loggedIn(app, { email });
     const { phone } = await enrol(app, me);
-    const keyOf = async () =>
+    const keyOf = async (userId: string) =>
       (
-        await app.query<{ key_id: string }>('select key_id from totp_factors where user_id = $1', [me.userId])
+        await app.query<{ key_id: string }>('select key_id from totp_factors where user_id = $1', [userId])
       )[0]!.key_id;
-    expect(await keyOf()).toBe('test-key');
+    expect(await keyOf(me.userId)).toBe('test-key');
+    const unreadable = await loggedIn(app, { email: await somebody() });
+    await enrol(app, unreadable);
+    await app.query(`update totp_factors set key_id = 'lost' where user_id = $1`, [unreadable.userId]);
+
     const newer = { id: 'newer', key: Buffer.alloc(32, 7) };
     const rotated = await startApp({ clock, keys: { ...TEST_KEYS, encryption: [newer, ...encryption] } });
-    const client = rotated.client();
-    expect((await complete(client, await challengeOf(client), phone.nextCode())).status).toBe(200);
-    expect(await keyOf()).toBe('newer');
-    expect((await complete(client, await challengeOf(client), phone.nextCode())).status).toBe(200);
+    expect(await rotated.get(Resealing).run()).toBeGreaterThan(0);
+    expect(await rotated.get(Resealing).run()).toBe(0);
+    expect(await Promise.all([me, unreadable].map(({ userId }) => keyOf(userId)))).toEqual(['newer', 'lost']);
     await rotated.close();
+
+    const alone = await startApp({ clock, keys: { ...TEST_KEYS, encryption: [newer] } });
+    const client = alone.client();
+    expect((await complete(client, await challengeOf(client), phone.nextCode())).status).toBe(200);
+    await alone.close();
   });
 
   it('cannot be moved to somebody else', async () => {
@@ -614,7 +624,10 @@ describe('the secret of an authenticator app', () => {
   });
 
   it('is not shown to anybody without an encryption key in the key file; everything else works', async () => {
-    const bare = await startApp({ clock, keys: { ...TEST_KEYS, encryption: [] } });
+    const lines: string[] = [];
+    const logger = pino({ level: 'warn' }, { write: (line: string) => lines.push(line) });
+    const bare = await startApp({ clock, logger, keys: { ...TEST_KEYS, encryption: [] } });
+    expect(lines.join()).toMatch(/no encryption key in use.*keys:rotate/);
     const me = await loggedIn(bare, { email });
     expect(await me.post('/v1/auth/mfa/totp')).toMatchObject({
       status: 503,

@@ -19,48 +19,49 @@ const TAG_BYTES = 16;
 export class SealedSecrets {
   constructor(private readonly keys: KeyStore) {}
 
+  /** The id of what seals now; undefined in files from before there was any. */
+  keyInUse(now: number): string | undefined {
+    return this.keys.sealingKey(now)?.id;
+  }
+
   /**
    * @param context whose it is and what for: sealed for one, it cannot be opened for another
    * @throws Problem `auth.unavailable` when the key file has no encryption key in use
    */
   seal(secret: Buffer, context: string, now: number): Sealed {
     const key = this.keys.sealingKey(now);
-    if (!key) throw new Problem('auth.unavailable', { cause: new NoEncryptionKey() });
+    if (!key)
+      throw new Problem('auth.unavailable', {
+        cause: new Error('the key file has no encryption key in use: see docs/operations/rotate-keys.md'),
+      });
     const nonce = random.bytes(NONCE_BYTES);
     const cipher = createCipheriv(CIPHER, key.key, nonce).setAAD(Buffer.from(context));
     const text = Buffer.concat([cipher.update(secret), cipher.final()]);
     return { sealed: Buffer.concat([nonce, cipher.getAuthTag(), text]), keyId: key.id };
   }
 
-  /** @throws Problem `auth.unavailable` when its key is not in the file, or it was sealed for something else */
+  /** @throws UnreadableSecret when its key is not in the file, or it was sealed for something else */
   open({ sealed, keyId }: Sealed, context: string): Buffer {
+    const key = this.keys.openingKey(keyId);
+    if (!key) throw new UnreadableSecret(`the key file has no encryption key ${keyId}`);
+    const nonce = sealed.subarray(0, NONCE_BYTES);
+    const tag = sealed.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES);
+    const decipher = createDecipheriv(CIPHER, key.key, nonce, { authTagLength: TAG_BYTES })
+      .setAAD(Buffer.from(context))
+      .setAuthTag(tag);
     try {
-      const key = this.keys.openingKey(keyId);
-      if (!key) throw new Error(`the key file has no encryption key ${keyId}`);
-      const nonce = sealed.subarray(0, NONCE_BYTES);
-      const tag = sealed.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES);
-      const decipher = createDecipheriv(CIPHER, key.key, nonce, { authTagLength: TAG_BYTES })
-        .setAAD(Buffer.from(context))
-        .setAuthTag(tag);
       return Buffer.concat([decipher.update(sealed.subarray(NONCE_BYTES + TAG_BYTES)), decipher.final()]);
-    } catch (cause) {
-      throw new Problem('auth.unavailable', { cause });
+    } catch {
+      throw new UnreadableSecret(
+        `what encryption key ${keyId} has sealed was changed, or is somebody else's`,
+      );
     }
-  }
-
-  canSeal(now: number): boolean {
-    return this.keys.sealingKey(now) !== undefined;
-  }
-
-  /** Whether a newer key has taken over since. */
-  isOutdated(keyId: string, now: number): boolean {
-    const current = this.keys.sealingKey(now);
-    return current !== undefined && current.id !== keyId;
   }
 }
 
-class NoEncryptionKey extends Error {
-  constructor() {
-    super('the key file has no encryption key in use: `npm run keys:rotate -- --encryption` adds one');
+/** Nobody is let in without it, and nobody is told that a code was wrong which could not be looked at. */
+export class UnreadableSecret extends Problem {
+  constructor(why: string) {
+    super('auth.unavailable', { cause: new Error(why) });
   }
 }

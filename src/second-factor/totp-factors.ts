@@ -98,9 +98,7 @@ export class TotpFactors {
       'update totp_factors set last_step = $2 where user_id = $1 and last_step < $2',
       [userId, step],
     );
-    if (used !== 1) return false;
-    if (this.sealed.isOutdated(kept.key_id, now.getTime())) await this.reseal(tx, userId, kept, now);
-    return true;
+    return used === 1;
   }
 
   /** With an enrolment that is under way. @returns whether there was one */
@@ -118,16 +116,6 @@ export class TotpFactors {
     return stepOf(code, opened, now.getTime());
   }
 
-  private async reseal(tx: EntityManager, userId: string, { secret, key_id }: KeptSecret, now: Date) {
-    const opened = this.sealed.open({ sealed: secret, keyId: key_id }, contextOf(userId));
-    const { sealed, keyId } = this.sealed.seal(opened, contextOf(userId), now.getTime());
-    await tx.query('update totp_factors set secret = $2, key_id = $3 where user_id = $1', [
-      userId,
-      sealed,
-      keyId,
-    ]);
-  }
-
   /** How apps name us: as our mails do. */
   private get issuer(): string {
     const { mailFrom, tokenIssuer } = this.settings;
@@ -135,6 +123,7 @@ export class TotpFactors {
   }
 }
 
-function contextOf(userId: string): string {
+/** What its secret is sealed for. */
+export function contextOf(userId: string): string {
   return `totp secret of ${userId}`;
 }

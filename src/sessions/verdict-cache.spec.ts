@@ -68,6 +68,10 @@ describe('a verdict that goes through the cache', () => {
       },
     ],
     [
+      'a device that is called what it is',
+      { device: { ...snapshot().device, name: 'Firefox on Linux', browser: 'Firefox', os: 'Linux' } },
+    ],
+    [
       'a device that was there before',
       { device: { ...snapshot().device, firstSeenAt: clock.now() - 9_000_000_000 } },
     ],

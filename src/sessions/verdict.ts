@@ -37,7 +37,7 @@ export function packLive(snapshot: SessionSnapshot, believeUntil: number): Cache
     snapshot.edition,
     snapshot.deniedTokens.join(' '),
     packUuid(device.id),
-    device.name,
+    device.name === plainNameOf(device) ? '' : device.name,
     device.browser,
     device.os,
     device.firstSeenAt - snapshot.createdAt,
@@ -79,7 +79,13 @@ export function unpack(sessionId: string, value: CacheValue): CachedVerdict | nu
       secondFactorAt: secondFactorAfter === null ? null : createdAt + secondFactorAfter,
       edition,
       deniedTokens: words(deniedTokens),
-      device: { id: unpackUuid(deviceId), name, browser, os, firstSeenAt: createdAt + firstSeenAfter },
+      device: {
+        id: unpackUuid(deviceId),
+        name: name || plainNameOf({ browser, os }),
+        browser,
+        os,
+        firstSeenAt: createdAt + firstSeenAfter,
+      },
       ended: null,
     },
   };
@@ -145,6 +151,11 @@ function unpackPlaces(packed: string, createdAt: number): Places {
     location:
       after === undefined ? null : { latitude: latitude!, longitude: longitude!, at: createdAt + after },
   };
+}
+
+/** What most devices are called, so that it need not be said. */
+function plainNameOf({ browser, os }: Pick<SessionSnapshot['device'], 'browser' | 'os'>): string {
+  return [browser, os].filter(Boolean).join(' on ');
 }
 
 function words(joined: string): string[] {
