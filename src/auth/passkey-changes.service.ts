@@ -78,7 +78,7 @@ export class PasskeyChangesService {
       ...credential,
       id: random.uuid(),
       userId,
-      name: name ?? describe(origin.userAgent ?? '').name,
+      name: name ?? describe(origin.userAgent).name,
       lastUsedAt: null,
     };
     let createdAt: Date | undefined;

@@ -1235,8 +1235,8 @@ export const MUTANTS = [
   {
     mechanism: 'a passkey that has gone meanwhile opens nothing',
     file: 'src/auth/passkey-proofs.ts',
-    out: 'if (!stored) return false;',
-    put: 'if (!stored) return true;',
+    out: 'if (stored?.id !== passkey.id) return false;',
+    put: 'if (stored?.id !== passkey.id) return true;',
     spec: 'test/passkey-logins.spec.ts',
   },
   {
