@@ -527,8 +527,8 @@ export const MUTANTS = [
   {
     mechanism: 'a token is asked again under the lock whether it is of the keys that the session has by now',
     file: 'src/sessions/refresh.service.ts',
-    out: ' || !this.isAuthentic(token, held))',
-    put: ')',
+    out: 'if (!lineage || held.session.transport !== presented.transport)',
+    put: 'if (held.session.transport !== presented.transport)',
     spec: 'test/refresh.spec.ts',
   },
   {
