@@ -516,6 +516,28 @@ export const MUTANTS = [
     put: 'order by seq',
     spec: 'test/housekeeping.spec.ts',
   },
+  // --- Tokens that were verified before
+  {
+    mechanism: 'tokens that were verified take a bounded place',
+    file: 'src/auth/access-tokens.ts',
+    out: 'maxSize: VERIFIED_BYTES,',
+    put: 'maxSize: 100 * VERIFIED_BYTES,',
+    spec: 'src/auth/access-tokens.spec.ts',
+  },
+  {
+    mechanism: 'a token that was verified before does not outlive its time',
+    file: 'src/auth/access-tokens.ts',
+    out: 'if (known && now < known.principal.expiresAt && ',
+    put: 'if (known && ',
+    spec: 'src/auth/access-tokens.spec.ts',
+  },
+  {
+    mechanism: 'a token that was verified before does not outlive its key',
+    file: 'src/auth/access-tokens.ts',
+    out: ' && this.keys.verifier(known.kid, now) === known.key)',
+    put: ')',
+    spec: 'src/auth/access-tokens.spec.ts',
+  },
   // --- Refresh
   {
     mechanism: 'a refresh that was decided on what was read writes only if it still holds',
