@@ -68,7 +68,6 @@ export const MEASURED = {
   noticeBytes: { value: 198, unit: 'B', where: 'sizing: a notice on the wire' },
   verdict: { value: 362, unit: 'B', where: 'npm run bench -- scale: of all memory of Redis' },
   denial: { value: 189, unit: 'B', where: 'benchmarks, denial list of 1,000,000' },
-  instanceMemory: { value: 204e6, unit: 'B', where: 'benchmarks: an idle instance' },
 
   // --- Redis, µs of its one thread; commands
   mget: { value: 3.2, unit: 'µs', where: 'sizing: MGET of one and INFO' },

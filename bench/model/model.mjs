@@ -92,13 +92,12 @@ export function loadOf(sessions, activity = ACTIVITY, settings = SETTINGS) {
   const misses = checks * (1 - hitShare);
   const strict = requests * a.strictShare;
   const reads = misses + strict;
+  const readCpu = of('readInBatch') + (of('read') - of('readInBatch')) / a.checksPerTurn;
 
   // --- Last-seen marks: each authenticated request notes one, written when the last one is old enough
   const authentic = a.accessShare + a.sessionShare + a.strictShare;
   const seenPerSession = (a.requestsPerVisit * authentic) / a.visitSeconds;
   const marks = (visits * a.visitSeconds * seenPerSession) / (1 + s.lastSeenResolution * seenPerSession);
-  const inOneFlush = s.lastSeenFlush * seenPerSession;
-  const noted = (requests * authentic * (1 - Math.exp(-inOneFlush))) / inOneFlush;
 
   // --- Instances
   const publicShare = 1 - authentic;
@@ -115,6 +114,10 @@ export function loadOf(sessions, activity = ACTIVITY, settings = SETTINGS) {
     1e6;
   const cores = ours + (requests * a.ownWork) / 1e6;
   const instances = Math.max(2, Math.ceil(cores / s.utilisation));
+
+  // Whom one instance sees in one flush is one look-up, and a session asks any of them.
+  const inOneFlush = (s.lastSeenFlush * seenPerSession) / instances;
+  const noted = (requests * authentic * (1 - Math.exp(-inOneFlush))) / inOneFlush;
 
   // --- The feed: each notification brings a poll of each instance forward, and each polls once a second besides
   const followers = Math.min(instances, s.followers);
@@ -137,7 +140,7 @@ export function loadOf(sessions, activity = ACTIVITY, settings = SETTINGS) {
 
   // --- PostgreSQL
   const actsCpu =
-    (reads * of('read') +
+    (reads * readCpu +
       refreshes * of('refresh') +
       logins * of('login') +
       revocations * of('revocation') +
@@ -290,7 +293,7 @@ export const LIMITS = [
     of: (load) => load.feedCpu,
     limit: 4,
     unit: 'cores',
-    remedy: 'a relay for each region; or a second cell',
+    remedy: 'a feed relay for each region; or a second cell',
     today: false,
   },
   {
@@ -354,7 +357,7 @@ export const LIMITS = [
     of: (load) => load.notifyShare,
     limit: 0.5,
     unit: 'of the time',
-    remedy: 'a relay that polls each 5 ms instead of NOTIFY; then a second cell',
+    remedy: 'a feed relay that polls each 5 ms instead of NOTIFY; then a second cell',
     today: false,
   },
   {
@@ -362,7 +365,7 @@ export const LIMITS = [
     of: (load) => load.bootSeconds,
     limit: 10,
     unit: 's',
-    remedy: 'a relay that hands over the list ready-made; a second cell',
+    remedy: 'a feed relay that hands over the list ready-made; a second cell',
     today: false,
   },
 ];

@@ -199,21 +199,28 @@ export const BLOCKS = {
       },
       'for 9 s': { ...hundred, cut: { share: 0.5, from: 2_000, to: 11_000 } },
       'a burst: 2,000 at 10,000 a second': { ...hundred, rate: 10_000, seconds: 0.2 },
-      'relay: one message in a hundred is lost': { ...hundred, path: 'relay', lost: 0.01 },
-      'relay: it is cut off for 9 s': {
+      'feed relay: one message in a hundred is lost': { ...hundred, path: 'relay', lost: 0.01 },
+      'feed relay: it is cut off for 9 s': {
         ...hundred,
         path: 'relay',
         cut: { share: 1, from: 2_000, to: 11_000 },
       },
       'the end of everyone: 1,000 instances': { instances: 1_000, rate: 1e-6, seed: SEED },
       '5,000 instances': { instances: 5_000, rate: 1e-6, seed: SEED },
-      '5,000 instances behind relays': { instances: 5_000, rate: 1e-6, path: 'relay', seed: SEED },
+      '5,000 instances behind feed relays': { instances: 5_000, rate: 1e-6, path: 'relay', seed: SEED },
     });
   },
 
   regions: () =>
     table([
-      ['instances', 'regions', 'each follows PostgreSQL', 'its cores', 'a relay per region', 'its cores'],
+      [
+        'instances',
+        'regions',
+        'each follows PostgreSQL',
+        'its cores',
+        'a feed relay per region',
+        'its cores',
+      ],
       ...[
         [100, 1],
         [100, 3],

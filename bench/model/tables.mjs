@@ -1,11 +1,14 @@
 const line = (cells) => `| ${cells.join(' | ')} |`;
 
-/** @param {(string | number)[][]} rows the first is the head; all but the first column are figures */
+const isFigure = (cell) => /^(\*\*|[<≤] ?)?[\d–]/.test(cell);
+
+/** @param {(string | number)[][]} rows the first is the head; columns of figures stand to the right */
 export function table(rows) {
   const [head, ...body] = rows;
-  return [line(head), line(head.map((_, column) => (column === 0 ? '---' : '---:'))), ...body.map(line)].join(
-    '\n',
+  const rule = head.map((_, column) =>
+    column > 0 && body.every((row) => isFigure(String(row[column]))) ? '---:' : '---',
   );
+  return [head, rule, ...body].map(line).join('\n');
 }
 
 const UNITS = [
