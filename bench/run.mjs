@@ -30,6 +30,7 @@ const NOT_IN_SHORT = new Set(['revocation', 'scale', 'start']);
 const ON_REQUEST = {
   profile: () => import('./suites/profile.mjs'),
   sizing: () => import('./suites/sizing.mjs'),
+  followers: () => import('./suites/followers.mjs'),
 };
 
 const { values: options, positionals: asked } = parseArgs({

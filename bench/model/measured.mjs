@@ -80,3 +80,18 @@ export const MEASURED = {
   boot: { value: 1.5, unit: 's', where: 'benchmarks: ready with 10,000 live revocations' },
   bootEach: { value: 7.7e-6, unit: 's', where: 'benchmarks: 9.2 s with 1,000,000' },
 };
+
+/** Commit to refusal with so many instances, and commit to heard with so many feeds in one process: milliseconds. */
+export const LATENCIES = [
+  { what: 'two instances (benchmarks)', instances: 2, cores: 2, p50: 1.5, p99: 5, max: 7.4 },
+  {
+    what: '10 feeds (`npm run bench -- followers`)',
+    instances: 10,
+    cores: 1,
+    p50: 5.9,
+    p99: 21.6,
+    max: 41.7,
+  },
+  { what: '50 feeds', instances: 50, cores: 1, p50: 18.3, p99: 72.1, max: 93.9 },
+  { what: '150 feeds', instances: 150, cores: 1, p50: 48.4, p99: 103, max: 166.6 },
+];
