@@ -26,6 +26,13 @@ export const MUTANTS = [
     spec: 'test/audit-seals.spec.ts',
   },
   {
+    mechanism: 'sealing has a lock of its own',
+    file: 'src/audit/audit-sealer.ts',
+    out: 'const SEAL_LOCK = 7_263_405;',
+    put: 'const SEAL_LOCK = 7_263_403;',
+    spec: 'test/audit-seals.spec.ts',
+  },
+  {
     mechanism: 'instances can neither change nor remove audit events',
     file: 'src/database/app-role.ts',
     out: 'revoke update, delete on ${APPEND_ONLY.join()} from ${to};',
