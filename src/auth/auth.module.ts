@@ -20,6 +20,7 @@ import { JwtStrategy } from './jwt.strategy.js';
 import { KeyRing } from './key-ring.js';
 import { LoginService } from './login.service.js';
 import { LogoutService } from './logout.service.js';
+import { PasswordHasher } from './password-hasher.js';
 import { PasswordChangeService } from './password-change.service.js';
 import { PasswordPolicy } from './password-policy.js';
 import { PasswordResetService } from './password-reset.service.js';
@@ -50,6 +51,7 @@ import { SecondStep } from './second-step.service.js';
     LoginService,
     LogoutService,
     PasswordChangeService,
+    PasswordHasher,
     PasswordPolicy,
     PasswordResetService,
     PasswordsService,
