@@ -16,6 +16,7 @@ import { TestClock } from './support/clock.js';
 import { Mailbox } from './support/mailbox.js';
 import { loggedIn, sessionTier } from './support/people.js';
 import { AuthenticatorApp, complete, enrol } from './support/second-factor.js';
+import { connect, disconnect, untilBlocked } from './support/waiting.js';
 import { read } from './support/forge.js';
 
 const MINUTE = 60_000;
@@ -349,6 +350,22 @@ describe('a login with a second factor', () => {
     const stranger = app.client();
     const again = await complete(stranger, await challengeOf(me), phone.nextCode());
     expect(again.body.session.device.id).not.toBe(id);
+  });
+
+  it('is not opened by the password alone when the factor comes while it is under way', async () => {
+    const { userId } = await loggedIn(app, { email });
+    const outside = await connect();
+    await outside.query('begin');
+    await outside.query('select from users where id = $1 for update', [userId]);
+    const late = login(app.client());
+    await untilBlocked(app, 1);
+    await outside.query(
+      `insert into totp_factors (user_id, secret, key_id, last_step, created_at) values ($1, '', 'x', 0, now())`,
+      [userId],
+    );
+    await outside.query('commit');
+    expect(await late).toMatchObject(REFUSED);
+    await disconnect();
   });
 
   it('is refused as ever with a wrong password, and nobody learns of the factor', async () => {

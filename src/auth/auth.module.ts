@@ -26,6 +26,7 @@ import { PasskeyLoginController } from './passkey-login.controller.js';
 import { PasskeyLoginService } from './passkey-login.service.js';
 import { PasskeyProofs } from './passkey-proofs.js';
 import { PasskeysController } from './passkeys.controller.js';
+import { PasswordHasher } from './password-hasher.js';
 import { PasswordChangeService } from './password-change.service.js';
 import { PasswordPolicy } from './password-policy.js';
 import { PasswordResetService } from './password-reset.service.js';
@@ -67,6 +68,7 @@ import { SecondStep } from './second-step.service.js';
     PasskeyLoginService,
     PasskeyProofs,
     PasswordChangeService,
+    PasswordHasher,
     PasswordPolicy,
     PasswordResetService,
     PasswordsService,

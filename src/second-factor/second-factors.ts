@@ -88,8 +88,9 @@ export class SecondFactors {
     return this.hasAny(tx, userId);
   }
 
-  /** All of them. @returns whether there were any */
+  /** All of them, and the logins that wait for one. @returns whether there were any */
   async removeAll(tx: EntityManager, userId: string): Promise<boolean> {
+    await tx.query('delete from login_challenges where user_id = $1', [userId]);
     const removed = await this.totp.remove(tx, userId);
     const passkeys = await this.passkeys.removeAll(tx, userId);
     await this.recoveryCodes.void(tx, userId);

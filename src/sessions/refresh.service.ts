@@ -34,6 +34,9 @@ export interface Presentation {
   origin: Origin;
 }
 
+/** Which keys a token was minted under: the session's, or those that its last step-up has taken the place of. */
+type Lineage = 'current' | 'former';
+
 /** What a refresh has come to under the lock; a problem is answered after the commit. */
 interface Outcome {
   grant?: SessionGrant;
@@ -78,21 +81,18 @@ export class RefreshService {
   async refresh(presented: Presentation): Promise<SessionGrant> {
     const authentic = await this.authenticate(presented.refreshToken);
     if (!authentic) throw new Problem('auth.invalid_token');
-    const { token, found } = authentic;
-    return (
-      (await this.renewAsFound(found, token, presented)) ??
-      this.renewUnderLock(found.session.userId, token, presented)
-    );
+    const { token, found, lineage } = authentic;
+    const grant = lineage === 'current' ? await this.renewAsFound(found, token, presented) : null;
+    return grant ?? this.renewUnderLock(found.session.userId, token, presented);
   }
 
   /** @returns null for whatever must be looked at under the lock */
   private async renewAsFound(
     found: FoundSession,
-    token: ParsedRefreshToken,
+    token: RefreshPosition,
     { origin, transport, deviceToken }: Presentation,
   ): Promise<SessionGrant | null> {
     if (this.hold.endOf(found) || found.session.transport !== transport) return null;
-    if (!this.isMinted(token, found.nonce)) return null;
     const proof = isDeviceTokenOf(found, deviceToken);
     const rotation = rotate(found.rotation, token, { ...this.moment(found), proof });
     if (rotation.decision.outcome !== 'issue') return null;
@@ -109,10 +109,10 @@ export class RefreshService {
     const { grant, recorded, problem } = await this.database.transaction<Outcome>(async (tx) => {
       const held = await this.hold.live(tx, userId, token.sessionId);
       // The session may have got new keys since, under which nobody holds this token.
-      if (held.session.transport !== presented.transport || !this.isAuthentic(token, held))
-        throw new Problem('auth.invalid_token');
+      const lineage = this.lineageOf(token, held);
+      if (!lineage || held.session.transport !== presented.transport) throw new Problem('auth.invalid_token');
       const proof = isDeviceTokenOf(held, presented.deviceToken);
-      if (!this.isMinted(token, held.nonce)) return this.resume(tx, held, token, { ...presented, proof });
+      if (lineage === 'former') return this.resume(tx, held, token, { ...presented, proof });
       const rotation = rotate(held.rotation, token, { ...this.moment(held), proof });
       switch (rotation.decision.outcome) {
         case 'issue':
@@ -135,18 +135,17 @@ export class RefreshService {
 
   private async authenticate(
     refreshToken: string,
-  ): Promise<{ token: ParsedRefreshToken; found: FoundSession } | null> {
+  ): Promise<{ token: ParsedRefreshToken; found: FoundSession; lineage: Lineage } | null> {
     const token = parseRefreshToken(refreshToken);
     const found = token && (await this.hold.find(this.database.manager, token.sessionId));
-    return found && this.isAuthentic(token, found) ? { token, found } : null;
+    const lineage = found && this.lineageOf(token, found);
+    return lineage ? { token, found, lineage } : null;
   }
 
-  /** Under the session's keys, or those that its last step-up has taken the place of. */
-  private isAuthentic(token: ParsedRefreshToken, { nonce, former }: FoundSession): boolean {
-    return (
-      this.isMinted(token, nonce) ||
-      (former !== null && this.isMinted(token, Buffer.from(former.nonce, 'base64')))
-    );
+  /** @returns null for what was minted under neither */
+  private lineageOf(token: ParsedRefreshToken, { nonce, former }: FoundSession): Lineage | null {
+    if (this.isMinted(token, nonce)) return 'current';
+    return former && this.isMinted(token, Buffer.from(former.nonce, 'base64')) ? 'former' : null;
   }
 
   private isMinted(token: ParsedRefreshToken, nonce: Buffer): boolean {
