@@ -48,6 +48,7 @@ const ProblemBody = z.looseObject({
   reason: z.enum(END_REASONS).optional().describe('`auth.session_ended`, as is `endedAt`'),
   endedAt: instant.optional(),
   maxAuthAge: z.int().optional().describe('`auth.reauthentication_required`: seconds'),
+  bySecondFactor: z.boolean().optional().describe('of the same: a password will not do, ask for a code'),
 });
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;

@@ -27,6 +27,7 @@ const PROMISED: Record<Operation['x-tier'], string[]> = {
   public: [
     'POST /v1/auth/register',
     'POST /v1/auth/login',
+    'POST /v1/auth/login/mfa',
     'POST /v1/auth/refresh',
     'POST /v1/auth/logout',
     'POST /v1/auth/password/forgot',
@@ -39,6 +40,7 @@ const PROMISED: Record<Operation['x-tier'], string[]> = {
   access: ['GET /v1/auth/whoami', 'GET /v1/feature-flags'],
   session: [
     'POST /v1/auth/reauthenticate',
+    'GET /v1/auth/mfa',
     'POST /v1/auth/password/change',
     'GET /v1/sessions',
     'GET /v1/sessions/current',
@@ -60,6 +62,11 @@ const PROMISED: Record<Operation['x-tier'], string[]> = {
   ],
   fresh: [
     'POST /v1/auth/email/change',
+    'POST /v1/auth/mfa/totp',
+    'POST /v1/auth/mfa/totp/confirm',
+    'DELETE /v1/auth/mfa/totp',
+    'POST /v1/auth/mfa/recovery-codes',
+    'DELETE /v1/admin/users/{id}/mfa',
     'DELETE /v1/users/me',
     'DELETE /v1/admin/sessions',
     'PUT /v1/admin/users/{id}/roles',
@@ -180,6 +187,13 @@ describe('the document at /openapi.json', () => {
         expect({ name, status, content }).toEqual({ name, status, content: problem });
       }
     }
+  });
+
+  it('knows both answers of a login: in, or asked for the second factor', () => {
+    const login = operations.find(({ name }) => name === 'POST /v1/auth/login')!;
+    expect(login.responses['200']!.content!['application/json']!.schema).toEqual({
+      oneOf: ['Grant', 'MfaRequired'].map((name) => ({ $ref: `#/components/schemas/${name}` })),
+    });
   });
 
   it('says where somebody may be told to wait, and by what to go then', () => {

@@ -1,9 +1,11 @@
 import { expect } from '@jest/globals';
 import type { Principal } from '../../src/common/request.js';
 import { SessionCheck } from '../../src/sessions/session-check.js';
+import { editionOfTokenId } from '../../src/sessions/token-id.js';
 import type { Transport } from '../../src/sessions/session.entity.js';
 import { PASSWORD, type TestApp } from './app.js';
 import type { Client } from './client.js';
+import { read } from './forge.js';
 
 /** Somebody who has logged in, with the id of the session that began then. */
 export type Person = Client & { id: string; userId: string };
@@ -28,10 +30,12 @@ export async function loggedIn(
  */
 export function sessionTier(
   app: Pick<TestApp, 'get'>,
-  { id, userId }: Pick<Person, 'id' | 'userId'>,
+  { id, userId, ...held }: Pick<Person, 'id' | 'userId'> & Partial<Pick<Person, 'accessToken' | 'jar'>>,
   consistency: 'cached' | 'strict' = 'cached',
 ): Promise<string> {
-  const principal = { sessionId: id, userId } as Principal;
+  const token = held.accessToken ?? held.jar?.get('__Host-access');
+  const edition = token ? editionOfTokenId(read(token).claims['jti'] as string) : 0;
+  const principal = { sessionId: id, userId, edition } as Principal;
   return app
     .get(SessionCheck)
     .require(principal, { consistency })
