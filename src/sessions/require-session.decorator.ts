@@ -40,7 +40,6 @@ export function RequireSession(options: RequireSessionOptions = {}) {
       'auth.token_expired',
       'auth.session_ended',
       ...(options.maxAuthAge ? (['auth.reauthentication_required'] as const) : []),
-      'request.cross_site',
       'auth.unavailable',
     ),
   );

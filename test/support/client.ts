@@ -72,7 +72,7 @@ export class Client {
     });
     const setCookies = [response.headers['set-cookie'] ?? []].flat();
     this.keep(setCookies);
-    const isJson = /json/.test(String(response.headers['content-type']));
+    const isJson = response.body !== '' && /json/.test(String(response.headers['content-type']));
     return {
       status: response.statusCode,
       body: isJson ? response.json() : undefined,
