@@ -98,10 +98,17 @@ describe('each operation of the document', () => {
   const guarded = () => operations.filter((operation) => !isPublic(operation));
   const cook = (operation: Operation, owner: Resident) => recipeOf(operation).cook({ owner, mailbox });
 
-  async function send(operation: Operation, client: Client, example: Example, query = ''): Promise<Answer> {
-    const { parameters = {}, headers, body } = example;
+  async function send(
+    operation: Operation,
+    client: Client,
+    { parameters = {}, headers, body }: Example,
+    { inUrl }: Pick<CallerKind, 'inUrl'> = {},
+  ): Promise<Answer> {
+    const { accessToken } = client;
+    const query = inUrl ? `access_token=${accessToken}&token=${accessToken}` : '';
+    const sender = inUrl ? app.client() : client.copy();
     const url = urlOf(operation, parameters, query);
-    const answer = await client.copy().request(operation.method, url, { headers, body });
+    const answer = await sender.request(operation.method, url, { headers, body });
     answers.push({ operation, answer });
     return answer;
   }
@@ -186,7 +193,7 @@ describe('each operation of the document', () => {
       for (const [caller, kind, client] of callers) {
         const wanted = promised(operation, kind);
         if (wanted === 'let in') continue;
-        const answer = await send(operation, client, targets.get(operation)!, kind.query);
+        const answer = await send(operation, client, targets.get(operation)!, kind);
         expect({ operation: operation.name, caller, outcome: outcomeOf(answer) }).toEqual({
           operation: operation.name,
           caller,
@@ -224,7 +231,7 @@ describe('each operation of the document', () => {
             : (reader ??= await kind.make(transport));
           const owner =
             isForAdmins(operation) || !('userId' in client) ? await person() : (client as Resident);
-          const answer = await send(operation, client, await cook(operation, owner), kind.query);
+          const answer = await send(operation, client, await cook(operation, owner), kind);
           const wanted = recipeOf(operation).answers ?? 'let in';
           expect({ ...caller, outcome: outcomeOf(answer) }).toEqual({ ...caller, outcome: wanted });
         }

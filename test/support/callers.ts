@@ -14,8 +14,8 @@ import { loggedIn, newcomer, type Resident } from './people.js';
 export interface CallerKind {
   /** Each time somebody new, logged in on this transport where they are. */
   make(transport: Transport): Promise<Client>;
-  /** Of the URL, of those who show their token there. */
-  query?: string;
+  /** Whether the token is in the URL, and there only. */
+  inUrl?: true;
   /** The word of every route, public ones too. */
   everywhere?: ProblemCode;
   /** The word of the access tier. Nothing: let in. */
@@ -62,10 +62,10 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     access: 'auth.invalid_token' as const,
   });
   /** An access token that is shown where nobody looks for one. */
-  const elsewhere = (show: (client: Client, token: string) => void) => ({
+  const elsewhere = (headersOf: (owner: Resident) => Record<string, string>) => ({
     make: async () => {
       const client = app.client();
-      show(client, (await person('bearer')).accessToken!);
+      client.headers = headersOf(await person('bearer'));
       return client;
     },
     access: 'auth.unauthenticated' as const,
@@ -102,17 +102,17 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
 
   return {
     nobody: { make: async () => app.client(), access: 'auth.unauthenticated' },
-    'somebody who shows their token in the URL': {
-      make: async () => app.client(),
-      query: 'access_token=x.y.z&token=x.y.z',
+    'somebody whose token is in the URL': {
+      make: () => person('bearer'),
+      inUrl: true,
       access: 'auth.unauthenticated',
     },
-    'somebody who shows their token in X-Access-Token': elsewhere(
-      (client, token) => (client.headers['x-access-token'] = token),
-    ),
-    'somebody with a device token in its own place': elsewhere(
-      (client) => (client.headers['x-device-token'] = 'A'.repeat(43)),
-    ),
+    'somebody whose token is in X-Access-Token': elsewhere(({ accessToken }) => ({
+      'x-access-token': accessToken!,
+    })),
+    'somebody with a device token, in its own place': elsewhere(({ deviceToken }) => ({
+      'x-device-token': deviceToken!,
+    })),
     'a forger': {
       make: async (transport) => {
         const [mine, other] = [await person('bearer'), await person('bearer')];
