@@ -60,10 +60,7 @@ export class Client {
       method,
       url,
       headers: {
-        ...(this.jar.size > 0 && {
-          cookie: [...this.jar].map(([name, value]) => `${name}=${value}`).join('; '),
-        }),
-        ...(this.accessToken && { authorization: `Bearer ${this.accessToken}` }),
+        ...this.credentials(),
         ...(body !== undefined && { 'content-type': 'application/json' }),
         ...this.headers,
         ...headers,
@@ -79,6 +76,16 @@ export class Client {
       text: response.body,
       headers: response.headers as Answer['headers'],
       setCookies,
+    };
+  }
+
+  /** The headers by which it says who it is. */
+  credentials(): Record<string, string> {
+    return {
+      ...(this.jar.size > 0 && {
+        cookie: [...this.jar].map(([name, value]) => `${name}=${value}`).join('; '),
+      }),
+      ...(this.accessToken && { authorization: `Bearer ${this.accessToken}` }),
     };
   }
 

@@ -1,4 +1,5 @@
 import type { TestApp } from './app.js';
+import type { Answer } from './client.js';
 import { mintTokenId } from '../../src/sessions/token-id.js';
 
 /** OpenAPI 3.0, as far as our document has it. */
@@ -110,6 +111,22 @@ export function differences(
     return additionalProperties === true ? [] : [`${path}.${key} is not documented`];
   });
   return [...missing, ...others];
+}
+
+/** What of an answer the operation's document does not know: its status, its shape, its problem. */
+export function undocumented(
+  { responses, 'x-problems': problems }: Operation,
+  { status, headers, body, text }: Pick<Answer, 'status' | 'headers' | 'body' | 'text'>,
+  components: ApiDocument['components'],
+): string[] {
+  const known = responses[status];
+  if (!known) return [`${status} is no answer of it: ${text}`];
+  const [type, { schema }] = Object.entries(known.content ?? {})[0] ?? ['', { schema: undefined }];
+  if (!schema) return text === '' ? [] : ['there is a body'];
+  const found = differences(body ?? text, schema, components);
+  if (!String(headers['content-type']).startsWith(type)) found.push(`it is no ${type}`);
+  if (status < 400 || type === 'application/json') return found;
+  return problems.includes(body?.code) ? found : [...found, `${body?.code} is none of its problems`];
 }
 
 const TYPES: Record<string, (value: unknown) => boolean> = {
