@@ -117,7 +117,7 @@ export class LoginService {
     await this.revocations.endSession(sessionId, { reason: 'logout', actorId: userId, origin }, userId);
   }
 
-  private async refuse(user: User | null, origin: Origin, sessionId?: string): Promise<never> {
+  private async refuse(user: Pick<User, 'id'> | null, origin: Origin, sessionId?: string): Promise<never> {
     await this.audit.record(this.database.manager, {
       type: 'authn_login_fail',
       userId: user?.id,
@@ -132,7 +132,10 @@ export class LoginService {
   }
 
   /** Compare-and-set: a password that was changed meanwhile stays changed. */
-  private async rehash({ id, passwordHash }: User, password: string): Promise<void> {
+  private async rehash(
+    { id, passwordHash }: Pick<User, 'id' | 'passwordHash'>,
+    password: string,
+  ): Promise<void> {
     const renewed = await this.passwords.hash(password);
     await this.database.query('update users set password_hash = $3 where id = $1 and password_hash = $2', [
       id,
