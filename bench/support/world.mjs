@@ -41,8 +41,8 @@ export class World {
   }
 
   /** Starts one more; resolves when it is ready, and says how long that took. */
-  instance(env = {}) {
-    return this.#start('dist/main.js', { LOG_LEVEL: 'warn', ...env });
+  instance(env = {}, options = {}) {
+    return this.#start('dist/main.js', { LOG_LEVEL: 'warn', ...env }, options);
   }
 
   /**

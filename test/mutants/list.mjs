@@ -57,8 +57,8 @@ export const MUTANTS = [
   {
     mechanism: 'a session is measured by the country it began in, not by where it was last renewed',
     file: 'src/sessions/held-session.ts',
-    out: 'country = $6, latitude = $7',
-    put: 'country = $6, origin_country = $6, latitude = $7',
+    out: 'country = $8, latitude = $9',
+    put: 'country = $8, origin_country = $8, latitude = $9',
     spec: 'test/suspicion.spec.ts',
   },
   {
@@ -518,20 +518,32 @@ export const MUTANTS = [
   },
   // --- Refresh
   {
-    mechanism: 'a refresh takes the lock of its user',
+    mechanism: 'a refresh that was decided on what was read writes only if it still holds',
     file: 'src/sessions/held-session.ts',
-    out: 'const user = await this.users.lock(tx, userId);',
-    put: 'const user = await this.users.find(userId);',
+    out: " and status = 'active' and rotation = $2 and refresh_nonce = $3`;",
+    put: ' and $2::jsonb is not null and $3::bytea is not null`;',
     spec: 'test/refresh.spec.ts',
   },
   {
-    mechanism: 'a refresh judges the session under the lock (R1)',
-    file: 'src/sessions/held-session.ts',
-    out: `    if (ended) throw sessionEnded(ended);
-    return held;`,
-    put: `    void [ended, sessionEnded];
-    return held;`,
+    mechanism: 'a token is asked again under the lock whether it is of the keys that the session has by now',
+    file: 'src/sessions/refresh.service.ts',
+    out: ' || !this.isMinted(token, held))',
+    put: ')',
     spec: 'test/refresh.spec.ts',
+  },
+  {
+    mechanism: 'a refresh that finds its session changed decides again under the lock (R1)',
+    file: 'src/sessions/held-session.ts',
+    out: 'if (ended) throw sessionEnded(ended);',
+    put: 'void [ended, sessionEnded];',
+    spec: 'test/refresh.spec.ts',
+  },
+  {
+    mechanism: 'a refresh under the lock is suspicious of what was unusual without it',
+    file: 'src/sessions/refresh.service.ts',
+    out: 'if (this.suspicion.isUnusual(found.session, origin, found.now)) return null;',
+    put: '',
+    spec: 'test/suspicion.spec.ts',
   },
   {
     mechanism: 'reuse ends the session',
@@ -539,15 +551,6 @@ export const MUTANTS = [
     out: "const reuse = (state: RotationState): Rotation => ({ state, decision: { outcome: 'reuse' } });",
     put: "const reuse = (state: RotationState): Rotation => ({ state, decision: { outcome: 'unknown' } });",
     spec: 'src/sessions/rotation.spec.ts',
-  },
-  {
-    mechanism: 'a refresh is one transaction',
-    file: 'src/sessions/refresh.service.ts',
-    out: 'if (decision.rotated) await this.hold.renew(tx, held, state, moved);',
-    put: `if (decision.rotated) await this.hold.renew(tx, held, state, moved);
-      await tx.query('commit');
-      await tx.query('begin');`,
-    spec: 'test/refresh-faults.spec.ts',
   },
   {
     mechanism: 'a client with its device token that asks again has lost its answer (R2)',
