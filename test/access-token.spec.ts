@@ -50,7 +50,7 @@ describe('an access token', () => {
 
   describe('as it is issued', () => {
     it.each(['bearer', 'cookie'])(
-      'says who and until when and nothing else, from login, refresh and reauthentication (%s)',
+      'says who and until when and nothing else, from login, refresh and reauthentication (%s) [TOK-01, TOK-02, TOK-03, TOK-06]',
       async (transport) => {
         const client = app.client();
         const login = await client.login(ALICE.email, PASSWORD, { transport });
@@ -94,7 +94,7 @@ describe('an access token', () => {
       });
     });
 
-    it('can be verified by anybody with the published keys, which say no more than that takes', async () => {
+    it('can be verified by anybody with the published keys, which say no more than that takes [KEY-03]', async () => {
       const { status, body, headers } = await app.client().get('/.well-known/jwks.json');
       expect({ status, cache: headers['cache-control'] }).toEqual({
         status: 200,
@@ -125,7 +125,7 @@ describe('an access token', () => {
   });
 
   describe('that says what is not so, though we signed it', () => {
-    it('as the session of somebody else, or as one that never was: the session tier looks', async () => {
+    it('as the session of somebody else, or as one that never was: the session tier looks [SES-03]', async () => {
       const bob = app.client();
       const login = await bob.login(BOB.email, PASSWORD);
       for (const changes of [
@@ -142,7 +142,7 @@ describe('an access token', () => {
       }
     });
 
-    it('with a right that the user does not have: admin routes ask the stored user', async () => {
+    it('with a right that the user does not have: admin routes ask the stored user [ADM-02]', async () => {
       const token = signed(HEADER, claims({ roles: ['user', 'admin'] }));
       const answer = await show('/v1/admin/users', bearer(token));
       expect(answer).toMatchObject({ status: 403, body: { code: 'auth.forbidden' } });
@@ -152,7 +152,7 @@ describe('an access token', () => {
   describe('that has run its time', () => {
     const expired = { status: 401, body: { code: 'auth.token_expired' } };
 
-    it('is refused from the very second, although it was verified before; and says that refreshing helps', async () => {
+    it('is refused from the very second, although it was verified before; and says that refreshing helps [TOK-12]', async () => {
       const client = app.client();
       await client.login(ALICE.email, PASSWORD, { transport: 'bearer' });
       const { accessToken } = client;
@@ -193,7 +193,7 @@ describe('an access token', () => {
   });
 
   describe('that has been taken back', () => {
-    it('is refused in every spelling, although it was verified before: by its session, not by its text', async () => {
+    it('is refused in every spelling, although it was verified before: by its session, not by its text [TOK-20, TOK-21]', async () => {
       const client = app.client();
       await client.login(ALICE.email, PASSWORD, { transport: 'bearer' });
       const spellings = [client.accessToken!, malleate(client.accessToken!)];
@@ -216,7 +216,7 @@ describe('an access token', () => {
       }
     });
 
-    it('alone, by its jti: the same in every spelling, while its session goes on', async () => {
+    it('alone, by its jti: the same in every spelling, while its session goes on [TOK-20]', async () => {
       const client = app.client();
       await client.login(ALICE.email, PASSWORD, { transport: 'bearer' });
       const spellings = [client.accessToken!, malleate(client.accessToken!)];
@@ -246,7 +246,7 @@ describe('the token of a session that is nearly over', () => {
   it.each([
     ['SESSION_LIFETIME', 'expiresAt'],
     ['SESSION_IDLE_TIMEOUT', 'idleExpiresAt'],
-  ])('dies with it at the latest (%s)', async (setting, end) => {
+  ])('dies with it at the latest (%s) [REF-07, TOK-01]', async (setting, end) => {
     await resetStores();
     const app = await startApp({ env: { [setting]: '10m', LAST_SEEN_RESOLUTION: '1s' } });
     try {
@@ -276,7 +276,7 @@ describe('the token of a session that is nearly over', () => {
 
 /** Real: PostgreSQL, the cache. */
 describe('when keys change', () => {
-  it('tokens of the old key are good as long as it is listed, and no key vouches for another', async () => {
+  it('tokens of the old key are good as long as it is listed, and no key vouches for another [TOK-05]', async () => {
     await resetStores();
     const fresh = {
       kid: 'fresh-key',
@@ -372,7 +372,7 @@ describe('the access tier', () => {
     redis?.close();
   });
 
-  it('asks no store, whoever calls and however it answers', async () => {
+  it('asks no store, whoever calls and however it answers [TOK-09]', async () => {
     const [native, browser, gone] = [app.client(), app.client(), app.client()];
     await native.login(ALICE.email, PASSWORD, { transport: 'bearer' });
     await browser.login(BOB.email, PASSWORD);

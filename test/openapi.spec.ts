@@ -74,7 +74,7 @@ describe('the document at /openapi.json', () => {
 
   const names = (list: Operation[]) => list.map(({ name }) => name);
 
-  it('has every route that is served, and no other [OPS-02, AZ-01]', () => {
+  it('has every route that is served, and no other [AZ-01, OPS-02]', () => {
     const routes = served
       .filter(({ url }) => !/^\/docs|^\/openapi\.json$/.test(url))
       .flatMap(({ method, url }) =>
@@ -86,11 +86,14 @@ describe('the document at /openapi.json', () => {
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
   });
 
-  it('keeps the promised tier of each route [SES-15]', () => {
+  it('keeps the promised tier of each route, and admin routes for admins [AZ-01, SES-15]', () => {
     for (const [tier, promised] of Object.entries(PROMISED)) {
       const kept = operations.filter((operation) => operation['x-tier'] === tier);
       expect(names(kept)).toEqual(expect.arrayContaining(promised));
     }
+    const forAdmins = operations.filter((operation) => operation['x-roles']?.join() === 'admin');
+    expect(names(forAdmins)).toEqual(names(operations.filter(({ path }) => path.startsWith('/v1/admin/'))));
+    expect(forAdmins.length).toBeGreaterThan(9);
   });
 
   it('says of each what it asks of a caller, and which problems may come of that [OPS-02]', () => {
@@ -137,7 +140,7 @@ describe('the document at /openapi.json', () => {
     expect(Object.keys(components.securitySchemes).sort()).toEqual(['bearer', 'cookie']);
   });
 
-  it('describes every problem by one schema, and its status by the codes that it may have', () => {
+  it('describes every problem by one schema, and its status by the codes that it may have [OPS-02]', () => {
     const schema = components.schemas['Problem']!;
     expect(schema.required).toEqual(
       expect.arrayContaining(['type', 'title', 'status', 'detail', 'instance', 'code', 'requestId']),
@@ -167,7 +170,7 @@ describe('the document at /openapi.json', () => {
   });
 
   describe('comes with a page', () => {
-    it('that runs its own scripts and no others', async () => {
+    it('that runs its own scripts and no others [HTTP-02]', async () => {
       const page = await app.client().get('/docs');
       expect(page).toMatchObject({ status: 200, headers: { 'content-type': 'text/html' } });
       const policy = Object.fromEntries(
@@ -213,7 +216,7 @@ describe('the document at /openapi.json', () => {
 
 /** Real: PostgreSQL, the cache. */
 describe('with API_DOCS=false', () => {
-  it('there is neither a document nor a page', async () => {
+  it('there is neither a document nor a page [OPS-02]', async () => {
     const app = await startApp({ env: { API_DOCS: 'false' } });
     try {
       for (const path of [

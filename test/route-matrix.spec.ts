@@ -234,7 +234,7 @@ describe('each operation of the document', () => {
     }
   });
 
-  it('of the strict tier asks PostgreSQL, where that of the session tier may believe the cache [SES-08]', async () => {
+  it('of the strict tier asks PostgreSQL, where that of the session tier may believe the cache', async () => {
     const client = await person();
     const readers = guarded().filter(
       (operation) => !isUnsafe(operation) && !isForAdmins(operation) && operation['x-tier'] !== 'fresh',
