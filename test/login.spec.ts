@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { hash as argon2 } from '@node-rs/argon2';
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { PasswordHasher } from '../src/auth/password-hasher.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
@@ -445,6 +446,17 @@ describe('a flood of logins', () => {
 
     expect((await app.client().login(BOB.email, PASSWORD)).status).toBe(200);
     expect((await alice.get('/v1/users/me')).status).toBe(200);
+  });
+
+  const onLinux = process.platform === 'linux' ? it : it.skip;
+  onLinux('gives way to serving: whoever hashes has less priority than the event loop', async () => {
+    const hashing = app.client().login(BOB.email, PASSWORD);
+    const nice = () =>
+      readdirSync('/proc/self/task').map((thread) => Number(statOf(thread).split(') ')[1]!.split(' ')[16]));
+    const statOf = (thread: string) => readFileSync(`/proc/self/task/${thread}/stat`, 'utf8');
+    expect((await hashing).status).toBe(200);
+    const usual = Number(statOf(`${process.pid}`).split(') ')[1]!.split(' ')[16]);
+    expect(Math.max(...nice())).toBe(Math.min(19, usual + 10));
   });
 
   it('does not end the session of who reauthenticates meanwhile', async () => {

@@ -19,7 +19,8 @@ import { eventually } from './support/waiting.js';
 
 /** The real hasher, counted; a test may stand in for it where thousands are to be refused. */
 const genuine = PasswordHasher.prototype.verify;
-const verify = jest.spyOn(PasswordHasher.prototype, 'verify');
+const verify = jest.fn<typeof genuine>();
+PasswordHasher.prototype.verify = verify;
 
 const redis = await startRedis();
 const WRONG = 'this is not the password';

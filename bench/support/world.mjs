@@ -232,7 +232,7 @@ async function countStatements(postgres) {
 }
 
 /** CPU of a process and of its children, also of those that have ended, as {@link cpuOf}. */
-function cpuOfFamily(pid) {
+export function cpuOfFamily(pid) {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
     .trim()
     .split(' ')

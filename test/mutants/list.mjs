@@ -26,6 +26,13 @@ export const MUTANTS = [
     spec: 'test/audit-seals.spec.ts',
   },
   {
+    mechanism: 'sealing has a lock of its own',
+    file: 'src/audit/audit-sealer.ts',
+    out: 'const SEAL_LOCK = 7_263_405;',
+    put: 'const SEAL_LOCK = 7_263_403;',
+    spec: 'test/audit-seals.spec.ts',
+  },
+  {
     mechanism: 'instances can neither change nor remove audit events',
     file: 'src/database/app-role.ts',
     out: 'revoke update, delete on ${APPEND_ONLY.join()} from ${to};',
@@ -515,6 +522,28 @@ export const MUTANTS = [
     out: 'and applied_at is not null order by seq',
     put: 'order by seq',
     spec: 'test/housekeeping.spec.ts',
+  },
+  // --- Tokens that were verified before
+  {
+    mechanism: 'tokens that were verified take a bounded place',
+    file: 'src/auth/access-tokens.ts',
+    out: 'maxSize: VERIFIED_BYTES,',
+    put: 'maxSize: 100 * VERIFIED_BYTES,',
+    spec: 'src/auth/access-tokens.spec.ts',
+  },
+  {
+    mechanism: 'a token that was verified before does not outlive its time',
+    file: 'src/auth/access-tokens.ts',
+    out: 'if (known && now < known.principal.expiresAt && ',
+    put: 'if (known && ',
+    spec: 'src/auth/access-tokens.spec.ts',
+  },
+  {
+    mechanism: 'a token that was verified before does not outlive its key',
+    file: 'src/auth/access-tokens.ts',
+    out: ' && this.keys.verifier(known.kid, now) === known.key)',
+    put: ')',
+    spec: 'src/auth/access-tokens.spec.ts',
   },
   // --- Refresh
   {
