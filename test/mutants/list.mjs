@@ -774,7 +774,7 @@ export const MUTANTS = [
     mechanism: 'a text is one that PostgreSQL can hold',
     file: 'src/common/schemas.ts',
     out: ".refine((value) => !/\\p{Cc}/u.test(value), 'must not contain control characters')",
-    spec: 'test/fuzz.spec.ts',
+    spec: 'test/bad-input.spec.ts',
   },
   // --- Forged tokens
   {
