@@ -10,7 +10,6 @@ import {
   eventsOf,
   holderOf,
   logInWith,
-  newcomer,
   ORIGIN,
   passkeyLogin,
   PASSKEY_ENV,
@@ -19,7 +18,7 @@ import {
   PASSKEYS,
   stepUpWith,
 } from './support/passkeys.js';
-import { loggedIn, type Person } from './support/people.js';
+import { loggedIn, newcomer, type Person } from './support/people.js';
 
 const MINUTE = 60_000;
 const REFUSED = { status: 401, body: { code: 'auth.invalid_credentials' } };
@@ -40,7 +39,7 @@ beforeAll(async () => {
 afterAll(() => Promise.all([app?.close(), other?.close()]));
 beforeEach(async () => {
   jest.restoreAllMocks();
-  email = await newcomer(app);
+  ({ email } = await newcomer(app));
   await mailbox.collect();
 });
 
@@ -289,7 +288,7 @@ describe('a step-up by passkey', () => {
 
   it('is refused with somebody else’s passkey, though it is right', async () => {
     const bob = await holder();
-    email = await newcomer(app);
+    ({ email } = await newcomer(app));
     const { me } = await holder();
     const { userHandle } = new Authenticator(ORIGIN);
     clock.advance(5 * MINUTE);
