@@ -77,7 +77,7 @@ describe('an access token', () => {
 
   describe('as it is issued', () => {
     it.each(['bearer', 'cookie'])(
-      'says who and until when and nothing else, from login, refresh and reauthentication (%s)',
+      'says who and until when and nothing else, from login, refresh and reauthentication (%s) [TOK-01, TOK-02, TOK-03, TOK-06]',
       async (transport) => {
         const client = app.client();
         const login = await client.login(ALICE.email, PASSWORD, { transport });
@@ -121,7 +121,7 @@ describe('an access token', () => {
       });
     });
 
-    it('can be verified by anybody with the published keys, which say no more than that takes', async () => {
+    it('can be verified by anybody with the published keys, which say no more than that takes [KEY-03]', async () => {
       const { status, body, headers } = await app.client().get('/.well-known/jwks.json');
       expect({ status, cache: headers['cache-control'] }).toEqual({
         status: 200,
@@ -200,7 +200,7 @@ describe('an access token', () => {
       }
     });
 
-    it('is refused as one says a token must be refused (RFC 6750 3.1)', () => {
+    it('is refused as one says a token must be refused (RFC 6750 3.1) [TOK-17]', () => {
       expect(refusal).toMatchObject({
         status: 401,
         body: { code: 'auth.invalid_token' },
@@ -209,7 +209,7 @@ describe('an access token', () => {
       expect(refusal.headers).not.toHaveProperty('set-cookie');
     });
 
-    it('without a signature, however that is spelled', async () => {
+    it('without a signature, however that is spelled [TOK-04, TOK-17]', async () => {
       const forgeries: Record<string, string> = {};
       for (const alg of ['none', 'None', 'NONE', 'nOnE', '']) {
         const content = `${encode({ ...HEADER, alg })}.${encode(claims())}`;
@@ -225,7 +225,7 @@ describe('an access token', () => {
       await expectRefused(forgeries);
     });
 
-    it('with our public key as if it were a shared secret', async () => {
+    it('with our public key as if it were a shared secret [TOK-04, TOK-17]', async () => {
       const publicKey = createPublicKey(OUR_KEY);
       const { body } = await app.client().get('/.well-known/jwks.json');
       const secrets = {
@@ -247,7 +247,7 @@ describe('an access token', () => {
       await expectRefused(forgeries);
     });
 
-    it('with another key or another algorithm', async () => {
+    it('with another key or another algorithm [TOK-04, TOK-05, TOK-17]', async () => {
       const rsa = generateKeyPairSync('rsa', { modulusLength: 2_048 }).privateKey;
       const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey;
       const theirs = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
@@ -274,7 +274,7 @@ describe('an access token', () => {
       });
     });
 
-    it('of another kind, though we signed it (typ)', async () => {
+    it('of another kind, though we signed it (typ) [TOK-10, TOK-17]', async () => {
       const forgeries: Record<string, string> = {
         'no typ': signed({ alg: HEADER.alg, kid: HEADER.kid }, claims()),
       };
@@ -295,7 +295,7 @@ describe('an access token', () => {
       await expectRefused(forgeries);
     });
 
-    it('that names a key which we do not have, or no key at all (kid)', async () => {
+    it('that names a key which we do not have, or no key at all (kid) [TOK-09, TOK-17]', async () => {
       const forgeries: Record<string, string> = {
         'no kid': signed({ alg: HEADER.alg, typ: HEADER.typ }, claims()),
       };
@@ -325,7 +325,7 @@ describe('an access token', () => {
       await expectRefused(forgeries);
     });
 
-    it('that brings its own key or wants a rule changed; and nobody is called to ask', async () => {
+    it('that brings its own key or wants a rule changed; and nobody is called to ask [TOK-08, TOK-14, TOK-17]', async () => {
       const theirs = generateKeyPairSync('ec', { namedCurve: 'P-256' });
       const jwk = theirs.publicKey.export({ format: 'jwk' });
       const url = `http://127.0.0.1:${(listener.address() as AddressInfo).port}/jwks.json`;
@@ -361,7 +361,7 @@ describe('an access token', () => {
     });
 
     it.each(['iss', 'aud', 'sub', 'sid', 'jti', 'iat', 'exp', 'roles'])(
-      'that has no %s, or something else in its place',
+      'that has no %s, or something else in its place [TOK-11, TOK-12, TOK-13, TOK-17]',
       async (name) => {
         const { [name]: value, ...rest } = claims() as Record<string, unknown>;
         const others = [
@@ -388,7 +388,7 @@ describe('an access token', () => {
       },
     );
 
-    it('of another issuer or for another audience', async () => {
+    it('of another issuer or for another audience [TOK-11, TOK-17]', async () => {
       const forgeries: Record<string, string> = {};
       for (const name of ['iss', 'aud']) {
         for (const other of [
@@ -409,7 +409,7 @@ describe('an access token', () => {
       await expectRefused(forgeries);
     });
 
-    it('of another time', async () => {
+    it('of another time [TOK-12, TOK-17]', async () => {
       const now = seconds();
       await expectRefused({
         'issued in the future': signed(HEADER, claims({ iat: now + 60, exp: now + 120 })),
@@ -426,7 +426,7 @@ describe('an access token', () => {
       expect((await show(TIERS[0]!, bearer(soon))).status).toBe(200);
     });
 
-    it('in another spelling than the canonical one', async () => {
+    it('in another spelling than the canonical one [TOK-15, TOK-16, TOK-17]', async () => {
       const token = signed(HEADER, claims());
       const [header, payload, signature] = token.split('.') as [string, string, string];
       const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
@@ -453,7 +453,7 @@ describe('an access token', () => {
       });
     });
 
-    it('as the session of somebody else, or as one that never was: the session tier looks', async () => {
+    it('as the session of somebody else, or as one that never was: the session tier looks [SES-03]', async () => {
       const bob = app.client();
       const login = await bob.login(BOB.email, PASSWORD);
       for (const changes of [
@@ -470,7 +470,7 @@ describe('an access token', () => {
       }
     });
 
-    it('with a right that the user does not have: admin routes ask the stored user', async () => {
+    it('with a right that the user does not have: admin routes ask the stored user [ADM-02]', async () => {
       const token = signed(HEADER, claims({ roles: ['user', 'admin'] }));
       const answer = await show('/v1/admin/users', bearer(token));
       expect(answer).toMatchObject({ status: 403, body: { code: 'auth.forbidden' } });
@@ -480,7 +480,7 @@ describe('an access token', () => {
   describe('that has run its time', () => {
     const expired = { status: 401, body: { code: 'auth.token_expired' } };
 
-    it('is refused from the very second, although it was verified before; and says that refreshing helps', async () => {
+    it('is refused from the very second, although it was verified before; and says that refreshing helps [TOK-12]', async () => {
       const client = app.client();
       await client.login(ALICE.email, PASSWORD, { transport: 'bearer' });
       const { accessToken } = client;
@@ -521,7 +521,7 @@ describe('an access token', () => {
   });
 
   describe('that has been taken back', () => {
-    it('is refused in every spelling, although it was verified before: by its session, not by its text', async () => {
+    it('is refused in every spelling, although it was verified before: by its session, not by its text [TOK-20, TOK-21]', async () => {
       const client = app.client();
       await client.login(ALICE.email, PASSWORD, { transport: 'bearer' });
       const spellings = [client.accessToken!, malleate(client.accessToken!)];
@@ -544,7 +544,7 @@ describe('an access token', () => {
       }
     });
 
-    it('alone, by its jti: the same in every spelling, while its session goes on', async () => {
+    it('alone, by its jti: the same in every spelling, while its session goes on [TOK-20]', async () => {
       const client = app.client();
       await client.login(ALICE.email, PASSWORD, { transport: 'bearer' });
       const spellings = [client.accessToken!, malleate(client.accessToken!)];
@@ -574,7 +574,7 @@ describe('the token of a session that is nearly over', () => {
   it.each([
     ['SESSION_LIFETIME', 'expiresAt'],
     ['SESSION_IDLE_TIMEOUT', 'idleExpiresAt'],
-  ])('dies with it at the latest (%s)', async (setting, end) => {
+  ])('dies with it at the latest (%s) [REF-07, TOK-01]', async (setting, end) => {
     await resetStores();
     const app = await startApp({ env: { [setting]: '10m', LAST_SEEN_RESOLUTION: '1s' } });
     try {
@@ -604,7 +604,7 @@ describe('the token of a session that is nearly over', () => {
 
 /** Real: PostgreSQL, the cache. */
 describe('when keys change', () => {
-  it('tokens of the old key are good as long as it is listed, and no key vouches for another', async () => {
+  it('tokens of the old key are good as long as it is listed, and no key vouches for another [TOK-05]', async () => {
     await resetStores();
     const fresh = {
       kid: 'fresh-key',
@@ -700,7 +700,7 @@ describe('the access tier', () => {
     redis?.close();
   });
 
-  it('asks no store, whoever calls and however it answers', async () => {
+  it('asks no store, whoever calls and however it answers [TOK-09]', async () => {
     const [native, browser, gone] = [app.client(), app.client(), app.client()];
     await native.login(ALICE.email, PASSWORD, { transport: 'bearer' });
     await browser.login(BOB.email, PASSWORD);

@@ -171,7 +171,7 @@ describe('what nobody should send', () => {
       ];
     }
 
-    it('of the wrong type, of no type or of no characters is refused field by field, on every route', async () => {
+    it('of the wrong type, of no type or of no characters is refused field by field, on every route [VAL-01, VAL-03]', async () => {
       let sent = 0;
       for (const operation of withBody()) {
         for (const [field, schema] of Object.entries(schemaOf(operation).properties!)) {
@@ -192,7 +192,7 @@ describe('what nobody should send', () => {
       expect(sent).toBeGreaterThan(200);
     });
 
-    it('with fields that nobody knows is refused, on every route: nothing can be assigned in passing', async () => {
+    it('with fields that nobody knows is refused, on every route: nothing can be assigned in passing [AZ-02, VAL-01]', async () => {
       const fields = {
         id: UNKNOWN_ID,
         role: 'admin',
@@ -245,7 +245,7 @@ describe('what nobody should send', () => {
       ['a prototype in disguise', `{"\\u005f_proto__":{"isAdmin":"${CANARY}"}}`],
       ['a constructor', `{"constructor":{"prototype":{"isAdmin":"${CANARY}"}}}`],
       ['a prototype inside', `{"email":{"__proto__":{"isAdmin":"${CANARY}"}}}`],
-    ])('that is %s is refused on every route', async (_what, text) => {
+    ])('that is %s is refused on every route [HTTP-05, VAL-01, VAL-04]', async (_what, text) => {
       for (const operation of withBody()) {
         expectProblem(
           { route: operation.name, text: text.slice(0, 40) },
@@ -257,7 +257,7 @@ describe('what nobody should send', () => {
       expect(({} as { isAdmin?: unknown }).isAdmin).toBeUndefined();
     });
 
-    it('with numbers that no machine holds is refused', async () => {
+    it('with numbers that no machine holds is refused [VAL-03]', async () => {
       for (const amount of [
         '1e400',
         '-1e400',
@@ -280,7 +280,7 @@ describe('what nobody should send', () => {
       }
     });
 
-    it('that is not there is refused where one is needed', async () => {
+    it('that is not there is refused where one is needed [VAL-01]', async () => {
       for (const operation of withBody().filter(({ requestBody }) => requestBody!.required)) {
         for (const headers of [{}, { 'content-type': 'application/json' }]) {
           expectProblem(
@@ -307,16 +307,19 @@ describe('what nobody should send', () => {
       'json',
       'application/json, text/plain',
       '*/*',
-    ])('of the type %s is refused on every unsafe route, whatever is in it', async (type) => {
-      for (const operation of unsafe()) {
-        for (const body of [`email=${CANARY}`, '{}']) {
-          const answer = await send(operation, body, { 'content-type': type });
-          expectProblem({ route: operation.name, type }, answer, [415], 'request.media_type');
+    ])(
+      'of the type %s is refused on every unsafe route, whatever is in it [CSR-04, HTTP-06]',
+      async (type) => {
+        for (const operation of unsafe()) {
+          for (const body of [`email=${CANARY}`, '{}']) {
+            const answer = await send(operation, body, { 'content-type': type });
+            expectProblem({ route: operation.name, type }, answer, [415], 'request.media_type');
+          }
         }
-      }
-    });
+      },
+    );
 
-    it('of no type at all is refused on every unsafe route', async () => {
+    it('of no type at all is refused on every unsafe route [CSR-04]', async () => {
       for (const operation of unsafe()) {
         const response = await app.app.inject({
           method: operation.method,
@@ -332,7 +335,7 @@ describe('what nobody should send', () => {
       }
     });
 
-    it('that is too large is refused before it is read, whether or not it says so', async () => {
+    it('that is too large is refused before it is read, whether or not it says so [AUT-08, HTTP-06, HTTP-07]', async () => {
       const large = JSON.stringify({ password: CANARY.padEnd(1_000_000, 'x') });
       for (const operation of unsafe()) {
         expectProblem(operation.name, await send(operation, large), [413], 'request.too_large');
@@ -362,7 +365,7 @@ describe('what nobody should send', () => {
       );
     });
 
-    it('that is packed is not unpacked', async () => {
+    it('that is packed is not unpacked [HTTP-07]', async () => {
       const bomb = gzipSync(JSON.stringify({ email: 'x'.repeat(5_000_000) }));
       expect(bomb.length).toBeLessThan(10_240);
       const response = await app.app.inject({
@@ -411,7 +414,7 @@ describe('what nobody should send', () => {
       '%',
     ];
 
-    it('an id that cannot be one is refused on every route, before anything is asked', async () => {
+    it('an id that cannot be one is refused on every route, before anything is asked [VAL-01, VAL-03]', async () => {
       const withId = operations.filter(({ path }) => path.includes('{'));
       expect(withId.length).toBeGreaterThan(5);
       for (const operation of withId) {
@@ -484,7 +487,7 @@ describe('what nobody should send', () => {
       ['/v1/admin/audit-events', 'to', ['', 'x', '-infinity', 'epoch', '2030-13-01T00:00:00Z']],
       [`/v1/admin/users/${ALICE.id}/sessions`, 'status', ['', 'x', 'ACTIVE', CANARY]],
       ['/v1/sessions', 'except', ['', 'x', CANARY, 'CURRENT']],
-    ])('%s?%s= refuses what it cannot mean', async (path, name, values) => {
+    ])('%s?%s= refuses what it cannot mean [VAL-01, VAL-03]', async (path, name, values) => {
       const method = path === '/v1/sessions' ? 'DELETE' : 'GET';
       for (const value of values) {
         const answer = await admin.request(method, `${path}?${name}=${value}`);
@@ -501,7 +504,7 @@ describe('what nobody should send', () => {
       }
     });
 
-    it('a date at the edge of what can be written is an answer or a refusal, never a fault', async () => {
+    it('a date at the edge of what can be written is an answer or a refusal, never a fault [VAL-03]', async () => {
       for (const date of [
         '0000-01-01T00:00:00Z',
         '0001-01-01T00:00:00Z',
@@ -522,7 +525,7 @@ describe('what nobody should send', () => {
       }
     });
 
-    it('a cursor that is not ours is refused, and one of ours cannot be bent', async () => {
+    it('a cursor that is not ours is refused, and one of ours cannot be bent [VAL-02]', async () => {
       const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
       const now = new Date().toISOString();
       const ours = (await admin.get('/v1/admin/users?limit=1')).body.nextCursor as string;
@@ -584,7 +587,7 @@ describe('what nobody should send', () => {
       }
     });
 
-    it('what a search means to a database means nothing here', async () => {
+    it('what a search means to a database means nothing here [VAL-02]', async () => {
       for (const query of ['%25', '_', '%25%25', 'a_ice', '%5C', "'", "'%20or%20true--", '%25alice']) {
         const { status, body } = await admin.get(`/v1/admin/users?query=${query}`);
         expect({ query, status, items: body.items }).toEqual({ query, status: 200, items: [] });
@@ -605,7 +608,7 @@ describe('what nobody should send', () => {
       '/.env',
       '/v1/auth',
       '/index.html',
-    ])('%s is not found, by any method', async (path) => {
+    ])('%s is not found, by any method [HTTP-05, HTTP-06]', async (path) => {
       for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const) {
         expectProblem(
           { method, path },
@@ -616,7 +619,7 @@ describe('what nobody should send', () => {
       }
     });
 
-    it('another spelling of it does not open a guarded route', async () => {
+    it('another spelling of it does not open a guarded route [AZ-04]', async () => {
       const alice = app.client();
       await alice.login(ALICE.email, PASSWORD, { transport: 'bearer' });
       for (const path of ['/v1/users/me', '/v1/admin/users', '/v1/sessions/current', '/v1/feature-flags']) {
@@ -662,7 +665,7 @@ describe('what nobody should send', () => {
   });
 
   describe('by a method', () => {
-    it('that a path does not know is refused with those that it knows', async () => {
+    it('that a path does not know is refused with those that it knows [HTTP-06]', async () => {
       const known = new Map<string, Set<string>>();
       for (const { path, method } of operations) known.set(path, (known.get(path) ?? new Set()).add(method));
       for (const [path, methods] of known) {
@@ -684,7 +687,7 @@ describe('what nobody should send', () => {
       }
     });
 
-    it('HEAD is guarded like GET', async () => {
+    it('HEAD is guarded like GET [AZ-04]', async () => {
       const head = (url: string, headers = {}) => app.app.inject({ method: 'HEAD', url, headers });
       for (const { path } of operations.filter(
         ({ method, path }) => method === 'GET' && path.startsWith('/v1/'),
@@ -698,7 +701,7 @@ describe('what nobody should send', () => {
       expect({ status: me.statusCode, text: me.body }).toEqual({ status: 200, text: '' });
     });
 
-    it('that hides behind another one is not found out: what is sent is what is done', async () => {
+    it('that hides behind another one is not found out: what is sent is what is done [CSR-05]', async () => {
       const alice = app.client();
       await alice.login(ALICE.email, PASSWORD, { transport: 'bearer' });
       for (const name of ['x-http-method-override', 'x-http-method', 'x-method-override']) {
@@ -767,7 +770,7 @@ describe('what nobody should send', () => {
     });
   });
 
-  it('changes no header of any answer: good ones have them too', async () => {
+  it('changes no header of any answer: good ones have them too [HTTP-01, HTTP-02, HTTP-03, HTTP-04]', async () => {
     for (const path of [
       '/health/live',
       '/health/ready',
@@ -817,11 +820,11 @@ describe('what nobody should send', () => {
         'chunks that are none',
         `${request('POST /v1/auth/login HTTP/1.1', 'Content-Type: application/json', 'Transfer-Encoding: chunked')}zz\r\n\r\n`,
       ],
-    ])('%s is refused with 400', async (_what, bytes) => {
+    ])('%s is refused with 400 [HTTP-08]', async (_what, bytes) => {
       expect(await statusOf(bytes)).toBe('HTTP/1.1 400 Bad Request');
     });
 
-    it('headers without end are refused with 431, TRACE with 405, CONNECT without a word', async () => {
+    it('headers without end are refused with 431, TRACE with 405, CONNECT without a word [HTTP-06, HTTP-07]', async () => {
       expect(await statusOf(request('GET / HTTP/1.1', `X-A: ${'a'.repeat(20_000)}`))).toMatch(
         /^HTTP\/1\.1 431 /,
       );

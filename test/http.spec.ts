@@ -63,32 +63,35 @@ describe('the pages of', () => {
   const shared = ({ headers }: Answer) =>
     Object.keys(headers).filter((name) => name.startsWith('access-control-'));
 
-  it.each([ORIGIN, 'http://localhost:5173'])('%s may read, with credentials', async (origin) => {
-    const answer = await alice.get('/v1/users/me', { headers: { origin } });
-    expect(answer).toMatchObject({
-      status: 200,
-      headers: {
+  it.each([ORIGIN, 'http://localhost:5173'])(
+    '%s may read, with credentials [CSR-08, HTTP-03]',
+    async (origin) => {
+      const answer = await alice.get('/v1/users/me', { headers: { origin } });
+      expect(answer).toMatchObject({
+        status: 200,
+        headers: {
+          ...STANDARD,
+          'access-control-allow-origin': origin,
+          'access-control-allow-credentials': 'true',
+          'access-control-expose-headers': expect.stringContaining('Retry-After'),
+          vary: expect.stringContaining('Origin'),
+        },
+      });
+      const asked = await preflight(origin);
+      expect(asked.status).toBeLessThan(300);
+      expect(asked.text).toBe('');
+      expect(asked.headers).toMatchObject({
         ...STANDARD,
         'access-control-allow-origin': origin,
         'access-control-allow-credentials': 'true',
-        'access-control-expose-headers': expect.stringContaining('Retry-After'),
+        'access-control-allow-methods': expect.stringContaining('DELETE'),
+        'access-control-allow-headers': expect.stringContaining('X-Device-Token'),
         vary: expect.stringContaining('Origin'),
-      },
-    });
-    const asked = await preflight(origin);
-    expect(asked.status).toBeLessThan(300);
-    expect(asked.text).toBe('');
-    expect(asked.headers).toMatchObject({
-      ...STANDARD,
-      'access-control-allow-origin': origin,
-      'access-control-allow-credentials': 'true',
-      'access-control-allow-methods': expect.stringContaining('DELETE'),
-      'access-control-allow-headers': expect.stringContaining('X-Device-Token'),
-      vary: expect.stringContaining('Origin'),
-    });
-  });
+      });
+    },
+  );
 
-  it.each(OTHERS)('%j may not, nor is there a word that repeats it', async (origin) => {
+  it.each(OTHERS)('%j may not, nor is there a word that repeats it [CSR-08, HTTP-03]', async (origin) => {
     for (const answer of [
       await alice.get('/v1/users/me', { headers: { origin } }),
       await preflight(origin),
@@ -101,7 +104,7 @@ describe('the pages of', () => {
     expect(await preflight(origin)).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD, POST' } });
   });
 
-  it('nobody are told the same, so that no cache confuses them with others', async () => {
+  it('nobody are told the same, so that no cache confuses them with others [CSR-08, HTTP-03]', async () => {
     const answer = await alice.get('/v1/users/me');
     expect(shared(answer)).toEqual([]);
     expect(answer.headers.vary).toContain('Origin');
@@ -113,7 +116,7 @@ describe('the pages of', () => {
     expect(answer).toMatchObject({ status: 403, headers: { 'access-control-allow-origin': ORIGIN } });
   });
 
-  it('a trusted origin can read every kind of error, and each has the headers of all answers', async () => {
+  it('a trusted origin can read every kind of error, and each has the headers of all answers [HTTP-01, HTTP-02, HTTP-03, HTTP-04, HTTP-05, HTTP-06]', async () => {
     const headers = { origin: ORIGIN };
     const failing = async (error: Error) => {
       const spy = jest.spyOn(app.get(UsersService), 'find').mockRejectedValue(error);
@@ -200,7 +203,7 @@ describe('a connection', () => {
       'its body',
       'POST /v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
     ],
-  ])('is closed when a client takes too long over %s', async (_what, bytes) => {
+  ])('is closed when a client takes too long over %s [HTTP-07]', async (_what, bytes) => {
     const text = await answerTo(bytes);
     expect(text).toMatch(/^HTTP\/1\.1 408 /);
     expect(text).toContain('content-type: application/problem+json');
@@ -208,14 +211,14 @@ describe('a connection', () => {
     expect(text).toContain('"status":408');
   });
 
-  it('from a page of any other origin is told nothing of sharing, where no origin is trusted', async () => {
+  it('from a page of any other origin is told nothing of sharing, where no origin is trusted [CSR-08]', async () => {
     for (const origin of [ORIGIN, ...OTHERS]) {
       const { headers } = await app.client().get('/health/live', { headers: { origin } });
       expect(Object.keys(headers).filter((name) => name.startsWith('access-control-'))).toEqual([]);
     }
   });
 
-  it('is refused when there are too many, and there is room again when one ends', async () => {
+  it('is refused when there are too many, and there is room again when one ends [HTTP-07]', async () => {
     const held = await Promise.all(
       [1, 2, 3].map(async () => {
         const socket = connect(port, '127.0.0.1');

@@ -28,7 +28,7 @@ const FLOORS: Record<string, string> = {
 };
 
 describe('the lock file', () => {
-  it('names every platform’s optional packages, so that `npm ci` works on all of them', () => {
+  it('names every platform’s optional packages, so that `npm ci` works on all of them [OPS-05]', () => {
     const names = new Set(installed.map(({ name }) => name));
     const missing = installed
       .flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies))
@@ -40,18 +40,18 @@ describe('the lock file', () => {
     expect(installed.filter(({ resolved }) => resolved?.startsWith('http'))).toEqual([]);
   });
 
-  it.each(Object.entries(FLOORS))('keeps %s at %s or newer', (name, floor) => {
+  it.each(Object.entries(FLOORS))('keeps %s at %s or newer [OPS-05]', (name, floor) => {
     const versions = installed.filter((entry) => entry.name === name).map(({ version }) => version!);
     expect(versions.length).toBeGreaterThan(0);
     expect(versions.filter((version) => isOlder(version, floor))).toEqual([]);
   });
 
-  it('keeps out what must not come in', () => {
+  it('keeps out what must not come in [OPS-05]', () => {
     const unwanted = ['csurf', 'multer', '@nestjs/devtools-integration', 'ua-parser-js'];
     expect(installed.filter(({ name }) => unwanted.includes(name))).toEqual([]);
   });
 
-  it('is of exact versions', () => {
+  it('is of exact versions [OPS-05]', () => {
     const ranges = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies }).filter(
       ([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(String(version)),
     );

@@ -104,7 +104,7 @@ describe('the document at /openapi.json', () => {
   const guarded = () => operations.filter((operation) => operation['x-tier'] !== 'public');
   const names = (list: Operation[]) => list.map(({ name }) => name);
 
-  it('has every route that is served, and no other', () => {
+  it('has every route that is served, and no other [OPS-02]', () => {
     const routes = served
       .filter(({ url }) => !/^\/docs|^\/openapi\.json$/.test(url))
       .flatMap(({ method, url }) =>
@@ -116,14 +116,14 @@ describe('the document at /openapi.json', () => {
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
   });
 
-  it('keeps the promised tier of each route', () => {
+  it('keeps the promised tier of each route [SES-15]', () => {
     for (const [tier, promised] of Object.entries(PROMISED)) {
       const kept = operations.filter((operation) => operation['x-tier'] === tier);
       expect(names(kept)).toEqual(expect.arrayContaining(promised));
     }
   });
 
-  it('says of each what it asks of a caller, and which problems may come of that', () => {
+  it('says of each what it asks of a caller, and which problems may come of that [OPS-02]', () => {
     for (const operation of operations) {
       const tier = operation['x-tier'];
       const needs = new Set<string>();
@@ -166,7 +166,7 @@ describe('the document at /openapi.json', () => {
     expect(Object.keys(document['components'].securitySchemes).sort()).toEqual(['bearer', 'cookie']);
   });
 
-  it('describes every problem by one schema, and its status by the codes that it may have', () => {
+  it('describes every problem by one schema, and its status by the codes that it may have [OPS-02]', () => {
     const schema = document['components'].schemas.Problem;
     expect(schema.required).toEqual(
       expect.arrayContaining(['type', 'title', 'status', 'detail', 'instance', 'code', 'requestId']),
@@ -223,11 +223,11 @@ describe('the document at /openapi.json', () => {
     const all = (list: Operation[], code: string) =>
       Object.fromEntries(names(list).map((name) => [name, code]));
 
-    it('without a token every guarded route refuses', async () => {
+    it('without a token every guarded route refuses [AZ-01, SES-15]', async () => {
       expect(await callAll(guarded(), null)).toEqual(all(guarded(), 'auth.unauthenticated'));
     });
 
-    it('with the token of a session that has ended every guarded route refuses', async () => {
+    it('with the token of a session that has ended every guarded route refuses [SES-04, TOK-21]', async () => {
       const gone = app.client();
       await gone.login(ADMIN.email, PASSWORD, { transport: 'bearer' });
       const { accessToken } = gone;
@@ -245,7 +245,7 @@ describe('the document at /openapi.json', () => {
       }
     });
 
-    it('admin routes refuse who is no admin, and the others do not', async () => {
+    it('admin routes refuse who is no admin, and the others do not [ADM-02, AZ-01]', async () => {
       const alice = app.client();
       await alice.login(ALICE.email, PASSWORD, { transport: 'bearer' });
       const isForAdmins = (operation: Operation) => operation['x-roles']?.includes('admin') ?? false;
@@ -261,7 +261,7 @@ describe('the document at /openapi.json', () => {
       expect(Object.values(codes)).not.toContain('auth.forbidden');
     });
 
-    it('each one asks for exactly the tier that it is said to have', async () => {
+    it('each one asks for exactly the tier that it is said to have [OPS-02, SES-15]', async () => {
       // Found out from outside, by tokens that are each good enough for one tier more.
       const { claims } = read(admin.accessToken!);
       const withoutSession = signed(HEADER, { ...claims, sid: randomUUID(), jti: mintTokenId(randomUUID()) });
@@ -292,7 +292,7 @@ describe('the document at /openapi.json', () => {
       expect(new Set(Object.values(documented))).toEqual(new Set(['public', 'access', 'session', 'fresh']));
     });
 
-    it('none has answered what its document does not know', () => {
+    it('none has answered what its document does not know [HTTP-05, OPS-02]', () => {
       expect(answers.length).toBeGreaterThan(operations.length * 4);
       for (const { operation, answer } of answers) {
         const { name, responses } = operation;
@@ -312,7 +312,7 @@ describe('the document at /openapi.json', () => {
   });
 
   describe('comes with a page', () => {
-    it('that runs its own scripts and no others', async () => {
+    it('that runs its own scripts and no others [HTTP-02]', async () => {
       const page = await app.client().get('/docs');
       expect(page).toMatchObject({ status: 200, headers: { 'content-type': 'text/html' } });
       const policy = Object.fromEntries(
@@ -358,7 +358,7 @@ describe('the document at /openapi.json', () => {
 
 /** Real: PostgreSQL, the cache. */
 describe('with API_DOCS=false', () => {
-  it('there is neither a document nor a page', async () => {
+  it('there is neither a document nor a page [OPS-02]', async () => {
     const app = await startApp({ env: { API_DOCS: 'false' } });
     try {
       for (const path of [

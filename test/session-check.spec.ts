@@ -138,7 +138,7 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
     });
 
     it.each(Array.from({ length: 17 }, (_, place) => place))(
-      'takes a verdict for a miss that is damaged at place %d',
+      'takes a verdict for a miss that is damaged at place %d [SES-08]',
       async (place) => {
         const { id } = (await alice.get(CHECKED)).body;
         const verdict = await eventually(async () => {
@@ -167,7 +167,7 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       jest.restoreAllMocks();
     });
 
-    it('lets nobody in with a forged verdict that names another user', async () => {
+    it('lets nobody in with a forged verdict that names another user [SES-08]', async () => {
       const bob = a.client();
       const { session } = (await bob.login(BOB.email, PASSWORD)).body;
       const [ofBob] = await a
@@ -179,7 +179,7 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       expect(await alice.get(CHECKED)).toMatchObject({ status: 401, body: { code: 'auth.invalid_token' } });
     });
 
-    it('does not believe a verdict for longer because Redis forgot to expire it', async () => {
+    it('does not believe a verdict for longer because Redis forgot to expire it [SES-06]', async () => {
       const { id } = (await alice.get(CHECKED)).body;
       await endUnheard(a, id);
       await redis.persist(key);
@@ -383,7 +383,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
     });
   });
 
-  describe('a reader that paused between its read and its fill', () => {
+  describe('a reader that paused between its read and its fill [SES-05]', () => {
     const events: [string, (() => Promise<unknown>)[]][] = [
       ['the tombstone stands', [revoke]],
       ['the tombstone was evicted', [revoke, () => port.deleteMany([keyOf(id)])]],
@@ -458,7 +458,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       expect(reads).not.toHaveBeenCalled();
     });
 
-    it.each(['evicted', 'flushed'])('is still refused when its tombstone was %s', async (how) => {
+    it.each(['evicted', 'flushed'])('is still refused when its tombstone was %s [SES-06]', async (how) => {
       await warm();
       await revoke();
       await (how === 'evicted' ? port.deleteMany([keyOf(id)]) : insight.flush());
@@ -478,7 +478,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       ['everyone', () => admin.request('DELETE', '/v1/admin/sessions', { body: { confirm: 'everyone' } })],
     ];
 
-    it.each(doors)('tells the cache after its commit, never before: %s', async (_, end) => {
+    it.each(doors)('tells the cache after its commit, never before: %s [SES-05]', async (_, end) => {
       await alice.copy().login(ALICE.email, PASSWORD, { transport: 'bearer' }); // somebody to be among the others
       const outside = await connect();
       const seen: string[] = [];
@@ -499,7 +499,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       await a.query('update users set banned_at = null');
     });
 
-    it('that the cache has lost lets nobody in later than CACHE_LEASE after its commit (S2)', async () => {
+    it('that the cache has lost lets nobody in later than CACHE_LEASE after its commit (S2) [SES-06]', async () => {
       await warm();
       await revoke();
       const snapshot = { ...(await reader.read(id))!, ended: null };
@@ -543,7 +543,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
     });
 
     it.each(['readMany', 'setIfAbsent', 'compareAndSet'] as const)(
-      'a cache that fails at %s changes no answer',
+      'a cache that fails at %s changes no answer [SES-07]',
       async (method) => {
         jest.spyOn(port, method).mockRejectedValue(new CacheUnavailable());
         expect(await tier()).toBe('live');
@@ -632,7 +632,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       return native;
     };
 
-    it('for a session that there never was is not valid', async () => {
+    it('for a session that there never was is not valid [SES-03]', async () => {
       const native = await tokenFor({ id: random.uuidAt(a.clock.now()) });
       for (let round = 0; round < 2; round++) {
         expect(await native.get(CHECKED)).toMatchObject({
@@ -642,7 +642,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       }
     });
 
-    it("for somebody else's session is not valid, whether or not that is in the cache", async () => {
+    it("for somebody else's session is not valid, whether or not that is in the cache [SES-03]", async () => {
       const native = await tokenFor({ userId: BOB.id });
       for (const prepare of [async () => undefined, warm]) {
         await prepare();

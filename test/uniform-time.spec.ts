@@ -12,7 +12,7 @@ const MOST_GAP = 0.1;
  * Compares two distributions with each other, never with a clock on the wall: taken in turns, so that whatever
  * slows this machine down slows both. Real: PostgreSQL, the cache, the hasher, the workers that send mails.
  */
-describe('from how long an answer takes nobody learns who has an account:', () => {
+describe('from how long an answer takes nobody learns who has an account: [AUT-02, AUT-09, RST-01]', () => {
   let app: TestApp;
   let count = 0;
 

@@ -64,7 +64,7 @@ describe('the first boot in development', () => {
     expect(await readdir(join(folder, 'data'))).toEqual(['keys.json']);
   });
 
-  it('makes keys that nobody else has', () => {
+  it('makes keys that nobody else has [KEY-01]', () => {
     const [a, b] = [generateKeyFile('production'), generateKeyFile('production')].map(
       (text) => JSON.parse(text) as ReturnType<typeof keyFile>,
     );
@@ -79,7 +79,7 @@ describe('a key file', () => {
     expect((await inProduction()).signing).toHaveLength(1);
   });
 
-  it('made for development is refused in production', async () => {
+  it('made for development is refused in production [KEY-01]', async () => {
     await write(generateKeyFile('development'));
     expect(await refusal(inProduction())).toMatch(/^KEYS_FILE was made for development/);
     expect((await ofFile()).signing).toHaveLength(1);
@@ -161,7 +161,7 @@ describe('a key file', () => {
     ['a shared secret', () => 'correct horse battery staple'],
     ['nothing', () => ''],
   ])(
-    'with %s in the place of a P-256 private key is refused, and the key is not shown',
+    'with %s in the place of a P-256 private key is refused, and the key is not shown [TOK-06, TOK-07]',
     async (_kind, make) => {
       const key = make();
       await write(keyFile(key));
@@ -172,7 +172,7 @@ describe('a key file', () => {
     },
   );
 
-  it('with one weak key among good ones is refused', async () => {
+  it('with one weak key among good ones is refused [TOK-07]', async () => {
     const weak = pem(generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey);
     const signing = [pem(p256().privateKey), weak].map((privateKey, index) => ({
       kid: `k${index}`,
@@ -196,7 +196,7 @@ describe('a key file', () => {
     ['no environment', () => ({ ...good(), environment: undefined })],
     ['an environment of its own', () => ({ ...good(), environment: 'staging' })],
     ['a member that nobody knows', () => ({ ...good(), refesh: [REFRESH] })],
-  ])('that has %s is refused, with what to do', async (_kind, content) => {
+  ])('that has %s is refused, with what to do [REF-01]', async (_kind, content) => {
     await write(content());
     const message = await refusal(ofFile());
     expect(message).toMatch(/^KEYS_FILE is not a key file; make one with `npm run keys:generate`/);

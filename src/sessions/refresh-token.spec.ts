@@ -58,7 +58,7 @@ describe('a refresh token', () => {
 });
 
 describe('a forger', () => {
-  test('cannot change a single bit', () => {
+  test('cannot change a single bit [REF-01]', () => {
     const bytes = Buffer.from(token, 'base64url');
     for (let bit = 0; bit < bytes.length * 8; bit++) {
       const forged = Buffer.from(bytes);
@@ -75,7 +75,7 @@ describe('a forger', () => {
     }
   });
 
-  test('who reads the nonce in the database lacks the secret', () => {
+  test('who reads the nonce in the database lacks the secret [REF-01, REF-02]', () => {
     expect(accepts(mintRefreshToken({ secret: Buffer.alloc(32), nonce, ...claims }))).toBe(false);
   });
 
