@@ -13,7 +13,7 @@ import type { SessionSnapshot } from '../src/sessions/session-snapshot.js';
 import { VerdictCache } from '../src/sessions/verdict-cache.js';
 import { packLive, unpack } from '../src/sessions/verdict.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
-import type { Client } from './support/client.js';
+import type { Answer, Client } from './support/client.js';
 import { sessionTier } from './support/people.js';
 import { describeWithRedis } from './support/redis.js';
 import { connect, disconnect, eventually, Gate } from './support/waiting.js';
@@ -177,6 +177,38 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       const forged = JSON.stringify(packLive(ofBob!, Date.now() + CACHE_LEASE_MS));
       await redis.set(key, forged, { expiration: { type: 'PX', value: 60_000 } });
       expect(await alice.get(CHECKED)).toMatchObject({ status: 401, body: { code: 'auth.invalid_token' } });
+    });
+
+    it.each<[string, Partial<SessionSnapshot>, () => Promise<Answer>, object]>([
+      [
+        'a right that the user does not have',
+        { roles: ['user', 'admin'] },
+        () => alice.get('/v1/admin/users'),
+        { status: 403, body: { code: 'auth.forbidden' } },
+      ],
+      [
+        'a proof that nobody gave',
+        { authenticatedAt: Date.now() + 3_600_000 },
+        () => alice.post('/v1/auth/email/change', { email: 'mallory@example.com' }),
+        { status: 401, body: { code: 'auth.reauthentication_required' } },
+      ],
+      [
+        'a session that has ended',
+        {},
+        async () => {
+          await endUnheard(a, (await alice.get(CHECKED)).body.id);
+          return alice.pay('forged');
+        },
+        ENDED,
+      ],
+    ])('makes nothing of a forged verdict with %s [SES-08, STP-01]', async (_what, lie, act, answer) => {
+      a.clock.advance(3_600_000);
+      const { id } = (await alice.refresh()).body.session;
+      const truth = (await a.get(SessionReader).read(id))!;
+      const forged = packLive({ ...truth, ...lie }, a.clock.now() + CACHE_LEASE_MS);
+      await redis.set(key, JSON.stringify(forged), { expiration: { type: 'PX', value: 60_000 } });
+      expect((await alice.get(CHECKED)).status).toBe(200); // what asks for no more believes it
+      expect(await act()).toMatchObject(answer);
     });
 
     it('does not believe a verdict for longer because Redis forgot to expire it [SES-06]', async () => {
@@ -437,7 +469,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       expect(await stateOf()).toBeNull();
       const asAdmin = await pausedReader('/v1/admin/users');
       await setRoles(['user']);
-      expect(await asAdmin.release()).toBe(200);
+      expect(await asAdmin.release()).toBe(403); // a role is confirmed by PostgreSQL
       expect(await stateOf()).toBeNull();
       expect((await alice.get('/v1/admin/users')).status).toBe(403);
     });

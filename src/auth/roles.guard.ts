@@ -2,19 +2,36 @@ import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/com
 import type { FastifyRequest } from 'fastify';
 import { metadataReader } from '../common/metadata.js';
 import { Problem } from '../common/problem.js';
+import type { Role } from '../common/roles.js';
+import { SessionCheck } from '../sessions/session-check.js';
 import { RolesRoute } from './roles.decorator.js';
 
-/** Runs last: it judges what the guards before it have established. */
+/**
+ * Runs last: it judges what the guards before it have established. A role that a session check has found is confirmed
+ * by PostgreSQL, because the cache may be written to by others (ASVS 8.3.1).
+ */
 @Injectable()
 export class RolesGuard implements CanActivate {
   private readonly rolesOf = metadataReader(RolesRoute);
 
-  canActivate(context: ExecutionContext): boolean {
+  constructor(private readonly sessions: SessionCheck) {}
+
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const wanted = this.rolesOf(context);
-    if (!wanted) return true;
-    const { session, user } = context.switchToHttp().getRequest<FastifyRequest>();
-    const roles = session?.roles ?? user?.roles ?? [];
-    if (!wanted.some((role) => roles.includes(role))) throw new Problem('auth.forbidden');
+    return wanted ? this.judge(wanted, context.switchToHttp().getRequest<FastifyRequest>()) : true;
+  }
+
+  private async judge(wanted: readonly Role[], request: FastifyRequest): Promise<boolean> {
+    const { session, user } = request;
+    insist(wanted, session?.roles ?? user?.roles ?? []);
+    if (session && user) {
+      request.session = await this.sessions.require(user, { consistency: 'strict' });
+      insist(wanted, request.session.roles);
+    }
     return true;
   }
+}
+
+function insist(wanted: readonly Role[], roles: readonly Role[]): void {
+  if (!wanted.some((role) => roles.includes(role))) throw new Problem('auth.forbidden');
 }

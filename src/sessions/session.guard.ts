@@ -46,7 +46,10 @@ export class SessionGuard implements CanActivate {
   private requirementOf(options: RequireSessionOptions): SessionRequirement {
     let requirement = this.requirements.get(options);
     if (!requirement) {
-      requirement = { maxAuthAge: maxAuthAgeOf(options), consistency: options.consistency ?? 'cached' };
+      const maxAuthAge = maxAuthAgeOf(options);
+      // Who can write to the cache could write that somebody has just proved who they are.
+      const consistency = maxAuthAge === undefined ? options.consistency : 'strict';
+      requirement = { maxAuthAge, consistency: consistency ?? 'cached' };
       this.requirements.set(options, requirement);
     }
     return requirement;

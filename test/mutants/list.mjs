@@ -32,6 +32,21 @@ export const MUTANTS = [
     put: '${APPEND_ONLY.length ? `` : ``}',
     spec: 'test/least-privilege.spec.ts',
   },
+  // --- What is asked of PostgreSQL whatever the cache says
+  {
+    mechanism: 'a role is confirmed by PostgreSQL',
+    file: 'src/auth/roles.guard.ts',
+    out: "request.session = await this.sessions.require(user, { consistency: 'strict' });",
+    put: "request.session = await this.sessions.require(user, { consistency: 'cached' });",
+    spec: 'test/session-check.spec.ts',
+  },
+  {
+    mechanism: 'a recent proof is looked for in PostgreSQL',
+    file: 'src/sessions/session.guard.ts',
+    out: "const consistency = maxAuthAge === undefined ? options.consistency : 'strict';",
+    put: 'const consistency = options.consistency;',
+    spec: 'test/session-check.spec.ts',
+  },
   // --- Suspicion, places and devices
   {
     mechanism: 'a country is believed from a trusted proxy only',
