@@ -8,7 +8,7 @@ import { loadKeys } from './config/key-file.js';
 import { KeyFollower } from './config/key-follower.js';
 import { KeyStore } from './config/key-store.js';
 import { loadSettings } from './config/load-settings.js';
-import type { Settings } from './config/settings.js';
+import { settingsForLog, type Settings } from './config/settings.js';
 import { createApp } from './app.setup.js';
 import { isDatabaseUnavailable } from './database/database-problem.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from './database/embedded-postgres.js';
@@ -35,7 +35,10 @@ async function boot(): Promise<void> {
   await app.listen(settings.port, settings.host);
   const url = await app.getUrl();
   if (settings.nodeEnv === 'development') console.log(welcome(settings, url));
-  else app.get<Logger>(LOGGER).info({ url }, 'Drawbridge listens');
+  const logger = app.get<Logger>(LOGGER);
+  const level = settings.nodeEnv === 'development' ? 'debug' : 'info';
+  logger[level]({ event: 'sys_startup', settings: settingsForLog(settings), url }, 'Drawbridge listens');
+  undo.push(async () => logger.info({ event: 'sys_shutdown' }, 'Drawbridge stops'));
 }
 
 /** Without a database of one's own: the embedded one. */

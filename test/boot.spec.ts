@@ -123,7 +123,7 @@ describeWithRedis('production', () => {
     });
   });
 
-  it('refuses a database that lacks migrations, and serves without seeds or docs once it has them [AUT-10, OPS-02]', async () => {
+  it('refuses a database that lacks migrations, and serves without seeds or docs once it has them, and says what it serves with [AUT-10, LOG-01, OPS-02]', async () => {
     expect(await runToEnd(env)).toMatchObject({ code: 1, output: expect.stringMatching(/db:migrate/) });
     const applied = execFileSync(process.execPath, ['dist/database/migrate.cli.js'], {
       env,
@@ -157,6 +157,25 @@ describeWithRedis('production', () => {
     const login = await call('/v1/auth/login', { ...owner, transport: 'bearer' });
     expect(await login.json()).toMatchObject({ user: { roles: ['user', 'admin'] } });
     expect(await instance.stop()).toBe(0);
+
+    const events = instance
+      .output()
+      .split('\n')
+      .filter((line) => line.includes('"event":"sys_'))
+      .map((line) => JSON.parse(line));
+    expect(events).toEqual([
+      expect.objectContaining({
+        event: 'sys_startup',
+        service: 'drawbridge',
+        version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+        settings: expect.objectContaining({
+          DATABASE_URL: '(set)',
+          REDIS_URL: '(set)',
+          NODE_ENV: 'production',
+        }),
+      }),
+      expect.objectContaining({ event: 'sys_shutdown' }),
+    ]);
   });
 });
 

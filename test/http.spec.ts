@@ -5,6 +5,7 @@ import { UsersService } from '../src/users/users.service.js';
 import { ALICE, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer } from './support/client.js';
 import { loggedIn, type Person } from './support/people.js';
+import { describeWithRedis } from './support/redis.js';
 
 /** Real: an instance over HTTP and over sockets, PostgreSQL. */
 const ORIGIN = 'https://app.example.com';
@@ -232,5 +233,35 @@ describe('a connection', () => {
     held[0]!.write(live);
     await once(held[0]!.resume(), 'close');
     expect(await answerTo(live)).toMatch(/^HTTP\/1\.1 200 /);
+  });
+});
+
+describeWithRedis('in production', () => {
+  let app: TestApp;
+
+  beforeAll(async () => {
+    app = await startApp({
+      env: {
+        NODE_ENV: 'production',
+        KEYS_FILE: 'those of the test',
+        RATE_LIMITS: 'on',
+        TRUSTED_PROXIES: '127.0.0.1',
+      },
+    });
+  });
+  afterAll(() => app.close());
+
+  it('what has come over plain HTTP is refused, with whatever it carried, and not redirected [HTTP-01]', async () => {
+    for (const path of ['/v1/auth/login', '/v1/users/me', '/health/live', '/nowhere']) {
+      for (const protocol of ['http', 'HTTP', 'http, https']) {
+        const headers = { 'x-forwarded-proto': protocol };
+        const answer = await app.client().request(path.includes('login') ? 'POST' : 'GET', path, { headers });
+        expect(answer).toMatchObject({ status: 403, body: { code: 'request.insecure' }, headers: STANDARD });
+        expect(answer.headers).not.toHaveProperty('location');
+      }
+      for (const headers of [{}, { 'x-forwarded-proto': 'https' }] as Record<string, string>[]) {
+        expect((await app.client().get(path, { headers })).body.code).not.toBe('request.insecure');
+      }
+    }
   });
 });

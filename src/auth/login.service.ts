@@ -44,7 +44,7 @@ export class LoginService {
   ): Promise<SessionGrant> {
     const { deviceToken } = presented;
     const known = deviceToken ? await this.devices.idOf(email, deviceToken) : null;
-    const { user, proven } = await this.guesses.prove(
+    const { user, proven, failedBefore } = await this.guesses.prove(
       { secret: 'password', account: email, known, origin },
       async () => {
         const user = await this.users.findForLogin(email);
@@ -59,6 +59,7 @@ export class LoginService {
       deviceToken,
       deviceName,
       origin,
+      failedBefore,
       replaces: inJar?.userId === user.id ? inJar.sessionId : undefined,
     };
     const stillProven = (found: User) => hasStill(user.passwordHash)(found) && this.mayLogIn(found);

@@ -247,6 +247,16 @@ export function variableOf(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 }
 
+/** What is in force, by variable; of what may be a secret only that it is set. */
+export function settingsForLog(settings: Settings): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(SETTINGS as Record<string, Setting<unknown>>)
+      .map(([name, { secret }]) => ({ name, secret, value: settings[name as SettingName] }))
+      .filter(({ value }) => value !== undefined)
+      .map(({ name, secret, value }) => [variableOf(name), secret ? '(set)' : value]),
+  );
+}
+
 function isOrigin(item: string): boolean {
   return URL.canParse(item) && new URL(item).origin === item;
 }

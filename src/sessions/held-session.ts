@@ -76,7 +76,7 @@ export class SessionHold {
       now: this.clock.fromDatabase(row.now),
     };
     const ended = judge(held.session, this.settings, held.now);
-    if (ended) throw sessionEnded(ended);
+    if (ended) throw sessionEnded(ended, { userId, sessionId });
     return held;
   }
 

@@ -35,6 +35,8 @@ export interface SessionGrant {
   /** When it was decided, under the session's lock: a revocation is before it or after it. */
   decidedAt: number;
   refreshToken: string;
+  /** The session has just begun. */
+  begins?: true;
   /** Absent where the client has shown none and keeps none. */
   deviceToken?: string;
 }
@@ -45,6 +47,8 @@ export interface Opening {
   deviceToken: string | null;
   deviceName?: string;
   origin: Origin;
+  /** Wrong guesses in a row before the right one. */
+  failedBefore?: number;
   /** A session that the new one takes the place of, in the same cookie jar (ASVS 7.2.4). */
   replaces?: string;
 }
@@ -85,18 +89,30 @@ export class SessionsService {
       const device = await this.devices.recognise(tx, { ...opening, now });
       const { id, nonce } = await this.insert(tx, opening, device.id, now);
       await this.audit.record(tx, {
-        type: 'authn_login_success',
+        type: opening.failedBefore ? 'authn_login_successafterfail' : 'authn_login_success',
         actorId: user.id,
         userId: user.id,
         sessionId: id,
         origin: opening.origin,
-        details: { transport: opening.transport, newDevice: device.isNew },
+        details: {
+          transport: opening.transport,
+          newDevice: device.isNew,
+          ...(opening.failedBefore && { failedBefore: opening.failedBefore }),
+        },
       });
       const session = (await this.snapshots(tx, 's.id = $1', [id]))[0]!;
       await this.suspicion.tellOfLogin(tx, user, session, { device, others, origin: opening.origin });
       const decidedAt = now.getTime();
       const refreshToken = this.mint(id, nonce, anchorOf(initialRotation()), decidedAt);
-      return { grant: { user, session, decidedAt, refreshToken, deviceToken: device.token }, ended };
+      const grant: SessionGrant = {
+        user,
+        session,
+        decidedAt,
+        refreshToken,
+        deviceToken: device.token,
+        begins: true,
+      };
+      return { grant, ended };
     });
     for (const recorded of opened?.ended ?? []) await this.revocations.settle(recorded);
     return opened?.grant ?? null;

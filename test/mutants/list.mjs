@@ -32,6 +32,34 @@ export const MUTANTS = [
     put: '${APPEND_ONLY.length ? `` : ``}',
     spec: 'test/least-privilege.spec.ts',
   },
+  {
+    mechanism: 'who reads the audit log is written down first',
+    file: 'src/audit/audit.service.ts',
+    out: "type: 'sensitive_read',",
+    put: "type: 'user_updated',",
+    spec: 'test/event-log.spec.ts',
+  },
+  {
+    mechanism: 'the event log tells sessions apart without naming them',
+    file: 'src/common/request-event.ts',
+    out: 'session: about && nameOf(about.sessionId),',
+    put: 'session: about && about.sessionId,',
+    spec: 'test/event-log.spec.ts',
+  },
+  {
+    mechanism: 'a login after wrong guesses is told from others',
+    file: 'src/throttle/guesses.ts',
+    out: 'failedBefore: Math.max(0, counted - 1)',
+    put: 'failedBefore: 0 * counted',
+    spec: 'test/event-log.spec.ts',
+  },
+  {
+    mechanism: 'what has come over plain HTTP is refused in production',
+    file: 'src/app.setup.ts',
+    out: "if (settings.nodeEnv === 'production') onlyHttps(fastify);",
+    put: 'void onlyHttps;',
+    spec: 'test/http.spec.ts',
+  },
   // --- What is asked of PostgreSQL whatever the cache says
   {
     mechanism: 'a role is confirmed by PostgreSQL',
@@ -768,8 +796,8 @@ export const MUTANTS = [
   {
     mechanism: 'a right guess does not count against its address',
     file: 'src/throttle/guesses.ts',
-    out: 'if (seen.proven) await Promise.all([this.counters.forget(keyOf(guess)), ...refundWindows()]);',
-    put: 'if (seen.proven) await this.counters.forget(keyOf(guess));',
+    out: 'const [counted] = await Promise.all([this.counters.forget(keyOf(guess)), ...refundWindows()]);',
+    put: 'const [counted] = await Promise.all([this.counters.forget(keyOf(guess))]);',
     spec: 'test/throttling.spec.ts',
   },
   {
