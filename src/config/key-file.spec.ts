@@ -22,7 +22,7 @@ afterEach(() => rm(folder, { recursive: true }));
 const ofDataFolder = () => loadKeys(loadSettings({ DATA_DIR: join(folder, 'data') }));
 const ofFile = (env: Record<string, string> = {}) => loadKeys(loadSettings({ KEYS_FILE: file, ...env }));
 const inProduction = () =>
-  ofFile({ NODE_ENV: 'production', DATABASE_URL: 'postgres://db/app', REDIS_URL: 'redis://cache' });
+  ofFile({ NODE_ENV: 'production', DATABASE_URL: 'postgres://db/app', REDIS_URL: 'rediss://cache' });
 
 async function write(content: unknown): Promise<void> {
   await writeFile(file, typeof content === 'string' ? content : JSON.stringify(content));

@@ -17,7 +17,7 @@ const kidsOf = ({ current }: KeyStore) => current.signing.map(({ kid }) => kid);
 let folder: string;
 let path: string;
 let clock: TestClock;
-let lines: { level: number; msg: string; problem?: string; keys?: string[] }[];
+let lines: { level: number; msg: string; event?: string; problem?: string; keys?: string[] }[];
 let store: KeyStore;
 let follower: KeyFollower;
 

@@ -217,4 +217,32 @@ describe('production', () => {
       5,
     );
   });
+
+  it.each([
+    ['redis://cache', 'REDIS_URL is not rediss:'],
+    ['redis://10.0.0.9,redis://10.0.0.10', 'REDIS_URL is not rediss:'],
+    ['redis://localhost', null],
+    ['redis://127.0.0.1:7000', null],
+    ['redis://[::1]', null],
+    ['rediss://cache', null],
+  ])('reaches a Redis on another machine by TLS or not at all: %s [OPS-04]', (url, complaint) => {
+    const given = { ...PRODUCTION, REDIS_URL: url };
+    expect(complaints(given)).toEqual(complaint ? [expect.stringContaining(complaint)] : []);
+    expect(complaints({ ...given, STORE_TLS: 'off' })).toEqual([]);
+    const always = complaints({ ...given, STORE_TLS: 'always' });
+    expect(always).toHaveLength(url.startsWith('rediss:') ? 0 : 1);
+  });
+
+  it.each(['disable', 'prefer', 'require', 'no-verify', 'verify-ca'])(
+    'takes no sslmode that verifies less: %s [OPS-04]',
+    (mode) => {
+      const at = (url: string, more = {}) => complaints({ ...PRODUCTION, DATABASE_URL: url, ...more });
+      const refused = [expect.stringMatching(/^DATABASE_URL has an sslmode/)];
+      expect(at(`postgres://db/app?sslmode=${mode}`)).toEqual(refused);
+      expect(at(`postgres://localhost/app?host=db&sslmode=${mode}`)).toEqual(refused);
+      expect(at(`postgres://localhost/app?sslmode=${mode}`)).toEqual([]);
+      expect(at(`postgres://db/app?sslmode=${mode}`, { STORE_TLS: 'off' })).toEqual([]);
+      expect(at('postgres://db/app?sslmode=verify-full')).toEqual([]);
+    },
+  );
 });

@@ -55,6 +55,17 @@ export const SETTINGS = {
       secret: true,
     },
   ),
+  storeTls: choice(
+    'Whether PostgreSQL and Redis are reached by TLS, with certificates that are verified: those on other machines, always, or as their URLs say.',
+    ['remote', 'always', 'off'],
+    {
+      fallback: (production) => (production ? 'remote' : 'off'),
+      fallbackDoc: '`off`, in production `remote`',
+    },
+  ),
+  storeCaFile: path('The authorities whose certificates PostgreSQL and Redis have, in PEM.', {
+    fallbackDoc: 'those that Node.js knows',
+  }),
   keysFile: path(
     'The file with the signing keys and refresh secrets, made by `npm run keys:generate`, changed by `npm run keys:rotate`, and followed while serving. Required in production.',
     {

@@ -60,6 +60,27 @@ export const MUTANTS = [
     put: 'void onlyHttps;',
     spec: 'test/http.spec.ts',
   },
+  {
+    mechanism: 'the certificate of PostgreSQL is verified',
+    file: 'src/database/postgres-connection.ts',
+    out: 'rejectUnauthorized: true,',
+    put: 'rejectUnauthorized: false,',
+    spec: 'test/store-tls.spec.ts',
+  },
+  {
+    mechanism: 'the certificate of PostgreSQL is for the name that was asked for',
+    file: 'src/database/postgres-connection.ts',
+    out: 'checkServerIdentity(host, certificate),',
+    put: 'void [host, certificate, checkServerIdentity] as undefined,',
+    spec: 'test/store-tls.spec.ts',
+  },
+  {
+    mechanism: 'the certificate of Redis is verified',
+    file: 'src/cache/redis-node.ts',
+    out: 'ca: authorities, rejectUnauthorized: true',
+    put: 'ca: authorities, rejectUnauthorized: false',
+    spec: 'test/store-tls.spec.ts',
+  },
   // --- What is asked of PostgreSQL whatever the cache says
   {
     mechanism: 'a role is confirmed by PostgreSQL',
