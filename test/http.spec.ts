@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jes
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { UsersService } from '../src/users/users.service.js';
-import { ALICE, resetStores, startApp, type TestApp } from './support/app.js';
+import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer } from './support/client.js';
 import { loggedIn, type Person } from './support/people.js';
 import { describeWithRedis } from './support/redis.js';
@@ -236,6 +236,47 @@ describe('a connection', () => {
   });
 });
 
+/** Real: an instance over HTTP, PostgreSQL. */
+describe('an answer', () => {
+  let app: TestApp;
+
+  beforeAll(async () => {
+    await resetStores();
+    app = await startApp({ env: { REDIS_URL: undefined } });
+  });
+  afterAll(() => app.close());
+
+  it('that gives, takes or refuses credentials is stored by nobody [REF-12, HTTP-03]', async () => {
+    const [browser, native] = [app.client(), app.client()];
+    const changed = { currentPassword: PASSWORD, newPassword: 'the kettle sings at noon' };
+    const answers: [number, Answer][] = [
+      [200, await browser.login(ALICE.email, PASSWORD)],
+      [200, await native.login(ALICE.email, PASSWORD, { transport: 'bearer' })],
+      [200, await browser.refresh()],
+      [200, await native.refresh()],
+      [200, await browser.post('/v1/auth/reauthenticate', { password: PASSWORD })],
+      [202, await app.client().post('/v1/auth/register', { email: 'new@example.com', password: PASSWORD })],
+      [202, await app.client().post('/v1/auth/password/forgot', { email: ALICE.email })],
+      [204, await native.post('/v1/auth/password/change', changed)],
+      [204, await native.post('/v1/auth/logout')],
+      [401, await native.refresh()],
+      [401, await app.client().login(ALICE.email, 'not her password')],
+      [401, await app.client().post('/v1/auth/refresh', { refreshToken: 'x' })],
+      [400, await app.client().post('/v1/auth/password/reset', { token: 'x', newPassword: PASSWORD })],
+    ];
+    for (const [status, answer] of answers) expect(answer).toMatchObject({ status, headers: STANDARD });
+  });
+
+  it('on health says whether, and nothing of what or which [OPS-06, HTTP-04]', async () => {
+    const [live, ready] = [await app.client().get('/health/live'), await app.client().get('/health/ready')];
+    expect(live.body).toEqual({ status: 'ok' });
+    expect(ready.body).toEqual({ status: 'ok', postgres: 'ok', cache: 'ok', revocationFeed: 'ok' });
+    for (const { headers } of [live, ready])
+      expect(JSON.stringify(headers)).not.toMatch(/drawbridge|fastify|nest|node|\d+\.\d+\.\d+/i);
+  });
+});
+
+/** Real: an instance over HTTP, PostgreSQL, Redis. */
 describeWithRedis('in production', () => {
   let app: TestApp;
 
@@ -263,5 +304,9 @@ describeWithRedis('in production', () => {
         expect((await app.client().get(path, { headers })).body.code).not.toBe('request.insecure');
       }
     }
+  });
+
+  it('metrics are for nobody as long as there is no METRICS_TOKEN [OPS-06]', async () => {
+    expect(await app.client().get('/metrics')).toMatchObject({ status: 404 });
   });
 });

@@ -69,6 +69,18 @@ describe('ending sessions', () => {
       expect((await alice.get(SESSION)).body).toMatchObject({ id: alice.id, current: true });
     });
 
+    it('say where and when, and nothing that opens them [SES-10, AZ-03]', async () => {
+      const { body, text } = await alice.get('/v1/sessions');
+      const names = [
+        ...['authenticatedAt', 'createdAt', 'current', 'device', 'expiresAt', 'id', 'idleExpiresAt', 'ip'],
+        ...['lastSeenAt', 'status', 'transport'],
+      ];
+      for (const item of body.items) expect(Object.keys(item).sort()).toEqual(names);
+      for (const client of [alice, other])
+        for (const token of [client.accessToken!, client.refreshToken!, client.deviceToken!])
+          expect(text).not.toContain(token);
+    });
+
     it('end one by one [SES-10]', async () => {
       expect(await alice.delete(`/v1/sessions/${other.id}`)).toMatchObject(applied(1));
       await expectBothTiers(other, ended('logout'));

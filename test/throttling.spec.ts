@@ -16,6 +16,8 @@ jest.unstable_mockModule('@node-rs/argon2', () => ({ ...argon2, verify }));
 const { ALICE, BOB, PASSWORD, resetStores, startApp } = await import('./support/app.js');
 const { TestClock } = await import('./support/clock.js');
 const { loggedIn } = await import('./support/people.js');
+const { Mailbox } = await import('./support/mailbox.js');
+const { seedUsers } = await import('../src/seeds.js');
 const { PasswordsService } = await import('../src/auth/passwords.service.js');
 const { CallerLimitGuard } = await import('../src/throttle/caller-limit.guard.js');
 const { Throttled } = await import('../src/throttle/throttled.decorator.js');
@@ -577,6 +579,21 @@ describe('limits of one instance', () => {
     expect(burst.find(isLimited)).toMatchObject(limited('guesses-account', 30));
     clock.advance(30_000);
     expect((await guess(app, ALICE.email, { password: PASSWORD })).status).toBe(200);
+  });
+
+  it('keep nobody from a reset, which ends them: an owner is never locked out for good [AUT-06]', async () => {
+    verify.mockReset().mockImplementation(argon2.verify);
+    const mailbox = new Mailbox(app);
+    await mailbox.collect();
+    await guesses(12, () => guess(app, BOB.email));
+    expect(await guess(app, BOB.email, { password: PASSWORD })).toMatchObject(limited('guesses-account'));
+    await app.client().post('/v1/auth/password/forgot', { email: BOB.email });
+    const newPassword = 'the kettle sings at noon';
+    const token = await mailbox.tokenFor(BOB.email);
+    expect((await app.client().post('/v1/auth/password/reset', { token, newPassword })).status).toBe(204);
+    expect((await guess(app, BOB.email, { password: newPassword })).status).toBe(200);
+    await resetStores();
+    await seedUsers(app.app);
   });
 
   it('are over with their window', async () => {

@@ -93,17 +93,13 @@ export class AuditService {
     );
   }
 
-  /** For a person to look at: that they did is an event itself (ASVS 16.4.2), or they do not. Newest first. */
+  /** For a person to look at: that they did is an event itself (ASVS 16.4.2), or they do not get it. Newest first. */
   async read(filter: AuditFilter, { actorId, origin }: Acting): Promise<AuditEvent[]> {
-    const { limit: _limit, before: _before, ...details } = filter;
-    await this.record(this.events.manager, {
-      type: 'sensitive_read',
-      actorId,
-      userId: filter.userId,
-      origin,
-      details: { object: 'audit_events', ...details },
-    });
-    return this.list(filter);
+    const events = await this.list(filter);
+    const { limit: _limit, before: _before, ...asked } = filter;
+    const details = { object: 'audit_events', ...asked };
+    await this.record(this.events.manager, { type: 'sensitive_read', actorId, origin, details });
+    return events;
   }
 
   private list({ userId, type, from, to, before, limit }: AuditFilter): Promise<AuditEvent[]> {

@@ -209,6 +209,14 @@ describe('a key file', () => {
     expect(await refusal(ofFile())).toMatch(/^KEYS_FILE has two signing keys with one kid/);
   });
 
+  it('with one key or secret twice is refused: its retirement would change nothing [KEY-04]', async () => {
+    const privateKey = pem(p256().privateKey);
+    await write(keyFile('', { signing: ['a', 'b'].map((kid) => ({ kid, privateKey })) }));
+    expect(await refusal(ofFile())).toMatch(/^KEYS_FILE has one signing key under two kids/);
+    await write(keyFile(privateKey, { refresh: [REFRESH, { secret: REFRESH }] }));
+    expect(await refusal(ofFile())).toMatch(/^KEYS_FILE has one refresh secret twice/);
+  });
+
   it("that is named and not there is not made: a typing error must not end everybody's sessions", async () => {
     expect(await refusal(ofFile())).toMatch(/^KEYS_FILE cannot be read: /);
     await expect(readFile(file)).rejects.toThrow('ENOENT');

@@ -1,4 +1,11 @@
-import { createHash, createPrivateKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  randomBytes,
+  type KeyObject,
+} from 'node:crypto';
 import { z } from 'zod';
 import { isUnbroken, newestFirst, type Term } from './key-schedule.js';
 import { SettingsError } from './load-settings.js';
@@ -84,6 +91,8 @@ export function parseKeyFile(text: string): KeyFile {
   const { signing, refresh } = file.data;
   if (new Set(signing.map(({ kid }) => kid)).size < signing.length)
     refuse('has two signing keys with one kid');
+  if (new Set(refresh.map(({ secret }) => secret)).size < refresh.length)
+    refuse('has one refresh secret twice: it could not be retired');
   if (!isUnbroken(signing)) refuse('retires a signing key before another one signs');
   if (!isUnbroken(refresh)) refuse('retires a refresh secret before another one is used');
   return file.data;
@@ -91,8 +100,15 @@ export function parseKeyFile(text: string): KeyFile {
 
 /** @throws SettingsError when a key is weak or none */
 export function keysOf({ signing, refresh, retired }: KeyFile): Keys {
+  const signingKeys = newestFirst(signing).map((entry) => ({
+    ...entry,
+    privateKey: p256(entry.privateKey),
+  }));
+  const points = signingKeys.map(({ privateKey }) => createPublicKey(privateKey).export({ format: 'jwk' }).x);
+  if (new Set(points).size < points.length)
+    refuse('has one signing key under two kids: it could not be retired');
   return {
-    signing: newestFirst(signing).map((entry) => ({ ...entry, privateKey: p256(entry.privateKey) })),
+    signing: signingKeys,
     refreshSecrets: newestFirst<RefreshEntry>(refresh).map((entry) => ({
       ...entry,
       secret: Buffer.from(entry.secret, 'base64url'),

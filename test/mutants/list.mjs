@@ -33,10 +33,10 @@ export const MUTANTS = [
     spec: 'test/least-privilege.spec.ts',
   },
   {
-    mechanism: 'who reads the audit log is written down first',
+    mechanism: 'who reads the audit log is written down',
     file: 'src/audit/audit.service.ts',
-    out: "type: 'sensitive_read',",
-    put: "type: 'user_updated',",
+    out: "await this.record(this.events.manager, { type: 'sensitive_read', actorId, origin, details });",
+    put: 'void [actorId, origin, details];',
     spec: 'test/event-log.spec.ts',
   },
   {
