@@ -65,6 +65,10 @@ function contradictions(settings: Settings): string[] {
     if (!settings.databaseUrl) refuse('databaseUrl', 'is not set; production needs a PostgreSQL of its own');
     if (!settings.redisUrl)
       refuse('redisUrl', 'is not set; production needs a Redis that its instances share');
+    if (settings.databaseUrl && hasSamplePassword(settings.databaseUrl))
+      refuse('databaseUrl', 'has the password of docker-compose.yml, which anybody can read');
+    if (settings.redisUrl?.some(hasSamplePassword))
+      refuse('redisUrl', 'has the password of docker-compose.yml, which anybody can read');
     if (!settings.keysFile)
       refuse('keysFile', 'is not set; make one for production with `npm run keys:generate`');
     if (!settings.cookieSecure) refuse('cookieSecure', '"false" is refused in production; allowed: `true`');
@@ -74,4 +78,10 @@ function contradictions(settings: Settings): string[] {
     if (settings.seedUsers) refuse('seedUsers', '"true" is refused in production; allowed: `false`');
   }
   return lines;
+}
+
+const SAMPLE_PASSWORDS = ['drawbridge', 'drawbridge_app'];
+
+function hasSamplePassword(url: string): boolean {
+  return SAMPLE_PASSWORDS.includes(new URL(url).password);
 }

@@ -81,6 +81,19 @@ export const MUTANTS = [
     put: 'ca: authorities, rejectUnauthorized: false',
     spec: 'test/store-tls.spec.ts',
   },
+  {
+    mechanism: 'production does not start with a password of docker-compose.yml',
+    file: 'src/config/load-settings.ts',
+    out: 'return SAMPLE_PASSWORDS.includes(new URL(url).password);',
+    put: 'return SAMPLE_PASSWORDS.includes(url);',
+    spec: 'test/no-secrets.spec.ts',
+  },
+  {
+    mechanism: 'a reset forgets the guesses of strangers',
+    file: 'src/auth/password-reset.service.ts',
+    out: 'await this.guesses.forget(found.email);',
+    spec: 'test/throttling.spec.ts',
+  },
   // --- What is asked of PostgreSQL whatever the cache says
   {
     mechanism: 'a role is confirmed by PostgreSQL',

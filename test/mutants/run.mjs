@@ -24,6 +24,10 @@ const COPIED = [
   'tsconfig.json',
   'README.md',
   '.env.example',
+  '.dockerignore',
+  '.gitignore',
+  'Dockerfile',
+  'docker-compose.yml',
 ];
 const JEST = [
   '--experimental-vm-modules',
