@@ -26,8 +26,12 @@ const SUITES = {
 };
 /** Two minutes are not enough for what builds, fills stores, or kills them; asked for by name they have a short form too. */
 const NOT_IN_SHORT = new Set(['revocation', 'scale', 'start']);
-/** What explains and does not measure. */
-const ON_REQUEST = { profile: () => import('./suites/profile.mjs') };
+/** What explains, or is measured for the model of docs/scale.md. */
+const ON_REQUEST = {
+  profile: () => import('./suites/profile.mjs'),
+  sizing: () => import('./suites/sizing.mjs'),
+  followers: () => import('./suites/followers.mjs'),
+};
 
 const { values: options, positionals: asked } = parseArgs({
   options: { short: { type: 'boolean', default: false }, compare: { type: 'string' } },

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { BootError } from './common/boot-error.js';
 import { Clock } from './common/clock.js';
 import { LOGGER, type Logger } from './common/logger.js';
+import { settleHeap } from './common/settle-heap.js';
 import { loadKeys } from './config/key-file.js';
 import { KeyFollower } from './config/key-follower.js';
 import { KeyStore } from './config/key-store.js';
@@ -33,6 +34,7 @@ async function boot(): Promise<void> {
   const unfollowKeys = keyFollower.start();
   undo.push(async () => unfollowKeys());
   if (settings.seedUsers) await seedUsers(app);
+  settleHeap();
   await app.listen(settings.port, settings.host);
   const url = await app.getUrl();
   if (settings.nodeEnv === 'development') console.log(welcome(settings, url));

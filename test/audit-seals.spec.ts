@@ -3,9 +3,11 @@ import { execFile } from 'node:child_process';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type pg from 'pg';
+import { DataSource } from 'typeorm';
 import { AuditSealer } from '../src/audit/audit-sealer.js';
 import { pruneAudit } from '../src/audit/prune-audit.js';
 import { verifyAudit } from '../src/audit/verify-audit.js';
+import { shareEpoch } from '../src/sessions/session-epoch.js';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import { TestClock } from './support/clock.js';
 import { loggedIn } from './support/people.js';
@@ -81,6 +83,14 @@ describe('a log that nobody has touched', () => {
     expect(await seal()).toBe(2);
     expect(await seal()).toBe(0);
     expect(await verify()).toMatchObject({ seals: 4, events: 11, waiting: 0, faults: [] });
+  });
+
+  it('is sealed beside those who share the epoch of everyone: no login waits for a seal, and no seal for a login', async () => {
+    await act();
+    await a.get(DataSource).transaction(async (login) => {
+      await shareEpoch(login);
+      expect(await seal(b)).toBe(3);
+    });
   });
 
   it('is sealed once, however many instances do so at the same time', async () => {

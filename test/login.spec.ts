@@ -1,22 +1,26 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { hash as argon2 } from '@node-rs/argon2';
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import type { TestApp } from './support/app.js';
+import { PasswordHasher } from '../src/auth/password-hasher.js';
+import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
 
 /** The real hasher, counted. */
-const argon2 = await import('@node-rs/argon2');
 let hashing = 0;
 let mostAtOnce = 0;
-const counted =
-  <Parameters extends unknown[], Result>(work: (...parameters: Parameters) => Promise<Result>) =>
-  async (...parameters: Parameters): Promise<Result> => {
+function counted(name: 'hash' | 'verify') {
+  const work = PasswordHasher.prototype[name] as (...given: string[]) => Promise<string | boolean>;
+  return jest.spyOn(PasswordHasher.prototype, name).mockImplementation(async function (
+    this: PasswordHasher,
+    ...given: string[]
+  ) {
     mostAtOnce = Math.max(mostAtOnce, (hashing += 1));
-    return work(...parameters).finally(() => (hashing -= 1));
-  };
-const hash = jest.fn(counted(argon2.hash));
-const verify = jest.fn(counted(argon2.verify));
-jest.unstable_mockModule('@node-rs/argon2', () => ({ ...argon2, hash, verify }));
-const { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp } = await import('./support/app.js');
+    return work.apply(this, given).finally(() => (hashing -= 1)) as Promise<never>;
+  });
+}
+const hash = counted('hash');
+const verify = counted('verify');
 
 const OURS = '$argon2id$v=19$m=19456,t=2,p=1$';
 const MINUTE = 60_000;
@@ -208,7 +212,7 @@ describe('getting in', () => {
     it('makes a weak old hash a strong one, and only for who knew the password [PWD-07]', async () => {
       const email = newEmail();
       await register(email);
-      const weak = await argon2.hash(PASSWORD, { memoryCost: 4_096, timeCost: 1, parallelism: 1 });
+      const weak = await argon2(PASSWORD, { memoryCost: 4_096, timeCost: 1, parallelism: 1 });
       await app.query('update users set password_hash = $2 where email = $1', [email, weak]);
       expect(await client.login(email, 'this is not the password')).toMatchObject(REFUSED);
       expect(await storedHash(email)).toBe(weak);
@@ -445,6 +449,17 @@ describe('a flood of logins', () => {
 
     expect((await app.client().login(BOB.email, PASSWORD)).status).toBe(200);
     expect((await alice.get('/v1/users/me')).status).toBe(200);
+  });
+
+  const onLinux = process.platform === 'linux' ? it : it.skip;
+  onLinux('gives way to serving: whoever hashes has less priority than the event loop', async () => {
+    const hashing = app.client().login(BOB.email, PASSWORD);
+    const nice = () =>
+      readdirSync('/proc/self/task').map((thread) => Number(statOf(thread).split(') ')[1]!.split(' ')[16]));
+    const statOf = (thread: string) => readFileSync(`/proc/self/task/${thread}/stat`, 'utf8');
+    expect((await hashing).status).toBe(200);
+    const usual = Number(statOf(`${process.pid}`).split(') ')[1]!.split(' ')[16]);
+    expect(Math.max(...nice())).toBe(Math.min(19, usual + 10));
   });
 
   it('does not end the session of who reauthenticates meanwhile', async () => {

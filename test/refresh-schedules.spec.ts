@@ -140,11 +140,11 @@ describeWithRedis('an honest client', () => {
   );
 });
 
-/** Holds them back until as many as the instances have connections for stand at the person's lock. */
+/** Holds them back until as many as the instances have connections for want to write what they have all decided on the same. */
 async function allAtOnce(requests: (() => Promise<Answer>)[]): Promise<Answer[]> {
   const outside = await connect();
   await outside.query('begin');
-  await outside.query('select from users where id = $1 for no key update', [ALICE.id]);
+  await outside.query('select from sessions where user_id = $1 for no key update', [ALICE.id]);
   const answers = requests.map((request) => request());
   const watch = await connect(); // the instances' own connections are all taken
   const query = async (sql: string) => (await watch.query(sql)).rows;

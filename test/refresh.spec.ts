@@ -404,15 +404,41 @@ describeWithRedis('refresh, on several instances', () => {
     const alice = await loggedIn(a, ALICE, 'bearer');
     const outside = await connect();
     await outside.query('begin');
-    await outside.query('select from users where id = $1 for no key update', [ALICE.id]);
-    const refresh = alice.at(b).refresh();
-    await untilBlocked(a, 1);
     await outside.query(
       `update sessions set status = 'ended', end_reason = 'admin', ended_at = now() where id = $1`,
       [alice.id],
     );
+    const refresh = alice.at(b).refresh();
+    await untilBlocked(a, 1);
     await outside.query('commit');
     expect(await refresh).toMatchObject(ended('admin'));
+  });
+
+  it('a refresh that is decided while new keys are written is refused (R1)', async () => {
+    const alice = await loggedIn(a, ALICE, 'bearer');
+    const outside = await connect();
+    await outside.query('begin');
+    await outside.query('update sessions set refresh_nonce = $2 where id = $1', [alice.id, randomBytes(16)]);
+    const refresh = alice.at(b).refresh();
+    await untilBlocked(a, 1);
+    await outside.query('commit');
+    expect(await refresh).toMatchObject(problem(401, 'auth.invalid_token'));
+  });
+
+  it('a refresh that is decided while everyone is ended hands over nothing that is good (R1)', async () => {
+    const alice = await loggedIn(a, ALICE, 'bearer');
+    const admin = await loggedIn(a, ADMIN, 'bearer');
+    const outside = await connect();
+    await outside.query('begin');
+    await outside.query('select from sessions where id = $1 for no key update', [alice.id]);
+    const refresh = alice.at(b).refresh();
+    await untilBlocked(a, 1);
+    // Pending: the sweep of the records waits for this one.
+    expect((await admin.delete('/v1/admin/sessions', { body: { confirm: 'everyone' } })).status).toBe(202);
+    await outside.query('commit');
+    await refresh;
+    expect(await alice.refresh()).toMatchObject(ended('admin_everyone'));
+    await eventually(() => expectBothTiers(alice, ended('admin_everyone')));
   });
 
   it('nothing that a refresh mints outlives a logout that it races, 500 times (R1) [SES-04]', async () => {

@@ -1,28 +1,28 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { createClient } from 'redis';
+import { PasswordHasher } from '../src/auth/password-hasher.js';
+import { PasswordsService } from '../src/auth/passwords.service.js';
 import type { RedisServers } from '../src/cache/redis-servers.js';
 import { Problem } from '../src/common/problem.js';
-import type { TestApp } from './support/app.js';
+import { seedUsers } from '../src/seeds.js';
+import { CallerLimitGuard } from '../src/throttle/caller-limit.guard.js';
+import { RedisCounters } from '../src/throttle/redis-counters.js';
+import { ThrottleGuard } from '../src/throttle/throttle.guard.js';
+import { Throttled } from '../src/throttle/throttled.decorator.js';
+import { ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
+import { TestClock } from './support/clock.js';
+import { Mailbox } from './support/mailbox.js';
+import { loggedIn } from './support/people.js';
 import { describeWithOwnRedis } from './support/redis.js';
 import { startRedisCluster } from './support/redis-cluster.mjs';
 import { startRedis } from './support/services.mjs';
 import { eventually } from './support/waiting.js';
 
 /** The real hasher, counted; a test may stand in for it where thousands are to be refused. */
-const argon2 = await import('@node-rs/argon2');
-const verify = jest.fn(argon2.verify);
-jest.unstable_mockModule('@node-rs/argon2', () => ({ ...argon2, verify }));
-const { ALICE, BOB, PASSWORD, resetStores, startApp } = await import('./support/app.js');
-const { TestClock } = await import('./support/clock.js');
-const { loggedIn } = await import('./support/people.js');
-const { Mailbox } = await import('./support/mailbox.js');
-const { seedUsers } = await import('../src/seeds.js');
-const { PasswordsService } = await import('../src/auth/passwords.service.js');
-const { CallerLimitGuard } = await import('../src/throttle/caller-limit.guard.js');
-const { Throttled } = await import('../src/throttle/throttled.decorator.js');
-const { ThrottleGuard } = await import('../src/throttle/throttle.guard.js');
-const { RedisCounters } = await import('../src/throttle/redis-counters.js');
+const genuine = PasswordHasher.prototype.verify;
+const verify = jest.fn<typeof genuine>();
+PasswordHasher.prototype.verify = verify;
 
 const redis = await startRedis();
 const WRONG = 'this is not the password';
@@ -130,7 +130,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
   });
   beforeEach(async () => {
     jest.restoreAllMocks();
-    verify.mockReset().mockImplementation(argon2.verify);
+    verify.mockReset().mockImplementation(genuine);
     await forgetAll();
   });
 
@@ -329,7 +329,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       await spray(a, 500, () => ({ ip: one }));
       const bots = Array.from({ length: 10 }, newAddress);
       await spray(b, 499, (index) => ({ ip: bots[index % 10]! }));
-      verify.mockImplementation(argon2.verify);
+      verify.mockImplementation(genuine);
       expect(await guess(a, BOB.email, { password: PASSWORD })).toMatchObject({ status: 200 });
       expect(await guess(a, BOB.email)).toMatchObject(DENIED);
       expect(await guess(a, BOB.email, { password: PASSWORD })).toMatchObject(limited('guesses-everyone'));
@@ -573,7 +573,7 @@ describe('limits of one instance', () => {
   afterAll(() => app.close());
 
   it('are the same without Redis', async () => {
-    verify.mockReset().mockImplementation(argon2.verify);
+    verify.mockReset().mockImplementation(genuine);
     const burst = await Promise.all(Array.from({ length: 60 }, () => guess(app, ALICE.email)));
     expect(burst.filter(({ status }) => status === 401)).toHaveLength(10);
     expect(burst.find(isLimited)).toMatchObject(limited('guesses-account', 30));
@@ -582,7 +582,7 @@ describe('limits of one instance', () => {
   });
 
   it('keep nobody from a reset, which ends them: an owner is never locked out for good [AUT-06]', async () => {
-    verify.mockReset().mockImplementation(argon2.verify);
+    verify.mockReset().mockImplementation(genuine);
     const mailbox = new Mailbox(app);
     await mailbox.collect();
     await guesses(12, () => guess(app, BOB.email));
@@ -606,7 +606,7 @@ describe('limits of one instance', () => {
   });
 
   it('of @RateLimit() are each caller’s own, and say on each answer what is left [AUT-11]', async () => {
-    verify.mockReset().mockImplementation(argon2.verify);
+    verify.mockReset().mockImplementation(genuine);
     const [alice, bob] = [await loggedIn(app, ALICE), await loggedIn(app, BOB)];
     const second = await loggedIn(app, ALICE);
     const first = await alice.get('/v1/feature-flags');

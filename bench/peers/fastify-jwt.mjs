@@ -1,7 +1,8 @@
-/** @fastify/jwt with ES256, as its README sets it up. Its argument: how many verified tokens it keeps; none without. */
+/** @fastify/jwt with ES256, as its README sets it up. Its argument: how many verified tokens it keeps; none without. `dressed`: see there. */
 import fastifyJwt from '@fastify/jwt';
 import Fastify from 'fastify';
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { dress, REQUEST_IDS } from './dressed.mjs';
 import { announce, answer } from './listen.mjs';
 
 const cache = Number(process.argv[2] ?? 0);
@@ -10,7 +11,9 @@ const { privateKey, publicKey } = generateKeyPairSync('ec', {
   privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
   publicKeyEncoding: { type: 'spki', format: 'pem' },
 });
-const app = Fastify();
+const dressed = process.argv.includes('dressed');
+const app = Fastify(dressed ? REQUEST_IDS : {});
+if (dressed) await dress(app);
 await app.register(fastifyJwt, {
   secret: { private: privateKey, public: publicKey },
   sign: { algorithm: 'ES256', expiresIn: '15m' },

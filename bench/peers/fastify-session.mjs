@@ -1,12 +1,15 @@
-/** @fastify/session with a Redis store, as its README sets it up. Its argument: `still` for rolling off, which renews no cookie. */
+/** @fastify/session with a Redis store, as its README sets it up. Its argument: `still` for rolling off, which renews no cookie; `dressed`: see there. */
 import fastifyCookie from '@fastify/cookie';
 import fastifySession from '@fastify/session';
 import { RedisStore } from 'connect-redis';
 import Fastify from 'fastify';
 import { randomUUID } from 'node:crypto';
+import { dress, REQUEST_IDS } from './dressed.mjs';
 import { announce, answer, redis } from './listen.mjs';
 
-const app = Fastify();
+const dressed = process.argv.includes('dressed');
+const app = Fastify(dressed ? REQUEST_IDS : {});
+if (dressed) await dress(app);
 await app.register(fastifyCookie);
 await app.register(fastifySession, {
   secret: 'a secret with minimum length of 32 characters',

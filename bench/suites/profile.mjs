@@ -3,42 +3,56 @@ import { join } from 'node:path';
 import { Load } from '../support/load.mjs';
 import { profileText } from '../support/profile-text.mjs';
 import { deny, prepare } from './guards.mjs';
+import { chainsOf } from './refresh.mjs';
 
 const CALLERS = 10_000;
 
-/** Where a tier's time goes, as text. Not a measurement: sampling costs something itself. */
+/** Where the time of a tier and of a refresh goes, as text. Not a measurement: sampling costs something itself. */
 export async function run(world, { short, say, row }) {
   const folder = join(import.meta.dirname, '../results');
   mkdirSync(folder, { recursive: true });
   await deny(world, CALLERS);
-  for (const tier of ['public', 'access', 'session', 'strict']) {
-    say(`a profile of the ${tier} tier`);
-    const samples = join(world.folder, `profile-${tier}`);
+  const loads = Object.fromEntries(['public', 'access', 'session', 'strict'].map((tier) => [tier, callers]));
+  for (const [name, prepared] of Object.entries({ ...loads, refresh: refreshers })) {
+    say(`a profile: ${name}`);
+    const samples = join(world.folder, `profile-${name}`);
     const nodeArgs = ['--cpu-prof', '--cpu-prof-interval', '500', `--cpu-prof-dir=${samples}`];
     const load = new Load();
     const instance = await world.tiers({}, { nodeArgs });
-    await prepare(world, load, CALLERS);
-    await load.run(instance.url, tier, { ms: 60_000, most: 3 * CALLERS }); // what follows is warm
+    const measure = await prepared(world, load, instance, name);
+    await measure(3_000); // what follows is warm
     const from = monotonic();
-    const { requests, rate } = await load.run(instance.url, tier, { ms: short ? 4_000 : 20_000 });
+    const { requests, rate } = await measure(short ? 4_000 : 20_000);
     const window = { from, to: monotonic() };
     await load.stop();
     await instance.stop();
     const [file] = readdirSync(samples);
     const profile = JSON.parse(readFileSync(join(samples, file), 'utf8'));
     const text = profileText(profile, {
-      title: `${tier} tier, ${requests} requests`,
+      title: `${name}, ${requests} requests`,
       tree: world.tree,
       requests,
       window,
     });
-    const target = join(folder, `profile-${tier}.txt`);
+    const target = join(folder, `profile-${name}.txt`);
     writeFileSync(target, text);
     row({
-      what: `profile of the ${tier} tier`,
+      what: `profile: ${name}`,
       figure: `${target.replace(`${process.cwd()}/`, '')}, ${Math.round(rate)} requests/s`,
     });
   }
+}
+
+async function callers(world, load, { url }, tier) {
+  await prepare(world, load, CALLERS);
+  await load.run(url, tier, { ms: 60_000, most: 3 * CALLERS });
+  return (ms) => load.run(url, tier, { ms });
+}
+
+/** People who have just logged in each time: where a load has ended nobody knows. */
+async function refreshers(world, load, instance) {
+  const chains = [await chainsOf(world, instance), await chainsOf(world, instance)];
+  return (ms) => load.run(instance.url, 'refresh', { ms, chains: chains.pop() });
 }
 
 /** Microseconds of the clock that profiles count in; the same for all processes of the machine. */

@@ -47,7 +47,7 @@ async function refreshing(world, load, { short, cpuOfStores = () => 0 }) {
 }
 
 /** People who have just logged in, each with their first refresh token. */
-async function chainsOf(world, { http }) {
+export async function chainsOf(world, { http }) {
   const chains = [];
   await inParallel(await world.people(CLIENTS), 8, async ({ email }) => {
     const { status, body } = await http.request('POST', '/v1/auth/login', {

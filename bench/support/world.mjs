@@ -41,8 +41,8 @@ export class World {
   }
 
   /** Starts one more; resolves when it is ready, and says how long that took. */
-  instance(env = {}) {
-    return this.#start('dist/main.js', { LOG_LEVEL: 'warn', ...env });
+  instance(env = {}, options = {}) {
+    return this.#start('dist/main.js', { LOG_LEVEL: 'warn', ...env }, options);
   }
 
   /**
@@ -232,7 +232,7 @@ async function countStatements(postgres) {
 }
 
 /** CPU of a process and of its children, also of those that have ended, as {@link cpuOf}. */
-function cpuOfFamily(pid) {
+export function cpuOfFamily(pid) {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
     .trim()
     .split(' ')

@@ -13,8 +13,8 @@ import { MOST_SEALED, SEAL } from './seals.js';
 
 /** For so long an event can be changed without a trace by whoever owns the database. */
 const INTERVAL_MS = 10_000;
-/** Any number: it only has to be the same for all instances. */
-const SEAL_LOCK = 7_263_403;
+/** Any number: it only has to be the same for all instances, and nobody else's (migrations, cache form, epoch, admins). */
+const SEAL_LOCK = 7_263_405;
 
 /** Seals what the audit log has grown by. Any number of instances may do so; they take turns. */
 @Injectable()

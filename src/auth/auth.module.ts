@@ -17,6 +17,7 @@ import { JwksController } from './jwks.controller.js';
 import { JwtStrategy } from './jwt.strategy.js';
 import { KeyRing } from './key-ring.js';
 import { LoginService } from './login.service.js';
+import { PasswordHasher } from './password-hasher.js';
 import { PasswordChangeService } from './password-change.service.js';
 import { PasswordPolicy } from './password-policy.js';
 import { PasswordResetService } from './password-reset.service.js';
@@ -42,6 +43,7 @@ import { RouteAudit } from './route-audit.js';
     KeyRing,
     LoginService,
     PasswordChangeService,
+    PasswordHasher,
     PasswordPolicy,
     PasswordResetService,
     PasswordsService,

@@ -7,8 +7,10 @@ import type { Origin } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import type { User } from '../users/user.entity.js';
+import type { Profiled } from '../users/user.schemas.js';
 import { UsersService } from '../users/users.service.js';
 import { digestOf } from './devices.service.js';
+import type { Ended } from './end-reason.js';
 import type { RefreshPosition, RotationState } from './rotation.js';
 import { sessionEnded } from './session-check.js';
 import { shareEpoch } from './session-epoch.js';
@@ -21,9 +23,9 @@ import {
   type SnapshotRow,
 } from './session-snapshot.js';
 
-/** A live session under lock, with what rotation needs of it. */
-export interface HeldSession {
-  user: User;
+/** A session with what rotation needs of it, as it stood at one read. */
+export interface FoundSession {
+  owner: Profiled;
   session: SessionSnapshot;
   nonce: Buffer;
   rotation: RotationState;
@@ -32,7 +34,15 @@ export interface HeldSession {
   now: number;
 }
 
-interface HeldRow extends SnapshotRow {
+/** A live session under lock. */
+export interface HeldSession extends FoundSession {
+  user: User;
+}
+
+interface FoundRow extends SnapshotRow {
+  email: string | null;
+  display_name: string | null;
+  user_created_at: Date;
   refresh_nonce: Buffer;
   rotation: RotationState;
   token_digest: Buffer;
@@ -40,13 +50,15 @@ interface HeldRow extends SnapshotRow {
   now: Date;
 }
 
-const HOLD_SESSION = `
-  select ${SNAPSHOT_COLUMNS}, s.refresh_nonce, s.rotation, s.user_agent, d.token_digest, clock_timestamp() as now
-  from ${SNAPSHOT_TABLES} where s.id = $1 for no key update of s`;
+const FIND = `
+  select ${SNAPSHOT_COLUMNS}, u.email, u.display_name, u.created_at as user_created_at,
+    s.refresh_nonce, s.rotation, s.user_agent, d.token_digest, clock_timestamp() as now
+  from ${SNAPSHOT_TABLES} where s.id = $1`;
 
 const RENEW = `
-  update sessions set rotation = $2, last_seen_at = greatest(last_seen_at, $3), ip = $4, user_agent = $5,
-    country = $6, latitude = $7, longitude = $8, located_at = $9 where id = $1`;
+  update sessions set rotation = $4, last_seen_at = greatest(last_seen_at, $5), ip = $6, user_agent = $7,
+    country = $8, latitude = $9, longitude = $10, located_at = $11
+  where id = $1 and status = 'active' and rotation = $2 and refresh_nonce = $3`;
 
 /** Who changes a session that is to live on holds it, so that its end comes before or after. */
 @Injectable()
@@ -64,46 +76,73 @@ export class SessionHold {
   async live(tx: EntityManager, userId: string, sessionId: string): Promise<HeldSession> {
     await shareEpoch(tx);
     const user = await this.users.lock(tx, userId);
-    const [row] = await tx.query<HeldRow[]>(HOLD_SESSION, [sessionId]);
-    if (!user || !row) throw new Problem('auth.invalid_token');
-    const held = {
-      user,
-      session: snapshotOf(row),
-      nonce: row.refresh_nonce,
-      rotation: row.rotation,
-      deviceTokenDigest: row.token_digest,
-      userAgent: row.user_agent,
-      now: this.clock.fromDatabase(row.now),
-    };
-    const ended = judge(held.session, this.settings, held.now);
+    const held = await this.find(tx, sessionId, 'for no key update of s');
+    if (!user || !held) throw new Problem('auth.invalid_token');
+    const ended = this.endOf(held);
     if (ended) throw sessionEnded(ended, { userId, sessionId });
-    return held;
+    return { ...held, user };
   }
 
-  /** Writes down where its rotation stands now, and that it was seen. @param moved where; null leaves it where it was */
+  /** Living or ended, and under no lock unless one is asked for. */
+  async find(
+    tx: EntityManager,
+    sessionId: string,
+    lock: '' | 'for no key update of s' = '',
+  ): Promise<FoundSession | null> {
+    const [row] = await tx.query<FoundRow[]>(`${FIND} ${lock}`, [sessionId]);
+    return row
+      ? {
+          owner: ownerOf(row),
+          session: snapshotOf(row),
+          nonce: row.refresh_nonce,
+          rotation: row.rotation,
+          deviceTokenDigest: row.token_digest,
+          userAgent: row.user_agent,
+          now: this.clock.fromDatabase(row.now),
+        }
+      : null;
+  }
+
+  endOf({ session, now }: FoundSession): Ended | null {
+    return judge(session, this.settings, now);
+  }
+
+  /**
+   * Writes down where its rotation stands now, and that it was seen.
+   * @param moved where; null leaves it where it was
+   * @returns false when it has ended or moved on since it was found, and nothing is written
+   */
   async renew(
     tx: EntityManager,
-    held: HeldSession,
+    found: FoundSession,
     rotation: RotationState,
     moved: Origin | null,
-  ): Promise<void> {
-    const { id, lastSeenAt, ip, country, location } = renewed(held, moved);
-    await tx.query(RENEW, [
+  ): Promise<boolean> {
+    const { id, lastSeenAt, ip, country, location } = renewed(found, moved);
+    const [, renewals] = await tx.query<[unknown, number]>(RENEW, [
       id,
+      JSON.stringify(found.rotation),
+      found.nonce,
       JSON.stringify(rotation),
       new Date(lastSeenAt),
       ip,
-      moved ? moved.userAgent : held.userAgent,
+      moved ? moved.userAgent : found.userAgent,
       country,
       location?.latitude,
       location?.longitude,
       location && new Date(location.at),
     ]);
+    return renewals === 1;
   }
 }
 
+function ownerOf(row: FoundRow): Profiled {
+  const { user_id: id, email, display_name: displayName, roles, user_created_at: createdAt } = row;
+  return { id, email, displayName, roles, createdAt };
+}
+
 /** The session as a renewal leaves it. */
-export function renewed({ session, now }: HeldSession, moved: Origin | null): SessionSnapshot {
+export function renewed({ session, now }: FoundSession, moved: Origin | null): SessionSnapshot {
   const seen = { ...session, lastSeenAt: Math.max(session.lastSeenAt, now) };
   if (!moved) return seen;
   const { ip, place } = moved;
@@ -111,13 +150,13 @@ export function renewed({ session, now }: HeldSession, moved: Origin | null): Se
   return { ...seen, ip, country: place?.country ?? null, location };
 }
 
-export function isDeviceTokenOf({ deviceTokenDigest }: HeldSession, deviceToken: string | null): boolean {
+export function isDeviceTokenOf({ deviceTokenDigest }: FoundSession, deviceToken: string | null): boolean {
   return deviceToken !== null && timingSafeEqual(digestOf(deviceToken), deviceTokenDigest);
 }
 
 /** Both sides of a dispute, for the audit log: who shows what, and who held the session until now. */
 export function evidence(
-  { session, rotation, userAgent }: HeldSession,
+  { session, rotation, userAgent }: FoundSession,
   token: RefreshPosition,
   { deviceToken, country }: { deviceToken: string | null; country: string | undefined },
 ) {

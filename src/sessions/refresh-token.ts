@@ -66,10 +66,20 @@ function encodeHeader({ sessionId, generation, sibling }: RefreshTokenClaims): B
   return header;
 }
 
-/** HMAC-SHA-256 under a key of this session alone (HKDF, RFC 5869): a new nonce ends every token of the session. */
 function authenticate(header: Buffer, secret: Buffer, nonce: Buffer): Buffer {
-  const key = Buffer.from(hkdfSync('sha256', secret, nonce, KEY_PURPOSE, MAC_BYTES));
-  return createHmac('sha256', key).update(header).digest();
+  return createHmac('sha256', keyOf(secret, nonce)).update(header).digest();
+}
+
+/** A refresh verifies one token and mints another: as long as a nonce that was read is held, its key is derived once. */
+const derived = new WeakMap<Buffer, WeakMap<Buffer, Buffer>>();
+
+/** Of this session alone (HKDF, RFC 5869): a new nonce ends every token of the session. */
+function keyOf(secret: Buffer, nonce: Buffer): Buffer {
+  let keys = derived.get(nonce);
+  if (!keys) derived.set(nonce, (keys = new WeakMap()));
+  let key = keys.get(secret);
+  if (!key) keys.set(secret, (key = Buffer.from(hkdfSync('sha256', secret, nonce, KEY_PURPOSE, MAC_BYTES))));
+  return key;
 }
 
 function toUuid(bytes: Buffer): string {

@@ -11,7 +11,14 @@ import { KeyStore } from '../config/key-store.js';
 import type { Settings } from '../config/settings.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
 import type { User } from '../users/user.entity.js';
-import { evidence, isDeviceTokenOf, renewed, SessionHold, type HeldSession } from './held-session.js';
+import {
+  evidence,
+  isDeviceTokenOf,
+  renewed,
+  SessionHold,
+  type FoundSession,
+  type HeldSession,
+} from './held-session.js';
 import { parseRefreshToken, verifyRefreshToken, type ParsedRefreshToken } from './refresh-token.js';
 import { RevocationLog, type Recorded } from './revocation-log.js';
 import { RevocationService } from './revocation.service.js';
@@ -35,7 +42,10 @@ interface Outcome {
   problem?: Problem;
 }
 
-/** Renews sessions. What is decided is in `rotation.ts`; here it is done, under the user's lock. */
+/**
+ * Renews sessions. What is decided is in `rotation.ts`; here it is done. Most refreshes are the only one of their session and
+ * nothing is remarkable about them: they are decided on what was read and written if that still holds. All others hold the session.
+ */
 @Injectable()
 export class RefreshService {
   constructor(
@@ -59,7 +69,7 @@ export class RefreshService {
    */
   async sessionOf(refreshToken: string): Promise<{ sessionId: string; userId: string } | null> {
     const authentic = await this.authenticate(refreshToken);
-    return authentic && { sessionId: authentic.token.sessionId, userId: authentic.userId };
+    return authentic && { sessionId: authentic.token.sessionId, userId: authentic.found.session.userId };
   }
 
   /**
@@ -69,10 +79,38 @@ export class RefreshService {
   async refresh(presented: Presentation): Promise<SessionGrant> {
     const authentic = await this.authenticate(presented.refreshToken);
     if (!authentic) throw new Problem('auth.invalid_token');
-    const { token, userId } = authentic;
+    const { token, found } = authentic;
+    return (
+      (await this.renewAsFound(found, token, presented)) ??
+      this.renewUnderLock(found.session.userId, token, presented)
+    );
+  }
+
+  /** @returns null for whatever must be looked at under the lock */
+  private async renewAsFound(
+    found: FoundSession,
+    token: RefreshPosition,
+    { origin, transport, deviceToken }: Presentation,
+  ): Promise<SessionGrant | null> {
+    if (this.hold.endOf(found) || found.session.transport !== transport) return null;
+    const proof = isDeviceTokenOf(found, deviceToken);
+    const rotation = rotate(found.rotation, token, { ...this.moment(found), proof });
+    if (rotation.decision.outcome !== 'issue') return null;
+    if (this.suspicion.isUnusual(found.session, origin, found.now)) return null;
+    const handed = { deviceToken: proof ? deviceToken! : undefined, moved: origin };
+    return this.grant(this.database.manager, found, rotation, handed);
+  }
+
+  private async renewUnderLock(
+    userId: string,
+    token: ParsedRefreshToken,
+    presented: Presentation,
+  ): Promise<SessionGrant> {
     const { grant, recorded, problem } = await this.database.transaction<Outcome>(async (tx) => {
       const held = await this.hold.live(tx, userId, token.sessionId);
-      if (held.session.transport !== presented.transport) throw new Problem('auth.invalid_token');
+      // The session may have got new keys since, under which nobody holds this token.
+      if (held.session.transport !== presented.transport || !this.isMinted(token, held))
+        throw new Problem('auth.invalid_token');
       const proof = isDeviceTokenOf(held, presented.deviceToken);
       const rotation = rotate(held.rotation, token, { ...this.moment(held), proof });
       switch (rotation.decision.outcome) {
@@ -128,7 +166,7 @@ export class RefreshService {
     });
     if (!done) return null;
     await this.revocations.settle(done.stale);
-    return done.grant;
+    return done.grant!;
   }
 
   /** A password proves at least as much as a device token. A token that is no good any more is not held against whoever knows it. */
@@ -138,22 +176,20 @@ export class RefreshService {
     return rotation?.decision.outcome === 'issue' ? rotation : reissue(held.rotation, moment);
   }
 
-  private moment({ now }: HeldSession) {
+  private moment({ now }: FoundSession) {
     return { now, grace: this.settings.refreshGrace };
   }
 
   private async authenticate(
     refreshToken: string,
-  ): Promise<{ token: ParsedRefreshToken; userId: string } | null> {
+  ): Promise<{ token: ParsedRefreshToken; found: FoundSession } | null> {
     const token = parseRefreshToken(refreshToken);
-    if (!token) return null;
-    const [session] = await this.database.query<{ user_id: string; refresh_nonce: Buffer }[]>(
-      'select user_id, refresh_nonce from sessions where id = $1',
-      [token.sessionId],
-    );
-    const secrets = this.keys.verifyingSecrets(this.clock.now());
-    const authentic = session && verifyRefreshToken(token, { secrets, nonce: session.refresh_nonce });
-    return authentic ? { token, userId: session.user_id } : null;
+    const found = token && (await this.hold.find(this.database.manager, token.sessionId));
+    return found && this.isMinted(token, found) ? { token, found } : null;
+  }
+
+  private isMinted(token: ParsedRefreshToken, { nonce }: FoundSession): boolean {
+    return verifyRefreshToken(token, { secrets: this.keys.verifyingSecrets(this.clock.now()), nonce });
   }
 
   private async issue(
@@ -170,23 +206,24 @@ export class RefreshService {
       deviceToken: proof ? deviceToken! : undefined,
       moved,
     });
-    return { grant, recorded };
+    return { grant: grant!, recorded };
   }
 
+  /** @returns null when the session has ended or moved on since it was found: never while it is held */
   private async grant(
     tx: EntityManager,
-    held: HeldSession,
+    found: FoundSession,
     { state, decision }: Rotation,
     { deviceToken, moved }: { deviceToken: string | undefined; moved: Origin | null },
-  ): Promise<SessionGrant> {
+  ): Promise<SessionGrant | null> {
     if (decision.outcome !== 'issue') throw new Problem('auth.invalid_token');
-    const session = renewed(held, moved);
-    if (decision.rotated) await this.hold.renew(tx, held, state, moved);
+    const session = renewed(found, moved);
+    if (decision.rotated && !(await this.hold.renew(tx, found, state, moved))) return null;
     return {
-      user: held.user,
+      user: found.owner,
       session,
-      decidedAt: held.now,
-      refreshToken: this.sessions.mint(session.id, held.nonce, decision.token, held.now),
+      decidedAt: found.now,
+      refreshToken: this.sessions.mint(session.id, found.nonce, decision.token, found.now),
       deviceToken,
     };
   }

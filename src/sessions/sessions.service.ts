@@ -10,6 +10,7 @@ import { KeyStore } from '../config/key-store.js';
 import type { Settings } from '../config/settings.js';
 import { databaseNow } from '../database/database-now.js';
 import { isUsable, type User } from '../users/user.entity.js';
+import type { Profiled } from '../users/user.schemas.js';
 import { UsersService } from '../users/users.service.js';
 import { DevicesService } from './devices.service.js';
 import { mintRefreshToken } from './refresh-token.js';
@@ -30,9 +31,9 @@ import { SuspicionService } from './suspicion.service.js';
 
 /** What a client is handed when a session begins or is renewed. */
 export interface SessionGrant {
-  user: User;
+  user: Profiled;
   session: SessionSnapshot;
-  /** When it was decided, under the session's lock: a revocation is before it or after it. */
+  /** When it was decided, by the database's clock, as {@link session} stood then. */
   decidedAt: number;
   refreshToken: string;
   /** The session has just begun. */

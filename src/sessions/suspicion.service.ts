@@ -58,6 +58,11 @@ export class SuspicionService {
     if (response === 'reauthenticate' && !mayProve) throw reauthenticationRequired(0);
   }
 
+  /** Whether whoever renews the session has to {@link respond} first. */
+  isUnusual(session: SessionSnapshot, origin: Origin, now: number): boolean {
+    return this.suspect(session, origin, now) !== null;
+  }
+
   /** As {@link examine}, within the transaction of whoever holds the session, and settles. */
   async respond(tx: EntityManager, held: HeldSession, origin: Origin): Promise<Responded> {
     const suspicion = this.suspect(held.session, origin, held.now);

@@ -21,7 +21,10 @@ export const Profile = z
   })
   .meta({ id: 'Profile' });
 
-export const profileOf = (user: User): z.input<typeof Profile> => ({
+/** Whoever a profile can be made of. */
+export type Profiled = Pick<User, 'id' | 'email' | 'displayName' | 'roles' | 'createdAt'>;
+
+export const profileOf = (user: Profiled): z.input<typeof Profile> => ({
   id: user.id,
   email: user.email ?? '',
   displayName: user.displayName,

@@ -26,6 +26,13 @@ export const MUTANTS = [
     spec: 'test/audit-seals.spec.ts',
   },
   {
+    mechanism: 'sealing has a lock of its own',
+    file: 'src/audit/audit-sealer.ts',
+    out: 'const SEAL_LOCK = 7_263_405;',
+    put: 'const SEAL_LOCK = 7_263_403;',
+    spec: 'test/audit-seals.spec.ts',
+  },
+  {
     mechanism: 'instances can neither change nor remove audit events',
     file: 'src/database/app-role.ts',
     out: 'revoke update, delete on ${APPEND_ONLY.join()} from ${to};',
@@ -134,8 +141,8 @@ export const MUTANTS = [
   {
     mechanism: 'a session is measured by the country it began in, not by where it was last renewed',
     file: 'src/sessions/held-session.ts',
-    out: 'country = $6, latitude = $7',
-    put: 'country = $6, origin_country = $6, latitude = $7',
+    out: 'country = $8, latitude = $9',
+    put: 'country = $8, origin_country = $8, latitude = $9',
     spec: 'test/suspicion.spec.ts',
   },
   {
@@ -593,22 +600,56 @@ export const MUTANTS = [
     put: 'order by seq',
     spec: 'test/housekeeping.spec.ts',
   },
+  // --- Tokens that were verified before
+  {
+    mechanism: 'tokens that were verified take a bounded place',
+    file: 'src/auth/access-tokens.ts',
+    out: 'maxSize: VERIFIED_BYTES,',
+    put: 'maxSize: 100 * VERIFIED_BYTES,',
+    spec: 'src/auth/access-tokens.spec.ts',
+  },
+  {
+    mechanism: 'a token that was verified before does not outlive its time',
+    file: 'src/auth/access-tokens.ts',
+    out: 'if (known && now < known.principal.expiresAt && ',
+    put: 'if (known && ',
+    spec: 'src/auth/access-tokens.spec.ts',
+  },
+  {
+    mechanism: 'a token that was verified before does not outlive its key',
+    file: 'src/auth/access-tokens.ts',
+    out: ' && this.keys.verifier(known.kid, now) === known.key)',
+    put: ')',
+    spec: 'src/auth/access-tokens.spec.ts',
+  },
   // --- Refresh
   {
-    mechanism: 'a refresh takes the lock of its user',
+    mechanism: 'a refresh that was decided on what was read writes only if it still holds',
     file: 'src/sessions/held-session.ts',
-    out: 'const user = await this.users.lock(tx, userId);',
-    put: 'const user = await this.users.find(userId);',
+    out: " and status = 'active' and rotation = $2 and refresh_nonce = $3`;",
+    put: ' and $2::jsonb is not null and $3::bytea is not null`;',
     spec: 'test/refresh.spec.ts',
   },
   {
-    mechanism: 'a refresh judges the session under the lock (R1)',
-    file: 'src/sessions/held-session.ts',
-    out: `    if (ended) throw sessionEnded(ended);
-    return held;`,
-    put: `    void [ended, sessionEnded];
-    return held;`,
+    mechanism: 'a token is asked again under the lock whether it is of the keys that the session has by now',
+    file: 'src/sessions/refresh.service.ts',
+    out: ' || !this.isMinted(token, held))',
+    put: ')',
     spec: 'test/refresh.spec.ts',
+  },
+  {
+    mechanism: 'a refresh that finds its session changed decides again under the lock (R1)',
+    file: 'src/sessions/held-session.ts',
+    out: 'if (ended) throw sessionEnded(ended);',
+    put: 'void [ended, sessionEnded];',
+    spec: 'test/refresh.spec.ts',
+  },
+  {
+    mechanism: 'a refresh under the lock is suspicious of what was unusual without it',
+    file: 'src/sessions/refresh.service.ts',
+    out: 'if (this.suspicion.isUnusual(found.session, origin, found.now)) return null;',
+    put: '',
+    spec: 'test/suspicion.spec.ts',
   },
   {
     mechanism: 'reuse ends the session',
@@ -616,15 +657,6 @@ export const MUTANTS = [
     out: "const reuse = (state: RotationState): Rotation => ({ state, decision: { outcome: 'reuse' } });",
     put: "const reuse = (state: RotationState): Rotation => ({ state, decision: { outcome: 'unknown' } });",
     spec: 'src/sessions/rotation.spec.ts',
-  },
-  {
-    mechanism: 'a refresh is one transaction',
-    file: 'src/sessions/refresh.service.ts',
-    out: 'if (decision.rotated) await this.hold.renew(tx, held, state, moved);',
-    put: `if (decision.rotated) await this.hold.renew(tx, held, state, moved);
-      await tx.query('commit');
-      await tx.query('begin');`,
-    spec: 'test/refresh-faults.spec.ts',
   },
   {
     mechanism: 'a client with its device token that asks again has lost its answer (R2)',

@@ -1,0 +1,400 @@
+import { MEASURED } from './measured.mjs';
+
+const of = (name) => MEASURED[name].value;
+const DAY = 86_400;
+
+/** What people do. Change what is not true of yours: `npm run scale:model -- --visits 4 --own-work 3000`. */
+export const ACTIVITY = {
+  /** Live sessions of one person. */
+  sessionsPerUser: 1.5,
+  /** Days from a login to the end of its session, on average. */
+  lifeDays: 30,
+  /** Share of all live sessions that are used in the busiest hour. */
+  activeInPeakHour: 0.05,
+  /** Visits of such a session in that hour, so far apart that its access token has died in between. */
+  visits: 2,
+  /** How long one lasts, in seconds, and how many requests it is. */
+  visitSeconds: 300,
+  requestsPerVisit: 30,
+  /** Of all requests; the rest is public. */
+  accessShare: 0.75,
+  sessionShare: 0.18,
+  strictShare: 0.02,
+  /** The busiest hour beside the average one, for logins and ends. */
+  peak: 3,
+  /** Share of sessions that somebody ends (logout, limit, password, admin); the others die of age. */
+  endedByHand: 0.5,
+  /** Share of logins on a device that was not known. */
+  newDevice: 0.1,
+  /** Session checks that share a round trip. 1 is the worst; under full load many do. */
+  checksPerTurn: 1,
+  /** µs of CPU that your own code takes for a request, on top of ours. */
+  ownWork: 1_000,
+  /** Days for which the audit log is kept: `npm run audit:prune`. */
+  auditDays: 90,
+};
+
+/** Settings of Drawbridge and of the stores that the arithmetic follows. Seconds, unless it says otherwise. */
+export const SETTINGS = {
+  accessTokenTtl: 900,
+  cacheLease: 30,
+  lastSeenResolution: 60,
+  lastSeenFlush: 10,
+  sessionRetentionDays: 30,
+  longestSessionDays: 400,
+  /** Of an access token, and a minute for the clocks. */
+  denialSeconds: 960,
+  checkPool: 3,
+  databasePoolSize: 10,
+  feedConnections: 1,
+  housekeepingInterval: 600,
+  sealInterval: 10,
+  sealWindow: 600,
+  /** A core is not to be busier. */
+  utilisation: 0.5,
+  checkpoint: 900,
+  page: 8_192,
+  /** A commit until it is safe, in milliseconds; those that notify take turns. */
+  commitMs: 1,
+  /** How many instances at most walk, seal and follow PostgreSQL: today each one does. */
+  housekeepers: Infinity,
+  sealers: Infinity,
+  followers: Infinity,
+};
+
+/** Two settings, and the first two things that {@link LIMITS} asks to be built. */
+export const REMEDIED = {
+  ...SETTINGS,
+  databasePoolSize: 4,
+  lastSeenResolution: 900,
+  housekeepers: 1,
+  sealers: 1,
+};
+
+/** What today's code does with so many live sessions in the busiest hour, on one PostgreSQL and one Redis however large. */
+export function loadOf(sessions, activity = ACTIVITY, settings = SETTINGS) {
+  const a = { ...ACTIVITY, ...activity };
+  const s = { ...SETTINGS, ...settings };
+
+  // --- What arrives each second
+  const visits = (sessions * a.activeInPeakHour * a.visits) / 3_600;
+  const requests = visits * a.requestsPerVisit;
+  const refreshes = visits * Math.max(1, a.visitSeconds / (0.9 * s.accessTokenTtl)); // clients renew when nine tenths are over
+  const loginsPerDay = sessions / a.lifeDays;
+  const logins = (loginsPerDay / DAY) * a.peak;
+  const revocations = logins * a.endedByHand;
+  const auditEvents = logins * 2;
+
+  // --- Session checks: a verdict is believed for a lease from its read on, and nothing prolongs it
+  const checks = requests * a.sessionShare;
+  const perSession = (a.requestsPerVisit * a.sessionShare) / a.visitSeconds;
+  const hitShare = (s.cacheLease * perSession) / (1 + s.cacheLease * perSession);
+  const misses = checks * (1 - hitShare);
+  const strict = requests * a.strictShare;
+  const reads = misses + strict;
+  const readCpu = of('readInBatch') + (of('read') - of('readInBatch')) / a.checksPerTurn;
+
+  // --- Last-seen marks: each authenticated request notes one, written when the last one is old enough
+  const authentic = a.accessShare + a.sessionShare + a.strictShare;
+  const seenPerSession = (a.requestsPerVisit * authentic) / a.visitSeconds;
+  const marks = (visits * a.visitSeconds * seenPerSession) / (1 + s.lastSeenResolution * seenPerSession);
+
+  // --- Instances
+  const publicShare = 1 - authentic;
+  const tierCpu =
+    publicShare * of('publicRequest') +
+    a.accessShare * of('accessRequest') +
+    a.sessionShare * of('sessionRequest') +
+    a.strictShare * of('strictRequest');
+  const ours =
+    (requests * tierCpu +
+      refreshes * of('refreshOwn') +
+      logins * of('loginOwn') +
+      revocations * of('revocationOwn')) /
+    1e6;
+  const cores = ours + (requests * a.ownWork) / 1e6;
+  const instances = Math.max(2, Math.ceil(cores / s.utilisation));
+
+  // Whom one instance sees in one flush is one look-up, and a session asks any of them.
+  const inOneFlush = (s.lastSeenFlush * seenPerSession) / instances;
+  const noted = (requests * authentic * (1 - Math.exp(-inOneFlush))) / inOneFlush;
+
+  // --- The feed: each notification brings a poll of each instance forward, and each polls once a second besides
+  const followers = Math.min(instances, s.followers);
+  const polls = followers * (1 + revocations);
+  const openTransactions = 0.004 * revocations;
+  const feedCpu =
+    (polls * (of('poll') + (1 + openTransactions) * of('notice')) + followers * revocations * of('wake')) /
+    1e6;
+  const denials = revocations * s.denialSeconds;
+
+  // --- What every instance does for itself, however many there are
+  const walk = (sessions * of('housekeeping')) / 1e6;
+  const housekeepingCpu = (Math.min(instances, s.housekeepers) * walk) / (s.housekeepingInterval + walk);
+  const sealedEvents = auditEvents * s.sealWindow;
+  const sealers = Math.min(instances, s.sealers);
+  const seals = Math.min(sealedEvents, (sealers * s.sealWindow) / s.sealInterval);
+  const sealSeconds = (sealedEvents * seals * of('seal')) / 1e6;
+  const sealWork = (sealers / s.sealInterval) * sealSeconds;
+  const sealCpu = Math.min(1, sealWork); // they take turns
+
+  // --- PostgreSQL
+  const actsCpu =
+    (reads * readCpu +
+      refreshes * of('refresh') +
+      logins * of('login') +
+      revocations * of('revocation') +
+      marks * of('mark') +
+      (noted - marks) * of('freshMark')) /
+    1e6;
+  const idleCpu = (instances * of('idleInstance')) / 1e6;
+  const databaseCpu = actsCpu + feedCpu + housekeepingCpu + sealCpu + idleCpu;
+  const writes = refreshes + logins * 4 + revocations * 4 + marks;
+  const transactions = refreshes + logins + revocations + instances / s.lastSeenFlush;
+
+  // --- Rows and bytes
+  const sessionRows = sessions + loginsPerDay * s.sessionRetentionDays;
+  const users = sessions / a.sessionsPerUser;
+  const devices = Math.max(users, loginsPerDay * a.newDevice * s.longestSessionDays);
+  const auditRows = loginsPerDay * 2 * a.auditDays;
+  const revocationRows = loginsPerDay * a.endedByHand * s.sessionRetentionDays;
+  const storage =
+    sessionRows * (of('sessionRow') + of('sessionIndexes')) +
+    users * of('userRow') +
+    devices * of('deviceRow') +
+    auditRows * of('auditRow') +
+    revocationRows * of('revocationRow');
+
+  // --- Write-ahead log: records, and the image of each page at its first change after a checkpoint
+  const records =
+    refreshes * of('refreshWal') +
+    logins * of('loginWal') +
+    revocations * of('revocationWal') +
+    marks * of('markWal');
+  const touched = (rows, bytes, perSecond) => {
+    const pages = Math.max(1, (rows * bytes) / s.page);
+    return pages * (1 - Math.exp(-(perSecond * s.checkpoint) / pages));
+  };
+  const images =
+    touched(sessionRows, of('sessionRow'), visits) + // the refresh and the marks of one visit change one page
+    touched(users, of('userRow'), logins + revocations) + // the lock of a user is written to the row
+    6 * logins * s.checkpoint; // a login inserts into indexes in the order of nothing
+  const wal = records + (images * s.page) / s.checkpoint;
+  const iops = images / s.checkpoint + transactions; // without what commits at the same time save, and without reads
+
+  // --- Redis
+  const tellings = revocations;
+  const roundTrips = checks / a.checksPerTurn;
+  const commands =
+    2 * roundTrips +
+    2 * misses +
+    2 * tellings +
+    refreshes * of('refreshCommands') +
+    logins * of('loginCommands') +
+    2 * instances;
+  const redisCpu =
+    (roundTrips * of('mget') +
+      misses * of('fill') +
+      (commands - 2 * roundTrips - 2 * misses) * of('command')) /
+    1e6;
+  const windows = refreshes * 60 + (refreshes + logins) * 600; // counters of tokens and, at worst, as many addresses
+  const redisBytes = misses * s.cacheLease * of('verdict') + (tellings * 32 + windows) * 120;
+
+  return {
+    sessions,
+    requests,
+    refreshes,
+    logins,
+    revocations,
+    auditEvents,
+    checks,
+    hitShare,
+    reads,
+    marks,
+    noted,
+    ours,
+    cores,
+    instances,
+    polls,
+    feedCpu,
+    denials,
+    denialBytes: denials * of('denial'),
+    bootSeconds: of('boot') + denials * of('bootEach'),
+    feedBytesPerInstance: revocations * of('noticeBytes'),
+    connections: instances * (s.checkPool + s.databasePoolSize + s.feedConnections),
+    walk,
+    housekeepingCpu,
+    sealSeconds,
+    sealWork,
+    sealCpu,
+    actsCpu,
+    idleCpu,
+    databaseCpu,
+    writes,
+    transactions,
+    sessionRows,
+    users,
+    devices,
+    auditRows,
+    revocationRows,
+    storage,
+    records,
+    images,
+    wal,
+    iops,
+    commands,
+    redisCpu,
+    redisBytes,
+    notifyShare: (revocations * s.commitMs) / 1_000,
+    countSeconds: (sessions * of('count')) / 1e6,
+    sweepSeconds: (sessions * of('sweep')) / 1e6,
+  };
+}
+
+/**
+ * What saturates, at which value, and what to do about it. `today` needs no change of code.
+ * @type {{ what: string, of: (load: ReturnType<typeof loadOf>) => number, limit: number, unit: string, remedy: string, today: boolean }[]}
+ */
+export const LIMITS = [
+  {
+    what: 'connections, `max_connections` as it comes',
+    of: (load) => load.connections,
+    limit: 97,
+    unit: 'of 97',
+    remedy: '`max_connections = 500`, `DATABASE_POOL_SIZE=4`: 62 instances',
+    today: true,
+  },
+  {
+    what: 'connections, 500 and pools of 4',
+    of: (load) => load.instances * 8,
+    limit: 497,
+    unit: 'of 497',
+    remedy: 'PgBouncer for the pools; the feed past it, which needs a setting of its own',
+    today: false,
+  },
+  {
+    what: 'seals of the audit log by all instances, in turn',
+    of: (load) => load.sealWork,
+    limit: 1,
+    unit: 'core',
+    remedy: 'no seal when another instance has made one in the last 10 s',
+    today: false,
+  },
+  {
+    what: 'housekeeping of all instances',
+    of: (load) => load.housekeepingCpu,
+    limit: 1,
+    unit: 'core',
+    remedy: 'one instance at a time; ages looked at before the join',
+    today: false,
+  },
+  {
+    what: 'polls of the feed',
+    of: (load) => load.feedCpu,
+    limit: 4,
+    unit: 'cores',
+    remedy: 'a feed relay for each region; or a second cell',
+    today: false,
+  },
+  {
+    what: 'the count in the receipt of everyone',
+    of: (load) => load.countSeconds,
+    limit: 10,
+    unit: 's, then the statement times out',
+    remedy: 'an estimate instead of a count',
+    today: false,
+  },
+  {
+    what: 'reads, refreshes, logins, marks',
+    of: (load) => load.actsCpu,
+    limit: 16,
+    unit: 'cores, half of 32',
+    remedy: '`LAST_SEEN_RESOLUTION=15m`; then a second cell',
+    today: false,
+  },
+  {
+    what: 'transaction ids: a forced vacuum of everything each day',
+    of: (load) => (load.transactions * DAY) / ACTIVITY.peak / 1e6,
+    limit: 200,
+    unit: 'M a day',
+    remedy: '`autovacuum_freeze_max_age = 1000000000`; partitions by time',
+    today: true,
+  },
+  {
+    what: 'write-ahead log',
+    of: (load) => load.wal / 1e6,
+    limit: 100,
+    unit: 'MB/s',
+    remedy: '`wal_compression`, checkpoints further apart; then a second cell',
+    today: true,
+  },
+  {
+    what: 'tables and indexes',
+    of: (load) => load.storage / 1e12,
+    limit: 2,
+    unit: 'TB',
+    remedy: '`npm run audit:prune`; partitions by time; then a second cell',
+    today: true,
+  },
+  {
+    what: "Redis' one thread",
+    of: (load) => load.redisCpu,
+    limit: 0.6,
+    unit: 'of a core',
+    remedy: 'a Redis Cluster: `REDIS_URL` with several nodes',
+    today: true,
+  },
+  {
+    what: 'memory of Redis',
+    of: (load) => load.redisBytes / 1e9,
+    limit: 8,
+    unit: 'GB',
+    remedy: 'a Redis Cluster',
+    today: true,
+  },
+  {
+    what: 'commits that notify, one after the other',
+    of: (load) => load.notifyShare,
+    limit: 0.5,
+    unit: 'of the time',
+    remedy: 'a feed relay that polls each 5 ms instead of NOTIFY; then a second cell',
+    today: false,
+  },
+  {
+    what: 'boot with the list of the last 16 minutes',
+    of: (load) => load.bootSeconds,
+    limit: 10,
+    unit: 's',
+    remedy: 'a feed relay that hands over the list ready-made; a second cell',
+    today: false,
+  },
+];
+
+/** The number of live sessions at which a limit is met; Infinity when it is not with ten thousand million. */
+export function sessionsAt({ of: measure, limit }, activity, settings) {
+  const over = (sessions) => measure(loadOf(sessions, activity, settings)) >= limit;
+  let [low, high] = [1_000, 1e10];
+  if (!over(high)) return Infinity;
+  while (high / low > 1.001) {
+    const middle = Math.sqrt(low * high);
+    if (over(middle)) high = middle;
+    else low = middle;
+  }
+  return high;
+}
+
+/**
+ * Many databases that know nothing of each other, each with its users, its Redis and its instances.
+ * @param {number} perCell live sessions in each
+ */
+export function cellsOf(sessions, perCell, activity, settings = REMEDIED) {
+  const cells = Math.max(1, Math.ceil(sessions / perCell));
+  return { cells, each: loadOf(sessions / cells, activity, settings) };
+}
+
+/** In the order in which one meets them. */
+export function limitsInOrder(activity, settings) {
+  return LIMITS.map((limit) => ({ ...limit, sessions: sessionsAt(limit, activity, settings) })).sort(
+    (a, b) => a.sessions - b.sessions,
+  );
+}

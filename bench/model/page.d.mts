@@ -1,0 +1,2 @@
+export const BLOCKS: Record<string, () => string>;
+export function readPage(): string;

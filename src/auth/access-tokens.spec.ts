@@ -1,0 +1,137 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import type { LRUCache } from 'lru-cache';
+import { generateKeyPairSync, randomUUID, sign } from 'node:crypto';
+import { StoppedClock } from '../../test/support/clock.js';
+import { random } from '../common/random.js';
+import { KeyStore } from '../config/key-store.js';
+import type { Settings } from '../config/settings.js';
+import type { SessionSnapshot } from '../sessions/session-snapshot.js';
+import { AccessTokens } from './access-tokens.js';
+import { KeyRing } from './key-ring.js';
+
+const DAY = 86_400_000;
+const TTL = 900_000;
+/** Of P-256: `s` and `N - s` sign the same (SEC 1, 4.1.4). */
+const N = BigInt('0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551');
+const settings = {
+  tokenIssuer: 'drawbridge',
+  tokenAudience: 'drawbridge',
+  accessTokenTtl: TTL,
+  sessionIdleTimeout: 30 * DAY,
+  sessionLifetime: 90 * DAY,
+} as Settings;
+
+function newKey(kid: string) {
+  return { kid, privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey };
+}
+
+/** A signature is checked once for each token, and everything else each time. */
+describe('tokens that were verified before', () => {
+  const ours = newKey('ours');
+  let clock: StoppedClock;
+  let keys: KeyStore;
+  let tokens: AccessTokens;
+  let verified: LRUCache<string, object>;
+
+  beforeEach(() => {
+    clock = new StoppedClock();
+    clock.advance(-(clock.now() % 1_000)); // tokens live by whole seconds
+    keys = new KeyStore({ signing: [ours], refreshSecrets: [] });
+    tokens = new AccessTokens(new KeyRing(keys), clock, settings);
+    ({ verified } = tokens as unknown as { verified: typeof verified });
+  });
+
+  const mint = () => {
+    const now = clock.now();
+    const session = {
+      id: random.uuidAt(now),
+      userId: randomUUID(),
+      roles: ['user'],
+      createdAt: now,
+      lastSeenAt: now,
+    };
+    return { ...session, token: tokens.mint(session as unknown as SessionSnapshot, now).token };
+  };
+  const whatOf = (token: string) => {
+    try {
+      return tokens.verify(token).sessionId;
+    } catch (problem) {
+      return (problem as { code: string }).code;
+    }
+  };
+
+  it('take a bounded place, however many there are, and those that had to leave are verified anew', () => {
+    const first = mint();
+    expect(whatOf(first.token)).toBe(first.id);
+    for (let count = 0; count < 16_000; count += 1) tokens.verify(mint().token);
+    expect(verified.calculatedSize).toBeLessThanOrEqual(16 * 1024 * 1024);
+    expect(verified.size).toBeLessThan(16_000);
+    expect(verified.has(first.token)).toBe(false);
+    expect(whatOf(first.token)).toBe(first.id);
+  }, 60_000);
+
+  it('are never forgeries: none of them gets a place, nor puts out one that has it', () => {
+    const { token } = mint();
+    tokens.verify(token);
+    const [header, claims, signature] = token.split('.') as [string, string, string];
+    const by = (key: typeof ours) =>
+      sign('sha256', Buffer.from(`${header}.${claims}`), {
+        key: key.privateKey,
+        dsaEncoding: 'ieee-p1363',
+      }).toString('base64url');
+    const other = Buffer.from(JSON.stringify({ ...decode(claims), sub: randomUUID() })).toString('base64url');
+    const forgeries = [
+      `${header}.${claims}.${by(newKey('ours'))}`,
+      `${header}.${other}.${signature}`,
+      `${header}.${claims}.${Buffer.alloc(64).toString('base64url')}`,
+      `${header}.${claims}.`,
+      `${token}.`,
+      `${token} `,
+      `${token}=`,
+      '',
+    ];
+    for (const forgery of forgeries)
+      expect([forgery, whatOf(forgery)]).toEqual([forgery, 'auth.invalid_token']);
+    expect([...verified.keys()]).toEqual([token]);
+  });
+
+  it('end with their time, to the millisecond, and leave', () => {
+    const { token, id } = mint();
+    expect(whatOf(token)).toBe(id);
+    clock.advance(TTL - 1);
+    expect(whatOf(token)).toBe(id);
+    clock.advance(1);
+    expect(whatOf(token)).toBe('auth.token_expired');
+    expect(verified.size).toBe(0);
+    expect(whatOf(token)).toBe('auth.token_expired');
+    expect(verified.size).toBe(0);
+  });
+
+  it('end with the key that signed them, also where another one has taken over its name', () => {
+    const { token, id } = mint();
+    expect(whatOf(token)).toBe(id);
+    keys.replace({ signing: [newKey('ours')], refreshSecrets: [] });
+    expect(whatOf(token)).toBe('auth.invalid_token');
+    expect(verified.size).toBe(0);
+    keys.replace({ signing: [newKey('next')], refreshSecrets: [], retiredKids: ['ours'] });
+    expect(whatOf(token)).toBe('auth.token_expired');
+  });
+
+  it('say the same of both spellings of a signature: whoever denies the session or the token denies both', () => {
+    const { token, id } = mint();
+    const dot = token.lastIndexOf('.');
+    const bytes = Buffer.from(token.slice(dot + 1), 'base64url');
+    const s = N - BigInt(`0x${bytes.subarray(32).toString('hex')}`);
+    Buffer.from(s.toString(16).padStart(64, '0'), 'hex').copy(bytes, 32);
+    const spelling = `${token.slice(0, dot)}.${bytes.toString('base64url')}`;
+    expect(spelling).not.toBe(token);
+    const [one, another] = [tokens.verify(token), tokens.verify(spelling)];
+    expect(one.sessionId).toBe(id);
+    expect(another).toEqual(one);
+    expect(verified.size).toBe(2);
+  });
+});
+
+function decode(part: string): object {
+  return JSON.parse(Buffer.from(part, 'base64url').toString()) as object;
+}

@@ -1,0 +1,211 @@
+import { describe, expect, it } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import {
+  ACTIVITY,
+  cellsOf,
+  LIMITS,
+  limitsInOrder,
+  loadOf,
+  SETTINGS,
+  sessionsAt,
+} from '../bench/model/model.mjs';
+import { simulate, type Plan } from '../bench/model/feed-simulation.mjs';
+import { BLOCKS, readPage } from '../bench/model/page.mjs';
+import { loadSettings } from '../src/config/load-settings.js';
+
+/**
+ * Real: the constants of the code that the arithmetic follows. Modelled: everything else. The figures of docs/scale.md are of
+ * this model; what it rests on was measured by `npm run bench -- sizing`.
+ */
+
+const SECOND = 1_000;
+const DAY = 86_400 * SECOND;
+
+describe('docs/scale.md', () => {
+  it('says what its command gives (`npm run scale:model -- --write`)', () => {
+    const made = execFileSync(process.execPath, ['bench/model/main.mjs', '--page'], { encoding: 'utf8' });
+    expect(made).toBe(readPage());
+  }, 60_000);
+
+  it('shows every table once', () => {
+    for (const name of Object.keys(BLOCKS))
+      expect(readPage().split(`<!-- scale:${name} -->`)).toHaveLength(2);
+  });
+});
+
+describe('the model of a load', () => {
+  it('follows the settings as they come', () => {
+    const settings = loadSettings({});
+    expect(SETTINGS).toMatchObject({
+      accessTokenTtl: settings.accessTokenTtl / SECOND,
+      cacheLease: settings.cacheLease / SECOND,
+      lastSeenResolution: settings.lastSeenResolution / SECOND,
+      sessionRetentionDays: settings.sessionRetention / DAY,
+      databasePoolSize: settings.databasePoolSize,
+    });
+  });
+
+  it.each([
+    ['database/database.module.ts', `const CHECK_CONNECTIONS = ${SETTINGS.checkPool};`],
+    ['sessions/last-seen.service.ts', 'MOST_FLUSH_INTERVAL_MS = 10_000;'],
+    ['sessions/housekeeping.service.ts', 'INTERVAL_MS = 10 * 60_000;'],
+    ['sessions/revocation-log.ts', 'TOKENS_DEAD_AFTER_MS = 15 * 60_000 + 60_000;'],
+    ['sessions/revocation-feed.ts', 'POLL_INTERVAL_MS = 1_000;'],
+    ['sessions/revocation-feed.ts', 'BLIND_AFTER_MS = 5_000;'],
+    ['sessions/revocation-feed.ts', 'ANSWER_TIMEOUT_MS = 2_000;'],
+    ['audit/audit-sealer.ts', 'INTERVAL_MS = 10_000;'],
+    ['audit/seals.ts', 'SETTLED_AFTER_MINUTES = 10;'],
+  ])('follows %s: %s', (file, text) => {
+    expect(readFileSync(`src/${file}`, 'utf8')).toContain(text);
+  });
+
+  it('grows with the sessions, and no faster than they do where it is about people', () => {
+    const [one, ten] = [loadOf(1e7), loadOf(1e8)];
+    for (const what of ['requests', 'refreshes', 'reads', 'marks', 'storage', 'records', 'redisBytes'])
+      expect(ten[what]! / one[what]!).toBeCloseTo(10, 1);
+    expect(ten.instances! / one.instances!).toBeLessThanOrEqual(10);
+    // What every instance does about every session is the product of both.
+    expect(ten.housekeepingCpu! / one.housekeepingCpu!).toBeGreaterThan(30);
+    expect(ten.polls! / one.polls!).toBeGreaterThan(50);
+  });
+
+  it('has one refresh for each visit, and one more for each life of a token that a visit lasts', () => {
+    const refreshes = (activity: object) => loadOf(1e6, activity).refreshes! / loadOf(1e6).refreshes!;
+    expect(refreshes({ visits: 2 * ACTIVITY.visits })).toBeCloseTo(2);
+    expect(refreshes({ visitSeconds: 1_620 })).toBeCloseTo(2);
+    expect(refreshes({ visitSeconds: 60 })).toBeCloseTo(1);
+  });
+
+  it('lets a verdict answer for a lease and no longer: who asks twice in a lease is read half as often', () => {
+    // One check each 30 s on average: a read, a lease of 30 s, 30 s until the next one.
+    const { hitShare, checks, reads } = loadOf(1e6, {
+      requestsPerVisit: 10,
+      sessionShare: 1,
+      strictShare: 0,
+      visitSeconds: 300,
+    });
+    expect(hitShare).toBeCloseTo(0.5);
+    expect(reads).toBeCloseTo(checks! / 2);
+    expect(loadOf(1e6, {}, { cacheLease: 1 }).reads).toBeGreaterThan(loadOf(1e6).reads!);
+  });
+
+  it('writes one mark for a visit in which nobody is seen twice, and at most one a resolution', () => {
+    const visits = (1e6 * ACTIVITY.activeInPeakHour * ACTIVITY.visits) / 3_600;
+    expect(loadOf(1e6, { requestsPerVisit: 0.001 }).marks! / visits).toBeLessThan(0.002);
+    const busy = loadOf(1e6, { requestsPerVisit: 1e6, visitSeconds: 600 });
+    expect(busy.marks! / visits).toBeCloseTo(600 / SETTINGS.lastSeenResolution, 1);
+  });
+
+  it('never writes more images of pages than there are pages', () => {
+    const { images, sessionRows, users } = loadOf(1e5, { activeInPeakHour: 1, visits: 100 });
+    expect(images).toBeLessThan((sessionRows! * 631 + users! * 401) / SETTINGS.page + 1_000);
+  });
+
+  it('finds the number of sessions at which a limit is met', () => {
+    for (const limit of LIMITS) {
+      const sessions = sessionsAt(limit);
+      expect(limit.of(loadOf(sessions * 1.01))).toBeGreaterThanOrEqual(limit.limit);
+      expect(limit.of(loadOf(sessions * 0.97))).toBeLessThan(limit.limit);
+    }
+    expect(sessionsAt({ ...LIMITS[0]!, limit: 1e12 })).toBe(Infinity);
+    const order = limitsInOrder().map(({ sessions }) => sessions);
+    expect(order).toEqual([...order].sort((a, b) => a - b));
+  });
+
+  it('shares sessions out to cells that stay below every limit that their remedies are for', () => {
+    const { cells, each } = cellsOf(1e9, 25e6);
+    expect(cells * each.sessions!).toBeCloseTo(1e9);
+    expect(each.connections).toBeLessThan(500);
+    expect(each.housekeepingCpu).toBeLessThan(1);
+    expect(each.sealSeconds).toBeLessThan(1);
+    expect(each.databaseCpu).toBeLessThan(8);
+  });
+});
+
+describe('the simulated feed', () => {
+  const plans: [string, Plan][] = [
+    ['two instances', { instances: 2, rate: 20, seconds: 5 }],
+    ['more than PostgreSQL has cores for', { instances: 300, rate: 200, seconds: 0.5, cores: 1 }],
+    ['a burst that queues for its commits', { instances: 5, rate: 10_000, seconds: 0.1 }],
+    ['lost notifications', { instances: 20, rate: 50, seconds: 2, lost: 0.5 }],
+    ['no notifications', { instances: 20, rate: 50, seconds: 2, path: 'poll' }],
+    [
+      'instances that are cut off',
+      { instances: 20, rate: 20, seconds: 10, cut: { share: 0.5, from: 1_000, to: 8_500 } },
+    ],
+    ['five regions', { instances: 25, regions: 5, rate: 50, seconds: 2 }],
+    ['relays', { instances: 25, regions: 5, rate: 50, seconds: 2, path: 'relay' }],
+    [
+      'relays that are not heard',
+      { instances: 25, regions: 3, rate: 50, seconds: 2, path: 'relay', lost: 0.5 },
+    ],
+    [
+      'relays that are cut off',
+      {
+        instances: 9,
+        regions: 3,
+        rate: 20,
+        seconds: 10,
+        path: 'relay',
+        cut: { share: 0.7, from: 1_000, to: 8_500 },
+      },
+    ],
+  ];
+
+  it.each(plans)('loses nothing, and nobody claims to be current who is not: %s', (_, plan) => {
+    for (const seed of [1, 2, 3, 4, 5]) {
+      const { revocations, wanted, applied, lies, late, blindMs } = simulate({ ...plan, seed });
+      expect(wanted).toBe(revocations * plan.instances);
+      expect(applied).toBe(wanted);
+      expect(lies).toBe(0);
+      // Later than 5 s only with those who were blind by then.
+      if (late > 0) expect(blindMs).toBeGreaterThan(0);
+    }
+  });
+
+  it('is the same for the same seed, and another for another', () => {
+    const plan: Plan = { instances: 10, rate: 50, seconds: 1, lost: 0.1 };
+    expect(simulate({ ...plan, seed: 7 })).toEqual(simulate({ ...plan, seed: 7 }));
+    expect(simulate({ ...plan, seed: 7 })).not.toEqual(simulate({ ...plan, seed: 8 }));
+  });
+
+  it('gives of two instances what was measured of two: p50 1.5, p99 5.0, max 7.4 ms', () => {
+    const { p50, p99, max } = simulate({
+      instances: 2,
+      rate: 5,
+      seconds: 200,
+      away: 0.05,
+      cores: 2,
+      seed: 3,
+    });
+    expect(p50).toBeGreaterThan(1.2);
+    expect(p50).toBeLessThan(1.8);
+    expect(p99).toBeGreaterThan(3.5);
+    expect(p99).toBeLessThan(6);
+    expect(max).toBeLessThan(12);
+  });
+
+  it('bounds a lost notification by the poll of the next second', () => {
+    const { max, p50 } = simulate({ instances: 20, rate: 50, seconds: 3, path: 'poll' });
+    expect(max).toBeLessThan(1_100);
+    expect(p50).toBeGreaterThan(400);
+  });
+
+  it('lets commits that notify take turns: a thousand a second, however many come', () => {
+    const plan: Plan = { instances: 2, rate: 5_000, seconds: 0.5 };
+    expect(simulate(plan).committedPerSecond).toBeLessThan(1_050);
+    expect(simulate({ ...plan, path: 'poll' }).committedPerSecond).toBeGreaterThan(4_000);
+  });
+
+  it('would lose revocations with sequence values for a cursor, as decision 4 says', () => {
+    const { applied, wanted } = simulate({ instances: 5, rate: 400, seconds: 1, cursor: 'seq' });
+    expect(applied).toBeLessThan(wanted);
+  });
+
+  it('would lie if instances took the word of a relay for fresh that hears nothing itself', () => {
+    const cut = { share: 1, from: 1_000, to: 8_500 };
+    const plan: Plan = { instances: 10, rate: 20, seconds: 10, path: 'relay', cut };
+    expect(simulate({ ...plan, proof: 'own' }).lies).toBeGreaterThan(0);
+  });
+});
