@@ -17,6 +17,7 @@ const CONSTANT = /^[A-Z][A-Z\d_]*(\.join\(\)|\.length)?$|^[A-Z][A-Z\d_]* \/ 1_00
 const KNOWN: Record<string, string> = {
   'src/sessions/housekeeping.service.ts: statement': 'one of two constants',
   'src/database/app-role.ts: to': 'an identifier that was escaped, of an operator',
+  'src/sessions/held-session.ts: lock': 'one of two words that its type has',
   'src/sessions/revocation-feed.ts: take': 'one of two names of functions',
   'src/sessions/sessions.service.ts: where': 'a condition that a method of the same class writes',
 };
