@@ -576,6 +576,7 @@ describe('what nobody should send', () => {
         if (methods.has('GET')) methods.add('HEAD');
         // A literal segment is also a value of a parameter in the same place.
         if (path === '/v1/sessions/current') methods.add('DELETE');
+        if (path === '/v1/auth/passkeys/options') methods.add('DELETE').add('PATCH');
         const others = (['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const).filter(
           (method) => !methods.has(method),
         );

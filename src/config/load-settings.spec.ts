@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { loadSettings, SettingsError } from './load-settings.js';
+import { relyingPartyOf } from './relying-party.js';
 import { SETTINGS, variableOf, type SettingName } from './settings.js';
 import type { Setting } from './setting.js';
 
@@ -169,6 +170,20 @@ describe('a bad value stops the boot', () => {
         'example.com',
       ],
     ],
+    [
+      'PASSKEY_RP_ID',
+      ['localhost'],
+      [
+        'https://localhost',
+        'localhost:3000',
+        'LOCALHOST',
+        'com',
+        '127.0.0.1',
+        '[::1]',
+        '.localhost',
+        '-a.example.com',
+      ],
+    ],
     ['DATABASE_URL', ['postgres://db/app', 'postgresql://db/app'], ['http://db/app', 'db/app']],
     ['REDIS_URL', ['redis://cache', 'rediss://cache:6380/1'], ['unix:///tmp/redis.sock']],
   ] as [string, string[], string[]][])('%s lets %j pass and refuses %j [OPS-01]', (variable, good, bad) => {
@@ -179,6 +194,42 @@ describe('a bad value stops the boot', () => {
       expect({ value, lines }).toEqual({ value, lines: [expect.stringContaining(variable)] });
     }
   });
+});
+
+describe('the domain of passkeys', () => {
+  const APP_URL = 'https://app.example.com/account';
+
+  it('is the host of APP_URL, on a desk localhost, and its pages are those of APP_URL', () => {
+    const on = (env: Record<string, string>) => relyingPartyOf(loadSettings(env));
+    expect(on({})).toEqual({ id: 'localhost', name: 'Drawbridge', origins: ['http://localhost:3000'] });
+    expect(on({ PORT: '8080' }).origins).toEqual(['http://localhost:8080']);
+    expect(on({ APP_URL, MAIL_FROM: 'no-reply@example.com' })).toEqual({
+      id: 'app.example.com',
+      name: 'app.example.com',
+      origins: ['https://app.example.com'],
+    });
+  });
+
+  it('may be one above it; then trusted origins below it have pages too, and others do not', () => {
+    const TRUSTED_ORIGINS =
+      'https://example.com,https://shop.example.com,https://evilexample.com,https://example.com.evil.test';
+    const env = { APP_URL, PASSKEY_RP_ID: 'example.com', TRUSTED_ORIGINS };
+    expect(relyingPartyOf(loadSettings(env)).origins).toEqual([
+      'https://app.example.com',
+      'https://example.com',
+      'https://shop.example.com',
+    ]);
+    expect(relyingPartyOf(loadSettings({ APP_URL, TRUSTED_ORIGINS })).origins).toEqual([
+      'https://app.example.com',
+    ]);
+  });
+
+  it.each(['other.com', 'pp.example.com', 'my.app.example.com', 'localhost'])(
+    'stops the boot when it is %s, where no page of ours could use it',
+    (PASSKEY_RP_ID) => {
+      expect(complaints({ APP_URL, PASSKEY_RP_ID })).toEqual([expect.stringMatching(/^PASSKEY_RP_ID is/)]);
+    },
+  );
 });
 
 describe('production', () => {

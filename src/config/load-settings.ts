@@ -1,4 +1,5 @@
 import { BootError } from '../common/boot-error.js';
+import { homeOf, isWithin, relyingPartyOf } from './relying-party.js';
 import { SETTINGS, variableOf, type SettingName, type Settings } from './settings.js';
 import type { Setting } from './setting.js';
 import { wantsTls } from './store-tls.js';
@@ -61,6 +62,8 @@ function contradictions(settings: Settings): string[] {
   const sslmode = settings.databaseUrl && new URL(settings.databaseUrl).searchParams.get('sslmode');
   if (sslmode && sslmode !== 'verify-full' && wantsTls(settings.databaseUrl!, settings))
     refuse('databaseUrl', 'has an sslmode that verifies less than STORE_TLS wants; leave it out');
+  if (!isWithin(homeOf(settings).hostname, relyingPartyOf(settings).id))
+    refuse('passkeyRpId', 'is neither the host of APP_URL nor a domain above it: no page could use passkeys');
   if (settings.nodeEnv === 'production') {
     if (!settings.databaseUrl) refuse('databaseUrl', 'is not set; production needs a PostgreSQL of its own');
     if (!settings.redisUrl)

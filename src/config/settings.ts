@@ -3,6 +3,7 @@ import {
   address,
   baseUrl,
   choice,
+  domain,
   duration,
   flag,
   header,
@@ -231,6 +232,10 @@ export const SETTINGS = {
   appUrl: baseUrl('Where people meet the application: links in mails begin with it. `https` in production.', {
     fallbackDoc: '`http://localhost:PORT`',
   }),
+  passkeyRpId: domain(
+    'The domain that passkeys are made for: the host of `APP_URL`, or one that it is part of, such as `example.com` for `https://app.example.com`. A passkey works for its domain alone: with another one all of them are useless.',
+    { fallbackDoc: 'the host of `APP_URL`' },
+  ),
   smtpUrl: url('The server that mails leave through.', ['smtp:', 'smtps:'], {
     fallbackDoc: 'none: mails are told of in the log and kept as files under `DATA_DIR`',
     secret: true,

@@ -15,7 +15,7 @@ import { Refusals, type Refusal } from './refusals.js';
 
 export interface Guess {
   /** Which secret is guessed at; each is counted by itself. */
-  secret: 'password' | 'code';
+  secret: 'password' | 'code' | 'passkey';
   /** The canonical e-mail address, whether or not somebody has it. */
   account: string;
   /**
