@@ -19,6 +19,9 @@ import type { Credentials } from './credentials.js';
 import { Entrance } from './entrance.service.js';
 import { PasswordsService } from './passwords.service.js';
 
+/** Whose password was right. */
+type Proven = Pick<User, 'id' | 'passwordHash'>;
+
 /** The password was right, and is not all. */
 export interface Challenged {
   challengeToken: string;
@@ -73,7 +76,7 @@ export class LoginService {
 
   /** @returns null for whom a login without a second factor would refuse as well */
   private async challenge(
-    user: User,
+    user: Proven,
     { password, transport, deviceName }: Login,
     { deviceToken }: Credentials,
     origin: Origin,
@@ -95,7 +98,7 @@ export class LoginService {
     });
   }
 
-  private async refuse(user: User | null, origin: Origin): Promise<never> {
+  private async refuse(user: Proven | null, origin: Origin): Promise<never> {
     await this.audit.record(this.database.manager, { type: 'authn_login_fail', userId: user?.id, origin });
     throw new Problem('auth.invalid_credentials');
   }
@@ -105,7 +108,7 @@ export class LoginService {
   }
 
   /** Compare-and-set: a password that was changed meanwhile stays changed. */
-  private async rehash({ id, passwordHash }: User, password: string): Promise<string> {
+  private async rehash({ id, passwordHash }: Proven, password: string): Promise<string> {
     const renewed = await this.passwords.hash(password);
     await this.database.query('update users set password_hash = $3 where id = $1 and password_hash = $2', [
       id,

@@ -48,7 +48,6 @@ export function RequireSession(options: RequireSessionOptions = {}) {
       'auth.session_ended',
       ...(options.awaitsSecondFactor ? [] : (['auth.second_factor_required'] as const)),
       ...(options.maxAuthAge ? (['auth.reauthentication_required'] as const) : []),
-      'request.cross_site',
       'auth.unavailable',
     ),
   );

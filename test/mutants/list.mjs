@@ -734,6 +734,77 @@ export const MUTANTS = [
     put: 'return void successor === undefined || retiresAt > 0;',
     spec: 'src/config/key-file.spec.ts',
   },
+  // --- Routes, whoever calls and whatever is sent
+  {
+    mechanism: 'a route is closed unless a decorator opens it',
+    file: 'src/auth/access.guard.ts',
+    out: 'if (!this.isPublic(context)) return this.admit(request);',
+    put: 'if (this.isPublic(context) === null) return this.admit(request);',
+    spec: 'test/route-matrix.spec.ts',
+  },
+  {
+    mechanism: 'people end sessions of their own',
+    file: 'src/sessions/sessions.controller.ts',
+    out: "return this.revocations.endSession(id, { ...actor, reason: 'logout' }, userId);",
+    put: "void userId; return this.revocations.endSession(id, { ...actor, reason: 'logout' });",
+    spec: 'test/route-matrix.spec.ts',
+  },
+  {
+    mechanism: 'a profile takes the fields that it documents',
+    file: 'src/users/users.controller.ts',
+    out: 'const Changes = z.strictObject({',
+    put: 'const Changes = z.object({',
+    spec: 'test/route-matrix.spec.ts',
+  },
+  {
+    mechanism: 'a profile says what it documents and no more',
+    file: 'src/users/user.schemas.ts',
+    out: '  displayName: user.displayName,',
+    put: '  displayName: user.displayName, emailVerifiedAt: user.emailVerifiedAt,',
+    spec: 'test/route-matrix.spec.ts',
+  },
+  {
+    mechanism: 'a document says that any body may be refused',
+    file: 'src/docs.ts',
+    out: '...(isUnsafe ? UNSAFE_PROBLEMS : []),',
+    put: '...(operation.requestBody ? UNSAFE_PROBLEMS : []), ...(isUnsafe ? ["request.cross_site" as const] : []),',
+    spec: 'test/fuzz.spec.ts',
+  },
+  {
+    mechanism: 'a text is one that PostgreSQL can hold',
+    file: 'src/common/schemas.ts',
+    out: ".refine((value) => !/\\p{Cc}/u.test(value), 'must not contain control characters')",
+    spec: 'test/bad-input.spec.ts',
+  },
+  // --- Forged tokens
+  {
+    mechanism: 'a token has one reading',
+    file: 'src/auth/access-token.gate.ts',
+    out: 'return JSON.stringify(value) === json ? value : null;',
+    put: 'return value;',
+    spec: 'test/token-forgery.spec.ts',
+  },
+  {
+    mechanism: 'a token has one spelling',
+    file: 'src/auth/access-token.gate.ts',
+    out: "return bytes.toString('base64url') === text ? bytes : null;",
+    put: 'return bytes;',
+    spec: 'test/token-forgery.spec.ts',
+  },
+  {
+    mechanism: 'the header of a token has three members and no others',
+    file: 'src/auth/access-token.gate.ts',
+    out: 'const Header = z.strictObject({',
+    put: 'const Header = z.object({',
+    spec: 'test/token-forgery.spec.ts',
+  },
+  {
+    mechanism: 'a forged token makes nobody work (what PBES2 would ask for)',
+    file: 'src/auth/access-token.gate.ts',
+    out: 'if (!header.success) return null;',
+    put: "if (!header.success) { process.getBuiltinModule('node:crypto').pbkdf2Sync('x', 'x', 2_000, 32, 'sha256'); return null; }",
+    spec: 'test/token-forgery.spec.ts',
+  },
   // --- Throttling, and what HTTP itself allows
   {
     mechanism: 'a guess that has to wait is not looked at',
@@ -1039,6 +1110,13 @@ export const MUTANTS = [
     file: 'src/auth/password-reset.service.ts',
     out: "{ kind: 'password_forgotten', email, origin });",
     put: "{ kind: 'password_forgotten', email, origin }); await this.errands.run();",
+    spec: 'test/uniform-time.spec.ts',
+  },
+  {
+    mechanism: 'a free address costs a hash at registration, and a taken one, too',
+    file: 'src/auth/registration.service.ts',
+    out: 'const passwordHash = await this.passwords.hash(password);',
+    put: "const passwordHash = (await this.users.findForLogin(email)) ? 'x' : await this.passwords.hash(password);",
     spec: 'test/uniform-time.spec.ts',
   },
   {
