@@ -95,7 +95,7 @@ describe('a login by passkey is refused, and nobody learns why,', () => {
   });
 
   it('when it comes too late', async () => {
-    const { key } = await holder();
+    const { key } = await holder(new Authenticator(ORIGIN, { synced: true }));
     const [late, just] = [await passkeyLogin(app.client(), key), await passkeyLogin(app.client(), key)];
     clock.advance(4 * MINUTE);
     expect((await other.client().post(PASSKEY_LOGIN, just)).status).toBe(200);

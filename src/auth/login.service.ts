@@ -49,7 +49,7 @@ export class LoginService {
     const { email, password, transport, deviceName } = login;
     const { deviceToken } = presented;
     const known = deviceToken ? await this.devices.idOf(email, deviceToken) : null;
-    const { user, proven } = await this.guesses.prove(
+    const { user, proven, failedBefore } = await this.guesses.prove(
       { secret: 'password', account: email, known, origin },
       async () => {
         const user = await this.users.findForLogin(email);
@@ -59,7 +59,7 @@ export class LoginService {
     if (!user || !proven) return this.refuse(user, origin);
     if (await this.factors.isEnrolled(this.database.manager, user.id))
       return (await this.challenge(user, login, presented, origin)) ?? this.refuse(user, origin);
-    const opening = { userId: user.id, transport, deviceToken, deviceName, origin };
+    const opening = { userId: user.id, transport, deviceToken, deviceName, origin, failedBefore };
     const stillProven = async (found: User, tx: EntityManager) =>
       found.passwordHash === user.passwordHash &&
       // Enrolled just now: the next try is asked for it.

@@ -186,7 +186,7 @@ describe('a bad value stops the boot', () => {
     ],
     ['DATABASE_URL', ['postgres://db/app', 'postgresql://db/app'], ['http://db/app', 'db/app']],
     ['REDIS_URL', ['redis://cache', 'rediss://cache:6380/1'], ['unix:///tmp/redis.sock']],
-  ] as [string, string[], string[]][])('%s lets %j pass and refuses %j', (variable, good, bad) => {
+  ] as [string, string[], string[]][])('%s lets %j pass and refuses %j [OPS-01]', (variable, good, bad) => {
     for (const value of good)
       expect({ value, lines: complaints({ [variable]: value }) }).toEqual({ value, lines: [] });
     for (const value of bad) {
@@ -233,7 +233,7 @@ describe('the domain of passkeys', () => {
 });
 
 describe('production', () => {
-  it('starts with a database, a cache and keys of its own, and with no more than it needs', () => {
+  it('starts with a database, a cache and keys of its own, and with no more than it needs [AUT-10, OPS-02]', () => {
     expect(loadSettings(PRODUCTION)).toMatchObject({
       host: '0.0.0.0',
       cookieSecure: true,
@@ -243,17 +243,20 @@ describe('production', () => {
     });
   });
 
-  it.each(['DATABASE_URL', 'REDIS_URL', 'KEYS_FILE'] as const)('refuses to start without %s', (variable) => {
-    const { [variable]: _, ...rest } = PRODUCTION;
-    expect(complaints(rest)).toEqual([expect.stringMatching(new RegExp(`^${variable} is not set`))]);
-    expect(complaints({ ...rest, [variable]: '' })).toHaveLength(1);
-  });
+  it.each(['DATABASE_URL', 'REDIS_URL', 'KEYS_FILE'] as const)(
+    'refuses to start without %s [KEY-01, OPS-01]',
+    (variable) => {
+      const { [variable]: _, ...rest } = PRODUCTION;
+      expect(complaints(rest)).toEqual([expect.stringMatching(new RegExp(`^${variable} is not set`))]);
+      expect(complaints({ ...rest, [variable]: '' })).toHaveLength(1);
+    },
+  );
 
   it.each([
     ['COOKIE_SECURE', 'false'],
     ['SEED_USERS', 'true'],
     ['RATE_LIMITS', 'off'],
-  ])('refuses %s=%s', (variable, value) => {
+  ])('refuses %s=%s [AUT-10, COK-03, OPS-01]', (variable, value) => {
     expect(complaints({ ...PRODUCTION, [variable]: value })).toEqual([
       expect.stringMatching(new RegExp(`^${variable} .*refused in production`)),
     ]);
@@ -265,4 +268,32 @@ describe('production', () => {
       5,
     );
   });
+
+  it.each([
+    ['redis://cache', 'REDIS_URL is not rediss:'],
+    ['redis://10.0.0.9,redis://10.0.0.10', 'REDIS_URL is not rediss:'],
+    ['redis://localhost', null],
+    ['redis://127.0.0.1:7000', null],
+    ['redis://[::1]', null],
+    ['rediss://cache', null],
+  ])('reaches a Redis on another machine by TLS or not at all: %s [OPS-04]', (url, complaint) => {
+    const given = { ...PRODUCTION, REDIS_URL: url };
+    expect(complaints(given)).toEqual(complaint ? [expect.stringContaining(complaint)] : []);
+    expect(complaints({ ...given, STORE_TLS: 'off' })).toEqual([]);
+    const always = complaints({ ...given, STORE_TLS: 'always' });
+    expect(always).toHaveLength(url.startsWith('rediss:') ? 0 : 1);
+  });
+
+  it.each(['disable', 'prefer', 'require', 'no-verify', 'verify-ca'])(
+    'takes no sslmode that verifies less: %s [OPS-04]',
+    (mode) => {
+      const at = (url: string, more = {}) => complaints({ ...PRODUCTION, DATABASE_URL: url, ...more });
+      const refused = [expect.stringMatching(/^DATABASE_URL has an sslmode/)];
+      expect(at(`postgres://db/app?sslmode=${mode}`)).toEqual(refused);
+      expect(at(`postgres://localhost/app?host=db&sslmode=${mode}`)).toEqual(refused);
+      expect(at(`postgres://localhost/app?sslmode=${mode}`)).toEqual([]);
+      expect(at(`postgres://db/app?sslmode=${mode}`, { STORE_TLS: 'off' })).toEqual([]);
+      expect(at('postgres://db/app?sslmode=verify-full')).toEqual([]);
+    },
+  );
 });
