@@ -42,6 +42,7 @@ function describe(method, path, { requestBody, responses }) {
 
 function typeOf(schema) {
   if (schema.$ref) return schema.$ref.replace('#/components/schemas/', '');
+  if (schema.oneOf) return schema.oneOf.map(typeOf).join(' | ');
   const type = schema.enum
     ? schema.enum.map((value) => JSON.stringify(value)).join(' | ')
     : plainTypeOf(schema);

@@ -17,6 +17,7 @@ import { HealthModule } from './health/health.module.js';
 import { MailModule } from './mail/mail.module.js';
 import { MetricsModule } from './metrics/metrics.module.js';
 import { PlacesModule } from './places/places.module.js';
+import { SecondFactorModule } from './second-factor/second-factor.module.js';
 import { SessionGuard } from './sessions/session.guard.js';
 import { SessionsModule } from './sessions/sessions.module.js';
 import { CallerLimitGuard } from './throttle/caller-limit.guard.js';
@@ -45,6 +46,7 @@ export class AppModule {
         UsersModule,
         ThrottleModule,
         SessionsModule,
+        SecondFactorModule,
         AuthModule,
         AccountsModule,
         AdminModule,

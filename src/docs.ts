@@ -48,6 +48,7 @@ const ProblemBody = z.looseObject({
   reason: z.enum(END_REASONS).optional().describe('`auth.session_ended`, as is `endedAt`'),
   endedAt: instant.optional(),
   maxAuthAge: z.int().optional().describe('`auth.reauthentication_required`: seconds'),
+  bySecondFactor: z.boolean().optional().describe('of the same: a password will not do, ask for a code'),
 });
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
@@ -59,13 +60,14 @@ const ACCESS_PROBLEMS: ProblemCode[] = [
   'auth.invalid_token',
   'auth.token_expired',
   'auth.session_ended',
-  'request.cross_site',
   'auth.unavailable',
 ];
-/** What any route may answer. */
-const COMMON_PROBLEMS: ProblemCode[] = ['auth.ambiguous_credentials', 'internal.error'];
-/** What any route may answer that takes a body. */
-const BODY_PROBLEMS: ProblemCode[] = ['request.invalid', 'request.too_large', 'request.media_type'];
+/** What any route may answer; a packed body is refused wherever it comes. */
+const COMMON_PROBLEMS: ProblemCode[] = ['auth.ambiguous_credentials', 'request.media_type', 'internal.error'];
+/** What any route may answer that wants to know who calls: `X-Min-Revocation-Seq` may be none. */
+const GUARDED_PROBLEMS: ProblemCode[] = ['request.invalid'];
+/** What any route may answer that does something: a body is read also where none is asked for. */
+const UNSAFE_PROBLEMS: ProblemCode[] = ['request.invalid', 'request.too_large', 'request.cross_site'];
 
 const RETRY_AFTER = { 'Retry-After': { description: 'seconds', schema: { type: 'integer' } } } as const;
 const field = (description: string) => ({ description, schema: { type: 'string' } }) as const;
@@ -90,13 +92,13 @@ function complete(document: OpenAPIObject): OpenAPIObject {
   };
   for (const path of Object.values(document.paths)) {
     for (const method of METHODS) {
-      if (path[method]) describeOperation(path[method] as Operation);
+      if (path[method]) describeOperation(path[method] as Operation, method !== 'get');
     }
   }
   return document;
 }
 
-function describeOperation(operation: Operation): void {
+function describeOperation(operation: Operation, isUnsafe: boolean): void {
   const byDefault = operation['x-tier'] === undefined;
   operation['x-tier'] ??= 'access';
   // Once, also where the controller and the route both ask for a session.
@@ -109,7 +111,8 @@ function describeOperation(operation: Operation): void {
   const codes = new Set([
     ...takeProblems(operation),
     ...(byDefault ? ACCESS_PROBLEMS : []),
-    ...(operation.requestBody ? BODY_PROBLEMS : []),
+    ...(operation['x-tier'] === 'public' ? [] : GUARDED_PROBLEMS),
+    ...(isUnsafe ? UNSAFE_PROBLEMS : []),
     ...COMMON_PROBLEMS,
   ]);
   for (const status of new Set([...codes].map((code) => PROBLEMS[code][0]))) {

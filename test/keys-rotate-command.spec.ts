@@ -110,7 +110,11 @@ describe('the command', () => {
   it.each([
     ['leads that others cannot follow', ['--lead', '5m'], /--lead 5m is too short; at least 6m/],
     ['leads that are none', ['--lead', 'soon'], /is not a duration/],
-    ['an emergency that does not say what has leaked', ['--now'], /say --signing, --refresh or both/],
+    [
+      'an emergency that does not say what has leaked',
+      ['--now'],
+      /say which: --signing, --refresh, --encryption/,
+    ],
     ['both at once', ['--now', '--signing', '--lead', '15m'], /usage:/],
     ['options that nobody knows', ['--sining'], /'--sining'[^]*usage:/],
     ['two files', ['a.json', 'b.json'], /usage:/],

@@ -337,8 +337,8 @@ describe('getting in', () => {
         );
         expect((await sessionOf(client)).authenticatedAt).toBe(answer.body.session.authenticatedAt);
         expect((await setRoles(client)).status).toBe(200);
-        // Freshness is the session's, not the token's.
-        expect((await setRoles(old)).status).toBe(200);
+        // What was given out before is worth nothing.
+        expect(await setRoles(old)).toMatchObject({ status: 401, body: { code: 'auth.token_expired' } });
         const tokensOf = ({ jar, accessToken, refreshToken }: Client) =>
           transport === 'cookie'
             ? [jar.get('__Host-access'), jar.get('__Host-refresh')]

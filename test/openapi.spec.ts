@@ -1,32 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { RouteOptions } from 'fastify';
-import { randomUUID } from 'node:crypto';
 import { RouteTable } from '../src/common/route-table.js';
-import { mintTokenId } from '../src/sessions/token-id.js';
-import { ADMIN, ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
-import type { Answer, Client } from './support/client.js';
-import { HEADER, read, signed } from './support/forge.js';
-
-interface Operation {
-  /** As in `GET /v1/admin/users/{id}` */
-  name: string;
-  method: 'GET';
-  path: string;
-  'x-tier': 'public' | 'access' | 'session' | 'fresh' | 'strict';
-  'x-roles'?: string[];
-  'x-problems': string[];
-  operationId: string;
-  security?: object[];
-  parameters?: { name: string; in: string }[];
-  requestBody?: object;
-  responses: Record<string, { content?: Record<string, { schema: unknown }> }>;
-}
+import { resetStores, startApp, type TestApp } from './support/app.js';
+import { documentOf, isUnsafe, type ApiDocument, type Operation } from './support/operations.js';
 
 /** What has been promised of the high-risk and the low-risk routes: taking a decorator away is not a detail. */
 const PROMISED: Record<Operation['x-tier'], string[]> = {
   public: [
     'POST /v1/auth/register',
     'POST /v1/auth/login',
+    'POST /v1/auth/login/mfa',
     'POST /v1/auth/refresh',
     'POST /v1/auth/logout',
     'POST /v1/auth/password/forgot',
@@ -39,6 +22,7 @@ const PROMISED: Record<Operation['x-tier'], string[]> = {
   access: ['GET /v1/auth/whoami', 'GET /v1/feature-flags'],
   session: [
     'POST /v1/auth/reauthenticate',
+    'GET /v1/auth/mfa',
     'POST /v1/auth/password/change',
     'GET /v1/sessions',
     'GET /v1/sessions/current',
@@ -60,6 +44,11 @@ const PROMISED: Record<Operation['x-tier'], string[]> = {
   ],
   fresh: [
     'POST /v1/auth/email/change',
+    'POST /v1/auth/mfa/totp',
+    'POST /v1/auth/mfa/totp/confirm',
+    'DELETE /v1/auth/mfa/totp',
+    'POST /v1/auth/mfa/recovery-codes',
+    'DELETE /v1/admin/users/{id}/mfa',
     'DELETE /v1/users/me',
     'DELETE /v1/admin/sessions',
     'PUT /v1/admin/users/{id}/roles',
@@ -71,7 +60,7 @@ const PROMISED: Record<Operation['x-tier'], string[]> = {
 describe('the document at /openapi.json', () => {
   const served: RouteOptions[] = [];
   let app: TestApp;
-  let document: Record<string, any>;
+  let components: ApiDocument['components'];
   let operations: Operation[];
 
   beforeAll(async () => {
@@ -86,25 +75,13 @@ describe('the document at /openapi.json', () => {
     });
     app = await startApp({ env: { API_DOCS: 'true' } });
     spy.mockRestore();
-    const answer = await app.client().get('/openapi.json');
-    expect(answer.status).toBe(200);
-    document = answer.body;
-    operations = Object.entries(document['paths'] as Record<string, Record<string, Operation>>).flatMap(
-      ([path, methods]) =>
-        Object.entries(methods).map(([method, operation]) => ({
-          ...operation,
-          method: method.toUpperCase() as 'GET',
-          path,
-          name: `${method.toUpperCase()} ${path}`,
-        })),
-    );
+    ({ components, operations } = await documentOf(app));
   });
   afterAll(() => app.close());
 
-  const guarded = () => operations.filter((operation) => operation['x-tier'] !== 'public');
   const names = (list: Operation[]) => list.map(({ name }) => name);
 
-  it('has every route that is served, and no other', () => {
+  it('has every route that is served, and no other [AZ-01, OPS-02]', () => {
     const routes = served
       .filter(({ url }) => !/^\/docs|^\/openapi\.json$/.test(url))
       .flatMap(({ method, url }) =>
@@ -116,14 +93,17 @@ describe('the document at /openapi.json', () => {
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
   });
 
-  it('keeps the promised tier of each route', () => {
+  it('keeps the promised tier of each route, and admin routes for admins [AZ-01, SES-15]', () => {
     for (const [tier, promised] of Object.entries(PROMISED)) {
       const kept = operations.filter((operation) => operation['x-tier'] === tier);
       expect(names(kept)).toEqual(expect.arrayContaining(promised));
     }
+    const forAdmins = operations.filter((operation) => operation['x-roles']?.join() === 'admin');
+    expect(names(forAdmins)).toEqual(names(operations.filter(({ path }) => path.startsWith('/v1/admin/'))));
+    expect(forAdmins.length).toBeGreaterThan(9);
   });
 
-  it('says of each what it asks of a caller, and which problems may come of that', () => {
+  it('says of each what it asks of a caller, and which problems may come of that [OPS-02]', () => {
     for (const operation of operations) {
       const tier = operation['x-tier'];
       const needs = new Set<string>();
@@ -140,10 +120,11 @@ describe('the document at /openapi.json', () => {
       }
       if (tier === 'fresh') needs.add('auth.reauthentication_required');
       if (operation['x-roles']) needs.add('auth.forbidden');
-      if (operation.method !== 'GET') needs.add('request.cross_site');
-      if (operation.requestBody) {
-        for (const code of ['invalid', 'too_large', 'media_type']) needs.add(`request.${code}`);
+      needs.add('request.media_type');
+      if (isUnsafe(operation)) {
+        for (const code of ['invalid', 'too_large', 'cross_site']) needs.add(`request.${code}`);
       }
+      if (!isUnsafe(operation)) expect(operation['x-problems']).not.toContain('request.cross_site');
       if (operation.path.includes('{')) needs.add('request.invalid');
       const { name, 'x-problems': problems, security, parameters = [] } = operation;
       expect({ name, missing: [...needs].filter((code) => !problems.includes(code)) }).toEqual({
@@ -163,11 +144,11 @@ describe('the document at /openapi.json', () => {
         parameters.filter((parameter) => parameter.in === 'path').map((parameter) => parameter.name),
       ).toEqual(inPath);
     }
-    expect(Object.keys(document['components'].securitySchemes).sort()).toEqual(['bearer', 'cookie']);
+    expect(Object.keys(components.securitySchemes).sort()).toEqual(['bearer', 'cookie']);
   });
 
-  it('describes every problem by one schema, and its status by the codes that it may have', () => {
-    const schema = document['components'].schemas.Problem;
+  it('describes every problem by one schema, and its status by the codes that it may have [OPS-02]', () => {
+    const schema = components.schemas['Problem']!;
     expect(schema.required).toEqual(
       expect.arrayContaining(['type', 'title', 'status', 'detail', 'instance', 'code', 'requestId']),
     );
@@ -182,137 +163,28 @@ describe('the document at /openapi.json', () => {
     }
   });
 
+  it('knows both answers of a login: in, or asked for the second factor', () => {
+    const login = operations.find(({ name }) => name === 'POST /v1/auth/login')!;
+    expect(login.responses['200']!.content!['application/json']!.schema).toEqual({
+      oneOf: ['Grant', 'MfaRequired'].map((name) => ({ $ref: `#/components/schemas/${name}` })),
+    });
+  });
+
   it('says where somebody may be told to wait, and by what to go then', () => {
     const limited = operations.filter(({ responses }) => '429' in responses);
     const auth = ['login', 'logout', 'reauthenticate', 'refresh', 'register'];
     const expected = ['GET /v1/feature-flags', ...auth.map((name) => `POST /v1/auth/${name}`)];
     expect(names(limited)).toEqual(expect.arrayContaining(expected));
     for (const { responses } of limited)
-      expect(Object.keys((responses['429'] as { headers: object }).headers)).toEqual([
+      expect(Object.keys(responses['429']!.headers!)).toEqual([
         'Retry-After',
         'RateLimit-Policy',
         'RateLimit',
       ]);
   });
 
-  describe('is what the running routes do:', () => {
-    let admin: Client;
-    const answers: { operation: Operation; answer: Answer }[] = [];
-
-    beforeAll(async () => {
-      admin = app.client();
-      await admin.login(ADMIN.email, PASSWORD, { transport: 'bearer' });
-    });
-
-    /** Guards come before anything is read: what they let in fails on its parameters and does nothing. */
-    async function call(operation: Operation, token: string | null): Promise<string> {
-      const path = operation.path.replace(/\{\w+\}/g, 'x');
-      const answer = await app.client().request(operation.method, `${path}?nonsense=1`, {
-        headers: token === null ? {} : { authorization: `Bearer ${token}` },
-      });
-      answers.push({ operation, answer });
-      return answer.body?.code ?? String(answer.status);
-    }
-
-    /** What a token with these claims is worth on each of the operations. */
-    async function callAll(list: Operation[], token: string | null): Promise<Record<string, string>> {
-      const codes: Record<string, string> = {};
-      for (const operation of list) codes[operation.name] = await call(operation, token);
-      return codes;
-    }
-    const all = (list: Operation[], code: string) =>
-      Object.fromEntries(names(list).map((name) => [name, code]));
-
-    it('without a token every guarded route refuses', async () => {
-      expect(await callAll(guarded(), null)).toEqual(all(guarded(), 'auth.unauthenticated'));
-    });
-
-    it('with the token of a session that has ended every guarded route refuses', async () => {
-      const gone = app.client();
-      await gone.login(ADMIN.email, PASSWORD, { transport: 'bearer' });
-      const { accessToken } = gone;
-      expect((await gone.post('/v1/auth/logout')).status).toBe(204);
-      expect(await callAll(guarded(), accessToken!)).toEqual(all(guarded(), 'auth.session_ended'));
-    });
-
-    it('a live, fresh session of an admin is refused nowhere', async () => {
-      const codes = await callAll(guarded(), admin.accessToken!);
-      for (const [name, code] of Object.entries(codes)) {
-        expect({ name, code }).toEqual({
-          name,
-          code: expect.not.stringMatching(/^auth\.|^5|cross_site|internal/),
-        });
-      }
-    });
-
-    it('admin routes refuse who is no admin, and the others do not', async () => {
-      const alice = app.client();
-      await alice.login(ALICE.email, PASSWORD, { transport: 'bearer' });
-      const isForAdmins = (operation: Operation) => operation['x-roles']?.includes('admin') ?? false;
-      const forAdmins = guarded().filter(isForAdmins);
-      expect(forAdmins.length).toBeGreaterThan(0);
-      expect(await callAll(forAdmins, alice.accessToken!)).toEqual(all(forAdmins, 'auth.forbidden'));
-      expect(names(guarded().filter(({ path }) => path.startsWith('/v1/admin/')))).toEqual(names(forAdmins));
-
-      const others = guarded().filter(
-        (operation) => !isForAdmins(operation) && operation.name !== 'DELETE /v1/users/me',
-      );
-      const codes = await callAll(others, alice.accessToken!);
-      expect(Object.values(codes)).not.toContain('auth.forbidden');
-    });
-
-    it('each one asks for exactly the tier that it is said to have', async () => {
-      // Found out from outside, by tokens that are each good enough for one tier more.
-      const { claims } = read(admin.accessToken!);
-      const withoutSession = signed(HEADER, { ...claims, sid: randomUUID(), jti: mintTokenId(randomUUID()) });
-      const onlyCached = app.client();
-      await onlyCached.login(ADMIN.email, PASSWORD, { transport: 'bearer' });
-      const login = await onlyCached.get('/v1/sessions/current');
-      await app.query(
-        `update sessions set status = 'ended', end_reason = 'admin', ended_at = now() where id = $1`,
-        [login.body.id],
-      );
-      const observe = async (operation: Operation): Promise<Operation['x-tier']> => {
-        if ((await call(operation, 'forged')) !== 'auth.invalid_token') return 'public';
-        if ((await call(operation, withoutSession)) !== 'auth.invalid_token') return 'access';
-        if ((await call(operation, onlyCached.accessToken!)) === 'auth.session_ended') return 'strict';
-        return 'session';
-      };
-      const observed: Record<string, string> = {};
-      for (const operation of operations) observed[operation.name] = await observe(operation);
-      app.clock.advance(6 * 60_000);
-      for (const operation of guarded()) {
-        const code = await call(operation, admin.accessToken!);
-        if (code === 'auth.reauthentication_required') observed[operation.name] = 'fresh';
-      }
-      const documented = Object.fromEntries(
-        operations.map((operation) => [operation.name, operation['x-tier']]),
-      );
-      expect(observed).toEqual(documented);
-      expect(new Set(Object.values(documented))).toEqual(new Set(['public', 'access', 'session', 'fresh']));
-    });
-
-    it('none has answered what its document does not know', () => {
-      expect(answers.length).toBeGreaterThan(operations.length * 4);
-      for (const { operation, answer } of answers) {
-        const { name, responses } = operation;
-        const known = Object.keys(responses);
-        expect({ name, known, status: String(answer.status) }).toEqual({
-          name,
-          known,
-          status: expect.stringMatching(new RegExp(`^(${known.join('|')})$`)),
-        });
-        if (answer.status < 400) continue;
-        const { properties, required } = document['components'].schemas.Problem;
-        expect(Object.keys(answer.body)).toEqual(expect.arrayContaining(required));
-        expect(Object.keys(properties)).toEqual(expect.arrayContaining(Object.keys(answer.body)));
-        expect(operation['x-problems']).toContain(answer.body.code);
-      }
-    });
-  });
-
   describe('comes with a page', () => {
-    it('that runs its own scripts and no others', async () => {
+    it('that runs its own scripts and no others [HTTP-02]', async () => {
       const page = await app.client().get('/docs');
       expect(page).toMatchObject({ status: 200, headers: { 'content-type': 'text/html' } });
       const policy = Object.fromEntries(
@@ -358,7 +230,7 @@ describe('the document at /openapi.json', () => {
 
 /** Real: PostgreSQL, the cache. */
 describe('with API_DOCS=false', () => {
-  it('there is neither a document nor a page', async () => {
+  it('there is neither a document nor a page [OPS-02]', async () => {
     const app = await startApp({ env: { API_DOCS: 'false' } });
     try {
       for (const path of [

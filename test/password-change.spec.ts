@@ -216,7 +216,7 @@ describe('whoever changes their password', () => {
       const thief = me.copy().at(other);
       const outside = await connect();
       await outside.query('begin');
-      await outside.query('select from users where id = $1 for update', [me.userId]);
+      await outside.query('select from sessions where id = $1 for update', [me.id]);
       const refreshed = thief.refresh();
       await untilBlocked(app, 1);
       const changed = change(me);

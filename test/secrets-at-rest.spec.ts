@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Secret, TOTP } from 'otpauth';
 import pg from 'pg';
 import { createClient } from 'redis';
 import { DEMO_PASSWORD } from '../src/seeds.js';
@@ -63,6 +64,7 @@ describeWithRedis('a thief of dumps and logs', () => {
     const keys = JSON.parse(readFileSync(join(folder, 'keys.json'), 'utf8'));
     secrets.set('signing key', keys.signing[0].privateKey.split('\n')[1]);
     secrets.set('refresh secret', keys.refresh[0]);
+    secrets.set('encryption key', keys.encryption[0].key);
     secrets.set('new password', NEW_PASSWORD);
     secrets.set('changed password', CHANGED_PASSWORD);
     secrets.set('reset password', RESET_PASSWORD);
@@ -90,7 +92,9 @@ describeWithRedis('a thief of dumps and logs', () => {
     const bearer = { authorization: `Bearer ${accessToken}` };
     const device = { 'x-device-token': deviceToken };
     const renewed = await grant('refresh', 'POST', '/v1/auth/refresh', { refreshToken }, device);
-    await grant('reauthenticate', 'POST', '/v1/auth/reauthenticate', { password: DEMO_PASSWORD }, bearer);
+    const password = { password: DEMO_PASSWORD };
+    const proven = await grant('reauthenticate', 'POST', '/v1/auth/reauthenticate', password, bearer);
+    bearer.authorization = `Bearer ${proven.accessToken}`;
     await call(
       'POST',
       '/v1/payments',
@@ -130,8 +134,39 @@ describeWithRedis('a thief of dumps and logs', () => {
     expect((await call('POST', '/v1/auth/password/reset', reset)).status).toBe(400);
     await call('POST', '/v1/auth/email/verify', { token: used });
     await call('GET', `/v1/auth/password/reset?token=${used}`);
+    await useSecondFactor(bearer);
     // Its verdict is in the cache again.
     expect((await call('GET', '/v1/sessions/current', undefined, bearer)).status).toBe(200);
+  }
+
+  /** A factor that is enrolled, one that is only begun, a code that is used, a login that waits for one. */
+  async function useSecondFactor(bearer: Record<string, string>): Promise<void> {
+    const post = async (path: string, body?: object) =>
+      (await (await call('POST', `/v1/auth/${path}`, body, bearer)).json()) as Record<string, any>;
+    const remember = (name: string, { secret }: Record<string, any>) => {
+      secrets.set(`${name} TOTP secret`, secret);
+      secrets.set(`${name} TOTP secret, its bytes`, Secret.fromBase32(secret).hex);
+      return new TOTP({ secret: Secret.fromBase32(secret) });
+    };
+    const phone = remember('enrolled', await post('mfa/totp'));
+    const { recoveryCodes } = await post('mfa/totp/confirm', { code: phone.generate() });
+    for (const code of recoveryCodes) {
+      secrets.set(`recovery code ${code}`, code);
+      secrets.set(`recovery code ${code}, as it is compared`, code.replaceAll('-', ''));
+    }
+    remember('begun', await post('mfa/totp'));
+    const login = { email: 'alice@example.com', password: CHANGED_PASSWORD, transport: 'bearer' };
+    for (const name of ['one', 'two']) {
+      const asked = (await (await call('POST', '/v1/auth/login', login)).json()) as Record<string, any>;
+      const challengeToken: string = asked['challengeToken'];
+      secrets.set(`challenge ${name}`, challengeToken);
+      const wrong = await call('POST', '/v1/auth/login/mfa', { challengeToken, code: 'not a code' });
+      expect(wrong.status).toBe(401);
+      if (name === 'one') {
+        const body = { challengeToken, code: recoveryCodes[0] };
+        await grant('second step', 'POST', '/v1/auth/login/mfa', body);
+      }
+    }
   }
 
   /** As whoever reads that mailbox finds it. */

@@ -43,6 +43,7 @@ const principalOf = (userId: string, sessionId: string): Principal => ({
   userId,
   sessionId,
   tokenId: random.uuid(),
+  edition: 0,
   roles: ['user'],
   issuedAt: 0,
   expiresAt: Infinity,
@@ -137,14 +138,14 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       expect(ofAlice.body.device.name).toBe('Her own device');
     });
 
-    it.each(Array.from({ length: 17 }, (_, place) => place))(
+    it.each(Array.from({ length: 19 }, (_, place) => place))(
       'takes a verdict for a miss that is damaged at place %d',
       async (place) => {
         const { id } = (await alice.get(CHECKED)).body;
         const verdict = await eventually(async () => {
           const [json] = (await redis.get(key))!.split('\n');
           const value = JSON.parse(json!) as unknown[];
-          expect(value).toHaveLength(17);
+          expect(value).toHaveLength(19);
           return value;
         });
         await endUnheard(a, id);
@@ -200,7 +201,8 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
         { headers },
       );
       await a.query(
-        `update sessions set ip = $2, origin_country = 'AT', country = 'AT', latitude = 48.21, longitude = 16.37, located_at = created_at + interval '30 days'
+        `update sessions set ip = $2, origin_country = 'AT', country = 'AT', latitude = 48.21, longitude = 16.37, located_at = created_at + interval '30 days',
+           second_factor_at = created_at + interval '30 days'
          where id = $1`,
         [login.body.session.id, '2001:db8:1234:5678:9abc:def0:1234:5678'],
       );
@@ -208,7 +210,7 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       const [own] = await redis.keys(`*:${keyOf(login.body.session.id)}`);
       const verdict = await eventually(async () => {
         const value = (await redis.get(own!))!;
-        expect(value).toMatch(/^\[1,/);
+        expect(value).toMatch(/^\[2,/);
         return value;
       });
       expect(Buffer.byteLength(verdict)).toBeLessThanOrEqual(250);

@@ -49,6 +49,7 @@ export interface Session {
     | 'ban'
     | 'password_change'
     | 'password_reset'
+    | 'mfa_change'
     | 'account_deleted'
     | 'session_limit'
     | 'idle'
@@ -69,6 +70,8 @@ export interface Session {
   createdAt: string;
   lastSeenAt: string;
   authenticatedAt: string;
+  /** when a second factor was last proved in it */
+  secondFactorAt?: string;
   idleExpiresAt: string;
   expiresAt: string;
 }
@@ -86,6 +89,16 @@ export interface Grant {
   refreshToken?: string;
   /** keep it, and send it as `X-Device-Token` with login and refresh */
   deviceToken?: string;
+}
+
+export interface MfaRequired {
+  status: 'mfa_required';
+  /** for `POST /v1/auth/login/mfa`, with a code */
+  challengeToken: string;
+  /** what a code may be of */
+  methods: ('totp' | 'recovery_code')[];
+  /** seconds */
+  expiresIn: number;
 }
 
 export interface AdminUser {
@@ -116,6 +129,7 @@ export type Problem = {
     | 'auth.invalid_credentials'
     | 'auth.reauthentication_required'
     | 'auth.forbidden'
+    | 'auth.second_factor_required'
     | 'request.cross_site'
     | 'resource.not_found'
     | 'request.method'
@@ -140,6 +154,7 @@ export type Problem = {
     | 'ban'
     | 'password_change'
     | 'password_reset'
+    | 'mfa_change'
     | 'account_deleted'
     | 'session_limit'
     | 'idle'
@@ -149,6 +164,8 @@ export type Problem = {
   endedAt?: string;
   /** `auth.reauthentication_required`: seconds */
   maxAuthAge?: number;
+  /** of the same: a password will not do, ask for a code */
+  bySecondFactor?: boolean;
 } & Record<string, unknown>;
 
 /** What each operation takes as its body, and what it answers when it succeeds. */
@@ -200,6 +217,13 @@ export interface Operations {
       transport?: 'cookie' | 'bearer';
       deviceName?: string;
     };
+    answer: Grant | MfaRequired;
+  };
+  'POST /v1/auth/login/mfa': {
+    body: {
+      challengeToken: string;
+      code: string;
+    };
     answer: Grant;
   };
   'POST /v1/auth/refresh': {
@@ -220,7 +244,8 @@ export interface Operations {
   };
   'POST /v1/auth/reauthenticate': {
     body: {
-      password: string;
+      password?: string;
+      code?: string;
     };
     answer: Grant;
   };
@@ -231,6 +256,45 @@ export interface Operations {
       sessionId: string;
       roles: ('user' | 'admin')[];
       expiresAt: string;
+    };
+  };
+  'GET /v1/auth/mfa': {
+    body: undefined;
+    answer: {
+      /** of this person, by `ADMIN_MFA` */
+      required: boolean;
+      totp: {
+        addedAt: string;
+      } | null;
+      recoveryCodesLeft: number;
+    };
+  };
+  'POST /v1/auth/mfa/totp': {
+    body: undefined;
+    answer: {
+      /** base 32, for who cannot scan */
+      secret: string;
+      /** for a QR code */
+      otpauthUrl: string;
+      /** it has to be confirmed until then */
+      expiresAt: string;
+    };
+  };
+  'DELETE /v1/auth/mfa/totp': { body: undefined; answer: undefined };
+  'POST /v1/auth/mfa/totp/confirm': {
+    body: {
+      code: string;
+    };
+    answer: {
+      /** each lets in once, in the place of a code; they are not shown again */
+      recoveryCodes: string[];
+    };
+  };
+  'POST /v1/auth/mfa/recovery-codes': {
+    body: undefined;
+    answer: {
+      /** each lets in once, in the place of a code; they are not shown again */
+      recoveryCodes: string[];
     };
   };
   'POST /v1/auth/password/change': {
@@ -299,6 +363,7 @@ export interface Operations {
     answer: Receipt;
   };
   'DELETE /v1/admin/users/{id}/ban': { body: undefined; answer: Receipt };
+  'DELETE /v1/admin/users/{id}/mfa': { body: undefined; answer: Receipt };
   'PUT /v1/admin/users/{id}/roles': {
     body: {
       roles: ('user' | 'admin')[];

@@ -61,6 +61,11 @@ export class BearerCredentials implements Credentials {
     return { headers: deviceHeader(tokens), body: { ...login, transport: 'bearer' } };
   }
 
+  async secondStepRequest(step: object): Promise<AuthRequest> {
+    const { tokens } = await this.look();
+    return { headers: deviceHeader(tokens), body: step };
+  }
+
   reauthenticationRequest(held: Held, proof: object): AuthRequest {
     return { headers: { ...held.headers, ...deviceHeader(tokensOf(held)) }, body: proof };
   }

@@ -1,8 +1,8 @@
-import type { Grant, Operations } from './api-types.js';
+import type { Grant, MfaRequired, Operations } from './api-types.js';
 import { BearerCredentials, memoryStorage, type TokenStorage } from './bearer-credentials.js';
 import { baseOf, Call, type FetchInput } from './call.js';
 import { CookieCredentials, type Channel } from './cookie-credentials.js';
-import { AuthDoor, failureOf, grantIn, parseJson, problemIn } from './door.js';
+import { AuthDoor, challengeIn, failureOf, grantIn, parseJson, problemIn, type Answer } from './door.js';
 import type { SessionEnded } from './errors.js';
 import { localLocks, type Locks } from './locks.js';
 import { mayBeMended, Session, type Refusal, type Tried } from './session.js';
@@ -37,7 +37,9 @@ export interface CallOptions {
 }
 
 export type LoginBody = Omit<Operations['POST /v1/auth/login']['body'], 'transport'>;
-export type Proof = Operations['POST /v1/auth/reauthenticate']['body'];
+export type SecondStep = Operations['POST /v1/auth/login/mfa']['body'];
+export type LoggedIn = Pick<Grant, 'user' | 'session'>;
+export type Proof = { password: string } | { code: string };
 
 export interface Client {
   /**
@@ -46,8 +48,16 @@ export interface Client {
    * @throws SessionEnded | AuthUnavailable | BodyNotReplayable, or what `fetch` throws
    */
   fetch(input: FetchInput, init?: RequestInit): Promise<Response>;
-  /** @throws ApiProblem | AuthUnavailable */
-  login(login: LoginBody, options?: CallOptions): Promise<Pick<Grant, 'user' | 'session'>>;
+  /**
+   * Who has enrolled a second factor is not in yet: ask for a code, and {@link completeLogin}.
+   * @throws ApiProblem | AuthUnavailable
+   */
+  login(login: LoginBody, options?: CallOptions): Promise<LoggedIn | MfaRequired>;
+  /**
+   * With a code of an app, or a recovery code.
+   * @throws ApiProblem (`auth.invalid_credentials`: try another code; `auth.invalid_token`: log in again) | AuthUnavailable
+   */
+  completeLogin(step: SecondStep, options?: CallOptions): Promise<LoggedIn>;
   /** Over when it resolves, on the server too. @throws ApiProblem | AuthUnavailable, and then nothing has changed */
   logout(): Promise<void>;
   /** The session is fresh again. @throws ApiProblem | AuthUnavailable | SessionEnded */
@@ -117,16 +127,18 @@ class SessionClient implements Client {
     return this.session.authorized(call, ({ headers }) => this.sendPatiently(call, headers));
   };
 
-  async login(login: LoginBody, { signal }: CallOptions = {}): Promise<Pick<Grant, 'user' | 'session'>> {
+  async login(login: LoginBody, { signal }: CallOptions = {}): Promise<LoggedIn | MfaRequired> {
     return this.session.exclusively(async () => {
-      const answer = await this.door.post('login', await this.credentials.loginRequest(login), {
-        signal,
-        limit: null,
-      });
-      const grant = grantIn(answer, this.credentials.transport);
-      if (!grant) throw failureOf(answer);
-      await this.session.begin(grant);
-      return { user: grant.user, session: grant.session };
+      const request = await this.credentials.loginRequest(login);
+      const answer = await this.door.post('login', request, { signal, limit: null });
+      return challengeIn(answer) ?? this.begin(answer);
+    });
+  }
+
+  async completeLogin(step: SecondStep, { signal }: CallOptions = {}): Promise<LoggedIn> {
+    return this.session.exclusively(async () => {
+      const request = await this.credentials.secondStepRequest(step);
+      return this.begin(await this.door.post('login/mfa', request, { signal, limit: null }));
     });
   }
 
@@ -158,6 +170,13 @@ class SessionClient implements Client {
 
   close(): void {
     this.credentials.close();
+  }
+
+  private async begin(answer: Answer): Promise<LoggedIn> {
+    const grant = grantIn(answer, this.credentials.transport);
+    if (!grant) throw failureOf(answer);
+    await this.session.begin(grant);
+    return { user: grant.user, session: grant.session };
   }
 
   /** What is safe is sent again when it could not be answered; what is not, never without the server's refusal. */

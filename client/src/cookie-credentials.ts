@@ -58,6 +58,10 @@ export class CookieCredentials implements Credentials {
     return { body: { ...login, transport: 'cookie' } };
   }
 
+  async secondStepRequest(step: object): Promise<AuthRequest> {
+    return { body: step };
+  }
+
   reauthenticationRequest(_held: Held, proof: object): AuthRequest {
     return { body: proof };
   }

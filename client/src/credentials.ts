@@ -35,6 +35,7 @@ export interface Credentials {
   /** Whether a session of this person has come back since theirs ended here: they have logged in in another tab. */
   isBack(userId: string | undefined): Promise<boolean>;
   loginRequest(login: object): Promise<AuthRequest>;
+  secondStepRequest(step: object): Promise<AuthRequest>;
   reauthenticationRequest(held: Held, proof: object): AuthRequest;
   /** null when there is nothing to refresh, or to end */
   refreshRequest(held: Held): AuthRequest | null;

@@ -1,4 +1,4 @@
-import type { Grant, Operations, Problem } from './api-types.js';
+import type { Grant, MfaRequired, Operations, Problem } from './api-types.js';
 import type { AuthRequest, CredentialsMode } from './credentials.js';
 import { ApiProblem, AuthUnavailable } from './errors.js';
 import { orAborted, type Patience, type Time } from './time.js';
@@ -95,6 +95,12 @@ export function grantIn({ status, body }: Answer, transport: 'cookie' | 'bearer'
   if (status !== 200 || typeof grant?.user?.id !== 'string') return undefined;
   const complete = transport === 'cookie' || (grant.accessToken && grant.refreshToken);
   return complete ? grant : undefined;
+}
+
+export function challengeIn({ status, body }: Answer): MfaRequired | undefined {
+  const challenge = body as MfaRequired | null | undefined;
+  const isChallenge = status === 200 && challenge?.status === 'mfa_required' && !!challenge.challengeToken;
+  return isChallenge ? challenge : undefined;
 }
 
 /** Of an answer that is neither what was asked for nor the end of the session. */

@@ -3,8 +3,10 @@ export {
   type CallOptions,
   type Client,
   type ClientOptions,
+  type LoggedIn,
   type LoginBody,
   type Proof,
+  type SecondStep,
 } from './client.js';
 export { memoryStorage, type Tokens, type TokenStorage } from './bearer-credentials.js';
 export type { Channel } from './cookie-credentials.js';

@@ -177,7 +177,8 @@ export async function loggedIn(
   { email }: { email: string } = ALICE,
 ): Promise<Tab> {
   const tab = new Tab(server, options);
-  const { session } = await tab.client.login({ email, password: PASSWORD });
-  tab.sessionId = session.id;
+  const login = await tab.client.login({ email, password: PASSWORD });
+  if (!('session' in login)) throw new Error(`${email} has a second factor`);
+  tab.sessionId = login.session.id;
   return tab;
 }

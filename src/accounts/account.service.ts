@@ -6,6 +6,7 @@ import { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
 import type { Role } from '../common/roles.js';
 import { databaseNow } from '../database/database-now.js';
+import { SecondFactors } from '../second-factor/second-factors.js';
 import type { Receipt } from '../sessions/receipt.js';
 import { RevocationLog } from '../sessions/revocation-log.js';
 import { RevocationService } from '../sessions/revocation.service.js';
@@ -23,6 +24,7 @@ export class AccountService {
     private readonly users: UsersService,
     private readonly log: RevocationLog,
     private readonly revocations: RevocationService,
+    private readonly factors: SecondFactors,
     private readonly audit: AuditService,
     private readonly clock: Clock,
   ) {}
@@ -114,6 +116,7 @@ export class AccountService {
       // First: it waits for payments that are under way, and they could not refer to a user whose key has changed.
       const recorded = await this.log.endSessions(tx, userId, 'all', order);
       await tx.query('delete from mailed_tokens where user_id = $1', [userId]);
+      await this.factors.removeAll(tx, userId);
       // One that is being seen to waits for this user's lock, so it is not waited for: it will find nobody.
       await tx.query(
         `delete from account_errands where id in (

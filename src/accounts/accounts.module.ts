@@ -1,11 +1,12 @@
 import { Module } from '@nestjs/common';
+import { SecondFactorModule } from '../second-factor/second-factor.module.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import { UsersModule } from '../users/users.module.js';
 import { AccountController } from './account.controller.js';
 import { AccountService } from './account.service.js';
 
 @Module({
-  imports: [SessionsModule, UsersModule],
+  imports: [SecondFactorModule, SessionsModule, UsersModule],
   controllers: [AccountController],
   providers: [AccountService],
   exports: [AccountService],

@@ -8,12 +8,16 @@ import { Clock } from '../common/clock.js';
 import { decodeCursor, pageOf } from '../common/page.js';
 import { invalidRequest, Problem } from '../common/problem.js';
 import { uuid } from '../common/schemas.js';
+import { SecondFactorChanges } from '../second-factor/second-factor-changes.js';
 import { AnswersReceipt } from '../sessions/answers-receipt.decorator.js';
 import { RequireSession } from '../sessions/require-session.decorator.js';
 import type { User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 import { AdminOnly } from './admin.decorator.js';
 import { AdminUser, AdminUserPage, adminViewOf, Ban, RoleChange, UserQuery } from './admin.schemas.js';
+
+/** Or a password alone would do for what a password alone must not. */
+const OWN_FACTORS = 'Your own factors are removed at `DELETE /v1/auth/mfa/totp`, or by another admin.';
 
 const Position = z.tuple([z.iso.datetime().transform((value) => new Date(value)), uuid]);
 
@@ -23,6 +27,7 @@ export class AdminUsersController {
   constructor(
     private readonly users: UsersService,
     private readonly accounts: AccountService,
+    private readonly factors: SecondFactorChanges,
     private readonly clock: Clock,
   ) {}
 
@@ -66,6 +71,16 @@ export class AdminUsersController {
   @AnswersReceipt()
   liftBan(@Param('id', { schema: uuid }) id: string, @Actor() actor: Acting) {
     return this.accounts.liftBan(id, actor);
+  }
+
+  /** For somebody who has lost their second factors and their recovery codes. Ends every session of theirs. */
+  @Delete(':id/mfa')
+  @RequireSession({ maxAuthAge: '5m', bySecondFactor: true })
+  @AnswersReceipt()
+  @ApiProblems('resource.conflict')
+  resetSecondFactors(@Param('id', { schema: uuid }) id: string, @Actor() actor: Acting) {
+    if (id === actor.actorId) throw new Problem('resource.conflict', { detail: OWN_FACTORS });
+    return this.factors.reset(id, actor);
   }
 
   @Put(':id/roles')

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { AccountsModule } from '../accounts/accounts.module.js';
+import { SecondFactorModule } from '../second-factor/second-factor.module.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import { UsersModule } from '../users/users.module.js';
 import { AdminAuditController } from './admin-audit.controller.js';
@@ -8,7 +9,7 @@ import { AdminUsersController } from './admin-users.controller.js';
 
 /** The admin door: thin, over the services that everybody's own doors use. */
 @Module({
-  imports: [AccountsModule, SessionsModule, UsersModule],
+  imports: [AccountsModule, SecondFactorModule, SessionsModule, UsersModule],
   controllers: [AdminUsersController, AdminSessionsController, AdminAuditController],
 })
 export class AdminModule {}

@@ -13,7 +13,7 @@ if (!address) {
 }
 const settings = loadSettings(process.env);
 const app = await createApp(settings, await loadKeys(settings));
-const user = await app.get(UsersService).findForLogin(canonicalEmail(address));
+const user = await app.get(UsersService).findByEmail(canonicalEmail(address));
 if (user) {
   const roles = [...new Set([...user.roles, 'admin' as const])];
   await app.get(AccountService).setRoles(user.id, roles, { actorId: null, origin: null });

@@ -61,12 +61,15 @@ function decode(text: string): Buffer | null {
   return bytes.toString('base64url') === text ? bytes : null;
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** One spelling only, as ours are: without names that stand twice, which some reader would read otherwise (RFC 7519 4). */
 function decodeJson(text: string): unknown {
   const bytes = decode(text);
   try {
-    return bytes && (JSON.parse(utf8.decode(bytes)) as unknown);
+    const json = bytes && utf8.decode(bytes);
+    const value: unknown = json && JSON.parse(json);
+    return JSON.stringify(value) === json ? value : null;
   } catch {
     return null;
   }

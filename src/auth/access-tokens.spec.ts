@@ -36,7 +36,7 @@ describe('tokens that were verified before', () => {
   beforeEach(() => {
     clock = new StoppedClock();
     clock.advance(-(clock.now() % 1_000)); // tokens live by whole seconds
-    keys = new KeyStore({ signing: [ours], refreshSecrets: [] });
+    keys = new KeyStore({ signing: [ours], refreshSecrets: [], encryption: [] });
     tokens = new AccessTokens(new KeyRing(keys), clock, settings);
     ({ verified } = tokens as unknown as { verified: typeof verified });
   });
@@ -110,10 +110,10 @@ describe('tokens that were verified before', () => {
   it('end with the key that signed them, also where another one has taken over its name', () => {
     const { token, id } = mint();
     expect(whatOf(token)).toBe(id);
-    keys.replace({ signing: [newKey('ours')], refreshSecrets: [] });
+    keys.replace({ signing: [newKey('ours')], refreshSecrets: [], encryption: [] });
     expect(whatOf(token)).toBe('auth.invalid_token');
     expect(verified.size).toBe(0);
-    keys.replace({ signing: [newKey('next')], refreshSecrets: [], retiredKids: ['ours'] });
+    keys.replace({ signing: [newKey('next')], refreshSecrets: [], encryption: [], retiredKids: ['ours'] });
     expect(whatOf(token)).toBe('auth.token_expired');
   });
 

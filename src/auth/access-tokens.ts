@@ -6,8 +6,8 @@ import { Problem } from '../common/problem.js';
 import type { Principal } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
-import { endsOf, type SessionSnapshot } from '../sessions/session-snapshot.js';
-import { mintTokenId } from '../sessions/token-id.js';
+import { endsOf, rolesInForce, type SessionSnapshot } from '../sessions/session-snapshot.js';
+import { editionOfTokenId, mintTokenId } from '../sessions/token-id.js';
 import { decodeAccessToken, type AccessTokenClaims, type DecodedAccessToken } from './access-token.gate.js';
 import { KeyRing } from './key-ring.js';
 
@@ -64,10 +64,10 @@ export class AccessTokens {
       aud: this.settings.tokenAudience,
       sub: session.userId,
       sid: session.id,
-      jti: mintTokenId(session.id),
+      jti: mintTokenId(session.id, session.edition),
       iat,
       exp,
-      roles: session.roles,
+      roles: rolesInForce(session, this.settings),
     };
     const content = `${encode({ alg: 'ES256', typ: 'at+jwt', kid })}.${encode(claims)}`;
     const signature = sign('sha256', Buffer.from(content), { key: privateKey, dsaEncoding: 'ieee-p1363' });
@@ -133,6 +133,7 @@ function principalOf({ sub, sid, jti, roles, iat, exp }: AccessTokenClaims): Pri
     userId: sub,
     sessionId: sid,
     tokenId: jti,
+    edition: editionOfTokenId(jti),
     roles,
     issuedAt: iat * 1_000,
     expiresAt: exp * 1_000,

@@ -58,6 +58,6 @@ export class AccessGuard implements CanActivate {
   private async admitBlindly(principal: Principal): Promise<void> {
     if (this.settings.accessWhenBlind === 'deny') throw new Problem('auth.unavailable');
     if (this.settings.accessWhenBlind === 'session')
-      await this.sessions.require(principal, { consistency: 'cached' });
+      await this.sessions.require(principal, { consistency: 'cached', mayLackSecondFactor: true });
   }
 }

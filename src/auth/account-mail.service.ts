@@ -1,13 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
-import type { Origin } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { MailedTokens } from '../mail/mailed-tokens.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
-import type { Circumstances } from '../mail/templates.js';
-import { describe } from '../sessions/devices.service.js';
+import { circumstances } from '../sessions/circumstances.js';
 import { isUsable, type User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 import type { Errand } from './errand.js';
@@ -85,9 +83,4 @@ export class AccountMail {
     const told = { newEmail: email, ...circumstances(origin, now) };
     await this.outbox.add(tx, user.email, 'email_change_requested', told);
   }
-}
-
-/** What the person may be told of who did it. */
-export function circumstances({ ip, userAgent }: Origin, at: Date): Circumstances {
-  return { at: at.toISOString(), ip, device: userAgent && describe(userAgent).name };
 }

@@ -16,13 +16,26 @@ import type { Settings } from '../config/settings.js';
 import { RefreshService } from '../sessions/refresh.service.js';
 import { RequireSession } from '../sessions/require-session.decorator.js';
 import { Throttled } from '../throttle/throttled.decorator.js';
-import { Accepted, Grant, Login, Reauthentication, Refresh, Registration, WhoAmI } from './auth.schemas.js';
+import {
+  Accepted,
+  Grant,
+  Login,
+  LoginAnswer,
+  Reauthentication,
+  Refresh,
+  Registration,
+  WhoAmI,
+} from './auth.schemas.js';
 import { readCredentials } from './credentials.js';
 import { CurrentUser } from './current-user.decorator.js';
 import { Grants } from './grants.js';
 import { LoginService } from './login.service.js';
+import { LogoutService } from './logout.service.js';
 import { Public } from './public.decorator.js';
+import { ReauthenticationService } from './reauthentication.service.js';
 import { RegistrationService } from './registration.service.js';
+import { SecondStepOfLogin } from './second-factor.schemas.js';
+import { SecondStep } from './second-step.service.js';
 
 const DeviceTokenHeader = () =>
   ApiHeader({ name: 'X-Device-Token', required: false, description: 'bearer transport' });
@@ -36,6 +49,9 @@ export class AuthController {
   constructor(
     private readonly registrations: RegistrationService,
     private readonly logins: LoginService,
+    private readonly secondSteps: SecondStep,
+    private readonly reauthentications: ReauthenticationService,
+    private readonly logouts: LogoutService,
     private readonly refreshes: RefreshService,
     private readonly grants: Grants,
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
@@ -52,12 +68,13 @@ export class AuthController {
     return { status: 'accepted' };
   }
 
+  /** Without a second factor a session; with one a challenge, and neither session nor cookies. */
   @Post('login')
   @Public()
   @Throttled('login')
   @HttpCode(HttpStatus.OK)
   @DeviceTokenHeader()
-  @ApiOkResponse({ standardSchema: Grant })
+  @ApiOkResponse({ standardSchema: LoginAnswer })
   @ApiProblems(
     'request.invalid',
     'auth.invalid_credentials',
@@ -69,8 +86,33 @@ export class AuthController {
     @Body({ schema: Login }) login: Login,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<LoginAnswer> {
+    const outcome = await this.logins.login(login, this.credentialsOf(request), originOf(request));
+    if ('challengeToken' in outcome) return { status: 'mfa_required', ...outcome };
+    return this.grants.hand(reply, outcome);
+  }
+
+  /** Completes a login with a code of an app or a recovery code, on the transport that it was begun for. */
+  @Post('login/mfa')
+  @Public()
+  @Throttled('mfa')
+  @HttpCode(HttpStatus.OK)
+  @DeviceTokenHeader()
+  @ApiOkResponse({ standardSchema: Grant })
+  @ApiProblems(
+    'request.invalid',
+    'auth.invalid_token',
+    'auth.invalid_credentials',
+    'request.cross_site',
+    'resource.conflict',
+    'auth.unavailable',
+  )
+  async completeLogin(
+    @Body({ schema: SecondStepOfLogin }) step: SecondStepOfLogin,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Grant> {
-    const grant = await this.logins.login(login, this.credentialsOf(request), originOf(request));
+    const grant = await this.secondSteps.complete(step, this.credentialsOf(request), originOf(request));
     return this.grants.hand(reply, grant);
   }
 
@@ -122,25 +164,29 @@ export class AuthController {
   ): Promise<void> {
     const credentials = this.credentialsOf(request);
     if (body && credentials.transport === 'cookie') throw new Problem('auth.ambiguous_credentials');
-    await this.logins.logout(credentials, body?.refreshToken, originOf(request));
+    await this.logouts.logout(credentials, body?.refreshToken, originOf(request));
     this.grants.takeBack(reply);
     void reply.header('clear-site-data', '"cookies", "storage"');
   }
 
   @Post('reauthenticate')
-  @RequireSession({ provesIdentity: true })
+  @RequireSession({ provesIdentity: true, awaitsSecondFactor: true })
   @Throttled('reauthenticate')
   @HttpCode(HttpStatus.OK)
   @ApiOkResponse({ standardSchema: Grant })
   @ApiProblems('request.invalid', 'auth.invalid_credentials')
   async reauthenticate(
     @CurrentUser() user: Principal,
-    @Body({ schema: Reauthentication }) { password }: Reauthentication,
+    @Body({ schema: Reauthentication }) { password, code }: Reauthentication,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Grant> {
     const credentials = this.credentialsOf(request);
-    const grant = await this.logins.reauthenticate(user, password, credentials, originOf(request));
+    const origin = originOf(request);
+    const grant =
+      password === undefined
+        ? await this.reauthentications.byCode(user, code!, credentials, origin)
+        : await this.reauthentications.byPassword(user, password, credentials, origin);
     return this.grants.hand(reply, grant);
   }
 

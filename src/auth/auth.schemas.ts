@@ -4,6 +4,7 @@ import { instant, text, uuid } from '../common/schemas.js';
 import { deviceName } from '../sessions/device.schemas.js';
 import { SessionView } from '../sessions/session.schemas.js';
 import { TRANSPORTS } from '../sessions/session.entity.js';
+import { code, MfaRequired } from './second-factor.schemas.js';
 import { displayName, email, Profile } from '../users/user.schemas.js';
 
 /** Long passphrases are welcome; what is longer is refused, never cut (ASVS 6.2.8, 6.2.9). */
@@ -33,7 +34,12 @@ const token = z.string().min(1).max(4_096);
 export const Refresh = z.strictObject({ refreshToken: token }).optional();
 export type Refresh = z.infer<typeof Refresh>;
 
-export const Reauthentication = z.strictObject({ password: presentedPassword });
+export const Reauthentication = z
+  .strictObject({ password: presentedPassword.optional(), code: code.optional() })
+  .refine(
+    ({ password, code }) => (password === undefined) !== (code === undefined),
+    'must have a password or a code',
+  );
 export type Reauthentication = z.infer<typeof Reauthentication>;
 
 export const PasswordChange = z.strictObject({
@@ -75,6 +81,10 @@ export const Grant = z
   })
   .meta({ id: 'Grant' });
 export type Grant = z.input<typeof Grant>;
+
+/** In, or asked for the second factor. */
+export const LoginAnswer = z.xor([Grant, MfaRequired]);
+export type LoginAnswer = z.input<typeof LoginAnswer>;
 
 export const WhoAmI = z.object({
   userId: uuid,

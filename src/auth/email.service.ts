@@ -6,11 +6,11 @@ import type { Origin } from '../common/request.js';
 import { databaseNow } from '../database/database-now.js';
 import { MailedTokens, type MailedToken } from '../mail/mailed-tokens.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
+import { circumstances } from '../sessions/circumstances.js';
 import { SessionFence } from '../sessions/session-fence.js';
 import { isUsable, type User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 import { AccountErrands } from './account-errands.js';
-import { circumstances } from './account-mail.service.js';
 import { badToken } from './password-reset.service.js';
 
 const UNIQUE_VIOLATION = '23505';

@@ -1,47 +1,55 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
+import { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
-import type { Origin, Principal } from '../common/request.js';
+import type { Origin } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
+import { databaseNow } from '../database/database-now.js';
+import { LoginChallenges } from '../second-factor/login-challenges.js';
+import { SecondFactors, type SecondFactorMethod } from '../second-factor/second-factors.js';
 import { DevicesService } from '../sessions/devices.service.js';
-import { RefreshService } from '../sessions/refresh.service.js';
-import { RevocationService } from '../sessions/revocation.service.js';
-import { SessionsService, type SessionGrant } from '../sessions/sessions.service.js';
+import type { SessionGrant } from '../sessions/sessions.service.js';
 import { Guesses } from '../throttle/guesses.js';
-import type { User } from '../users/user.entity.js';
+import { isUsable, type User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
-import { AccessTokens } from './access-tokens.js';
 import type { Login } from './auth.schemas.js';
 import type { Credentials } from './credentials.js';
+import { Entrance } from './entrance.service.js';
 import { PasswordsService } from './passwords.service.js';
 
-type NamedSession = Pick<Principal, 'sessionId' | 'userId'>;
+/** Whose password was right. */
+type Proven = Pick<User, 'id' | 'passwordHash'>;
 
-/** Getting in and out: log in, log out, prove it again. */
+/** The password was right, and is not all. */
+export interface Challenged {
+  challengeToken: string;
+  methods: SecondFactorMethod[];
+  /** Seconds. */
+  expiresIn: number;
+}
+
+/** Getting in with a password: into a session, or to where the second factor is asked for. */
 @Injectable()
 export class LoginService {
   constructor(
     private readonly database: DataSource,
     private readonly users: UsersService,
     private readonly passwords: PasswordsService,
-    private readonly sessions: SessionsService,
-    private readonly refreshes: RefreshService,
-    private readonly revocations: RevocationService,
-    private readonly tokens: AccessTokens,
+    private readonly factors: SecondFactors,
+    private readonly challenges: LoginChallenges,
+    private readonly entrance: Entrance,
     private readonly devices: DevicesService,
     private readonly guesses: Guesses,
     private readonly audit: AuditService,
+    private readonly clock: Clock,
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
   /** @throws Problem `auth.invalid_credentials`: unknown address, wrong password, banned and unverified user look alike; `request.rate_limited` */
-  async login(
-    { email, password, transport, deviceName }: Login,
-    presented: Credentials,
-    origin: Origin,
-  ): Promise<SessionGrant> {
+  async login(login: Login, presented: Credentials, origin: Origin): Promise<SessionGrant | Challenged> {
+    const { email, password, transport, deviceName } = login;
     const { deviceToken } = presented;
     const known = deviceToken ? await this.devices.idOf(email, deviceToken) : null;
     const { user, proven } = await this.guesses.prove(
@@ -52,78 +60,46 @@ export class LoginService {
       },
     );
     if (!user || !proven) return this.refuse(user, origin);
-    const inJar = transport === 'cookie' ? await this.sessionInJar(presented) : null;
-    const opening = {
-      userId: user.id,
-      transport,
-      deviceToken,
-      deviceName,
-      origin,
-      replaces: inJar?.userId === user.id ? inJar.sessionId : undefined,
-    };
-    const stillProven = (found: User) => hasStill(user.passwordHash)(found) && this.mayLogIn(found);
-    const grant = await this.sessions.open(opening, stillProven);
+    if (await this.factors.isEnrolled(this.database.manager, user.id))
+      return (await this.challenge(user, login, presented, origin)) ?? this.refuse(user, origin);
+    const opening = { userId: user.id, transport, deviceToken, deviceName, origin };
+    const stillProven = async (found: User, tx: EntityManager) =>
+      found.passwordHash === user.passwordHash &&
+      this.mayLogIn(found) &&
+      // Enrolled just now: the next try is asked for it.
+      !(await this.factors.isEnrolled(tx, found.id));
+    const grant = await this.entrance.open(opening, presented, stillProven);
     if (!grant) return this.refuse(user, origin);
-    if (inJar && inJar.userId !== user.id) await this.end(inJar, origin);
     if (this.passwords.isOutdated(user.passwordHash!)) await this.rehash(user, password);
     return grant;
   }
 
-  /**
-   * The session is fresh again, with a new pair of tokens.
-   * @throws Problem `auth.invalid_credentials`, `request.rate_limited`
-   */
-  async reauthenticate(
-    principal: Principal,
-    password: string,
-    presented: Credentials,
+  /** @returns null for whom a login without a second factor would refuse as well */
+  private async challenge(
+    user: Proven,
+    { password, transport, deviceName }: Login,
+    { deviceToken }: Credentials,
     origin: Origin,
-  ): Promise<SessionGrant> {
-    const { userId, sessionId } = principal;
-    const user = await this.users.findWithPassword(userId);
-    const { proven } = await this.guesses.prove(
-      { secret: 'password', account: user?.email ?? userId, known: sessionId, origin },
-      async () => ({ proven: await this.passwords.verify(password, user?.passwordHash) }),
-    );
-    if (!user || !proven) return this.refuse(user, origin, sessionId);
-    const grant = await this.refreshes.renewFresh(principal, presented, origin, hasStill(user.passwordHash));
-    return grant ?? this.refuse(user, origin, sessionId);
-  }
-
-  /** Ends the session of whatever authentic token is shown, also an expired one. Nothing to end is no error. */
-  async logout(presented: Credentials, refreshToken: string | undefined, origin: Origin): Promise<void> {
-    const named = new Map<string, NamedSession>();
-    const byAccess = presented.accessToken && this.tokens.authenticate(presented.accessToken);
-    if (byAccess) named.set(byAccess.sessionId, byAccess);
-    for (const token of [presented.refreshToken, refreshToken]) {
-      const session = token ? await this.refreshes.sessionOf(token) : null;
-      if (session) named.set(session.sessionId, session);
-    }
-    for (const session of named.values()) await this.end(session, origin);
-  }
-
-  /** The session whose cookies the new ones take the place of: nobody could use or end it from there any more (ASVS 7.2.4). */
-  private async sessionInJar({
-    transport,
-    accessToken,
-    refreshToken,
-  }: Credentials): Promise<NamedSession | null> {
-    if (transport !== 'cookie') return null;
-    const byAccess = accessToken ? this.tokens.authenticate(accessToken) : null;
-    return byAccess ?? (refreshToken ? this.refreshes.sessionOf(refreshToken) : null);
-  }
-
-  private async end({ sessionId, userId }: NamedSession, origin: Origin): Promise<void> {
-    await this.revocations.endSession(sessionId, { reason: 'logout', actorId: userId, origin }, userId);
-  }
-
-  private async refuse(user: User | null, origin: Origin, sessionId?: string): Promise<never> {
-    await this.audit.record(this.database.manager, {
-      type: 'authn_login_fail',
-      userId: user?.id,
-      sessionId,
-      origin,
+  ): Promise<Challenged | null> {
+    // Now, while the password is at hand; the challenge is bound to the hash.
+    const passwordHash = this.passwords.isOutdated(user.passwordHash!)
+      ? await this.rehash(user, password)
+      : user.passwordHash;
+    return this.database.transaction(async (tx) => {
+      const found = await this.users.lock(tx, user.id);
+      const now = await databaseNow(tx, this.clock);
+      if (!found || !isUsable(found, now.getTime())) return null;
+      if (found.passwordHash !== passwordHash || !this.mayLogIn(found)) return null;
+      const methods = await this.factors.methodsOf(tx, found.id);
+      const begun = { transport, deviceName, deviceToken };
+      const { token, expiresIn } = await this.challenges.begin(tx, found, begun, now);
+      await this.audit.record(tx, { type: 'authn_second_factor_asked', userId: found.id, origin });
+      return { challengeToken: token, methods, expiresIn };
     });
+  }
+
+  private async refuse(user: Proven | null, origin: Origin): Promise<never> {
+    await this.audit.record(this.database.manager, { type: 'authn_login_fail', userId: user?.id, origin });
     throw new Problem('auth.invalid_credentials');
   }
 
@@ -132,16 +108,13 @@ export class LoginService {
   }
 
   /** Compare-and-set: a password that was changed meanwhile stays changed. */
-  private async rehash({ id, passwordHash }: User, password: string): Promise<void> {
+  private async rehash({ id, passwordHash }: Proven, password: string): Promise<string> {
     const renewed = await this.passwords.hash(password);
     await this.database.query('update users set password_hash = $3 where id = $1 and password_hash = $2', [
       id,
       passwordHash,
       renewed,
     ]);
+    return renewed;
   }
-}
-
-function hasStill(passwordHash: string | null): (user: User) => boolean {
-  return (user) => user.passwordHash === passwordHash;
 }

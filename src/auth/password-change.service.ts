@@ -5,11 +5,11 @@ import { Problem } from '../common/problem.js';
 import type { Origin, Principal } from '../common/request.js';
 import { MailedTokens } from '../mail/mailed-tokens.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
+import { circumstances } from '../sessions/circumstances.js';
 import { RekeyService } from '../sessions/rekey.service.js';
 import type { SessionGrant } from '../sessions/sessions.service.js';
 import { Guesses } from '../throttle/guesses.js';
 import { UsersService } from '../users/users.service.js';
-import { circumstances } from './account-mail.service.js';
 import { PasswordPolicy } from './password-policy.js';
 import { PasswordsService } from './passwords.service.js';
 
@@ -54,6 +54,7 @@ export class PasswordChangeService {
         await this.users.setPassword(tx, id, passwordHash);
         await this.tokens.void(tx, id, ['password_reset', 'email_change']);
         await this.outbox.add(tx, email!, 'password_changed', circumstances(origin, now));
+        return { authenticatedAt: now.getTime() };
       },
     });
     return rekeyed ? rekeyed.grant : this.refuse(userId, sessionId, origin);

@@ -6,12 +6,12 @@ import type { Origin } from '../common/request.js';
 import { databaseNow } from '../database/database-now.js';
 import { MailedTokens } from '../mail/mailed-tokens.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
+import { circumstances } from '../sessions/circumstances.js';
 import { RevocationLog } from '../sessions/revocation-log.js';
 import { RevocationService } from '../sessions/revocation.service.js';
 import { isUsable } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 import { AccountErrands } from './account-errands.js';
-import { circumstances } from './account-mail.service.js';
 import { PasswordPolicy } from './password-policy.js';
 import { PasswordsService } from './passwords.service.js';
 

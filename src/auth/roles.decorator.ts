@@ -11,9 +11,5 @@ export const RolesRoute = Reflector.createDecorator<Role[]>();
  * taken away is gone on the next request; on the access tier the token is, for up to 15 minutes.
  */
 export function Roles(...roles: Role[]) {
-  return applyDecorators(
-    RolesRoute(roles),
-    ApiExtension('x-roles', roles),
-    ApiProblems('auth.forbidden', 'request.cross_site'),
-  );
+  return applyDecorators(RolesRoute(roles), ApiExtension('x-roles', roles), ApiProblems('auth.forbidden'));
 }

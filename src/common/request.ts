@@ -7,6 +7,8 @@ export interface Principal {
   sessionId: string;
   /** The `jti`. */
   tokenId: string;
+  /** Of the session's keys, that it was given out under; part of the `jti`. */
+  edition: number;
   roles: readonly Role[];
   /** Milliseconds since the epoch, as the two below. */
   issuedAt: number;

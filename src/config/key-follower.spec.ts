@@ -47,6 +47,7 @@ describe('an instance that follows its key file', () => {
     await follower.poll();
     expect(lines).toEqual([]);
     const [old] = store.current.signing;
+    const sealing = store.current.encryption[0]!.id;
     const oldSecret = nameOf(store.current.refreshSecrets[0]!.secret);
 
     const text = rotated(made);
@@ -61,6 +62,7 @@ describe('an instance that follows its key file', () => {
         `current signing ${old!.kid}`,
         `next refresh ${nextSecret}`,
         `current refresh ${oldSecret}`,
+        `current encryption ${sealing}`,
       ],
     ]);
 
@@ -71,6 +73,7 @@ describe('an instance that follows its key file', () => {
       `former signing ${old!.kid}`,
       `current refresh ${nextSecret}`,
       `former refresh ${oldSecret}`,
+      `current encryption ${sealing}`,
     ]);
     await follower.poll();
     expect(lines).toHaveLength(2);

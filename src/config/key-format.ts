@@ -3,10 +3,12 @@ import { z } from 'zod';
 import { isUnbroken, newestFirst, type Term } from './key-schedule.js';
 import { SettingsError } from './load-settings.js';
 
-/** Everything secret that tokens rest on, newest first. */
+/** Everything secret that tokens and what is kept sealed rest on, newest first. */
 export interface Keys {
   signing: SigningKey[];
   refreshSecrets: RefreshSecret[];
+  /** None in files from before there was anything to encrypt. */
+  encryption: EncryptionKey[];
   /** The kids of keys that are no more: whoever shows a token of one is to refresh. */
   retiredKids?: string[];
 }
@@ -21,16 +23,25 @@ export interface RefreshSecret extends Term {
   secret: Buffer;
 }
 
+/** Seals what has to be read again, 32 bytes. It never retires by itself: what it has sealed is kept for years, and in backups. */
+export interface EncryptionKey {
+  id: string;
+  key: Buffer;
+  startsAt?: number;
+}
+
 const Environment = z.enum(['development', 'production']);
 const kid = z.string().regex(/^[\w-]{1,64}$/);
 const secret = z.string().regex(/^[\w-]{43}$/);
 const instant = z.iso.datetime().transform((text) => Date.parse(text));
+const encryption = z.strictObject({ id: kid, key: secret, startsAt: instant.optional() });
 const term = { startsAt: instant.optional(), retiresAt: instant.optional() };
 
 const KeyFile = z.strictObject({
   environment: Environment,
   signing: z.array(z.strictObject({ kid, privateKey: z.string(), ...term })).min(1),
   refresh: z.array(z.union([z.strictObject({ secret, ...term }), secret.transform(withoutTerm)])).min(1),
+  encryption: z.array(encryption).default([]),
   retired: z.array(z.strictObject({ kid, retiredAt: instant })).default([]),
 });
 
@@ -38,6 +49,8 @@ const KeyFile = z.strictObject({
 export type KeyFile = z.output<typeof KeyFile>;
 export type SigningEntry = KeyFile['signing'][number];
 export type RefreshEntry = { secret: string } & Term;
+
+export type EncryptionEntry = KeyFile['encryption'][number];
 
 /** Files that were never rotated hold bare secrets. */
 function withoutTerm(secret: string): RefreshEntry {
@@ -56,6 +69,10 @@ export function newRefreshEntry(): RefreshEntry {
   return { secret: randomBytes(32).toString('base64url') };
 }
 
+export function newEncryptionEntry(): EncryptionEntry {
+  return { id: randomBytes(6).toString('base64url'), key: randomBytes(32).toString('base64url') };
+}
+
 /** What a refresh secret is called where people can see it; nothing follows from it. */
 export function nameOf(secret: Buffer): string {
   return createHash('sha256')
@@ -67,7 +84,13 @@ export function nameOf(secret: Buffer): string {
 
 export function generateKeyFile(environment: KeyFile['environment']): string {
   const { secret } = newRefreshEntry();
-  return `${JSON.stringify({ environment, signing: [newSigningEntry()], refresh: [secret] }, null, 2)}\n`;
+  const file = {
+    environment,
+    signing: [newSigningEntry()],
+    refresh: [secret],
+    encryption: [newEncryptionEntry()],
+  };
+  return `${JSON.stringify(file, null, 2)}\n`;
 }
 
 export function formatKeyFile(file: KeyFile): string {
@@ -81,21 +104,27 @@ export function formatKeyFile(file: KeyFile): string {
 export function parseKeyFile(text: string): KeyFile {
   const file = KeyFile.safeParse(attempt(() => JSON.parse(text) as unknown));
   if (!file.success) refuse('is not a key file; make one with `npm run keys:generate`');
-  const { signing, refresh } = file.data;
+  const { signing, refresh, encryption } = file.data;
   if (new Set(signing.map(({ kid }) => kid)).size < signing.length)
     refuse('has two signing keys with one kid');
+  if (new Set(encryption.map(({ id }) => id)).size < encryption.length)
+    refuse('has two encryption keys with one id');
   if (!isUnbroken(signing)) refuse('retires a signing key before another one signs');
   if (!isUnbroken(refresh)) refuse('retires a refresh secret before another one is used');
   return file.data;
 }
 
 /** @throws SettingsError when a key is weak or none */
-export function keysOf({ signing, refresh, retired }: KeyFile): Keys {
+export function keysOf({ signing, refresh, encryption, retired }: KeyFile): Keys {
   return {
     signing: newestFirst(signing).map((entry) => ({ ...entry, privateKey: p256(entry.privateKey) })),
     refreshSecrets: newestFirst<RefreshEntry>(refresh).map((entry) => ({
       ...entry,
       secret: Buffer.from(entry.secret, 'base64url'),
+    })),
+    encryption: newestFirst(encryption).map((entry) => ({
+      ...entry,
+      key: Buffer.from(entry.key, 'base64url'),
     })),
     retiredKids: retired.map(({ kid }) => kid),
   };

@@ -15,9 +15,10 @@ import {
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { generateKeyFile, parseKeyFile, type KeyFile, type RefreshEntry } from './key-format.js';
+import { generateKeyFile, keysOf, parseKeyFile, type KeyFile, type RefreshEntry } from './key-format.js';
 import { rotateKeys, type KeyKind } from './key-rotation.js';
 import { inUse, isGood, KEPT_MS, LEAST_LEAD_MS, newestFirst } from './key-schedule.js';
+import { KeyStore } from './key-store.js';
 import { rotateKeyFile } from './rotate-key-file.js';
 
 const MINUTE = 60_000;
@@ -141,6 +142,58 @@ describe('a planned rotation', () => {
 
 type Entry = KeyFile['signing'][number] | RefreshEntry;
 const identityOf = (entry: Entry) => ('kid' in entry ? entry.kid : entry.secret);
+
+describe('encryption keys', () => {
+  const encryption = ['encryption'] as const;
+  const storeOf = (file: KeyFile) => new KeyStore(keysOf(file));
+
+  it('are rotated like the others, and none ever retires: what it has sealed is kept for years', () => {
+    const before = made();
+    const [old] = before.encryption;
+    const file = rotated(before, NOW, LEAD, encryption);
+    const store = storeOf(file);
+    expect([NOW, NOW + LEAD - 1, NOW + LEAD].map((now) => store.sealingKey(now)!.id)).toEqual([
+      old!.id,
+      old!.id,
+      file.encryption[0]!.id,
+    ]);
+    const later = rotated(
+      rotated(file, NOW + 800 * DAY, LEAD, encryption),
+      NOW + 9_000 * DAY,
+      LEAD,
+      encryption,
+    );
+    expect(later.encryption).toHaveLength(4);
+    expect(storeOf(later).openingKey(old!.id)!.key.toString('base64url')).toBe(old!.key);
+    expect(rotateKeys(file, { kinds: encryption, now: NOW + LEAD - 1, lead: LEAD }).added).toEqual([]);
+  });
+
+  it('that have leaked seal no more from now on, and still open', () => {
+    const before = made();
+    const store = storeOf(rotated(before, NOW, null, encryption));
+    expect(store.sealingKey(NOW)!.id).not.toBe(before.encryption[0]!.id);
+    expect(store.openingKey(before.encryption[0]!.id)).toBeDefined();
+  });
+
+  it('of a file from before there were any: one comes with the next rotation, and seals when all may have heard of it', () => {
+    const { encryption: _none, ...old } = JSON.parse(generateKeyFile('production')) as Record<
+      string,
+      unknown
+    >;
+    const file = parseKeyFile(JSON.stringify(old));
+    expect(storeOf(file).sealingKey(NOW)).toBeUndefined();
+    const store = storeOf(rotated(file, NOW, LEAD, encryption));
+    expect(store.sealingKey(NOW + LEAD - 1)).toBeUndefined();
+    expect(store.sealingKey(NOW + LEAD)).toBeDefined();
+  });
+
+  it('have each an id of its own', () => {
+    const file = JSON.parse(generateKeyFile('production')) as { encryption: object[] };
+    expect(() =>
+      parseKeyFile(JSON.stringify({ ...file, encryption: [...file.encryption, ...file.encryption] })),
+    ).toThrow(/two encryption keys with one id/);
+  });
+});
 
 describe('an emergency', () => {
   it('leaves the new key alone, used at once, also where a next one was waiting', () => {

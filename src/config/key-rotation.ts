@@ -1,7 +1,9 @@
 import { milliseconds } from '../common/duration.js';
 import {
+  newEncryptionEntry,
   newRefreshEntry,
   newSigningEntry,
+  type EncryptionEntry,
   type KeyFile,
   type RefreshEntry,
   type SigningEntry,
@@ -9,7 +11,8 @@ import {
 import { isGood, KEPT_MS, newestFirst, startOf, type Term } from './key-schedule.js';
 import { LONGEST_SESSION } from './settings.js';
 
-export type KeyKind = 'signing' | 'refresh';
+export const KEY_KINDS = ['signing', 'refresh', 'encryption'] as const;
+export type KeyKind = (typeof KEY_KINDS)[number];
 
 export interface RotationOrder {
   kinds: readonly KeyKind[];
@@ -17,7 +20,8 @@ export interface RotationOrder {
   now: number;
   /**
    * How long everybody has to hear of the new key before it is used. `null`: it is used at once, and all that there
-   * was may have leaked, so nothing of it is good any more.
+   * was may have leaked, so nothing of it is good any more. Encryption keys stay all the same: what they have sealed is
+   * sealed again with the new one, and would be lost without them.
    */
   lead: number | null;
 }
@@ -36,6 +40,9 @@ export function rotateKeys(file: KeyFile, { kinds, now, lead }: RotationOrder): 
   const refresh = kinds.includes('refresh')
     ? succeed<RefreshEntry>(file.refresh, newRefreshEntry, { now, lead, keep: KEPT_MS.refresh })
     : file.refresh;
+  const encryption = kinds.includes('encryption')
+    ? succeedEncryption(file.encryption, { now, lead })
+    : file.encryption;
   const kept = signing.filter((entry) => isGood(entry, now));
   return {
     added: kinds.filter((kind) => lead === null || !waits(file[kind], now)),
@@ -43,6 +50,7 @@ export function rotateKeys(file: KeyFile, { kinds, now, lead }: RotationOrder): 
       environment: file.environment,
       signing: kept,
       refresh: refresh.filter((entry) => isGood(entry, now)),
+      encryption,
       retired: [...newlyRetired(file.signing, kept, now), ...stillRemembered(file.retired, now)],
     },
   };
@@ -64,6 +72,14 @@ function succeed<T extends Term>(
     retiresAt: entry.retiresAt ?? startsAt + keep,
   }));
   return [{ ...make(), startsAt }, ...retiring];
+}
+
+function succeedEncryption(
+  entries: readonly EncryptionEntry[],
+  { now, lead }: { now: number; lead: number | null },
+): EncryptionEntry[] {
+  if (lead !== null && waits(entries, now)) return [...entries];
+  return [{ ...newEncryptionEntry(), startsAt: now + (lead ?? 0) }, ...newestFirst(entries)];
 }
 
 function newlyRetired(

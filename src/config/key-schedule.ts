@@ -39,7 +39,12 @@ export function newestFirst<T extends Term>(terms: readonly T[]): T[] {
  * @param terms newest first, and not empty
  */
 export function inUse<T extends Term>(terms: readonly T[], now: number): T {
-  return terms.find((term) => startOf(term) <= now) ?? terms.at(-1)!;
+  return hasStarted(terms, now) ?? terms.at(-1)!;
+}
+
+/** As {@link inUse}, and nobody where none has started: what others cannot open yet is not sealed. */
+export function hasStarted<T extends Term>(terms: readonly T[], now: number): T | undefined {
+  return terms.find((term) => startOf(term) <= now);
 }
 
 export function isGood({ retiresAt = Infinity }: Term, now: number): boolean {

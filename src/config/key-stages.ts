@@ -1,19 +1,24 @@
 import { nameOf, type Keys } from './key-format.js';
-import { inUse, isGood, startOf, type Term } from './key-schedule.js';
+import type { KeyKind } from './key-rotation.js';
+import { hasStarted, inUse, isGood, startOf, type Term } from './key-schedule.js';
 
 /** What each key is for at an instant, by name: for logs and people. */
 export interface KeyStage {
-  kind: 'signing' | 'refresh';
+  kind: KeyKind;
   name: string;
-  /** `next` waits for its turn, `current` signs or mints, `former` only verifies. */
+  /** `next` waits for its turn, `current` signs, mints or seals, `former` only verifies or opens. */
   stage: 'next' | 'current' | 'former';
   term: Term;
 }
 
-export function stagesOf({ signing, refreshSecrets }: Keys, now: number): KeyStage[] {
+export function stagesOf({ signing, refreshSecrets, encryption }: Keys, now: number): KeyStage[] {
   return [
-    ...stages('signing', signing, ({ kid }) => kid, now),
-    ...stages('refresh', refreshSecrets, ({ secret }) => nameOf(secret), now),
+    ...stages('signing', signing, ({ kid }) => kid, { now, current: inUse(signing, now) }),
+    ...stages('refresh', refreshSecrets, ({ secret }) => nameOf(secret), {
+      now,
+      current: inUse(refreshSecrets, now),
+    }),
+    ...stages('encryption', encryption, ({ id }) => id, { now, current: hasStarted(encryption, now) }),
   ];
 }
 
@@ -21,9 +26,8 @@ function stages<T extends Term>(
   kind: KeyStage['kind'],
   terms: readonly T[],
   name: (term: T) => string,
-  now: number,
+  { now, current }: { now: number; current: T | undefined },
 ): KeyStage[] {
-  const current = inUse(terms, now);
   return terms
     .filter((term) => isGood(term, now))
     .map((term) => ({

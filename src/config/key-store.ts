@@ -1,5 +1,5 @@
-import type { Keys } from './key-format.js';
-import { inUse, isGood } from './key-schedule.js';
+import type { EncryptionKey, Keys } from './key-format.js';
+import { hasStarted, inUse, isGood } from './key-schedule.js';
 
 /** The keys as they are now: they change while we serve, by the clock and when their file does. */
 export class KeyStore {
@@ -25,5 +25,14 @@ export class KeyStore {
   /** Newest first: most tokens are of the first one. */
   verifyingSecrets(now: number): Buffer[] {
     return this.keys.refreshSecrets.filter((term) => isGood(term, now)).map(({ secret }) => secret);
+  }
+
+  /** What seals now. Undefined in files from before there was any, and while the first one waits for its turn. */
+  sealingKey(now: number): EncryptionKey | undefined {
+    return hasStarted(this.keys.encryption, now);
+  }
+
+  openingKey(id: string): EncryptionKey | undefined {
+    return this.keys.encryption.find((key) => key.id === id);
   }
 }

@@ -4,18 +4,19 @@ import { SystemClock } from '../common/clock.js';
 import { milliseconds } from '../common/duration.js';
 import { keyFilePath } from './key-file.js';
 import { keysOf } from './key-format.js';
-import type { KeyKind, RotationOrder } from './key-rotation.js';
+import { KEY_KINDS, type KeyKind, type RotationOrder } from './key-rotation.js';
 import { DEFAULT_LEAD, LEAST_LEAD_MS, startOf } from './key-schedule.js';
 import { stagesOf, type KeyStage } from './key-stages.js';
 import { loadSettings } from './load-settings.js';
 import { rotateKeyFile } from './rotate-key-file.js';
 
-const USAGE = `usage: npm run keys:rotate -- [file] [--signing] [--refresh] [--lead ${DEFAULT_LEAD} | --now]
+const USAGE = `usage: npm run keys:rotate -- [file] [--signing] [--refresh] [--encryption] [--lead ${DEFAULT_LEAD} | --now]
 
-Without a file: KEYS_FILE, or keys.json under DATA_DIR. Without --signing or --refresh: both.
+Without a file: KEYS_FILE, or keys.json under DATA_DIR. Without a kind: all three.
 --lead  how long all instances, and others who verify our tokens, have to learn of the new key; at least ${LEAST_LEAD_MS / 60_000}m
 --now   the keys have leaked: the new one is used at once, and nothing of the old ones is good any more.
-        --signing --now: clients refresh; --refresh --now: everybody has to log in again`;
+        --signing --now: clients refresh; --refresh --now: everybody has to log in again; --encryption --now: what the
+        old keys have sealed is sealed again, so they stay in the file until that is done`;
 
 const now = new SystemClock().now();
 try {
@@ -31,13 +32,13 @@ try {
 
 function read(args: string[]): { path: string; order: RotationOrder } {
   const { values, positionals } = parse(args);
-  const named = (['signing', 'refresh'] as const).filter((kind) => values[kind]);
+  const named = KEY_KINDS.filter((kind) => values[kind]);
   if (positionals.length > 1 || (values.now && values.lead !== undefined)) throw new Error(USAGE);
   if (values.now && named.length === 0)
     throw new Error(
-      `--now ends what the old keys have given out: say --signing, --refresh or both\n\n${USAGE}`,
+      `--now ends what the old keys have given out: say which: --signing, --refresh, --encryption\n\n${USAGE}`,
     );
-  const kinds: readonly KeyKind[] = named.length > 0 ? named : ['signing', 'refresh'];
+  const kinds: readonly KeyKind[] = named.length > 0 ? named : KEY_KINDS;
   const lead = values.now ? null : leadOf(values.lead ?? DEFAULT_LEAD);
   return { path: positionals[0] ?? configuredPath(), order: { kinds, now, lead } };
 }
@@ -50,6 +51,7 @@ function parse(args: string[]) {
       options: {
         signing: { type: 'boolean' },
         refresh: { type: 'boolean' },
+        encryption: { type: 'boolean' },
         lead: { type: 'string' },
         now: { type: 'boolean' },
       },
@@ -77,7 +79,7 @@ function configuredPath(): string {
 function describe({ kind, name, stage, term }: KeyStage): string {
   const from = stage === 'next' ? `from ${instant(startOf(term))}` : '';
   const until = term.retiresAt ? `verifies until ${instant(term.retiresAt)}` : '';
-  return ['  ', kind.padEnd(8), name.padEnd(17), stage.padEnd(8), from, until].join(' ').trimEnd();
+  return ['  ', kind.padEnd(10), name.padEnd(17), stage.padEnd(8), from, until].join(' ').trimEnd();
 }
 
 function instant(ms: number): string {

@@ -56,7 +56,7 @@ export const SETTINGS = {
     },
   ),
   keysFile: path(
-    'The file with the signing keys and refresh secrets, made by `npm run keys:generate`, changed by `npm run keys:rotate`, and followed while serving. Required in production.',
+    'The file with the signing keys, refresh secrets and encryption keys, made by `npm run keys:generate`, changed by `npm run keys:rotate`, and followed while serving. Required in production.',
     {
       fallbackDoc: '`keys.json` under `DATA_DIR`, generated',
     },
@@ -203,6 +203,14 @@ export const SETTINGS = {
   ),
   emailVerification: choice(
     'Whether a login wants an address whose owner has followed the link in a mail to it.',
+    ['off', 'required'],
+    {
+      fallback: (production) => (production ? 'required' : 'off'),
+      fallbackDoc: '`off`, in production `required`',
+    },
+  ),
+  adminMfa: choice(
+    'Whether admins have to prove a second factor. `required`: who has not may enrol one, and nothing else that a session is checked for.',
     ['off', 'required'],
     {
       fallback: (production) => (production ? 'required' : 'off'),

@@ -9,6 +9,11 @@ export interface AccountTemplateData {
   confirm_email_change: { tokenId: string };
   email_change_requested: Circumstances & { newEmail: string };
   email_changed: Circumstances & { newEmail: string };
+  second_factor_added: Circumstances & { factor: string };
+  second_factor_removed: Circumstances & { factor: string };
+  second_factor_reset: Circumstances;
+  recovery_codes_renewed: Circumstances;
+  recovery_code_used: Circumstances & { left: number };
 }
 
 type Writers<Data> = { [Name in keyof Data]: (data: Data[Name]) => Written };
@@ -67,4 +72,52 @@ export const ACCOUNT_MAILS: Writers<AccountTemplateData> = {
       'If it was not you, somebody else has your account: tell us at once.',
     ],
   }),
+  second_factor_added: (data) => ({
+    subject: 'A second factor has been added',
+    paragraphs: [
+      `From now on a login to your account wants ${data.factor} besides the password. Other devices have been logged out.`,
+      where(data),
+      'If it was not you, ask for a new password on the login page at once, and tell us.',
+    ],
+  }),
+  second_factor_removed: (data) => ({
+    subject: 'A second factor has been removed',
+    paragraphs: [
+      `A login to your account does not want ${data.factor} any more. Other devices have been logged out.`,
+      where(data),
+      'If it was not you, ask for a new password on the login page at once.',
+    ],
+  }),
+  second_factor_reset: (data) => ({
+    subject: 'Your second factors have been removed',
+    paragraphs: [
+      'Somebody who runs this service has removed the second factors of your account, as is done for people who have lost theirs. Every device has been logged out.',
+      where(data),
+      'Log in and add a second factor again. If you did not ask for it, tell us at once.',
+    ],
+  }),
+  recovery_codes_renewed: (data) => ({
+    subject: 'You have new recovery codes',
+    paragraphs: [
+      'New recovery codes have been made for your account, and the old ones are void.',
+      where(data),
+      'If it was not you, ask for a new password on the login page at once.',
+    ],
+  }),
+  recovery_code_used: (data) => ({
+    subject: 'A recovery code of yours was used',
+    paragraphs: [
+      `Somebody, hopefully you, has used a recovery code of your account. ${leftOf(data.left)}`,
+      where(data),
+      'If it was not you, change your password and make new recovery codes at once.',
+    ],
+  }),
 };
+
+/** Fewer than these are few. */
+const FEW_CODES = 4;
+
+function leftOf(left: number): string {
+  const codes = left === 1 ? 'One is left' : `${left || 'None'} are left`;
+  return left < FEW_CODES ? `${codes}: make new ones soon.` : `${codes}.`;
+}

@@ -6,6 +6,7 @@ export const END_REASONS = [
   'ban',
   'password_change',
   'password_reset',
+  'mfa_change',
   'account_deleted',
   'session_limit',
   'idle',

@@ -11,6 +11,7 @@ import type { Profiled } from '../users/user.schemas.js';
 import { UsersService } from '../users/users.service.js';
 import { digestOf } from './devices.service.js';
 import type { Ended } from './end-reason.js';
+import type { FormerKeys } from './former-keys.js';
 import type { RefreshPosition, RotationState } from './rotation.js';
 import { sessionEnded } from './session-check.js';
 import { shareEpoch } from './session-epoch.js';
@@ -29,6 +30,7 @@ export interface FoundSession {
   session: SessionSnapshot;
   nonce: Buffer;
   rotation: RotationState;
+  former: FormerKeys | null;
   deviceTokenDigest: Buffer;
   userAgent: string | null;
   now: number;
@@ -45,6 +47,7 @@ interface FoundRow extends SnapshotRow {
   user_created_at: Date;
   refresh_nonce: Buffer;
   rotation: RotationState;
+  former_keys: FormerKeys | null;
   token_digest: Buffer;
   user_agent: string | null;
   now: Date;
@@ -52,7 +55,7 @@ interface FoundRow extends SnapshotRow {
 
 const FIND = `
   select ${SNAPSHOT_COLUMNS}, u.email, u.display_name, u.created_at as user_created_at,
-    s.refresh_nonce, s.rotation, s.user_agent, d.token_digest, clock_timestamp() as now
+    s.refresh_nonce, s.rotation, s.former_keys, s.user_agent, d.token_digest, clock_timestamp() as now
   from ${SNAPSHOT_TABLES} where s.id = $1`;
 
 const RENEW = `
@@ -96,6 +99,7 @@ export class SessionHold {
           session: snapshotOf(row),
           nonce: row.refresh_nonce,
           rotation: row.rotation,
+          former: row.former_keys,
           deviceTokenDigest: row.token_digest,
           userAgent: row.user_agent,
           now: this.clock.fromDatabase(row.now),

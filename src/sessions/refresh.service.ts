@@ -4,12 +4,11 @@ import { AuditService } from '../audit/audit.service.js';
 import { Clock } from '../common/clock.js';
 import { LOGGER, type Logger } from '../common/logger.js';
 import { Problem } from '../common/problem.js';
-import type { Origin, Principal } from '../common/request.js';
+import type { Origin } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import { KeyStore } from '../config/key-store.js';
 import type { Settings } from '../config/settings.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
-import type { User } from '../users/user.entity.js';
 import {
   evidence,
   isDeviceTokenOf,
@@ -18,10 +17,11 @@ import {
   type FoundSession,
   type HeldSession,
 } from './held-session.js';
+import { resume } from './former-keys.js';
 import { parseRefreshToken, verifyRefreshToken, type ParsedRefreshToken } from './refresh-token.js';
 import { RevocationLog, type Recorded } from './revocation-log.js';
 import { RevocationService } from './revocation.service.js';
-import { reissue, rotate, type RefreshPosition, type Rotation } from './rotation.js';
+import { rotate, type RefreshPosition, type Rotation } from './rotation.js';
 import { sessionEnded } from './session-check.js';
 import type { Transport } from './session.entity.js';
 import { SessionsService, type SessionGrant } from './sessions.service.js';
@@ -34,10 +34,13 @@ export interface Presentation {
   origin: Origin;
 }
 
+/** Which keys a token was minted under: the session's, or those that its last step-up has taken the place of. */
+type Lineage = 'current' | 'former';
+
 /** What a refresh has come to under the lock; a problem is answered after the commit. */
 interface Outcome {
   grant?: SessionGrant;
-  recorded?: Recorded;
+  recorded?: (Recorded | undefined)[];
   problem?: Problem;
 }
 
@@ -78,11 +81,9 @@ export class RefreshService {
   async refresh(presented: Presentation): Promise<SessionGrant> {
     const authentic = await this.authenticate(presented.refreshToken);
     if (!authentic) throw new Problem('auth.invalid_token');
-    const { token, found } = authentic;
-    return (
-      (await this.renewAsFound(found, token, presented)) ??
-      this.renewUnderLock(found.session.userId, token, presented)
-    );
+    const { token, found, lineage } = authentic;
+    const grant = lineage === 'current' ? await this.renewAsFound(found, token, presented) : null;
+    return grant ?? this.renewUnderLock(found.session.userId, token, presented);
   }
 
   /** @returns null for whatever must be looked at under the lock */
@@ -108,9 +109,10 @@ export class RefreshService {
     const { grant, recorded, problem } = await this.database.transaction<Outcome>(async (tx) => {
       const held = await this.hold.live(tx, userId, token.sessionId);
       // The session may have got new keys since, under which nobody holds this token.
-      if (held.session.transport !== presented.transport || !this.isMinted(token, held))
-        throw new Problem('auth.invalid_token');
+      const lineage = this.lineageOf(token, held);
+      if (!lineage || held.session.transport !== presented.transport) throw new Problem('auth.invalid_token');
       const proof = isDeviceTokenOf(held, presented.deviceToken);
+      if (lineage === 'former') return this.resume(tx, held, token, { ...presented, proof });
       const rotation = rotate(held.rotation, token, { ...this.moment(held), proof });
       switch (rotation.decision.outcome) {
         case 'issue':
@@ -122,57 +124,9 @@ export class RefreshService {
       }
     });
     // What was found out has committed: the answer may be an error, what it did stays done.
-    if (recorded) await this.revocations.settle(recorded);
+    for (const one of recorded ?? []) if (one) await this.revocations.settle(one);
     if (problem) throw problem;
     return grant!;
-  }
-
-  /**
-   * The person has just proved who they are once more: the session is fresh again and gets a new pair.
-   * @param shown what the request carried: a refresh token in the cookie jar is used up like in a refresh,
-   * so that an answer that gets lost is no loss
-   * @param stillProven judges the user as found under the lock
-   * @returns null when what was proved has changed meanwhile
-   */
-  async renewFresh(
-    { sessionId, userId }: Principal,
-    shown: { refreshToken: string | null; deviceToken: string | null },
-    origin: Origin,
-    stillProven: (user: User) => boolean,
-  ): Promise<SessionGrant | null> {
-    const authentic = shown.refreshToken ? await this.authenticate(shown.refreshToken) : null;
-    const done = await this.database.transaction(async (tx) => {
-      const held = await this.hold.live(tx, userId, sessionId);
-      if (!stillProven(held.user)) return null;
-      const token = authentic?.token.sessionId === sessionId ? authentic.token : null;
-      const rotation = this.rotateProven(held, token);
-      await tx.query('update sessions set authenticated_at = $2 where id = $1', [
-        sessionId,
-        new Date(held.now),
-      ]);
-      await this.audit.record(tx, {
-        type: 'authn_reauthenticated',
-        actorId: userId,
-        userId,
-        sessionId,
-        origin,
-      });
-      await this.suspicion.accept(tx, held, origin);
-      const stale = await this.log.markStale(tx, userId, 'authenticated_at');
-      const fresh = { ...held, session: { ...held.session, authenticatedAt: held.now } };
-      const deviceToken = isDeviceTokenOf(held, shown.deviceToken) ? shown.deviceToken! : undefined;
-      return { grant: await this.grant(tx, fresh, rotation, { deviceToken, moved: origin }), stale };
-    });
-    if (!done) return null;
-    await this.revocations.settle(done.stale);
-    return done.grant!;
-  }
-
-  /** A password proves at least as much as a device token. A token that is no good any more is not held against whoever knows it. */
-  private rotateProven(held: HeldSession, token: RefreshPosition | null): Rotation {
-    const moment = this.moment(held);
-    const rotation = token && rotate(held.rotation, token, { ...moment, proof: true });
-    return rotation?.decision.outcome === 'issue' ? rotation : reissue(held.rotation, moment);
   }
 
   private moment({ now }: FoundSession) {
@@ -181,14 +135,58 @@ export class RefreshService {
 
   private async authenticate(
     refreshToken: string,
-  ): Promise<{ token: ParsedRefreshToken; found: FoundSession } | null> {
+  ): Promise<{ token: ParsedRefreshToken; found: FoundSession; lineage: Lineage } | null> {
     const token = parseRefreshToken(refreshToken);
     const found = token && (await this.hold.find(this.database.manager, token.sessionId));
-    return found && this.isMinted(token, found) ? { token, found } : null;
+    const lineage = found && this.lineageOf(token, found);
+    return lineage ? { token, found, lineage } : null;
   }
 
-  private isMinted(token: ParsedRefreshToken, { nonce }: FoundSession): boolean {
+  /** @returns null for what was minted under neither */
+  private lineageOf(token: ParsedRefreshToken, { nonce, former }: FoundSession): Lineage | null {
+    if (this.isMinted(token, nonce)) return 'current';
+    return former && this.isMinted(token, Buffer.from(former.nonce, 'base64')) ? 'former' : null;
+  }
+
+  private isMinted(token: ParsedRefreshToken, nonce: Buffer): boolean {
     return verifyRefreshToken(token, { secrets: this.keys.verifyingSecrets(this.clock.now()), nonce });
+  }
+
+  /**
+   * With a token from before the last step-up: its answer was lost, or this is a copy. The session goes on, and nothing
+   * counts that was proved by the step-up, so that a copy has nothing of it.
+   */
+  private async resume(
+    tx: EntityManager,
+    held: HeldSession,
+    token: RefreshPosition,
+    presented: Presentation & { proof: boolean },
+  ): Promise<Outcome> {
+    const { session, former, now } = held;
+    const { userId, id: sessionId } = session;
+    const rotation = resume({ ...held, former: former! }, token, {
+      ...this.moment(held),
+      proof: presented.proof,
+    });
+    if (!rotation) return this.endForReuse(tx, held, token, presented);
+    const { authenticatedAt, secondFactorAt, deviations } = former!;
+    await tx.query(
+      'update sessions set authenticated_at = $2, second_factor_at = $3, deviations = $4 where id = $1',
+      [sessionId, new Date(authenticatedAt), secondFactorAt && new Date(secondFactorAt), deviations],
+    );
+    const details = { after: now - former!.changedAt };
+    const { origin } = presented;
+    await this.audit.record(tx, {
+      type: 'authn_reauthentication_voided',
+      userId,
+      sessionId,
+      origin,
+      details,
+    });
+    const stale = await this.log.markStale(tx, userId, 'authenticated_at');
+    const before = { ...held, session: { ...session, authenticatedAt, secondFactorAt, deviations } };
+    const outcome = await this.issue(tx, before, rotation, presented);
+    return { ...outcome, recorded: [stale, ...(outcome.recorded ?? [])] };
   }
 
   private async issue(
@@ -198,14 +196,14 @@ export class RefreshService {
     { origin, deviceToken, proof }: Presentation & { proof: boolean },
   ): Promise<Outcome> {
     const { response, recorded } = await this.suspicion.respond(tx, held, origin);
-    if (response === 'end') return { recorded, problem: endedAsSuspicious(recorded!) };
+    if (response === 'end') return { recorded: [recorded], problem: endedAsSuspicious(recorded!) };
     // Who has yet to prove that it is them is let go on, or could not prove it, but becomes no habit of the session.
     const moved = response === 'reauthenticate' ? null : origin;
     const grant = await this.grant(tx, held, rotation, {
       deviceToken: proof ? deviceToken! : undefined,
       moved,
     });
-    return { grant: grant!, recorded };
+    return { grant: grant!, recorded: [recorded] };
   }
 
   /** @returns null when the session has ended or moved on since it was found: never while it is held */
@@ -251,7 +249,7 @@ export class RefreshService {
     } as const;
     const recorded = await this.log.endSessions(tx, user.id, { only: [session.id] }, order);
     const at = recorded.revocation.createdAt.getTime();
-    return { recorded, problem: sessionEnded({ reason: 'refresh_reuse', at }) };
+    return { recorded: [recorded], problem: sessionEnded({ reason: 'refresh_reuse', at }) };
   }
 
   /** A token that this database has never minted, under a MAC that is right: it was restored from a backup. */

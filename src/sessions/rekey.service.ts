@@ -1,15 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { Clock } from '../common/clock.js';
-import { random } from '../common/random.js';
 import type { Principal } from '../common/request.js';
 import { databaseNow } from '../database/database-now.js';
 import type { User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 import { RevocationLog, type Recorded, type RevocationOrder } from './revocation-log.js';
 import { RevocationService } from './revocation.service.js';
-import { anchorOf, initialRotation } from './rotation.js';
+import { anchorOf } from './rotation.js';
 import { shareEpoch } from './session-epoch.js';
+import { changeKeys } from './session-keys.js';
 import { SessionFence } from './session-fence.js';
 import type { SessionSnapshot } from './session-snapshot.js';
 import { SessionsService, type SessionGrant } from './sessions.service.js';
@@ -18,16 +18,18 @@ export interface Rekeying {
   /** Of the other sessions. */
   order: RevocationOrder;
   /** Judges the user as found under the lock. */
-  stillProven: (user: User) => boolean;
-  /** What it is all for, in the same transaction. */
-  act: (tx: EntityManager, user: User, now: Date) => Promise<void>;
+  stillProven?: (user: User) => boolean;
+  /** What it is all for, in the same transaction. @returns what has been proved in this session by it */
+  act: (tx: EntityManager, user: User, now: Date) => Promise<Proofs>;
 }
 
+/** Instants in ms since the epoch; what is absent stays as it was. */
+export type Proofs = Partial<Pick<SessionSnapshot, 'authenticatedAt' | 'secondFactorAt'>>;
+
 /**
- * One session goes on, fresh, and all others of its user end: the credentials have just changed.
+ * One session goes on, and all others of its user end: the credentials have just changed.
  *
- * A session of the cookie transport gets new keys. A new nonce ends every refresh token it ever had, whoever holds a copy,
- * and the access token that was presented is denied. Bearer clients keep theirs: an answer without a body could not
+ * A session of the cookie transport gets new keys, and the access token that was presented is denied on all tiers. Bearer clients keep theirs: an answer without a body could not
  * hand them others, and taking away what they have would end the one session that is to go on.
  */
 @Injectable()
@@ -54,12 +56,12 @@ export class RekeyService {
       await shareEpoch(tx);
       const user = await this.users.lock(tx, userId);
       const session = await this.fence.hold(tx, sessionId);
-      if (!user || !stillProven(user)) return null;
+      if (!user || !(stillProven?.(user) ?? true)) return null;
       const now = await databaseNow(tx, this.clock);
-      await act(tx, user, now);
+      const proofs = await act(tx, user, now);
       const ended = await this.log.endSessions(tx, userId, { except: sessionId }, order);
-      const fresh = { ...session, authenticatedAt: now.getTime(), lastSeenAt: now.getTime() };
-      await tx.query('update sessions set authenticated_at = $2 where id = $1', [sessionId, now]);
+      const fresh = { ...session, ...proofs, lastSeenAt: now.getTime() };
+      await this.writeProofs(tx, fresh);
       if (session.transport === 'bearer')
         return { grant: null, recorded: [ended, await this.log.markStale(tx, userId, 'authenticated_at')] };
       const { actorId, origin, reason } = order;
@@ -72,15 +74,21 @@ export class RekeyService {
     return { grant: done.grant };
   }
 
-  private async newKeys(tx: EntityManager, session: SessionSnapshot): Promise<Omit<SessionGrant, 'user'>> {
-    const nonce = random.bytes(16);
-    const rotation = initialRotation();
-    const decidedAt = session.lastSeenAt;
+  private async writeProofs(tx: EntityManager, { id, authenticatedAt, secondFactorAt }: SessionSnapshot) {
     await tx.query(
-      `update sessions set refresh_nonce = $2, rotation = $3, last_seen_at = greatest(last_seen_at, $4) where id = $1`,
-      [session.id, nonce, JSON.stringify(rotation), new Date(decidedAt)],
+      'update sessions set authenticated_at = $2, second_factor_at = $3, former_keys = null where id = $1',
+      [id, new Date(authenticatedAt), secondFactorAt && new Date(secondFactorAt)],
     );
+  }
+
+  private async newKeys(tx: EntityManager, session: SessionSnapshot): Promise<Omit<SessionGrant, 'user'>> {
+    const decidedAt = session.lastSeenAt;
+    const { nonce, rotation, edition } = await changeKeys(tx, session, null);
+    await tx.query('update sessions set last_seen_at = greatest(last_seen_at, $2) where id = $1', [
+      session.id,
+      new Date(decidedAt),
+    ]);
     const refreshToken = this.sessions.mint(session.id, nonce, anchorOf(rotation), decidedAt);
-    return { session, decidedAt, refreshToken };
+    return { session: { ...session, edition }, decidedAt, refreshToken };
   }
 }

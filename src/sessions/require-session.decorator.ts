@@ -11,6 +11,13 @@ export interface RequireSessionOptions {
   consistency?: 'cached' | 'strict';
   /** Lets in a session that looks suspicious and waits for a proof (`SUSPICION_…=reauthenticate`): the route is there to prove it. */
   provesIdentity?: true;
+  /** Lets in an admin who has yet to prove a second factor (`ADMIN_MFA=required`): the route is there to get so far. */
+  awaitsSecondFactor?: true;
+  /**
+   * With `maxAuthAge`: in a session that has proved a second factor, that proof must be as recent. For what changes the
+   * factors themselves, which a password alone must not (ASVS 7.5.1).
+   */
+  bySecondFactor?: true;
 }
 
 /** What {@link RequireSession} leaves on a route. */
@@ -39,8 +46,8 @@ export function RequireSession(options: RequireSessionOptions = {}) {
       'auth.invalid_token',
       'auth.token_expired',
       'auth.session_ended',
+      ...(options.awaitsSecondFactor ? [] : (['auth.second_factor_required'] as const)),
       ...(options.maxAuthAge ? (['auth.reauthentication_required'] as const) : []),
-      'request.cross_site',
       'auth.unavailable',
     ),
   );

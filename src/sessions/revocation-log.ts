@@ -19,6 +19,9 @@ export interface RevocationOrder extends Acting {
   details?: Record<string, unknown>;
 }
 
+/** Why one access token is denied: nobody's session ends by it. */
+export type DenialOrder = Omit<RevocationOrder, 'reason'> & { reason: EndReason | 'step_up' };
+
 /** Which of one user's sessions: all, the ones named, or all but one. */
 export type Extent = 'all' | { only: string[] } | { except: string };
 
@@ -112,7 +115,7 @@ export class RevocationLog {
    * Denies one access token; its session lives on. Asked again, it gives what it gave the first time.
    * @returns null when the token names no session that there is
    */
-  async denyToken(tx: EntityManager, tokenId: string, order: RevocationOrder): Promise<Recorded | null> {
+  async denyToken(tx: EntityManager, tokenId: string, order: DenialOrder): Promise<Recorded | null> {
     const sessionId = sessionOfTokenId(tokenId);
     const [session] = await tx.query<{ user_id: string }[]>('select user_id from sessions where id = $1', [
       sessionId,
@@ -216,6 +219,6 @@ function exceptOf(extent: Extent): string | null {
   return typeof extent === 'object' && 'except' in extent ? extent.except : null;
 }
 
-function auditOf({ actorId, origin, audit }: RevocationOrder, plain: AuditEventType) {
+function auditOf({ actorId, origin, audit }: DenialOrder, plain: AuditEventType) {
   return { type: audit ?? plain, actorId, origin };
 }

@@ -7,13 +7,17 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import type { Ended } from './end-reason.js';
 import { SessionReader } from './session-reader.js';
-import { judge, type SessionSnapshot } from './session-snapshot.js';
+import { judge, lacksSecondFactor, type SessionSnapshot } from './session-snapshot.js';
 import { VerdictCache } from './verdict-cache.js';
 
 /** How strongly a route insists on its session. */
 export interface SessionRequirement {
   /** The most milliseconds since the person last proved who they are; any age when absent. */
   maxAuthAge?: number;
+  /** Counts from the second factor, where the session has proved one. */
+  bySecondFactor?: boolean;
+  /** Lets in an admin who has yet to prove a second factor, where that is required. */
+  mayLackSecondFactor?: boolean;
   /** `strict` reads Postgres on every check; `cached` may believe a verdict of up to `CACHE_LEASE`. */
   consistency: 'cached' | 'strict';
 }
@@ -44,33 +48,37 @@ export class SessionCheck {
   /**
    * The session behind a token, if it lives and meets the requirement.
    * @throws Problem `auth.session_ended`, `auth.token_expired` (this one token was denied),
-   * `auth.invalid_token` (there is no such session of this user), `auth.reauthentication_required` (RFC 9470), `auth.unavailable`
+   * `auth.invalid_token` (there is no such session of this user), `auth.reauthentication_required` (RFC 9470),
+   * `auth.second_factor_required`, `auth.unavailable`
    */
-  async require(
-    principal: Principal,
-    { maxAuthAge, consistency }: SessionRequirement,
-  ): Promise<SessionSnapshot> {
+  async require(principal: Principal, requirement: SessionRequirement): Promise<SessionSnapshot> {
     let found =
-      consistency === 'strict' ? await this.fromPostgres(principal) : await this.fromCache(principal);
-    if (found?.cached && this.objection(found.snapshot, principal, maxAuthAge))
+      requirement.consistency === 'strict'
+        ? await this.fromPostgres(principal)
+        : await this.fromCache(principal);
+    if (found?.cached && this.objection(found.snapshot, principal, requirement))
       found = await this.fromPostgres(principal);
     if (found?.snapshot.userId !== principal.userId) throw new Problem('auth.invalid_token');
-    const objection = this.objection(found.snapshot, principal, maxAuthAge);
+    const objection = this.objection(found.snapshot, principal, requirement);
     if (objection) throw objection;
     return found.snapshot;
   }
 
   private objection(
     snapshot: SessionSnapshot,
-    { tokenId }: Principal,
-    maxAuthAge: number | undefined,
+    { tokenId, edition }: Principal,
+    { maxAuthAge, bySecondFactor, mayLackSecondFactor }: SessionRequirement,
   ): Problem | null {
     const now = this.clock.now();
     const ended = judge(snapshot, this.settings, now);
     if (ended) return sessionEnded(ended);
-    if (snapshot.deniedTokens.includes(tokenId)) return tokenDenied();
-    const stale = maxAuthAge !== undefined && snapshot.authenticatedAt + maxAuthAge <= now;
-    return stale ? reauthenticationRequired(maxAuthAge) : null;
+    if (edition !== snapshot.edition || snapshot.deniedTokens.includes(tokenId)) return tokenDenied();
+    if (!mayLackSecondFactor && lacksSecondFactor(snapshot, this.settings))
+      return new Problem('auth.second_factor_required');
+    if (maxAuthAge === undefined) return null;
+    const factorAt = bySecondFactor ? snapshot.secondFactorAt : null;
+    const isStale = (factorAt ?? snapshot.authenticatedAt) + maxAuthAge <= now;
+    return isStale ? reauthenticationRequired(maxAuthAge, { bySecondFactor: factorAt !== null }) : null;
   }
 
   private async fromPostgres({ sessionId }: Principal): Promise<Found | undefined> {
@@ -124,10 +132,10 @@ export function tokenDenied(): Problem {
   return new Problem('auth.token_expired');
 }
 
-export function reauthenticationRequired(maxAuthAge: number): Problem {
+export function reauthenticationRequired(maxAuthAge: number, { bySecondFactor = false } = {}): Problem {
   const seconds = Math.floor(maxAuthAge / 1_000);
   return new Problem('auth.reauthentication_required', {
-    members: { maxAuthAge: seconds },
+    members: { maxAuthAge: seconds, ...(bySecondFactor && { bySecondFactor }) },
     headers: { 'www-authenticate': `Bearer error="insufficient_user_authentication", max_age="${seconds}"` },
   });
 }

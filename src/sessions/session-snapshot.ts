@@ -20,6 +20,10 @@ export interface SessionSnapshot {
   createdAt: number;
   lastSeenAt: number;
   authenticatedAt: number;
+  /** When a second factor was last proved in it; null for never. */
+  secondFactorAt: number | null;
+  /** Access tokens of another one were given out before its keys changed. */
+  edition: number;
   /** Access tokens of this session that are not to be let in although it lives, by `jti`. */
   deniedTokens: string[];
   device: { id: string; name: string; browser: string | null; os: string | null; firstSeenAt: number };
@@ -58,10 +62,31 @@ export function judge(session: SessionSnapshot, settings: Lifetimes, now: number
   return null;
 }
 
+/** What a session without a second factor may do; see `ADMIN_MFA`. */
+export interface FactorRules {
+  adminMfa: 'off' | 'required';
+}
+
+/** Whether it is an admin's who has yet to prove a second factor, so that it is let in nowhere but where that is done. */
+export function lacksSecondFactor(
+  { roles, secondFactorAt }: Pick<SessionSnapshot, 'roles' | 'secondFactorAt'>,
+  { adminMfa }: FactorRules,
+): boolean {
+  return adminMfa === 'required' && roles.includes('admin') && secondFactorAt === null;
+}
+
+/** The roles that count in this session: none that wants a second factor without one. */
+export function rolesInForce(
+  session: Pick<SessionSnapshot, 'roles' | 'secondFactorAt'>,
+  rules: FactorRules,
+): Role[] {
+  return lacksSecondFactor(session, rules) ? session.roles.filter((role) => role !== 'admin') : session.roles;
+}
+
 /** For `select … from`, in every statement that ends in {@link snapshotOf}. */
 export const SNAPSHOT_COLUMNS = `
   s.id, s.user_id, u.roles, s.transport, host(s.ip) as ip, s.country, s.origin_country,
-  s.latitude, s.longitude, s.located_at, s.deviations, s.created_at, s.last_seen_at, s.authenticated_at,
+  s.latitude, s.longitude, s.located_at, s.deviations, s.created_at, s.last_seen_at, s.authenticated_at, s.second_factor_at, s.edition,
   s.status, s.end_reason, s.ended_at,
   d.id as device_id, d.name as device_name, d.browser, d.os, d.first_seen_at,
   u.deleted_at, case when u.banned_until is null or u.banned_until > clock_timestamp() then u.banned_at end as banned_at,
@@ -89,6 +114,8 @@ export interface SnapshotRow {
   created_at: Date;
   last_seen_at: Date;
   authenticated_at: Date;
+  second_factor_at: Date | null;
+  edition: number;
   status: 'active' | 'ended';
   end_reason: EndReason | null;
   ended_at: Date | null;
@@ -118,6 +145,8 @@ export function snapshotOf(row: SnapshotRow): SessionSnapshot {
     createdAt: row.created_at.getTime(),
     lastSeenAt: row.last_seen_at.getTime(),
     authenticatedAt: row.authenticated_at.getTime(),
+    secondFactorAt: row.second_factor_at?.getTime() ?? null,
+    edition: row.edition,
     deniedTokens: row.denied_tokens,
     device: {
       id: row.device_id,

@@ -1,5 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { EndReason } from './end-reason.js';
+import type { FormerKeys } from './former-keys.js';
 import type { RotationState } from './rotation.js';
 
 export const TRANSPORTS = ['cookie', 'bearer'] as const;
@@ -74,10 +75,21 @@ export class Session {
   @Column({ type: 'timestamptz', precision: 3, name: 'authenticated_at' })
   authenticatedAt: Date;
 
+  /** When a second factor was last proved in it, if ever; a refresh never moves it. */
+  @Column({ type: 'timestamptz', precision: 3, name: 'second_factor_at', nullable: true })
+  secondFactorAt: Date | null;
+
   /** Random, 16 bytes; the key of this session's refresh tokens is derived from it. */
   @Column({ type: 'bytea', name: 'refresh_nonce', select: false })
   refreshNonce: Buffer;
 
   @Column({ type: 'jsonb' })
   rotation: RotationState;
+
+  /** How often the two above were made anew; access tokens name it. */
+  @Column({ type: 'integer', default: 0 })
+  edition: number;
+
+  @Column({ type: 'jsonb', name: 'former_keys', nullable: true, select: false })
+  formerKeys: FormerKeys | null;
 }

@@ -46,7 +46,12 @@ export class SessionGuard implements CanActivate {
   private requirementOf(options: RequireSessionOptions): SessionRequirement {
     let requirement = this.requirements.get(options);
     if (!requirement) {
-      requirement = { maxAuthAge: maxAuthAgeOf(options), consistency: options.consistency ?? 'cached' };
+      requirement = {
+        maxAuthAge: maxAuthAgeOf(options),
+        consistency: options.consistency ?? 'cached',
+        bySecondFactor: options.bySecondFactor ?? false,
+        mayLackSecondFactor: options.awaitsSecondFactor ?? false,
+      };
       this.requirements.set(options, requirement);
     }
     return requirement;

@@ -24,6 +24,7 @@ export const SessionView = z
     createdAt: instant,
     lastSeenAt: instant,
     authenticatedAt: instant,
+    secondFactorAt: instant.optional().describe('when a second factor was last proved in it'),
     idleExpiresAt: instant,
     expiresAt: instant,
   })
@@ -54,6 +55,7 @@ export function viewOf(session: SessionSnapshot, settings: Lifetimes, now: numbe
     createdAt: iso(session.createdAt),
     lastSeenAt: iso(session.lastSeenAt),
     authenticatedAt: iso(session.authenticatedAt),
+    ...(session.secondFactorAt !== null && { secondFactorAt: iso(session.secondFactorAt) }),
     idleExpiresAt: iso(Math.min(idleAt, expiresAt)),
     expiresAt: iso(expiresAt),
   };

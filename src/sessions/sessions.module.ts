@@ -23,6 +23,7 @@ import { Session } from './session.entity.js';
 import { SessionGuard } from './session.guard.js';
 import { SessionsController } from './sessions.controller.js';
 import { SessionsService } from './sessions.service.js';
+import { StepUp } from './step-up.service.js';
 import { SuspicionService } from './suspicion.service.js';
 import { VerdictCache } from './verdict-cache.js';
 
@@ -47,6 +48,7 @@ import { VerdictCache } from './verdict-cache.js';
     SessionHold,
     SessionReader,
     SessionsService,
+    StepUp,
     SuspicionService,
     VerdictCache,
   ],
@@ -64,6 +66,7 @@ import { VerdictCache } from './verdict-cache.js';
     SessionFence,
     SessionGuard,
     SessionsService,
+    StepUp,
     VerdictCache,
   ],
 })

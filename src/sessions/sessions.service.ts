@@ -46,9 +46,14 @@ export interface Opening {
   deviceToken: string | null;
   deviceName?: string;
   origin: Origin;
+  /** What was proved besides the password, if anything: the name is for the audit log. */
+  secondFactor?: string;
   /** A session that the new one takes the place of, in the same cookie jar (ASVS 7.2.4). */
   replaces?: string;
 }
+
+/** Judges somebody as found under the lock, in the transaction of what they want: what was proved may have changed meanwhile. */
+export type StillProven = (user: User, tx: EntityManager, now: Date) => boolean | Promise<boolean>;
 
 export type ListedStatus = 'active' | 'ended' | 'all';
 
@@ -72,16 +77,15 @@ export class SessionsService {
 
   /**
    * Begins a session for somebody who has just proved who they are.
-   * @param stillProven judges the user as found under the lock: what was proved may have changed meanwhile
    * @returns null when it has, or when the account may not be used
    * @throws Problem `resource.conflict` when the limit is reached and its policy is `deny`
    */
-  async open(opening: Opening, stillProven: (user: User) => boolean): Promise<SessionGrant | null> {
+  async open(opening: Opening, stillProven: StillProven): Promise<SessionGrant | null> {
     const opened = await this.database.transaction(async (tx) => {
       await shareEpoch(tx);
       const user = await this.users.lock(tx, opening.userId);
       const now = await databaseNow(tx, this.clock);
-      if (!user || !isUsable(user, now.getTime()) || !stillProven(user)) return null;
+      if (!user || !isUsable(user, now.getTime()) || !(await stillProven(user, tx, now))) return null;
       const { others, ended } = await this.makeRoom(tx, opening, now.getTime());
       const device = await this.devices.recognise(tx, { ...opening, now });
       const { id, nonce } = await this.insert(tx, opening, device.id, now);
@@ -91,7 +95,11 @@ export class SessionsService {
         userId: user.id,
         sessionId: id,
         origin: opening.origin,
-        details: { transport: opening.transport, newDevice: device.isNew },
+        details: {
+          transport: opening.transport,
+          newDevice: device.isNew,
+          secondFactor: opening.secondFactor,
+        },
       });
       const session = (await this.snapshots(tx, 's.id = $1', [id]))[0]!;
       await this.suspicion.tellOfLogin(tx, user, session, { device, others, origin: opening.origin });
@@ -195,8 +203,8 @@ export class SessionsService {
     await tx.query(
       `insert into sessions (id, user_id, device_id, transport, ip, user_agent, origin_country, country,
                              latitude, longitude, located_at,
-                             created_at, last_seen_at, authenticated_at, refresh_nonce, rotation)
-       values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $11, $11, $12, $13)`,
+                             created_at, last_seen_at, authenticated_at, second_factor_at, refresh_nonce, rotation)
+       values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $11, $11, $12, $13, $14)`,
       [
         id,
         opening.userId,
@@ -209,6 +217,7 @@ export class SessionsService {
         place?.at?.longitude,
         place?.at && createdAt,
         createdAt,
+        opening.secondFactor ? createdAt : null,
         nonce,
         JSON.stringify(initialRotation()),
       ],

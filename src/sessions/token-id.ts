@@ -1,13 +1,21 @@
 import { random } from '../common/random.js';
 
-/** 16 bytes of the session's id, then 16 of chance, in base64url. */
+/** 16 bytes of the session's id, 14 of chance, 2 of the session's edition, in base64url. */
 export const TOKEN_ID = /^[\w-]{43}$/;
+/** Editions are counted modulo this. */
+export const EDITIONS = 0x1_0000;
+const EDITION_AT = 30;
 
-/** A `jti` (RFC 7519 4.1.7) that says which session it belongs to, so that whoever denies it need not search. */
-export function mintTokenId(sessionId: string): string {
-  return Buffer.concat([Buffer.from(sessionId.replaceAll('-', ''), 'hex'), random.bytes(16)]).toString(
-    'base64url',
-  );
+/**
+ * A `jti` (RFC 7519 4.1.7) that says which session it belongs to, so that whoever denies it need not search, and under
+ * which of the session's keys it was given out.
+ */
+export function mintTokenId(sessionId: string, edition = 0): string {
+  const bytes = Buffer.alloc(EDITION_AT + 2);
+  bytes.write(sessionId.replaceAll('-', ''), 0, 'hex');
+  random.bytes(14).copy(bytes, 16);
+  bytes.writeUInt16BE(edition, EDITION_AT);
+  return bytes.toString('base64url');
 }
 
 /** The session that a `jti` names, whether or not there is one. */
@@ -16,4 +24,8 @@ export function sessionOfTokenId(tokenId: string): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join(
     '-',
   );
+}
+
+export function editionOfTokenId(tokenId: string): number {
+  return Buffer.from(tokenId, 'base64url').readUInt16BE(EDITION_AT);
 }

@@ -39,6 +39,8 @@ function snapshot(): SessionSnapshot {
     createdAt: now,
     lastSeenAt: now,
     authenticatedAt: now,
+    secondFactorAt: null,
+    edition: 0,
     deniedTokens: [],
     device: { id: ID, name: 'a device', browser: null, os: null, firstSeenAt: now },
     ended: null,
@@ -48,6 +50,8 @@ function snapshot(): SessionSnapshot {
 describe('a verdict that goes through the cache', () => {
   it.each<[string, Partial<SessionSnapshot>]>([
     ['nothing known of where it is', {}],
+    ['a second factor', { secondFactorAt: clock.now() + 90_000_000 }],
+    ['new keys', { edition: 65_535 }],
     ['a country', { country: 'AT', originCountry: 'AT' }],
     [
       'a country that it has moved to',
@@ -62,6 +66,10 @@ describe('a verdict that goes through the cache', () => {
         originCountry: 'NZ',
         location: { latitude: -36.8, longitude: 174.8, at: clock.now() + 2_000_000_000 },
       },
+    ],
+    [
+      'a device that is called what it is',
+      { device: { ...snapshot().device, name: 'Firefox on Linux', browser: 'Firefox', os: 'Linux' } },
     ],
     [
       'a device that was there before',

@@ -14,7 +14,8 @@ export type CachedVerdict =
   | { state: 'ended'; ended: Ended };
 
 const LETTERS: Record<Transport, string> = { cookie: 'c', bearer: 'b' };
-const LIVE = 1;
+/** Of this layout: what another version has written is a miss. */
+const LIVE = 2;
 const ENDED = 0;
 
 /** `believeUntil` travels inside: a cache that forgets to expire does not make a verdict last longer. */
@@ -32,9 +33,11 @@ export function packLive(snapshot: SessionSnapshot, believeUntil: number): Cache
     snapshot.createdAt,
     snapshot.lastSeenAt - snapshot.createdAt,
     snapshot.authenticatedAt - snapshot.createdAt,
+    snapshot.secondFactorAt && snapshot.secondFactorAt - snapshot.createdAt,
+    snapshot.edition,
     snapshot.deniedTokens.join(' '),
     packUuid(device.id),
-    device.name,
+    device.name === plainNameOf(device) ? '' : device.name,
     device.browser,
     device.os,
     device.firstSeenAt - snapshot.createdAt,
@@ -57,7 +60,8 @@ export function unpack(sessionId: string, value: CacheValue): CachedVerdict | nu
   }
   if (value[0] !== LIVE || !hasLiveShape(value)) return null;
   const [, believeUntil, userId, roles, letter, ip, places, deviations, createdAt, ...rest] = value as Live;
-  const [lastSeenAfter, authenticatedAfter, deniedTokens, deviceId, name, browser, os, firstSeenAfter] = rest;
+  const [lastSeenAfter, authenticatedAfter, secondFactorAfter, edition, deniedTokens, ...device] = rest;
+  const [deviceId, name, browser, os, firstSeenAfter] = device;
   return {
     state: 'live',
     believeUntil,
@@ -72,8 +76,16 @@ export function unpack(sessionId: string, value: CacheValue): CachedVerdict | nu
       createdAt,
       lastSeenAt: createdAt + lastSeenAfter,
       authenticatedAt: createdAt + authenticatedAfter,
+      secondFactorAt: secondFactorAfter === null ? null : createdAt + secondFactorAfter,
+      edition,
       deniedTokens: words(deniedTokens),
-      device: { id: unpackUuid(deviceId), name, browser, os, firstSeenAt: createdAt + firstSeenAfter },
+      device: {
+        id: unpackUuid(deviceId),
+        name: name || plainNameOf({ browser, os }),
+        browser,
+        os,
+        firstSeenAt: createdAt + firstSeenAfter,
+      },
       ended: null,
     },
   };
@@ -91,6 +103,8 @@ type Live = [
   createdAt: number,
   lastSeenAfter: number,
   authenticatedAfter: number,
+  secondFactorAfter: number | null,
+  edition: number,
   deniedTokens: string,
   deviceId: string,
   name: string,
@@ -99,18 +113,17 @@ type Live = [
   firstSeenAfter: number,
 ];
 
-/** One letter for each place of {@link Live}: a number, text, or (capital) text or null. */
-const LIVE_SHAPE = 'nntttTttnnntttTTn';
+/** One letter for each place of {@link Live}: a number or text; capital where it may be null. */
+const LIVE_SHAPE = 'nntttTttnnnNntttTTn';
 
 function hasLiveShape(value: unknown[]): boolean {
-  const letters = value.map((part) =>
-    part === null ? 'T' : typeof part === 'string' ? 't' : typeof part === 'number' ? 'n' : '?',
-  );
   return (
-    letters.length === LIVE_SHAPE.length &&
-    letters.every(
-      (letter, place) => letter === LIVE_SHAPE[place] || (letter === 't' && LIVE_SHAPE[place] === 'T'),
-    )
+    value.length === LIVE_SHAPE.length &&
+    value.every((part, place) => {
+      const letter = LIVE_SHAPE[place]!;
+      const kind = letter.toLowerCase() === 'n' ? 'number' : 'string';
+      return typeof part === kind || (part === null && letter !== letter.toLowerCase());
+    })
   );
 }
 
@@ -138,6 +151,11 @@ function unpackPlaces(packed: string, createdAt: number): Places {
     location:
       after === undefined ? null : { latitude: latitude!, longitude: longitude!, at: createdAt + after },
   };
+}
+
+/** What most devices are called, so that it need not be said. */
+function plainNameOf({ browser, os }: Pick<SessionSnapshot['device'], 'browser' | 'os'>): string {
+  return [browser, os].filter(Boolean).join(' on ');
 }
 
 function words(joined: string): string[] {

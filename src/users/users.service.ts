@@ -25,12 +25,20 @@ export class UsersService {
     return this.users.findOneBy({ id });
   }
 
-  /** With the password hash, which no other look-up brings. */
-  findForLogin(email: string): Promise<User | null> {
-    return this.users.createQueryBuilder('user').addSelect('user.passwordHash').where({ email }).getOne();
+  findByEmail(email: string): Promise<User | null> {
+    return this.users.findOneBy({ email });
   }
 
-  /** As {@link findForLogin}, by id. */
+  /** One row either way, so that a look-up takes the same time whether or not somebody has the address. */
+  async findForLogin(email: string): Promise<Pick<User, 'id' | 'passwordHash'> | null> {
+    const [row] = await this.users.query<[Pick<User, 'id' | 'passwordHash'>]>(
+      `select u.id, u.password_hash as "passwordHash" from (select) one left join users u on u.email = $1`,
+      [email],
+    );
+    return row.id ? row : null;
+  }
+
+  /** With the password hash, which other look-ups do not bring. */
   findWithPassword(id: string): Promise<User | null> {
     return this.users.createQueryBuilder('user').addSelect('user.passwordHash').where({ id }).getOne();
   }

@@ -23,6 +23,7 @@ type DemoUser = (typeof DEMO_USERS)[number];
 export const TEST_KEYS: Keys = {
   signing: [{ kid: 'test-key', privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey }],
   refreshSecrets: [{ secret: randomBytes(32) }],
+  encryption: [{ id: 'test-key', key: randomBytes(32) }],
 };
 
 export interface TestApp {

@@ -60,10 +60,7 @@ export class Client {
       method,
       url,
       headers: {
-        ...(this.jar.size > 0 && {
-          cookie: [...this.jar].map(([name, value]) => `${name}=${value}`).join('; '),
-        }),
-        ...(this.accessToken && { authorization: `Bearer ${this.accessToken}` }),
+        ...this.credentials(),
         ...(body !== undefined && { 'content-type': 'application/json' }),
         ...this.headers,
         ...headers,
@@ -72,13 +69,23 @@ export class Client {
     });
     const setCookies = [response.headers['set-cookie'] ?? []].flat();
     this.keep(setCookies);
-    const isJson = /json/.test(String(response.headers['content-type']));
+    const isJson = response.body !== '' && /json/.test(String(response.headers['content-type']));
     return {
       status: response.statusCode,
       body: isJson ? response.json() : undefined,
       text: response.body,
       headers: response.headers as Answer['headers'],
       setCookies,
+    };
+  }
+
+  /** The headers by which it says who it is. */
+  credentials(): Record<string, string> {
+    return {
+      ...(this.jar.size > 0 && {
+        cookie: [...this.jar].map(([name, value]) => `${name}=${value}`).join('; '),
+      }),
+      ...(this.accessToken && { authorization: `Bearer ${this.accessToken}` }),
     };
   }
 

@@ -1,25 +1,46 @@
 import { expect } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
 import type { Principal } from '../../src/common/request.js';
+import type { Role } from '../../src/common/roles.js';
 import { SessionCheck } from '../../src/sessions/session-check.js';
+import { editionOfTokenId } from '../../src/sessions/token-id.js';
 import type { Transport } from '../../src/sessions/session.entity.js';
-import { PASSWORD, type TestApp } from './app.js';
+import { ALICE, PASSWORD, type TestApp } from './app.js';
 import type { Client } from './client.js';
+import { read } from './forge.js';
 
 /** Somebody who has logged in, with the id of the session that began then. */
 export type Person = Client & { id: string; userId: string };
+export type Resident = Person & { email: string; deviceId: string };
 
 export async function loggedIn(
   app: Pick<TestApp, 'client'>,
   { email }: { email: string },
   transport: Transport = 'bearer',
-): Promise<Person> {
+): Promise<Resident> {
   const client = app.client();
   const login = await client.login(email, PASSWORD, { transport });
   expect(login.status).toBe(200);
   return Object.assign(client, {
     id: login.body.session.id as string,
     userId: login.body.user.id as string,
+    deviceId: login.body.session.device.id as string,
+    email,
   });
+}
+
+/** An account that nobody else has anything to do with, with the password of the demo users; not logged in. */
+export async function newcomer(
+  { query }: Pick<TestApp, 'query'>,
+  roles: Role[] = ['user'],
+): Promise<{ email: string }> {
+  const email = `${randomUUID()}@newcomers.example`;
+  await query(
+    `insert into users (id, email, email_verified_at, password_hash, roles, display_name, created_at)
+     select gen_random_uuid(), $2, created_at, password_hash, $3, 'Newcomer', created_at from users where id = $1`,
+    [ALICE.id, email, roles],
+  );
+  return { email };
 }
 
 /**
@@ -28,10 +49,12 @@ export async function loggedIn(
  */
 export function sessionTier(
   app: Pick<TestApp, 'get'>,
-  { id, userId }: Pick<Person, 'id' | 'userId'>,
+  { id, userId, ...held }: Pick<Person, 'id' | 'userId'> & Partial<Pick<Person, 'accessToken' | 'jar'>>,
   consistency: 'cached' | 'strict' = 'cached',
 ): Promise<string> {
-  const principal = { sessionId: id, userId } as Principal;
+  const token = held.accessToken ?? held.jar?.get('__Host-access');
+  const edition = token ? editionOfTokenId(read(token).claims['jti'] as string) : 0;
+  const principal = { sessionId: id, userId, edition } as Principal;
   return app
     .get(SessionCheck)
     .require(principal, { consistency })

@@ -125,6 +125,8 @@ export class SimulatedPostgres {
       createdAt: now,
       lastSeenAt: now,
       authenticatedAt: now,
+      secondFactorAt: null,
+      edition: 0,
       deniedTokens: [],
       device: { id: userId, name: 'a device', browser: null, os: null, firstSeenAt: now },
       ended: null,

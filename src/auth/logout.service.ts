@@ -1,0 +1,41 @@
+import { Injectable } from '@nestjs/common';
+import type { Origin, Principal } from '../common/request.js';
+import { RefreshService } from '../sessions/refresh.service.js';
+import { RevocationService } from '../sessions/revocation.service.js';
+import { AccessTokens } from './access-tokens.js';
+import type { Credentials } from './credentials.js';
+
+export type NamedSession = Pick<Principal, 'sessionId' | 'userId'>;
+
+/** The end of a session by whoever holds it. */
+@Injectable()
+export class LogoutService {
+  constructor(
+    private readonly refreshes: RefreshService,
+    private readonly revocations: RevocationService,
+    private readonly tokens: AccessTokens,
+  ) {}
+
+  /** Ends the session of whatever authentic token is shown, also an expired one. Nothing to end is no error. */
+  async logout(presented: Credentials, refreshToken: string | undefined, origin: Origin): Promise<void> {
+    const named = new Map<string, NamedSession>();
+    const byAccess = presented.accessToken && this.tokens.authenticate(presented.accessToken);
+    if (byAccess) named.set(byAccess.sessionId, byAccess);
+    for (const token of [presented.refreshToken, refreshToken]) {
+      const session = token ? await this.refreshes.sessionOf(token) : null;
+      if (session) named.set(session.sessionId, session);
+    }
+    for (const session of named.values()) await this.end(session, origin);
+  }
+
+  /** The session whose cookies a new one takes the place of: nobody could use or end it from there any more (ASVS 7.2.4). */
+  async sessionInJar({ transport, accessToken, refreshToken }: Credentials): Promise<NamedSession | null> {
+    if (transport !== 'cookie') return null;
+    const byAccess = accessToken ? this.tokens.authenticate(accessToken) : null;
+    return byAccess ?? (refreshToken ? this.refreshes.sessionOf(refreshToken) : null);
+  }
+
+  async end({ sessionId, userId }: NamedSession, origin: Origin): Promise<void> {
+    await this.revocations.endSession(sessionId, { reason: 'logout', actorId: userId, origin }, userId);
+  }
+}

@@ -1,0 +1,128 @@
+import { Injectable } from '@nestjs/common';
+import { createHash } from 'node:crypto';
+import { DataSource, type EntityManager } from 'typeorm';
+import { Clock } from '../common/clock.js';
+import { random } from '../common/random.js';
+import { databaseNow } from '../database/database-now.js';
+import type { Transport } from '../sessions/session.entity.js';
+import type { User } from '../users/user.entity.js';
+
+/** Time to find the phone. */
+const GOOD_FOR_MS = 5 * 60_000;
+const REMOVED_AT_ONCE = 100;
+
+/** A login as it was begun; it is completed as the same, or not at all. */
+export interface LoginChallenge {
+  digest: Buffer;
+  userId: string;
+  email: string;
+  transport: Transport;
+  deviceName: string | undefined;
+  /** Of the device token that came with the password. */
+  deviceDigest: Buffer | null;
+}
+
+interface Row {
+  digest: Buffer;
+  user_id: string;
+  email: string;
+  transport: Transport;
+  device_name: string | null;
+  device_digest: Buffer | null;
+}
+
+/** Void as soon as the password is another one, or whatever ends all sessions of the user, or of everyone, has come in between. */
+const GOOD = `
+  select c.digest, c.user_id, u.email, c.transport, c.device_name, c.device_digest
+  from login_challenges c join users u on u.id = c.user_id cross join session_epoch e
+  where c.digest = $1 and c.expires_at > $2
+    and c.password_digest = sha256(convert_to(u.password_hash, 'UTF8'))
+    and c.created_at > greatest(u.sessions_not_before, e.not_before)`;
+
+/**
+ * Logins whose password was right and that wait for the second factor. A challenge is 256 bits of chance of which only
+ * the digest is kept, it is no credential anywhere else, and it opens one session.
+ */
+@Injectable()
+export class LoginChallenges {
+  constructor(
+    private readonly database: DataSource,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Under the user's lock. @returns the token, for the only time */
+  async begin(
+    tx: EntityManager,
+    user: Pick<User, 'id' | 'passwordHash'>,
+    {
+      transport,
+      deviceName,
+      deviceToken,
+    }: { transport: Transport; deviceName?: string; deviceToken: string | null },
+    now: Date,
+  ): Promise<{ token: string; expiresIn: number }> {
+    await this.removeExpired(tx, now);
+    const token = random.secret();
+    await tx.query(
+      `insert into login_challenges (digest, user_id, password_digest, transport, device_name, device_digest, created_at, expires_at)
+       select $1, u.id, $3, $4, $5, $6, greatest($7, greatest(u.sessions_not_before, e.not_before) + interval '1 ms'), $8
+       from users u cross join session_epoch e where u.id = $2`,
+      [
+        sha256(token),
+        user.id,
+        sha256(user.passwordHash!),
+        transport,
+        deviceName ?? null,
+        deviceToken === null ? null : sha256(deviceToken),
+        now,
+        new Date(now.getTime() + GOOD_FOR_MS),
+      ],
+    );
+    return { token, expiresIn: GOOD_FOR_MS / 1_000 };
+  }
+
+  /** @returns null for one that was made up, is used, too old, or void */
+  async find(token: string): Promise<LoginChallenge | null> {
+    const now = await databaseNow(this.database.manager, this.clock);
+    return this.read(this.database.manager, sha256(token), now);
+  }
+
+  /** As {@link find}, under the user's lock. */
+  async isGood(tx: EntityManager, { digest }: LoginChallenge, now: Date): Promise<boolean> {
+    return (await this.read(tx, digest, now)) !== null;
+  }
+
+  async use(tx: EntityManager, { digest }: LoginChallenge): Promise<void> {
+    await tx.query('delete from login_challenges where digest = $1', [digest]);
+  }
+
+  private async read(tx: EntityManager, digest: Buffer, now: Date): Promise<LoginChallenge | null> {
+    const [row] = await tx.query<Row[]>(GOOD, [digest, now]);
+    if (!row) return null;
+    return {
+      digest,
+      userId: row.user_id,
+      email: row.email,
+      transport: row.transport,
+      deviceName: row.device_name ?? undefined,
+      deviceDigest: row.device_digest,
+    };
+  }
+
+  private async removeExpired(tx: EntityManager, now: Date): Promise<void> {
+    await tx.query(
+      `delete from login_challenges where digest in (
+         select digest from login_challenges where expires_at <= $1 order by expires_at limit ${REMOVED_AT_ONCE} for update skip locked)`,
+      [now],
+    );
+  }
+}
+
+/** Whether the login is completed where it was begun: by the device that was shown then, if it is shown again. */
+export function isSameDevice({ deviceDigest }: LoginChallenge, deviceToken: string | null): boolean {
+  return deviceToken === null || deviceDigest === null || sha256(deviceToken).equals(deviceDigest);
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

@@ -1,0 +1,41 @@
+import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { digestOfRecoveryCode, mintRecoveryCode, RECOVERY_CODES } from './recovery-code.js';
+
+/** What lets somebody in whose other factor is lost: each once. Within the caller's transaction, under the user's lock. */
+@Injectable()
+export class RecoveryCodes {
+  /** A new set; the old one is void. @returns the codes, for the only time */
+  async issue(tx: EntityManager, userId: string): Promise<string[]> {
+    const codes = Array.from({ length: RECOVERY_CODES }, mintRecoveryCode);
+    await this.void(tx, userId);
+    await tx.query('insert into recovery_codes (user_id, digest) select $1, unnest($2::bytea[])', [
+      userId,
+      codes.map((code) => digestOfRecoveryCode(userId, code)),
+    ]);
+    return codes;
+  }
+
+  /** Takes it away, so that nobody can use it again. @returns whether it was there */
+  async use(tx: EntityManager, userId: string, code: string): Promise<boolean> {
+    const digest = digestOfRecoveryCode(userId, code);
+    if (!digest) return false;
+    const [, used] = await tx.query<[unknown, number]>(
+      'delete from recovery_codes where user_id = $1 and digest = $2',
+      [userId, digest],
+    );
+    return used === 1;
+  }
+
+  async count(tx: EntityManager, userId: string): Promise<number> {
+    const [row] = await tx.query<{ count: number }[]>(
+      'select count(*)::int as count from recovery_codes where user_id = $1',
+      [userId],
+    );
+    return row!.count;
+  }
+
+  async void(tx: EntityManager, userId: string): Promise<void> {
+    await tx.query('delete from recovery_codes where user_id = $1', [userId]);
+  }
+}

@@ -1,0 +1,176 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AuditService } from '../audit/audit.service.js';
+import type { Acting } from '../common/actor.decorator.js';
+import { Clock } from '../common/clock.js';
+import { Problem } from '../common/problem.js';
+import type { Origin, Principal } from '../common/request.js';
+import { databaseNow } from '../database/database-now.js';
+import { MailOutbox } from '../mail/mail-outbox.js';
+import { circumstances } from '../sessions/circumstances.js';
+import type { Receipt } from '../sessions/receipt.js';
+import { RekeyService } from '../sessions/rekey.service.js';
+import { RevocationLog } from '../sessions/revocation-log.js';
+import { RevocationService } from '../sessions/revocation.service.js';
+import { shareEpoch } from '../sessions/session-epoch.js';
+import { SessionFence } from '../sessions/session-fence.js';
+import type { SessionGrant } from '../sessions/sessions.service.js';
+import { UsersService } from '../users/users.service.js';
+import { RecoveryCodes } from './recovery-codes.service.js';
+import { SecondFactors } from './second-factors.js';
+import { TotpFactors, type TotpEnrolment } from './totp-factors.js';
+
+/** In mails. */
+const APP = 'a code of an authenticator app';
+
+export interface EnrolledFactors {
+  totp: { addedAt: Date } | null;
+  recoveryCodesLeft: number;
+}
+
+/**
+ * What people do about their second factors. A change of them ends every other session and gives this one new keys, as a
+ * password change does (ASVS 7.4.3): whoever has a factor has no session in which none was proved.
+ */
+@Injectable()
+export class SecondFactorChanges {
+  constructor(
+    private readonly database: DataSource,
+    private readonly users: UsersService,
+    private readonly factors: SecondFactors,
+    private readonly totp: TotpFactors,
+    private readonly recoveryCodes: RecoveryCodes,
+    private readonly fence: SessionFence,
+    private readonly rekeys: RekeyService,
+    private readonly log: RevocationLog,
+    private readonly revocations: RevocationService,
+    private readonly mails: MailOutbox,
+    private readonly audit: AuditService,
+    private readonly clock: Clock,
+  ) {}
+
+  async enrolled(userId: string): Promise<EnrolledFactors> {
+    const addedAt = await this.totp.addedAt(this.database.manager, userId);
+    const recoveryCodesLeft = await this.recoveryCodes.count(this.database.manager, userId);
+    return { totp: addedAt && { addedAt }, recoveryCodesLeft };
+  }
+
+  /** Nothing changes before {@link confirmTotp}. @throws Problem `auth.session_ended`, `auth.unavailable` */
+  async beginTotp({ userId, sessionId }: Principal): Promise<TotpEnrolment> {
+    return this.database.transaction(async (tx) => {
+      const user = await this.lock(tx, userId, sessionId);
+      const now = await databaseNow(tx, this.clock);
+      return this.totp.begin(tx, { userId, sessionId, account: user.email! }, now);
+    });
+  }
+
+  /**
+   * The first code of the app. What is proved by it counts for this session.
+   * @throws Problem `auth.invalid_credentials`, `resource.conflict` when nothing was begun here
+   */
+  async confirmTotp(
+    principal: Principal,
+    code: string,
+    origin: Origin,
+  ): Promise<{ recoveryCodes: string[]; grant: SessionGrant | null }> {
+    const { userId, sessionId } = principal;
+    let recoveryCodes: string[] = [];
+    const rekeyed = await this.rekeys.rekey(principal, {
+      order: {
+        reason: 'mfa_change',
+        actorId: userId,
+        origin,
+        audit: 'authn_second_factor_added',
+        details: { factor: 'totp' },
+      },
+      act: async (tx, { email }, now) => {
+        const outcome = await this.totp.confirm(tx, { userId, sessionId, code }, now);
+        if (outcome === 'none') throw new Problem('resource.conflict', { detail: NOTHING_BEGUN });
+        if (outcome === 'wrong') throw wrongCode();
+        recoveryCodes = await this.recoveryCodes.issue(tx, userId);
+        await this.mails.add(tx, email!, 'second_factor_added', {
+          factor: APP,
+          ...circumstances(origin, now),
+        });
+        return { authenticatedAt: now.getTime(), secondFactorAt: now.getTime() };
+      },
+    });
+    if (!rekeyed) throw new Problem('auth.invalid_token');
+    return { recoveryCodes, grant: rekeyed.grant };
+  }
+
+  /** @throws Problem `resource.not_found`, `auth.session_ended` */
+  async removeTotp(principal: Principal, origin: Origin): Promise<SessionGrant | null> {
+    const { userId } = principal;
+    const rekeyed = await this.rekeys.rekey(principal, {
+      order: {
+        reason: 'mfa_change',
+        actorId: userId,
+        origin,
+        audit: 'authn_second_factor_removed',
+        details: { factor: 'totp' },
+      },
+      act: async (tx, { email }, now) => {
+        if (!(await this.totp.remove(tx, userId))) throw new Problem('resource.not_found');
+        const left = await this.factors.voidIdleCodes(tx, userId);
+        const told = { factor: APP, ...circumstances(origin, now) };
+        await this.mails.add(tx, email!, 'second_factor_removed', told);
+        return left ? {} : { secondFactorAt: null };
+      },
+    });
+    return rekeyed?.grant ?? null;
+  }
+
+  /** The old ones are void. @throws Problem `resource.conflict` without a factor that they could stand in for */
+  async renewRecoveryCodes({ userId, sessionId }: Principal, origin: Origin): Promise<string[]> {
+    return this.database.transaction(async (tx) => {
+      const user = await this.lock(tx, userId, sessionId);
+      if (!(await this.factors.isEnrolled(tx, userId)))
+        throw new Problem('resource.conflict', { detail: 'Recovery codes come with a second factor.' });
+      const now = await databaseNow(tx, this.clock);
+      const codes = await this.recoveryCodes.issue(tx, userId);
+      const type = 'authn_recovery_codes_renewed';
+      await this.audit.record(tx, { type, actorId: userId, userId, sessionId, origin });
+      await this.mails.add(tx, user.email!, 'recovery_codes_renewed', circumstances(origin, now));
+      return codes;
+    });
+  }
+
+  /**
+   * For somebody who has lost everything: takes away all factors and ends all sessions.
+   * @throws Problem `resource.not_found` for nobody, and for who has none
+   */
+  async reset(userId: string, { actorId, origin }: Acting): Promise<Receipt> {
+    const recorded = await this.database.transaction(async (tx) => {
+      const user = await this.users.lock(tx, userId);
+      if (!user?.email || !(await this.factors.removeAll(tx, userId)))
+        throw new Problem('resource.not_found');
+      const now = await databaseNow(tx, this.clock);
+      await this.mails.add(tx, user.email, 'second_factor_reset', { at: now.toISOString() });
+      return this.log.endSessions(tx, userId, 'all', {
+        reason: 'mfa_change',
+        actorId,
+        origin,
+        audit: 'authn_second_factor_reset',
+      });
+    });
+    return this.revocations.settle(recorded);
+  }
+
+  private async lock(tx: EntityManager, userId: string, sessionId: string) {
+    await shareEpoch(tx);
+    const user = await this.users.lock(tx, userId);
+    await this.fence.hold(tx, sessionId);
+    if (!user) throw new Problem('auth.invalid_token');
+    return user;
+  }
+}
+
+const NOTHING_BEGUN = 'This session has not begun to enrol, or too long ago. Begin again.';
+
+/** @returns what is said of a code at all of its doors */
+export function wrongCode(): Problem {
+  return new Problem('auth.invalid_credentials', {
+    detail: 'The code is wrong, too old, or was used before.',
+  });
+}

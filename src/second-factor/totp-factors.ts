@@ -1,0 +1,129 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { random } from '../common/random.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { SealedSecrets } from './sealed-secrets.js';
+import { base32Of, otpauthUrlOf, SECRET_BYTES, stepOf, TOTP_CODE } from './totp.js';
+
+/** Time to find the app, and to install one. */
+const ENROLMENT_MS = 15 * 60_000;
+
+export interface TotpEnrolment {
+  /** Base 32, for who cannot scan. */
+  secret: string;
+  otpauthUrl: string;
+  expiresAt: Date;
+}
+
+interface KeptSecret {
+  secret: Buffer;
+  key_id: string;
+}
+
+/** Authenticator apps. All within the caller's transaction, under the user's lock. */
+@Injectable()
+export class TotpFactors {
+  constructor(
+    private readonly sealed: SealedSecrets,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  /**
+   * Shows a new secret, which opens nothing before {@link confirm}. The last one that was shown counts.
+   * @throws Problem `auth.unavailable` without an encryption key
+   */
+  async begin(
+    tx: EntityManager,
+    { userId, sessionId, account }: { userId: string; sessionId: string; account: string },
+    now: Date,
+  ): Promise<TotpEnrolment> {
+    const secret = random.bytes(SECRET_BYTES);
+    const { sealed, keyId } = this.sealed.seal(secret, contextOf(userId), now.getTime());
+    const expiresAt = new Date(now.getTime() + ENROLMENT_MS);
+    await tx.query(
+      `insert into totp_enrolments (user_id, session_id, secret, key_id, expires_at) values ($1, $2, $3, $4, $5)
+       on conflict (user_id) do update set session_id = $2, secret = $3, key_id = $4, expires_at = $5`,
+      [userId, sessionId, sealed, keyId, expiresAt],
+    );
+    return {
+      secret: base32Of(secret),
+      otpauthUrl: otpauthUrlOf(secret, { issuer: this.issuer, account }),
+      expiresAt,
+    };
+  }
+
+  /**
+   * Its first code makes it the factor, in the place of one that there was; that code is used up.
+   * @returns `none` when this session has not begun, or too long ago
+   */
+  async confirm(
+    tx: EntityManager,
+    { userId, sessionId, code }: { userId: string; sessionId: string; code: string },
+    now: Date,
+  ): Promise<'confirmed' | 'wrong' | 'none'> {
+    const [begun] = await tx.query<KeptSecret[]>(
+      'select secret, key_id from totp_enrolments where user_id = $1 and session_id = $2 and expires_at > $3',
+      [userId, sessionId, now],
+    );
+    if (!begun) return 'none';
+    const step = this.stepOf(code, userId, begun, now);
+    if (step === null) return 'wrong';
+    await this.remove(tx, userId);
+    await tx.query(
+      'insert into totp_factors (user_id, secret, key_id, last_step, created_at) values ($1, $2, $3, $4, $5)',
+      [userId, begun.secret, begun.key_id, step, now],
+    );
+    return 'confirmed';
+  }
+
+  /** When it was added; null where there is none. */
+  async addedAt(tx: EntityManager, userId: string): Promise<Date | null> {
+    const [factor] = await tx.query<{ created_at: Date }[]>(
+      'select created_at from totp_factors where user_id = $1',
+      [userId],
+    );
+    return factor?.created_at ?? null;
+  }
+
+  /** Uses a code up: neither it nor an older one is taken again (RFC 6238 5.2). @returns whether it was right, and new */
+  async use(tx: EntityManager, userId: string, code: string, now: Date): Promise<boolean> {
+    const [kept] = await tx.query<KeptSecret[]>(
+      'select secret, key_id from totp_factors where user_id = $1',
+      [userId],
+    );
+    const step = kept ? this.stepOf(code, userId, kept, now) : null;
+    if (!kept || step === null) return false;
+    const [, used] = await tx.query<[unknown, number]>(
+      'update totp_factors set last_step = $2 where user_id = $1 and last_step < $2',
+      [userId, step],
+    );
+    return used === 1;
+  }
+
+  /** With an enrolment that is under way. @returns whether there was one */
+  async remove(tx: EntityManager, userId: string): Promise<boolean> {
+    await tx.query('delete from totp_enrolments where user_id = $1', [userId]);
+    const [, removed] = await tx.query<[unknown, number]>('delete from totp_factors where user_id = $1', [
+      userId,
+    ]);
+    return removed === 1;
+  }
+
+  private stepOf(code: string, userId: string, { secret, key_id }: KeptSecret, now: Date): number | null {
+    if (!TOTP_CODE.test(code)) return null;
+    const opened = this.sealed.open({ sealed: secret, keyId: key_id }, contextOf(userId));
+    return stepOf(code, opened, now.getTime());
+  }
+
+  /** How apps name us: as our mails do. */
+  private get issuer(): string {
+    const { mailFrom, tokenIssuer } = this.settings;
+    return mailFrom.split('<')[0]!.trim().replaceAll(':', ' ') || tokenIssuer;
+  }
+}
+
+/** What its secret is sealed for. */
+export function contextOf(userId: string): string {
+  return `totp secret of ${userId}`;
+}

@@ -1,0 +1,94 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { AuditService } from '../audit/audit.service.js';
+import type { Origin, Principal } from '../common/request.js';
+import { isDeviceTokenOf, renewed, SessionHold, type HeldSession } from './held-session.js';
+import type { FormerKeys } from './former-keys.js';
+import { RevocationLog } from './revocation-log.js';
+import { RevocationService } from './revocation.service.js';
+import { anchorOf } from './rotation.js';
+import { tokenDenied } from './session-check.js';
+import { changeKeys } from './session-keys.js';
+import { SessionsService, type SessionGrant, type StillProven } from './sessions.service.js';
+import { SuspicionService } from './suspicion.service.js';
+
+export interface Proof {
+  by: 'password' | 'second_factor';
+  /** Judges the user as found under the lock. */
+  stillProven: StillProven;
+}
+
+/**
+ * The person has just proved who they are once more: the session is fresh again. What freshness lets do belongs to whoever
+ * got this answer, so the session gets new keys (ASVS 7.2.4): no copy of the tokens from before is fresh, whoever has one.
+ * A client that loses the answer is not logged out, see `former-keys.ts`.
+ */
+@Injectable()
+export class StepUp {
+  constructor(
+    private readonly database: DataSource,
+    private readonly hold: SessionHold,
+    private readonly sessions: SessionsService,
+    private readonly log: RevocationLog,
+    private readonly revocations: RevocationService,
+    private readonly suspicion: SuspicionService,
+    private readonly audit: AuditService,
+  ) {}
+
+  /**
+   * @returns null when what was proved has changed meanwhile
+   * @throws Problem `auth.session_ended`, `auth.token_expired` when another step-up of the session was quicker
+   */
+  async renew(
+    { sessionId, userId, tokenId, edition }: Principal,
+    shownDeviceToken: string | null,
+    origin: Origin,
+    { by, stillProven }: Proof,
+  ): Promise<SessionGrant | null> {
+    const done = await this.database.transaction(async (tx) => {
+      const held = await this.hold.live(tx, userId, sessionId);
+      if (held.session.edition !== edition) throw tokenDenied();
+      const now = new Date(held.now);
+      if (!(await stillProven(held.user, tx, now))) return null;
+      const actor = { actorId: userId, origin };
+      const who = { ...actor, userId, sessionId };
+      await this.audit.record(tx, { type: 'authn_reauthenticated', ...who, details: { by } });
+      const denied = await this.log.denyToken(tx, tokenId, { ...actor, reason: 'step_up' });
+      await this.suspicion.accept(tx, held, origin);
+      const proofs = {
+        authenticatedAt: held.now,
+        secondFactorAt: by === 'second_factor' ? held.now : held.session.secondFactorAt,
+      };
+      await tx.query('update sessions set authenticated_at = $2, second_factor_at = $3 where id = $1', [
+        sessionId,
+        now,
+        proofs.secondFactorAt && new Date(proofs.secondFactorAt),
+      ]);
+      const keys = await changeKeys(tx, held.session, formerOf(held));
+      await this.hold.renew(tx, { ...held, ...keys }, keys.rotation, origin);
+      const grant = {
+        user: held.user,
+        session: { ...renewed(held, origin), ...proofs, edition: keys.edition },
+        decidedAt: held.now,
+        refreshToken: this.sessions.mint(sessionId, keys.nonce, anchorOf(keys.rotation), held.now),
+        deviceToken: isDeviceTokenOf(held, shownDeviceToken) ? shownDeviceToken! : undefined,
+      };
+      return { grant, denied };
+    });
+    if (!done) return null;
+    if (done.denied) await this.revocations.settle(done.denied);
+    return done.grant;
+  }
+}
+
+function formerOf({ nonce, rotation, now, session }: HeldSession): FormerKeys {
+  const { authenticatedAt, secondFactorAt, deviations } = session;
+  return {
+    nonce: nonce.toString('base64'),
+    rotation,
+    changedAt: now,
+    authenticatedAt,
+    secondFactorAt,
+    deviations,
+  };
+}

@@ -1,0 +1,187 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { ALICE, holdBackgroundWork, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import type { Answer, Client } from './support/client.js';
+import { StoppedClock, type TestClock } from './support/clock.js';
+import { loggedIn, type Person } from './support/people.js';
+import { enrol } from './support/second-factor.js';
+import { eventually } from './support/waiting.js';
+
+const MINUTE = 60_000;
+const GRACE = 10_000;
+const EXPIRED = { status: 401, body: { code: 'auth.token_expired' } };
+const NOT_FRESH = { status: 401, body: { code: 'auth.reauthentication_required' } };
+const REUSE = { status: 401, body: { code: 'auth.session_ended', reason: 'refresh_reuse' } };
+
+/** Real: PostgreSQL, the cache, two instances. */
+describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
+  let clock: TestClock;
+  let app: TestApp;
+  let other: TestApp;
+  let email: string;
+  let owner: Person;
+  let count = 0;
+
+  beforeAll(async () => {
+    await resetStores();
+    clock = new StoppedClock();
+    const env = { CACHE_BUDGET: '1s' };
+    [app, other] = [await startApp({ clock, env }), await startApp({ clock, env })];
+    for (const one of [app, other]) holdBackgroundWork(one);
+  });
+  afterAll(() => Promise.all([app?.close(), other?.close()]));
+  beforeEach(async () => {
+    email = `somebody${(count += 1)}@example.com`;
+    await app.query(
+      `insert into users (id, email, password_hash, created_at)
+       select gen_random_uuid(), $1, password_hash, $3 from users where id = $2`,
+      [email, ALICE.id, new Date(clock.now())],
+    );
+    owner = await loggedIn(app, { email }, transport);
+    clock.advance(6 * MINUTE);
+  });
+
+  const prove = (client: Client, proof: object = { password: PASSWORD }): Promise<Answer> =>
+    client.post('/v1/auth/reauthenticate', proof, {
+      headers: client.deviceToken ? { 'x-device-token': client.deviceToken } : {},
+    });
+  /** Keeps what it is given. */
+  const stepUp = async (client: Client, proof?: object) => {
+    const answer = await prove(client, proof);
+    expect(answer.status).toBe(200);
+    client.accessToken = answer.body.accessToken ?? client.accessToken;
+    client.refreshToken = answer.body.refreshToken ?? client.refreshToken;
+  };
+  /** The answer is lost: the client has what it had. */
+  const loseStepUp = async (client: Client, proof?: object) =>
+    expect((await prove(client.copy(), proof)).status).toBe(200);
+  const current = (client: Client) => client.get('/v1/sessions/current');
+  /** Refused alike whether or not there is such a body, but only where the session is not fresh. */
+  const freshRoute = (client: Client) => client.post('/v1/auth/email/change', { email: 'new@example.com' });
+  const withoutDevice = (client: Client) => {
+    const copy = client.copy();
+    copy.jar.delete('__Host-device');
+    copy.deviceToken = undefined;
+    return copy;
+  };
+
+  it('leaves nothing of what was given out before: neither the token that was shown nor any other one', async () => {
+    const shown = owner.copy();
+    const another = owner.copy();
+    expect((await another.refresh()).status).toBe(200);
+    await stepUp(owner);
+    for (const instance of [app, other]) {
+      for (const old of [shown, another]) expect(await current(old.at(instance))).toMatchObject(EXPIRED);
+      await eventually(async () =>
+        expect(await shown.at(instance).get('/v1/feature-flags')).toMatchObject(EXPIRED),
+      );
+      expect((await freshRoute(owner.at(instance))).status).toBe(202);
+    }
+    expect((await owner.refresh()).status).toBe(200);
+    expect((await freshRoute(owner)).status).toBe(202);
+  });
+
+  it('brings nothing to who has copied the whole jar before: a refresh with it makes the session as it was', async () => {
+    const thief = owner.copy().at(other);
+    await stepUp(owner);
+    expect((await thief.refresh()).status).toBe(200);
+    for (const client of [thief, owner]) expect(await freshRoute(client)).toMatchObject(NOT_FRESH);
+    // And again.
+    await stepUp(owner);
+    expect(await freshRoute(thief)).toMatchObject(EXPIRED);
+    expect((await freshRoute(owner)).status).toBe(202);
+    const [event] = await app.query(
+      `select * from audit_events where session_id = $1 and type = 'authn_reauthentication_voided'`,
+      [owner.id],
+    );
+    expect(event).toBeDefined();
+  });
+
+  it('whose answer was lost logs nobody out, however long they are away and however often that happens', async () => {
+    await loseStepUp(owner);
+    clock.advance(60 * MINUTE);
+    for (let lost = 0; lost < 3; lost += 1) {
+      expect((await owner.copy().refresh()).status).toBe(200);
+      clock.advance(GRACE + 1);
+    }
+    expect((await owner.refresh()).status).toBe(200);
+    expect(await freshRoute(owner)).toMatchObject(NOT_FRESH);
+    await loseStepUp(owner);
+    expect((await owner.refresh()).status).toBe(200);
+    await stepUp(owner);
+    expect((await freshRoute(owner)).status).toBe(202);
+    clock.advance(GRACE + 1);
+    for (let times = 0; times < 3; times += 1) expect((await owner.refresh()).status).toBe(200);
+    expect((await current(owner)).body.id).toBe(owner.id);
+  });
+
+  it('is a theft when its predecessor is shown without the device token', async () => {
+    const thief = withoutDevice(owner);
+    await stepUp(owner);
+    expect(await thief.refresh()).toMatchObject(REUSE);
+    expect(await current(owner)).toMatchObject(REUSE);
+  });
+
+  it('is a theft when its predecessor is shown after its own tokens were used, and another tab before that', async () => {
+    const tab = owner.copy();
+    await stepUp(owner);
+    expect((await owner.refresh()).status).toBe(200);
+    clock.advance(GRACE);
+    expect((await tab.copy().refresh()).status).toBe(200);
+    expect((await owner.refresh()).status).toBe(200);
+    clock.advance(1);
+    expect(await tab.refresh()).toMatchObject(REUSE);
+    expect(await current(owner)).toMatchObject(REUSE);
+  });
+
+  it('is a theft when what was used up long before it is shown', async () => {
+    const thief = owner.copy();
+    for (let times = 0; times < 3; times += 1) {
+      expect((await owner.refresh()).status).toBe(200);
+      clock.advance(GRACE + 1);
+    }
+    await stepUp(owner);
+    expect(await thief.refresh()).toMatchObject(REUSE);
+  });
+
+  it('of two at once is one: the other client refreshes and tries again', async () => {
+    const tabs = [owner.copy(), owner.copy().at(other)];
+    const answers = await Promise.all(tabs.map((tab) => prove(tab)));
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 401]);
+    const late = tabs[answers.findIndex(({ status }) => status === 401)]!;
+    expect(answers.find(({ status }) => status === 401)).toMatchObject(EXPIRED);
+    expect((await late.refresh()).status).toBe(200);
+    await stepUp(late);
+    expect((await freshRoute(late)).status).toBe(202);
+  });
+
+  it('has no predecessor any more once the password has been changed', async () => {
+    const before = owner.copy();
+    await stepUp(owner);
+    const passwords = { currentPassword: PASSWORD, newPassword: 'the kettle sings at noon' };
+    expect((await owner.post('/v1/auth/password/change', passwords)).status).toBe(204);
+    expect(await before.refresh()).toMatchObject({ status: 401, body: { code: 'auth.invalid_token' } });
+    expect((await owner.refresh()).status).toBe(200);
+  });
+
+  it('ends with its session, whose former tokens still log out', async () => {
+    const before = owner.copy();
+    await stepUp(owner);
+    before.jar.delete('__Host-access');
+    const body = transport === 'bearer' ? { refreshToken: before.refreshToken } : undefined;
+    before.accessToken = undefined;
+    expect((await before.post('/v1/auth/logout', body)).status).toBe(204);
+    expect((await current(owner)).body).toMatchObject({ code: 'auth.session_ended', reason: 'logout' });
+  });
+
+  it('by a second factor that was lost is no second factor', async () => {
+    await stepUp(owner);
+    const { phone } = await enrol(app, owner);
+    clock.advance(6 * MINUTE);
+    await stepUp(owner, { password: PASSWORD });
+    await loseStepUp(owner, { code: phone.nextCode() });
+    expect((await owner.refresh()).status).toBe(200);
+    expect(await owner.post('/v1/auth/mfa/recovery-codes')).toMatchObject({ body: { bySecondFactor: true } });
+    await stepUp(owner, { code: phone.nextCode() });
+    expect((await owner.post('/v1/auth/mfa/recovery-codes')).status).toBe(200);
+  });
+});

@@ -1,0 +1,215 @@
+import { randomUUID } from 'node:crypto';
+import type { ProblemCode } from '../../src/common/problem.js';
+import type { Role } from '../../src/common/roles.js';
+import type { Transport } from '../../src/sessions/session.entity.js';
+import { mintTokenId } from '../../src/sessions/token-id.js';
+import { ADMIN, type TestApp } from './app.js';
+import type { Client } from './client.js';
+import { HEADER, read, signed } from './forge.js';
+import type { Mailbox } from './mailbox.js';
+import type { Operation } from './operations.js';
+import { loggedIn, newcomer, type Resident } from './people.js';
+
+/** Whoever may call, by what they show; and what each tier is to say of that. */
+export interface CallerKind {
+  /** Each time somebody new, logged in on this transport where they are. */
+  make(transport: Transport): Promise<Client>;
+  /** Whether the token is in the URL, and there only. */
+  inUrl?: true;
+  /** The word of every route, public ones too. */
+  everywhere?: ProblemCode;
+  /** The word of the access tier. Nothing: let in. */
+  access?: ProblemCode;
+  /** The word of the session tier. */
+  session?: ProblemCode;
+  isStale?: true;
+  /** As stored; `['user']` when absent. */
+  roles?: Role[];
+  /** As the token says; the stored ones when absent. */
+  claimed?: Role[];
+}
+
+/** What the operation's own declarations promise this caller: to be let in, or the code of a problem. */
+export function promised(
+  { 'x-tier': tier, 'x-roles': wanted }: Operation,
+  { everywhere, access, session, isStale, roles = ['user'], claimed = roles }: CallerKind,
+): ProblemCode | 'let in' {
+  if (everywhere) return everywhere;
+  if (tier === 'public') return 'let in';
+  if (access) return access;
+  if (tier !== 'access' && session) return session;
+  if (tier === 'fresh' && isStale) return 'auth.reauthentication_required';
+  const judged = tier === 'access' ? claimed : roles;
+  if (wanted && !judged.some((role) => wanted.includes(role))) return 'auth.forbidden';
+  return 'let in';
+}
+
+const STALE_MS = 10 * 60_000;
+
+export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, CallerKind> {
+  const person = async (transport: Transport, roles: Role[] = ['user']) =>
+    loggedIn(app, await newcomer(app, roles), transport);
+  /** A token on the way of a transport, whatever it is. */
+  const holding = (transport: Transport, token: string): Client => {
+    const client = app.client();
+    if (transport === 'bearer') client.accessToken = token;
+    else client.jar.set('__Host-access', token);
+    return client;
+  };
+  /** What is no access token, in the place of one. */
+  const inPlaceOfOne = (other: (owner: Resident) => string | Promise<string>) => ({
+    make: async (transport: Transport) => holding(transport, await other(await person('bearer'))),
+    access: 'auth.invalid_token' as const,
+  });
+  /** An access token that is shown where nobody looks for one. */
+  const elsewhere = (headersOf: (owner: Resident) => Record<string, string>) => ({
+    make: async () => {
+      const client = app.client();
+      client.headers = headersOf(await person('bearer'));
+      return client;
+    },
+    access: 'auth.unauthenticated' as const,
+  });
+  /** Somebody whom an admin has done this to since. */
+  const after = async (
+    transport: Transport,
+    act: (admin: Client, of: Resident) => Promise<{ status: number }>,
+  ) => {
+    const of = await person(transport);
+    const { status } = await act(await loggedIn(app, ADMIN), of);
+    if (status !== 200) throw new Error(`what an admin wanted was answered with ${status}`);
+    return of;
+  };
+  const withRoles = async (transport: Transport, before: Role[], now: Role[]) => {
+    const client = await person(transport, before);
+    const admin = await loggedIn(app, ADMIN);
+    await admin.put(`/v1/admin/users/${client.userId}/roles`, { roles: now });
+    return client;
+  };
+  /** No token of theirs has been looked at yet, so nothing of the session is in the cache. */
+  const stale = async (transport: Transport, roles?: Role[]) => {
+    const client = await person(transport, roles);
+    await app.query(
+      `update sessions set authenticated_at = authenticated_at - $2 * interval '1 ms' where id = $1`,
+      [client.id, STALE_MS],
+    );
+    return client;
+  };
+  const resigned = async (transport: Transport, changes: (claims: Record<string, unknown>) => object) => {
+    const { claims } = read((await person('bearer')).accessToken!);
+    return holding(transport, signed(HEADER, { ...claims, ...changes(claims) }));
+  };
+
+  return {
+    nobody: { make: async () => app.client(), access: 'auth.unauthenticated' },
+    'somebody whose token is in the URL': {
+      make: () => person('bearer'),
+      inUrl: true,
+      access: 'auth.unauthenticated',
+    },
+    'somebody whose token is in X-Access-Token': elsewhere(({ accessToken }) => ({
+      'x-access-token': accessToken!,
+    })),
+    'somebody with a device token, in its own place': elsewhere(({ deviceToken }) => ({
+      'x-device-token': deviceToken!,
+    })),
+    'a forger': {
+      make: async (transport) => {
+        const [mine, other] = [await person('bearer'), await person('bearer')];
+        const [header, claims] = other.accessToken!.split('.');
+        return holding(transport, [header, claims, mine.accessToken!.split('.')[2]].join('.'));
+      },
+      access: 'auth.invalid_token',
+    },
+    'a refresh token in the place of an access token': inPlaceOfOne(({ refreshToken }) => refreshToken!),
+    'a device token in the place of an access token': inPlaceOfOne(({ deviceToken }) => deviceToken!),
+    'a mailed token in the place of an access token': inPlaceOfOne(async (owner) => {
+      await owner.post('/v1/auth/password/forgot', { email: owner.email });
+      return mailbox.tokenFor(owner.email);
+    }),
+    'a token of a session that never was': {
+      make: (transport) =>
+        resigned(transport, () => {
+          const sid = randomUUID();
+          return { sid, jti: mintTokenId(sid) };
+        }),
+      session: 'auth.invalid_token',
+    },
+    "a token with somebody else's session in it": {
+      make: async (transport) => {
+        const { id } = await person('bearer');
+        return resigned(transport, () => ({ sid: id, jti: mintTokenId(id) }));
+      },
+      session: 'auth.invalid_token',
+    },
+    'an expired token of a live session': {
+      make: (transport) =>
+        resigned(transport, (claims) => ({
+          iat: (claims['iat'] as number) - 1_000,
+          exp: (claims['exp'] as number) - 1_000,
+        })),
+      access: 'auth.token_expired',
+    },
+    'a token that an admin has denied': {
+      make: (transport) =>
+        after(transport, (admin, of) => {
+          const { jti } = read(of.accessToken ?? of.jar.get('__Host-access')!).claims;
+          return admin.delete(`/v1/admin/tokens/${jti as string}`);
+        }),
+      access: 'auth.token_expired',
+    },
+    'a session that an admin has ended': {
+      make: (transport) => after(transport, (admin, { id }) => admin.delete(`/v1/admin/sessions/${id}`)),
+      access: 'auth.session_ended',
+    },
+    'a user who is banned': {
+      make: (transport) =>
+        after(transport, (admin, { userId }) =>
+          admin.post(`/v1/admin/users/${userId}/ban`, { reason: 'a test' }),
+        ),
+      access: 'auth.session_ended',
+    },
+    'a user who has deleted the account': {
+      make: async (transport) => {
+        const client = await person(transport);
+        const thief = client.copy();
+        await client.delete('/v1/users/me');
+        return thief;
+      },
+      access: 'auth.session_ended',
+    },
+    'a user': { make: (transport) => person(transport) },
+    'a user whose login was a while ago': { make: (transport) => stale(transport), isStale: true },
+    'an admin': { make: (transport) => person(transport, ['user', 'admin']), roles: ['user', 'admin'] },
+    'an admin whose login was a while ago': {
+      make: (transport) => stale(transport, ['user', 'admin']),
+      roles: ['user', 'admin'],
+      isStale: true,
+    },
+    'a former admin, whose token says admin': {
+      make: (transport) => withRoles(transport, ['user', 'admin'], ['user']),
+      claimed: ['user', 'admin'],
+    },
+    'an admin from now on, whose token says user': {
+      make: (transport) => withRoles(transport, ['user'], ['user', 'admin']),
+      roles: ['user', 'admin'],
+      claimed: ['user'],
+    },
+    'a user with a cookie and a bearer token at once': {
+      make: async () => {
+        const client = await person('bearer');
+        client.jar.set('__Host-access', client.accessToken!);
+        return client;
+      },
+      everywhere: 'auth.ambiguous_credentials',
+    },
+    'a user with a good bearer token and a cookie of nothing': {
+      make: async () => {
+        const client = await person('bearer');
+        client.jar.set('__Host-refresh', 'x');
+        return client;
+      },
+      everywhere: 'auth.ambiguous_credentials',
+    },
+  };
+}

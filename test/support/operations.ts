@@ -1,0 +1,139 @@
+import type { TestApp } from './app.js';
+import type { Answer } from './client.js';
+import { mintTokenId } from '../../src/sessions/token-id.js';
+
+/** OpenAPI 3.0, as far as our document has it. */
+export interface Schema {
+  $ref?: string;
+  type?: string;
+  format?: string;
+  pattern?: string;
+  enum?: unknown[];
+  nullable?: boolean;
+  minLength?: number;
+  maxLength?: number;
+  minimum?: number;
+  maximum?: number;
+  maxItems?: number;
+  items?: Schema;
+  properties?: Record<string, Schema>;
+  required?: string[];
+  additionalProperties?: boolean | Schema;
+}
+
+export const TIERS = ['public', 'access', 'session', 'fresh', 'strict'] as const;
+
+export interface Operation {
+  /** As in `GET /v1/admin/users/{id}` */
+  name: string;
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  path: string;
+  'x-tier': (typeof TIERS)[number];
+  'x-roles'?: string[];
+  'x-problems': string[];
+  operationId: string;
+  security?: object[];
+  parameters?: { name: string; in: 'path' | 'query' | 'header'; required?: boolean; schema: Schema }[];
+  requestBody?: { required?: boolean; content: { 'application/json': { schema: Schema } } };
+  responses: Record<string, { headers?: object; content?: Record<string, { schema: Schema }> }>;
+}
+
+export interface ApiDocument {
+  components: { schemas: Record<string, Schema>; securitySchemes: object };
+  operations: Operation[];
+}
+
+/** What `/openapi.json` says; the application needs `API_DOCS=true`. */
+export async function documentOf(app: Pick<TestApp, 'client'>): Promise<ApiDocument> {
+  const { status, body } = await app.client().get('/openapi.json');
+  if (status !== 200) throw new Error('this application shows no document: start it with API_DOCS=true');
+  const operations = Object.entries(body.paths as Record<string, Record<string, Operation>>).flatMap(
+    ([path, methods]) =>
+      Object.entries(methods).map(([verb, operation]) => {
+        const method = verb.toUpperCase() as Operation['method'];
+        return { ...operation, method, path, name: `${method} ${path}` };
+      }),
+  );
+  return { components: body.components, operations };
+}
+
+export const isUnsafe = ({ method }: Operation): boolean => method !== 'GET';
+export const bodySchemaOf = ({ requestBody }: Operation): Schema | undefined =>
+  requestBody?.content['application/json'].schema;
+export const parametersIn = (operation: Operation, place: 'path' | 'query' | 'header') =>
+  (operation.parameters ?? []).filter((parameter) => parameter.in === place);
+
+export const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
+/** Well-formed, and of nothing that there is: for path parameters that are no UUIDs. */
+const UNKNOWN: Record<string, string> = { seq: '999999', jti: mintTokenId(UNKNOWN_ID) };
+
+/** Values for the operation's path parameters that are well-formed and of nothing. */
+export function unknownParameters(operation: Operation): Record<string, string> {
+  return Object.fromEntries(
+    parametersIn(operation, 'path').map(({ name, schema }) => {
+      const value = schema.format === 'uuid' ? UNKNOWN_ID : UNKNOWN[name];
+      if (!value)
+        throw new Error(
+          `${operation.name}: give {${name}} a value that is of nothing, in UNKNOWN of ${import.meta.filename}`,
+        );
+      return [name, value];
+    }),
+  );
+}
+
+export function urlOf({ path }: Operation, parameters: Record<string, string>, query = ''): string {
+  return path.replace(/\{(\w+)\}/g, (_, name: string) => parameters[name] ?? '') + (query && `?${query}`);
+}
+
+/**
+ * How a value differs from its schema, path by path: another type, a key that is not documented, one that is missing.
+ * A schema that says nothing allows anything.
+ */
+export function differences(
+  value: unknown,
+  schema: Schema,
+  components: ApiDocument['components'],
+  path = '',
+): string[] {
+  const { $ref } = schema;
+  if ($ref) return differences(value, components.schemas[$ref.split('/').at(-1)!]!, components, path);
+  if (value === null && schema.nullable) return [];
+  if (schema.type && !TYPES[schema.type]!(value)) return [`${path} is no ${schema.type}`];
+  if (schema.enum && !schema.enum.includes(value)) return [`${path} is none of its values`];
+  if (Array.isArray(value))
+    return value.flatMap((item) => differences(item, schema.items ?? {}, components, `${path}[]`));
+  if (typeof value !== 'object' || value === null || !schema.type) return [];
+  const { properties = {}, required = [], additionalProperties = true } = schema;
+  const missing = required.filter((key) => !(key in value)).map((key) => `${path}.${key} is missing`);
+  const others = Object.entries(value).flatMap(([key, member]) => {
+    const known = properties[key] ?? (typeof additionalProperties === 'object' && additionalProperties);
+    if (known) return differences(member, known, components, `${path}.${key}`);
+    return additionalProperties === true ? [] : [`${path}.${key} is not documented`];
+  });
+  return [...missing, ...others];
+}
+
+/** What of an answer the operation's document does not know: its status, its shape, its problem. */
+export function undocumented(
+  { responses, 'x-problems': problems }: Operation,
+  { status, headers, body, text }: Pick<Answer, 'status' | 'headers' | 'body' | 'text'>,
+  components: ApiDocument['components'],
+): string[] {
+  const known = responses[status];
+  if (!known) return [`${status} is no answer of it: ${text}`];
+  const [type, { schema }] = Object.entries(known.content ?? {})[0] ?? ['', { schema: undefined }];
+  if (!schema) return text === '' ? [] : ['there is a body'];
+  const found = differences(body ?? text, schema, components);
+  if (!String(headers['content-type']).startsWith(type)) found.push(`it is no ${type}`);
+  if (status < 400 || type === 'application/json') return found;
+  return problems.includes(body?.code) ? found : [...found, `${body?.code} is none of its problems`];
+}
+
+const TYPES: Record<string, (value: unknown) => boolean> = {
+  object: (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  array: Array.isArray,
+  string: (value) => typeof value === 'string',
+  integer: Number.isInteger,
+  number: (value) => typeof value === 'number',
+  boolean: (value) => typeof value === 'boolean',
+};

@@ -1,0 +1,105 @@
+import { expect } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import type { ProblemCode } from '../../src/common/problem.js';
+import { PASSWORD } from './app.js';
+import { read } from './forge.js';
+import type { Mailbox } from './mailbox.js';
+import { bodySchemaOf, parametersIn, type Operation } from './operations.js';
+import type { Resident } from './people.js';
+
+/** A request that does what its operation is for. */
+export interface Example {
+  /** Of the path, by name. */
+  parameters?: Record<string, string>;
+  headers?: Record<string, string>;
+  body?: object;
+}
+
+/** Who it is about: the caller, on admin routes somebody else; somebody with bearer tokens, on public and admin routes. */
+export interface Scene {
+  owner: Resident;
+  mailbox: Mailbox;
+}
+
+interface Recipe {
+  cook: (scene: Scene) => Example | Promise<Example>;
+  /** What even the right caller is told, where success takes more than a request. Say in a comment where that is tested. */
+  answers?: ProblemCode;
+}
+
+const NEW_PASSWORD = 'nine owls under a bridge';
+const somebodyNew = () => `${randomUUID()}@new.example`;
+const theUser = ({ owner }: Scene) => ({ parameters: { id: owner.userId } });
+const theSession = ({ owner }: Scene) => ({ parameters: { id: owner.id } });
+const theDevice = ({ owner }: Scene) => ({ parameters: { id: owner.deviceId } });
+
+/**
+ * One for each operation that has a body, a path parameter or a header that is required: what to send when all is
+ * well. Whatever is generated from the document (`route-matrix.spec.ts`, `fuzz.spec.ts`) starts from here. The others need none.
+ */
+const RECIPES: Record<string, Recipe['cook'] | Recipe> = {
+  'POST /v1/auth/register': () => ({ body: { email: somebodyNew(), password: NEW_PASSWORD } }),
+  'POST /v1/auth/login': ({ owner }) => ({
+    body: { email: owner.email, password: PASSWORD, transport: 'bearer' },
+  }),
+  'POST /v1/auth/refresh': ({ owner }) => ({ body: { refreshToken: owner.refreshToken } }),
+  'POST /v1/auth/logout': ({ owner }) => ({ body: { refreshToken: owner.refreshToken } }),
+  'POST /v1/auth/reauthenticate': () => ({ body: { password: PASSWORD } }),
+  'POST /v1/auth/password/change': () => ({
+    body: { currentPassword: PASSWORD, newPassword: NEW_PASSWORD },
+  }),
+  'POST /v1/auth/password/forgot': ({ owner }) => ({ body: { email: owner.email } }),
+  'POST /v1/auth/password/reset': async ({ owner, mailbox }) => {
+    await owner.copy().post('/v1/auth/password/forgot', { email: owner.email });
+    return { body: { token: await mailbox.tokenFor(owner.email), newPassword: NEW_PASSWORD } };
+  },
+  'POST /v1/auth/email/verify': async ({ owner, mailbox }) => {
+    const email = somebodyNew();
+    expect(await owner.copy().post('/v1/auth/email/change', { email })).toMatchObject({ status: 202 });
+    return { body: { token: await mailbox.tokenFor(email) } };
+  },
+  'POST /v1/auth/email/change': () => ({ body: { email: somebodyNew() } }),
+  'PATCH /v1/users/me': () => ({ body: { displayName: 'Somebody' } }),
+  'PATCH /v1/devices/{id}': (scene) => ({ ...theDevice(scene), body: { name: 'A desk' } }),
+  'DELETE /v1/devices/{id}/sessions': theDevice,
+  'DELETE /v1/sessions/{id}': theSession,
+  'POST /v1/payments': () => ({
+    headers: { 'idempotency-key': randomUUID() },
+    body: { amount: 1_250, currency: 'EUR', recipient: 'Bob' },
+  }),
+  'GET /v1/admin/users/{id}': theUser,
+  'GET /v1/admin/users/{id}/sessions': theUser,
+  'DELETE /v1/admin/users/{id}/sessions': theUser,
+  'POST /v1/admin/users/{id}/ban': (scene) => ({ ...theUser(scene), body: { reason: 'a test' } }),
+  'DELETE /v1/admin/users/{id}/ban': theUser,
+  'PUT /v1/admin/users/{id}/roles': (scene) => ({ ...theUser(scene), body: { roles: ['user'] } }),
+  'DELETE /v1/admin/sessions/{id}': theSession,
+  'DELETE /v1/admin/sessions': () => ({ body: { confirm: 'everyone' } }),
+  'DELETE /v1/admin/tokens/{jti}': ({ owner }) => ({
+    parameters: { jti: read(owner.accessToken!).claims['jti'] as string },
+  }),
+  'GET /v1/admin/revocations/{seq}': async ({ owner }) => {
+    const { body } = await owner.copy().delete('/v1/sessions?except=current');
+    return { parameters: { seq: String(body.seq) } };
+  },
+};
+
+const needsOne = (operation: Operation): boolean =>
+  bodySchemaOf(operation) !== undefined ||
+  parametersIn(operation, 'path').length > 0 ||
+  parametersIn(operation, 'header').some(({ required }) => required);
+
+export function recipeOf(operation: Operation): Recipe {
+  const recipe = RECIPES[operation.name] ?? (() => ({}));
+  return typeof recipe === 'function' ? { cook: recipe } : recipe;
+}
+
+/** What to do about the table, if anything: routes come and go. */
+export function gapsIn(operations: Operation[]): string[] {
+  const names = operations.map(({ name }) => name);
+  const missing = operations
+    .filter((operation) => needsOne(operation) && !RECIPES[operation.name])
+    .map(({ name }) => `add '${name}' to RECIPES in test/support/recipes.ts: what its right caller sends`);
+  const gone = Object.keys(RECIPES).filter((name) => !names.includes(name));
+  return [...missing, ...gone.map((name) => `remove '${name}' from RECIPES: there is no such operation`)];
+}

@@ -1,0 +1,13 @@
+import type { TestApp } from './app.js';
+
+const TABLES = ['users', 'sessions', 'devices', 'payments', 'mailed_tokens', 'revocations'];
+const ROWS = TABLES.map(
+  (table) => `
+  select '${table}' as table, count(*)::int as rows, md5(string_agg(row, '' order by row)) as digest
+  from (select (to_jsonb(t) - 'last_seen_at')::text as row from ${table} t) s`,
+);
+
+/** What a request could change for somebody, in a form to compare; but for when they were last seen. */
+export function everythingStored({ query }: Pick<TestApp, 'query'>): Promise<unknown> {
+  return query(ROWS.join(' union all '));
+}

@@ -1,0 +1,23 @@
+import { Controller, Get, type Type } from '@nestjs/common';
+import { ApiOkResponse } from '@nestjs/swagger';
+import { z } from 'zod';
+import { ExamplesModule } from '../../src/examples/examples.module.js';
+import { CurrentSession } from '../../src/sessions/current-session.decorator.js';
+import { RequireSession } from '../../src/sessions/require-session.decorator.js';
+import type { SessionSnapshot } from '../../src/sessions/session-snapshot.js';
+
+@Controller('strict')
+class StrictController {
+  @Get()
+  @RequireSession({ consistency: 'strict' })
+  @ApiOkResponse({ standardSchema: z.object({ id: z.string() }) })
+  strict(@CurrentSession() { id }: SessionSnapshot) {
+    return { id };
+  }
+}
+
+/** None of our own routes is of the strict tier, which forks may use. In the applications that are started after this one has it. */
+export function addStrictRoute(): void {
+  const controllers = Reflect.getMetadata('controllers', ExamplesModule) as Type[];
+  Reflect.defineMetadata('controllers', [...controllers, StrictController], ExamplesModule);
+}

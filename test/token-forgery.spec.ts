@@ -1,0 +1,241 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { createServer, type Server } from 'node:http';
+import { Socket, type AddressInfo } from 'node:net';
+import { AccessTokens } from '../src/auth/access-tokens.js';
+import { JwtStrategy } from '../src/auth/jwt.strategy.js';
+import { mintTokenId } from '../src/sessions/token-id.js';
+import { ADMIN, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import type { Answer } from './support/client.js';
+import { HEADER, read, signed } from './support/forge.js';
+import { allForgeries, FORGERIES, type ForgeryGroup, type Materials } from './support/forgeries.js';
+import { Mailbox } from './support/mailbox.js';
+import { documentOf, isUnsafe, urlOf, type Operation } from './support/operations.js';
+import { loggedIn, newcomer, type Resident } from './support/people.js';
+import { recipeOf } from './support/recipes.js';
+import { compare, toldApart } from './support/statistics.js';
+import { addStrictRoute } from './support/strict-route.js';
+
+/** Node refuses longer headers before anybody sees them. */
+const LONGEST_HEADER = 16_384;
+
+const TRANSPORTS = {
+  bearer: (token: string) => ({ authorization: `Bearer ${token}` }),
+  cookie: (token: string) => ({ cookie: `__Host-access=${token}` }),
+};
+
+/** Everything that a caller can see of an answer, but for what names the request. */
+function visible({ status, headers, body }: Answer) {
+  const { 'x-request-id': _id, date: _date, ...rest } = headers;
+  const { requestId: _request, instance: _instance, ...said } = (body ?? {}) as Record<string, unknown>;
+  return { status, headers: rest, body: said };
+}
+
+/** Real: PostgreSQL, the cache, the keys; one operation of each tier, from the document. Forged: what is sent. */
+describe('a forged access token', () => {
+  let app: TestApp;
+  let admin: Resident;
+  let materials: Materials;
+  let refusal: ReturnType<typeof visible>;
+  /** One of each tier, and one of each that asks for a role, too. */
+  let doors: { operation: Operation; send: (headers: Record<string, string>) => Promise<Answer> }[];
+  let listener: Server;
+  let overheard = 0;
+  /** Where this process has connected to since the last test. */
+  const called: unknown[] = [];
+
+  beforeAll(async () => {
+    await resetStores();
+    addStrictRoute();
+    app = await startApp({ env: { API_DOCS: 'true', SESSION_LIMIT: '1000' } });
+    const mailbox = new Mailbox(app);
+    admin = await loggedIn(app, ADMIN);
+    listener = createServer((_request, response) => response.end('{}'));
+    listener.on('connection', () => (overheard += 1));
+    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+
+    const base = read(admin.accessToken!).claims;
+    const jwks = await app.client().get('/.well-known/jwks.json');
+    materials = {
+      claims: (changes = {}) => ({ ...base, jti: mintTokenId(randomUUID()), ...changes }),
+      authentic: admin.accessToken!,
+      jwks: jwks.body,
+      listener: `http://127.0.0.1:${(listener.address() as AddressInfo).port}/jwks.json`,
+      now: Math.floor(app.clock.now() / 1_000),
+    };
+
+    const { operations } = await documentOf(app);
+    const kindOf = ({ 'x-tier': tier, 'x-roles': roles = [] }: Operation) => `${tier} ${roles.join()}`;
+    const tamest = [...operations].sort((a, b) => harm(a) - harm(b));
+    const chosen = new Map(tamest.toReversed().map((operation) => [kindOf(operation), operation]));
+    doors = await Promise.all(
+      [...chosen.values()]
+        .filter((operation) => operation['x-tier'] !== 'public')
+        .map(async (operation) => {
+          const owner = await loggedIn(app, await newcomer(app));
+          const example = await recipeOf(operation).cook({ owner, mailbox });
+          const url = urlOf(operation, example.parameters ?? {});
+          const send = (headers: Record<string, string>) =>
+            app.client().request(operation.method, url, {
+              body: example.body,
+              headers: { ...example.headers, ...headers },
+            });
+          return { operation, send };
+        }),
+    );
+    refusal = visible(await doors[0]!.send(TRANSPORTS.bearer('x')));
+    const connect = Socket.prototype.connect;
+    const stores = [process.env['TEST_DATABASE_URL'], process.env['TEST_REDIS_URL']].map(
+      (url) => url && new URL(url).port,
+    );
+    jest.spyOn(Socket.prototype, 'connect').mockImplementation(function (this: Socket, ...args: unknown[]) {
+      const [options] = args.flat() as { port?: unknown }[];
+      if (!stores.includes(String(options?.port ?? options))) called.push(options);
+      return connect.apply(this, args as Parameters<typeof connect>);
+    });
+  });
+  afterEach(() => {
+    expect({ overheard, called }).toEqual({ overheard: 0, called: [] });
+  });
+  afterAll(async () => {
+    jest.restoreAllMocks();
+    await app.close();
+    await new Promise((resolve) => listener.close(resolve));
+  });
+
+  /** What is read before what is written, and what is written before what ends something. */
+  const harm = (operation: Operation) =>
+    (isUnsafe(operation) ? 1 : 0) + (operation.method === 'DELETE' ? 1 : 0);
+
+  /** Every one of the group, on every tier and transport: one answer, that says nothing of what was wrong. */
+  async function expectRefused(group: ForgeryGroup): Promise<void> {
+    const verified = () => (app.get(AccessTokens) as unknown as { verified: { size: number } }).verified.size;
+    const before = verified();
+    for (const [kind, token] of Object.entries(FORGERIES[group](materials))) {
+      for (const { operation, send } of doors) {
+        for (const [transport, present] of Object.entries(TRANSPORTS)) {
+          const where = { kind, operation: operation.name, transport };
+          expect({ ...where, ...visible(await send(present(token))) }).toEqual({ ...where, ...refusal });
+        }
+      }
+    }
+    expect(verified()).toBe(before);
+  }
+
+  it('would be let in everywhere if nothing were wrong with it, or the tests below would prove nothing', async () => {
+    expect(doors.map(({ operation }) => operation['x-tier'])).toEqual(
+      expect.arrayContaining(['access', 'session', 'fresh', 'strict']),
+    );
+    expect(doors.length).toBeGreaterThan(5);
+    for (const { operation, send } of doors) {
+      for (const present of Object.values(TRANSPORTS)) {
+        const { status } = await send(present(signed(HEADER, materials.claims())));
+        expect({ name: operation.name, isLetIn: status < 300 }).toEqual({
+          name: operation.name,
+          isLetIn: true,
+        });
+      }
+    }
+  });
+
+  it('is refused as one says a token must be refused (RFC 6750 3.1) [TOK-17]', () => {
+    expect(refusal).toMatchObject({
+      status: 401,
+      body: { code: 'auth.invalid_token' },
+      headers: { 'www-authenticate': 'Bearer error="invalid_token"', 'cache-control': 'no-store' },
+    });
+    expect(refusal.headers).not.toHaveProperty('set-cookie');
+  });
+
+  it('without a signature, however that is spelled [TOK-04, TOK-17]', () =>
+    expectRefused('withoutSignature'));
+  it('with our public key as if it were a shared secret [TOK-04, TOK-17]', () =>
+    expectRefused('byPublicKey'));
+  it('with another key or another algorithm [TOK-04, TOK-05, TOK-17]', () =>
+    expectRefused('byAnotherKeyOrAlgorithm'));
+  it('of another kind, though we signed it (typ) [TOK-10, TOK-17]', () => expectRefused('ofAnotherKind'));
+  it('that names a key which we do not have, or no key at all (kid) [TOK-09, TOK-17]', () =>
+    expectRefused('byAnotherName'));
+  it('that brings its own key or wants a rule changed; and nobody is called to ask [TOK-08, TOK-14, TOK-17]', () =>
+    expectRefused('withItsOwnRules'));
+  it('that lacks a claim, or has something else in its place [TOK-11, TOK-12, TOK-13, TOK-17]', () =>
+    expectRefused('withoutAClaim'));
+  it('of another issuer or for another audience [TOK-11, TOK-17]', () => expectRefused('forSomebodyElse'));
+  it('of another time [TOK-12, TOK-17]', () => expectRefused('ofAnotherTime'));
+  it('in another spelling than the canonical one [TOK-15, TOK-16, TOK-17]', () =>
+    expectRefused('inAnotherSpelling'));
+  it('in JSON that could be read in two ways, or is not what we write [TOK-15, TOK-17]', () =>
+    expectRefused('inStrangeJson'));
+
+  it('with a time that has come is let in (nbf) [TOK-12]', async () => {
+    const begun = signed(HEADER, materials.claims({ nbf: materials.now - 1 }));
+    expect((await doors[0]!.send(TRANSPORTS.bearer(begun))).status).toBe(200);
+  });
+
+  it('ends no session where nobody has to be logged in: not at logout, refresh or login [TOK-17, REF-13]', async () => {
+    const forgeries = Object.entries(allForgeries(materials));
+    expect(forgeries.length).toBeGreaterThan(280);
+    const cookieOf = (name: string, token: string) => ({ cookie: `__Host-${name}=${token}` });
+    const ways: [string, (token: string) => Promise<Answer>][] = [
+      ...Object.entries(TRANSPORTS).map(([transport, present]): (typeof ways)[number] => [
+        `logout (${transport})`,
+        (token) => app.client().post('/v1/auth/logout', undefined, { headers: present(token) }),
+      ]),
+      [
+        'logout (refresh)',
+        (token) => app.client().post('/v1/auth/logout', undefined, { headers: cookieOf('refresh', token) }),
+      ],
+      [
+        'refresh',
+        (token) => app.client().post('/v1/auth/refresh', undefined, { headers: cookieOf('refresh', token) }),
+      ],
+    ];
+    for (const [way, send] of ways) {
+      const expected = visible(await send('x'));
+      expect({ way, status: expected.status }).toEqual({ way, status: way === 'refresh' ? 401 : 204 });
+      for (const [kind, token] of forgeries)
+        expect({ way, kind, ...visible(await send(token)) }).toEqual({ way, kind, ...expected });
+    }
+    const bob = { email: BOB.email, password: PASSWORD };
+    for (const group of Object.values(FORGERIES)) {
+      const [token] = Object.values(group(materials));
+      const login = await app.client().post('/v1/auth/login', bob, { headers: TRANSPORTS.cookie(token!) });
+      expect(login.status).toBe(200);
+    }
+    expect((await admin.get('/v1/sessions/current')).status).toBe(200);
+    expect((await admin.refresh()).status).toBe(200);
+  });
+
+  it('takes no longer than a good one: nothing is fetched, derived or decrypted for it [TOK-15, TOK-16]', async () => {
+    const strategy = app.get(JwtStrategy);
+    const time = async (token: string): Promise<number> => {
+      const authorization = `Bearer ${token}`;
+      const request = { headers: { authorization }, raw: { rawHeaders: ['authorization', authorization] } };
+      const begin = performance.now();
+      await strategy.run(request as never).catch(() => undefined);
+      return performance.now() - begin;
+    };
+    const samples = 15;
+    /** In turns with good ones that nobody has seen before, so that whatever slows the machine down slows both. */
+    const round = async (forged: string) => {
+      const [ofForged, ofGood]: [number[], number[]] = [[], []];
+      for (let sample = 0; sample < samples; sample += 1) {
+        const good = signed(HEADER, materials.claims());
+        ofGood.push(await time(good));
+        ofForged.push(await time(forged));
+      }
+      return compare(ofForged, ofGood);
+    };
+    const isSlower = ({ gap, z }: { gap: number; z: number }) => gap > 1 && z > 3;
+    const forgeries = Object.entries(allForgeries(materials)).filter(
+      ([, token]) => token.length < LONGEST_HEADER,
+    );
+    await round(forgeries[0]![1]);
+    const slower: unknown[] = [];
+    for (const [kind, token] of forgeries) {
+      const { always, rounds } = await toldApart(() => round(token), isSlower);
+      if (always) slower.push({ kind, rounds });
+    }
+    expect(slower).toEqual([]);
+  });
+});
