@@ -238,6 +238,7 @@ export type Problem = {
     | 'auth.forbidden'
     | 'auth.second_factor_required'
     | 'request.cross_site'
+    | 'request.insecure'
     | 'resource.not_found'
     | 'request.method'
     | 'resource.conflict'

@@ -585,7 +585,7 @@ export const MUTANTS = [
   {
     mechanism: 'the fence judges under the lock',
     file: 'src/sessions/session-fence.ts',
-    out: 'if (ended) throw sessionEnded(ended);',
+    out: 'if (ended) throw sessionEnded(ended, { userId, sessionId });',
     put: 'void [ended, sessionEnded];',
     spec: 'test/payments.spec.ts',
   },
@@ -704,7 +704,7 @@ export const MUTANTS = [
   {
     mechanism: 'a refresh that finds its session changed decides again under the lock (R1)',
     file: 'src/sessions/held-session.ts',
-    out: 'if (ended) throw sessionEnded(ended);',
+    out: 'if (ended) throw sessionEnded(ended, { userId, sessionId });',
     put: 'void [ended, sessionEnded];',
     spec: 'test/refresh.spec.ts',
   },
