@@ -39,6 +39,10 @@ async function boot(): Promise<void> {
   const url = await app.getUrl();
   if (settings.nodeEnv === 'development') console.log(welcome(settings, url));
   const logger = app.get<Logger>(LOGGER);
+  // What nobody has waited for concerns nobody's answer: it is told, and serving goes on (ASVS 16.5.4).
+  process.on('unhandledRejection', (error) =>
+    logger.error({ err: error }, 'a rejection that nobody handles'),
+  );
   const level = settings.nodeEnv === 'development' ? 'debug' : 'info';
   logger[level]({ event: 'sys_startup', settings: settingsForLog(settings), url }, 'Drawbridge listens');
   undo.push(async () => logger.info({ event: 'sys_shutdown' }, 'Drawbridge stops'));

@@ -79,6 +79,19 @@ describeWithRedis("the end of everyone's sessions", () => {
     );
   });
 
+  it('is answered as fast when millions are left: they are counted no further than a receipt tells', async () => {
+    const total = await live();
+    for (const app of [a, b]) jest.spyOn(app.get(RevocationRelay), 'relay').mockResolvedValue();
+    jest.spyOn(a.get(VerdictCache), 'bury').mockRejectedValueOnce(new Error('away'));
+    const count = jest.spyOn(a.get(RevocationRelay), 'countLeft');
+    expect((await endEveryone()).body.remainingSessions).toBe(total);
+    const [revocation, most] = count.mock.calls[0]!;
+    expect(most).toBe(100_001);
+    expect(await a.get(RevocationRelay).countLeft(revocation, total - 1)).toBe(total - 1);
+    jest.restoreAllMocks();
+    await eventually(async () => expect(await live()).toBe(0));
+  });
+
   it('swept by two instances at once, each record is ended and counted once', async () => {
     const total = await live();
     jest.spyOn(a.get(VerdictCache), 'bury').mockRejectedValueOnce(new Error('away'));

@@ -1,4 +1,5 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { EntityManager } from 'typeorm';
 import { HousekeepingService } from '../src/sessions/housekeeping.service.js';
 import { LastSeenService } from '../src/sessions/last-seen.service.js';
 import { ADMIN, ALICE, BOB, resetStores, startApp, type TestApp } from './support/app.js';
@@ -33,12 +34,30 @@ describeWithRedis('housekeeping', () => {
     [a, b] = [await startApp({ clock }), await startApp({ clock })];
   });
   afterEach(async () => {
+    jest.restoreAllMocks();
     await disconnect();
     await Promise.all([a.close(), b.close()]);
   });
   afterAll(resetStores);
 
   const housekeeping = (app: TestApp) => app.get(HousekeepingService);
+  /** Does something before the statement that locks what may have aged. @returns whom it asked for, page by page */
+  const beforeHold = (work: () => Promise<unknown>): unknown[] => {
+    const held: unknown[] = [];
+    const query = EntityManager.prototype.query;
+    jest.spyOn(EntityManager.prototype, 'query').mockImplementation(async function (
+      this: EntityManager,
+      sql: string,
+      parameters: unknown[] = [],
+    ) {
+      if (sql.includes('for update of s skip locked')) {
+        held.push(parameters[0]);
+        await work();
+      }
+      return query.call(this, sql, parameters);
+    } as typeof query);
+    return held;
+  };
   const rowOf = async ({ id }: Pick<Person, 'id'>) =>
     (await a.query<Row>('select status, end_reason, ended_at from sessions where id = $1', [id]))[0];
 
@@ -89,6 +108,27 @@ describeWithRedis('housekeeping', () => {
     await a.get(LastSeenService).flush();
     expect(await rowOf(admin)).toMatchObject({ status: 'active' });
     expect((await admin.refresh()).status).toBe(200);
+  });
+
+  it('leaves alone whoever would be too old as an admin only: their records are not even locked', async () => {
+    const [admin, alice] = [await loggedIn(a, ADMIN), await loggedIn(a, ALICE)];
+    clock.advance(DAY);
+    const held = beforeHold(async () => undefined);
+    await housekeeping(a).endAged();
+    expect(held.flat()).toContain(admin.id);
+    expect(held.flat()).not.toContain(alice.id);
+    await housekeeping(a).endAged();
+    expect(held).toHaveLength(1);
+  });
+
+  it('judges a record as it is under the lock: a use that was written down meanwhile counts', async () => {
+    const admin = await loggedIn(a, ADMIN);
+    clock.advance(HOUR + LAG + SECOND);
+    beforeHold(() =>
+      b.query('update sessions set last_seen_at = $2 where id = $1', [admin.id, new Date(clock.now())]),
+    );
+    expect(await housekeeping(a).endAged()).toBe(0);
+    expect(await rowOf(admin)).toMatchObject({ status: 'active' });
   });
 
   it('several instances at once end each session once, however many there are', async () => {

@@ -451,7 +451,7 @@ describe('a session with a second factor', () => {
     },
   );
 
-  it('that removes it ends the others, is not asked any more, and its owner is told', async () => {
+  it('that removes it ends the others, is not asked any more, and its owner is told [SES-12]', async () => {
     const me = await loggedIn(app, { email });
     const { phone } = await enrol(app, me);
     const elsewhere = app.client();
@@ -466,7 +466,7 @@ describe('a session with a second factor', () => {
     expect((await me.delete('/v1/auth/mfa/totp')).status).toBe(404);
   });
 
-  it('keeps what it has proved through a refresh, and a new password does not skip it', async () => {
+  it('keeps what it has proved through a refresh, and a new password does not skip it [RST-04]', async () => {
     const me = await loggedIn(app, { email });
     const { phone } = await enrol(app, me);
     const before = (await me.get('/v1/sessions/current')).body.secondFactorAt;
@@ -529,7 +529,7 @@ describe('where admins have to have one (ADMIN_MFA=required)', () => {
 
   const rolesOf = (token: string) => read(token).claims['roles'];
 
-  it('an admin without one gets in to enrol one, and nowhere else that a session is checked', async () => {
+  it('an admin without one gets in to enrol one, and nowhere else that a session is checked [AUT-12]', async () => {
     email = await somebody(['user', 'admin']);
     const me = await loggedIn(strict, { email });
     expect(rolesOf(me.accessToken!)).toEqual(['user']);

@@ -64,7 +64,7 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
     return copy;
   };
 
-  it('leaves nothing of what was given out before: neither the token that was shown nor any other one', async () => {
+  it('leaves nothing of what was given out before: neither the token that was shown nor any other one [STP-04]', async () => {
     const shown = owner.copy();
     const another = owner.copy();
     expect((await another.refresh()).status).toBe(200);
@@ -80,7 +80,7 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
     expect((await freshRoute(owner)).status).toBe(202);
   });
 
-  it('brings nothing to who has copied the whole jar before: a refresh with it makes the session as it was', async () => {
+  it('brings nothing to who has copied the whole jar before: a refresh with it makes the session as it was [STP-03]', async () => {
     const thief = owner.copy().at(other);
     await stepUp(owner);
     expect((await thief.refresh()).status).toBe(200);

@@ -34,8 +34,8 @@ export type ModelSettings = Record<
   | 'checkpoint'
   | 'page'
   | 'commitMs'
-  | 'housekeepers'
-  | 'sealers'
+  | 'mostSealed'
+  | 'mostCounted'
   | 'followers',
   number
 >;

@@ -29,7 +29,7 @@ export interface Receipt {
   seq: number;
   /** of everyone: so far */
   endedSessions: number;
-  /** of everyone: records still to be ended; their sessions are refused all the same */
+  /** of everyone: records still to be ended; their sessions are refused all the same. 100001: more than 100000 */
   remainingSessions?: number;
   /** from then on, at the latest, every session check refuses */
   sessionTierBy: string;
@@ -238,6 +238,7 @@ export type Problem = {
     | 'auth.forbidden'
     | 'auth.second_factor_required'
     | 'request.cross_site'
+    | 'request.insecure'
     | 'resource.not_found'
     | 'request.method'
     | 'resource.conflict'

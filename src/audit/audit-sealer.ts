@@ -6,8 +6,8 @@ import {
 } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Clock } from '../common/clock.js';
-import { every } from '../common/every.js';
 import { LOGGER, type Logger } from '../common/logger.js';
+import { Chores } from '../database/chores.js';
 import { databaseNow } from '../database/database-now.js';
 import { MOST_SEALED, SEAL } from './seals.js';
 
@@ -16,20 +16,21 @@ const INTERVAL_MS = 10_000;
 /** Any number: it only has to be the same for all instances, and nobody else's (migrations, cache form, epoch, admins). */
 const SEAL_LOCK = 7_263_405;
 
-/** Seals what the audit log has grown by. Any number of instances may do so; they take turns. */
+/** Seals what the audit log has grown by. One instance does each time; any number may, and then they take turns. */
 @Injectable()
 export class AuditSealer implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private stop: () => void = () => undefined;
 
   constructor(
     private readonly database: DataSource,
+    private readonly chores: Chores,
     private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
   onApplicationBootstrap(): void {
     const failed = (error: unknown) => this.logger.debug({ err: error }, 'seals wait for PostgreSQL');
-    this.stop = every(INTERVAL_MS, () => this.seal(), failed);
+    this.stop = this.chores.every(INTERVAL_MS, 'seal the audit log', () => this.seal(), failed);
   }
 
   beforeApplicationShutdown(): void {

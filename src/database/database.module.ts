@@ -5,6 +5,7 @@ import { LOGGER, type Logger } from '../common/logger.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { connectionTo } from './postgres-connection.js';
+import { Chores } from './chores.js';
 
 /** Connections of their own for session checks: a slow report cannot keep anybody from being let in or refused. */
 export const CHECK_POOL = Symbol('CHECK_POOL');
@@ -46,6 +47,7 @@ const STATEMENT_TIMEOUT_MS = 10_000;
     }),
   ],
   providers: [
+    Chores,
     {
       provide: CHECK_POOL,
       inject: [SETTINGS_TOKEN, LOGGER],
@@ -64,7 +66,7 @@ const STATEMENT_TIMEOUT_MS = 10_000;
       },
     },
   ],
-  exports: [CHECK_POOL],
+  exports: [CHECK_POOL, Chores],
 })
 export class DatabaseModule implements OnApplicationShutdown {
   constructor(@Inject(CHECK_POOL) private readonly pool: pg.Pool) {}

@@ -7,10 +7,10 @@ import {
 import { DataSource, type EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import { Clock } from '../common/clock.js';
-import { every } from '../common/every.js';
 import { LOGGER, type Logger } from '../common/logger.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
+import { Chores } from '../database/chores.js';
 import { databaseNow } from '../database/database-now.js';
 import type { Ended } from './end-reason.js';
 import { MOST_FLUSH_INTERVAL_MS } from './last-seen.service.js';
@@ -30,12 +30,19 @@ const PAGE = 5_000;
 const REMOVE_BATCH = 1_000;
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 
-/** Only what may have aged leaves Postgres; `judge` decides. */
+/** Of a page, what may have aged, and its last. Ages are looked at before roles, and few people are admins. */
 const MAY_HAVE_AGED = `
+  select id, aged, place = ${PAGE} as "isLast" from (
+    select id, row_number() over (order by id) as place,
+      last_seen_at <= $2 or created_at <= $3
+        or (last_seen_at <= $4 or created_at <= $5) and user_id in (select id from users where 'admin' = any(roles)) as aged
+    from sessions where status = 'active' and id > $1 order by id limit ${PAGE}) page
+  where aged or place = ${PAGE}`;
+
+/** As they are under the lock; `judge` decides. */
+const HOLD = `
   select ${SNAPSHOT_COLUMNS} from ${SNAPSHOT_TABLES}
-  where s.status = 'active' and s.id > $1 and ($2::uuid is null or s.id <= $2)
-    and (s.last_seen_at <= case when 'admin' = any(u.roles) then $3::timestamptz else $4 end
-      or s.created_at <= case when 'admin' = any(u.roles) then $5::timestamptz else $6 end)
+  where s.id = any($1::uuid[]) and s.status = 'active'
   order by s.id for update of s skip locked`;
 
 const REMOVE_SESSIONS = `
@@ -48,8 +55,8 @@ const REMOVE_REVOCATIONS = `
 
 /**
  * Writes down what time has done. A session that is too old is refused from that moment on, whether or not its
- * record says so already; here the record follows, and records that ended long ago go. Any number of instances
- * may do this at once: each skips what another one holds.
+ * record says so already; here the record follows, and records that ended long ago go. One instance does it each time;
+ * any number may at once: each skips what another one holds.
  */
 @Injectable()
 export class HousekeepingService implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -57,6 +64,7 @@ export class HousekeepingService implements OnApplicationBootstrap, BeforeApplic
 
   constructor(
     private readonly database: DataSource,
+    private readonly chores: Chores,
     private readonly audit: AuditService,
     private readonly clock: Clock,
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
@@ -65,7 +73,7 @@ export class HousekeepingService implements OnApplicationBootstrap, BeforeApplic
 
   onApplicationBootstrap(): void {
     const failed = (error: unknown) => this.logger.warn({ err: error }, 'housekeeping waits for PostgreSQL');
-    this.stop = every(INTERVAL_MS, () => this.run(), failed);
+    this.stop = this.chores.every(INTERVAL_MS, 'housekeeping', () => this.run(), failed);
   }
 
   beforeApplicationShutdown(): void {
@@ -81,11 +89,11 @@ export class HousekeepingService implements OnApplicationBootstrap, BeforeApplic
   /** @returns how many sessions it ended */
   async endAged(): Promise<number> {
     let count = 0;
-    for (let after: string | null = FIRST_ID; after !== null;) {
+    for (let after: string | undefined = FIRST_ID; after !== undefined;) {
       const from: string = after;
-      const to: string | null = await this.endOfPage(from);
-      count += await this.database.transaction((tx) => this.endAgedBetween(tx, from, to));
-      after = to;
+      const page = await this.database.transaction((tx) => this.endAgedOfPage(tx, from));
+      count += page.ended;
+      after = page.last;
     }
     return count;
   }
@@ -102,32 +110,25 @@ export class HousekeepingService implements OnApplicationBootstrap, BeforeApplic
     return count;
   }
 
-  /** @returns null when the page is the last */
-  private async endOfPage(after: string): Promise<string | null> {
-    const [last] = await this.database.query<{ id: string }[]>(
-      `select id from sessions where status = 'active' and id > $1 order by id offset $2 limit 1`,
-      [after, PAGE - 1],
-    );
-    return last?.id ?? null;
-  }
-
-  private async endAgedBetween(tx: EntityManager, after: string, to: string | null): Promise<number> {
+  /** @returns how many it ended, and where the next page begins unless this was the last one */
+  private async endAgedOfPage(tx: EntityManager, after: string): Promise<{ ended: number; last?: string }> {
     // As it was when the last uses had certainly been written down: nobody is ended who was there just now.
     const now = (await databaseNow(tx, this.clock)).getTime() - this.lastSeenLag;
-    const { adminSessionIdleTimeout, sessionIdleTimeout, adminSessionLifetime, sessionLifetime } =
+    const { sessionIdleTimeout, sessionLifetime, adminSessionIdleTimeout, adminSessionLifetime } =
       this.settings;
-    const limits = [adminSessionIdleTimeout, sessionIdleTimeout, adminSessionLifetime, sessionLifetime];
-    const rows = await tx.query<SnapshotRow[]>(MAY_HAVE_AGED, [
+    const limits = [sessionIdleTimeout, sessionLifetime, adminSessionIdleTimeout, adminSessionLifetime];
+    const page = await tx.query<{ id: string; aged: boolean; isLast: boolean }[]>(MAY_HAVE_AGED, [
       after,
-      to,
       ...limits.map((limit) => new Date(now - limit)),
     ]);
+    const ids = page.filter(({ aged }) => aged).map(({ id }) => id);
+    const rows = ids.length > 0 ? await tx.query<SnapshotRow[]>(HOLD, [ids]) : [];
     const aged = rows.map(snapshotOf).flatMap((session) => {
       const ended = judge(session, this.settings, now);
       return ended?.reason === 'idle' || ended?.reason === 'expired' ? [{ session, ended }] : [];
     });
     if (aged.length > 0) await this.end(tx, aged);
-    return aged.length;
+    return { ended: aged.length, last: page.find(({ isLast }) => isLast)?.id };
   }
 
   /** No notice and no tombstone: what is cached of them is judged by its age as well, and their tokens are dead. */

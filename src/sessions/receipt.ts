@@ -3,6 +3,9 @@ import { instant } from '../common/schemas.js';
 import type { Settings } from '../config/settings.js';
 import type { Revocation } from './revocation.entity.js';
 
+/** Records still to be ended; who waits for a receipt does not wait for a count of millions. */
+export const MOST_COUNTED = 100_000;
+
 export const Receipt = z
   .object({
     status: z
@@ -13,7 +16,9 @@ export const Receipt = z
     remainingSessions: z
       .int()
       .optional()
-      .describe('of everyone: records still to be ended; their sessions are refused all the same'),
+      .describe(
+        `of everyone: records still to be ended; their sessions are refused all the same. ${MOST_COUNTED + 1}: more than ${MOST_COUNTED}`,
+      ),
     sessionTierBy: instant.describe('from then on, at the latest, every session check refuses'),
     accessTierBy: instant.describe('from then on, at the latest, every access-tier route refuses'),
   })

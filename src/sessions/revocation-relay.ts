@@ -96,16 +96,17 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
       revocation.endedSessions = batch.ended;
       last = batch.last ?? FIRST_ID;
       if (batch.last !== null) continue;
-      if ((await this.countLeft(revocation)) === 0) return this.markApplied(revocation);
+      if ((await this.countLeft(revocation, 1)) === 0) return this.markApplied(revocation);
       await setTimeout(LOCKED_ROWS_PAUSE_MS);
     }
   }
 
-  /** How many records of everyone are still to be ended. */
-  async countLeft({ notBefore }: Revocation): Promise<number> {
+  /** How many records of everyone are still to be ended, counted no further than to `most`. */
+  async countLeft({ notBefore }: Revocation, most: number): Promise<number> {
     const [left] = await this.database.query<{ count: number }[]>(
-      `select count(*)::int from sessions where status = 'active' and created_at <= $1`,
-      [notBefore],
+      `select count(*)::int from (
+         select from sessions where status = 'active' and created_at <= $1 order by id limit $2) some_left`,
+      [notBefore, most],
     );
     return left!.count;
   }

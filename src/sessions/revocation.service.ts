@@ -8,7 +8,7 @@ import type { Settings } from '../config/settings.js';
 import { UsersService } from '../users/users.service.js';
 import { DenialList, type RevocationNotice } from './denial-list.js';
 import type { EndReason } from './end-reason.js';
-import { receiptOf, type Receipt } from './receipt.js';
+import { MOST_COUNTED, receiptOf, type Receipt } from './receipt.js';
 import { Revocation } from './revocation.entity.js';
 import { RevocationLog, type Extent, type Recorded, type RevocationOrder } from './revocation-log.js';
 import { RevocationRelay } from './revocation-relay.js';
@@ -103,7 +103,7 @@ export class RevocationService {
   private async receipt(revocation: Revocation): Promise<Receipt> {
     const receipt = receiptOf(revocation, this.settings, this.clock.now());
     if (revocation.kind !== 'everyone' || revocation.appliedAt) return receipt;
-    return { ...receipt, remainingSessions: await this.relay.countLeft(revocation) };
+    return { ...receipt, remainingSessions: await this.relay.countLeft(revocation, MOST_COUNTED + 1) };
   }
 }
 

@@ -506,9 +506,73 @@ export const MUTANTS = [
   {
     mechanism: 'everyone: locked records are come back for',
     file: 'src/sessions/revocation-relay.ts',
-    out: 'if ((await this.countLeft(revocation)) === 0) return this.markApplied(revocation);',
+    out: 'if ((await this.countLeft(revocation, 1)) === 0) return this.markApplied(revocation);',
     put: 'return this.markApplied(revocation);',
     spec: 'test/revocation.spec.ts',
+  },
+  {
+    mechanism: 'everyone: who is left is counted no further than a receipt tells',
+    file: 'src/sessions/revocation-relay.ts',
+    out: ' order by id limit $2) some_left`',
+    put: ' and $2::int > 0) some_left`',
+    spec: 'test/everyone.spec.ts',
+  },
+  // --- What one instance does for all of them
+  {
+    mechanism: 'a chore is claimed by one instance an interval',
+    file: 'src/database/chores.ts',
+    out: 'return claimed.length === 1;',
+    put: 'return claimed.length <= 1;',
+    spec: 'test/chores.spec.ts',
+  },
+  {
+    mechanism: 'a chore whose claimer has died is claimed again an interval later',
+    file: 'src/database/chores.ts',
+    out: '  on conflict (name) do update set begun_at = excluded.begun_at\n  where chores.begun_at not between excluded.begun_at - make_interval(secs => $3)\n                                and excluded.begun_at + make_interval(secs => $3)',
+    put: '  on conflict (name) do update set begun_at = excluded.begun_at where $3::float8 < 0',
+    spec: 'test/chores.spec.ts',
+  },
+  {
+    mechanism: 'a chore is claimed for a little less than its interval, since timers ring early',
+    file: 'src/database/chores.ts',
+    out: 'const CLAIMED_SHARE_OF_INTERVAL = 0.9;',
+    put: 'const CLAIMED_SHARE_OF_INTERVAL = 1;',
+    spec: 'test/chores.spec.ts',
+  },
+  {
+    mechanism: 'a claim from far ahead stops no chore',
+    file: 'src/database/chores.ts',
+    out: 'and excluded.begun_at + make_interval(secs => $3)',
+    put: "and 'infinity'",
+    spec: 'test/chores.spec.ts',
+  },
+  {
+    mechanism: 'housekeeping is a chore',
+    file: 'src/sessions/housekeeping.service.ts',
+    out: "this.chores.every(INTERVAL_MS, 'housekeeping', () => this.run(), failed);",
+    put: 'this.chores.every(INTERVAL_MS, `housekeeping ${Math.random()}`, () => this.run(), failed);',
+    spec: 'test/chores.spec.ts',
+  },
+  {
+    mechanism: 'sealing is a chore',
+    file: 'src/audit/audit-sealer.ts',
+    out: "this.chores.every(INTERVAL_MS, 'seal the audit log', () => this.seal(), failed);",
+    put: 'this.chores.every(INTERVAL_MS, `seal ${Math.random()}`, () => this.seal(), failed);',
+    spec: 'test/chores.spec.ts',
+  },
+  {
+    mechanism: 'housekeeping holds those who may have aged, not all who would have if they were admins',
+    file: 'src/sessions/housekeeping.service.ts',
+    out: " and user_id in (select id from users where 'admin' = any(roles)) as aged",
+    put: ' as aged',
+    spec: 'test/housekeeping.spec.ts',
+  },
+  {
+    mechanism: 'housekeeping judges what may have aged under the lock',
+    file: 'src/sessions/housekeeping.service.ts',
+    out: "return ended?.reason === 'idle' || ended?.reason === 'expired' ? [{ session, ended }] : [];",
+    put: 'return [{ session, ended: ended ?? { reason: "idle" as const, at: now } }];',
+    spec: 'test/housekeeping.spec.ts',
   },
   // --- The fence, the limit, the life of a session
   {
@@ -521,7 +585,7 @@ export const MUTANTS = [
   {
     mechanism: 'the fence judges under the lock',
     file: 'src/sessions/session-fence.ts',
-    out: 'if (ended) throw sessionEnded(ended);',
+    out: 'if (ended) throw sessionEnded(ended, { userId, sessionId });',
     put: 'void [ended, sessionEnded];',
     spec: 'test/payments.spec.ts',
   },
@@ -640,7 +704,7 @@ export const MUTANTS = [
   {
     mechanism: 'a refresh that finds its session changed decides again under the lock (R1)',
     file: 'src/sessions/held-session.ts',
-    out: 'if (ended) throw sessionEnded(ended);',
+    out: 'if (ended) throw sessionEnded(ended, { userId, sessionId });',
     put: 'void [ended, sessionEnded];',
     spec: 'test/refresh.spec.ts',
   },
