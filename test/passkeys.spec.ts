@@ -11,7 +11,6 @@ import {
   holderOf,
   keepTokens,
   logInWith,
-  newcomer,
   ORIGIN,
   passkeyLogin,
   PASSKEY_ENV,
@@ -20,7 +19,7 @@ import {
   PASSKEYS,
   stepUpWith,
 } from './support/passkeys.js';
-import { loggedIn, sessionTier } from './support/people.js';
+import { loggedIn, newcomer, sessionTier } from './support/people.js';
 import { enrol } from './support/second-factor.js';
 import { eventually } from './support/waiting.js';
 
@@ -47,7 +46,7 @@ beforeAll(async () => {
 afterAll(() => Promise.all([app?.close(), other?.close()]));
 beforeEach(async () => {
   jest.restoreAllMocks();
-  email = await newcomer(app);
+  ({ email } = await newcomer(app));
   await mailbox.collect();
 });
 
@@ -65,7 +64,7 @@ describe('a passkey', () => {
     expect(body).toEqual({
       challenge: expect.any(String),
       rp: { id: 'example.com', name: 'Drawbridge' },
-      user: { id: expect.any(String), name: email, displayName: email },
+      user: { id: expect.any(String), name: email, displayName: 'Newcomer' },
       pubKeyCredParams: [-8, -7, -257].map((alg) => ({ type: 'public-key', alg })),
       timeout: 5 * MINUTE,
       attestation: 'none',
@@ -152,7 +151,7 @@ describe('a passkey', () => {
 
   it('is renamed and removed by its owner, and by nobody else', async () => {
     const { me, id } = await holder();
-    email = await newcomer(app);
+    ({ email } = await newcomer(app));
     const bob = await loggedIn(app, { email });
     for (const foreign of [id, '00000000-0000-4000-8000-000000000000']) {
       expect((await bob.patch(`${PASSKEYS}/${foreign}`, { name: 'mine' })).status).toBe(404);
@@ -215,7 +214,7 @@ describe('a passkey', () => {
   it('is enrolled once, whoever tries, also with the challenge of another try', async () => {
     const { me, key } = await holder();
     expect((await enrolPasskey(me, key)).status).toBe(409);
-    email = await newcomer(app);
+    ({ email } = await newcomer(app));
     const bob = await loggedIn(app, { email });
     expect((await enrolPasskey(bob, key)).status).toBe(409);
     expect((await bob.get(PASSKEYS)).body.items).toEqual([]);
@@ -385,7 +384,7 @@ describe('with ADMIN_MFA=required, a passkey', () => {
   });
   afterAll(() => strict?.close());
   beforeEach(async () => {
-    email = await newcomer(app, ['user', 'admin']);
+    ({ email } = await newcomer(app, ['user', 'admin']));
   });
 
   it('opens the admin door: in the session that enrols it, in one that begins with it, and in one that shows it', async () => {

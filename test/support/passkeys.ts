@@ -1,6 +1,6 @@
 import { expect } from '@jest/globals';
 import type { Transport } from '../../src/sessions/session.entity.js';
-import { ALICE, type TestApp } from './app.js';
+import type { TestApp } from './app.js';
 import { Authenticator, type Deviation } from './authenticator.js';
 import type { Answer, Client } from './client.js';
 import { loggedIn, type Person } from './people.js';
@@ -15,19 +15,6 @@ export const PASSKEY_ENV = {
 export const PASSKEYS = '/v1/auth/passkeys';
 export const PASSKEY_LOGIN = '/v1/auth/login/passkey';
 export const PASSKEY_STEP_UP = '/v1/auth/reauthenticate/passkey';
-
-let count = 0;
-
-/** @returns the address of somebody who was not here before, with the password of all of them */
-export async function newcomer({ query }: Pick<TestApp, 'query'>, roles = ['user']): Promise<string> {
-  const address = `somebody${(count += 1)}@example.com`;
-  await query(
-    `insert into users (id, email, password_hash, roles, email_verified_at, created_at)
-     select gen_random_uuid(), $1, password_hash, $3, now(), now() from users where id = $2`,
-    [address, ALICE.id, roles],
-  );
-  return address;
-}
 
 export interface Holder {
   me: Person;

@@ -2,9 +2,11 @@ import { expect } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { ProblemCode } from '../../src/common/problem.js';
 import { PASSWORD } from './app.js';
+import { Authenticator } from './authenticator.js';
 import { read } from './forge.js';
 import type { Mailbox } from './mailbox.js';
 import { bodySchemaOf, parametersIn, type Operation } from './operations.js';
+import { enrolPasskey, passkeyLogin, PASSKEY_STEP_UP, PASSKEYS } from './passkeys.js';
 import type { Resident } from './people.js';
 
 /** A request that does what its operation is for. */
@@ -32,6 +34,15 @@ const somebodyNew = () => `${randomUUID()}@new.example`;
 const theUser = ({ owner }: Scene) => ({ parameters: { id: owner.userId } });
 const theSession = ({ owner }: Scene) => ({ parameters: { id: owner.id } });
 const theDevice = ({ owner }: Scene) => ({ parameters: { id: owner.deviceId } });
+const newKey = () => new Authenticator('http://localhost:3000');
+
+/** The session that enrols it gets new keys, so it is the owner who does. */
+async function withPasskey({ owner }: Scene): Promise<{ key: Authenticator; parameters: { id: string } }> {
+  const key = newKey();
+  const { status, body } = await enrolPasskey(owner, key);
+  expect(status).toBe(201);
+  return { key, parameters: { id: body.id as string } };
+}
 
 /**
  * One for each operation that has a body, a path parameter or a header that is required: what to send when all is
@@ -45,6 +56,27 @@ const RECIPES: Record<string, Recipe['cook'] | Recipe> = {
   'POST /v1/auth/refresh': ({ owner }) => ({ body: { refreshToken: owner.refreshToken } }),
   'POST /v1/auth/logout': ({ owner }) => ({ body: { refreshToken: owner.refreshToken } }),
   'POST /v1/auth/reauthenticate': () => ({ body: { password: PASSWORD } }),
+  'POST /v1/auth/login/passkey': async (scene) => {
+    const { key } = await withPasskey(scene);
+    return { body: await passkeyLogin(scene.owner.copy(), key) };
+  },
+  'POST /v1/auth/reauthenticate/passkey': async (scene) => {
+    const { key } = await withPasskey(scene);
+    const { body } = await scene.owner.post(`${PASSKEY_STEP_UP}/options`);
+    return { body: { response: key.get(body) } };
+  },
+  'POST /v1/auth/passkeys': async ({ owner }) => {
+    const { body } = await owner.post(`${PASSKEYS}/options`);
+    return { body: { response: newKey().create(body) } };
+  },
+  'PATCH /v1/auth/passkeys/{id}': async (scene) => {
+    const { parameters } = await withPasskey(scene);
+    return { parameters, body: { name: 'The blue one' } };
+  },
+  'DELETE /v1/auth/passkeys/{id}': async (scene) => {
+    const { parameters } = await withPasskey(scene);
+    return { parameters };
+  },
   'POST /v1/auth/password/change': () => ({
     body: { currentPassword: PASSWORD, newPassword: NEW_PASSWORD },
   }),
