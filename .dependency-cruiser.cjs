@@ -12,8 +12,9 @@ const ROOMS = {
   mail: ['common', 'config', 'database'],
   users: ['common', 'config', 'database', 'audit'],
   throttle: ['common', 'config', 'database', 'cache', 'audit', 'users'],
+  passkeys: ['common', 'config', 'database'],
   sessions: ['common', 'config', 'database', 'cache', 'audit', 'mail', 'users'],
-  'second-factor': ['common', 'config', 'database', 'audit', 'mail', 'users', 'sessions'],
+  'second-factor': ['common', 'config', 'database', 'audit', 'mail', 'users', 'passkeys', 'sessions'],
   auth: [
     'common',
     'config',
@@ -23,6 +24,7 @@ const ROOMS = {
     'mail',
     'users',
     'throttle',
+    'passkeys',
     'sessions',
     'second-factor',
   ],

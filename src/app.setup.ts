@@ -10,6 +10,7 @@ import { createLogger, NestLogger, type Logger } from './common/logger.js';
 import { Problem, PROBLEM_TYPE } from './common/problem.js';
 import { ProblemFilter } from './common/problem.filter.js';
 import { random } from './common/random.js';
+import { describeEvent } from './common/request-event.js';
 import { validationPipe } from './common/validation.pipe.js';
 import type { Replacements } from './config/config.module.js';
 import type { Keys } from './config/key-format.js';
@@ -61,6 +62,7 @@ export async function createApp(
     standardHeaders(request, reply);
     done();
   });
+  if (settings.nodeEnv === 'production') onlyHttps(fastify);
   onlyJson(fastify);
   logRequests(fastify, logger);
   fastify.server.maxConnections = settings.maxConnections;
@@ -179,6 +181,19 @@ function letRead(app: NestFastifyApplication, origins: readonly string[]): void 
   });
 }
 
+/**
+ * What a proxy has received over plain HTTP is refused, not redirected: whatever it carried has been seen on the way, and a
+ * redirection would hide the mistake (OWASP REST cheat sheet). Whoever lies about it harms nobody else, so the header is believed from everybody.
+ */
+function onlyHttps(fastify: FastifyInstance): void {
+  fastify.addHook('onRequest', (request, _reply, done) => {
+    const protocol = String(request.headers['x-forwarded-proto'] ?? '')
+      .split(',')[0]!
+      .trim();
+    done(protocol.toLowerCase() === 'http' ? new Problem('request.insecure') : undefined);
+  });
+}
+
 /** JSON and nothing else: forms are what other sites can make a browser send (OWASP CSRF cheat sheet). */
 function onlyJson(fastify: FastifyInstance): void {
   const parse = fastify.getDefaultJsonParser('error', 'error');
@@ -197,6 +212,8 @@ function onlyJson(fastify: FastifyInstance): void {
 
 /** The route's pattern, not its URL: no identifier and no query reaches the log. */
 function logRequests(fastify: FastifyInstance, logger: Logger): void {
+  fastify.decorateRequest('event', undefined);
+  fastify.decorateRequest('problem', undefined);
   fastify.addHook('onResponse', (request, reply, done) => {
     logger.info(
       {
@@ -205,6 +222,7 @@ function logRequests(fastify: FastifyInstance, logger: Logger): void {
         route: request.routeOptions.url ?? null,
         status: reply.statusCode,
         ms: Math.round(reply.elapsedTime * 10) / 10,
+        ...describeEvent(request),
       },
       'request',
     );

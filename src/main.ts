@@ -9,8 +9,9 @@ import { loadKeys } from './config/key-file.js';
 import { KeyFollower } from './config/key-follower.js';
 import { KeyStore } from './config/key-store.js';
 import { loadSettings } from './config/load-settings.js';
-import type { Settings } from './config/settings.js';
+import { settingsForLog, type Settings } from './config/settings.js';
 import { createApp } from './app.setup.js';
+import { isAboutTls } from './database/postgres-connection.js';
 import { isDatabaseUnavailable } from './database/database-problem.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from './database/embedded-postgres.js';
 import { migrateDatabase, requireMigrated } from './database/migrate.js';
@@ -26,7 +27,7 @@ async function boot(): Promise<void> {
   const given = loadSettings(process.env);
   const keys = await loadKeys(given);
   const settings = await withDatabase(given);
-  await (settings.migrateOnBoot ? migrateDatabase : requireMigrated)(settings.databaseUrl!);
+  await (settings.migrateOnBoot ? migrateDatabase : requireMigrated)(settings.databaseUrl!, settings);
   const app = await createApp(settings, keys);
   undo.push(() => app.close());
   const keyFollower = new KeyFollower(settings, app.get(KeyStore), app.get(Clock), app.get(LOGGER));
@@ -37,7 +38,10 @@ async function boot(): Promise<void> {
   await app.listen(settings.port, settings.host);
   const url = await app.getUrl();
   if (settings.nodeEnv === 'development') console.log(welcome(settings, url));
-  else app.get<Logger>(LOGGER).info({ url }, 'Drawbridge listens');
+  const logger = app.get<Logger>(LOGGER);
+  const level = settings.nodeEnv === 'development' ? 'debug' : 'info';
+  logger[level]({ event: 'sys_startup', settings: settingsForLog(settings), url }, 'Drawbridge listens');
+  undo.push(async () => logger.info({ event: 'sys_shutdown' }, 'Drawbridge stops'));
 }
 
 /** Without a database of one's own: the embedded one. */
@@ -75,9 +79,11 @@ function explain(error: unknown): unknown {
       ? message
       : code === 'EADDRINUSE'
         ? `PORT ${port} is in use; allowed: a free one, or 0 for any`
-        : isDatabaseUnavailable(error)
-          ? `DATABASE_URL names a PostgreSQL that does not answer: ${message || code}`
-          : null;
+        : isAboutTls(error as Error)
+          ? `DATABASE_URL names a PostgreSQL that cannot be trusted as STORE_TLS wants: ${message}`
+          : isDatabaseUnavailable(error)
+            ? `DATABASE_URL names a PostgreSQL that does not answer: ${message || code}`
+            : null;
   return why === null ? error : `Drawbridge does not start:\n  ${why.replaceAll('\n', '\n  ')}`;
 }
 

@@ -142,6 +142,27 @@ describe('an access token', () => {
       }
     });
 
+    it('with a claim that it was proved just now who it is: the record of the session says when [STP-01]', async () => {
+      const client = app.client();
+      await client.login(BOB.email, PASSWORD, { transport: 'bearer' });
+      app.clock.advance(6 * MINUTE);
+      const now = seconds();
+      const { claims: genuine } = read(client.accessToken!);
+      const more = { auth_time: now, authenticated_at: now, acr: 'high', amr: ['pwd', 'otp'], max_age: 0 };
+      const token = signed(HEADER, {
+        ...genuine,
+        ...more,
+        jti: mintTokenId(randomUUID()),
+        iat: now,
+        exp: now + 60,
+      });
+      expect((await show('/v1/users/me', bearer(token))).status).toBe(200);
+      const answer = await app
+        .client()
+        .post('/v1/auth/email/change', { email: 'x@example.com' }, { headers: bearer(token) });
+      expect(answer).toMatchObject({ status: 401, body: { code: 'auth.reauthentication_required' } });
+    });
+
     it('with a right that the user does not have: admin routes ask the stored user [ADM-02]', async () => {
       const token = signed(HEADER, claims({ roles: ['user', 'admin'] }));
       const answer = await show('/v1/admin/users', bearer(token));

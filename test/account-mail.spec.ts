@@ -59,7 +59,7 @@ describe('an address', () => {
     beforeAll(() => start({ EMAIL_VERIFICATION: 'required' }));
     afterAll(() => app.close());
 
-    it('lets nobody log in before it is, and looks like wrong credentials until then', async () => {
+    it('lets nobody log in before it is, and looks like wrong credentials until then [AUT-01]', async () => {
       expect((await register()).status).toBe(202);
       const unverified = await login();
       expect(unverified).toMatchObject(REFUSED);
@@ -182,7 +182,7 @@ describe('an address', () => {
     const change = (client: Awaited<ReturnType<typeof begin>>, to: string) =>
       client.post('/v1/auth/email/change', { email: to });
 
-    it('is changed by the link to the new one, and both are told', async () => {
+    it('is changed by the link to the new one, and both are told [RST-06]', async () => {
       const [me, to] = [await begin(), newEmail()];
       expect(await change(me, to)).toMatchObject({ status: 202, body: { status: 'accepted' } });
       const mails = await mailbox.collect();
@@ -207,7 +207,7 @@ describe('an address', () => {
       ]);
     });
 
-    it('wants a session that has just proved who it is', async () => {
+    it('wants a session that has just proved who it is [RST-06]', async () => {
       const me = await begin();
       clock.advance(6 * MINUTE);
       expect(await change(me, newEmail())).toMatchObject({
@@ -217,7 +217,7 @@ describe('an address', () => {
       expect(await mailbox.collect()).toEqual([]);
     });
 
-    it('to a taken one is answered as ever; its owner is told, and no link is sent', async () => {
+    it('to a taken one is answered as ever; its owner is told, and no link is sent [AUT-09]', async () => {
       const me = await begin();
       const free = visible(await change(me, newEmail()));
       await mailbox.collect();

@@ -61,7 +61,7 @@ describe('the audit log is append-only', () => {
     `update audit_seals set count = 0`,
     'delete from audit_seals',
     'truncate audit_seals',
-  ])('%s is refused, also to the owner', async (sql) => {
+  ])('%s is refused, also to the owner [LOG-05]', async (sql) => {
     await history();
     await expect(owner.query(sql)).rejects.toThrow('is append-only');
     expect(await verify()).toMatchObject({ events: 9, faults: [] });
@@ -129,7 +129,7 @@ describe('a log that nobody has touched', () => {
   });
 });
 
-describe('whoever owns the database cannot hide that', () => {
+describe('whoever owns the database cannot hide that [LOG-05]', () => {
   it.each([
     [
       'an event was changed',
@@ -209,7 +209,7 @@ describe('whoever owns the database cannot hide that', () => {
 });
 
 describe('retention', () => {
-  it('removes whole seals’ events and keeps the chain', async () => {
+  it('removes whole seals’ events and keeps the chain [LOG-05]', async () => {
     await history();
     clock.advance(DAY);
     await act();
@@ -253,7 +253,7 @@ describe('npm run audit:verify', () => {
   });
 });
 
-it('an act and its event commit together, and an act that cannot be written down does not happen', async () => {
+it('an act and its event commit together, and an act that cannot be written down does not happen [LOG-06]', async () => {
   const alice = await loggedIn(a, ALICE);
   await owner.query(`alter table audit_events add constraint nothing_more check (id < 0) not valid`);
   try {

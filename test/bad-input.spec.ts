@@ -172,7 +172,7 @@ describe('what nobody should send', () => {
       expect(sent).toBeGreaterThan(200);
     });
 
-    it('with fields of any name that nobody knows is refused, on every route', async () => {
+    it('with fields of any name that nobody knows is refused, on every route [VAL-01]', async () => {
       const fields = [`${CANARY} <script>`, '', 'toString', 'hasOwnProperty', 'isAdmin'];
       for (const operation of withBody()) {
         for (const field of fields) {
@@ -271,14 +271,17 @@ describe('what nobody should send', () => {
       'json',
       'application/json, text/plain',
       '*/*',
-    ])('of the type %s is refused on every unsafe route, whatever is in it', async (type) => {
-      for (const operation of unsafe()) {
-        for (const body of [`email=${CANARY}`, '{}']) {
-          const answer = await send(operation, body, { 'content-type': type });
-          expectProblem({ route: operation.name, type }, answer, [415], 'request.media_type');
+    ])(
+      'of the type %s is refused on every unsafe route, whatever is in it [CSR-04, HTTP-06]',
+      async (type) => {
+        for (const operation of unsafe()) {
+          for (const body of [`email=${CANARY}`, '{}']) {
+            const answer = await send(operation, body, { 'content-type': type });
+            expectProblem({ route: operation.name, type }, answer, [415], 'request.media_type');
+          }
         }
-      }
-    });
+      },
+    );
 
     it('of no type at all is refused on every unsafe route [CSR-04]', async () => {
       for (const operation of unsafe()) {
@@ -573,6 +576,7 @@ describe('what nobody should send', () => {
         if (methods.has('GET')) methods.add('HEAD');
         // A literal segment is also a value of a parameter in the same place.
         if (path === '/v1/sessions/current') methods.add('DELETE');
+        if (path === '/v1/auth/passkeys/options') methods.add('DELETE').add('PATCH');
         const others = (['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const).filter(
           (method) => !methods.has(method),
         );

@@ -41,7 +41,7 @@ describe('a boot that must not go on', () => {
       [/DATABASE_URL is not set/, /REDIS_URL is not set/, /KEYS_FILE is not set/],
     ],
     ['over a database that does not answer', { DATABASE_URL: NOWHERE }, [/DATABASE_URL .*does not answer/]],
-  ])('stops %s', async (_, env, sentences) => {
+  ])('stops %s [OPS-01, TOK-01]', async (_, env, sentences) => {
     const { code, output } = await runToEnd({ DATA_DIR: folder, ...env });
     expect(code).toBe(1);
     for (const sentence of sentences) expect(output).toMatch(sentence);
@@ -62,7 +62,7 @@ describe('a boot that must not go on', () => {
     expect(output).toContain(`PORT ${port} is in use`);
   });
 
-  it('never prints a secret, also when it is the wrong one', async () => {
+  it('never prints a secret, also when it is the wrong one [LOG-03]', async () => {
     const { code, output } = await runToEnd({ DATABASE_URL: 'mysql://root:hunter2@db/x', DATA_DIR: folder });
     expect(code).toBe(1);
     expect(output).toMatch(/DATABASE_URL is not such a URL/);
@@ -102,7 +102,7 @@ describeWithRedis('production', () => {
   });
   afterAll(() => redis?.stop());
 
-  it('refuses keys that were made for development, demo users and cookies that travel in the clear', async () => {
+  it('refuses keys that were made for development, demo users and cookies that travel in the clear [COK-03, KEY-01, OPS-01, RST-03]', async () => {
     await runToEnd({ DATABASE_URL: NOWHERE, DATA_DIR: folder }); // makes the development keys
     const bad = { ...env, KEYS_FILE: developmentKeys };
     expect(await runToEnd(bad)).toMatchObject({
@@ -123,7 +123,7 @@ describeWithRedis('production', () => {
     });
   });
 
-  it('refuses a database that lacks migrations, and serves without seeds or docs once it has them', async () => {
+  it('refuses a database that lacks migrations, and serves without seeds or docs once it has them, and says what it serves with [AUT-10, LOG-01, OPS-02]', async () => {
     expect(await runToEnd(env)).toMatchObject({ code: 1, output: expect.stringMatching(/db:migrate/) });
     const applied = execFileSync(process.execPath, ['dist/database/migrate.cli.js'], {
       env,
@@ -157,6 +157,25 @@ describeWithRedis('production', () => {
     const login = await call('/v1/auth/login', { ...owner, transport: 'bearer' });
     expect(await login.json()).toMatchObject({ user: { roles: ['user', 'admin'] } });
     expect(await instance.stop()).toBe(0);
+
+    const events = instance
+      .output()
+      .split('\n')
+      .filter((line) => line.includes('"event":"sys_'))
+      .map((line) => JSON.parse(line));
+    expect(events).toEqual([
+      expect.objectContaining({
+        event: 'sys_startup',
+        service: 'drawbridge',
+        version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+        settings: expect.objectContaining({
+          DATABASE_URL: '(set)',
+          REDIS_URL: '(set)',
+          NODE_ENV: 'production',
+        }),
+      }),
+      expect.objectContaining({ event: 'sys_shutdown' }),
+    ]);
   });
 });
 

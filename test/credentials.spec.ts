@@ -116,7 +116,7 @@ describe('the credential of a request', () => {
       ['a good cookie behind an empty one', () => ({ cookie: `__Host-access=; ${access()}` })],
       ['two refresh cookies', () => ({ cookie: `${access()}; ${refresh()}; ${refresh()}` })],
       ['two device cookies', () => ({ cookie: `${access()}; __Host-device=a; __Host-device=b` })],
-    ])('not %s', async (_what, headers) => {
+    ])('not %s [COK-05, TOK-19]', async (_what, headers) => {
       for (const path of [...PATHS, '/v1/auth/whoami', '/v1/nowhere-but-public', '/health/live']) {
         const answer = await show(path, headers({ browser, native }));
         if (path === '/v1/nowhere-but-public') expect(answer.status).toBe(404);
@@ -175,7 +175,7 @@ describe('the credential of a request', () => {
           ['Authorization', bearer()],
         ],
       ],
-    ])('not %s', async (_what, headers) => {
+    ])('not %s [COK-05, TOK-19]', async (_what, headers) => {
       for (const path of PATHS) expect(await overSocket('GET', path, headers())).toMatchObject(AMBIGUOUS);
     });
 
@@ -187,7 +187,7 @@ describe('the credential of a request', () => {
       for (const path of PATHS) expect((await overSocket('GET', path, headers)).status).toBe(200);
     });
 
-    it('not a refresh token in the cookie and another in the body', async () => {
+    it('not a refresh token in the cookie and another in the body [REF-11, TOK-19]', async () => {
       for (const path of ['/v1/auth/refresh', '/v1/auth/logout']) {
         const answer = await browser.post(path, { refreshToken: native.refreshToken });
         expect(answer).toMatchObject(AMBIGUOUS);
@@ -198,7 +198,7 @@ describe('the credential of a request', () => {
   });
 
   describe('is seen in two places and nowhere else', () => {
-    it('not in the URL', async () => {
+    it('not in the URL [REF-11, TOK-18]', async () => {
       const token = native.accessToken!;
       for (const path of PATHS) {
         for (const name of [
@@ -221,7 +221,7 @@ describe('the credential of a request', () => {
       expect(inUrl).toMatchObject(NOBODY);
     });
 
-    it('not in the body', async () => {
+    it('not in the body [TOK-18]', async () => {
       const { accessToken } = native;
       for (const body of [
         { access_token: accessToken },
@@ -250,7 +250,7 @@ describe('the credential of a request', () => {
       'sec-websocket-protocol',
       'x-api-key',
       'x-device-token',
-    ])('not in the header %s', async (name) => {
+    ])('not in the header %s [TOK-18]', async (name) => {
       for (const path of PATHS) {
         for (const value of [native.accessToken!, bearer()]) {
           const answer = await show(path, { [name]: value });
@@ -271,7 +271,7 @@ describe('the credential of a request', () => {
       'XBearer',
       'Digest Bearer',
       '',
-    ])('not under the scheme %j', async (scheme) => {
+    ])('not under the scheme %j [TOK-18]', async (scheme) => {
       for (const path of PATHS) {
         expect(await show(path, { authorization: `${scheme} ${native.accessToken}`.trim() })).toMatchObject(
           NOBODY,
@@ -279,7 +279,7 @@ describe('the credential of a request', () => {
       }
     });
 
-    it('and the scheme is spelled in any case (RFC 9110 11.1), the rest exactly', async () => {
+    it('and the scheme is spelled in any case (RFC 9110 11.1), the rest exactly [TOK-18]', async () => {
       for (const scheme of ['bearer', 'BEARER', 'bEaReR']) {
         expect((await show(PATHS[0]!, { authorization: `${scheme} ${native.accessToken}` })).status).toBe(
           200,
@@ -301,7 +301,7 @@ describe('the credential of a request', () => {
       }
     });
 
-    it('not in a cookie that only looks like ours', async () => {
+    it('not in a cookie that only looks like ours [COK-07]', async () => {
       const token = browser.jar.get('__Host-access')!;
       for (const cookie of [
         `access=${token}`,
@@ -338,7 +338,7 @@ describe('the credential of a request', () => {
       }
     });
 
-    it('and a cookie value is taken as it stands: nothing is decoded, unquoted or parsed', async () => {
+    it('and a cookie value is taken as it stands: nothing is decoded, unquoted or parsed [COK-06]', async () => {
       const token = browser.jar.get('__Host-access')!;
       for (const value of [
         `"${token}"`,
@@ -367,7 +367,7 @@ describe('the credential of a request', () => {
   describe('of a browser', () => {
     const DAY = 86_400;
 
-    it('is three cookies that no script, no sibling and no plain HTTP gets at', async () => {
+    it('is three cookies that no script, no sibling and no plain HTTP gets at [COK-01, COK-04, SES-02]', async () => {
       const { setCookies } = await app.client().login(ALICE.email, PASSWORD);
       const strict = { path: '/', httponly: true, secure: true, samesite: 'Lax' };
       expect(setCookies.map(parse)).toEqual([
@@ -397,7 +397,7 @@ describe('the credential of a request', () => {
       }
     });
 
-    it('is never kept for longer than the session may live, and less with each refresh', async () => {
+    it('is never kept for longer than the session may live, and less with each refresh [COK-08]', async () => {
       const maxAges = ({ setCookies }: Answer) =>
         setCookies
           .map(parse)
@@ -412,7 +412,7 @@ describe('the credential of a request', () => {
       for (const maxAge of atRefresh) expect(maxAge).toBeLessThanOrEqual(atLogin[0]! - 600);
     });
 
-    it('is in no body: what a script reads is of no use to it', async () => {
+    it('is in no body: what a script reads is of no use to it [COK-02]', async () => {
       const client = app.client();
       const login = await client.login(ALICE.email, PASSWORD);
       const seen = [...client.jar.values()];
@@ -459,7 +459,7 @@ describe('the credential of a request', () => {
       }
     });
 
-    it('stays on its way: a refresh token from a cookie is refused in a body, and the reverse', async () => {
+    it('stays on its way: a refresh token from a cookie is refused in a body, and the reverse [REF-11]', async () => {
       const stolen = browser.jar.get('__Host-refresh')!;
       const invalid = { status: 401, body: { code: 'auth.invalid_token' } };
       expect(await app.client().post('/v1/auth/refresh', { refreshToken: stolen })).toMatchObject(invalid);
@@ -475,7 +475,7 @@ describe('the credential of a request', () => {
   describe('is taken back at logout', () => {
     const ended = { status: 401, body: { code: 'auth.session_ended', reason: 'logout' } };
 
-    it('with cookies that are cleared as they were set, and the browser told to forget', async () => {
+    it('with cookies that are cleared as they were set, and the browser told to forget [COK-08, SES-09]', async () => {
       const thief = browser.copy();
       const answer = await browser.post('/v1/auth/logout');
       expect(answer).toMatchObject({
@@ -511,7 +511,7 @@ describe('the credential of a request', () => {
           return native.post('/v1/auth/logout');
         },
       ],
-    ])('by %s', async (_what, logout) => {
+    ])('by %s [REF-13, SES-09]', async (_what, logout) => {
       expect((await logout()).status).toBe(204);
       expect(await native.refresh()).toMatchObject(ended);
       expect((await browser.refresh()).status).toBe(200);
@@ -525,7 +525,7 @@ describe('the credential of a request', () => {
       expect(await browser.get('/v1/users/me')).toMatchObject(ended);
     });
 
-    it('also a second time, and when there is nothing to take back', async () => {
+    it('also a second time, and when there is nothing to take back [REF-13]', async () => {
       const again = native.copy();
       for (const answer of [
         await native.post('/v1/auth/logout'),
@@ -628,7 +628,7 @@ describe('the credential of a request', () => {
       ['DELETE', `/v1/admin/users/${BOB.id}/ban`, undefined],
     ];
 
-    it('is refused on every unsafe route, with cookies or without, before anything is looked at', async () => {
+    it('is refused on every unsafe route, with cookies or without, before anything is looked at [CSR-02, CSR-03]', async () => {
       const jars: Record<string, string>[] = [
         {},
         { cookie: `${access()}; ${refresh()}` },
@@ -655,7 +655,7 @@ describe('the credential of a request', () => {
       expect((await browser.get('/v1/users/me')).status).toBe(200);
     });
 
-    it('does nothing: no login, no refresh, no logout, no payment, no new name', async () => {
+    it('does nothing: no login, no refresh, no logout, no payment, no new name [CSR-02]', async () => {
       const before = await app.query('select count(*) from sessions');
       const headers = { 'sec-fetch-site': 'cross-site' };
       const jar = [...browser.jar];
@@ -692,7 +692,7 @@ describe('the credential of a request', () => {
       }
     });
 
-    it('cannot be a form: the body is JSON or it is refused', async () => {
+    it('cannot be a form: the body is JSON or it is refused [CSR-04]', async () => {
       const form = `email=${encodeURIComponent(BOB.email)}&password=${encodeURIComponent(PASSWORD)}`;
       for (const type of [
         'application/x-www-form-urlencoded',
@@ -717,7 +717,7 @@ describe('the credential of a request', () => {
       }
     });
 
-    it('is not let in by an Authorization header that carries no token, or by one next to a cookie', async () => {
+    it('is not let in by an Authorization header that carries no token, or by one next to a cookie [CSR-07]', async () => {
       const site = { 'sec-fetch-site': 'cross-site' };
       for (const authorization of ['Basic YTpi', 'Bearer', 'Bearer ', 'Negotiate x']) {
         const answer = await browser.request('PATCH', '/v1/users/me', {

@@ -75,7 +75,7 @@ describeWithRedis('an instance that is cut off', () => {
     for (let round = 0; round < 3; round++) expect(await sessionTier(b, alice)).toBe('admin');
   });
 
-  it('from Redis, and revokes itself: pending, bounded by CACHE_LEASE elsewhere, finished by the other relay (S2)', async () => {
+  it('from Redis, and revokes itself: pending, bounded by CACHE_LEASE elsewhere, finished by the other relay (S2) [SES-06]', async () => {
     stopFeeds();
     for (const app of [a, b]) jest.spyOn(app.get(RevocationRelay), 'relay').mockResolvedValue();
     await cutFromRedis();
@@ -96,7 +96,7 @@ describeWithRedis('an instance that is cut off', () => {
     expect(await sessionTier(a, alice)).toBe('admin');
   });
 
-  it('from both stores: session routes answer 503, the access tier goes on by its token, nobody is logged out (S3)', async () => {
+  it('from both stores: session routes answer 503, the access tier goes on by its token, nobody is logged out (S3) [SES-07]', async () => {
     await cutFromRedis();
     toPostgres.cut();
     alice.at(b);

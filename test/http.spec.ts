@@ -2,9 +2,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jes
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { UsersService } from '../src/users/users.service.js';
-import { ALICE, resetStores, startApp, type TestApp } from './support/app.js';
+import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer } from './support/client.js';
 import { loggedIn, type Person } from './support/people.js';
+import { describeWithRedis } from './support/redis.js';
 
 /** Real: an instance over HTTP and over sockets, PostgreSQL. */
 const ORIGIN = 'https://app.example.com';
@@ -63,32 +64,35 @@ describe('the pages of', () => {
   const shared = ({ headers }: Answer) =>
     Object.keys(headers).filter((name) => name.startsWith('access-control-'));
 
-  it.each([ORIGIN, 'http://localhost:5173'])('%s may read, with credentials', async (origin) => {
-    const answer = await alice.get('/v1/users/me', { headers: { origin } });
-    expect(answer).toMatchObject({
-      status: 200,
-      headers: {
+  it.each([ORIGIN, 'http://localhost:5173'])(
+    '%s may read, with credentials [CSR-08, HTTP-03]',
+    async (origin) => {
+      const answer = await alice.get('/v1/users/me', { headers: { origin } });
+      expect(answer).toMatchObject({
+        status: 200,
+        headers: {
+          ...STANDARD,
+          'access-control-allow-origin': origin,
+          'access-control-allow-credentials': 'true',
+          'access-control-expose-headers': expect.stringContaining('Retry-After'),
+          vary: expect.stringContaining('Origin'),
+        },
+      });
+      const asked = await preflight(origin);
+      expect(asked.status).toBeLessThan(300);
+      expect(asked.text).toBe('');
+      expect(asked.headers).toMatchObject({
         ...STANDARD,
         'access-control-allow-origin': origin,
         'access-control-allow-credentials': 'true',
-        'access-control-expose-headers': expect.stringContaining('Retry-After'),
+        'access-control-allow-methods': expect.stringContaining('DELETE'),
+        'access-control-allow-headers': expect.stringContaining('X-Device-Token'),
         vary: expect.stringContaining('Origin'),
-      },
-    });
-    const asked = await preflight(origin);
-    expect(asked.status).toBeLessThan(300);
-    expect(asked.text).toBe('');
-    expect(asked.headers).toMatchObject({
-      ...STANDARD,
-      'access-control-allow-origin': origin,
-      'access-control-allow-credentials': 'true',
-      'access-control-allow-methods': expect.stringContaining('DELETE'),
-      'access-control-allow-headers': expect.stringContaining('X-Device-Token'),
-      vary: expect.stringContaining('Origin'),
-    });
-  });
+      });
+    },
+  );
 
-  it.each(OTHERS)('%j may not, nor is there a word that repeats it', async (origin) => {
+  it.each(OTHERS)('%j may not, nor is there a word that repeats it [CSR-08, HTTP-03]', async (origin) => {
     for (const answer of [
       await alice.get('/v1/users/me', { headers: { origin } }),
       await preflight(origin),
@@ -101,7 +105,7 @@ describe('the pages of', () => {
     expect(await preflight(origin)).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD, POST' } });
   });
 
-  it('nobody are told the same, so that no cache confuses them with others', async () => {
+  it('nobody are told the same, so that no cache confuses them with others [CSR-08, HTTP-03]', async () => {
     const answer = await alice.get('/v1/users/me');
     expect(shared(answer)).toEqual([]);
     expect(answer.headers.vary).toContain('Origin');
@@ -113,7 +117,7 @@ describe('the pages of', () => {
     expect(answer).toMatchObject({ status: 403, headers: { 'access-control-allow-origin': ORIGIN } });
   });
 
-  it('a trusted origin can read every kind of error, and each has the headers of all answers', async () => {
+  it('a trusted origin can read every kind of error, and each has the headers of all answers [HTTP-01, HTTP-02, HTTP-03, HTTP-04, HTTP-05, HTTP-06]', async () => {
     const headers = { origin: ORIGIN };
     const failing = async (error: Error) => {
       const spy = jest.spyOn(app.get(UsersService), 'find').mockRejectedValue(error);
@@ -200,7 +204,7 @@ describe('a connection', () => {
       'its body',
       'POST /v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
     ],
-  ])('is closed when a client takes too long over %s', async (_what, bytes) => {
+  ])('is closed when a client takes too long over %s [HTTP-07]', async (_what, bytes) => {
     const text = await answerTo(bytes);
     expect(text).toMatch(/^HTTP\/1\.1 408 /);
     expect(text).toContain('content-type: application/problem+json');
@@ -208,14 +212,14 @@ describe('a connection', () => {
     expect(text).toContain('"status":408');
   });
 
-  it('from a page of any other origin is told nothing of sharing, where no origin is trusted', async () => {
+  it('from a page of any other origin is told nothing of sharing, where no origin is trusted [CSR-08]', async () => {
     for (const origin of [ORIGIN, ...OTHERS]) {
       const { headers } = await app.client().get('/health/live', { headers: { origin } });
       expect(Object.keys(headers).filter((name) => name.startsWith('access-control-'))).toEqual([]);
     }
   });
 
-  it('is refused when there are too many, and there is room again when one ends', async () => {
+  it('is refused when there are too many, and there is room again when one ends [HTTP-07]', async () => {
     const held = await Promise.all(
       [1, 2, 3].map(async () => {
         const socket = connect(port, '127.0.0.1');
@@ -229,5 +233,80 @@ describe('a connection', () => {
     held[0]!.write(live);
     await once(held[0]!.resume(), 'close');
     expect(await answerTo(live)).toMatch(/^HTTP\/1\.1 200 /);
+  });
+});
+
+/** Real: an instance over HTTP, PostgreSQL. */
+describe('an answer', () => {
+  let app: TestApp;
+
+  beforeAll(async () => {
+    await resetStores();
+    app = await startApp({ env: { REDIS_URL: undefined } });
+  });
+  afterAll(() => app.close());
+
+  it('that gives, takes or refuses credentials is stored by nobody [REF-12, HTTP-03]', async () => {
+    const [browser, native] = [app.client(), app.client()];
+    const changed = { currentPassword: PASSWORD, newPassword: 'the kettle sings at noon' };
+    const answers: [number, Answer][] = [
+      [200, await browser.login(ALICE.email, PASSWORD)],
+      [200, await native.login(ALICE.email, PASSWORD, { transport: 'bearer' })],
+      [200, await browser.refresh()],
+      [200, await native.refresh()],
+      [200, await browser.post('/v1/auth/reauthenticate', { password: PASSWORD })],
+      [202, await app.client().post('/v1/auth/register', { email: 'new@example.com', password: PASSWORD })],
+      [202, await app.client().post('/v1/auth/password/forgot', { email: ALICE.email })],
+      [204, await native.post('/v1/auth/password/change', changed)],
+      [204, await native.post('/v1/auth/logout')],
+      [401, await native.refresh()],
+      [401, await app.client().login(ALICE.email, 'not her password')],
+      [401, await app.client().post('/v1/auth/refresh', { refreshToken: 'x' })],
+      [400, await app.client().post('/v1/auth/password/reset', { token: 'x', newPassword: PASSWORD })],
+    ];
+    for (const [status, answer] of answers) expect(answer).toMatchObject({ status, headers: STANDARD });
+  });
+
+  it('on health says whether, and nothing of what or which [OPS-06, HTTP-04]', async () => {
+    const [live, ready] = [await app.client().get('/health/live'), await app.client().get('/health/ready')];
+    expect(live.body).toEqual({ status: 'ok' });
+    expect(ready.body).toEqual({ status: 'ok', postgres: 'ok', cache: 'ok', revocationFeed: 'ok' });
+    for (const { headers } of [live, ready])
+      expect(JSON.stringify(headers)).not.toMatch(/drawbridge|fastify|nest|node|\d+\.\d+\.\d+/i);
+  });
+});
+
+/** Real: an instance over HTTP, PostgreSQL, Redis. */
+describeWithRedis('in production', () => {
+  let app: TestApp;
+
+  beforeAll(async () => {
+    app = await startApp({
+      env: {
+        NODE_ENV: 'production',
+        KEYS_FILE: 'those of the test',
+        RATE_LIMITS: 'on',
+        TRUSTED_PROXIES: '127.0.0.1',
+      },
+    });
+  });
+  afterAll(() => app.close());
+
+  it('what has come over plain HTTP is refused, with whatever it carried, and not redirected [HTTP-01]', async () => {
+    for (const path of ['/v1/auth/login', '/v1/users/me', '/health/live', '/nowhere']) {
+      for (const protocol of ['http', 'HTTP', 'http, https']) {
+        const headers = { 'x-forwarded-proto': protocol };
+        const answer = await app.client().request(path.includes('login') ? 'POST' : 'GET', path, { headers });
+        expect(answer).toMatchObject({ status: 403, body: { code: 'request.insecure' }, headers: STANDARD });
+        expect(answer.headers).not.toHaveProperty('location');
+      }
+      for (const headers of [{}, { 'x-forwarded-proto': 'https' }] as Record<string, string>[]) {
+        expect((await app.client().get(path, { headers })).body.code).not.toBe('request.insecure');
+      }
+    }
+  });
+
+  it('metrics are for nobody as long as there is no METRICS_TOKEN [OPS-06]', async () => {
+    expect(await app.client().get('/metrics')).toMatchObject({ status: 404 });
   });
 });

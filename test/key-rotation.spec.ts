@@ -83,7 +83,7 @@ describe('keys that rotate while two instances serve', () => {
         expect(await instance.client().get(path, { headers: tokenOf(client) })).toMatchObject(answer);
   }
 
-  it('shows the next key before it signs, to everybody who may have asked just before', async () => {
+  it('shows the next key before it signs, to everybody who may have asked just before [KEY-02, KEY-03]', async () => {
     const [old] = await jwks(a);
     await rotate(['signing'], LEAST_LEAD_MS);
     const { headers } = await a.client().get('/.well-known/jwks.json');
@@ -102,7 +102,7 @@ describe('keys that rotate while two instances serve', () => {
       expect(Object.keys(jwk).toSorted()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y']);
   });
 
-  it('switches all instances at one instant, whenever each has read the file, and each trusts what the others sign', async () => {
+  it('switches all instances at one instant, whenever each has read the file, and each trusts what the others sign [KEY-02]', async () => {
     const before = await loggedIn(a, ALICE);
     await rotate();
     await a.look();
@@ -122,7 +122,7 @@ describe('keys that rotate while two instances serve', () => {
     await expectEverywhere(early, { status: 200 });
   });
 
-  it('lets the retired key go once its last token has expired; who comes back with one is told to refresh', async () => {
+  it('lets the retired key go once its last token has expired; who comes back with one is told to refresh [KEY-02]', async () => {
     await rotate();
     await allLook();
     clock.advance(LEAD - MARGIN);
@@ -148,7 +148,7 @@ describe('keys that rotate while two instances serve', () => {
     await expectEverywhere(last, { status: 200 });
   });
 
-  it('loses nobody: not those who refresh all the time, on any instance, nor those who were away for a year', async () => {
+  it('loses nobody: not those who refresh all the time, on any instance, nor those who were away for a year [KEY-02]', async () => {
     const away = await Promise.all([loggedIn(a, ALICE), loggedIn(b, BOB, 'cookie')]);
     const busy = await Promise.all(
       Array.from({ length: 6 }, (_, index) =>

@@ -54,7 +54,7 @@ describe('an instance that nobody restarts', () => {
   const kids = async () => (await call('/.well-known/jwks.json')).body['keys'].map(({ kid }: any) => kid);
   const rotate = (...args: string[]) => command({ DATA_DIR: folder }, ...args);
 
-  it('learns of the next key, survives a broken file, and drops what has leaked', async () => {
+  it('learns of the next key, survives a broken file, and drops what has leaked [KEY-02]', async () => {
     const alice = await login();
     const [old] = await kids();
     const planned = rotate();

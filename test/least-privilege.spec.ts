@@ -55,7 +55,7 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
     expect((await app.client().get('/health/ready')).status).toBe(200);
   });
 
-  it('does everything that an instance does', async () => {
+  it('does everything that an instance does [OPS-03]', async () => {
     const alice = await loggedIn(app, ALICE);
     const admin = await loggedIn(app, ADMIN);
     await untilCached(app, alice);
@@ -114,7 +114,7 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
     'delete from migrations',
     `grant all on audit_events to public`,
     `copy users to program 'cat'`,
-  ])('may not: %s', async (sql) => {
+  ])('may not: %s [LOG-05, OPS-03]', async (sql) => {
     const client = new pg.Client({ connectionString: url });
     await client.connect();
     // GRANT without the right to is a warning, and changes nothing: it is looked at below.
@@ -141,7 +141,7 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
     'GET somebody:else',
     'SUBSCRIBE x',
     'MONITOR',
-  ])('may not, in Redis: %s', async (command) => {
+  ])('may not, in Redis: %s [OPS-03]', async (command) => {
     const client = createClient({ url: redisUrl, RESP: 2 });
     client.on('error', () => undefined);
     await client.connect();

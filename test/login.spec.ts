@@ -64,7 +64,7 @@ describe('getting in', () => {
   const sessionOf = async (of: Client) => (await of.get('/v1/sessions/current')).body;
 
   describe('registration', () => {
-    it('answers the same for a free address and a taken one, after the same work', async () => {
+    it('answers the same for a free address and a taken one, after the same work [AUT-09]', async () => {
       const free = await register(newEmail());
       const workForFree = hash.mock.calls.length;
       const taken = await register(ALICE.email, 'a password of somebody else');
@@ -82,7 +82,7 @@ describe('getting in', () => {
       expect(await client.login(ALICE.email, 'a password of somebody else')).toMatchObject(REFUSED);
     });
 
-    it('of one address by many at once makes one account, and all are told the same', async () => {
+    it('of one address by many at once makes one account, and all are told the same [AUT-09]', async () => {
       const email = newEmail();
       const answers = await Promise.all(
         Array.from({ length: 6 }, (_, index) => register(email, `${PASSWORD} ${index}`)),
@@ -96,7 +96,7 @@ describe('getting in', () => {
       expect(logins.map(({ status }) => status).sort()).toEqual([200, 401, 401, 401, 401, 401]);
     });
 
-    it('knows an address in every spelling that reaches the same mailbox', async () => {
+    it('knows an address in every spelling that reaches the same mailbox [AUT-09]', async () => {
       await register('Jose\u0301.Canon@Example.COM');
       await register('jos\u00e9.canon@example.com', 'the second one is not made');
       const rows = await app.query(`select email from users where email like '%canon%'`);
@@ -114,16 +114,19 @@ describe('getting in', () => {
       ['256 characters', LONGEST, 202],
       ['257 characters', `${LONGEST}x`, 400],
       ['a NUL', 'a password with \0 in it', 400],
-    ])('counts the characters of a password as a person would: %s', async (_what, password, status) => {
-      const answer = await register(newEmail(), password);
-      expect(answer.status).toBe(status);
-      if (status === 400) {
-        expect(answer.body.errors).toEqual([expect.objectContaining({ path: 'password' })]);
-        expect(hash).not.toHaveBeenCalled();
-      }
-    });
+    ])(
+      'counts the characters of a password as a person would: %s [AUT-08, PWD-01, PWD-02]',
+      async (_what, password, status) => {
+        const answer = await register(newEmail(), password);
+        expect(answer.status).toBe(status);
+        if (status === 400) {
+          expect(answer.body.errors).toEqual([expect.objectContaining({ path: 'password' })]);
+          expect(hash).not.toHaveBeenCalled();
+        }
+      },
+    );
 
-    it('stores argon2id with the parameters of OWASP, salted for each account', async () => {
+    it('stores argon2id with the parameters of OWASP, salted for each account [PWD-06, PWD-07]', async () => {
       const [one, other] = [newEmail(), newEmail()];
       await Promise.all([register(one), register(other)]);
       const hashes = [await storedHash(one), await storedHash(other)];
@@ -135,7 +138,7 @@ describe('getting in', () => {
       expect(salts[0]).not.toEqual(salts[1]);
     });
 
-    it('gives nobody a right that they ask for', async () => {
+    it('gives nobody a right that they ask for [ADM-03, AZ-02]', async () => {
       for (const more of [{ roles: ['admin'] }, { role: 'admin' }, { isAdmin: true }, { id: ADMIN.id }]) {
         expect((await register(newEmail(), PASSWORD, more)).status).toBe(400);
       }
@@ -146,7 +149,7 @@ describe('getting in', () => {
   });
 
   describe('a login', () => {
-    it('that fails looks the same for an unknown address, a wrong password, a banned and a deleted user', async () => {
+    it('that fails looks the same for an unknown address, a wrong password, a banned and a deleted user [AUT-01]', async () => {
       const [banned, deleted] = [newEmail(), newEmail()];
       await Promise.all([register(banned), register(deleted)]);
       await app.query('update users set banned_at = now() where email = $1', [banned]);
@@ -168,7 +171,7 @@ describe('getting in', () => {
       }
     });
 
-    it('costs the same hash whether or not there is somebody to compare with', async () => {
+    it('costs the same hash whether or not there is somebody to compare with [AUT-02]', async () => {
       const banned = newEmail();
       await register(banned);
       await app.query('update users set banned_at = now() where email = $1', [banned]);
@@ -192,7 +195,7 @@ describe('getting in', () => {
       expect(await client.login(email, 'five Words of cafe talk')).toMatchObject(REFUSED);
     });
 
-    it('never cuts a password: what is too long is refused before any work', async () => {
+    it('never cuts a password: what is too long is refused before any work [AUT-08, PWD-02]', async () => {
       const email = newEmail();
       await register(email, LONGEST);
       expect((await client.login(email, LONGEST)).status).toBe(200);
@@ -206,7 +209,7 @@ describe('getting in', () => {
       expect(verify).not.toHaveBeenCalled();
     });
 
-    it('makes a weak old hash a strong one, and only for who knew the password', async () => {
+    it('makes a weak old hash a strong one, and only for who knew the password [PWD-07]', async () => {
       const email = newEmail();
       await register(email);
       const weak = await argon2(PASSWORD, { memoryCost: 4_096, timeCost: 1, parallelism: 1 });
@@ -236,7 +239,7 @@ describe('getting in', () => {
       }
     });
 
-    it('begins a session of its own, whatever the browser brought along', async () => {
+    it('begins a session of its own, whatever the browser brought along [SES-01]', async () => {
       const planted = { cookie: '__Host-access=planted; __Host-refresh=planted; sid=planted' };
       const first = await client.post(
         '/v1/auth/login',
@@ -249,7 +252,7 @@ describe('getting in', () => {
       expect(first.setCookies.join()).not.toContain('planted');
     });
 
-    it('replaces the session that the same cookie jar had', async () => {
+    it('replaces the session that the same cookie jar had [SES-01]', async () => {
       await client.login(ALICE.email, PASSWORD);
       const before = client.copy();
       const elsewhere = app.client();
@@ -264,7 +267,7 @@ describe('getting in', () => {
       expect((await elsewhere.get('/v1/users/me')).status).toBe(200);
     });
 
-    it('by somebody else in the same browser does not take over their session', async () => {
+    it('by somebody else in the same browser does not take over their session [SES-01]', async () => {
       const alice = await client.login(ALICE.email, PASSWORD);
       const bob = await client.login(BOB.email, PASSWORD);
       expect(bob.body.session.id).not.toBe(alice.body.session.id);
@@ -283,7 +286,7 @@ describe('getting in', () => {
       expect(other.body.session.device.id).not.toBe(first.body.session.device.id);
     });
 
-    it("never adopts a device token that it did not give out, or that is somebody else's", async () => {
+    it("never adopts a device token that it did not give out, or that is somebody else's [SES-01]", async () => {
       await client.login(ALICE.email, PASSWORD, { transport: 'bearer' });
       const device = (await sessionOf(client)).device;
       for (const foreign of [client.deviceToken!, 'A'.repeat(43), 'planted']) {
@@ -319,7 +322,7 @@ describe('getting in', () => {
     };
 
     it.each(['cookie', 'bearer'])(
-      'is asked for once the login is too long ago, and is enough (%s)',
+      'is asked for once the login is too long ago, and is enough (%s) [STP-01, STP-02, STP-04]',
       async (transport) => {
         await client.login(ADMIN.email, PASSWORD, { transport });
         app.clock.advance(4 * MINUTE);
@@ -349,7 +352,7 @@ describe('getting in', () => {
       },
     );
 
-    it('cannot be had by refreshing', async () => {
+    it('cannot be had by refreshing [REF-10, STP-03]', async () => {
       const login = await client.login(ADMIN.email, PASSWORD);
       app.clock.advance(5 * MINUTE);
       const refreshed = await client.refresh();
@@ -377,7 +380,7 @@ describe('getting in', () => {
       expect((await reauthenticate(client, 'a password of my own')).status).toBe(200);
     });
 
-    it('in one session does not freshen another of the same person', async () => {
+    it('in one session does not freshen another of the same person [STP-01, STP-03]', async () => {
       const other = app.client();
       await client.login(ADMIN.email, PASSWORD);
       await other.login(ADMIN.email, PASSWORD);
@@ -415,7 +418,7 @@ describe('a flood of logins', () => {
   });
   afterAll(() => app.close());
 
-  it('is told to come back; nobody is logged out, and other routes do not notice', async () => {
+  it('is told to come back; nobody is logged out, and other routes do not notice [AUT-07]', async () => {
     const alice = app.client();
     await alice.login(ALICE.email, PASSWORD);
     mostAtOnce = 0;

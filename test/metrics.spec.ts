@@ -101,7 +101,7 @@ describeWithRedis('GET /metrics', () => {
     expect(await checks('unavailable')).toBe(unavailable + 1);
   });
 
-  it('times requests by the pattern of their route, and holds nothing of anybody', async () => {
+  it('times requests by the pattern of their route, and holds nothing of anybody [OPS-06]', async () => {
     const alice = await loggedIn(app, ALICE);
     await alice.delete(`/v1/sessions/${alice.id}`);
     await alice.get('/no/such/place?token=secret');
@@ -113,7 +113,7 @@ describeWithRedis('GET /metrics', () => {
     expect(text).not.toMatch(/no\/such|secret|version/);
   });
 
-  it('is for whoever shows METRICS_TOKEN, once that is set', async () => {
+  it('is for whoever shows METRICS_TOKEN, once that is set [OPS-06]', async () => {
     const guarded = await startApp({ env: { METRICS_TOKEN: TOKEN } });
     const ask = (headers: Record<string, string>) => guarded.client().get('/metrics', { headers });
     expect((await ask({ authorization: `Bearer ${TOKEN}` })).status).toBe(200);

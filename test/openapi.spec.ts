@@ -9,6 +9,8 @@ const PROMISED: Record<Operation['x-tier'], string[]> = {
   public: [
     'POST /v1/auth/register',
     'POST /v1/auth/login',
+    'POST /v1/auth/login/passkey/options',
+    'POST /v1/auth/login/passkey',
     'POST /v1/auth/login/mfa',
     'POST /v1/auth/refresh',
     'POST /v1/auth/logout',
@@ -22,6 +24,10 @@ const PROMISED: Record<Operation['x-tier'], string[]> = {
   access: ['GET /v1/auth/whoami', 'GET /v1/feature-flags'],
   session: [
     'POST /v1/auth/reauthenticate',
+    'POST /v1/auth/reauthenticate/passkey/options',
+    'POST /v1/auth/reauthenticate/passkey',
+    'GET /v1/auth/passkeys',
+    'PATCH /v1/auth/passkeys/{id}',
     'GET /v1/auth/mfa',
     'POST /v1/auth/password/change',
     'GET /v1/sessions',
@@ -44,6 +50,9 @@ const PROMISED: Record<Operation['x-tier'], string[]> = {
   ],
   fresh: [
     'POST /v1/auth/email/change',
+    'POST /v1/auth/passkeys/options',
+    'POST /v1/auth/passkeys',
+    'DELETE /v1/auth/passkeys/{id}',
     'POST /v1/auth/mfa/totp',
     'POST /v1/auth/mfa/totp/confirm',
     'DELETE /v1/auth/mfa/totp',

@@ -147,7 +147,7 @@ describeWithOwnRedis('Redis', () => {
     expect(Date.parse(sessionTierBy)).toBeGreaterThan(a.clock.now());
   };
 
-  it('killed: PostgreSQL answers, a revocation is pending with its bounds, and applied once Redis is back', async () => {
+  it('killed: PostgreSQL answers, a revocation is pending with its bounds, and applied once Redis is back [SES-06, SES-07]', async () => {
     await redis!.kill();
     await Promise.all([a, b].map((app) => untilCache(app, 'failing')));
     for (const app of [a, b]) {
@@ -200,7 +200,7 @@ describeWithOwnRedis('Redis', () => {
     await expectAliceRefused();
   });
 
-  it('paused: checks and revocations are answered before anybody knows that it is away, and right', async () => {
+  it('paused: checks and revocations are answered before anybody knows that it is away, and right [SES-07]', async () => {
     const { only } = (a.get(CachePort) as RedisCache).servers;
     await redis!.pause();
     for (const client of [alice, bob]) await expectBothTiers(client, { status: 200 });
@@ -314,7 +314,7 @@ describe('PostgreSQL', () => {
   ];
 
   it.each(outages)(
-    '%s: nobody is let in by guess and nobody is logged out; afterwards all goes on as before',
+    '%s: nobody is let in by guess and nobody is logged out; afterwards all goes on as before [SES-07]',
     async (_, strike, mend) => {
       const [admin, alice, bob] = [
         await loggedIn(a, ADMIN),
@@ -394,7 +394,7 @@ describeWithOwnRedis('an instance that hears nothing of revocations (A2)', () =>
     ['allow', { living: { status: 200 }, dead: { status: 200 } }],
     ['session', { living: { status: 200 }, dead: ended('admin') }],
     ['deny', { living: UNAVAILABLE, dead: UNAVAILABLE }],
-  ])('%s: it knows after 5 s, says so, and follows ACCESS_WHEN_BLIND', async (policy, blind) => {
+  ])('%s: it knows after 5 s, says so, and follows ACCESS_WHEN_BLIND [TOK-21]', async (policy, blind) => {
     await startDeaf(policy);
     const [living, dead] = [await loggedIn(a, ALICE), await loggedIn(a, BOB)];
     await a.get(RevocationService).endSession(dead.id, { reason: 'admin', actorId: null, origin: null });
@@ -419,7 +419,7 @@ describeWithOwnRedis('an instance that hears nothing of revocations (A2)', () =>
     expect(await dead.get(ACCESS)).toMatchObject(ended('admin'));
   });
 
-  it('allow is bounded by the token: no outage makes one live longer (A4)', async () => {
+  it('allow is bounded by the token: no outage makes one live longer (A4) [TOK-21]', async () => {
     await startDeaf('allow');
     const alice = (await loggedIn(a, ALICE)).at(deaf);
     clock.advanceSteadily(60_000);

@@ -50,7 +50,7 @@ describe('whoever changes their password', () => {
     expect(await login(PASSWORD)).toMatchObject(REFUSED);
   });
 
-  it('ends every other session, on every instance, on both tiers and for good; the one that did it lives on', async () => {
+  it('ends every other session, on every instance, on both tiers and for good; the one that did it lives on [PWD-08, REF-09, SES-12]', async () => {
     const [me, laptop, phone] = [
       await loggedIn(app, { email }),
       await loggedIn(app, { email }, 'cookie'),
@@ -72,7 +72,7 @@ describe('whoever changes their password', () => {
     expect(row).toMatchObject({ end_reason: 'password_change', revocation_seq: expect.any(String) });
   });
 
-  it('is told by mail, once, and it is written down', async () => {
+  it('is told by mail, once, and it is written down [LOG-01, PWD-08]', async () => {
     const me = await loggedIn(app, { email });
     await change(me);
     expect(await mailbox.collect()).toEqual([
@@ -140,7 +140,7 @@ describe('whoever changes their password', () => {
     expect((await me.delete('/v1/users/me')).status).toBe(204);
   });
 
-  it('has to know the old one', async () => {
+  it('has to know the old one [PWD-08]', async () => {
     const me = await loggedIn(app, { email });
     const elsewhere = await loggedIn(app, { email });
     expect(await change(me, NEW_PASSWORD, 'not the password of anybody')).toMatchObject(REFUSED);

@@ -57,7 +57,7 @@ describe('a forgotten password', () => {
   };
   const login = (password: string) => app.client().login(email, password, { transport: 'bearer' });
 
-  it('is asked for in one way, whether or not anybody has the address', async () => {
+  it('is asked for in one way, whether or not anybody has the address [RST-01]', async () => {
     const banned = 'banned@example.com';
     await app.query(
       `insert into users (id, email, password_hash, banned_at, created_at)
@@ -76,7 +76,7 @@ describe('a forgotten password', () => {
     expect((await mailbox.collect()).map(({ to }) => to)).toEqual([email, email]);
   });
 
-  it('is replaced by a new one with the token that was mailed, which logs nobody in', async () => {
+  it('is replaced by a new one with the token that was mailed, which logs nobody in [RST-04]', async () => {
     const token = await mailedToken();
     const answer = await reset(token);
     expect(answer).toMatchObject({ status: 204, text: '', setCookies: [] });
@@ -84,7 +84,7 @@ describe('a forgotten password', () => {
     expect((await login(NEW_PASSWORD)).status).toBe(200);
   });
 
-  it('ends every session when it is replaced, on every instance, with the reason', async () => {
+  it('ends every session when it is replaced, on every instance, with the reason [RST-04, SES-12]', async () => {
     const people = [await loggedIn(app, { email }), await loggedIn(app, { email }, 'cookie')];
     const token = await mailedToken();
     for (const person of people) expect((await person.get('/v1/sessions/current')).status).toBe(200);
@@ -99,7 +99,7 @@ describe('a forgotten password', () => {
     }
   });
 
-  it('is told of by mail when it has been replaced, and that is written down', async () => {
+  it('is told of by mail when it has been replaced, and that is written down [LOG-01, RST-04]', async () => {
     const token = await mailedToken();
     await reset(token);
     expect(await mailbox.collect()).toEqual([
@@ -116,7 +116,7 @@ describe('a forgotten password', () => {
   });
 
   describe('has a token that', () => {
-    it('works once, however many try at once, on any instance', async () => {
+    it('works once, however many try at once, on any instance [RST-02]', async () => {
       const token = await mailedToken();
       const answers = await Promise.all(
         Array.from({ length: 20 }, (_, index) =>
@@ -132,7 +132,7 @@ describe('a forgotten password', () => {
       expect(await mailbox.collect()).toHaveLength(1);
     });
 
-    it('is good for half an hour', async () => {
+    it('is good for half an hour [RST-02]', async () => {
       const [late, inTime] = [await mailedToken(), await mailedToken()];
       void late;
       clock.advance(29 * MINUTE);
@@ -143,7 +143,7 @@ describe('a forgotten password', () => {
       expect((await login(NEW_PASSWORD)).status).toBe(200);
     });
 
-    it('is void when another one is asked for, or the password is changed, or the account ends', async () => {
+    it('is void when another one is asked for, or the password is changed, or the account ends [RST-02, RST-04]', async () => {
       const first = await mailedToken();
       const second = await mailedToken();
       expect(await reset(first)).toMatchObject(BAD_TOKEN);
@@ -171,7 +171,7 @@ describe('a forgotten password', () => {
       expect((await reset(token)).status).toBe(204);
     });
 
-    it('cannot be made up, turned around, or taken from another purpose', async () => {
+    it('cannot be made up, turned around, or taken from another purpose [KEY-04, RST-02]', async () => {
       const me = await loggedIn(app, { email });
       const changed = `new.${email}`;
       expect((await me.post('/v1/auth/email/change', { email: changed })).status).toBe(202);
@@ -206,7 +206,7 @@ describe('a forgotten password', () => {
       expect((await reset(token)).status).toBe(204);
     });
 
-    it('is in no store: neither the token nor a digest of it, before its mail leaves or after', async () => {
+    it('is in no store: neither the token nor a digest of it, before its mail leaves or after [RST-02]', async () => {
       await forgot();
       const dump = async () => {
         const tables = ['mailed_tokens', 'mails', 'account_errands', 'audit_events'];
@@ -227,7 +227,7 @@ describe('a forgotten password', () => {
     });
   });
 
-  it('is mailed as a link to APP_URL, whatever host the request names', async () => {
+  it('is mailed as a link to APP_URL, whatever host the request names [RST-03]', async () => {
     const spoofed = {
       host: 'evil.example',
       'x-forwarded-host': 'evil.example',

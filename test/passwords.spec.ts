@@ -73,13 +73,13 @@ describe.each(WAYS)('a password chosen at %s', (way, path, choose) => {
     ['the keyboard', 'qwertyuiopasdfghjkl', /easily guessed/],
     ['the product', 'drawbridgepassword2026', /name of this product/],
     ['257 characters', 'x'.repeat(257), /at most 256/],
-  ])('is refused when it is %s', async (_what, password, why) => {
+  ])('is refused when it is %s [PWD-01, PWD-02, PWD-04, PWD-09]', async (_what, password, why) => {
     const answer = await choose(app, password);
     expect(answer).toMatchObject(refused(expect.stringMatching(why)));
     expect(answer.text).not.toContain(password);
   });
 
-  it('is refused when it is the address or the name of whoever chooses it', async () => {
+  it('is refused when it is the address or the name of whoever chooses it [PWD-04]', async () => {
     if (way === 'registration') {
       const email = 'mona.vandermeer@example.com';
       for (const password of [email, 'mona.vandermeer2026', 'Vandermeer, Mona 1984']) {
@@ -96,7 +96,7 @@ describe.each(WAYS)('a password chosen at %s', (way, path, choose) => {
   });
 
   it.each(['thecatsatonthemat', '🦊🐻🐼🦁🐯🐨🐸🐵🐔🐧🦆🦉🐺🐗🐴', 'die Brücke am Abend', 'Ω≈ç√∫˜µ≤≥÷åßƒ©˙'])(
-    'is accepted whatever it is made of: %s',
+    'is accepted whatever it is made of: %s [PWD-01, PWD-03]',
     async (password) => {
       expect((await choose(app, password)).status).toBeLessThan(300);
     },
@@ -143,7 +143,7 @@ describe('a password that is known from a breach', () => {
   });
 
   it.each(WAYS)(
-    'is refused at %s, and five digits of its digest are all that left',
+    'is refused at %s, and five digits of its digest are all that left [PWD-05]',
     async (_way, path, choose) => {
       breached.add(STRONG);
       expect(await choose(app, STRONG)).toMatchObject({
@@ -185,7 +185,7 @@ describe('a password that is known from a breach', () => {
     ['sends one elsewhere', (_, response) => void response.writeHead(302, { location: '/range/x' }).end()],
     ['never ends', (_, response) => void response.write('0'.repeat(600_000))],
     ['trickles', (_, response) => void response.write('0')],
-  ])('cannot be known while the service %s: then the setting decides', async (_what, broken) => {
+  ])('cannot be known while the service %s: then the setting decides [PWD-05]', async (_what, broken) => {
     answer = broken;
     const body = () => ({ email: newEmail(), password: STRONG });
     expect((await app.client().post('/v1/auth/register', body())).status).toBe(202);

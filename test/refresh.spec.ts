@@ -65,7 +65,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
     }
   });
 
-  it('never makes the session fresher, and never longer', async () => {
+  it('never makes the session fresher, and never longer [REF-07, REF-10]', async () => {
     const before = (await alice.get(SESSION)).body;
     a.clock.advance(6 * MINUTE);
     await alice.refresh();
@@ -75,7 +75,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
     expect(await alice.delete('/v1/users/me')).toMatchObject(problem(401, 'auth.reauthentication_required'));
   });
 
-  it('reads the user again: new roles are in the next token', async () => {
+  it('reads the user again: new roles are in the next token [REF-09]', async () => {
     const admin = await loggedIn(a, ADMIN, 'bearer');
     const setRoles = (roles: string[]) => admin.put(`/v1/admin/users/${ALICE.id}/roles`, { roles });
     await setRoles(['user', 'admin']);
@@ -98,7 +98,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
     });
 
     it.each(['at once', 'much later'])(
-      'its second use ends the session and all of its tokens, %s',
+      'its second use ends the session and all of its tokens, %s [REF-04, REF-05, REF-06]',
       async (when) => {
         const bare = withoutDevice(alice);
         const copied = bare.copy();
@@ -116,7 +116,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
       },
     );
 
-    it('the second use is written down with both contexts, and without any token', async () => {
+    it('the second use is written down with both contexts, and without any token [LOG-01, LOG-03]', async () => {
       const bare = withoutDevice(alice);
       const tokens = [refreshTokenOf(bare)];
       const copied = bare.copy();
@@ -146,7 +146,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
       for (const token of tokens) expect(JSON.stringify(events)).not.toContain(token);
     });
 
-    it('two uses at the same time are two uses', async () => {
+    it('two uses at the same time are two uses [REF-04]', async () => {
       const bare = withoutDevice(alice);
       const answers = await Promise.all([bare.copy().refresh(), bare.copy().refresh()]);
       expect(answers.map(({ status }) => status).sort()).toEqual([200, 401]);
@@ -193,7 +193,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
       await expectBothTiers(alice, { status: 200 });
     });
 
-    it('a thief who copied the tokens without it is caught at the first double use, whoever comes second', async () => {
+    it('a thief who copied the tokens without it is caught at the first double use, whoever comes second [REF-04]', async () => {
       for (const first of ['thief', 'owner']) {
         const owner = await loggedIn(a, ALICE, transport);
         const thief = withoutDevice(owner);
@@ -227,12 +227,12 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
     const end = (reason: 'admin' | 'logout') =>
       a.get(RevocationService).endSession(alice.id, { reason, actorId: null, origin: null });
 
-    it('with the reason, when the session has ended', async () => {
+    it('with the reason, when the session has ended [REF-09]', async () => {
       await end('admin');
       expect(await alice.refresh()).toMatchObject(ended('admin'));
     });
 
-    it('with the ban, when the user is banned, and also after the ban', async () => {
+    it('with the ban, when the user is banned, and also after the ban [REF-09]', async () => {
       const admin = await loggedIn(a, ADMIN, 'bearer');
       await admin.post(`/v1/admin/users/${ALICE.id}/ban`, { reason: 'Spam' });
       expect(await alice.refresh()).toMatchObject(ended('ban'));
@@ -240,14 +240,14 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
       expect(await alice.refresh()).toMatchObject(ended('ban'));
     });
 
-    it('when nobody has used the session for too long', async () => {
+    it('when nobody has used the session for too long [REF-08]', async () => {
       a.clock.advance(30 * DAY - MINUTE);
       expect((await alice.copy().refresh()).status).toBe(200);
       a.clock.advance(30 * DAY);
       expect(await alice.refresh()).toMatchObject(ended('idle'));
     });
 
-    it('when the session is too old, with or without use', async () => {
+    it('when the session is too old, with or without use [REF-07]', async () => {
       for (let month = 0; month < 3; month++) {
         a.clock.advance(29 * DAY);
         expect((await alice.refresh()).status).toBe(200);
@@ -260,7 +260,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
       expect(await a.client().post(REFRESH)).toMatchObject(problem(401, 'auth.unauthenticated'));
     });
 
-    it('for anything that was never minted, and nothing happens to the session', async () => {
+    it('for anything that was never minted, and nothing happens to the session [REF-13]', async () => {
       const token = refreshTokenOf(alice);
       const bytes = Buffer.from(token, 'base64url');
       const flipped = Array.from(bytes, (_, at) => {
@@ -331,7 +331,7 @@ describe('the transport binds a session', () => {
   });
   afterAll(() => a.close());
 
-  it("a cookie session's token is worth nothing in a body, and the other way round", async () => {
+  it("a cookie session's token is worth nothing in a body, and the other way round [REF-11]", async () => {
     const [browser, native] = [await loggedIn(a, ALICE, 'cookie'), await loggedIn(a, ALICE, 'bearer')];
     const inBody = await a.client().post(REFRESH, { refreshToken: refreshTokenOf(browser) });
     expect(inBody).toMatchObject(problem(401, 'auth.invalid_token'));
@@ -344,7 +344,7 @@ describe('the transport binds a session', () => {
     }
   });
 
-  it('a cookie and a body at once are one credential too many', async () => {
+  it('a cookie and a body at once are one credential too many [REF-11]', async () => {
     const [browser, native] = [await loggedIn(a, ALICE, 'cookie'), await loggedIn(a, ALICE, 'bearer')];
     const both = await browser.post(REFRESH, { refreshToken: refreshTokenOf(native) });
     expect(both).toMatchObject(problem(400, 'auth.ambiguous_credentials'));
@@ -380,7 +380,7 @@ describeWithRedis('refresh, on several instances', () => {
     expect((await alice.refresh()).status).toBe(200);
   });
 
-  it('fifty uses of a token without the device token end the session, once', async () => {
+  it('fifty uses of a token without the device token end the session, once [REF-04]', async () => {
     const owner = await loggedIn(a, ALICE, 'bearer');
     const alice = withoutDevice(owner);
     const uses = Array.from({ length: 50 }, (_, index) =>
@@ -441,7 +441,7 @@ describeWithRedis('refresh, on several instances', () => {
     await eventually(() => expectBothTiers(alice, ended('admin_everyone')));
   });
 
-  it('nothing that a refresh mints outlives a logout that it races, 500 times (R1)', async () => {
+  it('nothing that a refresh mints outlives a logout that it races, 500 times (R1) [SES-04]', async () => {
     const race = async () => {
       const owner = await loggedIn(a, ALICE, 'bearer');
       const tab = owner.copy().at(b);

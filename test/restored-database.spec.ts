@@ -113,7 +113,7 @@ describe.each(cases)('a database restored from $form of it, by $transport', ({ t
     }
   });
 
-  it('still catches a token that was used up before the backup', async () => {
+  it('still catches a token that was used up before the backup [REF-06]', async () => {
     expect(await usedUp.refresh()).toMatchObject(REUSE);
     expect(await unchanged.refresh()).toMatchObject(REUSE);
   });

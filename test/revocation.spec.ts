@@ -60,7 +60,7 @@ describe('ending sessions', () => {
   });
 
   describe("people's own", () => {
-    it('are listed newest first, their own alone, the one that asks marked as current', async () => {
+    it('are listed newest first, their own alone, the one that asks marked as current [SES-10]', async () => {
       const { body } = await alice.get('/v1/sessions');
       expect(body.items.map(({ id, current, status }: never) => ({ id, current, status }))).toEqual([
         { id: other.id, current: false, status: 'active' },
@@ -69,14 +69,26 @@ describe('ending sessions', () => {
       expect((await alice.get(SESSION)).body).toMatchObject({ id: alice.id, current: true });
     });
 
-    it('end one by one', async () => {
+    it('say where and when, and nothing that opens them [SES-10, AZ-03]', async () => {
+      const { body, text } = await alice.get('/v1/sessions');
+      const names =
+        'authenticatedAt createdAt current device expiresAt id idleExpiresAt ip lastSeenAt status transport'.split(
+          ' ',
+        );
+      for (const item of body.items) expect(Object.keys(item).sort()).toEqual(names);
+      for (const client of [alice, other])
+        for (const token of [client.accessToken!, client.refreshToken!, client.deviceToken!])
+          expect(text).not.toContain(token);
+    });
+
+    it('end one by one [SES-10]', async () => {
       expect(await alice.delete(`/v1/sessions/${other.id}`)).toMatchObject(applied(1));
       await expectBothTiers(other, ended('logout'));
       await expectBothTiers(alice, { status: 200 });
       expect((await alice.get('/v1/sessions')).body.items).toHaveLength(1);
     });
 
-    it('a foreign id and one that there never was get the same answer, and nothing happens', async () => {
+    it('a foreign id and one that there never was get the same answer, and nothing happens [AZ-01, SES-11]', async () => {
       const answers = await Promise.all(
         [bob.id, random.uuidAt(Date.now()), random.uuid()].map((id) => alice.delete(`/v1/sessions/${id}`)),
       );
@@ -87,7 +99,7 @@ describe('ending sessions', () => {
       expect(await alice.delete('/v1/sessions/not-an-id')).toMatchObject(problem(400, 'request.invalid'));
     });
 
-    it('end all but this one', async () => {
+    it('end all but this one [SES-10]', async () => {
       expect(await alice.delete('/v1/sessions?except=current')).toMatchObject(applied(1));
       await expectBothTiers(other, ended('logout_others'));
       await expectBothTiers(alice, { status: 200 });
@@ -95,7 +107,7 @@ describe('ending sessions', () => {
       expect(await alice.delete('/v1/sessions?except=current')).toMatchObject(applied(0));
     });
 
-    it('end all at once', async () => {
+    it('end all at once [SES-10]', async () => {
       expect(await alice.delete('/v1/sessions')).toMatchObject(applied(2));
       for (const client of [alice, other]) await expectBothTiers(client, ended('logout'));
       await expectBothTiers(bob, { status: 200 });
@@ -108,7 +120,7 @@ describe('ending sessions', () => {
       await expectBothTiers(other, { status: 200 });
     });
 
-    it('asked again, the answer is the receipt of the first time, and nothing new is written', async () => {
+    it('asked again, the answer is the receipt of the first time, and nothing new is written [ADM-01]', async () => {
       const first = await alice.delete(`/v1/sessions/${other.id}`);
       const countOf = () =>
         a.query('select count(*) from revocations union all select count(*) from audit_events');
@@ -128,7 +140,7 @@ describe('ending sessions', () => {
   });
 
   describe('by an admin', () => {
-    it('one user, all sessions, and a login right after is let in', async () => {
+    it('one user, all sessions, and a login right after is let in [ADM-01]', async () => {
       const receipt = await admin.delete(`/v1/admin/users/${ALICE.id}/sessions`);
       expect(receipt).toMatchObject(applied(2));
       for (const client of [alice, other]) await expectBothTiers(client, ended('admin'));
@@ -143,7 +155,7 @@ describe('ending sessions', () => {
       );
     });
 
-    it('one session', async () => {
+    it('one session [ADM-01]', async () => {
       expect(await admin.delete(`/v1/admin/sessions/${alice.id}`)).toMatchObject(applied(1));
       await expectBothTiers(alice, ended('admin'));
       await expectBothTiers(other, { status: 200 });
@@ -180,7 +192,7 @@ describe('ending sessions', () => {
       });
     });
 
-    it('the role as it is stored decides, on every admin route', async () => {
+    it('the role as it is stored decides, on every admin route [ADM-02, ADM-03, AZ-01]', async () => {
       const routes: [string, string][] = [
         ['GET', '/v1/admin/users'],
         ['GET', `/v1/admin/users/${BOB.id}`],
@@ -202,7 +214,7 @@ describe('ending sessions', () => {
   });
 
   describe('of everyone', () => {
-    it('wants the word, and a fresh session', async () => {
+    it('wants the word, and a fresh session [ADM-01]', async () => {
       for (const body of [
         undefined,
         {},
@@ -229,7 +241,7 @@ describe('ending sessions', () => {
       expect(await endEveryone(admin)).toMatchObject(applied(4));
     });
 
-    it('ends them all, whoever began a moment later lives', async () => {
+    it('ends them all, whoever began a moment later lives [ADM-01]', async () => {
       expect(await endEveryone(admin)).toMatchObject(applied(4));
       const after = await Promise.all([ADMIN, ALICE, BOB].map((user) => loggedIn(a, user)));
       for (const client of [admin, alice, other, bob]) {
@@ -415,7 +427,7 @@ describe('the standing of an account', () => {
       expect((await liftBan()).status).toBe(200);
     });
 
-    it('ends everything, and shuts login and refresh', async () => {
+    it('ends everything, and shuts login and refresh [SES-03, SES-12]', async () => {
       const other = await loggedIn(a, ALICE);
       const receipt = await ban({ reason: 'Spam' });
       expect(receipt.body.endedSessions).toBeGreaterThanOrEqual(2);
@@ -472,7 +484,7 @@ describe('the standing of an account', () => {
   });
 
   describe('roles', () => {
-    it('are in force on the next checked request, both ways, also when a verdict was cached', async () => {
+    it('are in force on the next checked request, both ways, also when a verdict was cached [ADM-02]', async () => {
       for (const roles of [['user', 'admin'], ['user'], ['user', 'admin'], ['user']]) {
         await alice.get(SESSION);
         expect(await setRoles(admin, ALICE.id, roles)).toMatchObject({ status: 200, body: { roles } });
@@ -498,7 +510,7 @@ describe('the standing of an account', () => {
     });
     afterAll(() => a.query(`update users set roles = '{user,admin}' where id = $1`, [ADMIN.id]));
 
-    it('can neither be demoted, nor banned, nor go', async () => {
+    it('can neither be demoted, nor banned, nor go [ADM-03]', async () => {
       expect((await setRoles(admin, OTHER_ADMIN.id, ['user'])).status).toBe(200);
       for (const act of [
         () => setRoles(admin, ADMIN.id, ['user']),
@@ -517,7 +529,7 @@ describe('the standing of an account', () => {
       expect((await setRoles(admin, ADMIN.id, ['user'])).status).toBe(200);
     });
 
-    it('stays also when the last two demote each other at the same time', async () => {
+    it('stays also when the last two demote each other at the same time [ADM-03]', async () => {
       const outside = await connect();
       for (let round = 0; round < 5; round++) {
         await a.query(`update users set roles = '{user,admin}' where id = any($1)`, [
@@ -534,7 +546,7 @@ describe('the standing of an account', () => {
     });
   });
 
-  it('an account that is deleted takes its sessions and all that is personal along', async () => {
+  it('an account that is deleted takes its sessions and all that is personal along [SES-12]', async () => {
     const email = 'carol@example.com';
     await a.client().post('/v1/auth/register', { email, password: PASSWORD, displayName: 'Carol' });
     const [carol, other] = [await loggedIn(a, { email }), await loggedIn(a, { email })];
@@ -616,7 +628,7 @@ describe('the audit log', () => {
     ['the end of an account', 'user_deleted', (_, own) => own.delete('/v1/users/me')],
   ];
 
-  it.each(acts)('has %s, or it does not happen', async (_, type, act) => {
+  it.each(acts)('has %s, or it does not happen [ADM-01, LOG-06]', async (_, type, act) => {
     const state = () =>
       a.query(`
         select (select json_agg(s order by s.id) from (select id, status, end_reason from sessions) s) as sessions,
@@ -655,7 +667,7 @@ describe('the audit log', () => {
     }
   });
 
-  it('holds no token', async () => {
+  it('holds no token [LOG-03]', async () => {
     const native = await loggedIn(a, ALICE);
     await native.refresh();
     const secrets = [native.accessToken!, native.refreshToken!, native.deviceToken!, PASSWORD];

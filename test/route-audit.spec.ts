@@ -42,7 +42,7 @@ async function faultsOf(...controllers: Type[]): Promise<string[]> {
 }
 
 /** Real: Nest, the decorators. */
-describe('a typing error that would open a door stops the boot', () => {
+describe('a typing error that would open a door stops the boot [SES-15]', () => {
   it('and names the route: public and session at once', async () => {
     @Controller('accounts')
     class AccountsController {
@@ -258,7 +258,7 @@ describe('a feature module that knows nothing of guards', () => {
   });
   afterAll(() => app.close());
 
-  it('is closed where it says nothing, and open where it says so', async () => {
+  it('is closed where it says nothing, and open where it says so [AZ-01, SES-15]', async () => {
     const nobody = new Client(app);
     for (const route of ['bare', 'strict', 'admin', 'mistake']) {
       const answer = await nobody.get(`/v1/feature/${route}`);

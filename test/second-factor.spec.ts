@@ -98,6 +98,7 @@ describe('whoever enrols an authenticator app', () => {
       required: false,
       totp: null,
       recoveryCodesLeft: 0,
+      passkeys: 0,
     });
     expect((await login(app.client())).body.accessToken).toBeDefined();
     expect(await subjects()).toEqual([]);
@@ -113,6 +114,7 @@ describe('whoever enrols an authenticator app', () => {
       required: false,
       totp: { addedAt: expect.any(String) },
       recoveryCodesLeft: 10,
+      passkeys: 0,
     });
     const answer = await login(app.client());
     expect(answer.body).toEqual({

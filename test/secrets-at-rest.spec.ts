@@ -40,20 +40,20 @@ describeWithRedis('a thief of dumps and logs', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('finds no token, password or key in PostgreSQL', async () => {
+  it('finds no token, password or key in PostgreSQL [LOG-03, REF-02]', async () => {
     const dump = await dumpPostgres(postgres.url);
     expect(dump).toContain(liveSession);
     expect(secretsIn(dump)).toEqual([]);
   });
 
-  it('finds no token, password or key in Redis', async () => {
+  it('finds no token, password or key in Redis [REF-02]', async () => {
     const dump = await dumpRedis(redis.url);
     expect(dump).toContain(liveSession);
     expect(dump).toContain('drawbridge:guesses:');
     expect(secretsIn(dump)).toEqual([]);
   });
 
-  it('finds no token, password or key in the logs', () => {
+  it('finds no token, password or key in the logs [LOG-03, PWD-09]', () => {
     expect(instance.output()).toMatch(/"route":"\/v1\/auth\/login"/);
     const printedOnPurpose = instance.output().replaceAll(DEMO_PASSWORD, '');
     expect(secretsIn(printedOnPurpose)).toEqual([]);

@@ -13,7 +13,7 @@ import type { SessionSnapshot } from '../src/sessions/session-snapshot.js';
 import { VerdictCache } from '../src/sessions/verdict-cache.js';
 import { packLive, unpack } from '../src/sessions/verdict.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
-import type { Client } from './support/client.js';
+import type { Answer, Client } from './support/client.js';
 import { sessionTier } from './support/people.js';
 import { describeWithRedis } from './support/redis.js';
 import { connect, disconnect, eventually, Gate } from './support/waiting.js';
@@ -139,7 +139,7 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
     });
 
     it.each(Array.from({ length: 19 }, (_, place) => place))(
-      'takes a verdict for a miss that is damaged at place %d',
+      'takes a verdict for a miss that is damaged at place %d [SES-08]',
       async (place) => {
         const { id } = (await alice.get(CHECKED)).body;
         const verdict = await eventually(async () => {
@@ -168,7 +168,7 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       jest.restoreAllMocks();
     });
 
-    it('lets nobody in with a forged verdict that names another user', async () => {
+    it('lets nobody in with a forged verdict that names another user [SES-08]', async () => {
       const bob = a.client();
       const { session } = (await bob.login(BOB.email, PASSWORD)).body;
       const [ofBob] = await a
@@ -180,7 +180,39 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       expect(await alice.get(CHECKED)).toMatchObject({ status: 401, body: { code: 'auth.invalid_token' } });
     });
 
-    it('does not believe a verdict for longer because Redis forgot to expire it', async () => {
+    it.each<[string, Partial<SessionSnapshot>, () => Promise<Answer>, object]>([
+      [
+        'a right that the user does not have',
+        { roles: ['user', 'admin'] },
+        () => alice.get('/v1/admin/users'),
+        { status: 403, body: { code: 'auth.forbidden' } },
+      ],
+      [
+        'a proof that nobody gave',
+        { authenticatedAt: Date.now() + 3_600_000 },
+        () => alice.post('/v1/auth/email/change', { email: 'mallory@example.com' }),
+        { status: 401, body: { code: 'auth.reauthentication_required' } },
+      ],
+      [
+        'a session that has ended',
+        {},
+        async () => {
+          await endUnheard(a, (await alice.get(CHECKED)).body.id);
+          return alice.pay('forged');
+        },
+        ENDED,
+      ],
+    ])('makes nothing of a forged verdict with %s [SES-08, STP-01]', async (_what, lie, act, answer) => {
+      a.clock.advance(3_600_000);
+      const { id } = (await alice.refresh()).body.session;
+      const truth = (await a.get(SessionReader).read(id))!;
+      const forged = packLive({ ...truth, ...lie }, a.clock.now() + CACHE_LEASE_MS);
+      await redis.set(key, JSON.stringify(forged), { expiration: { type: 'PX', value: 60_000 } });
+      expect((await alice.get(CHECKED)).status).toBe(200); // what asks for no more believes it
+      expect(await act()).toMatchObject(answer);
+    });
+
+    it('does not believe a verdict for longer because Redis forgot to expire it [SES-06]', async () => {
       const { id } = (await alice.get(CHECKED)).body;
       await endUnheard(a, id);
       await redis.persist(key);
@@ -385,7 +417,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
     });
   });
 
-  describe('a reader that paused between its read and its fill', () => {
+  describe('a reader that paused between its read and its fill [SES-05]', () => {
     const events: [string, (() => Promise<unknown>)[]][] = [
       ['the tombstone stands', [revoke]],
       ['the tombstone was evicted', [revoke, () => port.deleteMany([keyOf(id)])]],
@@ -439,7 +471,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       expect(await stateOf()).toBeNull();
       const asAdmin = await pausedReader('/v1/admin/users');
       await setRoles(['user']);
-      expect(await asAdmin.release()).toBe(200);
+      expect(await asAdmin.release()).toBe(403); // a role is confirmed by PostgreSQL
       expect(await stateOf()).toBeNull();
       expect((await alice.get('/v1/admin/users')).status).toBe(403);
     });
@@ -460,7 +492,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       expect(reads).not.toHaveBeenCalled();
     });
 
-    it.each(['evicted', 'flushed'])('is still refused when its tombstone was %s', async (how) => {
+    it.each(['evicted', 'flushed'])('is still refused when its tombstone was %s [SES-06]', async (how) => {
       await warm();
       await revoke();
       await (how === 'evicted' ? port.deleteMany([keyOf(id)]) : insight.flush());
@@ -480,7 +512,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       ['everyone', () => admin.request('DELETE', '/v1/admin/sessions', { body: { confirm: 'everyone' } })],
     ];
 
-    it.each(doors)('tells the cache after its commit, never before: %s', async (_, end) => {
+    it.each(doors)('tells the cache after its commit, never before: %s [SES-05]', async (_, end) => {
       await alice.copy().login(ALICE.email, PASSWORD, { transport: 'bearer' }); // somebody to be among the others
       const outside = await connect();
       const seen: string[] = [];
@@ -501,7 +533,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       await a.query('update users set banned_at = null');
     });
 
-    it('that the cache has lost lets nobody in later than CACHE_LEASE after its commit (S2)', async () => {
+    it('that the cache has lost lets nobody in later than CACHE_LEASE after its commit (S2) [SES-06]', async () => {
       await warm();
       await revoke();
       const snapshot = { ...(await reader.read(id))!, ended: null };
@@ -545,7 +577,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
     });
 
     it.each(['readMany', 'setIfAbsent', 'compareAndSet'] as const)(
-      'a cache that fails at %s changes no answer',
+      'a cache that fails at %s changes no answer [SES-07]',
       async (method) => {
         jest.spyOn(port, method).mockRejectedValue(new CacheUnavailable());
         expect(await tier()).toBe('live');
@@ -634,7 +666,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       return native;
     };
 
-    it('for a session that there never was is not valid', async () => {
+    it('for a session that there never was is not valid [SES-03]', async () => {
       const native = await tokenFor({ id: random.uuidAt(a.clock.now()) });
       for (let round = 0; round < 2; round++) {
         expect(await native.get(CHECKED)).toMatchObject({
@@ -644,7 +676,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       }
     });
 
-    it("for somebody else's session is not valid, whether or not that is in the cache", async () => {
+    it("for somebody else's session is not valid, whether or not that is in the cache [SES-03]", async () => {
       const native = await tokenFor({ userId: BOB.id });
       for (const prepare of [async () => undefined, warm]) {
         await prepare();

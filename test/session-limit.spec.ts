@@ -59,32 +59,35 @@ describeWithRedis('fifty logins at once, on two instances (L1)', () => {
     await Promise.all([a.close(), b.close()]);
   });
 
-  it.each(['evict_oldest', 'evict_idle'])('%s: never more live sessions than the limit', async (policy) => {
-    const logins = await rush(policy);
-    expect(new Set(logins.map(({ answer }) => answer.status))).toEqual(new Set([200]));
-    const live = await activeOf(a, ALICE.id);
-    expect(live).toHaveLength(LIMIT);
-    const [count] = await a.query(
-      `select count(*)::int as count from sessions where user_id = $1 and end_reason = 'session_limit'`,
-      [ALICE.id],
-    );
-    expect(count).toEqual({ count: 50 - LIMIT });
-    for (const { answer, client } of logins) {
-      const outcome = live.includes(answer.body.session.id) ? { status: 200 } : ended('session_limit');
-      const evicted = { id: answer.body.session.id, userId: ALICE.id };
-      for (const instance of [a, b]) {
-        expect(await sessionTier(instance, evicted)).toBe(
-          live.includes(evicted.id) ? 'live' : 'session_limit',
-        );
+  it.each(['evict_oldest', 'evict_idle'])(
+    '%s: never more live sessions than the limit [SES-13]',
+    async (policy) => {
+      const logins = await rush(policy);
+      expect(new Set(logins.map(({ answer }) => answer.status))).toEqual(new Set([200]));
+      const live = await activeOf(a, ALICE.id);
+      expect(live).toHaveLength(LIMIT);
+      const [count] = await a.query(
+        `select count(*)::int as count from sessions where user_id = $1 and end_reason = 'session_limit'`,
+        [ALICE.id],
+      );
+      expect(count).toEqual({ count: 50 - LIMIT });
+      for (const { answer, client } of logins) {
+        const outcome = live.includes(answer.body.session.id) ? { status: 200 } : ended('session_limit');
+        const evicted = { id: answer.body.session.id, userId: ALICE.id };
+        for (const instance of [a, b]) {
+          expect(await sessionTier(instance, evicted)).toBe(
+            live.includes(evicted.id) ? 'live' : 'session_limit',
+          );
+        }
+        // Evictions reach the access tier of both instances.
+        for (const instance of [a, b]) {
+          await eventually(async () => expect(await client.at(instance).get(ACCESS)).toMatchObject(outcome));
+        }
       }
-      // Evictions reach the access tier of both instances.
-      for (const instance of [a, b]) {
-        await eventually(async () => expect(await client.at(instance).get(ACCESS)).toMatchObject(outcome));
-      }
-    }
-  });
+    },
+  );
 
-  it('deny: the limit is let in, all others are told of a conflict', async () => {
+  it('deny: the limit is let in, all others are told of a conflict [SES-13]', async () => {
     const logins = await rush('deny');
     const refused = logins.filter(({ answer }) => answer.status !== 200);
     expect(refused).toHaveLength(50 - LIMIT);
@@ -179,7 +182,7 @@ describe('lifetimes', () => {
   });
   afterEach(() => a.close());
 
-  it('a session ends when it has not been used for SESSION_IDLE_TIMEOUT, and not a moment earlier', async () => {
+  it('a session ends when it has not been used for SESSION_IDLE_TIMEOUT, and not a moment earlier [REF-08, SES-03, SES-14]', async () => {
     const [alice, other] = [await loggedIn(a, ALICE), await loggedIn(a, ALICE)];
     const { idleExpiresAt } = (await alice.get(SESSION)).body;
     a.clock.advance(Date.parse(idleExpiresAt) - a.clock.now() - 5_000);
@@ -191,7 +194,7 @@ describe('lifetimes', () => {
     expect(items.map(({ id }: { id: string }) => id)).toEqual([alice.id]);
   });
 
-  it('a session ends SESSION_LIFETIME after its login, however much it is used', async () => {
+  it('a session ends SESSION_LIFETIME after its login, however much it is used [REF-07, SES-03, SES-14]', async () => {
     const alice = await loggedIn(a, ALICE);
     const { expiresAt, createdAt } = (await alice.get(SESSION)).body;
     expect(Date.parse(expiresAt) - Date.parse(createdAt)).toBe(90 * DAY);
@@ -245,7 +248,7 @@ describe('lifetimes', () => {
     }
   });
 
-  it("admins' sessions are shorter: an hour unused, half a day in all", async () => {
+  it("admins' sessions are shorter: an hour unused, half a day in all [REF-08]", async () => {
     const [admin, idle] = [await loggedIn(a, ADMIN), await loggedIn(a, ADMIN)];
     const session = (await admin.get(SESSION)).body;
     expect(Date.parse(session.expiresAt) - Date.parse(session.createdAt)).toBe(12 * HOUR);
@@ -337,7 +340,7 @@ describe('last seen (L2)', () => {
     expect(await seenAt()).toBe(newer.getTime());
   });
 
-  it('never resurrects, nor touches what has ended', async () => {
+  it('never resurrects, nor touches what has ended [SES-14]', async () => {
     await alice.copy().post('/v1/auth/logout');
     const before = await seenAt();
     a.clock.advance(HOUR);

@@ -4,6 +4,7 @@ import { PasswordHasher } from '../src/auth/password-hasher.js';
 import { PasswordsService } from '../src/auth/passwords.service.js';
 import type { RedisServers } from '../src/cache/redis-servers.js';
 import { Problem } from '../src/common/problem.js';
+import { seedUsers } from '../src/seeds.js';
 import { CallerLimitGuard } from '../src/throttle/caller-limit.guard.js';
 import { RedisCounters } from '../src/throttle/redis-counters.js';
 import { ThrottleGuard } from '../src/throttle/throttle.guard.js';
@@ -11,6 +12,7 @@ import { Throttled } from '../src/throttle/throttled.decorator.js';
 import { ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
+import { Mailbox } from './support/mailbox.js';
 import { loggedIn } from './support/people.js';
 import { describeWithOwnRedis } from './support/redis.js';
 import { startRedisCluster } from './support/redis-cluster.mjs';
@@ -133,7 +135,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
   });
 
   describe('of guesses at one account', () => {
-    it('hold for 200 that arrive at once, on two instances and from 200 addresses, and other routes do not notice', async () => {
+    it('hold for 200 that arrive at once, on two instances and from 200 addresses, and other routes do not notice [AUT-03, AUT-05, AUT-07]', async () => {
       const bob = await loggedIn(a, BOB);
       verify.mockClear();
       const burst = Array.from({ length: 200 }, (_, index) => guess(both(index), ALICE.email));
@@ -149,7 +151,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
         expect(answer).toMatchObject(limited('guesses-account'));
     });
 
-    it('do not say whether somebody has the address, nor whether the password was right', async () => {
+    it('do not say whether somebody has the address, nor whether the password was right [AUT-01, AUT-11]', async () => {
       const nobody = 'nobody-at-all@example.com';
       for (const email of [ALICE.email, nobody]) await guesses(10, (index) => guess(both(index), email));
       const [known, unknown] = [await guess(a, ALICE.email), await guess(a, nobody)];
@@ -161,7 +163,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect(verify).not.toHaveBeenCalled();
     });
 
-    it('slow down from 30 s to an hour; one guess each time, and asking meanwhile changes nothing', async () => {
+    it('slow down from 30 s to an hour; one guess each time, and asking meanwhile changes nothing [AUT-03, AUT-06]', async () => {
       await guesses(10, (index) => guess(both(index), ALICE.email));
       for (const seconds of [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]) {
         expect(await guess(a, ALICE.email)).toMatchObject(limited('guesses-account'));
@@ -174,7 +176,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       }
     });
 
-    it('are forgotten with the first right one', async () => {
+    it('are forgotten with the first right one [AUT-03]', async () => {
       await guesses(10, (index) => guess(both(index), ALICE.email));
       clock.advance(30_000);
       expect((await guess(a, ALICE.email, { password: PASSWORD })).status).toBe(200);
@@ -213,7 +215,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
   });
 
   describe('and the owner of the account', () => {
-    it('gets in on a device that has been in before, while strangers have to wait', async () => {
+    it('gets in on a device that has been in before, while strangers have to wait [AUT-06]', async () => {
       const native = await loggedIn(a, ALICE);
       const browser = await loggedIn(a, ALICE, 'cookie');
       await guesses(10, (index) => guess(both(index), ALICE.email));
@@ -247,7 +249,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect((await guess(a, ALICE.email, { password: PASSWORD, headers: theirs })).status).toBe(200);
     });
 
-    it('proves it again by a count of the session’s own', async () => {
+    it('proves it again by a count of the session’s own [AUT-03, STP-04]', async () => {
       const alice = await loggedIn(a, ALICE);
       const again = (password: string) => alice.copy().post('/v1/auth/reauthenticate', { password });
       await guesses(10, () => guess(a, ALICE.email));
@@ -270,7 +272,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       return guesses(count, (index) => guess(app, newEmail(), attempt(index)), 20);
     };
 
-    it('hold for an address that tries one account after another', async () => {
+    it('hold for an address that tries one account after another [AUT-04]', async () => {
       const ip = newAddress();
       const answers = await spray(a, 100, () => ({ ip }));
       expect(answers.some(isLimited)).toBe(false);
@@ -297,7 +299,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect(await guess(a, 'new@example.com', { ip })).toMatchObject(DENIED);
     });
 
-    it('believe no header of a client that is no trusted proxy', async () => {
+    it('believe no header of a client that is no trusted proxy [AUT-04]', async () => {
       const open = await start({ TRUSTED_PROXIES: '10.0.0.0/8' });
       const answers = await spray(open, 101, (index) => {
         const ip = `198.51.100.${index}`;
@@ -310,7 +312,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect(answers.filter(isLimited)).toMatchObject([limited('guesses-address')]);
     });
 
-    it('believe a trusted proxy for what it adds itself, not for what it passes on', async () => {
+    it('believe a trusted proxy for what it adds itself, not for what it passes on [AUT-04]', async () => {
       const answers = await spray(a, 101, (index) => ({ ip: `203.0.113.${index}, 192.0.2.99` }));
       expect(answers.filter(isLimited)).toHaveLength(1);
     });
@@ -321,7 +323,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect(answers.filter(isLimited)).toHaveLength(1);
     });
 
-    it('hold for a botnet, which no single client can trigger and which does not keep known devices out', async () => {
+    it('hold for a botnet, which no single client can trigger and which does not keep known devices out [AUT-04]', async () => {
       const alice = await loggedIn(a, ALICE);
       const one = newAddress();
       await spray(a, 500, () => ({ ip: one }));
@@ -352,14 +354,14 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
           ({ options }: Problem) => options.headers!['ratelimit']!.split('"')[1],
         );
 
-    it('count an account, however it is spelt and whoever asks', async () => {
+    it('count an account, however it is spelt and whoever asks [RST-05]', async () => {
       for (const email of ['a@b.example', 'A@b.example', ' a@b.example', 'a@B.EXAMPLE', 'a@b.example'])
         expect(await admit(a, email)).toBe('admitted');
       expect(await admit(b, 'A@B.example')).toBe('password_forgot-account');
       expect(await admit(b, 'c@b.example')).toBe('admitted');
     });
 
-    it('do not let one client use up what everyone shares', async () => {
+    it('do not let one client use up what everyone shares [RST-05]', async () => {
       const ip = newAddress();
       const outcomes: unknown[] = [];
       for (let index = 0; index < 150; index += 1) outcomes.push(await admit(a, `${index}@one.example`, ip));
@@ -434,7 +436,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
         [type],
       );
 
-    it('once, however long somebody goes on; and not without end, however many accounts it is about', async () => {
+    it('once, however long somebody goes on; and not without end, however many accounts it is about [LOG-01]', async () => {
       const quiet = await start();
       const before = (await events('authn_login_fail_max')).length;
       await guesses(60, () => guess(quiet, ALICE.email, { ip: '192.0.2.1' }));
@@ -468,7 +470,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
     const answers = (app: TestApp) =>
       eventually(async () => expect((await app.client().get('/health/ready')).body.cache).toBe('ok'));
 
-    it('is away: each instance counts for itself, and is stricter; when it is back they count together', async () => {
+    it('is away: each instance counts for itself, and is stricter; when it is back they count together [AUT-05]', async () => {
       await redis!.stop();
       try {
         for (const app of [a, b]) {
@@ -579,6 +581,21 @@ describe('limits of one instance', () => {
     expect((await guess(app, ALICE.email, { password: PASSWORD })).status).toBe(200);
   });
 
+  it('keep nobody from a reset, which ends them: an owner is never locked out for good [AUT-06]', async () => {
+    verify.mockReset().mockImplementation(genuine);
+    const mailbox = new Mailbox(app);
+    await mailbox.collect();
+    await guesses(12, () => guess(app, BOB.email));
+    expect(await guess(app, BOB.email, { password: PASSWORD })).toMatchObject(limited('guesses-account'));
+    await app.client().post('/v1/auth/password/forgot', { email: BOB.email });
+    const newPassword = 'the kettle sings at noon';
+    const token = await mailbox.tokenFor(BOB.email);
+    expect((await app.client().post('/v1/auth/password/reset', { token, newPassword })).status).toBe(204);
+    expect((await guess(app, BOB.email, { password: newPassword })).status).toBe(200);
+    await resetStores();
+    await seedUsers(app.app);
+  });
+
   it('are over with their window', async () => {
     verify.mockReset().mockResolvedValue(false);
     const ip = newAddress();
@@ -588,7 +605,7 @@ describe('limits of one instance', () => {
     expect(await guess(app, ALICE.email, { ip })).toMatchObject(DENIED);
   });
 
-  it('of @RateLimit() are each caller’s own, and say on each answer what is left', async () => {
+  it('of @RateLimit() are each caller’s own, and say on each answer what is left [AUT-11]', async () => {
     verify.mockReset().mockImplementation(genuine);
     const [alice, bob] = [await loggedIn(app, ALICE), await loggedIn(app, BOB)];
     const second = await loggedIn(app, ALICE);

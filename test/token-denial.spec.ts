@@ -88,7 +88,7 @@ describeWithRedis('denying one access token', () => {
     expect(await alice.get(SESSION)).toMatchObject(DENIED);
   });
 
-  it('asked twice, also at once, it is one revocation', async () => {
+  it('asked twice, also at once, it is one revocation [ADM-01]', async () => {
     const answers = await Promise.all([deny(), deny(), deny()]);
     expect(new Set(answers.map(({ body }) => body.seq)).size).toBe(1);
     expect((await deny()).body.seq).toBe(answers[0]!.body.seq);

@@ -95,10 +95,117 @@ export interface MfaRequired {
   status: 'mfa_required';
   /** for `POST /v1/auth/login/mfa`, with a code */
   challengeToken: string;
-  /** what a code may be of */
-  methods: ('totp' | 'recovery_code')[];
+  /** what a code may be of; `passkey`: log in with that instead, by `POST /v1/auth/login/passkey` */
+  methods: ('totp' | 'recovery_code' | 'passkey')[];
   /** seconds */
   expiresIn: number;
+}
+
+export interface PasskeyLoginOptions {
+  challenge: string;
+  rpId: string;
+  /** milliseconds */
+  timeout: number;
+  userVerification: 'required';
+  allowCredentials: {
+    id: string;
+    type: 'public-key';
+    transports: string[];
+  }[];
+  /** goes back with the answer, and nowhere else */
+  challengeToken: string;
+}
+
+export interface PasskeyAssertion {
+  /** base64url */
+  id: string;
+  /** base64url */
+  rawId: string;
+  type: 'public-key';
+  response: {
+    /** base64url */
+    clientDataJSON: string;
+    /** base64url */
+    authenticatorData: string;
+    /** base64url */
+    signature: string;
+    /** base64url */
+    userHandle?: string | null;
+  };
+}
+
+export interface PasskeyRequestOptions {
+  challenge: string;
+  rpId: string;
+  /** milliseconds */
+  timeout: number;
+  userVerification: 'required';
+  allowCredentials: {
+    id: string;
+    type: 'public-key';
+    transports: string[];
+  }[];
+}
+
+export interface Passkey {
+  id: string;
+  name: string;
+  /** base64url, as the authenticator knows it */
+  credentialId: string;
+  /** the make of the authenticator, where it says so */
+  aaguid?: string;
+  transports: string[];
+  /** made to be on several devices */
+  synced: boolean;
+  /** is by now, or was when it was last used */
+  backedUp: boolean;
+  createdAt: string;
+  lastUsedAt?: string;
+}
+
+export interface PasskeyCreationOptions {
+  challenge: string;
+  rp: {
+    id: string;
+    name: string;
+  };
+  user: {
+    id: string;
+    name: string;
+    displayName: string;
+  };
+  pubKeyCredParams: {
+    type: 'public-key';
+    alg: number;
+  }[];
+  /** milliseconds */
+  timeout: number;
+  attestation: 'none';
+  authenticatorSelection: {
+    residentKey: 'required';
+    requireResidentKey: boolean;
+    userVerification: 'required';
+  };
+  excludeCredentials: {
+    id: string;
+    type: 'public-key';
+    transports: string[];
+  }[];
+}
+
+export interface PasskeyAttestation {
+  /** base64url */
+  id: string;
+  /** base64url */
+  rawId: string;
+  type: 'public-key';
+  response: {
+    /** base64url */
+    clientDataJSON: string;
+    /** base64url */
+    attestationObject: string;
+    transports?: string[];
+  };
 }
 
 export interface AdminUser {
@@ -267,6 +374,8 @@ export interface Operations {
         addedAt: string;
       } | null;
       recoveryCodesLeft: number;
+      /** how many; see `GET /v1/auth/passkeys` */
+      passkeys: number;
     };
   };
   'POST /v1/auth/mfa/totp': {
@@ -297,6 +406,45 @@ export interface Operations {
       recoveryCodes: string[];
     };
   };
+  'POST /v1/auth/login/passkey/options': { body: undefined; answer: PasskeyLoginOptions };
+  'POST /v1/auth/login/passkey': {
+    body: {
+      /** of the options */
+      challengeToken: string;
+      response: PasskeyAssertion;
+      transport?: 'cookie' | 'bearer';
+      deviceName?: string;
+    };
+    answer: Grant;
+  };
+  'POST /v1/auth/reauthenticate/passkey/options': { body: undefined; answer: PasskeyRequestOptions };
+  'POST /v1/auth/reauthenticate/passkey': {
+    body: {
+      response: PasskeyAssertion;
+    };
+    answer: Grant;
+  };
+  'GET /v1/auth/passkeys': {
+    body: undefined;
+    answer: {
+      items: Passkey[];
+    };
+  };
+  'POST /v1/auth/passkeys': {
+    body: {
+      response: PasskeyAttestation;
+      name?: string;
+    };
+    answer: Passkey;
+  };
+  'POST /v1/auth/passkeys/options': { body: undefined; answer: PasskeyCreationOptions };
+  'PATCH /v1/auth/passkeys/{id}': {
+    body: {
+      name: string;
+    };
+    answer: Passkey;
+  };
+  'DELETE /v1/auth/passkeys/{id}': { body: undefined; answer: undefined };
   'POST /v1/auth/password/change': {
     body: {
       currentPassword: string;

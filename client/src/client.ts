@@ -39,7 +39,9 @@ export interface CallOptions {
 export type LoginBody = Omit<Operations['POST /v1/auth/login']['body'], 'transport'>;
 export type SecondStep = Operations['POST /v1/auth/login/mfa']['body'];
 export type LoggedIn = Pick<Grant, 'user' | 'session'>;
-export type Proof = { password: string } | { code: string };
+export type PasskeyLoginBody = Omit<Operations['POST /v1/auth/login/passkey']['body'], 'transport'>;
+export type Proof =
+  { password: string } | { code: string } | Operations['POST /v1/auth/reauthenticate/passkey']['body'];
 
 export interface Client {
   /**
@@ -52,7 +54,7 @@ export interface Client {
    * Who has enrolled a second factor is not in yet: ask for a code, and {@link completeLogin}.
    * @throws ApiProblem | AuthUnavailable
    */
-  login(login: LoginBody, options?: CallOptions): Promise<LoggedIn | MfaRequired>;
+  login(login: LoginBody | PasskeyLoginBody, options?: CallOptions): Promise<LoggedIn | MfaRequired>;
   /**
    * With a code of an app, or a recovery code.
    * @throws ApiProblem (`auth.invalid_credentials`: try another code; `auth.invalid_token`: log in again) | AuthUnavailable
@@ -127,10 +129,13 @@ class SessionClient implements Client {
     return this.session.authorized(call, ({ headers }) => this.sendPatiently(call, headers));
   };
 
-  async login(login: LoginBody, { signal }: CallOptions = {}): Promise<LoggedIn | MfaRequired> {
+  async login(
+    login: LoginBody | PasskeyLoginBody,
+    { signal }: CallOptions = {},
+  ): Promise<LoggedIn | MfaRequired> {
     return this.session.exclusively(async () => {
       const request = await this.credentials.loginRequest(login);
-      const answer = await this.door.post('login', request, { signal, limit: null });
+      const answer = await this.door.post(doorFor('login', login), request, { signal, limit: null });
       return challengeIn(answer) ?? this.begin(answer);
     });
   }
@@ -158,7 +163,7 @@ class SessionClient implements Client {
     await this.session.authorized({ replayable: true, signal }, (held) =>
       this.session.exclusively(async (): Promise<Tried<void>> => {
         const request = this.credentials.reauthenticationRequest(held, proof);
-        const answer = await this.door.post('reauthenticate', request, { signal });
+        const answer = await this.door.post(doorFor('reauthenticate', proof), request, { signal });
         const grant = grantIn(answer, this.credentials.transport);
         const refusal = answer.status === 401 ? problemIn(answer) : undefined;
         if (grant) await this.credentials.renew(grant, held);
@@ -197,6 +202,11 @@ class SessionClient implements Client {
       }
     }
   }
+}
+
+/** Passkeys have doors of their own, see `passkeys.ts`. */
+function doorFor(name: string, proof: object): string {
+  return 'response' in proof ? `${name}/passkey` : name;
 }
 
 /** What a 401 says. The answer to a HEAD has no body, and its header has to do. */

@@ -5,6 +5,7 @@ export {
   type ClientOptions,
   type LoggedIn,
   type LoginBody,
+  type PasskeyLoginBody,
   type Proof,
   type SecondStep,
 } from './client.js';

@@ -2,6 +2,7 @@ import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse } from '@nestjs/swagger';
 import { z } from 'zod';
 import { AuditService } from '../audit/audit.service.js';
+import { Actor, type Acting } from '../common/actor.decorator.js';
 import { ApiProblems } from '../common/api-problems.decorator.js';
 import { decodeCursor, pageOf } from '../common/page.js';
 import { AdminOnly } from './admin.decorator.js';
@@ -15,8 +16,12 @@ export class AdminAuditController {
   @Get()
   @ApiOkResponse({ standardSchema: AuditPage })
   @ApiProblems('request.invalid')
-  async list(@Query({ schema: AuditQuery }) { limit, cursor, ...filter }: z.output<typeof AuditQuery>) {
-    const found = await this.audit.list({ ...filter, before: decodeCursor(cursor, Seq), limit: limit + 1 });
+  async list(
+    @Query({ schema: AuditQuery }) { limit, cursor, ...filter }: z.output<typeof AuditQuery>,
+    @Actor() actor: Acting,
+  ) {
+    const before = decodeCursor(cursor, Seq);
+    const found = await this.audit.read({ ...filter, before, limit: limit + 1 }, actor);
     return pageOf(found, limit, {
       view: ({ at, ...event }) => ({ ...event, at: at.toISOString() }),
       position: ({ id }) => id,

@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { milliseconds } from '../common/duration.js';
+import { loadSetting } from '../config/load-settings.js';
+import { connectionTo } from '../database/postgres-connection.js';
 import { pruneAudit } from './prune-audit.js';
 import { verifyAudit } from './verify-audit.js';
 
@@ -21,7 +23,12 @@ try {
   const url = process.env['DATABASE_URL'];
   if (!url) throw new Error('DATABASE_URL is not set: name the database of the audit log');
   const retainedSince = new Date(Date.now() - milliseconds(values.retention));
-  const client = new pg.Client({ connectionString: url });
+  const client = new pg.Client(
+    connectionTo(url, {
+      storeTls: loadSetting('storeTls', process.env),
+      storeCaFile: loadSetting('storeCaFile', process.env),
+    }),
+  );
   await client.connect();
   try {
     if (command === 'verify') await verify(client, { heads: values.head, retainedSince });

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository, type EntityManager } from 'typeorm';
+import type { Acting } from '../common/actor.decorator.js';
 import type { Origin } from '../common/request.js';
 import { AuditEvent } from './audit-event.entity.js';
 
@@ -13,6 +14,7 @@ export type AuditEventType =
   | 'user_ban_lifted'
   | 'privilege_permissions_changed'
   | 'authn_login_success'
+  | 'authn_login_successafterfail'
   | 'authn_login_fail'
   | 'authn_login_fail_max'
   | 'authn_reauthenticated'
@@ -31,6 +33,10 @@ export type AuditEventType =
   | 'email_verified'
   | 'email_change_requested'
   | 'email_changed'
+  | 'authn_passkey_added'
+  | 'authn_passkey_renamed'
+  | 'authn_passkey_removed'
+  | 'authn_passkey_cloned'
   | 'authn_token_reuse'
   | 'authn_token_unknown'
   | 'authn_token_revoked'
@@ -40,7 +46,8 @@ export type AuditEventType =
   | 'session_expired'
   | 'sessions_ended'
   | 'sessions_ended_everywhere'
-  | 'excess_rate_limit_exceeded';
+  | 'excess_rate_limit_exceeded'
+  | 'sensitive_read';
 
 export interface AuditEntry {
   type: AuditEventType;
@@ -98,8 +105,16 @@ export class AuditService {
     );
   }
 
-  /** Newest first. */
-  list({ userId, type, from, to, before, limit }: AuditFilter): Promise<AuditEvent[]> {
+  /** For a person to look at: that they did is an event itself (ASVS 16.4.2), or they do not get it. Newest first. */
+  async read(filter: AuditFilter, { actorId, origin }: Acting): Promise<AuditEvent[]> {
+    const events = await this.list(filter);
+    const { limit: _limit, before: _before, ...asked } = filter;
+    const details = { object: 'audit_events', ...asked };
+    await this.record(this.events.manager, { type: 'sensitive_read', actorId, origin, details });
+    return events;
+  }
+
+  private list({ userId, type, from, to, before, limit }: AuditFilter): Promise<AuditEvent[]> {
     const select = this.events.createQueryBuilder('event');
     if (userId) select.andWhere('event.userId = :userId', { userId });
     if (type) select.andWhere('event.type = :type', { type });

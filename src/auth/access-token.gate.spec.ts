@@ -80,7 +80,7 @@ describe('the gate before any cryptography', () => {
     ['nothing', ' '],
     ['JSON that ends early', '{"alg":"ES256"'],
     ['JSON with more behind it', `${JSON.stringify(HEADER)}x`],
-  ])('refuses a header with %s', (_what, header) => {
+  ])('refuses a header with %s [TOK-02, TOK-14]', (_what, header) => {
     expect(decodeAccessToken(tokenOf(header))).toBeNull();
   });
 
@@ -131,7 +131,7 @@ describe('the gate before any cryptography', () => {
     expect(decodeAccessToken(tokenOf(HEADER, { ...CLAIMS, roles: ['root'] }))).toBeNull();
   });
 
-  it('refuses every spelling but the canonical one', () => {
+  it('refuses every spelling but the canonical one [TOK-15]', () => {
     const [header, claims, signature] = tokenOf().split('.') as [string, string, string];
     // 64 bytes leave four unused bits in the last character: 15 other characters mean the same bytes.
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
@@ -161,12 +161,12 @@ describe('the gate before any cryptography', () => {
     }
   });
 
-  it('refuses bytes that are no UTF-8', () => {
+  it('refuses bytes that are no UTF-8 [TOK-15]', () => {
     const latin1 = Buffer.from(JSON.stringify({ ...CLAIMS, iss: 'é' }), 'latin1').toString('base64url');
     expect(decodeAccessToken(`${encode(HEADER)}.${latin1}.${SIGNATURE}`)).toBeNull();
   });
 
-  it('does not read what is longer than any of ours', () => {
+  it('does not read what is longer than any of ours [TOK-15, TOK-16]', () => {
     const padded = (length: number) => tokenOf(HEADER, { ...CLAIMS, iss: 'x'.repeat(length) });
     expect(padded(2_600).length).toBeLessThanOrEqual(4_096);
     expect(decodeAccessToken(padded(2_600))).not.toBeNull();

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { PassportModule } from '@nestjs/passport';
+import { PasskeysModule } from '../passkeys/passkeys.module.js';
 import { SecondFactorModule } from '../second-factor/second-factor.module.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import { UsersModule } from '../users/users.module.js';
@@ -20,6 +21,11 @@ import { JwtStrategy } from './jwt.strategy.js';
 import { KeyRing } from './key-ring.js';
 import { LoginService } from './login.service.js';
 import { LogoutService } from './logout.service.js';
+import { PasskeyChangesService } from './passkey-changes.service.js';
+import { PasskeyLoginController } from './passkey-login.controller.js';
+import { PasskeyLoginService } from './passkey-login.service.js';
+import { PasskeyProofs } from './passkey-proofs.js';
+import { PasskeysController } from './passkeys.controller.js';
 import { PasswordHasher } from './password-hasher.js';
 import { PasswordChangeService } from './password-change.service.js';
 import { PasswordPolicy } from './password-policy.js';
@@ -34,8 +40,16 @@ import { SecondFactorController } from './second-factor.controller.js';
 import { SecondStep } from './second-step.service.js';
 
 @Module({
-  imports: [DiscoveryModule, PassportModule, SecondFactorModule, SessionsModule, UsersModule],
-  controllers: [AuthController, SecondFactorController, PasswordController, EmailController, JwksController],
+  imports: [DiscoveryModule, PassportModule, PasskeysModule, SecondFactorModule, SessionsModule, UsersModule],
+  controllers: [
+    AuthController,
+    SecondFactorController,
+    PasskeyLoginController,
+    PasskeysController,
+    PasswordController,
+    EmailController,
+    JwksController,
+  ],
   providers: [
     AccessGuard,
     AccessTokens,
@@ -50,6 +64,9 @@ import { SecondStep } from './second-step.service.js';
     KeyRing,
     LoginService,
     LogoutService,
+    PasskeyChangesService,
+    PasskeyLoginService,
+    PasskeyProofs,
     PasswordChangeService,
     PasswordHasher,
     PasswordPolicy,

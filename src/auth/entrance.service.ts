@@ -1,10 +1,13 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
 import {
   SessionsService,
   type Opening,
   type SessionGrant,
   type StillProven,
 } from '../sessions/sessions.service.js';
+import type { User } from '../users/user.entity.js';
 import type { Credentials } from './credentials.js';
 import { LogoutService } from './logout.service.js';
 
@@ -14,9 +17,15 @@ export class Entrance {
   constructor(
     private readonly sessions: SessionsService,
     private readonly logouts: LogoutService,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
-  /** @returns null when what was proved has changed meanwhile */
+  /** Whoever they are: not before the address is verified, where it has to be. */
+  admits({ emailVerifiedAt }: User): boolean {
+    return this.settings.emailVerification === 'off' || emailVerifiedAt !== null;
+  }
+
+  /** @returns null when what was proved has changed meanwhile, and for whom it does not admit */
   async open(
     opening: Omit<Opening, 'replaces'>,
     presented: Credentials,
@@ -25,7 +34,10 @@ export class Entrance {
     const { userId, transport, origin } = opening;
     const inJar = transport === 'cookie' ? await this.logouts.sessionInJar(presented) : null;
     const replaces = inJar?.userId === userId ? inJar.sessionId : undefined;
-    const grant = await this.sessions.open({ ...opening, replaces }, stillProven);
+    const grant = await this.sessions.open(
+      { ...opening, replaces },
+      (user, tx, now) => this.admits(user) && stillProven(user, tx, now),
+    );
     if (grant && inJar && inJar.userId !== userId) await this.logouts.end(inJar, origin);
     return grant;
   }

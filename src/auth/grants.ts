@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { Clock } from '../common/clock.js';
+import '../common/request-event.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { viewOf } from '../sessions/session.schemas.js';
@@ -20,7 +21,12 @@ export class Grants {
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
-  hand(reply: FastifyReply, { user, session, decidedAt, refreshToken, deviceToken }: SessionGrant): Grant {
+  hand(reply: FastifyReply, grant: SessionGrant): Grant {
+    const { user, session, decidedAt, refreshToken, deviceToken } = grant;
+    reply.request.event = {
+      event: grant.begins ? 'session_created' : 'session_renewed',
+      about: { userId: session.userId, sessionId: session.id },
+    };
     const { token, expiresIn } = this.tokens.mint(session, decidedAt);
     const who = {
       user: profileOf(user),

@@ -8,21 +8,21 @@ const LIST = dictionary['passwords-common'] as string[];
 const MOST_COMMON = 3_000;
 
 describe('a long password that anybody would try first', () => {
-  it('is each of the most common ones, said again until it is long enough', () => {
+  it('is each of the most common ones, said again until it is long enough [PWD-04]', () => {
     const passed = LIST.slice(0, MOST_COMMON)
       .map((word) => word.repeat(Math.ceil(MIN_LENGTH / word.length)))
       .filter((password) => weaknessOf(password, []) === null);
     expect(passed).toEqual([]);
   });
 
-  it('is each of the list that is long enough by itself, in any case', () => {
+  it('is each of the list that is long enough by itself, in any case [PWD-04]', () => {
     const long = LIST.filter((word) => [...word].length >= MIN_LENGTH);
     expect(long.length).toBeGreaterThan(30);
     expect(long.filter((word) => weaknessOf(word, []) === null)).toEqual([]);
     expect(long.filter((word) => weaknessOf(word.toUpperCase(), []) === null)).toEqual([]);
   });
 
-  it('is two of the most common ones in a row, with something between them or not', () => {
+  it('is two of the most common ones in a row, with something between them or not [PWD-04]', () => {
     const words = LIST.slice(0, 400).filter((word) => word.length >= 6);
     const pairs = words.flatMap((word, index) => {
       const other = words[words.length - 1 - index]!;

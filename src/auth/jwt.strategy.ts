@@ -52,7 +52,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
 
   validate(principal: Principal): Principal {
     const ended = this.denials.endOf(principal);
-    if (ended) throw sessionEnded(ended);
+    if (ended) throw sessionEnded(ended, principal);
     if (this.denials.deniesToken(principal)) throw tokenDenied();
     return principal;
   }

@@ -1,11 +1,9 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
 import type { Origin } from '../common/request.js';
-import { SETTINGS_TOKEN } from '../config/config.module.js';
-import type { Settings } from '../config/settings.js';
 import { databaseNow } from '../database/database-now.js';
 import { LoginChallenges } from '../second-factor/login-challenges.js';
 import { SecondFactors, type SecondFactorMethod } from '../second-factor/second-factors.js';
@@ -44,7 +42,6 @@ export class LoginService {
     private readonly guesses: Guesses,
     private readonly audit: AuditService,
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
   /** @throws Problem `auth.invalid_credentials`: unknown address, wrong password, banned and unverified user look alike; `request.rate_limited` */
@@ -52,7 +49,7 @@ export class LoginService {
     const { email, password, transport, deviceName } = login;
     const { deviceToken } = presented;
     const known = deviceToken ? await this.devices.idOf(email, deviceToken) : null;
-    const { user, proven } = await this.guesses.prove(
+    const { user, proven, failedBefore } = await this.guesses.prove(
       { secret: 'password', account: email, known, origin },
       async () => {
         const user = await this.users.findForLogin(email);
@@ -62,10 +59,9 @@ export class LoginService {
     if (!user || !proven) return this.refuse(user, origin);
     if (await this.factors.isEnrolled(this.database.manager, user.id))
       return (await this.challenge(user, login, presented, origin)) ?? this.refuse(user, origin);
-    const opening = { userId: user.id, transport, deviceToken, deviceName, origin };
+    const opening = { userId: user.id, transport, deviceToken, deviceName, origin, failedBefore };
     const stillProven = async (found: User, tx: EntityManager) =>
       found.passwordHash === user.passwordHash &&
-      this.mayLogIn(found) &&
       // Enrolled just now: the next try is asked for it.
       !(await this.factors.isEnrolled(tx, found.id));
     const grant = await this.entrance.open(opening, presented, stillProven);
@@ -89,7 +85,7 @@ export class LoginService {
       const found = await this.users.lock(tx, user.id);
       const now = await databaseNow(tx, this.clock);
       if (!found || !isUsable(found, now.getTime())) return null;
-      if (found.passwordHash !== passwordHash || !this.mayLogIn(found)) return null;
+      if (found.passwordHash !== passwordHash || !this.entrance.admits(found)) return null;
       const methods = await this.factors.methodsOf(tx, found.id);
       const begun = { transport, deviceName, deviceToken };
       const { token, expiresIn } = await this.challenges.begin(tx, found, begun, now);
@@ -101,10 +97,6 @@ export class LoginService {
   private async refuse(user: Proven | null, origin: Origin): Promise<never> {
     await this.audit.record(this.database.manager, { type: 'authn_login_fail', userId: user?.id, origin });
     throw new Problem('auth.invalid_credentials');
-  }
-
-  private mayLogIn({ emailVerifiedAt }: User): boolean {
-    return this.settings.emailVerification === 'off' || emailVerifiedAt !== null;
   }
 
   /** Compare-and-set: a password that was changed meanwhile stays changed. */

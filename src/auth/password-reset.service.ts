@@ -9,6 +9,7 @@ import { MailOutbox } from '../mail/mail-outbox.js';
 import { circumstances } from '../sessions/circumstances.js';
 import { RevocationLog } from '../sessions/revocation-log.js';
 import { RevocationService } from '../sessions/revocation.service.js';
+import { Guesses } from '../throttle/guesses.js';
 import { isUsable } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 import { AccountErrands } from './account-errands.js';
@@ -28,6 +29,7 @@ export class PasswordResetService {
     private readonly outbox: MailOutbox,
     private readonly log: RevocationLog,
     private readonly revocations: RevocationService,
+    private readonly guesses: Guesses,
     private readonly clock: Clock,
   ) {}
 
@@ -64,6 +66,8 @@ export class PasswordResetService {
       });
     });
     await this.revocations.settle(recorded);
+    // Who was locked out by strangers is let in with the new one at once.
+    await this.guesses.forget(found.email);
   }
 }
 

@@ -2,24 +2,42 @@ import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@ne
 import type { FastifyRequest } from 'fastify';
 import { metadataReader } from '../common/metadata.js';
 import { Problem } from '../common/problem.js';
+import type { Role } from '../common/roles.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
+import { SessionCheck } from '../sessions/session-check.js';
 import { rolesInForce } from '../sessions/session-snapshot.js';
 import { RolesRoute } from './roles.decorator.js';
 
-/** Runs last: it judges what the guards before it have established. */
+/**
+ * Runs last: it judges what the guards before it have established. A role that a session check has found is confirmed
+ * by PostgreSQL, because the cache may be written to by others (ASVS 8.3.1).
+ */
 @Injectable()
 export class RolesGuard implements CanActivate {
   private readonly rolesOf = metadataReader(RolesRoute);
 
-  constructor(@Inject(SETTINGS_TOKEN) private readonly settings: Settings) {}
+  constructor(
+    private readonly sessions: SessionCheck,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
 
-  canActivate(context: ExecutionContext): boolean {
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const wanted = this.rolesOf(context);
-    if (!wanted) return true;
-    const { session, user } = context.switchToHttp().getRequest<FastifyRequest>();
-    const roles = session ? rolesInForce(session, this.settings) : (user?.roles ?? []);
-    if (!wanted.some((role) => roles.includes(role))) throw new Problem('auth.forbidden');
+    return wanted ? this.judge(wanted, context.switchToHttp().getRequest<FastifyRequest>()) : true;
+  }
+
+  private async judge(wanted: readonly Role[], request: FastifyRequest): Promise<boolean> {
+    const { session, user } = request;
+    insist(wanted, session ? rolesInForce(session, this.settings) : (user?.roles ?? []));
+    if (session && user) {
+      request.session = await this.sessions.require(user, { consistency: 'strict' });
+      insist(wanted, rolesInForce(request.session, this.settings));
+    }
     return true;
   }
+}
+
+function insist(wanted: readonly Role[], roles: readonly Role[]): void {
+  if (!wanted.some((role) => roles.includes(role))) throw new Problem('auth.forbidden');
 }

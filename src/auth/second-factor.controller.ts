@@ -38,11 +38,11 @@ export class SecondFactorController {
   @RequireSession(ENROLS)
   @ApiOkResponse({ standardSchema: SecondFactorsView })
   async enrolled(@CurrentSession() { userId, roles }: SessionSnapshot) {
-    const { totp, recoveryCodesLeft } = await this.changes.enrolled(userId);
+    const { totp, ...rest } = await this.changes.enrolled(userId);
     return {
       required: this.settings.adminMfa === 'required' && roles.includes('admin'),
       totp: totp && { addedAt: totp.addedAt.toISOString() },
-      recoveryCodesLeft,
+      ...rest,
     };
   }
 

@@ -15,7 +15,11 @@ export const MfaRequired = z
   .object({
     status: z.literal('mfa_required'),
     challengeToken: z.string().describe('for `POST /v1/auth/login/mfa`, with a code'),
-    methods: z.array(z.enum(SECOND_FACTOR_METHODS)).describe('what a code may be of'),
+    methods: z
+      .array(z.enum(SECOND_FACTOR_METHODS))
+      .describe(
+        'what a code may be of; `passkey`: log in with that instead, by `POST /v1/auth/login/passkey`',
+      ),
     expiresIn: z.int().describe('seconds'),
   })
   .meta({ id: 'MfaRequired' });
@@ -24,6 +28,7 @@ export const SecondFactorsView = z.object({
   required: z.boolean().describe('of this person, by `ADMIN_MFA`'),
   totp: z.object({ addedAt: instant }).nullable(),
   recoveryCodesLeft: z.int(),
+  passkeys: z.int().describe('how many; see `GET /v1/auth/passkeys`'),
 });
 
 export const TotpEnrolmentView = z.object({

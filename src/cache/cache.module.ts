@@ -3,6 +3,7 @@ import { Clock } from '../common/clock.js';
 import { LOGGER, type Logger } from '../common/logger.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
+import { authoritiesOf } from '../config/store-tls.js';
 import { CachePort } from './cache-port.js';
 import { MemoryCache } from './memory-cache.js';
 import { RedisCache } from './redis-cache.js';
@@ -20,7 +21,12 @@ const NODE_SHARE = 0.8;
       inject: [SETTINGS_TOKEN, Clock, LOGGER],
       useFactory: async (settings: Settings, clock: Clock, logger: Logger) => {
         if (!settings.redisUrl) return new MemoryCache(clock);
-        const redis = new RedisCache(settings.redisUrl, settings.cacheBudget * NODE_SHARE, logger);
+        const redis = new RedisCache(
+          settings.redisUrl,
+          settings.cacheBudget * NODE_SHARE,
+          logger,
+          authoritiesOf(settings),
+        );
         await redis.connect(BOOT_PATIENCE_MS).catch((error) => {
           logger.warn({ err: error }, 'Redis does not answer yet; sessions are checked in PostgreSQL');
         });

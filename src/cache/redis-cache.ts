@@ -34,9 +34,10 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
     urls: readonly string[],
     private readonly patience: number,
     logger: Logger,
+    authorities?: string,
   ) {
     super();
-    this.servers = new RedisServers(urls, logger);
+    this.servers = new RedisServers(urls, logger, authorities);
   }
 
   /** Resolves when Redis is there; rejects after `timeout` ms, while attempts go on in the background. */

@@ -35,9 +35,10 @@ export class RedisNode extends EventEmitter<NodeEvents> {
   constructor(
     private readonly url: string,
     private readonly logger: Logger,
+    authorities?: string,
   ) {
     super();
-    this.client = clientFor(url);
+    this.client = clientFor(url, authorities);
     // cache-manager-redis-yet is typed for an older client; it only calls get, set(PX) and del, which are the same.
     this.cache = createCache(redisInsStore(this.client as unknown as RedisStore['client']));
     const lose = (why?: unknown) => this.lose(why);
@@ -182,13 +183,15 @@ function startsWith(error: unknown, words: string[]): boolean {
 type Client = ReturnType<typeof clientFor>;
 export type Pipeline = ReturnType<Client['multi']>;
 
-function clientFor(url: string) {
+/** @param authorities whose certificates are believed, in PEM; else those that Node knows */
+function clientFor(url: string, authorities: string | undefined) {
   return createClient({
     url,
     // A command is refused rather than kept for a server that is away: PostgreSQL answers meanwhile.
     disableOfflineQueue: true,
     commandsQueueMaxLength: 50_000,
     socket: {
+      ...(url.startsWith('rediss:') && { tls: true, ca: authorities, rejectUnauthorized: true }),
       connectTimeout: 2_000,
       socketTimeout: 3_000,
       reconnectStrategy: (attempt: number) => Math.min(25 * 2 ** attempt, 1_000),

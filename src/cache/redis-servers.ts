@@ -33,10 +33,14 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
   private closed = false;
   private readonly stop: () => void;
 
-  /** @param urls one server, or several of a cluster; credentials and TLS are those of the first */
+  /**
+   * @param urls one server, or several of a cluster; credentials and TLS are those of the first
+   * @param authorities whose certificates are believed, in PEM; else those that Node knows
+   */
   constructor(
     private readonly urls: readonly string[],
     private readonly logger: Logger,
+    private readonly authorities?: string,
   ) {
     super();
     this.seeds = new Set(
@@ -133,7 +137,7 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
     if (known) return known;
     const url = new URL(this.urls[0]!);
     url.host = address;
-    const node = new RedisNode(url.href, this.logger);
+    const node = new RedisNode(url.href, this.logger, this.authorities);
     this.nodes.set(address, node);
     node.on('greeted', () => this.meet(node));
     node.on('doubted', () => this.hint(node));

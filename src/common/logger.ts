@@ -2,6 +2,8 @@ import { createRequire } from 'node:module';
 import type { LoggerService } from '@nestjs/common';
 import { pino, type Logger, type LoggerOptions, type LevelWithSilent } from 'pino';
 
+import { SERVICE } from './version.js';
+
 export const LOGGER = Symbol('LOGGER');
 export type { Logger };
 
@@ -12,13 +14,13 @@ export type { Logger };
 export function createLogger(level: LevelWithSilent, pretty: boolean): Logger {
   const options: LoggerOptions = {
     level,
-    base: undefined,
+    base: SERVICE,
     timestamp: isoTime(),
     serializers: { err: describeError },
     formatters: { level: (label) => ({ level: label }) },
   };
   if (pretty && isInstalled('pino-pretty')) {
-    const readable = { translateTime: 'SYS:HH:MM:ss', ignore: 'requestId' };
+    const readable = { translateTime: 'SYS:HH:MM:ss', ignore: 'requestId,service,version' };
     return pino({ ...options, transport: { target: 'pino-pretty', options: readable } });
   }
   // A write costs more than the line: some twenty are one, and nobody waits for them for longer than this.

@@ -1,6 +1,7 @@
 import { Catch, HttpException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import './request-event.js';
 import { invalidRequest, Problem, PROBLEM_TYPE, type ProblemCode } from './problem.js';
 
 /** Recognises an error of some library as a problem; undefined when it is not one it knows. */
@@ -24,6 +25,7 @@ export class ProblemFilter implements ExceptionFilter {
     if (reply.sent || reply.raw.headersSent) return;
     let problem = this.recognise(error);
     if (problem.status === 404 && !(error instanceof Problem)) problem = this.methodOrMissing(request);
+    request.problem = problem;
     if (problem.status >= 500) {
       const level = problem.status === 503 ? 'warn' : 'error';
       this.logger[level](

@@ -33,7 +33,7 @@ describe('the catalogue of problems', () => {
     expect(known).toMatchObject(CONTRACT);
   });
 
-  it.each(CODES)('%s has every member of RFC 9457 and ours', (code) => {
+  it.each(CODES)('%s has every member of RFC 9457 and ours [HTTP-05]', (code) => {
     const problem = new Problem(code);
     expect(problem.body('4f1c')).toEqual({
       type: `urn:drawbridge:problem:${code}`,
@@ -50,7 +50,7 @@ describe('the catalogue of problems', () => {
     expect(new Problem(code).headers['www-authenticate']).toMatch(/^Bearer\b/);
   });
 
-  it('names an error only to who has shown a token (RFC 6750 3.1)', () => {
+  it('names an error only to who has shown a token (RFC 6750 3.1) [TOK-17]', () => {
     expect(new Problem('auth.unauthenticated').headers['www-authenticate']).toBe('Bearer');
     expect(new Problem('auth.invalid_token').headers['www-authenticate']).toBe(
       'Bearer error="invalid_token"',

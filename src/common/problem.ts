@@ -1,3 +1,5 @@
+import type { Principal } from './request.js';
+
 /**
  * Every answer that is not a success, in one flat table (RFC 9457). The code is what a client
  * switches on; `detail` is for the person who reads it and never repeats what was sent.
@@ -18,6 +20,7 @@ export const PROBLEMS = {
     'Enrol a second factor, or log in with it.',
   ],
   'request.cross_site': [403, 'Cross-site request refused', 'Call from the same origin.'],
+  'request.insecure': [403, 'Plain HTTP refused', 'Call over HTTPS, with new credentials.'],
   'resource.not_found': [404, 'Not found', 'There is nothing here.'],
   'request.method': [405, 'Method not allowed', 'See the Allow header for what works here.'],
   'resource.conflict': [409, 'Conflict', 'The current state does not allow this.'],
@@ -44,6 +47,8 @@ export interface ProblemOptions {
   headers?: Record<string, string>;
   /** What happened, for the log only. */
   cause?: unknown;
+  /** Whom it happened to, for the log only. */
+  about?: Pick<Principal, 'userId' | 'sessionId'>;
 }
 
 export class Problem extends Error {

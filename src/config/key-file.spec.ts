@@ -22,7 +22,7 @@ afterEach(() => rm(folder, { recursive: true }));
 const ofDataFolder = () => loadKeys(loadSettings({ DATA_DIR: join(folder, 'data') }));
 const ofFile = (env: Record<string, string> = {}) => loadKeys(loadSettings({ KEYS_FILE: file, ...env }));
 const inProduction = () =>
-  ofFile({ NODE_ENV: 'production', DATABASE_URL: 'postgres://db/app', REDIS_URL: 'redis://cache' });
+  ofFile({ NODE_ENV: 'production', DATABASE_URL: 'postgres://db/app', REDIS_URL: 'rediss://cache' });
 
 async function write(content: unknown): Promise<void> {
   await writeFile(file, typeof content === 'string' ? content : JSON.stringify(content));
@@ -64,7 +64,7 @@ describe('the first boot in development', () => {
     expect(await readdir(join(folder, 'data'))).toEqual(['keys.json']);
   });
 
-  it('makes keys that nobody else has', () => {
+  it('makes keys that nobody else has [KEY-01]', () => {
     const [a, b] = [generateKeyFile('production'), generateKeyFile('production')].map(
       (text) => JSON.parse(text) as ReturnType<typeof keyFile>,
     );
@@ -79,7 +79,7 @@ describe('a key file', () => {
     expect((await inProduction()).signing).toHaveLength(1);
   });
 
-  it('made for development is refused in production', async () => {
+  it('made for development is refused in production [KEY-01]', async () => {
     await write(generateKeyFile('development'));
     expect(await refusal(inProduction())).toMatch(/^KEYS_FILE was made for development/);
     expect((await ofFile()).signing).toHaveLength(1);
@@ -161,7 +161,7 @@ describe('a key file', () => {
     ['a shared secret', () => 'correct horse battery staple'],
     ['nothing', () => ''],
   ])(
-    'with %s in the place of a P-256 private key is refused, and the key is not shown',
+    'with %s in the place of a P-256 private key is refused, and the key is not shown [TOK-06, TOK-07]',
     async (_kind, make) => {
       const key = make();
       await write(keyFile(key));
@@ -172,7 +172,7 @@ describe('a key file', () => {
     },
   );
 
-  it('with one weak key among good ones is refused', async () => {
+  it('with one weak key among good ones is refused [TOK-07]', async () => {
     const weak = pem(generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey);
     const signing = [pem(p256().privateKey), weak].map((privateKey, index) => ({
       kid: `k${index}`,
@@ -196,7 +196,7 @@ describe('a key file', () => {
     ['no environment', () => ({ ...good(), environment: undefined })],
     ['an environment of its own', () => ({ ...good(), environment: 'staging' })],
     ['a member that nobody knows', () => ({ ...good(), refesh: [REFRESH] })],
-  ])('that has %s is refused, with what to do', async (_kind, content) => {
+  ])('that has %s is refused, with what to do [REF-01]', async (_kind, content) => {
     await write(content());
     const message = await refusal(ofFile());
     expect(message).toMatch(/^KEYS_FILE is not a key file; make one with `npm run keys:generate`/);
@@ -207,6 +207,14 @@ describe('a key file', () => {
     const signing = [1, 2].map(() => ({ kid: 'same', privateKey: pem(p256().privateKey) }));
     await write(keyFile('', { signing }));
     expect(await refusal(ofFile())).toMatch(/^KEYS_FILE has two signing keys with one kid/);
+  });
+
+  it('with one key or secret twice is refused: its retirement would change nothing [KEY-04]', async () => {
+    const privateKey = pem(p256().privateKey);
+    await write(keyFile('', { signing: ['a', 'b'].map((kid) => ({ kid, privateKey })) }));
+    expect(await refusal(ofFile())).toMatch(/^KEYS_FILE has one signing key under two kids/);
+    await write(keyFile(privateKey, { refresh: [REFRESH, { secret: REFRESH }] }));
+    expect(await refusal(ofFile())).toMatch(/^KEYS_FILE has one refresh secret twice/);
   });
 
   it("that is named and not there is not made: a typing error must not end everybody's sessions", async () => {

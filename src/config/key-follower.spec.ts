@@ -17,7 +17,7 @@ const kidsOf = ({ current }: KeyStore) => current.signing.map(({ kid }) => kid);
 let folder: string;
 let path: string;
 let clock: TestClock;
-let lines: { level: number; msg: string; problem?: string; keys?: string[] }[];
+let lines: { level: number; msg: string; event?: string; problem?: string; keys?: string[] }[];
 let store: KeyStore;
 let follower: KeyFollower;
 
@@ -43,7 +43,7 @@ function rotated(text: string, lead: number | null = LEAD): string {
 }
 
 describe('an instance that follows its key file', () => {
-  it('takes up what has changed, and says which key does what, by name alone', async () => {
+  it('takes up what has changed, and says which key does what, by name alone [LOG-01]', async () => {
     await follower.poll();
     expect(lines).toEqual([]);
     const [old] = store.current.signing;
@@ -56,6 +56,7 @@ describe('an instance that follows its key file', () => {
     const [next] = store.current.signing;
     const nextSecret = nameOf(store.current.refreshSecrets[0]!.secret);
     expect(next!.kid).not.toBe(old!.kid);
+    expect(lines.map(({ event }) => event)).toEqual(['sys_keys_changed']);
     expect(lines.map(({ keys }) => keys)).toEqual([
       [
         `next signing ${next!.kid}`,

@@ -61,7 +61,8 @@ export class KeyFollower {
   /** When the file brings a key or takes one, and when time makes one sign or retire. */
   private tellStages(): void {
     const stages = this.stages();
-    if (stages !== this.stagesSeen) this.logger.info({ keys: JSON.parse(stages) }, 'the keys have changed');
+    if (stages !== this.stagesSeen)
+      this.logger.info({ event: 'sys_keys_changed', keys: JSON.parse(stages) }, 'the keys have changed');
     this.stagesSeen = stages;
   }
 

@@ -1,4 +1,11 @@
-import { createHash, createPrivateKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  randomBytes,
+  type KeyObject,
+} from 'node:crypto';
 import { z } from 'zod';
 import { isUnbroken, newestFirst, type Term } from './key-schedule.js';
 import { SettingsError } from './load-settings.js';
@@ -109,6 +116,8 @@ export function parseKeyFile(text: string): KeyFile {
     refuse('has two signing keys with one kid');
   if (new Set(encryption.map(({ id }) => id)).size < encryption.length)
     refuse('has two encryption keys with one id');
+  if (new Set(refresh.map(({ secret }) => secret)).size < refresh.length)
+    refuse('has one refresh secret twice: it could not be retired');
   if (!isUnbroken(signing)) refuse('retires a signing key before another one signs');
   if (!isUnbroken(refresh)) refuse('retires a refresh secret before another one is used');
   return file.data;
@@ -116,8 +125,15 @@ export function parseKeyFile(text: string): KeyFile {
 
 /** @throws SettingsError when a key is weak or none */
 export function keysOf({ signing, refresh, encryption, retired }: KeyFile): Keys {
+  const signingKeys = newestFirst(signing).map((entry) => ({
+    ...entry,
+    privateKey: p256(entry.privateKey),
+  }));
+  const points = signingKeys.map(({ privateKey }) => createPublicKey(privateKey).export({ format: 'jwk' }).x);
+  if (new Set(points).size < points.length)
+    refuse('has one signing key under two kids: it could not be retired');
   return {
-    signing: newestFirst(signing).map((entry) => ({ ...entry, privateKey: p256(entry.privateKey) })),
+    signing: signingKeys,
     refreshSecrets: newestFirst<RefreshEntry>(refresh).map((entry) => ({
       ...entry,
       secret: Buffer.from(entry.secret, 'base64url'),

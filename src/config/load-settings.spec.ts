@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { loadSettings, SettingsError } from './load-settings.js';
+import { relyingPartyOf } from './relying-party.js';
 import { SETTINGS, variableOf, type SettingName } from './settings.js';
 import type { Setting } from './setting.js';
 
@@ -169,9 +170,23 @@ describe('a bad value stops the boot', () => {
         'example.com',
       ],
     ],
+    [
+      'PASSKEY_RP_ID',
+      ['localhost'],
+      [
+        'https://localhost',
+        'localhost:3000',
+        'LOCALHOST',
+        'com',
+        '127.0.0.1',
+        '[::1]',
+        '.localhost',
+        '-a.example.com',
+      ],
+    ],
     ['DATABASE_URL', ['postgres://db/app', 'postgresql://db/app'], ['http://db/app', 'db/app']],
     ['REDIS_URL', ['redis://cache', 'rediss://cache:6380/1'], ['unix:///tmp/redis.sock']],
-  ] as [string, string[], string[]][])('%s lets %j pass and refuses %j', (variable, good, bad) => {
+  ] as [string, string[], string[]][])('%s lets %j pass and refuses %j [OPS-01]', (variable, good, bad) => {
     for (const value of good)
       expect({ value, lines: complaints({ [variable]: value }) }).toEqual({ value, lines: [] });
     for (const value of bad) {
@@ -181,8 +196,44 @@ describe('a bad value stops the boot', () => {
   });
 });
 
+describe('the domain of passkeys', () => {
+  const APP_URL = 'https://app.example.com/account';
+
+  it('is the host of APP_URL, on a desk localhost, and its pages are those of APP_URL', () => {
+    const on = (env: Record<string, string>) => relyingPartyOf(loadSettings(env));
+    expect(on({})).toEqual({ id: 'localhost', name: 'Drawbridge', origins: ['http://localhost:3000'] });
+    expect(on({ PORT: '8080' }).origins).toEqual(['http://localhost:8080']);
+    expect(on({ APP_URL, MAIL_FROM: 'no-reply@example.com' })).toEqual({
+      id: 'app.example.com',
+      name: 'app.example.com',
+      origins: ['https://app.example.com'],
+    });
+  });
+
+  it('may be one above it; then trusted origins below it have pages too, and others do not', () => {
+    const TRUSTED_ORIGINS =
+      'https://example.com,https://shop.example.com,https://evilexample.com,https://example.com.evil.test';
+    const env = { APP_URL, PASSKEY_RP_ID: 'example.com', TRUSTED_ORIGINS };
+    expect(relyingPartyOf(loadSettings(env)).origins).toEqual([
+      'https://app.example.com',
+      'https://example.com',
+      'https://shop.example.com',
+    ]);
+    expect(relyingPartyOf(loadSettings({ APP_URL, TRUSTED_ORIGINS })).origins).toEqual([
+      'https://app.example.com',
+    ]);
+  });
+
+  it.each(['other.com', 'pp.example.com', 'my.app.example.com', 'localhost'])(
+    'stops the boot when it is %s, where no page of ours could use it',
+    (PASSKEY_RP_ID) => {
+      expect(complaints({ APP_URL, PASSKEY_RP_ID })).toEqual([expect.stringMatching(/^PASSKEY_RP_ID is/)]);
+    },
+  );
+});
+
 describe('production', () => {
-  it('starts with a database, a cache and keys of its own, and with no more than it needs', () => {
+  it('starts with a database, a cache and keys of its own, and with no more than it needs [AUT-10, OPS-02]', () => {
     expect(loadSettings(PRODUCTION)).toMatchObject({
       host: '0.0.0.0',
       cookieSecure: true,
@@ -192,17 +243,20 @@ describe('production', () => {
     });
   });
 
-  it.each(['DATABASE_URL', 'REDIS_URL', 'KEYS_FILE'] as const)('refuses to start without %s', (variable) => {
-    const { [variable]: _, ...rest } = PRODUCTION;
-    expect(complaints(rest)).toEqual([expect.stringMatching(new RegExp(`^${variable} is not set`))]);
-    expect(complaints({ ...rest, [variable]: '' })).toHaveLength(1);
-  });
+  it.each(['DATABASE_URL', 'REDIS_URL', 'KEYS_FILE'] as const)(
+    'refuses to start without %s [KEY-01, OPS-01]',
+    (variable) => {
+      const { [variable]: _, ...rest } = PRODUCTION;
+      expect(complaints(rest)).toEqual([expect.stringMatching(new RegExp(`^${variable} is not set`))]);
+      expect(complaints({ ...rest, [variable]: '' })).toHaveLength(1);
+    },
+  );
 
   it.each([
     ['COOKIE_SECURE', 'false'],
     ['SEED_USERS', 'true'],
     ['RATE_LIMITS', 'off'],
-  ])('refuses %s=%s', (variable, value) => {
+  ])('refuses %s=%s [AUT-10, COK-03, OPS-01]', (variable, value) => {
     expect(complaints({ ...PRODUCTION, [variable]: value })).toEqual([
       expect.stringMatching(new RegExp(`^${variable} .*refused in production`)),
     ]);
@@ -214,4 +268,32 @@ describe('production', () => {
       5,
     );
   });
+
+  it.each([
+    ['redis://cache', 'REDIS_URL is not rediss:'],
+    ['redis://10.0.0.9,redis://10.0.0.10', 'REDIS_URL is not rediss:'],
+    ['redis://localhost', null],
+    ['redis://127.0.0.1:7000', null],
+    ['redis://[::1]', null],
+    ['rediss://cache', null],
+  ])('reaches a Redis on another machine by TLS or not at all: %s [OPS-04]', (url, complaint) => {
+    const given = { ...PRODUCTION, REDIS_URL: url };
+    expect(complaints(given)).toEqual(complaint ? [expect.stringContaining(complaint)] : []);
+    expect(complaints({ ...given, STORE_TLS: 'off' })).toEqual([]);
+    const always = complaints({ ...given, STORE_TLS: 'always' });
+    expect(always).toHaveLength(url.startsWith('rediss:') ? 0 : 1);
+  });
+
+  it.each(['disable', 'prefer', 'require', 'no-verify', 'verify-ca'])(
+    'takes no sslmode that verifies less: %s [OPS-04]',
+    (mode) => {
+      const at = (url: string, more = {}) => complaints({ ...PRODUCTION, DATABASE_URL: url, ...more });
+      const refused = [expect.stringMatching(/^DATABASE_URL has an sslmode/)];
+      expect(at(`postgres://db/app?sslmode=${mode}`)).toEqual(refused);
+      expect(at(`postgres://localhost/app?host=db&sslmode=${mode}`)).toEqual(refused);
+      expect(at(`postgres://localhost/app?sslmode=${mode}`)).toEqual([]);
+      expect(at(`postgres://db/app?sslmode=${mode}`, { STORE_TLS: 'off' })).toEqual([]);
+      expect(at('postgres://db/app?sslmode=verify-full')).toEqual([]);
+    },
+  );
 });

@@ -1,6 +1,8 @@
 import { BootError } from '../common/boot-error.js';
+import { homeOf, isWithin, relyingPartyOf } from './relying-party.js';
 import { SETTINGS, variableOf, type SettingName, type Settings } from './settings.js';
 import type { Setting } from './setting.js';
+import { wantsTls } from './store-tls.js';
 
 /** Says all that is wrong with the environment, one line per variable. */
 export class SettingsError extends BootError {
@@ -13,26 +15,35 @@ export class SettingsError extends BootError {
  * @throws SettingsError naming each variable that is wrong, what is wrong with it and what is allowed
  */
 export function loadSettings(env: NodeJS.ProcessEnv): Settings {
-  const production = env['NODE_ENV'] === 'production';
   const values: Record<string, unknown> = {};
   const lines: string[] = [];
-  for (const [name, setting] of Object.entries(SETTINGS) as [SettingName, Setting<unknown>][]) {
-    const variable = variableOf(name);
-    // An empty variable is an unset one: that is what `FOO=` in a compose file means.
-    const given = env[variable] || undefined;
-    const text = given ?? fallbackOf(setting, production);
-    if (text === undefined) continue;
-    const result = setting.parse.safeParse(text);
-    if (result.success) {
-      values[name] = result.data;
-    } else {
-      const shown = setting.secret ? '' : ` "${text}"`;
-      lines.push(`${variable}${shown} ${result.error.issues[0]?.message}; allowed: ${setting.allowed}`);
-    }
+  for (const name of Object.keys(SETTINGS) as SettingName[]) {
+    const { value, complaint } = read(name, env);
+    if (complaint) lines.push(complaint);
+    else if (value !== undefined) values[name] = value;
   }
   if (lines.length === 0) lines.push(...contradictions(values as Settings));
   if (lines.length > 0) throw new SettingsError(lines);
   return Object.freeze(values) as Settings;
+}
+
+/** One of them, for a command that needs no others. @throws SettingsError */
+export function loadSetting<Name extends SettingName>(name: Name, env: NodeJS.ProcessEnv): Settings[Name] {
+  const { value, complaint } = read(name, env);
+  if (complaint) throw new SettingsError([complaint]);
+  return value as Settings[Name];
+}
+
+function read(name: SettingName, env: NodeJS.ProcessEnv): { value?: unknown; complaint?: string } {
+  const setting = SETTINGS[name] as Setting<unknown>;
+  const variable = variableOf(name);
+  // An empty variable is an unset one: that is what `FOO=` in a compose file means.
+  const text = env[variable] || fallbackOf(setting, env['NODE_ENV'] === 'production');
+  if (text === undefined) return {};
+  const result = setting.parse.safeParse(text);
+  if (result.success) return { value: result.data };
+  const shown = setting.secret ? '' : ` "${text}"`;
+  return { complaint: `${variable}${shown} ${result.error.issues[0]?.message}; allowed: ${setting.allowed}` };
 }
 
 function fallbackOf(setting: Setting<unknown>, production: boolean): string | undefined {
@@ -43,10 +54,24 @@ function fallbackOf(setting: Setting<unknown>, production: boolean): string | un
 function contradictions(settings: Settings): string[] {
   const lines: string[] = [];
   const refuse = (name: SettingName, why: string) => lines.push(`${variableOf(name)} ${why}`);
+  if (settings.redisUrl?.some((url) => wantsTls(url, settings) && !url.startsWith('rediss:')))
+    refuse(
+      'redisUrl',
+      'is not rediss:, as STORE_TLS wants it to be; STORE_TLS=off if its network is all yours',
+    );
+  const sslmode = settings.databaseUrl && new URL(settings.databaseUrl).searchParams.get('sslmode');
+  if (sslmode && sslmode !== 'verify-full' && wantsTls(settings.databaseUrl!, settings))
+    refuse('databaseUrl', 'has an sslmode that verifies less than STORE_TLS wants; leave it out');
+  if (!isWithin(homeOf(settings).hostname, relyingPartyOf(settings).id))
+    refuse('passkeyRpId', 'is neither the host of APP_URL nor a domain above it: no page could use passkeys');
   if (settings.nodeEnv === 'production') {
     if (!settings.databaseUrl) refuse('databaseUrl', 'is not set; production needs a PostgreSQL of its own');
     if (!settings.redisUrl)
       refuse('redisUrl', 'is not set; production needs a Redis that its instances share');
+    if (settings.databaseUrl && hasSamplePassword(settings.databaseUrl))
+      refuse('databaseUrl', 'has the password of docker-compose.yml, which anybody can read');
+    if (settings.redisUrl?.some(hasSamplePassword))
+      refuse('redisUrl', 'has the password of docker-compose.yml, which anybody can read');
     if (!settings.keysFile)
       refuse('keysFile', 'is not set; make one for production with `npm run keys:generate`');
     if (!settings.cookieSecure) refuse('cookieSecure', '"false" is refused in production; allowed: `true`');
@@ -56,4 +81,10 @@ function contradictions(settings: Settings): string[] {
     if (settings.seedUsers) refuse('seedUsers', '"true" is refused in production; allowed: `false`');
   }
   return lines;
+}
+
+const SAMPLE_PASSWORDS = ['drawbridge', 'drawbridge_app'];
+
+function hasSamplePassword(url: string): boolean {
+  return SAMPLE_PASSWORDS.includes(new URL(url).password);
 }

@@ -177,6 +177,19 @@ export function address(doc: string, details: Details = {}): Setting<string> {
   };
 }
 
+const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
+const DOMAIN = new RegExp(`^(?=.{1,253}$)(localhost|(${LABEL}\\.)+(?!\\d+$)${LABEL})$`);
+
+/** As URLs have it: small letters, Punycode. No address, and nothing that everybody shares as `com`. */
+export function domain(doc: string, details: Details = {}): Setting<string | undefined> {
+  return {
+    doc,
+    allowed: 'a domain such as `example.com`',
+    ...details,
+    parse: z.string().regex(DOMAIN, 'is not a domain'),
+  };
+}
+
 export function path(doc: string, details: Details = {}): Setting<string> {
   return {
     doc,

@@ -3,6 +3,7 @@ import {
   address,
   baseUrl,
   choice,
+  domain,
   duration,
   flag,
   header,
@@ -55,6 +56,17 @@ export const SETTINGS = {
       secret: true,
     },
   ),
+  storeTls: choice(
+    'Whether PostgreSQL and Redis are reached by TLS, with certificates that are verified: those on other machines, always, or as their URLs say.',
+    ['remote', 'always', 'off'],
+    {
+      fallback: (production) => (production ? 'remote' : 'off'),
+      fallbackDoc: '`off`, in production `remote`',
+    },
+  ),
+  storeCaFile: path('The authorities whose certificates PostgreSQL and Redis have, in PEM.', {
+    fallbackDoc: 'those that Node.js knows',
+  }),
   keysFile: path(
     'The file with the signing keys, refresh secrets and encryption keys, made by `npm run keys:generate`, changed by `npm run keys:rotate`, and followed while serving. Required in production.',
     {
@@ -220,6 +232,10 @@ export const SETTINGS = {
   appUrl: baseUrl('Where people meet the application: links in mails begin with it. `https` in production.', {
     fallbackDoc: '`http://localhost:PORT`',
   }),
+  passkeyRpId: domain(
+    'The domain that passkeys are made for: the host of `APP_URL`, or one that it is part of, such as `example.com` for `https://app.example.com`. A passkey works for its domain alone: with another one all of them are useless.',
+    { fallbackDoc: 'the host of `APP_URL`' },
+  ),
   smtpUrl: url('The server that mails leave through.', ['smtp:', 'smtps:'], {
     fallbackDoc: 'none: mails are told of in the log and kept as files under `DATA_DIR`',
     secret: true,
@@ -253,6 +269,16 @@ export type SettingName = keyof Settings;
 /** `accessTokenTtl` → `ACCESS_TOKEN_TTL` */
 export function variableOf(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+}
+
+/** What is in force, by variable; of what may be a secret only that it is set. */
+export function settingsForLog(settings: Settings): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(SETTINGS as Record<string, Setting<unknown>>)
+      .map(([name, { secret }]) => ({ name, secret, value: settings[name as SettingName] }))
+      .filter(({ value }) => value !== undefined)
+      .map(({ name, secret, value }) => [variableOf(name), secret ? '(set)' : value]),
+  );
 }
 
 function isOrigin(item: string): boolean {

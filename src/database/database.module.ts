@@ -5,6 +5,7 @@ import { LOGGER, type Logger } from '../common/logger.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { Chores } from './chores.js';
+import { connectionTo } from './postgres-connection.js';
 
 /** Connections of their own for session checks: a slow report cannot keep anybody from being let in or refused. */
 export const CHECK_POOL = Symbol('CHECK_POOL');
@@ -24,6 +25,7 @@ const STATEMENT_TIMEOUT_MS = 10_000;
       useFactory: (settings: Settings) => ({
         type: 'postgres',
         url: settings.databaseUrl,
+        ssl: connectionTo(settings.databaseUrl!, settings).ssl,
         autoLoadEntities: true,
         synchronize: false,
         installExtensions: false,
@@ -51,7 +53,7 @@ const STATEMENT_TIMEOUT_MS = 10_000;
       inject: [SETTINGS_TOKEN, LOGGER],
       useFactory: (settings: Settings, logger: Logger) => {
         const pool = new pg.Pool({
-          connectionString: settings.databaseUrl,
+          ...connectionTo(settings.databaseUrl!, settings),
           application_name: 'drawbridge-check',
           max: CHECK_CONNECTIONS,
           connectionTimeoutMillis: CONNECT_TIMEOUT_MS,

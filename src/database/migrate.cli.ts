@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
 import pg from 'pg';
 import { grantToApp } from './app-role.js';
+import { loadSetting } from '../config/load-settings.js';
 import { migrateDatabase } from './migrate.js';
+import { connectionTo } from './postgres-connection.js';
 
 if (existsSync('.env')) process.loadEnvFile('.env');
 const { DATABASE_URL: url, DATABASE_APP_ROLE: role } = process.env;
@@ -9,10 +11,14 @@ if (!url) {
   console.error('DATABASE_URL is not set: name the database to migrate');
   process.exit(1);
 }
-const applied = await migrateDatabase(url);
+const tls = {
+  storeTls: loadSetting('storeTls', process.env),
+  storeCaFile: loadSetting('storeCaFile', process.env),
+};
+const applied = await migrateDatabase(url, tls);
 console.log(applied.length === 0 ? 'nothing to do' : applied.map((name) => `applied ${name}`).join('\n'));
 if (role) {
-  const owner = new pg.Client({ connectionString: url });
+  const owner = new pg.Client(connectionTo(url, tls));
   await owner.connect();
   try {
     await grantToApp(owner, role);

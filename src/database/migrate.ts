@@ -4,6 +4,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { DataSource, type MigrationInterface } from 'typeorm';
 import { BootError } from '../common/boot-error.js';
+import { PLAIN, type StoreTls } from '../config/store-tls.js';
+import { connectionTo } from './postgres-connection.js';
 
 type MigrationClass = new () => MigrationInterface;
 
@@ -15,12 +17,12 @@ const MIGRATION_LOCK = 7_263_401;
  * from several instances at once: they take turns.
  * @returns the names of the migrations that were applied
  */
-export async function migrateDatabase(url: string): Promise<string[]> {
-  const turn = new pg.Client({ connectionString: url, application_name: 'drawbridge-migrate' });
+export async function migrateDatabase(url: string, tls: StoreTls = PLAIN): Promise<string[]> {
+  const turn = new pg.Client({ ...connectionTo(url, tls), application_name: 'drawbridge-migrate' });
   await turn.connect();
   try {
     await turn.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    return await withMigrations(url, async (source) =>
+    return await withMigrations({ url, tls }, async (source) =>
       (await source.runMigrations()).map(({ name }) => name),
     );
   } finally {
@@ -29,16 +31,20 @@ export async function migrateDatabase(url: string): Promise<string[]> {
 }
 
 /** @throws BootError when the schema is behind this version of the application */
-export async function requireMigrated(url: string): Promise<void> {
-  const isBehind = await withMigrations(url, (source) => source.showMigrations());
+export async function requireMigrated(url: string, tls: StoreTls = PLAIN): Promise<void> {
+  const isBehind = await withMigrations({ url, tls }, (source) => source.showMigrations());
   if (isBehind)
     throw new BootError('the database lacks migrations of this version: run `npm run db:migrate` first');
 }
 
-async function withMigrations<T>(url: string, work: (source: DataSource) => Promise<T>): Promise<T> {
+async function withMigrations<T>(
+  { url, tls }: { url: string; tls: StoreTls },
+  work: (source: DataSource) => Promise<T>,
+): Promise<T> {
   const source = new DataSource({
     type: 'postgres',
     url,
+    ssl: connectionTo(url, tls).ssl,
     migrations: await findMigrations(),
     migrationsTransactionMode: 'each',
     installExtensions: false,

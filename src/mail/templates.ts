@@ -1,11 +1,12 @@
 import { ACCOUNT_MAILS, type AccountTemplateData } from './account-templates.js';
 import type { MailedPurpose } from './mailed-tokens.js';
+import { PASSKEY_MAILS, type PasskeyTemplateData } from './passkey-templates.js';
 import { where, type Circumstances, type Written } from './written.js';
 
 export type { Circumstances } from './written.js';
 
 /** What each mail is told. Instants are ISO 8601; the rest may have been typed by anybody. */
-export interface TemplateData extends AccountTemplateData {
+export interface TemplateData extends AccountTemplateData, PasskeyTemplateData {
   new_device: Circumstances;
   refresh_reuse: Circumstances;
   suspicious: Circumstances & { signal: string };
@@ -23,6 +24,7 @@ export type LinkedTemplate = keyof typeof LINKS;
 
 const WRITTEN: { [Name in TemplateName]: (data: TemplateData[Name]) => Written } = {
   ...ACCOUNT_MAILS,
+  ...PASSKEY_MAILS,
   new_device: (data) => ({
     subject: 'A new device has logged in',
     paragraphs: [

@@ -7,6 +7,7 @@ import { Problem } from '../common/problem.js';
 import type { Origin, Principal } from '../common/request.js';
 import { databaseNow } from '../database/database-now.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
+import { PasskeysService } from '../passkeys/passkeys.service.js';
 import { circumstances } from '../sessions/circumstances.js';
 import type { Receipt } from '../sessions/receipt.js';
 import { RekeyService } from '../sessions/rekey.service.js';
@@ -26,6 +27,7 @@ const APP = 'a code of an authenticator app';
 export interface EnrolledFactors {
   totp: { addedAt: Date } | null;
   recoveryCodesLeft: number;
+  passkeys: number;
 }
 
 /**
@@ -40,6 +42,7 @@ export class SecondFactorChanges {
     private readonly factors: SecondFactors,
     private readonly totp: TotpFactors,
     private readonly recoveryCodes: RecoveryCodes,
+    private readonly passkeys: PasskeysService,
     private readonly fence: SessionFence,
     private readonly rekeys: RekeyService,
     private readonly log: RevocationLog,
@@ -52,13 +55,15 @@ export class SecondFactorChanges {
   async enrolled(userId: string): Promise<EnrolledFactors> {
     const addedAt = await this.totp.addedAt(this.database.manager, userId);
     const recoveryCodesLeft = await this.recoveryCodes.count(this.database.manager, userId);
-    return { totp: addedAt && { addedAt }, recoveryCodesLeft };
+    const passkeys = await this.passkeys.count(this.database.manager, userId);
+    return { totp: addedAt && { addedAt }, recoveryCodesLeft, passkeys };
   }
 
-  /** Nothing changes before {@link confirmTotp}. @throws Problem `auth.session_ended`, `auth.unavailable` */
+  /** Nothing changes before {@link confirmTotp}. @throws Problem `auth.session_ended`, `auth.second_factor_required`, `auth.unavailable` */
   async beginTotp({ userId, sessionId }: Principal): Promise<TotpEnrolment> {
     return this.database.transaction(async (tx) => {
       const user = await this.lock(tx, userId, sessionId);
+      await this.factors.requireBeforeAnother(tx, await this.fence.hold(tx, sessionId));
       const now = await databaseNow(tx, this.clock);
       return this.totp.begin(tx, { userId, sessionId, account: user.email! }, now);
     });

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { PasskeysModule } from '../passkeys/passkeys.module.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import { UsersModule } from '../users/users.module.js';
 import { LoginChallenges } from './login-challenges.js';
@@ -10,7 +11,7 @@ import { SecondFactors } from './second-factors.js';
 import { TotpFactors } from './totp-factors.js';
 
 @Module({
-  imports: [SessionsModule, UsersModule],
+  imports: [PasskeysModule, SessionsModule, UsersModule],
   providers: [
     LoginChallenges,
     RecoveryCodes,

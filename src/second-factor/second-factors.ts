@@ -1,16 +1,21 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
+import { Problem } from '../common/problem.js';
 import type { Origin } from '../common/request.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
+import { PasskeysService } from '../passkeys/passkeys.service.js';
 import { circumstances } from '../sessions/circumstances.js';
+import { lacksSecondFactor, type SessionSnapshot } from '../sessions/session-snapshot.js';
 import type { User } from '../users/user.entity.js';
 import { RecoveryCodes } from './recovery-codes.service.js';
 import { TotpFactors } from './totp-factors.js';
 import { TOTP_CODE } from './totp.js';
 
 /** What a person can prove themselves with besides the password. */
-export const SECOND_FACTOR_METHODS = ['totp', 'recovery_code'] as const;
+export const SECOND_FACTOR_METHODS = ['totp', 'recovery_code', 'passkey'] as const;
 export type SecondFactorMethod = (typeof SECOND_FACTOR_METHODS)[number];
 
 /** The second factors of people, whatever they are. Within the caller's transaction, under the user's lock. */
@@ -19,20 +24,38 @@ export class SecondFactors {
   constructor(
     private readonly totp: TotpFactors,
     private readonly recoveryCodes: RecoveryCodes,
+    private readonly passkeys: PasskeysService,
     private readonly mails: MailOutbox,
     private readonly audit: AuditService,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
   /** What a login may be completed with; nothing for who has enrolled nothing. */
   async methodsOf(tx: EntityManager, userId: string): Promise<SecondFactorMethod[]> {
     if (!(await this.isEnrolled(tx, userId))) return [];
-    const left = await this.recoveryCodes.count(tx, userId);
-    return left > 0 ? ['totp', 'recovery_code'] : ['totp'];
+    const methods: SecondFactorMethod[] = ['totp'];
+    if ((await this.recoveryCodes.count(tx, userId)) > 0) methods.push('recovery_code');
+    if ((await this.passkeys.count(tx, userId)) > 0) methods.push('passkey');
+    return methods;
   }
 
-  /** Whether a login has to prove one. */
+  /** Whether a login by password has to prove one. Who has but passkeys has another way in, and keeps the password as it was. */
   async isEnrolled(tx: EntityManager, userId: string): Promise<boolean> {
     return (await this.totp.addedAt(tx, userId)) !== null;
+  }
+
+  /** Passkeys included. */
+  async hasAny(tx: EntityManager, userId: string): Promise<boolean> {
+    return (await this.isEnrolled(tx, userId)) || (await this.passkeys.count(tx, userId)) > 0;
+  }
+
+  /**
+   * Whoever waits to be let in with a factor that they have does not get in by adding another one: that is for who has none.
+   * @throws Problem `auth.second_factor_required`
+   */
+  async requireBeforeAnother(tx: EntityManager, session: SessionSnapshot): Promise<void> {
+    if (lacksSecondFactor(session, this.settings) && (await this.hasAny(tx, session.userId)))
+      throw new Problem('auth.second_factor_required');
   }
 
   /** Uses up what was typed: a code of an app, or a recovery code. @returns what it was; null for a wrong or a used one */
@@ -59,18 +82,18 @@ export class SecondFactors {
     return 'recovery_code';
   }
 
-  /** Recovery codes stand in for a factor: with the last one they go. @returns whether there is one left */
+  /** Recovery codes complete a login by password: where that wants none any more, they go. @returns whether a factor is left */
   async voidIdleCodes(tx: EntityManager, userId: string): Promise<boolean> {
-    const left = await this.isEnrolled(tx, userId);
-    if (!left) await this.recoveryCodes.void(tx, userId);
-    return left;
+    if (!(await this.isEnrolled(tx, userId))) await this.recoveryCodes.void(tx, userId);
+    return this.hasAny(tx, userId);
   }
 
   /** All of them, and the logins that wait for one. @returns whether there were any */
   async removeAll(tx: EntityManager, userId: string): Promise<boolean> {
     await tx.query('delete from login_challenges where user_id = $1', [userId]);
     const removed = await this.totp.remove(tx, userId);
+    const passkeys = await this.passkeys.removeAll(tx, userId);
     await this.recoveryCodes.void(tx, userId);
-    return removed;
+    return removed || passkeys > 0;
   }
 }

@@ -82,7 +82,7 @@ export class SessionHold {
     const held = await this.find(tx, sessionId, 'for no key update of s');
     if (!user || !held) throw new Problem('auth.invalid_token');
     const ended = this.endOf(held);
-    if (ended) throw sessionEnded(ended);
+    if (ended) throw sessionEnded(ended, { userId, sessionId });
     return { ...held, user };
   }
 

@@ -47,6 +47,20 @@ describe('a refresh token', () => {
     expect(token).toMatch(/^[\w-]{74}$/);
   });
 
+  test('cannot be guessed: ten thousand of them share nothing but their form [REF-01, SES-02]', () => {
+    const samples = Array.from({ length: 10_000 }, (_, generation) =>
+      mintRefreshToken({ secret, nonce, sessionId, generation, sibling: 1 }),
+    );
+    expect(new Set(samples.map((sample) => sample.slice(-43))).size).toBe(10_000);
+    const macs = samples.map((sample) => parseRefreshToken(sample)!.mac);
+    for (let bit = 0; bit < 256; bit += 1) {
+      const ones = macs.filter((mac) => (mac[bit >> 3]! >> (bit & 7)) & 1).length;
+      // Six standard deviations of a fair coin: the same samples each time, so this cannot be bad luck.
+      expect(Math.abs(ones - 5_000)).toBeLessThan(300);
+    }
+    for (const sample of samples) expect(sample).not.toMatch(/\.|^[0-9a-f-]{36}$/);
+  });
+
   test.each([
     ['a generation', { generation: 0x1_0000_0000 }],
     ['a negative generation', { generation: -1 }],
@@ -58,7 +72,7 @@ describe('a refresh token', () => {
 });
 
 describe('a forger', () => {
-  test('cannot change a single bit', () => {
+  test('cannot change a single bit [REF-01]', () => {
     const bytes = Buffer.from(token, 'base64url');
     for (let bit = 0; bit < bytes.length * 8; bit++) {
       const forged = Buffer.from(bytes);
@@ -75,7 +89,7 @@ describe('a forger', () => {
     }
   });
 
-  test('who reads the nonce in the database lacks the secret', () => {
+  test('who reads the nonce in the database lacks the secret [REF-01, REF-02]', () => {
     expect(accepts(mintRefreshToken({ secret: Buffer.alloc(32), nonce, ...claims }))).toBe(false);
   });
 

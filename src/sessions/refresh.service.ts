@@ -5,6 +5,7 @@ import { Clock } from '../common/clock.js';
 import { LOGGER, type Logger } from '../common/logger.js';
 import { Problem } from '../common/problem.js';
 import type { Origin } from '../common/request.js';
+import { nameOf } from '../common/request-event.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import { KeyStore } from '../config/key-store.js';
 import type { Settings } from '../config/settings.js';
@@ -249,7 +250,10 @@ export class RefreshService {
     } as const;
     const recorded = await this.log.endSessions(tx, user.id, { only: [session.id] }, order);
     const at = recorded.revocation.createdAt.getTime();
-    return { recorded: [recorded], problem: sessionEnded({ reason: 'refresh_reuse', at }) };
+    return {
+      recorded: [recorded],
+      problem: sessionEnded({ reason: 'refresh_reuse', at }, { userId: user.id, sessionId: session.id }),
+    };
   }
 
   /** A token that this database has never minted, under a MAC that is right: it was restored from a backup. */
@@ -262,7 +266,10 @@ export class RefreshService {
     const { id: sessionId, userId } = held.session;
     const details = evidence(held, token, { deviceToken, country: origin.place?.country });
     await this.audit.record(tx, { type: 'authn_token_unknown', userId, sessionId, origin, details });
-    this.logger.warn({ sessionId }, 'a refresh token is newer than the database: was it restored?');
+    this.logger.warn(
+      { session: nameOf(sessionId) },
+      'a refresh token is newer than the database: was it restored?',
+    );
     return { problem: new Problem('auth.invalid_token') };
   }
 }

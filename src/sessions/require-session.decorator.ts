@@ -27,11 +27,11 @@ export const SessionRoute = Reflector.createDecorator<RequireSessionOptions>();
  * High-risk routes: besides the access token, the session record itself is checked, so that a session
  * that has ended is refused on its next request, everywhere.
  *
- * - `@RequireSession()`: account changes, payments, admin; one cache round trip.
- * - `@RequireSession({ maxAuthAge: '5m' })`: what somebody at an unlocked screen must not do (RFC 9470).
+ * - `@RequireSession()`: account changes, payments; one cache round trip.
+ * - `@RequireSession({ maxAuthAge: '5m' })`: what somebody at an unlocked screen must not do (RFC 9470); Postgres on every check.
  * - `@RequireSession({ consistency: 'strict' })`: where even a cache that lost writes must not matter.
  *
- * It does not look at roles; that is `@Roles()`. A payment that must not commit after the end of its
+ * It does not look at roles; that is `@Roles()`, which asks Postgres for them as well. A payment that must not commit after the end of its
  * session also holds the fence, see `SessionFence`.
  */
 export function RequireSession(options: RequireSessionOptions = {}) {

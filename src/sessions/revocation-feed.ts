@@ -12,6 +12,7 @@ import { LOGGER, type Logger } from '../common/logger.js';
 import { CachePort } from '../cache/cache-port.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
+import { connectionTo } from '../database/postgres-connection.js';
 import { DenialList } from './denial-list.js';
 import { RevocationCursor } from './revocation-cursor.js';
 
@@ -128,7 +129,7 @@ export class RevocationFeed implements OnApplicationBootstrap, BeforeApplication
 
   private async listen(): Promise<pg.Client> {
     const client = new pg.Client({
-      connectionString: this.settings.databaseUrl,
+      ...connectionTo(this.settings.databaseUrl!, this.settings),
       application_name: 'drawbridge-feed',
       connectionTimeoutMillis: ANSWER_TIMEOUT_MS,
       query_timeout: ANSWER_TIMEOUT_MS,

@@ -158,12 +158,12 @@ describe('what each token is answered with', () => {
     expect(session.wait(GRACE).present(before, true)).toEqual(successor);
   });
 
-  test('the anchor before, after the grace: theft', () => {
+  test('the anchor before, after the grace: theft [REF-06]', () => {
     const { session, before } = settledSession();
     expect(session.wait(GRACE + 1).present(before, true)).toBe('reuse');
   });
 
-  test('the anchor before that: theft at once', () => {
+  test('the anchor before that: theft at once [REF-06]', () => {
     const { session, before, successor } = settledSession();
     session.wait(LONG_AFTER).refresh(successor);
     expect(session.present(before, true)).toBe('reuse');

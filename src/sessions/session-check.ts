@@ -123,8 +123,15 @@ export class SessionCheck {
 /** The cache erred or took too long: Postgres answers in its place. */
 const UNANSWERED = { state: 'unanswered' } as const;
 
-export function sessionEnded({ reason, at }: Ended): Problem {
-  return new Problem('auth.session_ended', { members: { reason, endedAt: new Date(at).toISOString() } });
+/** @param about whose session it was, where the request does not say */
+export function sessionEnded(
+  { reason, at }: Ended,
+  about?: Pick<Principal, 'userId' | 'sessionId'>,
+): Problem {
+  return new Problem('auth.session_ended', {
+    members: { reason, endedAt: new Date(at).toISOString() },
+    about,
+  });
 }
 
 /** The session lives on, so the client is to do what it does when a token is used up: refresh. */

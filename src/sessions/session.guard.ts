@@ -46,9 +46,12 @@ export class SessionGuard implements CanActivate {
   private requirementOf(options: RequireSessionOptions): SessionRequirement {
     let requirement = this.requirements.get(options);
     if (!requirement) {
+      const maxAuthAge = maxAuthAgeOf(options);
+      // Who can write to the cache could write that somebody has just proved who they are.
+      const consistency = maxAuthAge === undefined ? options.consistency : 'strict';
       requirement = {
-        maxAuthAge: maxAuthAgeOf(options),
-        consistency: options.consistency ?? 'cached',
+        maxAuthAge,
+        consistency: consistency ?? 'cached',
         bySecondFactor: options.bySecondFactor ?? false,
         mayLackSecondFactor: options.awaitsSecondFactor ?? false,
       };

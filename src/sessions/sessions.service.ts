@@ -36,6 +36,8 @@ export interface SessionGrant {
   /** When it was decided, by the database's clock, as {@link session} stood then. */
   decidedAt: number;
   refreshToken: string;
+  /** The session has just begun. */
+  begins?: true;
   /** Absent where the client has shown none and keeps none. */
   deviceToken?: string;
 }
@@ -48,6 +50,8 @@ export interface Opening {
   origin: Origin;
   /** What was proved besides the password, if anything: the name is for the audit log. */
   secondFactor?: string;
+  /** Wrong guesses in a row before the right one. */
+  failedBefore?: number;
   /** A session that the new one takes the place of, in the same cookie jar (ASVS 7.2.4). */
   replaces?: string;
 }
@@ -90,7 +94,7 @@ export class SessionsService {
       const device = await this.devices.recognise(tx, { ...opening, now });
       const { id, nonce } = await this.insert(tx, opening, device.id, now);
       await this.audit.record(tx, {
-        type: 'authn_login_success',
+        type: opening.failedBefore ? 'authn_login_successafterfail' : 'authn_login_success',
         actorId: user.id,
         userId: user.id,
         sessionId: id,
@@ -99,13 +103,22 @@ export class SessionsService {
           transport: opening.transport,
           newDevice: device.isNew,
           secondFactor: opening.secondFactor,
+          ...(opening.failedBefore && { failedBefore: opening.failedBefore }),
         },
       });
       const session = (await this.snapshots(tx, 's.id = $1', [id]))[0]!;
       await this.suspicion.tellOfLogin(tx, user, session, { device, others, origin: opening.origin });
       const decidedAt = now.getTime();
       const refreshToken = this.mint(id, nonce, anchorOf(initialRotation()), decidedAt);
-      return { grant: { user, session, decidedAt, refreshToken, deviceToken: device.token }, ended };
+      const grant: SessionGrant = {
+        user,
+        session,
+        decidedAt,
+        refreshToken,
+        deviceToken: device.token,
+        begins: true,
+      };
+      return { grant, ended };
     });
     for (const recorded of opened?.ended ?? []) await this.revocations.settle(recorded);
     return opened?.grant ?? null;

@@ -3,6 +3,7 @@ import type { Clock } from '../common/clock.js';
 import {
   COUNT_GUESS,
   countGuess,
+  FORGET,
   ruleArguments,
   RULES,
   STRICT_RULES,
@@ -20,8 +21,8 @@ export interface GuessCounters {
   count(key: string): Promise<number>;
   /** It was no guess after all. */
   takeBack(key: string): Promise<void>;
-  /** It was right: whatever failed before is forgotten. */
-  forget(key: string): Promise<void>;
+  /** It was right: whatever failed before is forgotten. @returns how many were counted in a row, itself included */
+  forget(key: string): Promise<number>;
 }
 
 export class MemoryGuessCounters implements GuessCounters {
@@ -44,8 +45,10 @@ export class MemoryGuessCounters implements GuessCounters {
       this.records.set(key, { ...record, failures: record.failures - 1, nextAt: 0 });
   }
 
-  async forget(key: string): Promise<void> {
+  async forget(key: string): Promise<number> {
+    const failures = this.records.get(key)?.failures ?? 0;
     this.records.delete(key);
+    return failures;
   }
 }
 
@@ -72,8 +75,11 @@ export class RedisGuessCounters implements GuessCounters {
     await this.redis.eval(TAKE_BACK, { keys: [PREFIX + key], arguments: [] }).catch(() => undefined);
   }
 
-  async forget(key: string): Promise<void> {
-    await this.insurance.forget(key);
-    await this.redis.del(PREFIX + key).catch(() => undefined);
+  async forget(key: string): Promise<number> {
+    const alone = await this.insurance.forget(key);
+    const together = await this.redis
+      .eval(FORGET, { keys: [PREFIX + key], arguments: [] })
+      .catch(() => undefined);
+    return alone + Number(together ?? 0);
   }
 }

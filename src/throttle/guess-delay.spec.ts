@@ -28,14 +28,14 @@ function guessOnAndOn(rules: GuessRules, until: number): number[] {
 }
 
 describe('guesses at one secret', () => {
-  it('cost nothing up to the tenth, then 30 s, twice as much each time, and an hour at the most', () => {
+  it('cost nothing up to the tenth, then 30 s, twice as much each time, and an hour at the most [AUT-03]', () => {
     expect([1, 9].map((failures) => delayAfter(failures, RULES))).toEqual([0, 0]);
     const growing = [10, 11, 12, 13, 14, 15, 16].map((failures) => delayAfter(failures, RULES) / 1_000);
     expect(growing).toEqual([30, 60, 120, 240, 480, 960, 1920]);
     for (const failures of [17, 40, 99]) expect(delayAfter(failures, RULES)).toBe(HOUR);
   });
 
-  it('are a hundred in a row and no more, until a day has passed; which is no lock for good', () => {
+  it('are a hundred in a row and no more, until a day has passed; which is no lock for good [AUT-03, AUT-06]', () => {
     expect(delayAfter(100, RULES)).toBe(DAY);
     expect(delayAfter(1e6, RULES)).toBe(DAY);
     const times = guessOnAndOn(RULES, 30 * DAY);

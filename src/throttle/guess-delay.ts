@@ -79,6 +79,12 @@ export const TAKE_BACK = `
   redis.call('hset', KEYS[1], 'failures', failures - 1, 'nextAt', 0)
   return 1`;
 
+/** It was right: answers how many were counted in a row, itself included. KEYS as above. */
+export const FORGET = `
+  local failures = tonumber(redis.call('hget', KEYS[1], 'failures') or 0)
+  redis.call('del', KEYS[1])
+  return failures`;
+
 export function ruleArguments({ free, firstDelay, longestDelay, bound, memory }: GuessRules): string[] {
   return [free, firstDelay, longestDelay, bound, memory].map(String);
 }

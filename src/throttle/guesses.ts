@@ -15,7 +15,7 @@ import { Refusals, type Refusal } from './refusals.js';
 
 export interface Guess {
   /** Which secret is guessed at; each is counted by itself. */
-  secret: 'password' | 'code';
+  secret: 'password' | 'code' | 'passkey';
   /** The canonical e-mail address, whether or not somebody has it. */
   account: string;
   /**
@@ -52,10 +52,14 @@ export class Guesses {
 
   /**
    * Looks whether it is right. Only the looking belongs in here: when it throws, the guess counts as never made.
+   * @returns what was seen, and how many wrong ones in a row were before a right one
    * @throws Problem `request.rate_limited` without having looked
    */
-  async prove<T extends { proven: boolean }>(guess: Guess, look: () => Promise<T>): Promise<T> {
-    if (this.settings.rateLimits === 'off') return look();
+  async prove<T extends { proven: boolean }>(
+    guess: Guess,
+    look: () => Promise<T>,
+  ): Promise<T & { failedBefore: number }> {
+    if (this.settings.rateLimits === 'off') return { ...(await look()), failedBefore: 0 };
     const undo = await this.reserve(guess);
     const refundWindows = () => undo.windows.map((refund) => refund());
     let seen: T;
@@ -65,8 +69,9 @@ export class Guesses {
       await Promise.all([undo.guess(), ...refundWindows()]);
       throw error;
     }
-    if (seen.proven) await Promise.all([this.counters.forget(keyOf(guess)), ...refundWindows()]);
-    return seen;
+    if (!seen.proven) return { ...seen, failedBefore: 0 };
+    const [counted] = await Promise.all([this.counters.forget(keyOf(guess)), ...refundWindows()]);
+    return { ...seen, failedBefore: Math.max(0, counted - 1) };
   }
 
   /** After a reset of the secret by other means: what strangers have guessed is over. */

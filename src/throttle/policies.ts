@@ -27,6 +27,8 @@ export const POLICIES = {
   login: { address: { limit: 600, per: '10m' } },
   mfa: { address: { limit: 600, per: '10m' } },
   reauthenticate: { address: { limit: 600, per: '10m' } },
+  // Two for a login, and one for each look at a login page that offers passkeys as it is opened.
+  passkey: { address: { limit: 1_800, per: '10m' } },
   // Each costs a hash. Ten a second is more than any launch has seen.
   register: { address: { limit: 100, per: '1h' }, everyone: { limit: 600, per: '1m' } },
   // A client refreshes each 15 minutes: this is an address with thousands of them.
@@ -52,3 +54,6 @@ export const STRANGERS = {
   // A botnet that sprays is held to ten a second; it takes as many to keep new devices out, for as long as it goes on.
   everyone: { limit: 600, per: '1m' },
 } as const satisfies Record<string, Limit>;
+
+/** Wrong signatures. They are no guesses, nobody comes nearer by them: this only spares us the work and the log. */
+export const WRONG_SIGNATURES = { limit: 100, per: '1h' } as const satisfies Limit;

@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { chownSync, existsSync, readdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { canReach, findServiceUser, prepareBinaries } from '../../dist/database/embedded-binaries.js';
@@ -16,10 +16,10 @@ export const postgresUrl = (port) => `postgresql://postgres@127.0.0.1:${port}/po
 
 /**
  * An empty PostgreSQL that forgets everything at the end, and is fast because a power cut may take it.
- * @param {{ binaries?: 'installed' | 'embedded' }} [options] default: the installed ones, else the embedded
+ * @param {{ binaries?: 'installed' | 'embedded', tls?: Certificate }} [options] default: the installed ones, else the embedded
  * @returns {Promise<Server>}
  */
-export async function startPostgres({ binaries } = {}) {
+export async function startPostgres({ binaries, tls } = {}) {
   const { bin, origin } = (binaries !== 'embedded' && installedPostgres()) || embeddedPostgres();
   const user = findServiceUser();
   const folder = makeFolder(user);
@@ -33,6 +33,7 @@ export async function startPostgres({ binaries } = {}) {
     max_connections: 300,
     fsync: 'off',
     full_page_writes: 'off',
+    ...(tls && { ssl: 'on', ...placed(tls, folder, user) }),
     // synchronous_commit stays on: what was committed has to be there after kill() and restart().
   }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   return runServer({
@@ -50,10 +51,11 @@ export async function startPostgres({ binaries } = {}) {
 
 /**
  * A Redis without persistence: after kill() or stop() it comes back empty.
- * @param {{ args?: string[], argsOf?: (port: number) => string[] }} [options] more arguments for redis-server
+ * @param {{ args?: string[], argsOf?: (port: number) => string[], tls?: Certificate & { port: number } }} [options]
+ *   more arguments for redis-server, and a second port, for TLS
  * @returns {Promise<Server | null>} null when neither redis-server nor valkey-server is on PATH
  */
-export async function startRedis({ args = [], argsOf = () => [] } = {}) {
+export async function startRedis({ args = [], argsOf = () => [], tls } = {}) {
   const program = findOnPath('redis-server') ?? findOnPath('valkey-server');
   if (!program) return null;
   const version = /v=([\d.]+)/.exec(execFileSync(program, ['--version'], { encoding: 'utf8' }))?.[1];
@@ -66,6 +68,11 @@ export async function startRedis({ args = [], argsOf = () => [] } = {}) {
     '',
     ...'--bind 127.0.0.1 --appendonly no --daemonize no'.split(' '),
   ];
+  if (tls) {
+    const { ssl_cert_file: cert, ssl_key_file: key } = placed(tls, folder, user);
+    fixed.push('--tls-port', `${tls.port}`, '--tls-cert-file', cert, '--tls-key-file', key);
+    fixed.push('--tls-auth-clients', 'no');
+  }
   return runServer({
     folder,
     user,
@@ -79,6 +86,22 @@ export async function startRedis({ args = [], argsOf = () => [] } = {}) {
     },
     stopSignal: 'SIGTERM',
   });
+}
+
+/**
+ * Where a server can read its certificate, and nobody else its key.
+ * @typedef {{ key: string, certificate: string }} Certificate in PEM
+ */
+function placed({ key, certificate }, folder, user) {
+  const files = { ssl_cert_file: certificate, ssl_key_file: key };
+  return Object.fromEntries(
+    Object.entries(files).map(([name, pem]) => {
+      const path = join(folder.path, `${name}.pem`);
+      writeFileSync(path, pem, { mode: 0o600 });
+      if (user) chownSync(path, user.uid, user.gid);
+      return [name, path];
+    }),
+  );
 }
 
 // --- Programs on this machine

@@ -21,8 +21,18 @@ export interface Server extends Service {
 
 export const NO_REDIS: string;
 export function findServices(): Promise<{ postgres: Service; redis: Service | null }>;
-export function startPostgres(options?: { binaries?: 'installed' | 'embedded' }): Promise<Server>;
+/** In PEM. */
+export interface Certificate {
+  key: string;
+  certificate: string;
+}
+
+export function startPostgres(options?: {
+  binaries?: 'installed' | 'embedded';
+  tls?: Certificate;
+}): Promise<Server>;
 export function startRedis(options?: {
   args?: string[];
   argsOf?(port: number): string[];
+  tls?: Certificate & { port: number };
 }): Promise<Server | null>;

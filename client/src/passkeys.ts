@@ -1,0 +1,65 @@
+import type { Operations, Passkey, PasskeyAssertion, PasskeyRequestOptions } from './api-types.js';
+import type { CallOptions, Client, LoggedIn } from './client.js';
+import { failureOf, parseJson } from './door.js';
+
+type LoginOptions = Operations['POST /v1/auth/login/passkey/options']['answer'];
+type CreationOptions = Operations['POST /v1/auth/passkeys/options']['answer'];
+
+export interface PasskeyLoginOptions extends CallOptions {
+  /** `conditional` offers passkeys where the login form is filled in: `<input autocomplete="username webauthn">`. */
+  mediation?: CredentialMediationRequirement;
+  deviceName?: string;
+}
+
+/**
+ * Logs in with a passkey, without a name or a password. A page that is open for longer than five minutes asks again.
+ * @throws ApiProblem (`auth.invalid_credentials`) | AuthUnavailable, or what the browser throws: `NotAllowedError` when the
+ * person does not want to
+ */
+export async function signInWithPasskey(
+  client: Client,
+  { mediation, deviceName, signal }: PasskeyLoginOptions = {},
+): Promise<LoggedIn> {
+  const anonymous = { credentials: 'omit', signal } as const;
+  const options = await post<LoginOptions>(client, 'login/passkey/options', anonymous);
+  const response = await assertion(options, { mediation, signal });
+  const { challengeToken } = options;
+  return client.login({ challengeToken, response, deviceName }, { signal }) as Promise<LoggedIn>;
+}
+
+/** The session is fresh again, and has proved a second factor. @throws as above | SessionEnded */
+export async function reauthenticateWithPasskey(client: Client, { signal }: CallOptions = {}): Promise<void> {
+  const options = await post<PasskeyRequestOptions>(client, 'reauthenticate/passkey/options', { signal });
+  return client.reauthenticate({ response: await assertion(options, { signal }) }, { signal });
+}
+
+/**
+ * Makes a passkey for whoever is logged in; other sessions of theirs end. The session has to be fresh.
+ * @throws as above | SessionEnded, or what the browser throws: `InvalidStateError` for an authenticator that has one already
+ */
+export async function addPasskey(
+  client: Client,
+  { name, signal }: { name?: string } & CallOptions = {},
+): Promise<Passkey> {
+  const options = await post<CreationOptions>(client, 'passkeys/options', { signal });
+  const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options);
+  const made = (await navigator.credentials.create({ publicKey, signal })) as PublicKeyCredential;
+  return post(client, 'passkeys', { signal, body: JSON.stringify({ response: made.toJSON(), name }) });
+}
+
+async function assertion(
+  options: PasskeyRequestOptions,
+  how: Pick<CredentialRequestOptions, 'mediation' | 'signal'>,
+): Promise<PasskeyAssertion> {
+  const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
+  const found = (await navigator.credentials.get({ publicKey, ...how })) as PublicKeyCredential;
+  return found.toJSON() as PasskeyAssertion;
+}
+
+async function post<Answer>(client: Client, name: string, init: RequestInit): Promise<Answer> {
+  const headers: Record<string, string> = init.body ? { 'content-type': 'application/json' } : {};
+  const response = await client.fetch(`/v1/auth/${name}`, { ...init, method: 'POST', headers });
+  const body = parseJson(await response.text());
+  if (response.ok) return body as Answer;
+  throw failureOf({ status: response.status, body });
+}

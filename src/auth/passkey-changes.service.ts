@@ -1,0 +1,169 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AuditService } from '../audit/audit.service.js';
+import type { Acting } from '../common/actor.decorator.js';
+import { LOGGER, type Logger } from '../common/logger.js';
+import { invalidRequest, Problem } from '../common/problem.js';
+import { random } from '../common/random.js';
+import type { Origin, Principal } from '../common/request.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import { relyingPartyOf, type RelyingParty } from '../config/relying-party.js';
+import type { Settings } from '../config/settings.js';
+import { MailOutbox } from '../mail/mail-outbox.js';
+import { challengeIn, Disbelieved, verifyAttestation, type Credential } from '../passkeys/ceremonies.js';
+import { creationOptions } from '../passkeys/ceremony-options.js';
+import type { PasskeyAttestation, PasskeyCreationOptions } from '../passkeys/ceremony.schemas.js';
+import { PasskeyChallenges } from '../passkeys/passkey-challenges.js';
+import { PasskeysService, type Passkey } from '../passkeys/passkeys.service.js';
+import { SecondFactors } from '../second-factor/second-factors.js';
+import { circumstances } from '../sessions/circumstances.js';
+import { describe } from '../sessions/devices.service.js';
+import { RekeyService } from '../sessions/rekey.service.js';
+import type { SessionSnapshot } from '../sessions/session-snapshot.js';
+import type { SessionGrant } from '../sessions/sessions.service.js';
+import { UsersService } from '../users/users.service.js';
+import type { PasskeyEnrolment } from './passkey.schemas.js';
+
+/** More than anybody has devices; each is shown to the authenticator when another one is made. */
+const MOST_PASSKEYS = 20;
+
+/** What people do about their passkeys. One that comes or goes ends every other session, as a change of second factors does. */
+@Injectable()
+export class PasskeyChangesService {
+  private readonly site: RelyingParty;
+
+  constructor(
+    private readonly database: DataSource,
+    private readonly users: UsersService,
+    private readonly passkeys: PasskeysService,
+    private readonly challenges: PasskeyChallenges,
+    private readonly factors: SecondFactors,
+    private readonly rekeys: RekeyService,
+    private readonly mails: MailOutbox,
+    private readonly audit: AuditService,
+    @Inject(LOGGER) private readonly logger: Logger,
+    @Inject(SETTINGS_TOKEN) settings: Settings,
+  ) {
+    this.site = relyingPartyOf(settings);
+  }
+
+  /** @throws Problem `resource.conflict` for who has enough of them, `auth.second_factor_required` */
+  async begin(session: SessionSnapshot): Promise<PasskeyCreationOptions> {
+    const { manager: tx } = this.database;
+    const user = await this.users.find(session.userId);
+    if (!user?.email) throw new Problem('auth.invalid_token');
+    await this.factors.requireBeforeAnother(tx, session);
+    const existing = await this.requireRoom(tx, user.id);
+    const challenge = await this.challenges.issue(tx, 'enrol', session.id);
+    return creationOptions(this.site, challenge, { ...user, email: user.email }, existing);
+  }
+
+  /**
+   * Ends every other session; what the authenticator has verified counts for this one.
+   * @throws Problem `request.invalid` for an answer that is not believed, `resource.conflict`, `auth.session_ended`,
+   * `auth.second_factor_required`
+   */
+  async add(
+    principal: Principal,
+    session: SessionSnapshot,
+    { response, name }: PasskeyEnrolment,
+    origin: Origin,
+  ): Promise<{ passkey: Passkey; grant: SessionGrant | null }> {
+    const { userId, sessionId } = principal;
+    const signed = challengeIn(response);
+    const challenge = signed && this.challenges.read(signed, 'enrol', sessionId);
+    if (!challenge) throw unexpected('does not answer what this session was asked, or not in time');
+    const credential = await this.believe(response, signed);
+    const passkey: Omit<Passkey, 'createdAt'> = {
+      ...credential,
+      id: random.uuid(),
+      userId,
+      name: name ?? describe(origin.userAgent).name,
+      lastUsedAt: null,
+    };
+    let createdAt: Date | undefined;
+    const rekeyed = await this.rekeys.rekey(principal, {
+      order: orderOf('authn_passkey_added', passkey.id, { actorId: userId, origin }),
+      act: async (tx, { email }, now) => {
+        createdAt = now;
+        if (!(await this.challenges.use(tx, challenge)))
+          throw unexpected('does not answer what this session was asked, or not in time');
+        await this.factors.requireBeforeAnother(tx, session);
+        await this.requireRoom(tx, userId);
+        if (!(await this.passkeys.add(tx, { ...passkey, createdAt })))
+          throw new Problem('resource.conflict', { detail: 'This passkey is enrolled already.' });
+        await this.mails.add(tx, email!, 'passkey_added', {
+          name: passkey.name,
+          ...circumstances(origin, now),
+        });
+        return { authenticatedAt: now.getTime(), secondFactorAt: now.getTime() };
+      },
+    });
+    if (!rekeyed) throw new Problem('auth.invalid_token');
+    return { passkey: { ...passkey, createdAt: createdAt! }, grant: rekeyed.grant };
+  }
+
+  /** @returns null when it is no passkey of this person; so it is below */
+  async rename(
+    userId: string,
+    id: string,
+    name: string,
+    { actorId, origin }: Acting,
+  ): Promise<Passkey | null> {
+    const renamed = await this.database.transaction(async (tx) => {
+      await this.users.lock(tx, userId);
+      if (!(await this.passkeys.rename(tx, userId, id, name))) return false;
+      const details = { passkey: id };
+      await this.audit.record(tx, { type: 'authn_passkey_renamed', actorId, userId, origin, details });
+      return true;
+    });
+    const passkeys = renamed ? await this.passkeys.of(userId) : [];
+    return passkeys.find((passkey) => passkey.id === id) ?? null;
+  }
+
+  /**
+   * Ends every other session: whoever had that passkey is out.
+   * @throws Problem `resource.not_found`, `auth.session_ended`
+   */
+  async remove(principal: Principal, id: string, origin: Origin): Promise<SessionGrant | null> {
+    const { userId } = principal;
+    const rekeyed = await this.rekeys.rekey(principal, {
+      order: orderOf('authn_passkey_removed', id, { actorId: userId, origin }),
+      act: async (tx, { email }, now) => {
+        const name = await this.passkeys.remove(tx, userId, id);
+        if (name === null) throw new Problem('resource.not_found');
+        await this.mails.add(tx, email!, 'passkey_removed', { name, ...circumstances(origin, now) });
+        return (await this.factors.hasAny(tx, userId)) ? {} : { secondFactorAt: null };
+      },
+    });
+    return rekeyed?.grant ?? null;
+  }
+
+  private async requireRoom(tx: EntityManager, userId: string): Promise<Passkey[]> {
+    const existing = await this.passkeys.of(userId, tx);
+    if (existing.length >= MOST_PASSKEYS)
+      throw new Problem('resource.conflict', {
+        detail: `There are ${MOST_PASSKEYS} passkeys. Remove one first.`,
+      });
+    return existing;
+  }
+
+  private async believe(response: PasskeyAttestation, challenge: string): Promise<Credential> {
+    const credential = await verifyAttestation(response, challenge, this.site);
+    if (!(credential instanceof Disbelieved)) return credential;
+    this.logger.debug({ err: credential }, 'a new passkey is not believed');
+    throw unexpected('is not what an authenticator says that has verified the person, on a page of ours');
+  }
+}
+
+function orderOf(
+  audit: 'authn_passkey_added' | 'authn_passkey_removed',
+  passkey: string,
+  acting: { actorId: string; origin: Origin },
+) {
+  return { ...acting, reason: 'mfa_change', audit, details: { passkey } } as const;
+}
+
+function unexpected(message: string): Problem {
+  return invalidRequest([{ path: 'response', message }]);
+}

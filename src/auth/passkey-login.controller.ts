@@ -1,0 +1,91 @@
+import { Body, Controller, HttpCode, HttpStatus, Inject, Post, Req, Res } from '@nestjs/common';
+import { ApiHeader, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ApiProblems } from '../common/api-problems.decorator.js';
+import { originOf, type Principal } from '../common/request.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { PasskeyRequestOptions } from '../passkeys/ceremony.schemas.js';
+import { RequireSession } from '../sessions/require-session.decorator.js';
+import { Throttled } from '../throttle/throttled.decorator.js';
+import { Grant } from './auth.schemas.js';
+import { readCredentials } from './credentials.js';
+import { CurrentUser } from './current-user.decorator.js';
+import { Grants } from './grants.js';
+import { PasskeyLoginService } from './passkey-login.service.js';
+import { PasskeyLogin, PasskeyLoginOptions, PasskeyStepUp } from './passkey.schemas.js';
+import { Public } from './public.decorator.js';
+
+@ApiTags('passkeys')
+@Controller('auth')
+export class PasskeyLoginController {
+  constructor(
+    private readonly logins: PasskeyLoginService,
+    private readonly grants: Grants,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  /** For `navigator.credentials.get()`: nobody has to say who they are. */
+  @Post('login/passkey/options')
+  @Public()
+  @Throttled('passkey')
+  @HttpCode(HttpStatus.OK)
+  @ApiOkResponse({ standardSchema: PasskeyLoginOptions })
+  @ApiProblems('request.cross_site', 'auth.unavailable')
+  loginOptions(): Promise<PasskeyLoginOptions> {
+    return this.logins.loginOptions();
+  }
+
+  @Post('login/passkey')
+  @Public()
+  @Throttled('passkey')
+  @HttpCode(HttpStatus.OK)
+  @ApiHeader({ name: 'X-Device-Token', required: false, description: 'bearer transport' })
+  @ApiOkResponse({ standardSchema: Grant })
+  @ApiProblems(
+    'request.invalid',
+    'auth.invalid_credentials',
+    'request.cross_site',
+    'resource.conflict',
+    'auth.unavailable',
+  )
+  async login(
+    @Body({ schema: PasskeyLogin }) login: PasskeyLogin,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Grant> {
+    const grant = await this.logins.login(login, this.credentialsOf(request), originOf(request));
+    return this.grants.hand(reply, grant);
+  }
+
+  /** For `navigator.credentials.get()`, with one of the caller's own passkeys. */
+  @Post('reauthenticate/passkey/options')
+  @RequireSession({ provesIdentity: true, awaitsSecondFactor: true })
+  @Throttled('passkey')
+  @HttpCode(HttpStatus.OK)
+  @ApiOkResponse({ standardSchema: PasskeyRequestOptions })
+  stepUpOptions(@CurrentUser() user: Principal): Promise<PasskeyRequestOptions> {
+    return this.logins.stepUpOptions(user);
+  }
+
+  @Post('reauthenticate/passkey')
+  @RequireSession({ provesIdentity: true, awaitsSecondFactor: true })
+  @Throttled('passkey')
+  @HttpCode(HttpStatus.OK)
+  @ApiOkResponse({ standardSchema: Grant })
+  @ApiProblems('request.invalid', 'auth.invalid_credentials')
+  async stepUp(
+    @CurrentUser() user: Principal,
+    @Body({ schema: PasskeyStepUp }) { response }: PasskeyStepUp,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Grant> {
+    const credentials = this.credentialsOf(request);
+    const grant = await this.logins.stepUp(user, response, credentials, originOf(request));
+    return this.grants.hand(reply, grant);
+  }
+
+  private credentialsOf(request: FastifyRequest) {
+    return readCredentials(request, this.settings.cookieSecure);
+  }
+}

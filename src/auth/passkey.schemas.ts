@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { instant, text, uuid } from '../common/schemas.js';
+import { PasskeyAssertion, PasskeyAttestation, PasskeyRequestOptions } from '../passkeys/ceremony.schemas.js';
+import type { Passkey } from '../passkeys/passkeys.service.js';
+import { deviceName } from '../sessions/device.schemas.js';
+import { TRANSPORTS } from '../sessions/session.entity.js';
+
+const passkeyName = text({ max: 100 });
+
+export const PasskeyEnrolment = z.strictObject({
+  response: PasskeyAttestation,
+  name: passkeyName.optional(),
+});
+export type PasskeyEnrolment = z.infer<typeof PasskeyEnrolment>;
+
+export const PasskeyChanges = z.strictObject({ name: passkeyName });
+export type PasskeyChanges = z.infer<typeof PasskeyChanges>;
+
+export const PasskeyLogin = z.strictObject({
+  challengeToken: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{43}$/, 'must be the one that came with the options')
+    .meta({ description: 'of the options' }),
+  response: PasskeyAssertion,
+  transport: z.enum(TRANSPORTS).default('cookie'),
+  deviceName: deviceName.optional(),
+});
+export type PasskeyLogin = z.infer<typeof PasskeyLogin>;
+
+export const PasskeyStepUp = z.strictObject({ response: PasskeyAssertion });
+export type PasskeyStepUp = z.infer<typeof PasskeyStepUp>;
+
+export const PasskeyLoginOptions = PasskeyRequestOptions.extend({
+  challengeToken: z.string().describe('goes back with the answer, and nowhere else'),
+}).meta({ id: 'PasskeyLoginOptions' });
+export type PasskeyLoginOptions = z.infer<typeof PasskeyLoginOptions>;
+
+export const PasskeyView = z
+  .object({
+    id: uuid,
+    name: z.string(),
+    credentialId: z.string().describe('base64url, as the authenticator knows it'),
+    aaguid: uuid.optional().describe('the make of the authenticator, where it says so'),
+    transports: z.array(z.string()),
+    synced: z.boolean().describe('made to be on several devices'),
+    backedUp: z.boolean().describe('is by now, or was when it was last used'),
+    createdAt: instant,
+    lastUsedAt: instant.optional(),
+  })
+  .meta({ id: 'Passkey' });
+export type PasskeyView = z.infer<typeof PasskeyView>;
+
+export const PasskeyList = z.object({ items: z.array(PasskeyView) });
+
+const NO_AAGUID = '00000000-0000-0000-0000-000000000000';
+
+export function passkeyViewOf(passkey: Passkey): PasskeyView {
+  const { id, name, credentialId, aaguid, transports, backupEligible, backedUp, createdAt, lastUsedAt } =
+    passkey;
+  return {
+    id,
+    name,
+    credentialId: credentialId.toString('base64url'),
+    ...(aaguid !== NO_AAGUID && { aaguid }),
+    transports,
+    synced: backupEligible,
+    backedUp,
+    createdAt: createdAt.toISOString(),
+    ...(lastUsedAt && { lastUsedAt: lastUsedAt.toISOString() }),
+  };
+}

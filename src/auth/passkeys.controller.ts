@@ -1,0 +1,120 @@
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  HttpCode,
+  HttpStatus,
+  Param,
+  Patch,
+  Post,
+  Req,
+  Res,
+} from '@nestjs/common';
+import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Actor, type Acting } from '../common/actor.decorator.js';
+import { ApiProblems } from '../common/api-problems.decorator.js';
+import { Problem } from '../common/problem.js';
+import { originOf, type Principal } from '../common/request.js';
+import { uuid } from '../common/schemas.js';
+import { PasskeyCreationOptions } from '../passkeys/ceremony.schemas.js';
+import { PasskeysService } from '../passkeys/passkeys.service.js';
+import { CurrentSession } from '../sessions/current-session.decorator.js';
+import { RequireSession } from '../sessions/require-session.decorator.js';
+import type { SessionSnapshot } from '../sessions/session-snapshot.js';
+import { Throttled } from '../throttle/throttled.decorator.js';
+import { CurrentUser } from './current-user.decorator.js';
+import { Grants } from './grants.js';
+import { PasskeyChangesService } from './passkey-changes.service.js';
+import {
+  PasskeyChanges,
+  PasskeyEnrolment,
+  PasskeyList,
+  PasskeyView,
+  passkeyViewOf,
+} from './passkey.schemas.js';
+
+/** As of the other factors: who has proved a second one in this session proves it again, who has not, a recent login. */
+const FRESH = { maxAuthAge: '5m', bySecondFactor: true } as const;
+/** What an admin may do who has none yet. */
+const ENROLS = { awaitsSecondFactor: true } as const;
+
+/** The passkeys of whoever asks. */
+@ApiTags('passkeys')
+@Controller('auth/passkeys')
+export class PasskeysController {
+  constructor(
+    private readonly passkeys: PasskeysService,
+    private readonly changes: PasskeyChangesService,
+    private readonly grants: Grants,
+  ) {}
+
+  @Get()
+  @RequireSession(ENROLS)
+  @ApiOkResponse({ standardSchema: PasskeyList })
+  async list(@CurrentUser() { userId }: Principal) {
+    return { items: (await this.passkeys.of(userId)).map(passkeyViewOf) };
+  }
+
+  /** For `navigator.credentials.create()`. Nothing changes yet. */
+  @Post('options')
+  @RequireSession({ ...FRESH, ...ENROLS })
+  @Throttled('passkey')
+  @HttpCode(HttpStatus.OK)
+  @ApiOkResponse({ standardSchema: PasskeyCreationOptions })
+  @ApiProblems('resource.conflict')
+  begin(@CurrentSession() session: SessionSnapshot): Promise<PasskeyCreationOptions> {
+    return this.changes.begin(session);
+  }
+
+  /** Ends every other session. A browser gets new cookies with the answer; a bearer client goes on with what it has. */
+  @Post()
+  @RequireSession({ ...FRESH, ...ENROLS })
+  @Throttled('passkey')
+  @ApiCreatedResponse({ standardSchema: PasskeyView })
+  @ApiProblems('request.invalid', 'resource.conflict')
+  async add(
+    @CurrentUser() user: Principal,
+    @CurrentSession() session: SessionSnapshot,
+    @Body({ schema: PasskeyEnrolment }) enrolment: PasskeyEnrolment,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<PasskeyView> {
+    const { passkey, grant } = await this.changes.add(user, session, enrolment, originOf(request));
+    if (grant) this.grants.hand(reply, grant);
+    return passkeyViewOf(passkey);
+  }
+
+  @Patch(':id')
+  @RequireSession()
+  @ApiOkResponse({ standardSchema: PasskeyView })
+  @ApiProblems('request.invalid', 'resource.not_found')
+  async rename(
+    @Param('id', { schema: uuid }) id: string,
+    @Body({ schema: PasskeyChanges }) { name }: PasskeyChanges,
+    @CurrentUser() { userId }: Principal,
+    @Actor() actor: Acting,
+  ): Promise<PasskeyView> {
+    const passkey = await this.changes.rename(userId, id, name, actor);
+    if (!passkey) throw new Problem('resource.not_found');
+    return passkeyViewOf(passkey);
+  }
+
+  /** Ends every other session; as above for this one. */
+  @Delete(':id')
+  @RequireSession(FRESH)
+  @Throttled('passkey')
+  @HttpCode(HttpStatus.NO_CONTENT)
+  @ApiNoContentResponse()
+  @ApiProblems('request.invalid', 'resource.not_found')
+  async remove(
+    @Param('id', { schema: uuid }) id: string,
+    @CurrentUser() user: Principal,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<void> {
+    const grant = await this.changes.remove(user, id, originOf(request));
+    if (grant) this.grants.hand(reply, grant);
+  }
+}

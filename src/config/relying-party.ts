@@ -1,0 +1,39 @@
+import type { Settings } from './settings.js';
+
+/** For whom passkeys are made, and on whose pages they may be used (WebAuthn 5.1.2, 13.4.9). */
+export interface RelyingParty {
+  /** A domain. Passkeys are bound to it for good: whoever changes it makes all of them useless. */
+  id: string;
+  /** What the browser calls us when it asks. */
+  name: string;
+  origins: string[];
+}
+
+type Needed = Pick<Settings, 'appUrl' | 'mailFrom' | 'passkeyRpId' | 'port' | 'trustedOrigins'>;
+
+/** From the settings alone: what a request says of its host is no evidence of where it came from. */
+export function relyingPartyOf(settings: Needed): RelyingParty {
+  const home = homeOf(settings);
+  const id = settings.passkeyRpId ?? home.hostname;
+  const origins = [...new Set([home.origin, ...settings.trustedOrigins])];
+  return {
+    id,
+    name: nameIn(settings.mailFrom) ?? id,
+    origins: origins.filter((origin) => isWithin(new URL(origin).hostname, id)),
+  };
+}
+
+/** Where people meet the application. */
+export function homeOf({ appUrl, port }: Pick<Settings, 'appUrl' | 'port'>): URL {
+  return new URL(appUrl ?? `http://localhost:${port}`);
+}
+
+/** Whether pages of a host may use the passkeys of a domain (WebAuthn: a registrable domain suffix of, or equal to). */
+export function isWithin(host: string, domain: string): boolean {
+  return host === domain || host.endsWith(`.${domain}`);
+}
+
+/** `Drawbridge` of `Drawbridge <no-reply@example.com>` */
+function nameIn(sender: string): string | undefined {
+  return /^([^<]*\S) *</.exec(sender)?.[1];
+}

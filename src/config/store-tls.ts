@@ -1,0 +1,33 @@
+import { readFileSync } from 'node:fs';
+import { BootError } from '../common/boot-error.js';
+import type { Settings } from './settings.js';
+
+export const PLAIN: StoreTls = { storeTls: 'off' };
+
+export type StoreTls = Pick<Settings, 'storeTls'> & Partial<Pick<Settings, 'storeCaFile'>>;
+
+/** Whether a connection to there is to be encrypted, with a certificate that is verified (ASVS 12.3.1, 12.3.2). */
+export function wantsTls(url: string, { storeTls }: Pick<StoreTls, 'storeTls'>): boolean {
+  return storeTls === 'always' || (storeTls === 'remote' && !isOnThisMachine(url));
+}
+
+/** The authorities that `STORE_CA_FILE` names; without one, those that Node knows. @throws BootError */
+export function authoritiesOf({ storeCaFile }: Pick<StoreTls, 'storeCaFile'>): string | undefined {
+  if (storeCaFile === undefined) return undefined;
+  let pem: string;
+  try {
+    pem = readFileSync(storeCaFile, 'utf8');
+  } catch (error) {
+    throw new BootError(`STORE_CA_FILE cannot be read: ${(error as Error).message}`);
+  }
+  if (!pem.includes('-----BEGIN CERTIFICATE-----'))
+    throw new BootError('STORE_CA_FILE has no certificate in PEM');
+  return pem;
+}
+
+/** A socket of the file system, or the loopback interface. PostgreSQL may be named in a parameter. */
+function isOnThisMachine(url: string): boolean {
+  const { hostname, searchParams } = new URL(url);
+  const host = (searchParams.get('host') ?? hostname).replace(/^\[|\]$/g, '');
+  return host === '' || host.startsWith('/') || /^(localhost|::1|127(\.\d{1,3}){3})$/i.test(host);
+}

@@ -1,0 +1,62 @@
+import type { RelyingParty } from '../config/relying-party.js';
+import { ALGORITHMS } from './ceremonies.js';
+import type { PasskeyCreationOptions, PasskeyRequestOptions } from './ceremony.schemas.js';
+import { CHALLENGE_LIFETIME_MS } from './passkey-challenges.js';
+import type { Passkey } from './passkeys.service.js';
+
+interface Enrolling {
+  id: string;
+  email: string;
+  displayName: string | null;
+}
+
+/** A credential that can be found without a name, and that its authenticator hands out to the person alone. */
+export function creationOptions(
+  { id, name }: RelyingParty,
+  challenge: string,
+  person: Enrolling,
+  existing: Passkey[],
+): PasskeyCreationOptions {
+  return {
+    challenge,
+    rp: { id, name },
+    user: {
+      id: userHandleOf(person.id),
+      name: person.email,
+      displayName: person.displayName ?? person.email,
+    },
+    pubKeyCredParams: ALGORITHMS.map((alg) => ({ type: 'public-key', alg })),
+    timeout: CHALLENGE_LIFETIME_MS,
+    attestation: 'none',
+    authenticatorSelection: {
+      residentKey: 'required',
+      requireResidentKey: true,
+      userVerification: 'required',
+    },
+    excludeCredentials: existing.map(descriptorOf),
+  };
+}
+
+/** @param allowed none: whichever the person chooses */
+export function requestOptions(
+  { id }: RelyingParty,
+  challenge: string,
+  allowed: Passkey[] = [],
+): PasskeyRequestOptions {
+  return {
+    challenge,
+    rpId: id,
+    timeout: CHALLENGE_LIFETIME_MS,
+    userVerification: 'required',
+    allowCredentials: allowed.map(descriptorOf),
+  };
+}
+
+/** What authenticators know people by, in base64url: it says nothing of them (WebAuthn 14.6.1). */
+export function userHandleOf(userId: string): string {
+  return Buffer.from(userId.replaceAll('-', ''), 'hex').toString('base64url');
+}
+
+function descriptorOf({ credentialId, transports }: Passkey) {
+  return { id: credentialId.toString('base64url'), type: 'public-key' as const, transports };
+}

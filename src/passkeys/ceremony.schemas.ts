@@ -1,0 +1,74 @@
+import { z } from 'zod';
+
+/** In a body of 10 KiB at most. */
+const bytes = z
+  .string()
+  .max(8_192)
+  .regex(/^[A-Za-z0-9_-]+$/, 'must be base64url')
+  .meta({ description: 'base64url' });
+
+/** What `toJSON()` of a browser's credential says; what it says besides, in later browsers more, is not looked at. */
+const credential = { id: bytes, rawId: bytes, type: z.literal('public-key') };
+
+export const PasskeyAttestation = z
+  .object({
+    ...credential,
+    response: z.object({
+      clientDataJSON: bytes,
+      attestationObject: bytes,
+      transports: z
+        .array(z.string().regex(/^[a-z][a-z-]{0,31}$/, 'must be a transport'))
+        .max(16)
+        .optional(),
+    }),
+  })
+  .meta({ id: 'PasskeyAttestation', description: 'what `navigator.credentials.create()` brings' });
+export type PasskeyAttestation = z.infer<typeof PasskeyAttestation>;
+
+export const PasskeyAssertion = z
+  .object({
+    ...credential,
+    response: z.object({
+      clientDataJSON: bytes,
+      authenticatorData: bytes,
+      signature: bytes,
+      userHandle: bytes.nullish(),
+    }),
+  })
+  .meta({ id: 'PasskeyAssertion', description: 'what `navigator.credentials.get()` brings' });
+export type PasskeyAssertion = z.infer<typeof PasskeyAssertion>;
+
+const descriptors = z.array(
+  z.object({ id: z.string(), type: z.literal('public-key'), transports: z.array(z.string()) }),
+);
+
+/** For `PublicKeyCredential.parseCreationOptionsFromJSON()`. */
+export const PasskeyCreationOptions = z
+  .object({
+    challenge: z.string(),
+    rp: z.object({ id: z.string(), name: z.string() }),
+    user: z.object({ id: z.string(), name: z.string(), displayName: z.string() }),
+    pubKeyCredParams: z.array(z.object({ type: z.literal('public-key'), alg: z.int() })),
+    timeout: z.int().describe('milliseconds'),
+    attestation: z.literal('none'),
+    authenticatorSelection: z.object({
+      residentKey: z.literal('required'),
+      requireResidentKey: z.boolean(),
+      userVerification: z.literal('required'),
+    }),
+    excludeCredentials: descriptors,
+  })
+  .meta({ id: 'PasskeyCreationOptions' });
+export type PasskeyCreationOptions = z.infer<typeof PasskeyCreationOptions>;
+
+/** For `PublicKeyCredential.parseRequestOptionsFromJSON()`. */
+export const PasskeyRequestOptions = z
+  .object({
+    challenge: z.string(),
+    rpId: z.string(),
+    timeout: z.int().describe('milliseconds'),
+    userVerification: z.literal('required'),
+    allowCredentials: descriptors,
+  })
+  .meta({ id: 'PasskeyRequestOptions' });
+export type PasskeyRequestOptions = z.infer<typeof PasskeyRequestOptions>;

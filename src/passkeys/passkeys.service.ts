@@ -1,0 +1,109 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import type { Assertion, Credential } from './ceremonies.js';
+
+export interface Passkey extends Credential {
+  id: string;
+  userId: string;
+  name: string;
+  createdAt: Date;
+  lastUsedAt: Date | null;
+}
+
+export type NewPasskey = Omit<Passkey, 'lastUsedAt'>;
+
+const COLUMNS = `
+  id, user_id as "userId", credential_id as "credentialId", public_key as "publicKey", sign_count::float8 as "signCount",
+  transports, aaguid, backup_eligible as "backupEligible", backed_up as "backedUp", name,
+  created_at as "createdAt", last_used_at as "lastUsedAt"`;
+
+/** Compare-and-set: a counter rises, or does not count at all and stays 0 (WebAuthn 6.1.1). */
+const USE = `
+  update passkeys set sign_count = $2, backed_up = $3, last_used_at = $4
+  where id = $1 and (sign_count < $2 or (sign_count = 0 and $2 = 0))`;
+
+/** People's passkeys as they are stored. Who may do what with them is for the services to say. */
+@Injectable()
+export class PasskeysService {
+  constructor(private readonly database: DataSource) {}
+
+  /** Oldest first. */
+  of(userId: string, tx: EntityManager = this.database.manager): Promise<Passkey[]> {
+    return tx.query<Passkey[]>(`select ${COLUMNS} from passkeys where user_id = $1 order by created_at, id`, [
+      userId,
+    ]);
+  }
+
+  async count(tx: EntityManager, userId: string): Promise<number> {
+    const [row] = await tx.query<{ count: number }[]>(
+      'select count(*)::int as count from passkeys where user_id = $1',
+      [userId],
+    );
+    return row!.count;
+  }
+
+  /** Whoever it belongs to. */
+  async byCredential(
+    credentialId: Buffer,
+    tx: EntityManager = this.database.manager,
+  ): Promise<Passkey | null> {
+    const [found] = await tx.query<Passkey[]>(`select ${COLUMNS} from passkeys where credential_id = $1`, [
+      credentialId,
+    ]);
+    return found ?? null;
+  }
+
+  /** @returns false when somebody has this credential already */
+  async add(tx: EntityManager, passkey: NewPasskey): Promise<boolean> {
+    const added = await tx.query<unknown[]>(
+      `insert into passkeys (id, user_id, credential_id, public_key, sign_count, transports, aaguid,
+                             backup_eligible, backed_up, name, created_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict do nothing returning id`,
+      [
+        passkey.id,
+        passkey.userId,
+        passkey.credentialId,
+        passkey.publicKey,
+        passkey.signCount,
+        passkey.transports,
+        passkey.aaguid,
+        passkey.backupEligible,
+        passkey.backedUp,
+        passkey.name,
+        passkey.createdAt,
+      ],
+    );
+    return added.length === 1;
+  }
+
+  /** @returns false when its counter does not rise, or it is gone */
+  async use(tx: EntityManager, id: string, { signCount, backedUp }: Assertion, now: Date): Promise<boolean> {
+    const [, used] = await tx.query<[unknown, number]>(USE, [id, signCount, backedUp, now]);
+    return used === 1;
+  }
+
+  /** A passkey of somebody else is left alone, as one that there is not; so it is below. */
+  async rename(tx: EntityManager, userId: string, id: string, name: string): Promise<boolean> {
+    const [, renamed] = await tx.query<[unknown, number]>(
+      'update passkeys set name = $3 where id = $1 and user_id = $2',
+      [id, userId, name],
+    );
+    return renamed === 1;
+  }
+
+  async removeAll(tx: EntityManager, userId: string): Promise<number> {
+    const [, removed] = await tx.query<[unknown, number]>('delete from passkeys where user_id = $1', [
+      userId,
+    ]);
+    return removed;
+  }
+
+  /** @returns the name that it had; null when there is none */
+  async remove(tx: EntityManager, userId: string, id: string): Promise<string | null> {
+    const [rows] = await tx.query<[{ name: string }[], number]>(
+      'delete from passkeys where id = $1 and user_id = $2 returning name',
+      [id, userId],
+    );
+    return rows[0]?.name ?? null;
+  }
+}

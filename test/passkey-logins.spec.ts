@@ -1,0 +1,382 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { Entrance } from '../src/auth/entrance.service.js';
+import { ADMIN, holdBackgroundWork, resetStores, startApp, type TestApp } from './support/app.js';
+import { Authenticator, type Deviation } from './support/authenticator.js';
+import type { Answer } from './support/client.js';
+import { TestClock } from './support/clock.js';
+import { Mailbox } from './support/mailbox.js';
+import {
+  eventsOf,
+  holderOf,
+  logInWith,
+  newcomer,
+  ORIGIN,
+  passkeyLogin,
+  PASSKEY_ENV,
+  PASSKEY_LOGIN,
+  PASSKEY_STEP_UP,
+  PASSKEYS,
+  stepUpWith,
+} from './support/passkeys.js';
+import { loggedIn, type Person } from './support/people.js';
+
+const MINUTE = 60_000;
+const REFUSED = { status: 401, body: { code: 'auth.invalid_credentials' } };
+const STALE = { status: 401, body: { code: 'auth.reauthentication_required' } };
+
+const clock = new TestClock();
+let app: TestApp;
+let other: TestApp;
+let mailbox: Mailbox;
+let email: string;
+
+beforeAll(async () => {
+  await resetStores();
+  [app, other] = [await startApp({ clock, env: PASSKEY_ENV }), await startApp({ clock, env: PASSKEY_ENV })];
+  holdBackgroundWork(other);
+  mailbox = new Mailbox(app);
+});
+afterAll(() => Promise.all([app?.close(), other?.close()]));
+beforeEach(async () => {
+  jest.restoreAllMocks();
+  email = await newcomer(app);
+  await mailbox.collect();
+});
+
+const holder = (key?: Authenticator) => holderOf(app, email, key);
+const events = (userId: string, type: string) => eventsOf(app, userId, type);
+const subjects = async () => (await mailbox.collect()).map(({ subject }) => subject);
+
+/** Everything that a caller can see, but for what names the request. */
+function visible({ status, headers, body }: Answer) {
+  const { 'x-request-id': _id, date: _date, ...rest } = headers;
+  const { requestId: _request, instance: _instance, ...said } = body as Record<string, unknown>;
+  return { status, headers: rest, body: said };
+}
+
+/** Real: PostgreSQL, the cache, two instances, keys and signatures. Pretended: the mail server. */
+describe('a login by passkey is refused, and nobody learns why,', () => {
+  it.each<[string, Deviation]>([
+    ['from a page of somebody else', { origin: 'https://example.com.evil.test' }],
+    ['in a frame of somebody else', { crossOrigin: true }],
+    ['for another domain', { rpId: 'evil.test' }],
+    ['without verifying the person', { userVerified: false }],
+    ['with nobody there', { userPresent: false }],
+    ['as an enrolment', { type: 'webauthn.create' }],
+    ['by another key', { privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey }],
+    ['by a passkey that there is not', { credentialId: randomBytes(32) }],
+    ['by one that does not say whose it is', { userHandle: null }],
+    ['by one that says it is somebody else’s', { userHandle: randomBytes(16).toString('base64url') }],
+    ['to a challenge that was made up', { challenge: randomBytes(70).toString('base64url') }],
+  ])('%s', async (_what, deviation) => {
+    const { me, key } = await holder();
+    await mailbox.collect();
+    const [unknown, answer] = [
+      await logInWith(app.client(), new Authenticator(ORIGIN)),
+      await logInWith(app.client(), key, deviation),
+    ];
+    expect(answer).toMatchObject(REFUSED);
+    expect(visible(answer)).toEqual(visible(unknown));
+    expect((await me.get('/v1/sessions')).body.items).toHaveLength(1);
+    expect(await subjects()).toEqual([]);
+    expect((await logInWith(app.client(), key)).status).toBe(200);
+  });
+
+  it('to a challenge that was meant for somebody or something else', async () => {
+    const { me, key } = await holder();
+    for (const asked of [await me.post(`${PASSKEYS}/options`), await me.post(`${PASSKEY_STEP_UP}/options`)]) {
+      const { challenge } = asked.body;
+      expect(await logInWith(app.client(), key, { challenge })).toMatchObject(REFUSED);
+    }
+    const [mine, theirs] = [await passkeyLogin(app.client(), key), await passkeyLogin(app.client(), key)];
+    const { challengeToken } = theirs;
+    expect(await app.client().post(PASSKEY_LOGIN, { ...mine, challengeToken })).toMatchObject(REFUSED);
+    expect((await app.client().post(PASSKEY_LOGIN, mine)).status).toBe(200);
+  });
+
+  it('when it comes too late', async () => {
+    const { key } = await holder();
+    const [late, just] = [await passkeyLogin(app.client(), key), await passkeyLogin(app.client(), key)];
+    clock.advance(4 * MINUTE);
+    expect((await other.client().post(PASSKEY_LOGIN, just)).status).toBe(200);
+    clock.advance(MINUTE);
+    expect(await app.client().post(PASSKEY_LOGIN, late)).toMatchObject(REFUSED);
+  });
+
+  it('of somebody who is banned, or has not verified their address', async () => {
+    const { me, key } = await holder();
+    const admin = await loggedIn(app, ADMIN);
+    expect((await admin.post(`/v1/admin/users/${me.userId}/ban`, { reason: 'spam' })).status).toBe(200);
+    expect(await logInWith(app.client(), key)).toMatchObject(REFUSED);
+    expect((await admin.delete(`/v1/admin/users/${me.userId}/ban`)).status).toBe(200);
+    expect((await logInWith(app.client(), key)).status).toBe(200);
+
+    const strict = await startApp({ clock, env: { ...PASSKEY_ENV, EMAIL_VERIFICATION: 'required' } });
+    holdBackgroundWork(strict);
+    expect((await logInWith(strict.client(), key)).status).toBe(200);
+    await app.query('update users set email_verified_at = null where id = $1', [me.userId]);
+    expect(await logInWith(strict.client(), key)).toMatchObject(REFUSED);
+    await strict.close();
+  });
+
+  it('when the passkey is removed while it is under way', async () => {
+    const { me, key, id } = await holder();
+    const entrance = app.get(Entrance);
+    const open = entrance.open.bind(entrance);
+    jest.spyOn(entrance, 'open').mockImplementationOnce(async (...args) => {
+      expect((await me.at(other).delete(`${PASSKEYS}/${id}`)).status).toBe(204);
+      return open(...args);
+    });
+    expect(await logInWith(app.client(), key)).toMatchObject(REFUSED);
+    expect((await me.get('/v1/sessions')).body.items).toHaveLength(1);
+    expect(await events(me.userId, 'authn_passkey_cloned')).toEqual([]);
+  });
+
+  it.each([
+    ['no token', { challengeToken: undefined }],
+    ['a token of another shape', { challengeToken: 'x' }],
+    ['a token that is a list', { challengeToken: ['x'] }],
+    ['another transport', { transport: 'pigeon' }],
+    ['no answer', { response: undefined }],
+    ['a field that nobody knows', { userId: 'x' }],
+  ])('and told so, with %s', async (_what, change) => {
+    const { key } = await holder();
+    const answer = await app
+      .client()
+      .post(PASSKEY_LOGIN, { ...(await passkeyLogin(app.client(), key)), ...change });
+    expect(answer).toMatchObject({ status: 400, body: { code: 'request.invalid' } });
+  });
+
+  it.each(['id', 'rawId', 'clientDataJSON', 'authenticatorData', 'signature', 'userHandle'])(
+    'whatever is sent as its %s: never with a 5xx',
+    async (member) => {
+      const { key } = await holder();
+      const { response: whole, ...login } = await passkeyLogin(app.client(), key);
+      const wrong = [
+        ...['', '=', '!', '\0', 1, [], {}, true].map((value) => [value, 400]),
+        ...['A', 'AAAA', randomBytes(37).toString('base64url'), randomBytes(2_000).toString('base64url')].map(
+          (value) => [value, 401],
+        ),
+      ];
+      for (const [value, status] of wrong) {
+        const response =
+          member in whole.response
+            ? { ...whole, response: { ...whole.response, [member]: value } }
+            : { ...whole, [member]: value };
+        const answer = await app.client().post(PASSKEY_LOGIN, { ...login, response });
+        expect({ value, status: answer.status }).toEqual({ value, status });
+      }
+    },
+  );
+});
+
+describe('one signature', () => {
+  it('opens one session, however many answer with it at once, on two instances', async () => {
+    const { me, key } = await holder(new Authenticator(ORIGIN, { synced: true }));
+    const login = await passkeyLogin(app.client(), key);
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => (index % 2 ? app : other).client().post(PASSKEY_LOGIN, login)),
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(19).fill(401)]);
+    expect((await me.get('/v1/sessions')).body.items).toHaveLength(2);
+    expect(await app.client().post(PASSKEY_LOGIN, login)).toMatchObject(REFUSED);
+  });
+
+  it('leaves nothing behind when it has been asked for only, and not for long when it was given', async () => {
+    const kept = async () => (await app.query('select from used_passkey_challenges')).length;
+    const { key } = await holder(new Authenticator(ORIGIN, { synced: true }));
+    clock.advance(5 * MINUTE);
+    await logInWith(app.client(), key);
+    expect(await kept()).toBe(1);
+    for (let asked = 0; asked < 50; asked += 1) await passkeyLogin(app.client(), key, { signCount: 0 });
+    expect(await kept()).toBe(1);
+    await logInWith(app.client(), key);
+    expect(await kept()).toBe(2);
+    clock.advance(5 * MINUTE);
+    await logInWith(app.client(), key);
+    expect(await kept()).toBe(1);
+  });
+});
+
+describe('the counter of an authenticator', () => {
+  const isTold = async (me: Person) => {
+    const cloned = await events(me.userId, 'authn_passkey_cloned');
+    const mails = (await subjects()).filter((subject) => subject.endsWith('may have been copied'));
+    return [cloned.length, mails.length];
+  };
+
+  it('that does not rise is that of a copy: refused, written down, and told to the person', async () => {
+    const { me, key, id } = await holder();
+    expect((await logInWith(app.client(), key, { signCount: 7 })).status).toBe(200);
+    for (const signCount of [7, 6, 0])
+      expect(await logInWith(other.client(), key, { signCount })).toMatchObject(REFUSED);
+    expect(await events(me.userId, 'authn_passkey_cloned')).toEqual(
+      [7, 6, 0].map((presented) => ({
+        type: 'authn_passkey_cloned',
+        details: { passkey: id, expectedAbove: 7, presented },
+      })),
+    );
+    expect(await isTold(me)).toEqual([3, 3]);
+    expect((await logInWith(app.client(), key, { signCount: 8 })).status).toBe(200);
+  });
+
+  it('is believed of a signature that is right only: strangers cannot cry wolf', async () => {
+    const { me, key } = await holder();
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    expect(await logInWith(app.client(), key, { signCount: 0, privateKey })).toMatchObject(REFUSED);
+    expect(await logInWith(app.client(), key, { signCount: 2 ** 32 - 1, privateKey })).toMatchObject(REFUSED);
+    expect(await isTold(me)).toEqual([0, 0]);
+    expect((await logInWith(app.client(), key)).status).toBe(200);
+  });
+
+  it('cries once for one answer: it cannot be sent again', async () => {
+    const { me, key } = await holder();
+    const login = await passkeyLogin(app.client(), key, { signCount: 1 });
+    for (let again = 0; again < 3; again += 1) await app.client().post(PASSKEY_LOGIN, login);
+    expect(await isTold(me)).toEqual([1, 1]);
+  });
+
+  it('that stays 0, as those of synced passkeys do, says nothing', async () => {
+    const { me, key } = await holder(new Authenticator(ORIGIN, { synced: true }));
+    for (let again = 0; again < 3; again += 1) expect((await logInWith(app.client(), key)).status).toBe(200);
+    expect(await isTold(me)).toEqual([0, 0]);
+  });
+
+  it('lets one of two in that show the same at once', async () => {
+    const { me, key } = await holder();
+    const logins = [
+      await passkeyLogin(app.client(), key, { signCount: 5 }),
+      await passkeyLogin(app.client(), key, { signCount: 5 }),
+    ];
+    const answers = await Promise.all([
+      app.client().post(PASSKEY_LOGIN, logins[0]),
+      other.client().post(PASSKEY_LOGIN, logins[1]),
+    ]);
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 401]);
+    expect(await isTold(me)).toEqual([1, 1]);
+  });
+});
+
+describe('a step-up by passkey', () => {
+  it('makes the session fresh again, and proves a second factor in it', async () => {
+    const { me, key } = await holder();
+    clock.advance(5 * MINUTE);
+    expect(await me.post(`${PASSKEYS}/options`)).toMatchObject(STALE);
+    const options = await me.post(`${PASSKEY_STEP_UP}/options`);
+    expect(options.body).toEqual({
+      challenge: expect.any(String),
+      rpId: 'example.com',
+      timeout: 5 * MINUTE,
+      userVerification: 'required',
+      allowCredentials: [
+        { id: key.credentialId.toString('base64url'), type: 'public-key', transports: ['usb'] },
+      ],
+    });
+    const answer = await stepUpWith(me, key, { userHandle: null });
+    expect(answer).toMatchObject({ status: 200, body: { session: { id: me.id } } });
+    expect((await me.post(`${PASSKEYS}/options`)).status).toBe(200);
+    expect(await events(me.userId, 'authn_reauthenticated')).toHaveLength(1);
+  });
+
+  it('marks a session that began with a password only', async () => {
+    const { key } = await holder();
+    const me = await loggedIn(app, { email });
+    expect((await me.get('/v1/sessions/current')).body).not.toHaveProperty('secondFactorAt');
+    expect((await stepUpWith(me, key)).status).toBe(200);
+    expect((await me.get('/v1/sessions/current')).body).toHaveProperty('secondFactorAt');
+  });
+
+  it('is refused with somebody else’s passkey, though it is right', async () => {
+    const bob = await holder();
+    email = await newcomer(app);
+    const { me } = await holder();
+    const { userHandle } = new Authenticator(ORIGIN);
+    clock.advance(5 * MINUTE);
+    expect(await stepUpWith(me, bob.key)).toMatchObject(REFUSED);
+    expect(await stepUpWith(me, bob.key, { userHandle })).toMatchObject(REFUSED);
+    expect(await me.post(`${PASSKEYS}/options`)).toMatchObject(STALE);
+    expect((await logInWith(app.client(), bob.key)).status).toBe(200);
+  });
+
+  it('is refused with an answer to another session, to a login, or to an enrolment, and when it was used', async () => {
+    const { me, key } = await holder();
+    const twin = app.client();
+    await logInWith(twin, key);
+    for (const asked of [
+      await twin.post(`${PASSKEY_STEP_UP}/options`),
+      await twin.post(`${PASSKEY_LOGIN}/options`),
+      await twin.post(`${PASSKEYS}/options`),
+    ]) {
+      expect(asked.status).toBe(200);
+      const { challenge } = asked.body;
+      expect(await stepUpWith(me, key, { challenge })).toMatchObject(REFUSED);
+    }
+    const { body } = await me.post(`${PASSKEY_STEP_UP}/options`);
+    const response = key.get(body);
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        me
+          .copy()
+          .at(index % 2 ? app : other)
+          .post(PASSKEY_STEP_UP, { response }),
+      ),
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(19).fill(401)]);
+  });
+
+  it('is refused when the counter does not rise', async () => {
+    const { me, key } = await holder();
+    expect(await stepUpWith(me, key, { signCount: 1 })).toMatchObject(REFUSED);
+    expect(await events(me.userId, 'authn_passkey_cloned')).toHaveLength(1);
+  });
+});
+
+describe('strangers with wrong signatures', () => {
+  const LIMITED = { status: 429, body: { code: 'request.rate_limited' } };
+  let limited: TestApp;
+
+  beforeAll(async () => {
+    limited = await startApp({
+      clock,
+      env: { ...PASSKEY_ENV, RATE_LIMITS: 'on', TRUSTED_PROXIES: '127.0.0.1', CACHE_BUDGET: '1s' },
+    });
+    holdBackgroundWork(limited);
+  });
+  afterAll(() => limited?.close());
+
+  it('are told to wait, by address, and keep nobody else out', async () => {
+    const { me, key } = await holder(new Authenticator(ORIGIN, { synced: true }));
+    const from = (ip: string, deviation?: Deviation) => {
+      const client = limited.client();
+      client.headers['x-forwarded-for'] = ip;
+      return logInWith(client, key, deviation);
+    };
+    const wrong = { challenge: 'AAAA' };
+    expect((await from('192.0.2.1')).status).toBe(200);
+    for (let tries = 0; tries < 100; tries += 1)
+      expect(await from('192.0.2.1', wrong)).toMatchObject(REFUSED);
+    expect(await from('192.0.2.1', wrong)).toMatchObject(LIMITED);
+    expect(await from('192.0.2.1')).toMatchObject(LIMITED);
+    expect((await from('192.0.2.2')).status).toBe(200);
+    const mine = me.at(limited);
+    expect((await stepUpWith(mine, key)).status).toBe(200);
+  });
+
+  it('do not count what is right, however often', async () => {
+    const { key } = await holder(new Authenticator(ORIGIN, { synced: true }));
+    for (let times = 0; times < 101; times += 1)
+      expect((await logInWith(limited.client(), key)).status).toBe(200);
+  });
+
+  it('in a session make that session wait, and no other', async () => {
+    const { me, key } = await holder(new Authenticator(ORIGIN, { synced: true }));
+    const thief = Object.assign(me.copy(), { id: me.id }).at(limited);
+    for (let tries = 0; tries < 10; tries += 1)
+      expect(await stepUpWith(thief, key, { challenge: 'AAAA' })).toMatchObject(REFUSED);
+    expect(await stepUpWith(thief, key)).toMatchObject(LIMITED);
+    const owner = limited.client();
+    expect((await logInWith(owner, key)).status).toBe(200);
+    expect((await stepUpWith(owner, key)).status).toBe(200);
+  });
+});

@@ -1,0 +1,70 @@
+import { describe, expect, it } from '@jest/globals';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { SETTINGS, variableOf } from '../src/config/settings.js';
+import type { Setting } from '../src/config/setting.js';
+import { RULES } from '../src/throttle/guess-delay.js';
+
+/** Real: the pages that a reviewer reads, and the source that they speak of. */
+
+const FOLDER = 'docs/security';
+const read = (page: string) => readFileSync(join(FOLDER, page), 'utf8');
+const rowsOf = (page: string) =>
+  read(page)
+    .split('\n')
+    .filter((line) => line.startsWith('| '))
+    .map((line) => line.slice(2, -2).split(' | '));
+const requirements = JSON.parse(read('requirements.json')) as { rows: { id: string }[] }[];
+const ids = requirements.flatMap(({ rows }) => rows.map(({ id }) => id));
+const settings = Object.entries(SETTINGS as Record<string, Setting<unknown>>);
+
+describe('what a reviewer reads', () => {
+  it('has a mitigation and what is left for each threat, by rows that there are [OPS-07]', () => {
+    const threats = rowsOf('threat-model.md').filter(([name]) => /^T\d+$/.test(name!));
+    expect(threats.map(([name]) => name)).toEqual(Array.from({ length: 23 }, (_, index) => `T${index + 1}`));
+    for (const [name, threat, done, rows, left] of threats) {
+      expect({ name, threat }).toEqual({ name, threat: expect.stringMatching(/\([STRIDE](, [STRIDE])*\)$/) });
+      expect(done!.length).toBeGreaterThan(20);
+      expect(left!.length).toBeGreaterThan(0);
+      expect({ name, unknown: rows!.split(', ').filter((row) => !ids.includes(row)) }).toEqual({
+        name,
+        unknown: [],
+      });
+    }
+  });
+
+  it('says the defaults that the settings have, the lifetimes and limits of sessions among them [REF-08, OPS-07, SES-13]', () => {
+    const told = rowsOf('limits.md').filter(([name]) => /^`[A-Z_]+`$/.test(name!));
+    for (const [name, value] of told) {
+      const [, setting] = settings.find(([key]) => `\`${variableOf(key)}\`` === name) ?? [];
+      expect({ name, value }).toEqual({ name, value: setting?.fallback });
+    }
+    const names = told.map(([name]) => name!.replaceAll('`', ''));
+    for (const [key] of settings.filter(([key]) =>
+      /lifetime|idleTimeout|sessionLimit$|Grace|Ttl|Lease|maxConn/i.test(key),
+    ))
+      expect(names).toContain(variableOf(key));
+    const page = read('limits.md');
+    for (const level of ['AAL1', 'AAL2', 'AAL3', 'argon2id', 'NTP']) expect(page).toContain(level);
+    expect(RULES).toMatchObject({ free: 10, bound: 100 });
+  });
+
+  it('leads somewhere, wherever it leads', () => {
+    const pages = readdirSync(FOLDER).filter((page) => page.endsWith('.md'));
+    expect(pages).toContain('README.md');
+    const broken = pages.flatMap((page) =>
+      [...read(page).matchAll(/\]\(([^)#:]+)(#[^)]*)?\)/g)]
+        .map(([, target]) => join(dirname(join(FOLDER, page)), target!))
+        .filter((target) => !existsSync(target)),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  it('names files that there are', () => {
+    const named = [...read('README.md').matchAll(/`((?:src|test|docs)\/[\w./-]+)`/g)].map(
+      ([, file]) => file!,
+    );
+    expect(named.length).toBeGreaterThan(5);
+    expect(named.filter((file) => !existsSync(file))).toEqual([]);
+  });
+});

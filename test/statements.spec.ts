@@ -1,0 +1,99 @@
+import { describe, expect, it } from '@jest/globals';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import ts from 'typescript';
+
+/** Real: the source. A statement is made of constants; what comes from outside reaches PostgreSQL as a parameter. */
+
+/** What takes a piece of SQL as its first argument. */
+const TAKES_SQL =
+  /^(query|where|andWhere|orWhere|having|andHaving|orHaving|orderBy|addOrderBy|groupBy|addGroupBy|select|addSelect|innerJoin|leftJoin|from|set)$/;
+/** Never: TypeORM puts them into the statement as they are. */
+const NEVER = /^(distinctOn|createQueryRunner)$/;
+/** A constant, or something that is made of one. */
+const CONSTANT = /^[A-Z][A-Z\d_]*(\.join\(\)|\.length)?$|^[A-Z][A-Z\d_]* \/ 1_000$|^\d+$/;
+
+/** Pieces that are no constants, and why nothing of a client is in them. */
+const KNOWN: Record<string, string> = {
+  'src/sessions/housekeeping.service.ts: statement': 'one of two constants',
+  'src/database/app-role.ts: to': 'an identifier that was escaped, of an operator',
+  'src/sessions/held-session.ts: lock': 'one of two words that its type has',
+  'src/sessions/revocation-feed.ts: take': 'one of two names of functions',
+  'src/sessions/sessions.service.ts: where': 'a condition that a method of the same class writes',
+};
+
+const files = readdirSync('src', { recursive: true, encoding: 'utf8' })
+  .map((file) => join('src', file).replaceAll('\\', '/'))
+  // Migrations and the embedded server run before there are clients.
+  .filter((file) => file.endsWith('.ts') && !/\.spec\.ts$|\/migrations\/|\/embedded-/.test(file));
+
+/** Lists and objects hold values, which TypeORM makes parameters of. */
+const isOfValues = (node: ts.Node) => ts.isArrayLiteralExpression(node) || ts.isObjectLiteralExpression(node);
+
+interface Piece {
+  where: string;
+  text: string;
+}
+
+/** What is put into the SQL of a file besides constants; and calls that must not be there. */
+function look(file: string, text: string): { pieces: Piece[]; calls: number; banned: string[] } {
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
+  const found = { pieces: [] as Piece[], calls: 0, banned: [] as string[] };
+  const add = (node: ts.Node) => {
+    const piece = node.getText();
+    if (!CONSTANT.test(piece)) found.pieces.push({ where: `${file}: ${piece}`, text: piece });
+  };
+  const visitSql = (node: ts.Expression): void => {
+    if (ts.isTemplateExpression(node)) for (const { expression } of node.templateSpans) add(expression);
+    else if (ts.isParenthesizedExpression(node)) visitSql(node.expression);
+    else if (!ts.isStringLiteralLike(node) && !isOfValues(node)) add(node);
+  };
+  const visit = (node: ts.Node): void => {
+    if (ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression)) {
+      const name = node.expression.name.text;
+      const on = node.expression.expression.getText();
+      if (NEVER.test(name)) found.banned.push(`${file}: ${name}`);
+      const isCollection = /^(new )?(Map|Set|URL|Object|Array|Buffer|Date)\b|cache|entries|store|names/i.test(
+        on,
+      );
+      const isSql = name === 'query' || /createQueryBuilder|select$|^select|builder/i.test(on);
+      const [first] = node.arguments;
+      if (TAKES_SQL.test(name) && isSql && !isCollection && first) {
+        found.calls += 1;
+        visitSql(first);
+      }
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return found;
+}
+
+describe('a statement', () => {
+  const all = files.map((file) => look(file, readFileSync(file, 'utf8')));
+
+  it('has nothing in it that somebody has sent [VAL-02]', () => {
+    expect(all.reduce((sum, { calls }) => sum + calls, 0)).toBeGreaterThan(90);
+    const pieces = [...new Set(all.flatMap(({ pieces }) => pieces.map(({ where }) => where)))];
+    expect(pieces.sort()).toEqual(Object.keys(KNOWN).sort());
+  });
+
+  it('is built by nothing that takes names as they come [VAL-02]', () => {
+    expect(all.flatMap(({ banned }) => banned)).toEqual([]);
+  });
+
+  it('would be found, or the two above would prove nothing [VAL-02]', () => {
+    const bad = [
+      "tx.query(`select * from users where email = '${email}'`)",
+      'this.database.query(sql, [])',
+      "tx.query('select ' + column)",
+      'select.orderBy(sort)',
+      'select.andWhere(`${field} = :value`, { value })',
+    ];
+    for (const text of bad) expect(look('bad.ts', text).pieces).toHaveLength(1);
+    expect(look('bad.ts', 'repository.createQueryBuilder().distinctOn([x])').banned).toHaveLength(1);
+    const good =
+      "tx.query('select 1'); tx.query(`select ${COLUMNS} from users where id = $1`, [id]); tx.query(SEAL)";
+    expect(look('good.ts', good).pieces).toEqual([]);
+  });
+});
