@@ -4,8 +4,8 @@ import pg from 'pg';
 import { LOGGER, type Logger } from '../common/logger.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
-import { connectionTo } from './postgres-connection.js';
 import { Chores } from './chores.js';
+import { connectionTo } from './postgres-connection.js';
 
 /** Connections of their own for session checks: a slow report cannot keep anybody from being let in or refused. */
 export const CHECK_POOL = Symbol('CHECK_POOL');
