@@ -254,7 +254,7 @@ describe('whatever is sent to any operation', () => {
     const isOwn = caller !== 'nobody' && !operation['x-roles'] && operation['x-tier'] !== 'public';
     const owner = await someone(isOwn ? caller : 'target');
     if (operation['x-tier'] === 'public') await mailbox.collect();
-    const example = await recipeOf(operation).cook({ owner, mailbox });
+    const example = await recipeOf(operation).cook({ owner, mailbox, clock: app.clock });
     const client = caller === 'nobody' ? app.client() : (await someone(caller)).copy();
     const inPath =
       parameters === 'owned'

@@ -66,7 +66,7 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
           .post('/v1/auth/register', { email: 'new@example.com', password: 'a long passphrase of mine' })
       ).status,
       (await alice.refresh()).status,
-      (await alice.post('/v1/auth/reauthenticate', { password: PASSWORD })).status,
+      (await alice.reauthenticate({ password: PASSWORD })).status,
       (await alice.pay('once')).status,
       (await alice.patch('/v1/users/me', { displayName: 'A.' })).status,
       (await alice.get('/v1/devices')).status,

@@ -118,7 +118,7 @@ describeWithOwnRedis('Redis', () => {
   const warm = (client: Person) =>
     eventually(async () => {
       expect((await client.get(SESSION)).status).toBe(200);
-      expect(Object.values(await keysOf(client.id)).some((value) => value?.startsWith('[1,'))).toBe(true);
+      expect(Object.values(await keysOf(client.id)).some((value) => value?.startsWith('[2,'))).toBe(true);
     });
   const revokeAlice = () => admin.delete(`/v1/admin/sessions/${alice.id}`);
   /** By the session tier of each instance, whatever the access tier in front of it has heard. */

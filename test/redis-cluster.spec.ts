@@ -176,7 +176,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
       const person = await cachedOn(source);
       keepFromLooking(a);
       await move(person, source, target);
-      expect(await held(person)).toMatch(/^\[1,/);
+      expect(await held(person)).toMatch(/^\[2,/);
       // The answer brings the next look forward, unless the last one has only just been.
       await eventually(async () => {
         expect(await judged(a, person)).toBe('live, says PostgreSQL');
@@ -276,7 +276,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
       });
     };
     const replicated = (replica: ClusterNode, person: Person) =>
-      eventually(async () => expect(await replica.command('GET', redisKeyOf(person))).toMatch(/^\[1,/));
+      eventually(async () => expect(await replica.command('GET', redisKeyOf(person))).toMatch(/^\[2,/));
 
     it('and hands back, all by hand: ends in between are in force, and verdicts of the first reign are not', async () => {
       const [master] = (await mastersNow()) as [ClusterNode];
@@ -290,7 +290,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
       await eventually(async () => expect(await revoke(b, ended)).toMatchObject(APPLIED));
       await failOver(replica, master);
       expect(await runIdOf(master)).toBe(runId);
-      expect(await master.command('GET', redisKeyOf(lost))).toMatch(/^\[1,/);
+      expect(await master.command('GET', redisKeyOf(lost))).toMatch(/^\[2,/);
       for (const person of [lost, ended]) await expectEnded(person);
     });
 
@@ -312,7 +312,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
 
       await untilThere(a, b);
       expect(await masterOf(lost)).toBe(replica);
-      expect(await replica.command('GET', redisKeyOf(lost))).toMatch(/^\[1,/);
+      expect(await replica.command('GET', redisKeyOf(lost))).toMatch(/^\[2,/);
       await expectEnded(lost);
       await untilApplied(receipt.body.seq);
       for (const app of [a, b]) expect(await judged(app, ended)).toBe('admin, says the cache');

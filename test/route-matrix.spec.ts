@@ -100,7 +100,8 @@ describe('each operation of the document', () => {
   const isForAdmins = (operation: Operation) => operation['x-roles']?.includes('admin') ?? false;
   const isPublic = (operation: Operation) => operation['x-tier'] === 'public';
   const guarded = () => operations.filter((operation) => !isPublic(operation));
-  const cook = (operation: Operation, owner: Resident) => recipeOf(operation).cook({ owner, mailbox });
+  const cook = (operation: Operation, owner: Resident) =>
+    recipeOf(operation).cook({ owner, mailbox, clock: app.clock });
 
   async function send(
     operation: Operation,

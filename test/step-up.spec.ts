@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { ALICE, holdBackgroundWork, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
-import type { Answer, Client } from './support/client.js';
+import type { Client } from './support/client.js';
 import { StoppedClock, type TestClock } from './support/clock.js';
 import { loggedIn, type Person } from './support/people.js';
 import { enrol } from './support/second-factor.js';
@@ -40,20 +40,10 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
     clock.advance(6 * MINUTE);
   });
 
-  const prove = (client: Client, proof: object = { password: PASSWORD }): Promise<Answer> =>
-    client.post('/v1/auth/reauthenticate', proof, {
-      headers: client.deviceToken ? { 'x-device-token': client.deviceToken } : {},
-    });
-  /** Keeps what it is given. */
-  const stepUp = async (client: Client, proof?: object) => {
-    const answer = await prove(client, proof);
-    expect(answer.status).toBe(200);
-    client.accessToken = answer.body.accessToken ?? client.accessToken;
-    client.refreshToken = answer.body.refreshToken ?? client.refreshToken;
-  };
+  const stepUp = async (client: Client, proof: object = { password: PASSWORD }) =>
+    expect((await client.reauthenticate(proof)).status).toBe(200);
   /** The answer is lost: the client has what it had. */
-  const loseStepUp = async (client: Client, proof?: object) =>
-    expect((await prove(client.copy(), proof)).status).toBe(200);
+  const loseStepUp = (client: Client, proof?: object) => stepUp(client.copy(), proof);
   const current = (client: Client) => client.get('/v1/sessions/current');
   /** Refused alike whether or not there is such a body, but only where the session is not fresh. */
   const freshRoute = (client: Client) => client.post('/v1/auth/email/change', { email: 'new@example.com' });
@@ -145,7 +135,7 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
 
   it('of two at once is one: the other client refreshes and tries again', async () => {
     const tabs = [owner.copy(), owner.copy().at(other)];
-    const answers = await Promise.all(tabs.map((tab) => prove(tab)));
+    const answers = await Promise.all(tabs.map((tab) => tab.reauthenticate({ password: PASSWORD })));
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 401]);
     const late = tabs[answers.findIndex(({ status }) => status === 401)]!;
     expect(answers.find(({ status }) => status === 401)).toMatchObject(EXPIRED);

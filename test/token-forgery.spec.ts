@@ -73,7 +73,7 @@ describe('a forged access token', () => {
         .filter((operation) => operation['x-tier'] !== 'public')
         .map(async (operation) => {
           const owner = await loggedIn(app, await newcomer(app));
-          const example = await recipeOf(operation).cook({ owner, mailbox });
+          const example = await recipeOf(operation).cook({ owner, mailbox, clock: app.clock });
           const url = urlOf(operation, example.parameters ?? {});
           const send = (headers: Record<string, string>) =>
             app.client().request(operation.method, url, {

@@ -111,6 +111,12 @@ export class Client {
     return this.take(answer);
   }
 
+  /** Proves once more who it is, and keeps what it is given. */
+  async reauthenticate(proof: object): Promise<Answer> {
+    const headers: Record<string, string> = this.deviceToken ? { 'x-device-token': this.deviceToken } : {};
+    return this.take(await this.post('/v1/auth/reauthenticate', proof, { headers }));
+  }
+
   /** A payment with a key of its own. */
   pay(key: string, amount = 100): Promise<Answer> {
     return this.post(

@@ -2,12 +2,14 @@ import { expect } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { ProblemCode } from '../../src/common/problem.js';
 import { PASSWORD } from './app.js';
+import type { TestClock } from './clock.js';
 import { Authenticator } from './authenticator.js';
 import { read } from './forge.js';
 import type { Mailbox } from './mailbox.js';
 import { bodySchemaOf, parametersIn, type Operation } from './operations.js';
 import { enrolPasskey, passkeyLogin, PASSKEY_STEP_UP, PASSKEYS } from './passkeys.js';
 import type { Resident } from './people.js';
+import { AuthenticatorApp, enrol } from './second-factor.js';
 
 /** A request that does what its operation is for. */
 export interface Example {
@@ -21,6 +23,7 @@ export interface Example {
 export interface Scene {
   owner: Resident;
   mailbox: Mailbox;
+  clock: TestClock;
 }
 
 interface Recipe {
@@ -36,9 +39,10 @@ const theSession = ({ owner }: Scene) => ({ parameters: { id: owner.id } });
 const theDevice = ({ owner }: Scene) => ({ parameters: { id: owner.deviceId } });
 const newKey = () => new Authenticator('http://localhost:3000');
 
-/** The session that enrols it gets new keys, so it is the owner who does. */
+/** The session that enrols it gets new keys, so it is the owner who does, who may not have proved it just now. */
 async function withPasskey({ owner }: Scene): Promise<{ key: Authenticator; parameters: { id: string } }> {
   const key = newKey();
+  expect((await owner.reauthenticate({ password: PASSWORD })).status).toBe(200);
   const { status, body } = await enrolPasskey(owner, key);
   expect(status).toBe(201);
   return { key, parameters: { id: body.id as string } };
@@ -76,6 +80,28 @@ const RECIPES: Record<string, Recipe['cook'] | Recipe> = {
   'DELETE /v1/auth/passkeys/{id}': async (scene) => {
     const { parameters } = await withPasskey(scene);
     return { parameters };
+  },
+  'POST /v1/auth/login/mfa': async (scene) => {
+    const { recoveryCodes } = await enrol(scene, scene.owner);
+    const { email } = scene.owner;
+    const { body } = await scene.owner.copy().login(email, PASSWORD, { transport: 'bearer' });
+    return { body: { challengeToken: body.challengeToken, code: recoveryCodes[0]! } };
+  },
+  'POST /v1/auth/mfa/totp/confirm': async ({ owner, clock }) => {
+    const { body } = await owner.post('/v1/auth/mfa/totp');
+    return { body: { code: new AuthenticatorApp(body.secret, clock).code() } };
+  },
+  'DELETE /v1/auth/mfa/totp': async (scene) => {
+    await enrol(scene, scene.owner);
+    return {};
+  },
+  'POST /v1/auth/mfa/recovery-codes': async (scene) => {
+    await enrol(scene, scene.owner);
+    return {};
+  },
+  'DELETE /v1/admin/users/{id}/mfa': async (scene) => {
+    await enrol(scene, scene.owner);
+    return theUser(scene);
   },
   'POST /v1/auth/password/change': () => ({
     body: { currentPassword: PASSWORD, newPassword: NEW_PASSWORD },
