@@ -77,7 +77,7 @@ describeWithOwnRedis(first, 'a Redis in whose place another one comes', () => {
   /** Alice's verdict is believed by both instances, and both servers have it. */
   const verdictOnBoth = async () => {
     for (const app of [a, b]) await untilCached(app, alice);
-    await eventually(async () => expect(await held(second)).toMatch(/^\[1,/));
+    await eventually(async () => expect(await held(second)).toMatch(/^\[2,/));
   };
   const revokeAlice = (app: TestApp) => admin.at(app).delete(`/v1/admin/sessions/${alice.id}`);
   const serverOf = (app: TestApp) => serversOf(app).only!;
@@ -89,7 +89,7 @@ describeWithOwnRedis(first, 'a Redis in whose place another one comes', () => {
     await promote(second);
     address.retarget(second.url);
     await untilThere(a, b);
-    expect(await held(second)).toMatch(/^\[1,/);
+    expect(await held(second)).toMatch(/^\[2,/);
     for (const app of [a, b]) expect(await judged(app, alice)).toMatch(/^admin, /);
     // Nor are they in the way of new ones.
     await eventually(async () => expect(await judged(b, alice)).toBe('admin, says the cache'));
@@ -106,7 +106,7 @@ describeWithOwnRedis(first, 'a Redis in whose place another one comes', () => {
     await replicate(second, first);
     await serverOf(b).greet();
     expect(await runIdOf(first)).toBe(runId);
-    expect(await held(first)).toMatch(/^\[1,/);
+    expect(await held(first)).toMatch(/^\[2,/);
     for (const app of [a, b]) expect(await judged(app, alice)).toMatch(/^admin, /);
   });
 

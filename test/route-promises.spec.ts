@@ -99,7 +99,10 @@ describe('every route', () => {
       ];
       for (const [path, schema] of given) {
         seen += 1;
-        if (schema.properties && schema.additionalProperties !== false) loose.push(`${name} ${path}: open`);
+        // What a browser says of a passkey is the browser's: later ones say more, and only what is known is read.
+        const isOfBrowsers = /passkey/.test(name) && /^body\.response(\.response)?$/.test(path);
+        if (schema.properties && schema.additionalProperties !== false && !isOfBrowsers)
+          loose.push(`${name} ${path}: open`);
         if (!isBounded(schema)) loose.push(`${name} ${path}: without bounds`);
       }
     }
@@ -179,9 +182,14 @@ describe('every route', () => {
     // The caller's own, at the moment that they are made.
     const grant = ['.accessToken', '.accessTokenExpiresIn', '.deviceToken', '.refreshToken', '.tokenType'];
     expect(found).toEqual({
-      'POST /v1/auth/login': grant,
+      'POST /v1/auth/login': [...grant, '.challengeToken'].sort(),
+      'POST /v1/auth/login/mfa': grant,
+      'POST /v1/auth/login/passkey': grant,
+      'POST /v1/auth/login/passkey/options': ['.challengeToken'],
+      'POST /v1/auth/mfa/totp': ['.secret'],
       'POST /v1/auth/refresh': grant,
       'POST /v1/auth/reauthenticate': grant,
+      'POST /v1/auth/reauthenticate/passkey': grant,
     });
   });
 });
