@@ -160,9 +160,11 @@ export class World {
     this.key ??= this.#signingKey();
     const { kid, key } = this.key;
     const iat = Math.floor(Date.now() / 1000);
-    const jti = Buffer.concat([Buffer.from(id.replaceAll('-', ''), 'hex'), randomBytes(16)]).toString(
-      'base64url',
-    );
+    const jti = Buffer.concat([
+      Buffer.from(id.replaceAll('-', ''), 'hex'),
+      randomBytes(14),
+      Buffer.alloc(2),
+    ]).toString('base64url');
     const claims = {
       iss: 'drawbridge',
       aud: 'drawbridge',
