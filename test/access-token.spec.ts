@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createPublicKey, generateKeyPairSync, randomUUID, verify as verifyBytes } from 'node:crypto';
 import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
+import { random } from '../src/common/random.js';
 import { LastSeenService } from '../src/sessions/last-seen.service.js';
 import { RevocationRelay } from '../src/sessions/revocation-relay.js';
 import { mintTokenId, TOKEN_ID } from '../src/sessions/token-id.js';
@@ -131,7 +132,7 @@ describe('an access token', () => {
       for (const changes of [
         { sid: login.body.session.id },
         { sub: BOB.id },
-        { sid: randomUUID() },
+        { sid: random.uuidAt(app.clock.now()) },
         { sub: randomUUID() },
         { sub: ADMIN.id, roles: ['user', 'admin'] },
       ]) {

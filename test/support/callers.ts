@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import type { ProblemCode } from '../../src/common/problem.js';
+import { random } from '../../src/common/random.js';
 import type { Role } from '../../src/common/roles.js';
 import type { Transport } from '../../src/sessions/session.entity.js';
 import { mintTokenId } from '../../src/sessions/token-id.js';
@@ -130,7 +130,7 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     'a token of a session that never was': {
       make: (transport) =>
         resigned(transport, () => {
-          const sid = randomUUID();
+          const sid = random.uuidAt(app.clock.now());
           return { sid, jti: mintTokenId(sid) };
         }),
       session: 'auth.invalid_token',
