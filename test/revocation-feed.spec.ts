@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type pg from 'pg';
 import { DenialList } from '../src/sessions/denial-list.js';
-import type { RevocationCursor } from '../src/sessions/revocation-cursor.js';
+import { RevocationCursor } from '../src/sessions/revocation-cursor.js';
 import { RevocationFeed } from '../src/sessions/revocation-feed.js';
 import { RevocationService } from '../src/sessions/revocation.service.js';
 import { ADMIN, ALICE, resetStores, startApp, type TestApp } from './support/app.js';
@@ -62,6 +62,21 @@ describeWithRedis('the revocation feed', () => {
     expect(c.get(DenialList).size).toBeGreaterThanOrEqual(live!.count);
     expect(live!.count).toBeGreaterThanOrEqual(16_000);
     await c.close();
+  });
+
+  it('A3: a boot finds where to begin without looking at the revocations of a month', async () => {
+    await a.query(
+      `insert into revocations (kind, subjects, reason, ended_sessions, created_at, expires_at, applied_at)
+       select 'session', array[gen_random_uuid()], 'admin', 1, at, at + interval '16 min', at
+       from generate_series(now() - interval '30 days', now() - interval '1 day', interval '1 minute') at`,
+    );
+    await a.query('analyze revocations');
+    const client = await connect();
+    const asked = jest.spyOn(client, 'query');
+    await new RevocationCursor().begin(client);
+    const [[start]] = asked.mock.calls as unknown as [[string]];
+    const { rows } = await client.query<{ 'QUERY PLAN': string }>(`explain ${start}`);
+    expect(rows.map((row) => row['QUERY PLAN']).join('\n')).not.toContain('Seq Scan on revocations');
   });
 
   it('A3: a beginning misses nothing that commits right after it, and is older than all that had committed before', async () => {

@@ -10,6 +10,8 @@ const USERS = ['00000000-0000-4000-8000-0000000000f0', '00000000-0000-4000-8000-
 const LIMIT = 3;
 const MOST_SESSIONS = 8;
 const TROUBLES = 11;
+/** A few statements each, and one that moves in each turn. */
+const BOOT_TURNS = 100;
 
 type Choice = [weight: number, act: () => void];
 
@@ -61,7 +63,10 @@ export class Explorer {
 
   async run(steps: number): Promise<void> {
     for (let count = 0; count < 2; count++) this.boot(count);
-    while (this.instances.some(({ ready }) => !ready)) await this.settle(this.world.network.flights[0]);
+    for (let turn = 0; this.instances.some(({ ready }) => !ready); turn++) {
+      if (turn > BOOT_TURNS) throw new Error('an instance that nothing troubles does not boot');
+      await this.settle(this.world.network.flights[0]);
+    }
     for (let step = 0; step < steps && this.violations.length === 0; step++) {
       this.event += 1;
       this.step();

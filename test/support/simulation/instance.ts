@@ -73,8 +73,12 @@ export class SimulatedInstance {
   private connection(): pg.Client {
     const { network, postgres } = this.world;
     return {
-      query: (text: string, values?: [string, number]) =>
-        network.fly(this, 'postgres', () => postgres.answer(text, values)),
+      query: (statement: string | pg.QueryConfig<[string, number]>) =>
+        network.fly(this, 'postgres', () =>
+          typeof statement === 'string'
+            ? postgres.answer(statement)
+            : postgres.answer(statement.text, statement.values),
+        ),
       end: async () => undefined,
     } as unknown as pg.Client;
   }

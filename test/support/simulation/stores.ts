@@ -208,7 +208,17 @@ export class SimulatedPostgres {
       horizon: String(this.nextXid),
       newest: String(Math.max(0, ...this.revocations.map((row) => row.seq))),
       last: String(this.nextSeq - 1),
-      notices: after.map((row) => ({ ...row, xid: String(row.xid) })),
+      notices: after.map((row) => [
+        String(row.xid),
+        row.seq,
+        row.kind,
+        row.subjects,
+        row.tokenId,
+        row.reason,
+        row.notBefore,
+        row.createdAt,
+        row.expiresAt,
+      ]),
     };
     return { rows: [page] };
   }
