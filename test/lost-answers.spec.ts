@@ -44,7 +44,7 @@ describe('a commit that took effect and whose answer was lost', () => {
 
   it('R2: of a refresh logs nobody out who tries again with the device token', async () => {
     const alice = await loggedIn(app, ALICE);
-    const lost = proxy.loseAnswerTo('update sessions set rotation');
+    const lost = proxy.loseAnswerTo('renew session');
     expect(await alice.refresh()).toMatchObject(UNAVAILABLE);
     await lost;
     expect((await alice.refresh()).status).toBe(200);

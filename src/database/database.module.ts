@@ -1,6 +1,8 @@
 import { Global, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import pg from 'pg';
+import { DataSource } from 'typeorm';
+import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
 import { LOGGER, type Logger } from '../common/logger.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
@@ -9,6 +11,17 @@ import { connectionTo } from './postgres-connection.js';
 
 /** Connections of their own for session checks: a slow report cannot keep anybody from being let in or refused. */
 export const CHECK_POOL = Symbol('CHECK_POOL');
+/** The connections of everything else, without TypeORM: for a statement that is asked all the time, see {@link Prepared}. */
+export const MAIN_POOL = Symbol('MAIN_POOL');
+
+/**
+ * PostgreSQL plans a statement that has a name once for each connection, and not each time it is asked: planning is most of
+ * what a short one costs. Names are unique, and of at most 63 characters.
+ */
+export interface Prepared {
+  name: string;
+  text: string;
+}
 
 /** Checks come in batches, one statement for all of a turn, so few connections carry many. */
 const CHECK_CONNECTIONS = 3;
@@ -16,6 +29,8 @@ const CHECK_CONNECTIONS = 3;
 const CONNECT_TIMEOUT_MS = 2_000;
 const CHECK_TIMEOUT_MS = 2_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
+/** Of a list that may have any length PostgreSQL expects ten, and would plan each time for one that is shorter. */
+const PLAN_ONCE = '-c plan_cache_mode=force_generic_plan';
 
 @Global()
 @Module({
@@ -49,6 +64,11 @@ const STATEMENT_TIMEOUT_MS = 10_000;
   providers: [
     Chores,
     {
+      provide: MAIN_POOL,
+      inject: [DataSource],
+      useFactory: ({ driver }: DataSource) => (driver as PostgresDriver).master as pg.Pool,
+    },
+    {
       provide: CHECK_POOL,
       inject: [SETTINGS_TOKEN, LOGGER],
       useFactory: (settings: Settings, logger: Logger) => {
@@ -59,6 +79,7 @@ const STATEMENT_TIMEOUT_MS = 10_000;
           connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
           query_timeout: CHECK_TIMEOUT_MS,
           statement_timeout: CHECK_TIMEOUT_MS,
+          options: PLAN_ONCE,
           keepAlive: true,
         });
         pool.on('error', (error) => logger.warn({ err: error }, 'a connection to PostgreSQL was lost'));
@@ -66,7 +87,7 @@ const STATEMENT_TIMEOUT_MS = 10_000;
       },
     },
   ],
-  exports: [CHECK_POOL, Chores],
+  exports: [CHECK_POOL, MAIN_POOL, Chores],
 })
 export class DatabaseModule implements OnApplicationShutdown {
   constructor(@Inject(CHECK_POOL) private readonly pool: pg.Pool) {}

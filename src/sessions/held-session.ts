@@ -1,11 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { timingSafeEqual } from 'node:crypto';
+import type pg from 'pg';
 import type { EntityManager } from 'typeorm';
 import { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
 import type { Origin } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
+import { MAIN_POOL, type Prepared } from '../database/database.module.js';
 import type { User } from '../users/user.entity.js';
 import type { Profiled } from '../users/user.schemas.js';
 import { UsersService } from '../users/users.service.js';
@@ -53,20 +55,29 @@ interface FoundRow extends SnapshotRow {
   now: Date;
 }
 
-const FIND = `
+const FIND: Prepared = {
+  name: 'find session',
+  text: `
   select ${SNAPSHOT_COLUMNS}, u.email, u.display_name, u.created_at as user_created_at,
     s.refresh_nonce, s.rotation, s.former_keys, s.user_agent, d.token_digest, clock_timestamp() as now
-  from ${SNAPSHOT_TABLES} where s.id = $1`;
+  from ${SNAPSHOT_TABLES} where s.id = $1`,
+};
 
-const RENEW = `
+const HOLD = `${FIND.text} for no key update of s`;
+
+const RENEW: Prepared = {
+  name: 'renew session',
+  text: `
   update sessions set rotation = $4, last_seen_at = greatest(last_seen_at, $5), ip = $6, user_agent = $7,
     country = $8, latitude = $9, longitude = $10, located_at = $11
-  where id = $1 and status = 'active' and rotation = $2 and refresh_nonce = $3`;
+  where id = $1 and status = 'active' and rotation = $2 and refresh_nonce = $3`,
+};
 
 /** Who changes a session that is to live on holds it, so that its end comes before or after. */
 @Injectable()
 export class SessionHold {
   constructor(
+    @Inject(MAIN_POOL) private readonly pool: pg.Pool,
     private readonly users: UsersService,
     private readonly clock: Clock,
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
@@ -79,32 +90,31 @@ export class SessionHold {
   async live(tx: EntityManager, userId: string, sessionId: string): Promise<HeldSession> {
     await shareEpoch(tx);
     const user = await this.users.lock(tx, userId);
-    const held = await this.find(tx, sessionId, 'for no key update of s');
-    if (!user || !held) throw new Problem('auth.invalid_token');
+    const [row] = await tx.query<FoundRow[]>(HOLD, [sessionId]);
+    if (!user || !row) throw new Problem('auth.invalid_token');
+    const held = this.foundIn(row);
     const ended = this.endOf(held);
     if (ended) throw sessionEnded(ended, { userId, sessionId });
     return { ...held, user };
   }
 
-  /** Living or ended, and under no lock unless one is asked for. */
-  async find(
-    tx: EntityManager,
-    sessionId: string,
-    lock: '' | 'for no key update of s' = '',
-  ): Promise<FoundSession | null> {
-    const [row] = await tx.query<FoundRow[]>(`${FIND} ${lock}`, [sessionId]);
-    return row
-      ? {
-          owner: ownerOf(row),
-          session: snapshotOf(row),
-          nonce: row.refresh_nonce,
-          rotation: row.rotation,
-          former: row.former_keys,
-          deviceTokenDigest: row.token_digest,
-          userAgent: row.user_agent,
-          now: this.clock.fromDatabase(row.now),
-        }
-      : null;
+  /** Living or ended, and under no lock. */
+  async find(sessionId: string): Promise<FoundSession | null> {
+    const { rows } = await this.pool.query<FoundRow>({ ...FIND, values: [sessionId] });
+    return rows[0] ? this.foundIn(rows[0]) : null;
+  }
+
+  private foundIn(row: FoundRow): FoundSession {
+    return {
+      owner: ownerOf(row),
+      session: snapshotOf(row),
+      nonce: row.refresh_nonce,
+      rotation: row.rotation,
+      former: row.former_keys,
+      deviceTokenDigest: row.token_digest,
+      userAgent: row.user_agent,
+      now: this.clock.fromDatabase(row.now),
+    };
   }
 
   endOf({ session, now }: FoundSession): Ended | null {
@@ -113,17 +123,18 @@ export class SessionHold {
 
   /**
    * Writes down where its rotation stands now, and that it was seen.
+   * @param tx null for a statement of its own
    * @param moved where; null leaves it where it was
    * @returns false when it has ended or moved on since it was found, and nothing is written
    */
   async renew(
-    tx: EntityManager,
+    tx: EntityManager | null,
     found: FoundSession,
     rotation: RotationState,
     moved: Origin | null,
   ): Promise<boolean> {
     const { id, lastSeenAt, ip, country, location } = renewed(found, moved);
-    const [, renewals] = await tx.query<[unknown, number]>(RENEW, [
+    const values = [
       id,
       JSON.stringify(found.rotation),
       found.nonce,
@@ -135,7 +146,9 @@ export class SessionHold {
       location?.latitude,
       location?.longitude,
       location && new Date(location.at),
-    ]);
+    ];
+    if (!tx) return (await this.pool.query({ ...RENEW, values })).rowCount === 1;
+    const [, renewals] = await tx.query<[unknown, number]>(RENEW.text, values);
     return renewals === 1;
   }
 }

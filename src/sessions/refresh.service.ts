@@ -99,7 +99,7 @@ export class RefreshService {
     if (rotation.decision.outcome !== 'issue') return null;
     if (this.suspicion.isUnusual(found.session, origin, found.now)) return null;
     const handed = { deviceToken: proof ? deviceToken! : undefined, moved: origin };
-    return this.grant(this.database.manager, found, rotation, handed);
+    return this.grant(null, found, rotation, handed);
   }
 
   private async renewUnderLock(
@@ -138,7 +138,7 @@ export class RefreshService {
     refreshToken: string,
   ): Promise<{ token: ParsedRefreshToken; found: FoundSession; lineage: Lineage } | null> {
     const token = parseRefreshToken(refreshToken);
-    const found = token && (await this.hold.find(this.database.manager, token.sessionId));
+    const found = token && (await this.hold.find(token.sessionId));
     const lineage = found && this.lineageOf(token, found);
     return lineage ? { token, found, lineage } : null;
   }
@@ -209,7 +209,7 @@ export class RefreshService {
 
   /** @returns null when the session has ended or moved on since it was found: never while it is held */
   private async grant(
-    tx: EntityManager,
+    tx: EntityManager | null,
     found: FoundSession,
     { state, decision }: Rotation,
     { deviceToken, moved }: { deviceToken: string | undefined; moved: Origin | null },

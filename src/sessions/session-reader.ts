@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type pg from 'pg';
 import { Problem } from '../common/problem.js';
 import { TurnBatch } from '../common/turn-batch.js';
-import { CHECK_POOL } from '../database/database.module.js';
+import { CHECK_POOL, type Prepared } from '../database/database.module.js';
 import {
   SNAPSHOT_COLUMNS,
   SNAPSHOT_TABLES,
@@ -11,7 +11,10 @@ import {
   type SnapshotRow,
 } from './session-snapshot.js';
 
-const READ = `select ${SNAPSHOT_COLUMNS} from ${SNAPSHOT_TABLES} where s.id = any($1::uuid[])`;
+const READ: Prepared = {
+  name: 'read sessions',
+  text: `select ${SNAPSHOT_COLUMNS} from ${SNAPSHOT_TABLES} where s.id = any($1::uuid[])`,
+};
 
 /** Reads sessions from Postgres, the judge. All that are asked for in a turn are one statement. */
 @Injectable()
@@ -28,7 +31,7 @@ export class SessionReader {
   /** As {@link read}, at once. */
   async readMany(ids: string[]): Promise<Map<string, SessionSnapshot>> {
     try {
-      const { rows } = await this.pool.query<SnapshotRow>(READ, [ids]);
+      const { rows } = await this.pool.query<SnapshotRow>({ ...READ, values: [ids] });
       return new Map(rows.map((row) => [row.id, snapshotOf(row)]));
     } catch (error) {
       throw new Problem('auth.unavailable', { cause: error });
