@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import type pg from 'pg';
 import { createClient } from 'redis';
 import { AccessTokens } from '../src/auth/access-tokens.js';
 import { CachePort, CacheUnavailable, type CacheValue } from '../src/cache/cache-port.js';
@@ -593,6 +594,18 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       for (const spy of asked) expect(spy).not.toHaveBeenCalled();
       expect(await stateOf()).toBeNull();
     });
+  });
+
+  it('is planned by PostgreSQL once for each connection, and not for each session that is asked for', async () => {
+    const strict = { consistency: 'strict' } as const;
+    for (let count = 0; count < 10; count += 1) await check.require(principalOf(ALICE.id, id), strict);
+    const { rows } = await a
+      .get<pg.Pool>(CHECK_POOL)
+      .query<{ ofOne: string; ofAny: number }>(
+        `select custom_plans as "ofOne", generic_plans::int as "ofAny" from pg_prepared_statements where name = 'read sessions'`,
+      );
+    expect(rows).toEqual([{ ofOne: '0', ofAny: expect.any(Number) }]);
+    expect(rows[0]!.ofAny).toBeGreaterThan(0);
   });
 
   describe('concurrent checks of one turn', () => {

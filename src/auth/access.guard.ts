@@ -25,6 +25,7 @@ export class AccessGuard implements CanActivate {
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
+  /** Waits for nothing where nothing is to be waited for, which is nearly always. */
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     if (!this.isPublic(context)) return this.admit(request);
@@ -32,11 +33,18 @@ export class AccessGuard implements CanActivate {
     return true;
   }
 
-  private async admit(request: FastifyRequest): Promise<boolean> {
+  private admit(request: FastifyRequest): boolean | Promise<boolean> {
     const floor = request.headers['x-min-revocation-seq'];
-    if (floor !== undefined) await this.reach(floor);
-    const principal = await this.strategy.run(request);
-    if (this.feed.isBlind()) await this.admitBlindly(principal);
+    return floor === undefined ? this.judge(request) : this.reach(floor).then(() => this.judge(request));
+  }
+
+  private judge(request: FastifyRequest): boolean | Promise<boolean> {
+    const principal = this.strategy.run(request);
+    if (!this.feed.isBlind()) return this.enter(request, principal);
+    return this.admitBlindly(principal).then(() => this.enter(request, principal));
+  }
+
+  private enter(request: FastifyRequest, principal: Principal): true {
     request.user = principal;
     this.lastSeen.touch(principal.sessionId);
     return true;

@@ -17,7 +17,7 @@ interface CredentialHeaders {
   headers: Record<string, string | string[] | undefined>;
 }
 
-const BEARER = /^Bearer +(\S.*)$/i;
+const BEARER = /^Bearer +\S/i;
 
 /**
  * Reads the one credential of a request, from `Authorization: Bearer` or our cookies and from nowhere
@@ -51,5 +51,5 @@ function bearerOf(authorization: string | string[] | undefined, raw: IncomingMes
       count += 1;
   }
   if (count > 1) throw new Problem('auth.ambiguous_credentials');
-  return BEARER.exec(authorization)?.[1] ?? null;
+  return BEARER.test(authorization) ? authorization.slice('Bearer '.length).trimStart() : null;
 }

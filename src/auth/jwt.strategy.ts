@@ -34,6 +34,10 @@ type Verifier = (
 /** Who calls, by the access token alone and without I/O. */
 @Injectable()
 export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
+  /** What came of an attempt, see {@link run}. */
+  private principal?: Principal;
+  private problem?: unknown;
+
   constructor(
     tokens: AccessTokens,
     private readonly denials: DenialList,
@@ -48,6 +52,8 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
         done: (error: null, verifier: never) => void,
       ) => done(null, tokens as never),
     });
+    // Nest awaits `validate`, which has nothing to wait for: six promises for each request.
+    Object.assign(this, { _verify: this.judge });
   }
 
   validate(principal: Principal): Principal {
@@ -57,21 +63,29 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     return principal;
   }
 
-  /** Passport's interface of a strategy, without the middleware that it builds for each request. */
-  run(request: FastifyRequest): Promise<Principal> {
-    return new Promise((resolve, reject) => {
-      const attempt = Object.create(this) as JwtStrategy & PassportOutcomes;
-      attempt.success = resolve;
-      attempt.error = reject;
-      attempt.fail = (reason) =>
-        reject(reason instanceof Problem ? reason : new Problem('auth.unauthenticated'));
-      attempt.authenticate(request as never);
-    });
+  /**
+   * Passport's interface of a strategy, without the middleware that it builds for each request.
+   * @throws Problem as {@link AccessTokens.verify}, and `auth.unauthenticated`, `auth.session_ended`
+   */
+  run(request: FastifyRequest): Principal {
+    const attempt = Object.create(this) as JwtStrategy;
+    attempt.authenticate(request as never);
+    if (attempt.principal) return attempt.principal;
+    throw attempt.problem;
   }
-}
 
-interface PassportOutcomes {
-  success(principal: Principal): void;
-  fail(reason: unknown): void;
-  error(error: unknown): void;
+  override success(principal: Principal): void {
+    this.principal = principal;
+  }
+
+  override fail(reason: unknown): void {
+    this.problem = reason instanceof Problem ? reason : new Problem('auth.unauthenticated');
+  }
+
+  override error(error: unknown): void {
+    this.problem = error;
+  }
+
+  private readonly judge = (principal: Principal, done: (error: null, principal: Principal) => void): void =>
+    done(null, this.validate(principal));
 }

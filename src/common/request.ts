@@ -52,6 +52,7 @@ export function originOf(request: HttpRequest): Origin {
 
 /** A trusted proxy may write anything, and Postgres holds addresses only. */
 function addressOf(ip: string): string | null {
+  if (isIP(ip) === 4) return ip;
   const address = ip?.replace(/^::ffff:(?=\d+\.)/, '').replace(/%.*$/, '');
   return isIP(address) ? address : null;
 }

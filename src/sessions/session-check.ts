@@ -9,6 +9,7 @@ import type { Ended } from './end-reason.js';
 import { SessionReader } from './session-reader.js';
 import { judge, lacksSecondFactor, type SessionSnapshot } from './session-snapshot.js';
 import { VerdictCache } from './verdict-cache.js';
+import type { CachedVerdict } from './verdict.js';
 
 /** How strongly a route insists on its session. */
 export interface SessionRequirement {
@@ -88,7 +89,12 @@ export class SessionCheck {
   /** All checks of one turn share one read of the cache and, those that it knows nothing of, one of Postgres. */
   private async fromCache(principal: Principal): Promise<Found | undefined> {
     const { sessionId } = principal;
-    const verdict = await this.cacheTurn.get(sessionId).catch(() => UNANSWERED);
+    let verdict: CachedVerdict | typeof UNANSWERED | null | undefined;
+    try {
+      verdict = await this.cacheTurn.get(sessionId);
+    } catch {
+      verdict = UNANSWERED;
+    }
     if (verdict?.state === 'live' || verdict?.state === 'ended') this.answers.cache += 1;
     if (verdict?.state === 'live') return { snapshot: verdict.snapshot, cached: true };
     if (verdict?.state === 'ended') throw sessionEnded(verdict.ended);

@@ -38,7 +38,8 @@ export class SessionGuard implements CanActivate {
   private async check(request: FastifyRequest, options: RequireSessionOptions): Promise<boolean> {
     if (!request.user) throw new Problem('auth.unauthenticated');
     const session = await this.sessions.require(request.user, this.requirementOf(options));
-    await this.suspicion.examine(session, originOf(request), options.provesIdentity ?? false);
+    const looking = this.suspicion.examine(session, originOf(request), options.provesIdentity ?? false);
+    if (looking) await looking;
     request.session = session;
     return true;
   }

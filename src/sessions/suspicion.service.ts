@@ -45,11 +45,16 @@ export class SuspicionService {
    * Looks at a request of a session that lives. Where there is nothing unusual it costs no I/O; where there is,
    * the record decides, under its lock.
    * @param mayProve lets in what waits for a proof: the route is there to prove it
+   * @returns undefined where there is nothing to wait for
    * @throws Problem `auth.session_ended` (it has ended it), `auth.reauthentication_required`
    */
-  async examine(session: SessionSnapshot, origin: Origin, mayProve: boolean): Promise<void> {
+  examine(session: SessionSnapshot, origin: Origin, mayProve: boolean): Promise<void> | undefined {
     const suspicion = this.suspect(session, origin, this.clock.now());
-    if (!suspicion || (suspicion.response === 'notify' && !suspicion.isNew)) return;
+    if (!suspicion || (suspicion.response === 'notify' && !suspicion.isNew)) return undefined;
+    return this.look(session, origin, mayProve);
+  }
+
+  private async look(session: SessionSnapshot, origin: Origin, mayProve: boolean): Promise<void> {
     const { response, recorded } = await this.database.transaction(async (tx) =>
       this.respond(tx, await this.hold.live(tx, session.userId, session.id), origin),
     );

@@ -114,17 +114,19 @@ type Live = [
 ];
 
 /** One letter for each place of {@link Live}: a number or text; capital where it may be null. */
-const LIVE_SHAPE = 'nntttTttnnnNntttTTn';
+const LIVE_SHAPE = [...'nntttTttnnnNntttTTn'].map((letter) => ({
+  type: letter.toLowerCase() === 'n' ? 'number' : 'string',
+  mayBeNull: letter !== letter.toLowerCase(),
+}));
 
 function hasLiveShape(value: unknown[]): boolean {
-  return (
-    value.length === LIVE_SHAPE.length &&
-    value.every((part, place) => {
-      const letter = LIVE_SHAPE[place]!;
-      const kind = letter.toLowerCase() === 'n' ? 'number' : 'string';
-      return typeof part === kind || (part === null && letter !== letter.toLowerCase());
-    })
-  );
+  if (value.length !== LIVE_SHAPE.length) return false;
+  for (let place = 0; place < value.length; place += 1) {
+    const { type, mayBeNull } = LIVE_SHAPE[place]!;
+    const part = value[place];
+    if (typeof part !== type && !(part === null && mayBeNull)) return false;
+  }
+  return true;
 }
 
 type Places = Pick<SessionSnapshot, 'country' | 'originCountry' | 'location'>;
