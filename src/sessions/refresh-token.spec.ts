@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { createHmac, hkdfSync } from 'node:crypto';
 import { mintRefreshToken, parseRefreshToken, verifyRefreshToken } from './refresh-token.js';
 
 const secret = Buffer.alloc(32, 'secret');
@@ -41,6 +42,17 @@ describe('a refresh token', () => {
   // Should this fail, every client out there would be logged out: raise the version and read both.
   test('keeps its format across releases', () => {
     expect(token).toBe('AQGanzxbenwdji8BI0VniasAAAAHAAKdM6mSNw39UbuVP6uNIqSM9n87F7FRRFOuIm-W0B545w');
+  });
+
+  test('is authenticated by a key of its session, by HKDF as RFC 5869 has it', () => {
+    fc.assert(
+      fc.property(key(32), key(16), (secret, nonce) => {
+        const derived = hkdfSync('sha256', secret, nonce, 'drawbridge refresh token v1', 32);
+        const bytes = Buffer.from(mintRefreshToken({ secret, nonce, ...claims }), 'base64url');
+        const mac = createHmac('sha256', Buffer.from(derived)).update(bytes.subarray(0, -32)).digest();
+        expect(bytes.subarray(-32)).toEqual(mac);
+      }),
+    );
   });
 
   test('fits a cookie and a header as it is', () => {
