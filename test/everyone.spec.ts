@@ -52,10 +52,10 @@ describeWithRedis("the end of everyone's sessions", () => {
     await eventually(() => expectBothTiers(alice, ENDED));
     const { status, body } = await asked;
     expect(status).toBe(202);
-    expect(body).toMatchObject({ status: 'pending', endedSessions: 500, remainingSessions: total - 500 });
+    expect(body).toMatchObject({ status: 'pending', endedSessions: 100, remainingSessions: total - 100 });
     const again = await loggedIn(b, ADMIN);
     const progress = () => again.get(`/v1/admin/revocations/${body.seq}`);
-    expect((await progress()).body).toMatchObject({ endedSessions: 500, remainingSessions: total - 500 });
+    expect((await progress()).body).toMatchObject({ endedSessions: 100, remainingSessions: total - 100 });
     goOn.open();
     await eventually(async () => expect((await progress()).body.status).toBe('applied'));
     const done = (await progress()).body;
@@ -90,6 +90,27 @@ describeWithRedis("the end of everyone's sessions", () => {
     expect(await a.get(RevocationRelay).countLeft(revocation, total - 1)).toBe(total - 1);
     jest.restoreAllMocks();
     await eventually(async () => expect(await live()).toBe(0));
+  });
+
+  it('is swept with rests twice as long as a batch took, within its turn, so that all instances rest together', async () => {
+    let now = 0;
+    jest.spyOn(a.get(RevocationRelay)['clock'], 'monotonic').mockImplementation(() => (now += 7));
+    const rests: number[] = [];
+    const held: boolean[] = [];
+    const relay = a.get(RevocationRelay) as unknown as { rest(ms: number): Promise<void> };
+    jest.spyOn(relay, 'rest').mockImplementation(async (ms) => {
+      rests.push(ms);
+      const free = await a.query(
+        `select from revocations where seq = (select max(seq) from revocations) for update skip locked`,
+      );
+      held.push(free.length === 0);
+    });
+    for (const app of [a, b]) jest.spyOn(app.get(RevocationRelay), 'relay').mockResolvedValue();
+    await endEveryone();
+    await eventually(async () => expect(await live()).toBe(0));
+    expect(rests.length).toBeGreaterThanOrEqual(CROWD / 100);
+    expect(new Set(rests)).toEqual(new Set([14]));
+    expect(new Set(held)).toEqual(new Set([true]));
   });
 
   it('swept by two instances at once, each record is ended and counted once', async () => {

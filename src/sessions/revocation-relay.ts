@@ -18,7 +18,9 @@ const RELAY_INTERVAL_MS = 1_000;
 /** Whoever began is given so long to finish by itself. */
 const HANDOVER_MS = 2_000;
 /** Sessions that one statement ends when everyone's do: short enough to disturb nobody. */
-const SWEEP_BATCH = 500;
+const SWEEP_BATCH = 100;
+/** Before each but the first it rests so many times as long as the last one took. There is no hurry: the end itself is in force since its commit. */
+const REST = 2;
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 /** These leave their sessions alive: what caches hold of them is only out of date. */
 const ENDS_NOTHING = new Set<RevocationKind>(['stale', 'token']);
@@ -91,9 +93,11 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
    */
   async sweep(revocation: Revocation): Promise<Revocation> {
     let last = FIRST_ID;
+    let took = 0;
     for (;;) {
-      const batch = await this.sweepBatch(revocation, last);
+      const batch = await this.sweepBatch(revocation, last, REST * took);
       revocation.endedSessions = batch.ended;
+      took = batch.took;
       last = batch.last ?? FIRST_ID;
       if (batch.last !== null) continue;
       if ((await this.countLeft(revocation, 1)) === 0) return this.markApplied(revocation);
@@ -114,13 +118,20 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
   /**
    * Commits a batch when the cache has acknowledged its tombstones: one that it has not is found again,
    * and nobody takes the rest for done meanwhile. The end itself has committed long before.
+   * @param rest milliseconds; within its turn, so that all instances rest together
    */
-  private sweepBatch(revocation: Revocation, after: string): Promise<{ ended: number; last: string | null }> {
+  private sweepBatch(
+    revocation: Revocation,
+    after: string,
+    rest: number,
+  ): Promise<{ ended: number; last: string | null; took: number }> {
     return this.database.transaction(async (tx) => {
       const [turn] = await tx.query<{ ended_sessions: number }[]>(
         'select ended_sessions from revocations where seq = $1 for update',
         [revocation.seq],
       );
+      if (rest > 0) await this.rest(rest);
+      const begunAt = this.clock.monotonic();
       const [rows] = await tx.query<[{ id: string }[], number]>(
         `with batch as (
            select id from sessions where status = 'active' and id > $1 and created_at <= $3
@@ -131,11 +142,15 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
       );
       const ids = rows.map(({ id }) => id).sort();
       const ended = turn!.ended_sessions + ids.length;
-      if (ids.length === 0) return { ended, last: null };
+      if (ids.length === 0) return { ended, last: null, took: 0 };
       await tx.query('update revocations set ended_sessions = $2 where seq = $1', [revocation.seq, ended]);
       await this.verdicts.bury(ids, endedBy(revocation));
-      return { ended, last: ids.at(-1)! };
+      return { ended, last: ids.at(-1)!, took: this.clock.monotonic() - begunAt };
     });
+  }
+
+  private rest(ms: number): Promise<void> {
+    return setTimeout(ms);
   }
 
   private async markApplied(revocation: Revocation): Promise<Revocation> {
