@@ -214,6 +214,7 @@ function onlyJson(fastify: FastifyInstance): void {
 function logRequests(fastify: FastifyInstance, logger: Logger): void {
   fastify.decorateRequest('event', undefined);
   fastify.decorateRequest('problem', undefined);
+  if (!logger.isLevelEnabled('info')) return;
   fastify.addHook('onResponse', (request, reply, done) => {
     logger.info(
       {

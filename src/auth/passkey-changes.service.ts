@@ -70,7 +70,7 @@ export class PasskeyChangesService {
     origin: Origin,
   ): Promise<{ passkey: Passkey; grant: SessionGrant | null }> {
     const { userId, sessionId } = principal;
-    const signed = challengeIn(response);
+    const signed = await challengeIn(response);
     const challenge = signed && this.challenges.read(signed, 'enrol', sessionId);
     if (!challenge) throw unexpected('does not answer what this session was asked, or not in time');
     const credential = await this.believe(response, signed);

@@ -57,7 +57,7 @@ export class PasskeyProofs {
     answer: PasskeyAssertion,
     { purpose, holder, owner }: Asked,
   ): Promise<PasskeyProof | Unproven> {
-    const signed = challengeIn(answer);
+    const signed = await challengeIn(answer);
     const challenge = signed && this.challenges.read(signed, purpose, holder);
     if (!challenge) return { proven: false };
     const passkey = await this.passkeys.byCredential(Buffer.from(answer.id, 'base64url'));

@@ -4,7 +4,6 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import type { User } from '../users/user.entity.js';
 import { BreachedPasswords } from './breached-passwords.js';
-import { weaknessOf } from './guessable.js';
 
 /**
  * What a new password must be; what an old one is, is not asked again. No composition rules: length is what
@@ -38,6 +37,8 @@ export class PasswordPolicy {
     if ([...password.normalize('NFKC')].length < passwordMinLength)
       throw refuse(`must have at least ${passwordMinLength} characters`);
     const context = [...this.productWords, ...addressWords(email ?? ''), ...wordsOf(displayName ?? '')];
+    // With its lists it takes 25 MB, which an instance that nobody registers at does without.
+    const { weaknessOf } = await import('./guessable.js');
     const weakness = weaknessOf(password, context);
     if (weakness) throw refuse(weakness);
     if (await this.breached.has(password))

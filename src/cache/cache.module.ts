@@ -6,7 +6,6 @@ import type { Settings } from '../config/settings.js';
 import { authoritiesOf } from '../config/store-tls.js';
 import { CachePort } from './cache-port.js';
 import { MemoryCache } from './memory-cache.js';
-import { RedisCache } from './redis-cache.js';
 
 /** A boot waits so long for Redis and then goes on without: PostgreSQL judges until it comes. */
 const BOOT_PATIENCE_MS = 1_000;
@@ -21,6 +20,7 @@ const NODE_SHARE = 0.8;
       inject: [SETTINGS_TOKEN, Clock, LOGGER],
       useFactory: async (settings: Settings, clock: Clock, logger: Logger) => {
         if (!settings.redisUrl) return new MemoryCache(clock);
+        const { RedisCache } = await import('./redis-cache.js'); // 700 modules, for those who have a Redis
         const redis = new RedisCache(
           settings.redisUrl,
           settings.cacheBudget * NODE_SHARE,

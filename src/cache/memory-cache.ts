@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { LRUCache } from 'lru-cache';
+import type { LRUCache } from 'lru-cache';
+import { boundedMap } from '../common/bounded-map.js';
 import { Clock } from '../common/clock.js';
 import { CachePort, type CacheValue } from './cache-port.js';
 
@@ -17,7 +18,7 @@ export class MemoryCache extends CachePort {
 
   constructor(clock: Clock) {
     super();
-    this.entries = new LRUCache({ max: MOST_ENTRIES, perf: { now: () => clock.now() }, ttlResolution: 0 });
+    this.entries = boundedMap(MOST_ENTRIES, { perf: { now: () => clock.now() }, ttlResolution: 0 });
   }
 
   async readMany(keys: string[]): Promise<(CacheValue | null)[]> {

@@ -128,8 +128,8 @@ describe('the challenge in an answer', () => {
   const inside = (said: string) =>
     challengeIn({ response: { clientDataJSON: Buffer.from(said).toString('base64url') } });
 
-  it('is what was signed', () => {
-    expect(inside(`{"challenge":"${CHALLENGE}","crossOrigin":false}`)).toBe(CHALLENGE);
+  it('is what was signed', async () => {
+    expect(await inside(`{"challenge":"${CHALLENGE}","crossOrigin":false}`)).toBe(CHALLENGE);
   });
 
   it.each([
@@ -141,7 +141,7 @@ describe('the challenge in an answer', () => {
     '{"challenge":1}',
     `{"challenge":["${CHALLENGE}"]}`,
     `{"challenge":"${CHALLENGE}","crossOrigin":true}`,
-  ])('is none in %j', (said) => {
-    expect(inside(said)).toBeNull();
+  ])('is none in %j', async (said) => {
+    expect(await inside(said)).toBeNull();
   });
 });

@@ -1,16 +1,8 @@
-import { verifyAuthenticationResponse, verifyRegistrationResponse } from '@simplewebauthn/server';
-import {
-  COSEALG,
-  decodeAttestationObject,
-  decodeClientDataJSON,
-  isoBase64URL,
-  isoCBOR,
-} from '@simplewebauthn/server/helpers';
 import type { RelyingParty } from '../config/relying-party.js';
 import type { PasskeyAssertion, PasskeyAttestation } from './ceremony.schemas.js';
 
-/** In the order in which we like them; each authenticator knows one of them. */
-export const ALGORITHMS: number[] = [COSEALG.EdDSA, COSEALG.ES256, COSEALG.RS256];
+/** EdDSA, ES256, RS256 (IANA COSE algorithms): in the order in which we like them; each authenticator knows one of them. */
+export const ALGORITHMS: number[] = [-8, -7, -257];
 
 /** WebAuthn 7.1, step 25. */
 const LONGEST_CREDENTIAL_ID = 1_023;
@@ -32,8 +24,17 @@ export type Assertion = Pick<Credential, 'signCount' | 'backedUp'>;
 /** Why something that an authenticator is said to have answered is not believed; for the log. */
 export class Disbelieved extends Error {}
 
+/** 260 modules and 25 MB, for those who use passkeys: they are loaded when somebody first does. */
+const server = () => import('@simplewebauthn/server');
+const helpers = () => import('@simplewebauthn/server/helpers');
+
 /** @returns what was signed as the challenge; null where that cannot be said, or a frame of another site has asked */
-export function challengeIn({ response }: { response: { clientDataJSON: string } }): string | null {
+export async function challengeIn({
+  response,
+}: {
+  response: { clientDataJSON: string };
+}): Promise<string | null> {
+  const { decodeClientDataJSON } = await helpers();
   try {
     const { challenge, crossOrigin } = decodeClientDataJSON(response.clientDataJSON);
     return typeof challenge === 'string' && !crossOrigin ? challenge : null;
@@ -48,8 +49,9 @@ export function verifyAttestation(
   { id, origins }: RelyingParty,
 ): Promise<Credential | Disbelieved> {
   return believing(async () => {
+    const { verifyRegistrationResponse } = await server();
     const { registrationInfo } = await verifyRegistrationResponse({
-      response: { ...withoutStatement(attestation), clientExtensionResults: {} },
+      response: { ...(await withoutStatement(attestation)), clientExtensionResults: {} },
       expectedChallenge: challenge,
       expectedOrigin: origins,
       expectedRPID: id,
@@ -83,6 +85,7 @@ export function verifyAssertion(
   { publicKey }: Pick<Credential, 'publicKey'>,
 ): Promise<Assertion | Disbelieved> {
   return believing(async () => {
+    const { verifyAuthenticationResponse } = await server();
     const { verified, authenticationInfo } = await verifyAuthenticationResponse({
       response: {
         ...credential,
@@ -104,7 +107,11 @@ export function verifyAssertion(
  * We ask for no attestation. Where one comes all the same it is dropped unread, as a browser would have done: whatever the
  * authenticator is, it is welcome, and nobody's certificates are parsed or fetched.
  */
-function withoutStatement({ response, ...credential }: PasskeyAttestation): PasskeyAttestation {
+async function withoutStatement({
+  response,
+  ...credential
+}: PasskeyAttestation): Promise<PasskeyAttestation> {
+  const { decodeAttestationObject, isoBase64URL, isoCBOR } = await helpers();
   const { attestationObject } = response;
   const authData = decodeAttestationObject(isoBase64URL.toBuffer(attestationObject)).get('authData');
   const none = isoCBOR.encode(

@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache';
+import { boundedMap } from '../common/bounded-map.js';
 import type { Clock } from '../common/clock.js';
 import {
   COUNT_GUESS,
@@ -26,7 +26,7 @@ export interface GuessCounters {
 }
 
 export class MemoryGuessCounters implements GuessCounters {
-  private readonly records = new LRUCache<string, GuessRecord>({ max: MOST_KEYS });
+  private readonly records = boundedMap<GuessRecord>(MOST_KEYS);
 
   constructor(
     private readonly clock: Clock,

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { RateLimiterRedis, RateLimiterRes, type RateLimiterLike } from 'rate-limiter-flexible';
 import { CachePort } from '../cache/cache-port.js';
-import { RedisCache } from '../cache/redis-cache.js';
+import type { RedisCache } from '../cache/redis-cache.js';
 import { Clock } from '../common/clock.js';
 import { milliseconds } from '../common/duration.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
@@ -32,8 +32,7 @@ export class Limiters {
     private readonly clock: Clock,
     @Inject(SETTINGS_TOKEN) settings: Settings,
   ) {
-    this.redis =
-      cache instanceof RedisCache ? new RedisCounters(cache.servers, settings.cacheBudget, clock) : null;
+    this.redis = isRedis(cache) ? new RedisCounters(cache.servers, settings.cacheBudget, clock) : null;
   }
 
   /** @param name unique; part of the keys */
@@ -72,4 +71,8 @@ function windowOf(limiter: RateLimiterLike): Window {
       ),
     refund: async (key) => void (await limiter.reward(key)),
   };
+}
+
+function isRedis(cache: CachePort): cache is RedisCache {
+  return cache.kind === 'redis';
 }

@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache';
 import { RateLimiterCompatibleAbstract, RateLimiterRes } from 'rate-limiter-flexible';
+import { boundedMap } from '../common/bounded-map.js';
 import type { Clock } from '../common/clock.js';
 
 /** About 15 MB. Who makes room for themselves by asking from so many addresses is not stopped by counting addresses. */
@@ -12,7 +12,7 @@ interface Count {
 
 /** Fixed windows in this process' memory, which is bounded. */
 export class MemoryCounts {
-  private readonly counts = new LRUCache<string, Count>({ max: MOST_KEYS });
+  private readonly counts = boundedMap<Count>(MOST_KEYS);
 
   constructor(private readonly clock: Clock) {}
 

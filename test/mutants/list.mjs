@@ -127,8 +127,8 @@ export const MUTANTS = [
   {
     mechanism: 'a session check looks for what is suspicious',
     file: 'src/sessions/session.guard.ts',
-    out: 'await this.suspicion.examine(session, originOf(request), options.provesIdentity ?? false);',
-    put: 'void originOf;',
+    out: 'this.suspicion.examine(session, originOf(request), options.provesIdentity ?? false);',
+    put: 'void originOf as Promise<void> | undefined;',
     spec: 'test/suspicion.spec.ts',
   },
   {
@@ -445,6 +445,13 @@ export const MUTANTS = [
     spec: 'test/token-denial.spec.ts',
   },
   {
+    mechanism: 'a boot finds where to begin by index',
+    file: 'src/sessions/revocation-cursor.ts',
+    out: 'expires_at > statement_timestamp()',
+    put: 'expires_at > clock_timestamp()',
+    spec: 'test/revocation-feed.spec.ts',
+  },
+  {
     mechanism: 'a denied token is refused by the access tier',
     file: 'src/auth/jwt.strategy.ts',
     out: 'if (this.denials.deniesToken(principal)) throw tokenDenied();',
@@ -492,6 +499,20 @@ export const MUTANTS = [
     file: 'src/sessions/revocation-relay.ts',
     out: "'select ended_sessions from revocations where seq = $1 for update'",
     put: "'select ended_sessions from revocations where seq = $1'",
+    spec: 'test/everyone.spec.ts',
+  },
+  {
+    mechanism: 'everyone: the sweep rests between batches',
+    file: 'src/sessions/revocation-relay.ts',
+    out: 'this.sweepBatch(revocation, last, REST * took)',
+    put: 'this.sweepBatch(revocation, last, 0)',
+    spec: 'test/everyone.spec.ts',
+  },
+  {
+    mechanism: 'everyone: all instances rest together',
+    file: 'src/sessions/revocation-relay.ts',
+    out: 'await this.sweepBatch(revocation, last, REST * took)',
+    put: '(took > 0 && (await this.rest(REST * took)), await this.sweepBatch(revocation, last, 0))',
     spec: 'test/everyone.spec.ts',
   },
   {
@@ -585,7 +606,7 @@ export const MUTANTS = [
   {
     mechanism: 'the fence judges under the lock',
     file: 'src/sessions/session-fence.ts',
-    out: 'if (ended) throw sessionEnded(ended, { userId, sessionId });',
+    out: 'if (ended) throw sessionEnded(ended);',
     put: 'void [ended, sessionEnded];',
     spec: 'test/payments.spec.ts',
   },
@@ -666,6 +687,13 @@ export const MUTANTS = [
   },
   // --- Tokens that were verified before
   {
+    mechanism: 'a token that was verified is compared whole, not by its end',
+    file: 'src/auth/access-tokens.ts',
+    out: 'if (known?.token === token) {',
+    put: 'if (known) {',
+    spec: 'src/auth/access-tokens.spec.ts',
+  },
+  {
     mechanism: 'tokens that were verified take a bounded place',
     file: 'src/auth/access-tokens.ts',
     out: 'maxSize: VERIFIED_BYTES,',
@@ -675,8 +703,8 @@ export const MUTANTS = [
   {
     mechanism: 'a token that was verified before does not outlive its time',
     file: 'src/auth/access-tokens.ts',
-    out: 'if (known && now < known.principal.expiresAt && ',
-    put: 'if (known && ',
+    out: 'if (now < known.principal.expiresAt && ',
+    put: 'if (',
     spec: 'src/auth/access-tokens.spec.ts',
   },
   {
@@ -690,8 +718,8 @@ export const MUTANTS = [
   {
     mechanism: 'a refresh that was decided on what was read writes only if it still holds',
     file: 'src/sessions/held-session.ts',
-    out: " and status = 'active' and rotation = $2 and refresh_nonce = $3`;",
-    put: ' and $2::jsonb is not null and $3::bytea is not null`;',
+    out: " and status = 'active' and rotation = $2 and refresh_nonce = $3`",
+    put: ' and $2::jsonb is not null and $3::bytea is not null`',
     spec: 'test/refresh.spec.ts',
   },
   {
@@ -1420,7 +1448,7 @@ export const MUTANTS = [
   {
     mechanism: 'the attestation of a passkey is dropped unread',
     file: 'src/passkeys/ceremonies.ts',
-    out: '...withoutStatement(attestation)',
+    out: '...(await withoutStatement(attestation))',
     put: '...attestation',
     spec: 'src/passkeys/ceremonies.spec.ts',
   },
