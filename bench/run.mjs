@@ -47,20 +47,30 @@ if (unknown.length > 0) {
 const usual = Object.keys(SUITES).filter((name) => !(options.short && NOT_IN_SHORT.has(name)));
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
-const world = await World.start();
-const report = new Report(process.argv.slice(2), world.origin);
+const report = new Report(process.argv.slice(2));
 const tools = { short: options.short, say: report.say, row: report.row };
-try {
-  if (options.compare) {
-    await compare(world, options.compare, asked.length > 0 ? asked : ['guards'], tools);
-  } else {
-    for (const name of asked.length > 0 ? asked : usual) {
-      const { run } = await known[name]();
-      await run(world, tools);
-    }
+/** Stores of its own for each: what one suite leaves behind is not what another one measures. */
+const inWorldOfItsOwn = async (work) => {
+  const world = await World.start();
+  report.origin = world.origin;
+  try {
+    await work(world);
+  } finally {
+    await world.stop();
   }
-} finally {
-  await world.stop();
+};
+if (options.compare) {
+  const suites = asked.length > 0 ? asked : ['guards'];
+  await inWorldOfItsOwn((world) => compare(world, options.compare, suites, tools));
+} else {
+  for (const name of asked.length > 0 ? asked : usual) {
+    const { run } = await known[name]();
+    await inWorldOfItsOwn(async (world) => {
+      report.notePace();
+      await run(world, tools);
+      report.notePace();
+    });
+  }
 }
 report.print();
 process.exit(report.isBroken ? 1 : 0);

@@ -19,18 +19,18 @@ export const MEASURED = {
 
   // --- CPU of PostgreSQL, µs
   read: {
-    value: 506,
+    value: 128,
     unit: 'µs',
-    where: 'sizing: a session read by its id, one in a statement; mostly planning',
+    where: 'sizing: a session read by its id, one in a statement that is planned already',
   },
-  readInBatch: { value: 46, unit: 'µs', where: 'sizing: the same, 20 in one statement' },
-  refresh: { value: 1_167, unit: 'µs', where: 'sizing: a refresh' },
+  readInBatch: { value: 29, unit: 'µs', where: 'sizing: the same, 20 in one statement' },
+  refresh: { value: 458, unit: 'µs', where: 'sizing: a refresh' },
   login: { value: 4_033, unit: 'µs', where: 'sizing: a login on a new device' },
   revocation: { value: 2_450, unit: 'µs', where: 'sizing: the end of a session by an admin' },
   mark: { value: 10, unit: 'µs', where: 'sizing: a last-seen mark, 500 in one statement' },
   freshMark: { value: 6, unit: 'µs', where: 'sizing: one that is fresh enough' },
-  poll: { value: 363, unit: 'µs', where: 'sizing: a poll of the feed that finds nothing' },
-  notice: { value: 5.1, unit: 'µs', where: 'sizing: each notice that a poll finds' },
+  poll: { value: 113, unit: 'µs', where: 'sizing: a poll of the feed that finds nothing' },
+  notice: { value: 4.6, unit: 'µs', where: 'sizing: each notice that a poll finds' },
   wake: { value: 27, unit: 'µs', where: 'sizing: a notification for each that listens' },
   idleInstance: {
     value: 2_000,
@@ -46,7 +46,7 @@ export const MEASURED = {
   sweep: {
     value: 59,
     unit: 'µs',
-    where: 'sizing: the end of everyone: 17,000 records a second, one batch at a time',
+    where: 'sizing: the end of everyone, for each record; one batch at a time',
   },
   seal: {
     value: 0.053,
@@ -69,8 +69,8 @@ export const MEASURED = {
   loginWal: { value: 2_462, unit: 'B', where: 'sizing, without page images' },
   revocationWal: { value: 2_024, unit: 'B', where: 'sizing, without page images' },
   markWal: { value: 145, unit: 'B', where: 'sizing, without page images' },
-  noticeBytes: { value: 198, unit: 'B', where: 'sizing: a notice on the wire' },
-  verdict: { value: 362, unit: 'B', where: 'npm run bench -- scale: of all memory of Redis' },
+  noticeBytes: { value: 172, unit: 'B', where: 'sizing: a notice on the wire' },
+  verdict: { value: 357, unit: 'B', where: 'npm run bench -- scale: of all memory of Redis' },
   denial: { value: 189, unit: 'B', where: 'benchmarks, denial list of 1,000,000' },
 
   // --- Redis, µs of its one thread; commands
@@ -92,10 +92,10 @@ export const LATENCIES = [
     what: '10 feeds (`npm run bench -- followers`)',
     instances: 10,
     cores: 1,
-    p50: 5.9,
-    p99: 21.6,
-    max: 41.7,
+    p50: 1.3,
+    p99: 4.6,
+    max: 5.1,
   },
-  { what: '50 feeds', instances: 50, cores: 1, p50: 18.3, p99: 72.1, max: 93.9 },
-  { what: '150 feeds', instances: 150, cores: 1, p50: 48.4, p99: 103, max: 166.6 },
+  { what: '50 feeds', instances: 50, cores: 1, p50: 2.4, p99: 13.2, max: 15.4 },
+  { what: '150 feeds', instances: 150, cores: 1, p50: 0.2, p99: 33.4, max: 37.7 },
 ];

@@ -1,4 +1,5 @@
 import { Agent, request } from 'node:http';
+import { USER_AGENT } from './request.mjs';
 
 /** Keeps its connections; small and quick enough not to be what is measured. */
 export class HttpClient {
@@ -26,6 +27,7 @@ export class HttpClient {
           method,
           path,
           headers: {
+            'user-agent': USER_AGENT,
             ...(token && { authorization: `Bearer ${token}` }),
             ...(payload && {
               'content-type': 'application/json',

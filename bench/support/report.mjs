@@ -3,17 +3,22 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { cores } from './cores.mjs';
+import { pace } from './pace.mjs';
 
 /** What a run has found: lines as they come, at the end a table, and all figures in a file. */
 export class Report {
   #rows = [];
   #startedAt = performance.now();
+  #paces = [];
 
-  /** @param {string[]} args of the command @param {string} origin which stores were used */
-  constructor(args, origin) {
+  /** Which stores were used. */
+  origin = '';
+
+  /** @param {string[]} args of the command */
+  constructor(args) {
     this.command = `npm run bench${args.length > 0 ? ` -- ${args.join(' ')}` : ''}`;
     const pinning = cores ? `server alone on core ${cores.server}` : 'nothing pinned to cores';
-    this.machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} cores (${pinning}), Node ${process.versions.node}, ${origin}`;
+    this.machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} cores (${pinning}), Node ${process.versions.node}`;
     this.commit = execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim();
   }
 
@@ -36,8 +41,15 @@ export class Report {
     console.error(`  ${line.what}: ${line.figure}${line.kept === false ? '  BROKEN' : ''}`);
   };
 
+  /** Before and after what is measured. */
+  notePace() {
+    this.#paces.push(pace());
+  }
+
   print() {
-    const { command, machine, commit } = this;
+    const { command, commit } = this;
+    const paces = this.#paces.map((each) => each.toFixed(0));
+    const machine = `${this.machine}, ${this.origin}; an ES256 signature took ${paces.join(', ')} µs before and after each suite`;
     const at = new Date().toISOString();
     const folder = join(import.meta.dirname, '../results');
     mkdirSync(folder, { recursive: true });

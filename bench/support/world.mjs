@@ -10,13 +10,14 @@ import { startPostgres, startRedis } from '../../test/support/services.mjs';
 import { initialRotation } from '../../dist/sessions/rotation.js';
 import { pin, pinned } from './cores.mjs';
 import { HttpClient } from './http-client.mjs';
-
-const USER_AGENT =
-  'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36';
+import { USER_AGENT } from './request.mjs';
 
 export const PASSWORD = 'drawbridge demo password';
 
 const HERE = resolve(import.meta.dirname, '../..');
+/** How the application is started in production; who is compared with it is started alike. */
+const { scripts } = JSON.parse(readFileSync(join(HERE, 'package.json'), 'utf8'));
+const [, ...NODE_FLAGS] = scripts['start:prod'].split(' ').slice(0, -1);
 
 /** A PostgreSQL and a Redis of this run's own, and as many instances of the built application as a suite wants. */
 export class World {
@@ -81,7 +82,7 @@ export class World {
     const startedAt = performance.now();
     const log = join(this.folder, `log-${this.#started++}`);
     const output = openSync(log, 'a');
-    const child = spawn(...pinned(core, process.execPath, [...nodeArgs, program, ...args]), {
+    const child = spawn(...pinned(core, process.execPath, [...NODE_FLAGS, ...nodeArgs, program, ...args]), {
       cwd,
       env: { PATH: process.env.PATH, ...env },
       stdio: ['ignore', output, 'inherit'],
