@@ -15,9 +15,14 @@ import { USER_AGENT } from './request.mjs';
 export const PASSWORD = 'drawbridge demo password';
 
 const HERE = resolve(import.meta.dirname, '../..');
-/** How the application is started in production; who is compared with it is started alike. */
-const { scripts } = JSON.parse(readFileSync(join(HERE, 'package.json'), 'utf8'));
-const [, ...NODE_FLAGS] = scripts['start:prod'].split(' ').slice(0, -1);
+/** How the application is started in production: `node`, its flags, the program. */
+function productionStart(tree) {
+  const { scripts } = JSON.parse(readFileSync(join(tree, 'package.json'), 'utf8'));
+  const [, ...flags] = scripts['start:prod'].split(' ');
+  return { program: flags.pop(), flags };
+}
+/** Who is compared with it is started alike. */
+const { flags: NODE_FLAGS } = productionStart(HERE);
 
 /** A PostgreSQL and a Redis of this run's own, and as many instances of the built application as a suite wants. */
 export class World {
@@ -43,7 +48,7 @@ export class World {
 
   /** Starts one more; resolves when it is ready, and says how long that took. */
   instance(env = {}, options = {}) {
-    return this.#start('dist/main.js', { LOG_LEVEL: 'warn', ...env }, options);
+    return this.#start(productionStart(this.tree).program, { LOG_LEVEL: 'warn', ...env }, options);
   }
 
   /**

@@ -47,7 +47,7 @@ export async function runToEnd(
 
 function run(env: Record<string, string>): { child: ChildProcess; output: () => string } {
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, [resolve('dist/main.js')], {
+  const child = spawn(process.execPath, [resolve('dist/server/main.js')], {
     cwd: tmpdir(), // away from a developer's .env
     env: { PATH, HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
