@@ -39,6 +39,7 @@ const PLAN_ONCE = '-c plan_cache_mode=force_generic_plan';
       inject: [SETTINGS_TOKEN],
       useFactory: (settings: Settings) => ({
         type: 'postgres',
+        driver: pg, // the one that everything else uses, too
         url: settings.databaseUrl,
         ssl: connectionTo(settings.databaseUrl!, settings).ssl,
         autoLoadEntities: true,

@@ -43,6 +43,7 @@ async function withMigrations<T>(
 ): Promise<T> {
   const source = new DataSource({
     type: 'postgres',
+    driver: pg,
     url,
     ssl: connectionTo(url, tls).ssl,
     migrations: await findMigrations(),

@@ -19,16 +19,17 @@ const START = `
 const POLL: Prepared = {
   name: 'poll revocations',
   text: `
+  with page as materialized (
+    select * from revocations where (xid, seq) > ($1::text::xid8, $2) and expires_at > clock_timestamp()
+    order by xid, seq limit ${PAGE})
   select pg_snapshot_xmin(pg_current_snapshot())::text as cursor,
     pg_snapshot_xmax(pg_current_snapshot())::text as horizon,
     (select max(seq) from revocations) as newest,
     pg_sequence_last_value(pg_get_serial_sequence('revocations', 'seq')) as last,
-    (select coalesce(json_agg(json_build_array(xid::text, seq, kind, subjects, token_id, reason,
+    (select array[xid::text, seq::text] from page order by xid, seq offset ${PAGE - 1}) as next,
+    (select coalesce(json_agg(json_build_array(kind, subjects, token_id, reason,
       date_part('epoch', not_before) * 1000, date_part('epoch', created_at) * 1000,
-      date_part('epoch', expires_at) * 1000) order by xid, seq), '[]')
-    from (
-      select * from revocations where (xid, seq) > ($1::text::xid8, $2) and expires_at > clock_timestamp()
-      order by xid, seq limit ${PAGE}) page) as notices`,
+      date_part('epoch', expires_at) * 1000)), '[]')::text from page) as notices`,
 };
 
 interface Page {
@@ -37,13 +38,16 @@ interface Page {
   /** The highest number of a revocation that has committed, and of one that was ever begun. */
   newest: string | null;
   last: string | null;
-  notices: Row[];
+  /** After whom the next page begins, if there may be one. */
+  next: Place | null;
+  /** JSON of {@link Row}s, to be read when the next page has been asked for. */
+  notices: string;
 }
+
+type Place = [xid: string, seq: string];
 
 /** An array, and floating point: half of what an object and `extract` cost PostgreSQL, which a boot waits for. */
 type Row = [
-  xid: string,
-  seq: number,
   kind: RevocationKind,
   subjects: string[],
   tokenId: string | null,
@@ -74,17 +78,17 @@ export class RevocationCursor {
 
   /** Applies everything that had committed before the call, and some of it again. */
   async advance(client: pg.Client, apply: (notice: RevocationNotice) => void): Promise<void> {
+    const pageAfter = async (values: Place) => (await client.query<Page>({ ...POLL, values })).rows[0]!;
     // What a later page does not see had not ended before the first one, whose cursor it is read again from.
-    let after: [xid: string, seq: number] = [this.position, 0];
-    for (let first: Page | undefined; ;) {
-      const { rows } = await client.query<Page>({ ...POLL, values: after });
-      const page = rows[0]!;
-      first ??= page;
-      for (const row of page.notices) apply(noticeOf(row));
-      const last = page.notices.at(-1);
-      if (!last || page.notices.length < PAGE) return this.settle(first);
-      after = [last[0], last[1]];
+    const first = await pageAfter([this.position, '0']);
+    let page: Page | null = first;
+    while (page) {
+      // PostgreSQL reads on while these are applied: a boot has many.
+      const asked: Promise<Page> | null = page.next && pageAfter(page.next);
+      for (const row of JSON.parse(page.notices) as Row[]) apply(noticeOf(row));
+      page = await asked;
     }
+    this.settle(first);
   }
 
   /** Whether the revocation of that number has certainly been read. */
@@ -110,17 +114,7 @@ export class RevocationCursor {
   }
 }
 
-function noticeOf([
-  ,
-  ,
-  kind,
-  subjects,
-  tokenId,
-  reason,
-  notBefore,
-  createdAt,
-  expiresAt,
-]: Row): RevocationNotice {
+function noticeOf([kind, subjects, tokenId, reason, notBefore, createdAt, expiresAt]: Row): RevocationNotice {
   return {
     kind,
     subjects,

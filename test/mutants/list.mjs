@@ -377,8 +377,15 @@ export const MUTANTS = [
   {
     mechanism: 'a long log is read to its end, page by page',
     file: 'src/sessions/revocation-cursor.ts',
-    out: 'if (!last || page.notices.length < PAGE) return this.settle(first);',
-    put: 'if (page) return this.settle(first); if (!last) return;',
+    out: 'page = await asked;',
+    put: 'page = null; void asked;',
+    spec: 'test/revocation-feed.spec.ts',
+  },
+  {
+    mechanism: 'a page begins where the one before it ended',
+    file: 'src/sessions/revocation-cursor.ts',
+    out: 'offset ${PAGE - 1}) as next',
+    put: 'offset ${PAGE}) as next',
     spec: 'test/revocation-feed.spec.ts',
   },
   {

@@ -73,7 +73,7 @@ export class SimulatedInstance {
   private connection(): pg.Client {
     const { network, postgres } = this.world;
     return {
-      query: (statement: string | pg.QueryConfig<[string, number]>) =>
+      query: (statement: string | pg.QueryConfig<[string, string]>) =>
         network.fly(this, 'postgres', () =>
           typeof statement === 'string'
             ? postgres.answer(statement)

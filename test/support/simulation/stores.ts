@@ -192,33 +192,36 @@ export class SimulatedPostgres {
   }
 
   /** What the statements of `RevocationCursor` return, by the snapshot of this moment. */
-  answer(statement: string, [xid = '0', seq = 0]: [string?, number?] = []): { rows: object[] } {
+  answer(statement: string, [xid = '0', seq = '0']: [string?, string?] = []): { rows: object[] } {
     const oldest = [...this.transactions].reduce(
       (least, { xid }) => (xid < least ? xid : least),
       this.nextXid,
     );
     const live = this.revocations.filter(({ expiresAt }) => expiresAt > this.clock.time);
-    if (statement.includes('materialized')) {
+    if (statement.includes('as start')) {
       const start = live.reduce((least, { xid }) => (xid < least ? xid : least), oldest);
       return { rows: [{ start: String(start) }] };
     }
-    const after = live.filter((row) => row.xid > BigInt(xid) || (row.xid === BigInt(xid) && row.seq > seq));
+    const after = live.filter(
+      (row) => row.xid > BigInt(xid) || (row.xid === BigInt(xid) && row.seq > Number(seq)),
+    );
     const page = {
       cursor: String(oldest),
       horizon: String(this.nextXid),
       newest: String(Math.max(0, ...this.revocations.map((row) => row.seq))),
       last: String(this.nextSeq - 1),
-      notices: after.map((row) => [
-        String(row.xid),
-        row.seq,
-        row.kind,
-        row.subjects,
-        row.tokenId,
-        row.reason,
-        row.notBefore,
-        row.createdAt,
-        row.expiresAt,
-      ]),
+      next: null,
+      notices: JSON.stringify(
+        after.map((row) => [
+          row.kind,
+          row.subjects,
+          row.tokenId,
+          row.reason,
+          row.notBefore,
+          row.createdAt,
+          row.expiresAt,
+        ]),
+      ),
     };
     return { rows: [page] };
   }
