@@ -6,7 +6,8 @@ import { SERVICE } from '../src/common/version.js';
 import { RevocationService } from '../src/sessions/revocation.service.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer } from './support/client.js';
-import { loggedIn } from './support/people.js';
+import { loggedIn, newcomer } from './support/people.js';
+import { enrol } from './support/second-factor.js';
 
 /** Real: an instance over HTTP, PostgreSQL, its log and its audit log. */
 
@@ -209,6 +210,17 @@ describe('the audit log', () => {
     });
     expect((await login()).status).toBe(200);
     expect(await newest()).toMatchObject({ type: 'authn_login_success' });
+  });
+
+  it('tells of wrong passwords before a second factor is asked for: it was guessed, and that stood in the way [LOG-01]', async () => {
+    const { email } = await newcomer(app);
+    await enrol(app, await loggedIn(app, { email }));
+    const asked = async (password: string) => (await app.client().login(email, password)).status;
+    for (let count = 0; count < 3; count += 1) expect(await asked('a guess')).toBe(401);
+    expect(await asked(PASSWORD)).toBe(200);
+    expect(await newest()).toMatchObject({ type: 'authn_second_factor_asked', details: { failedBefore: 3 } });
+    expect(await asked(PASSWORD)).toBe(200);
+    expect((await newest())!['details']).toEqual({});
   });
 
   it('says who has read it, and for what; who cannot be written down does not read [LOG-05]', async () => {

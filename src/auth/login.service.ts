@@ -58,7 +58,9 @@ export class LoginService {
     );
     if (!user || !proven) return this.refuse(user, origin);
     if (await this.factors.isEnrolled(this.database.manager, user.id))
-      return (await this.challenge(user, login, presented, origin)) ?? this.refuse(user, origin);
+      return (
+        (await this.challenge(user, login, presented, origin, failedBefore)) ?? this.refuse(user, origin)
+      );
     const opening = { userId: user.id, transport, deviceToken, deviceName, origin, failedBefore };
     const stillProven = async (found: User, tx: EntityManager) =>
       found.passwordHash === user.passwordHash &&
@@ -76,6 +78,7 @@ export class LoginService {
     { password, transport, deviceName }: Login,
     { deviceToken }: Credentials,
     origin: Origin,
+    failedBefore: number,
   ): Promise<Challenged | null> {
     // Now, while the password is at hand; the challenge is bound to the hash.
     const passwordHash = this.passwords.isOutdated(user.passwordHash!)
@@ -89,7 +92,12 @@ export class LoginService {
       const methods = await this.factors.methodsOf(tx, found.id);
       const begun = { transport, deviceName, deviceToken };
       const { token, expiresIn } = await this.challenges.begin(tx, found, begun, now);
-      await this.audit.record(tx, { type: 'authn_second_factor_asked', userId: found.id, origin });
+      await this.audit.record(tx, {
+        type: 'authn_second_factor_asked',
+        userId: found.id,
+        origin,
+        details: failedBefore ? { failedBefore } : undefined,
+      });
       return { challengeToken: token, methods, expiresIn };
     });
   }
