@@ -1,6 +1,7 @@
 /**
  * Better Auth, called in process (its handler over HTTP takes two to three times as long), as its guide for Fastify does it. Its
- * argument: `postgres` for sessions in PostgreSQL, `cookie` for its cookie cache on top, `redis` for Redis as secondary storage.
+ * argument: `postgres` for sessions in PostgreSQL, `cookie` for its cookie cache on top, `redis` for Redis as secondary storage;
+ * `dressed`: see there.
  */
 import { betterAuth } from 'better-auth';
 import { getMigrations } from 'better-auth/db/migration';
@@ -8,6 +9,7 @@ import { fromNodeHeaders } from 'better-auth/node';
 import Fastify from 'fastify';
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
+import { dress, REQUEST_IDS } from './dressed.mjs';
 import { announce, answer, redis } from './listen.mjs';
 
 const form = process.argv[2] ?? 'postgres';
@@ -27,7 +29,9 @@ const options = {
 await (await getMigrations(options)).runMigrations();
 const auth = betterAuth(options);
 
-const app = Fastify();
+const dressed = process.argv.includes('dressed');
+const app = Fastify(dressed ? REQUEST_IDS : {});
+if (dressed) await dress(app);
 app.get('/open', async () => answer('nobody', 'none'));
 app.get('/whoami', async (request, reply) => {
   const found = await auth.api.getSession({ headers: fromNodeHeaders(request.headers) });

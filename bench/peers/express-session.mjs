@@ -1,6 +1,6 @@
 /**
  * express-session with connect-redis, as their READMEs set them up. Its argument: `passport` for Passport on top, with the user
- * read from PostgreSQL on each request, as passport's guide does it.
+ * read from PostgreSQL on each request, as passport's guide does it; `dressed`: see there.
  */
 import { RedisStore } from 'connect-redis';
 import express from 'express';
@@ -8,10 +8,12 @@ import session from 'express-session';
 import { randomUUID } from 'node:crypto';
 import passport from 'passport';
 import pg from 'pg';
+import { dressExpress } from './dressed.mjs';
 import { announce, answer, redis } from './listen.mjs';
 
 const withPassport = process.argv[2] === 'passport';
 const app = express();
+if (process.argv.includes('dressed')) dressExpress(app);
 app.get('/open', (_request, response) => response.json(answer('nobody', 'none')));
 app.use(
   session({

@@ -34,12 +34,26 @@ const PEERS = [
     1.7,
   ],
   ['express-session, connect-redis', 'express-session', '', 'session', 5],
+  [
+    'express-session, and headers, request ids and metrics as ours',
+    'express-session',
+    'dressed',
+    'session',
+    5,
+  ],
   ['passport session, Redis, user from PostgreSQL', 'express-session', 'passport', 'session'],
   ['Better Auth, PostgreSQL', 'better-auth', 'postgres', 'session'],
   ['Better Auth, cookie cache', 'better-auth', 'cookie', 'access'],
   ['Better Auth, Redis', 'better-auth', 'redis', 'session', 7],
+  [
+    'Better Auth, Redis, and headers, request ids and metrics as ours',
+    'better-auth',
+    'redis dressed',
+    'session',
+    7,
+  ],
 ];
-const IN_SHORT = [1, 2, 3, 6, 7, 8, 12];
+const IN_SHORT = [1, 2, 3, 6, 7, 8, 9, 13, 14];
 
 /** "Who am I?", asked of others: the same answer, the same stores, one run. Nobody logs, as they ship; ours once with its logs on. */
 export async function run(world, { short, say, row }) {
