@@ -1,0 +1,11 @@
+/** The least that a check in Redis can cost: Node's own server, the same client, one look-up before the answer. Or none. */
+import { createServer } from 'node:http';
+import { createClient } from 'redis';
+
+const client = createClient({ url: process.env.REDIS_URL });
+await client.connect();
+const server = createServer(async ({ url }, response) => {
+  if (url === '/redis') await client.mGet(['drawbridge:nothing']);
+  response.end('{}');
+});
+server.listen(0, '127.0.0.1', () => console.log(`listening on http://127.0.0.1:${server.address().port}`));
