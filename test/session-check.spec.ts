@@ -368,6 +368,24 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       expect(ttls['tombstone']).toBeGreaterThan(CACHE_LEASE_MS);
     });
 
+    it('the keys of one turn are asked about in one go, and each is a step of its own', async () => {
+      const [free = '', held = '', other = ''] = Array.from({ length: 3 }, () => keyOf(random.uuid()));
+      await port.setMany([[held, 'theirs']], LEASE_MS);
+      const leases: [string, string][] = [free, held, other].map((key) => [key, `lease of ${key}`]);
+      expect(await port.setIfAbsent(leases, LEASE_MS)).toEqual([true, false, true]);
+      const swaps: [string, string, string][] = [
+        [free, `lease of ${free}`, 'verdict of free'],
+        [held, `lease of ${held}`, 'verdict of held'],
+        [other, `lease of ${free}`, 'verdict of other'],
+      ];
+      expect(await port.compareAndSet(swaps, LEASE_MS)).toEqual([true, false, false]);
+      expect(await port.readMany([free, held, other])).toEqual([
+        'verdict of free',
+        'theirs',
+        `lease of ${other}`,
+      ]);
+    });
+
     it.each([0.4, 0.999, 1.5])('a time to live of %d ms does not round to for ever', async (ttl) => {
       const name = random.uuid();
       const set = [
@@ -375,7 +393,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
         () => port.setIfAbsent([[keyOf(name), 'x']], ttl),
         async () => {
           await port.setMany([[keyOf(name), 'x']], 60_000);
-          await port.compareAndSet(keyOf(name), 'x', 'y', ttl);
+          await port.compareAndSet([[keyOf(name), 'x', 'y']], ttl);
         },
       ];
       for (const act of set) {
@@ -409,11 +427,11 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
     it('a reader that was slower than CACHE_LEASE fills nothing', async () => {
       const settings = { cacheLease: 1_000, cacheBudget: 1_000 } as Settings;
       const short = new VerdictCache(port, a.clock, settings);
-      const snapshot = (await reader.read(id))!;
-      const [lease] = await short.lease([id]);
-      await short.fill(lease!, snapshot, a.clock.now() - 1_000);
+      const snapshots = await reader.readMany([id]);
+      const leases = await short.lease([id]);
+      await short.fill(leases, snapshots, a.clock.now() - 1_000);
       expect(await stateOf()).toBe('leased');
-      await short.fill(lease!, snapshot, a.clock.now() - 500);
+      await short.fill(leases, snapshots, a.clock.now() - 500);
       expect(await stateOf()).toBe('live');
     });
   });

@@ -322,12 +322,12 @@ async function redis({ world, say, row, times }) {
     'a lease (EVAL)': () =>
       client.eval(SET_IF_ABSENT, {
         keys: [`lease:${randomUUID()}`],
-        arguments: ['"x"', '2000', '\n12345678'],
+        arguments: ['2000', '\n12345678', '"x"'],
       }),
     'a fill (EVAL)': (turn) =>
       client.eval(COMPARE_AND_SET, {
         keys: [keys[turn % keys.length]],
-        arguments: [verdict.slice(0, -9), verdict, '3600000', '\n12345678'],
+        arguments: ['3600000', '\n12345678', verdict.slice(0, -9), verdict],
       }),
     'INFO alone': () => client.info('replication'),
   };

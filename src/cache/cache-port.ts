@@ -20,8 +20,11 @@ export abstract class CachePort {
   /** For each key, atomically: sets it if it is absent. One round trip for all. Says which are known to be set. */
   abstract setIfAbsent(entries: [key: string, value: CacheValue][], ttl: number): Promise<boolean[]>;
 
-  /** Atomically: replaces the value if it still is `expected`. Says whether it did. */
-  abstract compareAndSet(key: string, expected: CacheValue, value: CacheValue, ttl: number): Promise<boolean>;
+  /** For each key, atomically: replaces the value if it still is `expected`. One round trip for all. Says which are known to be replaced. */
+  abstract compareAndSet(
+    swaps: [key: string, expected: CacheValue, value: CacheValue][],
+    ttl: number,
+  ): Promise<boolean[]>;
 
   /** Resolves when the cache has acknowledged all of them. */
   abstract setMany(entries: [key: string, value: CacheValue][], ttl: number): Promise<void>;

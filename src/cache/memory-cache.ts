@@ -33,10 +33,12 @@ export class MemoryCache extends CachePort {
     });
   }
 
-  async compareAndSet(key: string, expected: CacheValue, value: CacheValue, ttl: number): Promise<boolean> {
-    if (JSON.stringify(this.entries.get(key)) !== JSON.stringify(expected)) return false;
-    this.entries.set(key, value, { ttl });
-    return true;
+  async compareAndSet(swaps: [string, CacheValue, CacheValue][], ttl: number): Promise<boolean[]> {
+    return swaps.map(([key, expected, value]) => {
+      if (JSON.stringify(this.entries.get(key)) !== JSON.stringify(expected)) return false;
+      this.entries.set(key, value, { ttl });
+      return true;
+    });
   }
 
   async setMany(entries: [string, CacheValue][], ttl: number): Promise<void> {

@@ -57,36 +57,18 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
     return values.map((value) => value ?? null);
   }
 
-  override async setIfAbsent(entries: Entry[], ttl: number): Promise<boolean[]> {
-    const px = wholeTtl(ttl);
-    const answers = await this.gather(entries, keyOf, (node, share) =>
-      node.attempt(({ seal }) =>
-        each(node, share, ([key, value]) =>
-          node.client.eval(SET_IF_ABSENT, {
-            keys: [PREFIX + key],
-            arguments: [close(value, seal), String(px), seal],
-          }),
-        ),
-      ),
-    );
-    return answers.map((answer) => answer === 1);
+  override setIfAbsent(entries: Entry[], ttl: number): Promise<boolean[]> {
+    return this.swap(SET_IF_ABSENT, entries, ttl, ([, value], seal) => [close(value, seal)]);
   }
 
-  override async compareAndSet(
-    key: string,
-    expected: CacheValue,
-    value: CacheValue,
+  override compareAndSet(
+    swaps: [key: string, expected: CacheValue, value: CacheValue][],
     ttl: number,
-  ): Promise<boolean> {
-    const node = this.servers.nodeFor(PREFIX + key);
-    if (!node) throw new CacheUnavailable();
-    const answer = await node.attempt(({ seal }) =>
-      node.client.eval(COMPARE_AND_SET, {
-        keys: [PREFIX + key],
-        arguments: [JSON.stringify(expected), close(value, seal), String(wholeTtl(ttl)), seal],
-      }),
-    );
-    return answer === 1;
+  ): Promise<boolean[]> {
+    return this.swap(COMPARE_AND_SET, swaps, ttl, ([, expected, value], seal) => [
+      JSON.stringify(expected),
+      close(value, seal),
+    ]);
   }
 
   override setMany(entries: Entry[], ttl: number): Promise<void> {
@@ -108,6 +90,28 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
 
   onApplicationShutdown(): void {
     this.servers.close();
+  }
+
+  /** An atomic step for each key. One script does them all; in a cluster, where a script has one slot, one each. */
+  private async swap<Item extends [key: string, ...CacheValue[]]>(
+    script: string,
+    items: Item[],
+    ttl: number,
+    texts: (item: Item, seal: string) => string[],
+  ): Promise<boolean[]> {
+    const px = String(wholeTtl(ttl));
+    const answers = await this.gather(items, keyOf, (node, share) =>
+      node.attempt(async ({ seal }) => {
+        const run = async (some: Item[]) =>
+          (await node.client.eval(script, {
+            keys: some.map(([key]) => PREFIX + key),
+            arguments: [px, seal, ...some.flatMap((item) => texts(item, seal))],
+          })) as number[];
+        if (this.servers.only) return run(share);
+        return (await each(node, share, (item) => run([item]))).map((answer) => answer?.[0]);
+      }),
+    );
+    return answers.map((answer) => answer === 1);
   }
 
   /** Asks each server about its keys. In a cluster, undefined is for those that get no answer in time. */
@@ -167,7 +171,7 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
 type Share = [node: RedisNode | undefined, places: number[]];
 
 const itself = (key: string) => key;
-const keyOf = ([key]: Entry) => key;
+const keyOf = ([key]: [key: string, ...unknown[]]) => key;
 
 type Texts = (string | null | undefined)[];
 

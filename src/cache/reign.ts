@@ -64,16 +64,27 @@ export function open(text: string | null, seal: string): CacheValue | null {
 
 const LINE_END = 10;
 
-/** KEYS: the key. ARGV: the sealed value, its time to live, the seal. What another reign has sealed is not in the way. */
+/**
+ * KEYS: the keys. ARGV: the time to live, the seal; then for each key its sealed value. What another reign has sealed is not in
+ * the way. Returns 1 for each key that was set, else 0.
+ */
 export const SET_IF_ABSENT = `
-  local held = redis.call('get', KEYS[1])
-  if held and (string.byte(held, -${SEAL_LENGTH}) ~= ${LINE_END} or string.sub(held, -${SEAL_LENGTH}) == ARGV[3]) then return 0 end
-  redis.call('set', KEYS[1], ARGV[1], 'PX', ARGV[2])
-  return 1`;
+  local done = {}
+  for place, key in ipairs(KEYS) do
+    local held = redis.call('get', key)
+    local isFree = not held or (string.byte(held, -${SEAL_LENGTH}) == ${LINE_END} and string.sub(held, -${SEAL_LENGTH}) ~= ARGV[2])
+    if isFree then redis.call('set', key, ARGV[2 + place], 'PX', ARGV[1]) end
+    done[place] = isFree and 1 or 0
+  end
+  return done`;
 
-/** KEYS: the key. ARGV: what has to be there, sealed or not; what then takes its place, its time to live, the seal. */
+/** As {@link SET_IF_ABSENT}, but for each key what has to be there, sealed or not, and what then takes its place. */
 export const COMPARE_AND_SET = `
-  local held = redis.call('get', KEYS[1])
-  if held ~= ARGV[1] .. ARGV[4] and held ~= ARGV[1] then return 0 end
-  redis.call('set', KEYS[1], ARGV[2], 'PX', ARGV[3])
-  return 1`;
+  local done = {}
+  for place, key in ipairs(KEYS) do
+    local held, expected = redis.call('get', key), ARGV[1 + 2 * place]
+    local isExpected = held == expected .. ARGV[2] or held == expected
+    if isExpected then redis.call('set', key, ARGV[2 + 2 * place], 'PX', ARGV[1]) end
+    done[place] = isExpected and 1 or 0
+  end
+  return done`;

@@ -118,10 +118,7 @@ export class SessionCheck {
     const leases = await this.verdicts.lease(ids).catch(() => []);
     const readAt = this.clock.now();
     const snapshots = await this.reader.readMany(ids);
-    for (const lease of leases) {
-      const snapshot = snapshots.get(lease.sessionId);
-      if (snapshot) void this.verdicts.fill(lease, snapshot, readAt);
-    }
+    void this.verdicts.fill(leases, snapshots, readAt);
     return snapshots;
   }
 }

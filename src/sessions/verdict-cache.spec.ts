@@ -78,9 +78,9 @@ describe('a verdict that goes through the cache', () => {
   ])('comes back as it was, with %s', async (_, what) => {
     const cache = new MemoryCache(clock);
     const verdicts = new VerdictCache(cache, clock, settings);
-    const [lease] = await verdicts.lease([ID]);
+    const leases = await verdicts.lease([ID]);
     const before = { ...snapshot(), ...what };
-    await verdicts.fill(lease!, before, clock.now());
+    await verdicts.fill(leases, new Map([[ID, before]]), clock.now());
     const known = await verdicts.read([ID]);
     expect(known.get(ID)).toMatchObject({ state: 'live', snapshot: before });
   });

@@ -58,16 +58,19 @@ export class VerdictCache {
 
   /**
    * Writes what Postgres said, where the lease still stands. Failing to is no harm.
-   * @param readAt when the read began that made the snapshot: its verdict is believed from then on
+   * @param readAt when the read began that made the snapshots: their verdicts are believed from then on
    */
-  async fill({ sessionId, token }: Lease, snapshot: SessionSnapshot, readAt: number): Promise<void> {
+  async fill(leases: Lease[], snapshots: Map<string, SessionSnapshot>, readAt: number): Promise<void> {
     const believeUntil = readAt + this.settings.cacheLease;
     const ttl = believeUntil - this.clock.now();
-    if (ttl <= 0) return;
-    const verdict = snapshot.ended ? packEnded(snapshot.ended) : packLive(snapshot, believeUntil);
-    await this.attempt(() => this.cache.compareAndSet(keyOf(sessionId), token, verdict, ttl)).catch(
-      () => undefined,
-    );
+    const swaps = leases.flatMap(({ sessionId, token }): [string, CacheValue, CacheValue][] => {
+      const snapshot = snapshots.get(sessionId);
+      if (!snapshot) return [];
+      const verdict = snapshot.ended ? packEnded(snapshot.ended) : packLive(snapshot, believeUntil);
+      return [[keyOf(sessionId), token, verdict]];
+    });
+    if (ttl <= 0 || swaps.length === 0) return;
+    await this.attempt(() => this.cache.compareAndSet(swaps, ttl)).catch(() => undefined);
   }
 
   /**

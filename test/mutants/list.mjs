@@ -204,8 +204,22 @@ export const MUTANTS = [
   {
     mechanism: 'a verdict is written by compare-and-set only',
     file: 'src/sessions/verdict-cache.ts',
-    out: 'this.cache.compareAndSet(keyOf(sessionId), token, verdict, ttl)',
-    put: 'this.cache.setMany([[keyOf(sessionId), verdict]], ttl)',
+    out: 'this.cache.compareAndSet(swaps, ttl)',
+    put: 'this.cache.setMany(swaps.map(([key, , verdict]) => [key, verdict]), ttl)',
+    spec: 'test/session-check.spec.ts',
+  },
+  {
+    mechanism: 'of the verdicts of one turn each looks for its own lease',
+    file: 'src/cache/reign.ts',
+    out: 'local isExpected = held == expected .. ARGV[2] or held == expected',
+    put: 'local isExpected = true',
+    spec: 'test/session-check.spec.ts',
+  },
+  {
+    mechanism: 'of the leases of one turn each looks for its own key',
+    file: 'src/cache/reign.ts',
+    out: 'local isFree = not held or (',
+    put: 'local isFree = true or (',
     spec: 'test/session-check.spec.ts',
   },
   {

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { pino } from 'pino';
-import { CachePort, CacheUnavailable, type CacheValue } from '../../../src/cache/cache-port.js';
+import { CachePort, CacheUnavailable } from '../../../src/cache/cache-port.js';
 import { loadSettings } from '../../../src/config/load-settings.js';
 import { DenialList } from '../../../src/sessions/denial-list.js';
 import { RevocationFeed } from '../../../src/sessions/revocation-feed.js';
@@ -116,12 +116,14 @@ export class SimulatedInstance {
             return true;
           }),
         ),
-      compareAndSet: (key, expected: CacheValue, value, ttl) =>
-        attempt((identity) => {
-          if (JSON.stringify(redis.get(key, identity)) !== JSON.stringify(expected)) return false;
-          redis.set(key, value, ttl, identity);
-          return true;
-        }),
+      compareAndSet: (swaps, ttl) =>
+        attempt((identity) =>
+          swaps.map(([key, expected, value]) => {
+            if (JSON.stringify(redis.get(key, identity)) !== JSON.stringify(expected)) return false;
+            redis.set(key, value, ttl, identity);
+            return true;
+          }),
+        ),
       setMany: (entries, ttl) => attempt(() => entries.forEach(([key, value]) => redis.set(key, value, ttl))),
       deleteMany: (keys) => attempt(() => keys.forEach((key) => redis.delete(key))),
       ping: () => attempt(() => undefined),
