@@ -21,6 +21,7 @@ const COPIED = [
   'dist',
   'package.json',
   'jest.config.js',
+  '.swcrc',
   'tsconfig.json',
   'README.md',
   '.env.example',
