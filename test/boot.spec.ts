@@ -80,6 +80,19 @@ describe('a boot that must not go on', () => {
   });
 });
 
+describe('the bundle that is served', () => {
+  it('loads what is in it once: no second TypeORM and no second pg beside it', async () => {
+    const env = { DATABASE_URL: postgres.url, DATA_DIR: folder, NODE_DEBUG: 'module' };
+    const instance = await startInstance(env);
+    const loaded = [...instance.output().matchAll(/load "[^"]*node_modules\/((?:@[^/]+\/)?[^/]+)/g)].map(
+      ([, name]) => name,
+    );
+    expect(await instance.stop()).toBe(0);
+    expect(loaded).toContain('piscina'); // which is not in it
+    for (const name of ['typeorm', 'pg', 'fastify']) expect(loaded).not.toContain(name);
+  });
+});
+
 describeWithRedis('production', () => {
   let redis: Service;
   let env: Record<string, string>;

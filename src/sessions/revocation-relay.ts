@@ -21,6 +21,8 @@ const HANDOVER_MS = 2_000;
 const SWEEP_BATCH = 100;
 /** Before each but the first it rests so many times as long as the last one took. There is no hurry: the end itself is in force since its commit. */
 const REST = 2;
+/** It rests under a lock: others give up waiting for that after 5 s, and PostgreSQL ends a transaction that does nothing for 10. */
+const LONGEST_REST_MS = 1_000;
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 /** These leave their sessions alive: what caches hold of them is only out of date. */
 const ENDS_NOTHING = new Set<RevocationKind>(['stale', 'token']);
@@ -95,7 +97,7 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
     let last = FIRST_ID;
     let took = 0;
     for (;;) {
-      const batch = await this.sweepBatch(revocation, last, REST * took);
+      const batch = await this.sweepBatch(revocation, last, Math.min(REST * took, LONGEST_REST_MS));
       revocation.endedSessions = batch.ended;
       took = batch.took;
       last = batch.last ?? FIRST_ID;

@@ -193,6 +193,12 @@ export const MUTANTS = [
     put: 'return null;',
     spec: 'test/devices.spec.ts',
   },
+  {
+    mechanism: 'that a password was guessed is told where a second factor stood in the way',
+    file: 'src/auth/login.service.ts',
+    out: 'details: failedBefore ? { failedBefore } : undefined,',
+    spec: 'test/event-log.spec.ts',
+  },
   // --- The session check and its cache
   {
     mechanism: 'the read of sessions is planned as so many rows as are asked for',
@@ -525,14 +531,21 @@ export const MUTANTS = [
   {
     mechanism: 'everyone: the sweep rests between batches',
     file: 'src/sessions/revocation-relay.ts',
-    out: 'this.sweepBatch(revocation, last, REST * took)',
+    out: 'this.sweepBatch(revocation, last, Math.min(REST * took, LONGEST_REST_MS))',
     put: 'this.sweepBatch(revocation, last, 0)',
+    spec: 'test/everyone.spec.ts',
+  },
+  {
+    mechanism: 'everyone: no rest outlasts the lock it is under',
+    file: 'src/sessions/revocation-relay.ts',
+    out: 'Math.min(REST * took, LONGEST_REST_MS)',
+    put: 'REST * took',
     spec: 'test/everyone.spec.ts',
   },
   {
     mechanism: 'everyone: all instances rest together',
     file: 'src/sessions/revocation-relay.ts',
-    out: 'await this.sweepBatch(revocation, last, REST * took)',
+    out: 'await this.sweepBatch(revocation, last, Math.min(REST * took, LONGEST_REST_MS))',
     put: '(took > 0 && (await this.rest(REST * took)), await this.sweepBatch(revocation, last, 0))',
     spec: 'test/everyone.spec.ts',
   },
