@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest 
 import type pg from 'pg';
 import { createClient } from 'redis';
 import { AccessTokens } from '../src/auth/access-tokens.js';
-import { CachePort, CacheUnavailable, type CacheValue } from '../src/cache/cache-port.js';
+import { CachePort, CacheUnavailable } from '../src/cache/cache-port.js';
 import { random } from '../src/common/random.js';
 import type { Principal } from '../src/common/request.js';
 import type { Settings } from '../src/config/settings.js';
@@ -285,7 +285,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
     await disconnect();
   });
 
-  const stored = async (): Promise<CacheValue | null> => (await port.readMany([keyOf(id)]))[0]!;
+  const stored = async (): Promise<string | null> => (await port.readMany([keyOf(id)]))[0]!;
   const stateOf = async () => {
     const value = await stored();
     return value && (unpack(id, value)?.state ?? 'garbage');
@@ -380,9 +380,9 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       ];
       expect(await port.compareAndSet(swaps, LEASE_MS)).toEqual([true, false, false]);
       expect(await port.readMany([free, held, other])).toEqual([
-        'verdict of free',
-        'theirs',
-        `lease of ${other}`,
+        '"verdict of free"',
+        '"theirs"',
+        `"lease of ${other}"`,
       ]);
     });
 
@@ -409,7 +409,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       a.clock.advance(1_000);
       await paused.release();
       const filledAt = a.clock.now();
-      const [, believeUntil] = (await stored()) as [number, number];
+      const [, believeUntil] = JSON.parse((await stored())!) as [number, number];
       expect(believeUntil).toBeLessThan(filledAt + CACHE_LEASE_MS - 900);
       expect(believeUntil).toBeGreaterThanOrEqual(readAt + CACHE_LEASE_MS);
       // What Redis is told takes a moment to arrive; the verdict itself knows its end.

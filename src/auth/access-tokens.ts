@@ -1,9 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { LRUCache } from 'lru-cache';
 import { sign, verify, type KeyObject } from 'node:crypto';
 import { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
 import type { Principal } from '../common/request.js';
+import { SecondChance } from '../common/second-chance.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { endsOf, rolesInForce, type SessionSnapshot } from '../sessions/session-snapshot.js';
@@ -41,10 +41,10 @@ export class AccessTokens {
    * Authentic tokens that have not expired, by their ends: a hash of 500 characters is dearer than comparing them.
    * What can change (time, revocation, keys) is judged on each use.
    */
-  private readonly verified = new LRUCache<string, Verified>({
-    maxSize: VERIFIED_BYTES,
-    sizeCalculation: ({ token }) => token.length + ENTRY_OVERHEAD_BYTES,
-  });
+  private readonly verified = new SecondChance<Verified>(
+    VERIFIED_BYTES,
+    ({ token }) => token.length + ENTRY_OVERHEAD_BYTES,
+  );
 
   constructor(
     private readonly keys: KeyRing,
@@ -73,7 +73,7 @@ export class AccessTokens {
       jti: mintTokenId(session.id, session.edition),
       iat,
       exp,
-      roles: rolesInForce(session, this.settings),
+      roles: [...rolesInForce(session, this.settings)],
     };
     const content = `${encode({ alg: 'ES256', typ: 'at+jwt', kid })}.${encode(claims)}`;
     const signature = sign('sha256', Buffer.from(content), { key: privateKey, dsaEncoding: 'ieee-p1363' });

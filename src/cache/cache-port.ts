@@ -14,8 +14,11 @@ export type CacheValue = string | (string | number | null | string[])[];
 export abstract class CachePort {
   abstract readonly kind: 'redis' | 'memory';
 
-  /** One round trip for all keys; null where there is nothing, or nobody who could be asked for that key alone. */
-  abstract readMany(keys: string[]): Promise<(CacheValue | null)[]>;
+  /**
+   * The values as JSON texts, in one round trip for all keys; null where there is nothing, or nobody who could be asked for that
+   * key alone. A text need not be JSON where somebody else has written it.
+   */
+  abstract readMany(keys: string[]): Promise<(string | null)[]>;
 
   /** For each key, atomically: sets it if it is absent. One round trip for all. Says which are known to be set. */
   abstract setIfAbsent(entries: [key: string, value: CacheValue][], ttl: number): Promise<boolean[]>;

@@ -4,7 +4,7 @@ import { boundedMap } from '../common/bounded-map.js';
 import { Clock } from '../common/clock.js';
 import { CachePort, type CacheValue } from './cache-port.js';
 
-/** About 50 MB of verdicts; the least recently used leave first, which only costs a read. */
+/** About 30 MB of verdicts; the least recently used leave first, which only costs a read. */
 const MOST_ENTRIES = 100_000;
 
 /**
@@ -14,35 +14,35 @@ const MOST_ENTRIES = 100_000;
 @Injectable()
 export class MemoryCache extends CachePort {
   override readonly kind = 'memory';
-  private readonly entries: LRUCache<string, CacheValue>;
+  private readonly entries: LRUCache<string, string>;
 
   constructor(clock: Clock) {
     super();
     this.entries = boundedMap(MOST_ENTRIES, { perf: { now: () => clock.now() }, ttlResolution: 0 });
   }
 
-  async readMany(keys: string[]): Promise<(CacheValue | null)[]> {
+  async readMany(keys: string[]): Promise<(string | null)[]> {
     return keys.map((key) => this.entries.get(key) ?? null);
   }
 
   async setIfAbsent(entries: [string, CacheValue][], ttl: number): Promise<boolean[]> {
     return entries.map(([key, value]) => {
       if (this.entries.has(key)) return false;
-      this.entries.set(key, value, { ttl });
+      this.set(key, value, ttl);
       return true;
     });
   }
 
   async compareAndSet(swaps: [string, CacheValue, CacheValue][], ttl: number): Promise<boolean[]> {
     return swaps.map(([key, expected, value]) => {
-      if (JSON.stringify(this.entries.get(key)) !== JSON.stringify(expected)) return false;
-      this.entries.set(key, value, { ttl });
+      if (this.entries.get(key) !== JSON.stringify(expected)) return false;
+      this.set(key, value, ttl);
       return true;
     });
   }
 
   async setMany(entries: [string, CacheValue][], ttl: number): Promise<void> {
-    for (const [key, value] of entries) this.entries.set(key, value, { ttl });
+    for (const [key, value] of entries) this.set(key, value, ttl);
   }
 
   async deleteMany(keys: string[]): Promise<void> {
@@ -50,4 +50,8 @@ export class MemoryCache extends CachePort {
   }
 
   async ping(): Promise<void> {}
+
+  private set(key: string, value: CacheValue, ttl: number): void {
+    this.entries.set(key, JSON.stringify(value), { ttl });
+  }
 }

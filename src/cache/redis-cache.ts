@@ -45,7 +45,7 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
     return this.servers.connect(timeout);
   }
 
-  override async readMany(keys: string[]): Promise<(CacheValue | null)[]> {
+  override async readMany(keys: string[]): Promise<(string | null)[]> {
     const { only } = this.servers;
     if (only) {
       return only.ask(
@@ -175,7 +175,7 @@ const keyOf = ([key]: [key: string, ...unknown[]]) => key;
 
 type Texts = (string | null | undefined)[];
 
-function openAll(texts: Texts, seal: string): (CacheValue | null)[] {
+function openAll(texts: Texts, seal: string): (string | null)[] {
   return texts.map((text) => open(text ?? null, seal));
 }
 
@@ -183,7 +183,7 @@ function openAll(texts: Texts, seal: string): (CacheValue | null)[] {
  * MGET refuses keys of different slots, and one slot that has moved fails a whole pipeline: then each key is asked for
  * by itself.
  */
-async function readEach(node: RedisNode, keys: string[]): Promise<(CacheValue | null)[]> {
+async function readEach(node: RedisNode, keys: string[]): Promise<(string | null)[]> {
   try {
     return await node.ask(
       (pipeline) => keys.forEach((key) => pipeline.get(PREFIX + key)),

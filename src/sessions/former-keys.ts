@@ -17,7 +17,7 @@ export interface FormerKeys {
   changedAt: number;
   authenticatedAt: number;
   secondFactorAt: number | null;
-  deviations: string[];
+  deviations: readonly string[];
 }
 
 /**

@@ -18,7 +18,7 @@ export const MOST_FLUSH_INTERVAL_MS = 10_000;
 /** Moves forward only, never touches an ended session, and leaves alone what is fresh enough. */
 const FLUSH = `
   update sessions s set last_seen_at = seen.at
-  from unnest($1::uuid[], $2::timestamptz[]) seen (id, at)
+  from (select id, to_timestamp(ms / 1000) as at from unnest($1::uuid[], $2::float8[]) at_once (id, ms)) seen
   where s.id = seen.id and s.status = 'active' and s.last_seen_at <= seen.at - make_interval(secs => $3)`;
 
 /**
@@ -62,9 +62,8 @@ export class LastSeenService implements OnApplicationBootstrap, BeforeApplicatio
     if (this.seen.size === 0) return;
     const batch = this.seen;
     this.seen = new Map();
-    const times = [...batch.values()].map((at) => new Date(at));
     try {
-      await this.pool.query(FLUSH, [[...batch.keys()], times, this.resolution / 1_000]);
+      await this.pool.query(FLUSH, [[...batch.keys()], [...batch.values()], this.resolution / 1_000]);
     } catch (error) {
       // What was seen since is newer.
       this.seen = new Map([...batch, ...this.seen]);

@@ -2,33 +2,39 @@ import type { Role } from '../common/roles.js';
 import type { Ended, EndReason } from './end-reason.js';
 import type { Transport } from './session.entity.js';
 
-/** A session with what its life depends on, as it stood at one read. Instants are milliseconds since the epoch. */
+/** A session with what its life depends on, as it stood at one read; frozen, as checks share it. Instants are milliseconds since the epoch. */
 export interface SessionSnapshot {
-  id: string;
-  userId: string;
-  roles: Role[];
-  transport: Transport;
+  readonly id: string;
+  readonly userId: string;
+  readonly roles: readonly Role[];
+  readonly transport: Transport;
   /** Where it was last renewed. */
-  ip: string | null;
-  country: string | null;
+  readonly ip: string | null;
+  readonly country: string | null;
   /** Where it began. */
-  originCountry: string | null;
+  readonly originCountry: string | null;
   /** Where a database of cities last saw it. */
-  location: { latitude: number; longitude: number; at: number } | null;
+  readonly location: { latitude: number; longitude: number; at: number } | null;
   /** What was unusual about it and is known by now, see `suspicion.ts`. */
-  deviations: string[];
-  createdAt: number;
-  lastSeenAt: number;
-  authenticatedAt: number;
+  readonly deviations: readonly string[];
+  readonly createdAt: number;
+  readonly lastSeenAt: number;
+  readonly authenticatedAt: number;
   /** When a second factor was last proved in it; null for never. */
-  secondFactorAt: number | null;
+  readonly secondFactorAt: number | null;
   /** Access tokens of another one were given out before its keys changed. */
-  edition: number;
+  readonly edition: number;
   /** Access tokens of this session that are not to be let in although it lives, by `jti`. */
-  deniedTokens: string[];
-  device: { id: string; name: string; browser: string | null; os: string | null; firstSeenAt: number };
+  readonly deniedTokens: readonly string[];
+  readonly device: {
+    id: string;
+    name: string;
+    browser: string | null;
+    os: string | null;
+    firstSeenAt: number;
+  };
   /** What Postgres says has ended it; age is judged apart, see {@link judge}. */
-  ended: Ended | null;
+  readonly ended: Ended | null;
 }
 
 export interface Lifetimes {
@@ -79,18 +85,24 @@ export function lacksSecondFactor(
 export function rolesInForce(
   session: Pick<SessionSnapshot, 'roles' | 'secondFactorAt'>,
   rules: FactorRules,
-): Role[] {
+): readonly Role[] {
   return lacksSecondFactor(session, rules) ? session.roles.filter((role) => role !== 'admin') : session.roles;
 }
+
+/** In milliseconds, and in half of the time that a date takes to be written and read. */
+const instant = (column: string): string => `round(date_part('epoch', ${column}) * 1000)`;
 
 /** For `select … from`, in every statement that ends in {@link snapshotOf}. */
 export const SNAPSHOT_COLUMNS = `
   s.id, s.user_id, u.roles, s.transport, host(s.ip) as ip, s.country, s.origin_country,
-  s.latitude, s.longitude, s.located_at, s.deviations, s.created_at, s.last_seen_at, s.authenticated_at, s.second_factor_at, s.edition,
-  s.status, s.end_reason, s.ended_at,
-  d.id as device_id, d.name as device_name, d.browser, d.os, d.first_seen_at,
-  u.deleted_at, case when u.banned_until is null or u.banned_until > clock_timestamp() then u.banned_at end as banned_at,
-  (select not_before from session_epoch) as not_before,
+  s.latitude, s.longitude, ${instant('s.located_at')} as located_at, s.deviations,
+  ${instant('s.created_at')} as created_at, ${instant('s.last_seen_at')} as last_seen_at,
+  ${instant('s.authenticated_at')} as authenticated_at, ${instant('s.second_factor_at')} as second_factor_at,
+  s.edition, s.status, s.end_reason, ${instant('s.ended_at')} as ended_at,
+  d.id as device_id, d.name as device_name, d.browser, d.os, ${instant('d.first_seen_at')} as first_seen_at,
+  ${instant('u.deleted_at')} as deleted_at,
+  case when u.banned_until is null or u.banned_until > clock_timestamp() then ${instant('u.banned_at')} end as banned_at,
+  (select ${instant('not_before')} from session_epoch) as not_before,
   array(select token_id from revocations r
         where r.kind = 'token' and r.subjects[1] = s.id and r.expires_at > clock_timestamp()) as denied_tokens`;
 
@@ -99,6 +111,7 @@ export const SNAPSHOT_TABLES = `
   join users u on u.id = s.user_id
   join devices d on d.id = s.device_id`;
 
+/** Also as JSON says it, by PostgreSQL's `row_to_json`. */
 export interface SnapshotRow {
   id: string;
   user_id: string;
@@ -109,25 +122,25 @@ export interface SnapshotRow {
   origin_country: string | null;
   latitude: number | null;
   longitude: number | null;
-  located_at: Date | null;
+  located_at: number | null;
   deviations: string[];
-  created_at: Date;
-  last_seen_at: Date;
-  authenticated_at: Date;
-  second_factor_at: Date | null;
+  created_at: number;
+  last_seen_at: number;
+  authenticated_at: number;
+  second_factor_at: number | null;
   edition: number;
   status: 'active' | 'ended';
   end_reason: EndReason | null;
-  ended_at: Date | null;
+  ended_at: number | null;
   device_id: string;
   device_name: string;
   browser: string | null;
   os: string | null;
-  first_seen_at: Date;
-  deleted_at: Date | null;
-  banned_at: Date | null;
-  /** -Infinity until everyone has been ended for the first time */
-  not_before: Date | number;
+  first_seen_at: number;
+  deleted_at: number | null;
+  banned_at: number | null;
+  /** Until everyone has been ended for the first time -Infinity, which in JSON is text. */
+  not_before: number | string;
   denied_tokens: string[];
 }
 
@@ -142,10 +155,10 @@ export function snapshotOf(row: SnapshotRow): SessionSnapshot {
     originCountry: row.origin_country,
     location: locationOf(row),
     deviations: row.deviations,
-    createdAt: row.created_at.getTime(),
-    lastSeenAt: row.last_seen_at.getTime(),
-    authenticatedAt: row.authenticated_at.getTime(),
-    secondFactorAt: row.second_factor_at?.getTime() ?? null,
+    createdAt: row.created_at,
+    lastSeenAt: row.last_seen_at,
+    authenticatedAt: row.authenticated_at,
+    secondFactorAt: row.second_factor_at,
     edition: row.edition,
     deniedTokens: row.denied_tokens,
     device: {
@@ -153,7 +166,7 @@ export function snapshotOf(row: SnapshotRow): SessionSnapshot {
       name: row.device_name,
       browser: row.browser,
       os: row.os,
-      firstSeenAt: row.first_seen_at.getTime(),
+      firstSeenAt: row.first_seen_at,
     },
     ended: endedOf(row),
   };
@@ -161,13 +174,13 @@ export function snapshotOf(row: SnapshotRow): SessionSnapshot {
 
 function locationOf({ latitude, longitude, located_at }: SnapshotRow): SessionSnapshot['location'] {
   if (latitude === null || longitude === null || located_at === null) return null;
-  return { latitude, longitude, at: located_at.getTime() };
+  return { latitude, longitude, at: located_at };
 }
 
 function endedOf(row: SnapshotRow): Ended | null {
-  if (row.end_reason && row.ended_at) return { reason: row.end_reason, at: row.ended_at.getTime() };
-  if (row.deleted_at) return { reason: 'account_deleted', at: row.deleted_at.getTime() };
-  if (row.banned_at) return { reason: 'ban', at: row.banned_at.getTime() };
+  if (row.end_reason && row.ended_at) return { reason: row.end_reason, at: row.ended_at };
+  if (row.deleted_at) return { reason: 'account_deleted', at: row.deleted_at };
+  if (row.banned_at) return { reason: 'ban', at: row.banned_at };
   const epoch = Number(row.not_before);
-  return row.created_at.getTime() <= epoch ? { reason: 'admin_everyone', at: epoch } : null;
+  return row.created_at <= epoch ? { reason: 'admin_everyone', at: epoch } : null;
 }

@@ -1,11 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CachePort, CacheUnavailable, type CacheValue } from '../cache/cache-port.js';
+import { Breaker } from '../common/breaker.js';
 import { Clock } from '../common/clock.js';
+import { LastReading } from '../common/last-reading.js';
 import { random } from '../common/random.js';
 import { within } from '../common/within.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
-import { Breaker } from '../common/breaker.js';
 import type { Ended } from './end-reason.js';
 import type { SessionSnapshot } from './session-snapshot.js';
 import { packEnded, packLive, unpack, type CachedVerdict } from './verdict.js';
@@ -32,6 +33,7 @@ export interface Lease {
 @Injectable()
 export class VerdictCache {
   private readonly breaker = new Breaker();
+  private readonly verdicts = new LastReading(unpack);
 
   constructor(
     private readonly cache: CachePort,
@@ -98,8 +100,8 @@ export class VerdictCache {
     return this.breaker.isOpen;
   }
 
-  private believable(sessionId: string, value: CacheValue | null): CachedVerdict | null {
-    const verdict = value === null ? null : unpack(sessionId, value);
+  private believable(sessionId: string, text: string | null): CachedVerdict | null {
+    const verdict = text === null ? null : this.verdicts.of(sessionId, text);
     if (verdict?.state !== 'live') return verdict;
     const left = verdict.believeUntil - this.clock.now();
     // Nobody who keeps to the protocol claims more than a lease, give or take the clocks of two instances.

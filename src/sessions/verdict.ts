@@ -49,7 +49,8 @@ export function packEnded({ reason, at }: Ended): CacheValue {
 }
 
 /** @returns null for what this version did not write: a miss, not an error */
-export function unpack(sessionId: string, value: CacheValue): CachedVerdict | null {
+export function unpack(sessionId: string, text: string): CachedVerdict | null {
+  const value = parsed(text);
   if (typeof value === 'string') return { state: 'leased' };
   if (!Array.isArray(value)) return null;
   if (value[0] === ENDED) {
@@ -89,6 +90,14 @@ export function unpack(sessionId: string, value: CacheValue): CachedVerdict | nu
       ended: null,
     },
   };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 type Live = [

@@ -119,7 +119,7 @@ export class SimulatedInstance {
       compareAndSet: (swaps, ttl) =>
         attempt((identity) =>
           swaps.map(([key, expected, value]) => {
-            if (JSON.stringify(redis.get(key, identity)) !== JSON.stringify(expected)) return false;
+            if (redis.get(key, identity) !== JSON.stringify(expected)) return false;
             redis.set(key, value, ttl, identity);
             return true;
           }),

@@ -16,10 +16,10 @@ export class SimulatedRedis {
   constructor(private readonly clock: VirtualClock) {}
 
   /** As far as it counts for whoever takes this for the server: what another reign has sealed does not. */
-  get(key: string, identity: number): CacheValue | null {
+  get(key: string, identity: number): string | null {
     const entry = this.entries.get(key);
     if (!entry || entry.expiresAt <= this.clock.time) return null;
-    return entry.seal === null || entry.seal === identity ? (JSON.parse(entry.value) as CacheValue) : null;
+    return entry.seal === null || entry.seal === identity ? entry.value : null;
   }
   set(key: string, value: CacheValue, ttl: number, seal: number | null = null): void {
     this.entries.set(key, { value: JSON.stringify(value), seal, expiresAt: this.clock.time + ttl });

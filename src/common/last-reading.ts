@@ -1,0 +1,38 @@
+import { SecondChance } from './second-chance.js';
+
+interface Reading<Value> {
+  text: string;
+  value: Value;
+}
+
+/** What is made of a text of some hundred characters, beside the text itself. */
+const READING_BYTES = 1_000;
+/** More than 10,000 of such texts. */
+const MOST_BYTES = 24 * 1024 * 1024;
+
+/**
+ * Reads texts that seldom change: the same text of the same key is not read again, however often it is fetched.
+ * Readings are shared by all who ask, so they are frozen.
+ */
+export class LastReading<Value> {
+  private readonly readings = new SecondChance<Reading<Value>>(
+    MOST_BYTES,
+    ({ text }) => text.length + READING_BYTES,
+  );
+
+  constructor(private readonly read: (key: string, text: string) => Value) {}
+
+  of(key: string, text: string): Value {
+    const known = this.readings.get(key);
+    if (known?.text === text) return known.value;
+    const value = deepFreeze(this.read(key, text));
+    this.readings.set(key, { text, value });
+    return value;
+  }
+}
+
+function deepFreeze<Value>(value: Value): Value {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const part of Object.values(value)) deepFreeze(part);
+  return Object.freeze(value);
+}
