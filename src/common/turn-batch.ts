@@ -1,39 +1,25 @@
+type Answers<Value> = ReadonlyMap<string, Value>;
+
 /**
  * Joins the look-ups that arrive in one turn of the event loop into one: `load` is called once with
- * every key that was asked for, and never with one that was asked for after it began. Equal keys
- * of a turn share their answer.
+ * every key that was asked for, and never with one that was asked for after it began.
  */
 export class TurnBatch<Value> {
-  private waiting = new Map<string, Waiter<Value | undefined>>();
+  private readonly keys = new Set<string>();
+  private answers?: Promise<Answers<Value>>;
 
-  constructor(private readonly load: (keys: string[]) => Promise<Map<string, Value>>) {}
+  constructor(private readonly load: (keys: string[]) => Promise<Answers<Value>>) {}
 
-  get(key: string): Promise<Value | undefined> {
-    const known = this.waiting.get(key);
-    if (known) return known.promise;
-    if (this.waiting.size === 0) setImmediate(() => void this.flush());
-    const waiter = new Waiter<Value | undefined>();
-    this.waiting.set(key, waiter);
-    return waiter.promise;
+  /** The answers to all that was asked for in this turn, which are one object: a promise for each would cost more than the look-up. */
+  ask(key: string): Promise<Answers<Value>> {
+    this.keys.add(key);
+    return (this.answers ??= new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.begin()));
   }
 
-  private async flush(): Promise<void> {
-    const batch = this.waiting;
-    this.waiting = new Map();
-    try {
-      const values = await this.load([...batch.keys()]);
-      for (const [key, waiter] of batch) waiter.resolve(values.get(key));
-    } catch (error) {
-      for (const waiter of batch.values()) waiter.reject(error);
-    }
+  private begin(): Promise<Answers<Value>> {
+    const keys = [...this.keys];
+    this.keys.clear();
+    this.answers = undefined;
+    return this.load(keys);
   }
-}
-
-class Waiter<Value> {
-  resolve!: (value: Value) => void;
-  reject!: (error: unknown) => void;
-  readonly promise = new Promise<Value>((resolve, reject) => {
-    this.resolve = resolve;
-    this.reject = reject;
-  });
 }

@@ -23,11 +23,6 @@ export interface SessionRequirement {
   consistency: 'cached' | 'strict';
 }
 
-interface Found {
-  snapshot: SessionSnapshot;
-  cached: boolean;
-}
-
 /**
  * Decides whether a session lives. A cached verdict can only let in: before it refuses for a reason
  * that time or a change could have lifted, Postgres is asked.
@@ -36,7 +31,7 @@ interface Found {
 export class SessionCheck {
   /** How many checks were answered by whom; `unavailable` by nobody. */
   readonly answers = { cache: 0, postgres: 0, unavailable: 0 };
-  private readonly cacheTurn = new TurnBatch((ids) => this.verdicts.read(ids));
+  private readonly cacheTurn = new TurnBatch((ids) => this.verdicts.read(ids).catch(() => NO_ANSWERS));
   private readonly missTurn = new TurnBatch((ids) => this.readAndFill(ids));
 
   constructor(
@@ -53,16 +48,22 @@ export class SessionCheck {
    * `auth.second_factor_required`, `auth.unavailable`
    */
   async require(principal: Principal, requirement: SessionRequirement): Promise<SessionSnapshot> {
-    let found =
-      requirement.consistency === 'strict'
-        ? await this.fromPostgres(principal)
-        : await this.fromCache(principal);
-    if (found?.cached && this.objection(found.snapshot, principal, requirement))
-      found = await this.fromPostgres(principal);
-    if (found?.snapshot.userId !== principal.userId) throw new Problem('auth.invalid_token');
-    const objection = this.objection(found.snapshot, principal, requirement);
+    const { sessionId } = principal;
+    const isCached = requirement.consistency === 'cached';
+    const verdict = isCached ? (await this.cacheTurn.ask(sessionId)).get(sessionId) : undefined;
+    if (verdict?.state === 'live' || verdict?.state === 'ended') this.answers.cache += 1;
+    if (verdict?.state === 'ended') throw sessionEnded(verdict.ended);
+    if (verdict?.state === 'live') {
+      const { snapshot } = verdict;
+      if (snapshot.userId !== principal.userId) throw new Problem('auth.invalid_token');
+      if (!this.objection(snapshot, principal, requirement)) return snapshot;
+    }
+    // Whoever holds no lease must not fill: somebody else does, or the cache is away.
+    const snapshot = await this.fromPostgres(sessionId, verdict === null);
+    if (snapshot?.userId !== principal.userId) throw new Problem('auth.invalid_token');
+    const objection = this.objection(snapshot, principal, requirement);
     if (objection) throw objection;
-    return found.snapshot;
+    return snapshot;
   }
 
   private objection(
@@ -82,32 +83,11 @@ export class SessionCheck {
     return isStale ? reauthenticationRequired(maxAuthAge, { bySecondFactor: factorAt !== null }) : null;
   }
 
-  private async fromPostgres({ sessionId }: Principal): Promise<Found | undefined> {
-    return this.uncached(this.reader.read(sessionId));
-  }
-
-  /** All checks of one turn share one read of the cache and, those that it knows nothing of, one of Postgres. */
-  private async fromCache(principal: Principal): Promise<Found | undefined> {
-    const { sessionId } = principal;
-    let verdict: CachedVerdict | typeof UNANSWERED | null | undefined;
+  private async fromPostgres(id: string, mayFill: boolean): Promise<SessionSnapshot | undefined> {
     try {
-      verdict = await this.cacheTurn.get(sessionId);
-    } catch {
-      verdict = UNANSWERED;
-    }
-    if (verdict?.state === 'live' || verdict?.state === 'ended') this.answers.cache += 1;
-    if (verdict?.state === 'live') return { snapshot: verdict.snapshot, cached: true };
-    if (verdict?.state === 'ended') throw sessionEnded(verdict.ended);
-    // Whoever holds no lease must not fill: somebody else does, or the cache is away.
-    if (verdict) return this.fromPostgres(principal);
-    return this.uncached(this.missTurn.get(sessionId));
-  }
-
-  private async uncached(reading: Promise<SessionSnapshot | undefined>): Promise<Found | undefined> {
-    try {
-      const snapshot = await reading;
+      const snapshot = mayFill ? (await this.missTurn.ask(id)).get(id) : await this.reader.read(id);
       this.answers.postgres += 1;
-      return snapshot && { snapshot, cached: false };
+      return snapshot;
     } catch (error) {
       this.answers.unavailable += 1;
       throw error;
@@ -124,7 +104,7 @@ export class SessionCheck {
 }
 
 /** The cache erred or took too long: Postgres answers in its place. */
-const UNANSWERED = { state: 'unanswered' } as const;
+const NO_ANSWERS: ReadonlyMap<string, CachedVerdict | null> = new Map();
 
 /** @param about whose session it was, where the request does not say */
 export function sessionEnded(
