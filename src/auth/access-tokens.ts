@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { derToJose, joseToDer } from 'ecdsa-sig-formatter';
 import { sign, verify, type KeyObject } from 'node:crypto';
 import { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
@@ -30,6 +31,8 @@ const VERIFIED_BYTES = 16 * 1024 * 1024;
 const ENTRY_OVERHEAD_BYTES = 600;
 /** Half of a signature: 256 bits that no two authentic tokens have in common. */
 const END_LENGTH = 43;
+/** JOSE's spelling of an ES256 signature: two numbers of 32 bytes (RFC 7518, 3.4). */
+const SIGNATURE_BYTES = 64;
 /** Clocks of instances differ; a token from further in the future was not signed by one of them. */
 const CLOCK_SKEW_S = 5;
 const LONGEST_LIFE_S = 900;
@@ -76,9 +79,10 @@ export class AccessTokens {
       roles: [...rolesInForce(session, this.settings)],
     };
     const content = `${encode({ alg: 'ES256', typ: 'at+jwt', kid })}.${encode(claims)}`;
-    const signature = sign('sha256', Buffer.from(content), { key: privateKey, dsaEncoding: 'ieee-p1363' });
+    // OpenSSL 3.5 takes twice as long to write JOSE's spelling itself (`ieee-p1363`), and half as long again to read it.
+    const signature = derToJose(sign('sha256', Buffer.from(content), privateKey), 'ES256');
     return {
-      token: `${content}.${signature.toString('base64url')}`,
+      token: `${content}.${signature}`,
       expiresIn: Math.max(0, exp - Math.floor(now / 1_000)),
     };
   }
@@ -127,7 +131,8 @@ export class AccessTokens {
     now: number,
   ): Verified | null {
     const key = this.keys.verifier(kid, now);
-    if (!key || !verify('sha256', content, { key, dsaEncoding: 'ieee-p1363' }, signature)) return null;
+    if (!key || signature.length !== SIGNATURE_BYTES) return null;
+    if (!verify('sha256', content, key, joseToDer(signature, 'ES256'))) return null;
     return { token, kid, key, principal: principalOf(claims) };
   }
 
