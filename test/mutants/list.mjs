@@ -289,23 +289,48 @@ export const MUTANTS = [
   {
     mechanism: 'a cached verdict can only let in: before it refuses, PostgreSQL is asked',
     file: 'src/sessions/session-check.ts',
-    out: 'if (found?.cached && this.objection(found.snapshot, principal, requirement))',
-    put: 'if (found?.cached && found.snapshot.ended)',
+    out: 'if (!this.objection(snapshot, principal, requirement)) return snapshot;',
+    put: 'const refusal = this.objection(snapshot, principal, requirement); if (refusal) throw refusal; return snapshot;',
     spec: 'test/session-check.spec.ts',
   },
   {
     mechanism: 'strict consistency skips the cache',
     file: 'src/sessions/session-check.ts',
-    out: "requirement.consistency === 'strict'\n",
-    put: '(requirement.consistency as string) === ""\n',
+    out: "const isCached = requirement.consistency === 'cached';",
+    put: 'const isCached = requirement.consistency !== undefined;',
     spec: 'test/session-check.spec.ts',
   },
   {
     mechanism: "a session is its user's",
     file: 'src/sessions/session-check.ts',
-    out: "if (found?.snapshot.userId !== principal.userId) throw new Problem('auth.invalid_token');",
-    put: "if (!found) throw new Problem('auth.invalid_token');",
+    out: "if (snapshot.userId !== principal.userId) throw new Problem('auth.invalid_token');",
     spec: 'test/session-check.spec.ts',
+  },
+  {
+    mechanism: 'a text is read again when it has changed',
+    file: 'src/common/last-reading.ts',
+    out: 'if (known?.text === text) return known.value;',
+    put: 'if (known) return known.value;',
+    spec: 'test/session-check.spec.ts',
+  },
+  {
+    mechanism: 'what many requests share none of them can change',
+    file: 'src/common/last-reading.ts',
+    out: 'return Object.freeze(value);',
+    put: 'return value;',
+    spec: 'src/common/last-reading.spec.ts',
+  },
+  {
+    mechanism: 'what is remembered takes a bounded place',
+    file: 'src/common/second-chance.ts',
+    out: 'while (this.total > this.most) this.moveHand();',
+    spec: 'src/common/second-chance.spec.ts',
+  },
+  {
+    mechanism: 'what is used is passed over',
+    file: 'src/common/second-chance.ts',
+    out: '    entry.isUsed = true;\n',
+    spec: 'src/common/second-chance.spec.ts',
   },
   {
     mechanism: 'only a lease gives the right to fill (set-if-absent)',
@@ -318,7 +343,8 @@ export const MUTANTS = [
   {
     mechanism: 'a verdict counts in the reign in which it was written (seal)',
     file: 'src/cache/reign.ts',
-    out: 'if (isSealed && !text.endsWith(seal)) return null;',
+    out: 'return text.endsWith(seal) ? text.slice(0, -SEAL_LENGTH) : null;',
+    put: 'void seal; return text.slice(0, -SEAL_LENGTH);',
     spec: 'test/redis-replacement.spec.ts',
   },
   {
@@ -728,10 +754,16 @@ export const MUTANTS = [
     spec: 'src/auth/access-tokens.spec.ts',
   },
   {
+    mechanism: 'a signature of another length is refused, and no error',
+    file: 'src/auth/access-tokens.ts',
+    out: ' || signature.length !== SIGNATURE_BYTES',
+    spec: 'src/auth/access-tokens.spec.ts',
+  },
+  {
     mechanism: 'tokens that were verified take a bounded place',
     file: 'src/auth/access-tokens.ts',
-    out: 'maxSize: VERIFIED_BYTES,',
-    put: 'maxSize: 100 * VERIFIED_BYTES,',
+    out: '    VERIFIED_BYTES,\n',
+    put: '    100 * VERIFIED_BYTES,\n',
     spec: 'src/auth/access-tokens.spec.ts',
   },
   {
@@ -1770,8 +1802,8 @@ export const MUTANTS = [
   {
     mechanism: 'a token without a second factor does not carry the admin',
     file: 'src/auth/access-tokens.ts',
-    out: 'roles: rolesInForce(session, this.settings),',
-    put: 'roles: session.roles,',
+    out: 'roles: [...rolesInForce(session, this.settings)],',
+    put: 'roles: [...session.roles],',
     spec: 'test/second-factor.spec.ts',
   },
   {
