@@ -9,12 +9,11 @@ import { LastSeenService } from '../../dist/sessions/last-seen.service.js';
 import { MOST_COUNTED } from '../../dist/sessions/receipt.js';
 import { RevocationCursor } from '../../dist/sessions/revocation-cursor.js';
 import { RevocationRelay } from '../../dist/sessions/revocation-relay.js';
-import { SNAPSHOT_COLUMNS, SNAPSHOT_TABLES } from '../../dist/sessions/session-snapshot.js';
+import { READ } from '../../dist/sessions/session-reader.js';
 import { inParallel } from '../support/figures.mjs';
 import { StoreCounts, sum } from '../support/stores.mjs';
 import { cpuOf, cpuOfFamily, PASSWORD } from '../support/world.mjs';
 
-const READ = `select ${SNAPSHOT_COLUMNS} from ${SNAPSHOT_TABLES} where s.id = any($1::uuid[])`;
 const DAY = 24 * 3_600_000;
 const LIFETIMES = {
   sessionIdleTimeout: 30 * DAY,
@@ -178,7 +177,7 @@ async function reads({ world, say, row, times }) {
   await client.connect();
   const { rows } = await client.query('select id from sessions order by random() limit 5000');
   const ids = rows.map(({ id }) => id);
-  const named = (values) => client.query({ name: 'read sessions', text: READ, values });
+  const named = (values) => client.query({ ...READ, values });
   for (const share of [1, 20]) {
     const asked = times(share === 1 ? 5_000 : 500);
     for (let turn = 0; turn < 6; turn++) await named([at(ids, turn * share, share)]); // from the sixth time on it is planned
@@ -188,7 +187,7 @@ async function reads({ world, say, row, times }) {
     row({ what: `a session read by its id, ${share} in one statement`, figure: tell(cost), values: cost });
   }
   const nameless = await costs(world, times(5_000), async () => {
-    for (let turn = 0; turn < times(5_000); turn++) await client.query(READ, [at(ids, turn, 1)]);
+    for (let turn = 0; turn < times(5_000); turn++) await client.query(READ.text, [at(ids, turn, 1)]);
   });
   row({ what: 'the same, one, planned each time', figure: tell(nameless), values: nameless });
   const cursor = new RevocationCursor();

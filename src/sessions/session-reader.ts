@@ -13,7 +13,7 @@ import {
 } from './session-snapshot.js';
 
 /** Each as one text: most are what they were when they were last read. */
-const READ: Prepared = {
+export const READ: Prepared = {
   name: 'read sessions',
   text: `
   select id, row_to_json(found)::text as text
