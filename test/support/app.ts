@@ -88,7 +88,8 @@ export async function resetStores(): Promise<void> {
   await client.connect();
   await client.query(
     `set drawbridge.audit_retention = 'on';
-     truncate users, devices, sessions, revocations, audit_events, audit_seals, mails, chores restart identity cascade`,
+     truncate users, devices, sessions, revocations, audit_events, audit_seals, mails, chores,
+       used_passkey_challenges restart identity cascade`,
   );
   await client.query(`update session_epoch set not_before = '-infinity'`);
   await client.end();
