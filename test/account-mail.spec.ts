@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ import type { Answer } from './support/client.js';
 import { TestClock } from './support/clock.js';
 import { linksIn, Mailbox } from './support/mailbox.js';
 import { loggedIn } from './support/people.js';
-import { Gate } from './support/waiting.js';
+import { connect, disconnect, Gate, untilBlocked } from './support/waiting.js';
 
 const OWN_PASSWORD = 'nine owls under a bridge';
 const REFUSED = { status: 401, body: { code: 'auth.invalid_credentials' } };
@@ -169,6 +169,7 @@ describe('an address', () => {
   describe('that is to be changed', () => {
     beforeAll(() => start({}));
     afterAll(() => app.close());
+    afterEach(disconnect);
     beforeEach(async () => {
       await register();
       await mailbox.collect();
@@ -279,11 +280,17 @@ describe('an address', () => {
       const me = await begin();
       const { id } = (await me.get('/v1/sessions/current')).body;
       const before = await app.query('select from account_errands');
-      await app.query(
+      const outside = await connect();
+      await outside.query('begin');
+      await outside.query('select from sessions where id = $1 for update', [id]);
+      await outside.query(
         `update sessions set status = 'ended', end_reason = 'admin', ended_at = now() where id = $1`,
         [id],
       );
-      expect((await change(me, newEmail())).status).toBe(401);
+      const late = change(me, newEmail());
+      await untilBlocked(app, 1);
+      await outside.query('commit');
+      expect((await late).status).toBe(401);
       expect(await app.query('select from account_errands')).toEqual(before);
     });
   });

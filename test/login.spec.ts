@@ -286,6 +286,16 @@ describe('getting in', () => {
       expect(other.body.session.device.id).not.toBe(first.body.session.device.id);
     });
 
+    it('tells of its session what is written of it, on a new device and on a known one', async () => {
+      const email = newEmail();
+      await register(email);
+      for (const deviceName of ['My desk', undefined]) {
+        const { body } = await client.login(email, PASSWORD, { transport: 'bearer', deviceName });
+        expect(await sessionOf(client)).toEqual(body.session);
+        expect(body.session.device.name).toBe('My desk');
+      }
+    });
+
     it("never adopts a device token that it did not give out, or that is somebody else's [SES-01]", async () => {
       await client.login(ALICE.email, PASSWORD, { transport: 'bearer' });
       const device = (await sessionOf(client)).device;

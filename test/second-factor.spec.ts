@@ -364,7 +364,10 @@ describe('a login with a second factor', () => {
       [userId],
     );
     await outside.query('commit');
-    expect(await late).toMatchObject(REFUSED);
+    expect(await late).toMatchObject({ status: 200, body: { status: 'mfa_required', methods: ['totp'] } });
+    expect(
+      await app.query(`select from sessions where user_id = $1 and status = 'active'`, [userId]),
+    ).toHaveLength(1);
     await disconnect();
   });
 

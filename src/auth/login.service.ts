@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource, type EntityManager } from 'typeorm';
+import { DataSource } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
@@ -57,17 +57,15 @@ export class LoginService {
       },
     );
     if (!user || !proven) return this.refuse(user, origin);
-    if (await this.factors.isEnrolled(this.database.manager, user.id))
-      return (
-        (await this.challenge(user, login, presented, origin, failedBefore)) ?? this.refuse(user, origin)
-      );
     const opening = { userId: user.id, transport, deviceToken, deviceName, origin, failedBefore };
-    const stillProven = async (found: User, tx: EntityManager) =>
-      found.passwordHash === user.passwordHash &&
-      // Enrolled just now: the next try is asked for it.
-      !(await this.factors.isEnrolled(tx, found.id));
-    const grant = await this.entrance.open(opening, presented, stillProven);
-    if (!grant) return this.refuse(user, origin);
+    let isEnrolled = false;
+    const grant = await this.entrance.open(opening, presented, async (found, tx) => {
+      if (found.passwordHash !== user.passwordHash) return false;
+      isEnrolled = await this.factors.isEnrolled(tx, found.id);
+      return !isEnrolled;
+    });
+    const challenged = isEnrolled ? await this.challenge(user, login, presented, origin, failedBefore) : null;
+    if (!grant) return challenged ?? this.refuse(user, origin);
     if (this.passwords.isOutdated(user.passwordHash!)) await this.rehash(user, password);
     return grant;
   }

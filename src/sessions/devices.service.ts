@@ -1,14 +1,16 @@
 import { Injectable } from '@nestjs/common';
 import Bowser from 'bowser';
+import { LRUCache } from 'lru-cache';
 import { createHash } from 'node:crypto';
 import { DataSource, type EntityManager } from 'typeorm';
 import { milliseconds } from '../common/duration.js';
 import type { Origin } from '../common/request.js';
 import { random } from '../common/random.js';
 import { LONGEST_SESSION } from '../config/settings.js';
+import type { SessionSnapshot } from './session-snapshot.js';
 
 export interface RecognisedDevice {
-  id: string;
+  device: SessionSnapshot['device'];
   /** For the client to keep; only its digest is stored. */
   token: string;
   isNew: boolean;
@@ -55,18 +57,23 @@ export class DevicesService {
     const { userId, deviceToken, deviceName, origin, now } = login;
     const { browser, os, name } = describe(origin.userAgent);
     if (deviceToken) {
-      const [rows] = await tx.query<[{ id: string }[], number]>(
+      const [[seen]] = await tx.query<[{ id: string; name: string; first_seen_at: Date }[], number]>(
         `update devices set last_seen_at = $3, name = coalesce($4, name), browser = $5, os = $6
-         where user_id = $1 and token_digest = $2 returning id`,
+         where user_id = $1 and token_digest = $2 returning id, name, first_seen_at`,
         [userId, digestOf(deviceToken), now, deviceName ?? null, browser, os],
       );
-      if (rows[0]) return { id: rows[0].id, token: deviceToken, isNew: false };
+      if (seen) {
+        const firstSeenAt = seen.first_seen_at.getTime();
+        const device = { id: seen.id, name: seen.name, browser, os, firstSeenAt };
+        return { device, token: deviceToken, isNew: false };
+      }
     }
     const token = random.secret();
-    const id = random.uuid();
-    const forgottenBefore = new Date(now.getTime() - FORGOTTEN_AFTER_MS);
-    await tx.query(ADD, [id, userId, digestOf(token), deviceName ?? name, browser, os, now, forgottenBefore]);
-    return { id, token, isNew: true };
+    const firstSeenAt = now.getTime();
+    const device = { id: random.uuid(), name: deviceName ?? name, browser, os, firstSeenAt };
+    const forgottenBefore = new Date(firstSeenAt - FORGOTTEN_AFTER_MS);
+    await tx.query(ADD, [device.id, userId, digestOf(token), device.name, browser, os, now, forgottenBefore]);
+    return { device, token, isNew: true };
   }
 }
 
@@ -74,13 +81,24 @@ export function digestOf(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }
 
-/** What the user agent says of itself; for people to recognise, never to decide on. */
-export function describe(userAgent: string | null): {
+interface Description {
   browser: string | null;
   os: string | null;
   name: string;
-} {
+}
+
+/** Browsers say the same of themselves each time, and to take it apart costs more than a session check. */
+const described = new LRUCache<string, Description>({ max: 1_000 });
+
+/** What the user agent says of itself; for people to recognise, never to decide on. */
+export function describe(userAgent: string | null): Description {
   if (!userAgent) return { browser: null, os: null, name: 'Unknown device' };
+  let description = described.get(userAgent);
+  if (!description) described.set(userAgent, (description = read(userAgent)));
+  return description;
+}
+
+function read(userAgent: string): Description {
   const { browser, os } = Bowser.parse(userAgent);
   const name = [browser.name, os.name].filter(Boolean).join(' on ');
   const product = /^[\w.+-]+/.exec(userAgent)?.[0];

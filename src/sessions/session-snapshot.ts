@@ -44,9 +44,12 @@ export interface Lifetimes {
   adminSessionLifetime: number;
 }
 
+/** What a session's life depends on. */
+export type Judged = Pick<SessionSnapshot, 'roles' | 'createdAt' | 'lastSeenAt' | 'ended'>;
+
 /** When the session dies of age if nobody uses it again. Settings and roles as they are now rule. */
 export function endsOf(
-  session: Pick<SessionSnapshot, 'roles' | 'createdAt' | 'lastSeenAt'>,
+  session: Omit<Judged, 'ended'>,
   settings: Lifetimes,
 ): { idleAt: number; expiresAt: number } {
   const admin = session.roles.includes('admin');
@@ -60,7 +63,7 @@ export function endsOf(
  * The one predicate of life: check, refresh, fence, limit and list all ask it.
  * @returns null for a session that lives
  */
-export function judge(session: SessionSnapshot, settings: Lifetimes, now: number): Ended | null {
+export function judge(session: Judged, settings: Lifetimes, now: number): Ended | null {
   if (session.ended) return session.ended;
   const { idleAt, expiresAt } = endsOf(session, settings);
   if (expiresAt <= now && expiresAt <= idleAt) return { reason: 'expired', at: expiresAt };
@@ -110,6 +113,18 @@ export const SNAPSHOT_TABLES = `
   sessions s
   join users u on u.id = s.user_id
   join devices d on d.id = s.device_id`;
+
+/** What lives of a person's sessions, oldest first, for who knows the person: nothing is looked up besides. */
+export const OPEN_SESSIONS = `
+  select id, latitude, longitude, ${instant('located_at')} as located_at,
+    ${instant('created_at')} as created_at, ${instant('last_seen_at')} as last_seen_at
+  from sessions where user_id = $1 and status = 'active' and created_at > (select not_before from session_epoch)
+  order by created_at, id`;
+
+export type OpenSessionRow = Pick<
+  SnapshotRow,
+  'id' | 'latitude' | 'longitude' | 'located_at' | 'created_at' | 'last_seen_at'
+>;
 
 /** Also as JSON says it, by PostgreSQL's `row_to_json`. */
 export interface SnapshotRow {
@@ -172,7 +187,11 @@ export function snapshotOf(row: SnapshotRow): SessionSnapshot {
   };
 }
 
-function locationOf({ latitude, longitude, located_at }: SnapshotRow): SessionSnapshot['location'] {
+export function locationOf({
+  latitude,
+  longitude,
+  located_at,
+}: Pick<SnapshotRow, 'latitude' | 'longitude' | 'located_at'>): SessionSnapshot['location'] {
   if (latitude === null || longitude === null || located_at === null) return null;
   return { latitude, longitude, at: located_at };
 }

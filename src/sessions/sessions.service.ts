@@ -8,7 +8,6 @@ import type { Origin } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import { KeyStore } from '../config/key-store.js';
 import type { Settings } from '../config/settings.js';
-import { databaseNow } from '../database/database-now.js';
 import { isUsable, type User } from '../users/user.entity.js';
 import type { Profiled } from '../users/user.schemas.js';
 import { UsersService } from '../users/users.service.js';
@@ -20,9 +19,13 @@ import { anchorOf, initialRotation, type RefreshPosition } from './rotation.js';
 import { shareEpoch } from './session-epoch.js';
 import {
   judge,
+  locationOf,
+  OPEN_SESSIONS,
   SNAPSHOT_COLUMNS,
   SNAPSHOT_TABLES,
   snapshotOf,
+  type Judged,
+  type OpenSessionRow,
   type SessionSnapshot,
   type SnapshotRow,
 } from './session-snapshot.js';
@@ -88,34 +91,40 @@ export class SessionsService {
     const opened = await this.database.transaction(async (tx) => {
       await shareEpoch(tx);
       const user = await this.users.lock(tx, opening.userId);
-      const now = await databaseNow(tx, this.clock);
-      if (!user || !isUsable(user, now.getTime()) || !(await stillProven(user, tx, now))) return null;
-      const { others, ended } = await this.makeRoom(tx, opening, now.getTime());
-      const device = await this.devices.recognise(tx, { ...opening, now });
-      const { id, nonce } = await this.insert(tx, opening, device.id, now);
+      if (!user) return null;
+      const { now, createdAt } = await this.moment(tx, user.id);
+      if (!isUsable(user, now.getTime()) || !(await stillProven(user, tx, now))) return null;
+      const { others, ended } = await this.makeRoom(tx, user, opening, now.getTime());
+      const { device, isNew, token } = await this.devices.recognise(tx, { ...opening, now });
+      const session = begun(opening, { user, device, createdAt });
+      const nonce = random.bytes(16);
+      await this.insert(tx, session, nonce, opening.origin);
       await this.audit.record(tx, {
         type: opening.failedBefore ? 'authn_login_successafterfail' : 'authn_login_success',
         actorId: user.id,
         userId: user.id,
-        sessionId: id,
+        sessionId: session.id,
         origin: opening.origin,
         details: {
           transport: opening.transport,
-          newDevice: device.isNew,
+          newDevice: isNew,
           secondFactor: opening.secondFactor,
           ...(opening.failedBefore && { failedBefore: opening.failedBefore }),
         },
       });
-      const session = (await this.snapshots(tx, 's.id = $1', [id]))[0]!;
-      await this.suspicion.tellOfLogin(tx, user, session, { device, others, origin: opening.origin });
+      await this.suspicion.tellOfLogin(tx, user, session, {
+        isNewDevice: isNew,
+        others,
+        origin: opening.origin,
+      });
       const decidedAt = now.getTime();
-      const refreshToken = this.mint(id, nonce, anchorOf(initialRotation()), decidedAt);
+      const refreshToken = this.mint(session.id, nonce, anchorOf(initialRotation()), decidedAt);
       const grant: SessionGrant = {
         user,
         session,
         decidedAt,
         refreshToken,
-        deviceToken: device.token,
+        deviceToken: token,
         begins: true,
       };
       return { grant, ended };
@@ -157,19 +166,26 @@ export class SessionsService {
     return rows.map(snapshotOf);
   }
 
+  /** The database's, under the user's lock; `createdAt` is later than every end that came before, also within one millisecond: not-before instants rely on it. */
+  private async moment(tx: EntityManager, userId: string): Promise<{ now: Date; createdAt: number }> {
+    const [row] = await tx.query<{ now: Date; not_before: Date | number }[]>(
+      `select clock_timestamp() as now, greatest(u.sessions_not_before, e.not_before) as not_before
+       from users u cross join session_epoch e where u.id = $1`,
+      [userId],
+    );
+    const now = this.clock.fromDatabase(row!.now);
+    return { now: new Date(now), createdAt: Math.max(now, Number(row!.not_before) + 1) };
+  }
+
   /** Ends what the new session replaces, and what is over the limit. The user's lock is held, so logins cannot race past it. */
   private async makeRoom(
     tx: EntityManager,
-    opening: Opening,
+    { id: userId, roles }: User,
+    { origin, replaces }: Opening,
     now: number,
-  ): Promise<{ others: SessionSnapshot[]; ended: Recorded[] }> {
-    const { userId, origin, replaces } = opening;
-    const found = await this.snapshots(
-      tx,
-      `s.user_id = $1 and s.status = 'active' order by s.created_at, s.id`,
-      [userId],
-    );
-    const live = found.filter((session) => judge(session, this.settings, now) === null);
+  ): Promise<{ others: OpenSession[]; ended: Recorded[] }> {
+    const rows = await tx.query<OpenSessionRow[]>(OPEN_SESSIONS, [userId]);
+    const live = rows.map(openSessionOf).filter((session) => this.lives({ ...session, roles }, now));
     const kept = live.filter(({ id }) => id !== replaces);
     const ended: Recorded[] = [];
     if (kept.length < live.length) {
@@ -197,22 +213,18 @@ export class SessionsService {
     return { others: kept, ended };
   }
 
+  private lives(session: Omit<Judged, 'ended'>, now: number): boolean {
+    return judge({ ...session, ended: null }, this.settings, now) === null;
+  }
+
   private async insert(
     tx: EntityManager,
-    opening: Opening,
-    deviceId: string,
-    now: Date,
-  ): Promise<{ id: string; nonce: Buffer }> {
-    const [bounds] = await tx.query<{ not_before: Date | number }[]>(
-      `select greatest(u.sessions_not_before, e.not_before) as not_before
-       from users u cross join session_epoch e where u.id = $1`,
-      [opening.userId],
-    );
-    // Later than every end that came before, also within one millisecond: not-before instants rely on it.
-    const createdAt = new Date(Math.max(now.getTime(), Number(bounds!.not_before) + 1));
-    const id = random.uuidAt(createdAt.getTime());
-    const { ip, userAgent, place } = opening.origin;
-    const nonce = random.bytes(16);
+    session: SessionSnapshot,
+    nonce: Buffer,
+    { userAgent }: Origin,
+  ): Promise<void> {
+    const { id, userId, device, transport, ip, country, location, secondFactorAt } = session;
+    const createdAt = new Date(session.createdAt);
     await tx.query(
       `insert into sessions (id, user_id, device_id, transport, ip, user_agent, origin_country, country,
                              latitude, longitude, located_at,
@@ -220,21 +232,55 @@ export class SessionsService {
        values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $11, $11, $12, $13, $14)`,
       [
         id,
-        opening.userId,
-        deviceId,
-        opening.transport,
+        userId,
+        device.id,
+        transport,
         ip,
         userAgent,
-        place?.country,
-        place?.at?.latitude,
-        place?.at?.longitude,
-        place?.at && createdAt,
+        country,
+        location?.latitude,
+        location?.longitude,
+        location && createdAt,
         createdAt,
-        opening.secondFactor ? createdAt : null,
+        secondFactorAt && createdAt,
         nonce,
         JSON.stringify(initialRotation()),
       ],
     );
-    return { id, nonce };
   }
+}
+
+/** What is looked at of a person's other sessions when one begins. */
+type OpenSession = Pick<SessionSnapshot, 'id' | 'createdAt' | 'lastSeenAt' | 'location'>;
+
+function openSessionOf(row: OpenSessionRow): OpenSession {
+  const { id, created_at: createdAt, last_seen_at: lastSeenAt } = row;
+  return { id, createdAt, lastSeenAt, location: locationOf(row) };
+}
+
+/** As a reader finds it once it is written. */
+function begun(
+  { transport, secondFactor, origin: { ip, place } }: Opening,
+  { user, device, createdAt }: { user: User; device: SessionSnapshot['device']; createdAt: number },
+): SessionSnapshot {
+  const country = place?.country ?? null;
+  return {
+    id: random.uuidAt(createdAt),
+    userId: user.id,
+    roles: user.roles,
+    transport,
+    ip,
+    country,
+    originCountry: country,
+    location: place?.at ? { ...place.at, at: createdAt } : null,
+    deviations: [],
+    createdAt,
+    lastSeenAt: createdAt,
+    authenticatedAt: createdAt,
+    secondFactorAt: secondFactor ? createdAt : null,
+    edition: 0,
+    deniedTokens: [],
+    device,
+    ended: null,
+  };
 }

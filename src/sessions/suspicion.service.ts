@@ -1,5 +1,4 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { LRUCache } from 'lru-cache';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import { Clock } from '../common/clock.js';
@@ -8,7 +7,7 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
 import type { User } from '../users/user.entity.js';
-import { describe, type RecognisedDevice } from './devices.service.js';
+import { describe } from './devices.service.js';
 import { SessionHold, type HeldSession } from './held-session.js';
 import { RevocationLog, type Recorded } from './revocation-log.js';
 import { RevocationService } from './revocation.service.js';
@@ -22,14 +21,11 @@ export interface Responded {
   recorded?: Recorded;
 }
 
-/** Browsers say the same of themselves on each request, and to take it apart costs more than a session check. */
-const KNOWN_BROWSERS = 1_000;
+type Located = Pick<SessionSnapshot, 'location'>;
 
 /** Acts on what `suspicion.ts` sees: at login, at refresh and on each session check. */
 @Injectable()
 export class SuspicionService {
-  private readonly browsers = new LRUCache<string, { name: string | null }>({ max: KNOWN_BROWSERS });
-
   constructor(
     private readonly database: DataSource,
     private readonly hold: SessionHold,
@@ -91,16 +87,16 @@ export class SuspicionService {
 
   /**
    * A login has proved who it is, so that there is nothing to end; what is unusual about it is told.
-   * @param others this person's sessions that live
+   * @param others where this person's other sessions are that live
    */
   async tellOfLogin(
     tx: EntityManager,
     user: User,
     session: SessionSnapshot,
-    { device, others, origin }: { device: RecognisedDevice; others: SessionSnapshot[]; origin: Origin },
+    { isNewDevice, others, origin }: { isNewDevice: boolean; others: Located[]; origin: Origin },
   ): Promise<void> {
     const now = session.createdAt;
-    if (device.isNew && this.settings.suspicionNewDevice === 'notify') {
+    if (isNewDevice && this.settings.suspicionNewDevice === 'notify') {
       await this.mails.add(tx, user.email!, 'new_device', circumstances(session, origin, now), new Date(now));
     }
     const latest = others.reduce<SessionSnapshot['location']>(
@@ -125,10 +121,7 @@ export class SuspicionService {
   }
 
   private appearanceOf({ place, userAgent }: Origin): Appearance {
-    if (userAgent === null) return { place, browser: null };
-    let browser = this.browsers.get(userAgent);
-    if (!browser) this.browsers.set(userAgent, (browser = { name: describe(userAgent).browser }));
-    return { place, browser: browser.name };
+    return { place, browser: describe(userAgent).browser };
   }
 
   private async end(

@@ -685,10 +685,29 @@ export const MUTANTS = [
     spec: 'test/session-limit.spec.ts',
   },
   {
+    mechanism: 'of what everyone was ended with, nothing counts for the limit',
+    file: 'src/sessions/session-snapshot.ts',
+    out: ' and created_at > (select not_before from session_epoch)',
+    spec: 'test/session-limit.spec.ts',
+  },
+  {
+    mechanism: 'of what has aged, nothing counts for the limit',
+    file: 'src/sessions/sessions.service.ts',
+    out: '.filter((session) => this.lives({ ...session, roles }, now))',
+    spec: 'test/session-limit.spec.ts',
+  },
+  {
+    mechanism: 'a login answers what is written of its device',
+    file: 'src/sessions/devices.service.ts',
+    out: 'name: seen.name',
+    put: 'name',
+    spec: 'test/login.spec.ts',
+  },
+  {
     mechanism: 'a login is later than every end before it, also within a millisecond',
     file: 'src/sessions/sessions.service.ts',
-    out: 'Number(bounds!.not_before) + 1)',
-    put: 'Number(bounds!.not_before))',
+    out: 'Number(row!.not_before) + 1)',
+    put: 'Number(row!.not_before))',
     spec: 'test/revocation.spec.ts',
   },
   {
@@ -1393,7 +1412,7 @@ export const MUTANTS = [
   {
     mechanism: 'a login that was overtaken by a reset is refused',
     file: 'src/auth/login.service.ts',
-    out: 'found.passwordHash === user.passwordHash &&',
+    out: 'if (found.passwordHash !== user.passwordHash) return false;',
     spec: 'test/password-reset.spec.ts',
   },
   {
@@ -1650,15 +1669,15 @@ export const MUTANTS = [
   {
     mechanism: 'a login with a factor enrolled is asked for it',
     file: 'src/auth/login.service.ts',
-    out: 'if (await this.factors.isEnrolled(this.database.manager, user.id))',
-    put: 'if (false as boolean)',
+    out: 'isEnrolled ? await this.challenge(user, login, presented, origin, failedBefore) : null',
+    put: 'null as Challenged | null',
     spec: 'test/second-factor.spec.ts',
   },
   {
     mechanism: 'a factor that comes while a login is under way counts for it',
     file: 'src/auth/login.service.ts',
-    out: '!(await this.factors.isEnrolled(tx, found.id))',
-    put: 'tx instanceof Object',
+    out: 'return !isEnrolled;',
+    put: 'return true;',
     spec: 'test/second-factor.spec.ts',
   },
   {
