@@ -4,6 +4,7 @@ import {
   type BeforeApplicationShutdown,
   type OnApplicationBootstrap,
 } from '@nestjs/common';
+import { setImmediate } from 'node:timers/promises';
 import { DataSource, type EntityManager } from 'typeorm';
 import { Clock } from '../common/clock.js';
 import { every } from '../common/every.js';
@@ -89,8 +90,12 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
     for (let claimed = BATCH; claimed === BATCH;) {
       const now = await databaseNow(this.database.manager, this.clock);
       const [mails] = await this.database.query<[Claimed[], number]>(CLAIM, [now]);
-      const outcomes = await Promise.all(mails.map((mail) => this.sendOne(mail, now)));
-      sent += outcomes.filter(Boolean).length;
+      const outcomes: Promise<boolean>[] = [];
+      for (const mail of mails) {
+        outcomes.push(this.sendOne(mail, now));
+        await setImmediate(); // requests come first: nobody waits until ten mails have been written
+      }
+      sent += (await Promise.all(outcomes)).filter(Boolean).length;
       claimed = mails.length;
     }
     return sent;

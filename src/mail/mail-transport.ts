@@ -66,9 +66,17 @@ export class FolderTransport extends MailTransport {
   }
 
   override async send({ id, to, subject, text }: Mail): Promise<void> {
-    await mkdir(this.folder, { recursive: true, mode: 0o700 });
     const file = join(this.folder, `${id}.txt`);
-    await writeFile(file, `To: ${to}\nSubject: ${subject}\n\n${text}\n`, { mode: 0o600 });
+    await this.write(file, `To: ${to}\nSubject: ${subject}\n\n${text}\n`);
     this.logger.info({ subject, file }, 'a mail; set SMTP_URL to send it');
+  }
+
+  /** The folder is made when it is missed. */
+  private async write(file: string, text: string): Promise<void> {
+    const write = () => writeFile(file, text, { mode: 0o600 });
+    await write().catch(async () => {
+      await mkdir(this.folder, { recursive: true, mode: 0o700 });
+      await write();
+    });
   }
 }
