@@ -25,6 +25,13 @@ export interface Prepared {
 
 /** Checks come in batches, one statement for all of a turn, so few connections carry many. */
 const CHECK_CONNECTIONS = 3;
+/**
+ * The driver would close each connection that nobody has used for ten seconds, and on a quiet server the next request would wait
+ * for a new one. What lies between hears of these every half minute, so that it does not forget them either.
+ */
+const KEPT = { keepAlive: true, keepAliveInitialDelayMillis: 30_000, idleTimeoutMillis: 60_000 };
+/** Of everything else's, so many stay open for longer than that. */
+const KEPT_CONNECTIONS = 2;
 /** A database that is silent for longer than this is unavailable, and that is answered. */
 const CONNECT_TIMEOUT_MS = 2_000;
 const CHECK_TIMEOUT_MS = 2_000;
@@ -57,7 +64,8 @@ const PLAN_ONCE = '-c plan_cache_mode=force_generic_plan';
           statement_timeout: STATEMENT_TIMEOUT_MS,
           lock_timeout: STATEMENT_TIMEOUT_MS / 2,
           idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
-          keepAlive: true,
+          ...KEPT,
+          min: KEPT_CONNECTIONS,
         },
       }),
     }),
@@ -77,11 +85,12 @@ const PLAN_ONCE = '-c plan_cache_mode=force_generic_plan';
           ...connectionTo(settings.databaseUrl!, settings),
           application_name: 'drawbridge-check',
           max: CHECK_CONNECTIONS,
+          min: CHECK_CONNECTIONS,
           connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
           query_timeout: CHECK_TIMEOUT_MS,
           statement_timeout: CHECK_TIMEOUT_MS,
           options: PLAN_ONCE,
-          keepAlive: true,
+          ...KEPT,
         });
         pool.on('error', (error) => logger.warn({ err: error }, 'a connection to PostgreSQL was lost'));
         return pool;
