@@ -56,17 +56,18 @@ async function run({ url, name, connections, ms, most = Infinity, rate, chains }
         done();
       };
       const ask = (answer) => {
-        if (performance.now() >= until || asked >= most) return finish();
+        const now = performance.now();
+        if (now >= until || asked >= most) return finish();
         asked += 1;
-        const wait = rate ? dueAt - performance.now() : 0;
-        if (wait > 0) return void setTimeout(() => send(answer), wait);
-        send(answer);
+        // When it is on time, the lateness of a timer is ours and not the server's.
+        if (rate && dueAt > now) return void setTimeout(() => send(answer, performance.now()), dueAt - now);
+        // One that had to wait for an answer counts from when it was due: that hides no slowness.
+        send(answer, rate ? Math.max(dueAt, startedAt) : now);
       };
-      const send = (answer) => {
+      const send = (answer, since) => {
         const request = step(answer);
         if (!request) return finish();
-        // A late question counts from when it was due: waiting for an answer hides no slowness.
-        askedAt = rate ? Math.max(dueAt, startedAt) : performance.now();
+        askedAt = since;
         dueAt += period;
         socket.write(request);
       };
