@@ -90,12 +90,12 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
     for (let claimed = BATCH; claimed === BATCH;) {
       const now = await databaseNow(this.database.manager, this.clock);
       const [mails] = await this.database.query<[Claimed[], number]>(CLAIM, [now]);
-      const outcomes: Promise<boolean>[] = [];
-      for (const mail of mails) {
-        outcomes.push(this.sendOne(mail, now));
-        await setImmediate(); // requests come first: nobody waits until ten mails have been written
-      }
-      sent += (await Promise.all(outcomes)).filter(Boolean).length;
+      let turn: Promise<unknown> = Promise.resolve();
+      const inTurn = async (mail: Claimed) => {
+        await (turn = turn.then(() => setImmediate())); // requests come first: nobody waits until ten mails are written
+        return this.sendOne(mail, now);
+      };
+      sent += (await Promise.all(mails.map(inTurn))).filter(Boolean).length;
       claimed = mails.length;
     }
     return sent;
