@@ -1,12 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
-import {
-  SessionsService,
-  type Opening,
-  type SessionGrant,
-  type StillProven,
-} from '../sessions/sessions.service.js';
+import type { Opening } from '../sessions/new-session.js';
+import { SessionsService, type SessionGrant, type StillProven } from '../sessions/sessions.service.js';
 import type { User } from '../users/user.entity.js';
 import type { Credentials } from './credentials.js';
 import { LogoutService } from './logout.service.js';

@@ -93,7 +93,7 @@ export function rolesInForce(
 }
 
 /** In milliseconds, and in half of the time that a date takes to be written and read. */
-const instant = (column: string): string => `round(date_part('epoch', ${column}) * 1000)`;
+export const instant = (column: string): string => `round(date_part('epoch', ${column}) * 1000)`;
 
 /** For `select … from`, in every statement that ends in {@link snapshotOf}. */
 export const SNAPSHOT_COLUMNS = `
@@ -113,18 +113,6 @@ export const SNAPSHOT_TABLES = `
   sessions s
   join users u on u.id = s.user_id
   join devices d on d.id = s.device_id`;
-
-/** What lives of a person's sessions, oldest first, for who knows the person: nothing is looked up besides. */
-export const OPEN_SESSIONS = `
-  select id, latitude, longitude, ${instant('located_at')} as located_at,
-    ${instant('created_at')} as created_at, ${instant('last_seen_at')} as last_seen_at
-  from sessions where user_id = $1 and status = 'active' and created_at > (select not_before from session_epoch)
-  order by created_at, id`;
-
-export type OpenSessionRow = Pick<
-  SnapshotRow,
-  'id' | 'latitude' | 'longitude' | 'located_at' | 'created_at' | 'last_seen_at'
->;
 
 /** Also as JSON says it, by PostgreSQL's `row_to_json`. */
 export interface SnapshotRow {

@@ -4,7 +4,6 @@ import { AuditService } from '../audit/audit.service.js';
 import { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
-import type { Origin } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import { KeyStore } from '../config/key-store.js';
 import type { Settings } from '../config/settings.js';
@@ -12,6 +11,15 @@ import { isUsable, type User } from '../users/user.entity.js';
 import type { Profiled } from '../users/user.schemas.js';
 import { UsersService } from '../users/users.service.js';
 import { DevicesService } from './devices.service.js';
+import {
+  begun,
+  insert,
+  OPEN_SESSIONS,
+  openSessionOf,
+  type OpenSession,
+  type OpenSessionRow,
+  type Opening,
+} from './new-session.js';
 import { mintRefreshToken } from './refresh-token.js';
 import { RevocationLog, type Recorded } from './revocation-log.js';
 import { RevocationService } from './revocation.service.js';
@@ -19,17 +27,12 @@ import { anchorOf, initialRotation, type RefreshPosition } from './rotation.js';
 import { shareEpoch } from './session-epoch.js';
 import {
   judge,
-  locationOf,
-  OPEN_SESSIONS,
   SNAPSHOT_COLUMNS,
   SNAPSHOT_TABLES,
   snapshotOf,
-  type Judged,
-  type OpenSessionRow,
   type SessionSnapshot,
   type SnapshotRow,
 } from './session-snapshot.js';
-import type { Transport } from './session.entity.js';
 import { SuspicionService } from './suspicion.service.js';
 
 /** What a client is handed when a session begins or is renewed. */
@@ -43,20 +46,6 @@ export interface SessionGrant {
   begins?: true;
   /** Absent where the client has shown none and keeps none. */
   deviceToken?: string;
-}
-
-export interface Opening {
-  userId: string;
-  transport: Transport;
-  deviceToken: string | null;
-  deviceName?: string;
-  origin: Origin;
-  /** What was proved besides the password, if anything: the name is for the audit log. */
-  secondFactor?: string;
-  /** Wrong guesses in a row before the right one. */
-  failedBefore?: number;
-  /** A session that the new one takes the place of, in the same cookie jar (ASVS 7.2.4). */
-  replaces?: string;
 }
 
 /** Judges somebody as found under the lock, in the transaction of what they want: what was proved may have changed meanwhile. */
@@ -98,7 +87,7 @@ export class SessionsService {
       const { device, isNew, token } = await this.devices.recognise(tx, { ...opening, now });
       const session = begun(opening, { user, device, createdAt });
       const nonce = random.bytes(16);
-      await this.insert(tx, session, nonce, opening.origin);
+      await insert(tx, session, nonce, opening.origin);
       await this.audit.record(tx, {
         type: opening.failedBefore ? 'authn_login_successafterfail' : 'authn_login_success',
         actorId: user.id,
@@ -185,7 +174,8 @@ export class SessionsService {
     now: number,
   ): Promise<{ others: OpenSession[]; ended: Recorded[] }> {
     const rows = await tx.query<OpenSessionRow[]>(OPEN_SESSIONS, [userId]);
-    const live = rows.map(openSessionOf).filter((session) => this.lives({ ...session, roles }, now));
+    const open = rows.map((row) => openSessionOf(row, roles));
+    const live = open.filter((session) => judge(session, this.settings, now) === null);
     const kept = live.filter(({ id }) => id !== replaces);
     const ended: Recorded[] = [];
     if (kept.length < live.length) {
@@ -212,75 +202,4 @@ export class SessionsService {
     );
     return { others: kept, ended };
   }
-
-  private lives(session: Omit<Judged, 'ended'>, now: number): boolean {
-    return judge({ ...session, ended: null }, this.settings, now) === null;
-  }
-
-  private async insert(
-    tx: EntityManager,
-    session: SessionSnapshot,
-    nonce: Buffer,
-    { userAgent }: Origin,
-  ): Promise<void> {
-    const { id, userId, device, transport, ip, country, location, secondFactorAt } = session;
-    const createdAt = new Date(session.createdAt);
-    await tx.query(
-      `insert into sessions (id, user_id, device_id, transport, ip, user_agent, origin_country, country,
-                             latitude, longitude, located_at,
-                             created_at, last_seen_at, authenticated_at, second_factor_at, refresh_nonce, rotation)
-       values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $11, $11, $12, $13, $14)`,
-      [
-        id,
-        userId,
-        device.id,
-        transport,
-        ip,
-        userAgent,
-        country,
-        location?.latitude,
-        location?.longitude,
-        location && createdAt,
-        createdAt,
-        secondFactorAt && createdAt,
-        nonce,
-        JSON.stringify(initialRotation()),
-      ],
-    );
-  }
-}
-
-/** What is looked at of a person's other sessions when one begins. */
-type OpenSession = Pick<SessionSnapshot, 'id' | 'createdAt' | 'lastSeenAt' | 'location'>;
-
-function openSessionOf(row: OpenSessionRow): OpenSession {
-  const { id, created_at: createdAt, last_seen_at: lastSeenAt } = row;
-  return { id, createdAt, lastSeenAt, location: locationOf(row) };
-}
-
-/** As a reader finds it once it is written. */
-function begun(
-  { transport, secondFactor, origin: { ip, place } }: Opening,
-  { user, device, createdAt }: { user: User; device: SessionSnapshot['device']; createdAt: number },
-): SessionSnapshot {
-  const country = place?.country ?? null;
-  return {
-    id: random.uuidAt(createdAt),
-    userId: user.id,
-    roles: user.roles,
-    transport,
-    ip,
-    country,
-    originCountry: country,
-    location: place?.at ? { ...place.at, at: createdAt } : null,
-    deviations: [],
-    createdAt,
-    lastSeenAt: createdAt,
-    authenticatedAt: createdAt,
-    secondFactorAt: secondFactor ? createdAt : null,
-    edition: 0,
-    deniedTokens: [],
-    device,
-    ended: null,
-  };
 }

@@ -686,14 +686,15 @@ export const MUTANTS = [
   },
   {
     mechanism: 'of what everyone was ended with, nothing counts for the limit',
-    file: 'src/sessions/session-snapshot.ts',
+    file: 'src/sessions/new-session.ts',
     out: ' and created_at > (select not_before from session_epoch)',
     spec: 'test/session-limit.spec.ts',
   },
   {
     mechanism: 'of what has aged, nothing counts for the limit',
     file: 'src/sessions/sessions.service.ts',
-    out: '.filter((session) => this.lives({ ...session, roles }, now))',
+    out: 'open.filter((session) => judge(session, this.settings, now) === null)',
+    put: 'open',
     spec: 'test/session-limit.spec.ts',
   },
   {

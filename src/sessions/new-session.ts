@@ -1,0 +1,107 @@
+import type { EntityManager } from 'typeorm';
+import { random } from '../common/random.js';
+import type { Origin } from '../common/request.js';
+import type { Role } from '../common/roles.js';
+import type { User } from '../users/user.entity.js';
+import { initialRotation } from './rotation.js';
+import {
+  instant,
+  locationOf,
+  type Judged,
+  type SessionSnapshot,
+  type SnapshotRow,
+} from './session-snapshot.js';
+import type { Transport } from './session.entity.js';
+
+export interface Opening {
+  userId: string;
+  transport: Transport;
+  deviceToken: string | null;
+  deviceName?: string;
+  origin: Origin;
+  /** What was proved besides the password, if anything: the name is for the audit log. */
+  secondFactor?: string;
+  /** Wrong guesses in a row before the right one. */
+  failedBefore?: number;
+  /** A session that the new one takes the place of, in the same cookie jar (ASVS 7.2.4). */
+  replaces?: string;
+}
+
+/** What lives of a person's sessions, oldest first, for who knows the person: nothing is looked up besides. */
+export const OPEN_SESSIONS = `
+  select id, latitude, longitude, ${instant('located_at')} as located_at,
+    ${instant('created_at')} as created_at, ${instant('last_seen_at')} as last_seen_at
+  from sessions where user_id = $1 and status = 'active' and created_at > (select not_before from session_epoch)
+  order by created_at, id`;
+
+export type OpenSessionRow = Pick<
+  SnapshotRow,
+  'id' | 'latitude' | 'longitude' | 'located_at' | 'created_at' | 'last_seen_at'
+>;
+
+/** What is looked at of a person's other sessions when one begins. */
+export type OpenSession = Judged & Pick<SessionSnapshot, 'id' | 'location'>;
+
+export function openSessionOf(row: OpenSessionRow, roles: Role[]): OpenSession {
+  const { id, created_at: createdAt, last_seen_at: lastSeenAt } = row;
+  return { id, roles, createdAt, lastSeenAt, location: locationOf(row), ended: null };
+}
+
+/** As a reader finds it once it is written. */
+export function begun(
+  { transport, secondFactor, origin: { ip, place } }: Opening,
+  { user, device, createdAt }: { user: User; device: SessionSnapshot['device']; createdAt: number },
+): SessionSnapshot {
+  const country = place?.country ?? null;
+  return {
+    id: random.uuidAt(createdAt),
+    userId: user.id,
+    roles: user.roles,
+    transport,
+    ip,
+    country,
+    originCountry: country,
+    location: place?.at ? { ...place.at, at: createdAt } : null,
+    deviations: [],
+    createdAt,
+    lastSeenAt: createdAt,
+    authenticatedAt: createdAt,
+    secondFactorAt: secondFactor ? createdAt : null,
+    edition: 0,
+    deniedTokens: [],
+    device,
+    ended: null,
+  };
+}
+
+export async function insert(
+  tx: EntityManager,
+  session: SessionSnapshot,
+  nonce: Buffer,
+  { userAgent }: Origin,
+): Promise<void> {
+  const { id, userId, device, transport, ip, country, location, secondFactorAt } = session;
+  const createdAt = new Date(session.createdAt);
+  await tx.query(
+    `insert into sessions (id, user_id, device_id, transport, ip, user_agent, origin_country, country,
+                           latitude, longitude, located_at,
+                           created_at, last_seen_at, authenticated_at, second_factor_at, refresh_nonce, rotation)
+     values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $11, $11, $12, $13, $14)`,
+    [
+      id,
+      userId,
+      device.id,
+      transport,
+      ip,
+      userAgent,
+      country,
+      location?.latitude,
+      location?.longitude,
+      location && createdAt,
+      createdAt,
+      secondFactorAt && createdAt,
+      nonce,
+      JSON.stringify(initialRotation()),
+    ],
+  );
+}
