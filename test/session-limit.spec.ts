@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { CHECK_POOL } from '../src/database/database.module.js';
 import { LastSeenService } from '../src/sessions/last-seen.service.js';
+import { RevocationRelay } from '../src/sessions/revocation-relay.js';
+import { VerdictCache } from '../src/sessions/verdict-cache.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import { loggedIn, sessionTier, type Person } from './support/people.js';
 import { describeWithRedis } from './support/redis.js';
@@ -154,6 +156,18 @@ describe('at the limit', () => {
     expect((await login()).status).toBe(409);
     a.clock.advance(HOUR);
     expect((await login()).status).toBe(200);
+  });
+
+  it('what everyone was ended with counts no more, also before its records have been swept', async () => {
+    await start('deny');
+    const ids = (await fill()).map(({ id }) => id);
+    const admin = await loggedIn(a, ADMIN);
+    jest.spyOn(a.get(VerdictCache), 'bury').mockRejectedValue(new Error('not yet'));
+    jest.spyOn(a.get(RevocationRelay), 'relay').mockResolvedValue();
+    await admin.delete('/v1/admin/sessions', { body: { confirm: 'everyone' } });
+    expect((await activeOf(a, ALICE.id)).toSorted()).toEqual(ids.toSorted());
+    for (let count = 0; count < LIMIT; count++) await loggedIn(a, ALICE);
+    expect((await a.client().login(ALICE.email, PASSWORD)).status).toBe(409);
   });
 
   it('a login in the same browser takes the place of its own session, and evicts nobody', async () => {
