@@ -58,6 +58,8 @@ export async function createApp(
   });
   const fastify = adapter.getInstance() as unknown as FastifyInstance;
   routes.follow(fastify);
+  fastify.decorateRequest('user', undefined);
+  fastify.decorateRequest('session', undefined);
   fastify.addHook('onRequest', (request, reply, done) => {
     standardHeaders(request, reply);
     done();

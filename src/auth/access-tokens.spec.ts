@@ -54,7 +54,7 @@ describe('tokens that were verified before', () => {
   };
   const whatOf = (token: string) => {
     try {
-      return tokens.verify(token).sessionId;
+      return tokens.verify(token).principal.sessionId;
     } catch (problem) {
       return (problem as { code: string }).code;
     }
@@ -126,7 +126,7 @@ describe('tokens that were verified before', () => {
     Buffer.from(s.toString(16).padStart(64, '0'), 'hex').copy(bytes, 32);
     const spelling = `${token.slice(0, dot)}.${bytes.toString('base64url')}`;
     expect(spelling).not.toBe(token);
-    const [one, another] = [tokens.verify(token), tokens.verify(spelling)];
+    const [one, another] = [tokens.verify(token).principal, tokens.verify(spelling).principal];
     expect(one.sessionId).toBe(id);
     expect(another).toEqual(one);
     expect(verified.size).toBe(2);

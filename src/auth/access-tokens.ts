@@ -18,12 +18,14 @@ export interface MintedAccessToken {
   expiresIn: number;
 }
 
-/** Whom a token names, and which key said so. */
-interface Verified {
+/** Whom an authentic token names, and which key said so. */
+export interface Verified {
   token: string;
   principal: Principal;
   kid: string;
   key: KeyObject;
+  /** The last revision of the denial list that let it pass. */
+  passed?: number;
 }
 
 /** About 10,000 callers' tokens of about 500 characters, with what was read from them. */
@@ -89,20 +91,19 @@ export class AccessTokens {
    * @throws Problem `auth.invalid_token` for all that is not authentic, `auth.token_expired` for what was, and for
    * all that names a retired key
    */
-  verify(token: string): Principal {
+  verify(token: string): Verified {
     const now = this.clock.now();
     const end = token.slice(-END_LENGTH);
     const known = this.verified.get(end);
     if (known?.token === token) {
-      if (now < known.principal.expiresAt && this.keys.verifier(known.kid, now) === known.key)
-        return known.principal;
+      if (now < known.principal.expiresAt && this.keys.verifier(known.kid, now) === known.key) return known;
       this.verified.delete(end);
     }
     const decoded = this.decode(token);
     const found = decoded && this.check(token, decoded, now);
     if (found && now < found.principal.expiresAt) {
       this.verified.set(end, found);
-      return found.principal;
+      return found;
     }
     // The session lives on without the key that its token was signed with, so the client is to refresh.
     const isUsedUp = found || (decoded && this.keys.hasRetired(decoded.header.kid, now));
@@ -130,7 +131,7 @@ export class AccessTokens {
   ): Verified | null {
     const key = this.keys.verifier(kid, now);
     if (!key || !verify('sha256', content, key, joseToDer(signature, 'ES256'))) return null;
-    return { token, kid, key, principal: principalOf(claims) };
+    return { token, kid, key, principal: principalOf(claims), passed: undefined };
   }
 
   private isAcceptable({ iss, aud, iat, exp, nbf }: AccessTokenClaims): boolean {

@@ -8,7 +8,7 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { sessionEnded, tokenDenied } from '../sessions/session-check.js';
 import { DenialList } from '../sessions/denial-list.js';
-import { AccessTokens } from './access-tokens.js';
+import { AccessTokens, type Verified } from './access-tokens.js';
 import { readCredentials } from './credentials.js';
 
 /**
@@ -19,16 +19,16 @@ type Verifier = (
   token: string,
   tokens: AccessTokens,
   options: unknown,
-  done: (error: unknown, principal?: Principal) => void,
+  done: (error: unknown, verified?: Verified) => void,
 ) => void;
 (Strategy as unknown as { JwtVerifier: Verifier }).JwtVerifier = (token, tokens, _, done) => {
-  let principal: Principal;
+  let verified: Verified;
   try {
-    principal = tokens.verify(token);
+    verified = tokens.verify(token);
   } catch (error) {
     return done(error);
   }
-  done(null, principal);
+  done(null, verified);
 };
 
 /** Who calls, by the access token alone and without I/O. */
@@ -56,10 +56,14 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     Object.assign(this, { _verify: this.judge });
   }
 
-  validate(principal: Principal): Principal {
+  validate(verified: Verified): Principal {
+    const { principal, passed } = verified;
+    const { revision } = this.denials;
+    if (passed === revision) return principal;
     const ended = this.denials.endOf(principal);
     if (ended) throw sessionEnded(ended, principal);
     if (this.denials.deniesToken(principal)) throw tokenDenied();
+    verified.passed = revision;
     return principal;
   }
 
@@ -86,6 +90,6 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     this.problem = error;
   }
 
-  private readonly judge = (principal: Principal, done: (error: null, principal: Principal) => void): void =>
-    done(null, this.validate(principal));
+  private readonly judge = (verified: Verified, done: (error: null, principal: Principal) => void): void =>
+    done(null, this.validate(verified));
 }

@@ -136,6 +136,22 @@ describe('the list of denials', () => {
     );
   });
 
+  test('moves on to another revision with each notice that it did not know, and with no other', () => {
+    fc.assert(
+      fc.property(notices, notices, (all, more) => {
+        const list = listOf(all);
+        for (const one of more) {
+          const [before, revision] = [answersOf(list), list.revision];
+          list.apply(one);
+          if (list.revision === revision) expect(answersOf(list)).toEqual(before);
+        }
+        const { revision } = list;
+        for (const one of [...all, ...more]) list.apply(one);
+        expect(list.revision).toBe(revision);
+      }),
+    );
+  });
+
   test('forgets what no living token can match, and not a moment earlier', () => {
     const list = listOf([
       notice('session', { subjects: [SESSIONS[0]!], expiresAt: NOW + 100 }),

@@ -28,6 +28,8 @@ interface Denial extends Ended {
  */
 @Injectable()
 export class DenialList {
+  /** Moves on with each denial that is new. Who has passed at one revision passes as long as it is the same. */
+  revision = 0;
   private readonly tokens = new Map<string, Denial>();
   private readonly sessions = new Map<string, Denial>();
   private readonly users = new Map<string, Denial>();
@@ -37,14 +39,17 @@ export class DenialList {
     if (kind === 'stale') return;
     const denial = { reason, at: createdAt, notBefore: notBefore ?? Infinity, forgetAt: expiresAt };
     if (kind === 'everyone') {
-      this.everyone = wider(this.everyone, denial);
+      if (!deniesMore(denial, this.everyone)) return;
+      this.everyone = denial;
+      this.revision += 1;
       return;
     }
     const list = { token: this.tokens, session: this.sessions, user: this.users }[kind];
     for (const subject of tokenId === null ? subjects : [tokenId]) {
-      const kept = wider(list.get(subject) ?? null, denial);
-      if (kept === denial) list.delete(subject); // to the end of the list: see forget()
-      list.set(subject, kept);
+      if (!deniesMore(denial, list.get(subject))) continue;
+      list.delete(subject); // to the end of the list: see forget()
+      list.set(subject, denial);
+      this.revision += 1;
     }
   }
 
@@ -80,7 +85,7 @@ export class DenialList {
   }
 }
 
-/** Of two denials of one subject, the one that denies more; the first to say so gives the reason. */
-function wider(known: Denial | null, next: Denial): Denial {
-  return known && known.notBefore >= next.notBefore ? known : next;
+/** Of two denials of one subject that deny the same, the first gives the reason. */
+function deniesMore(next: Denial, known?: Denial | null): boolean {
+  return !known || known.notBefore < next.notBefore;
 }

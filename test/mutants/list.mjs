@@ -484,6 +484,36 @@ export const MUTANTS = [
     spec: 'src/sessions/denial-list.spec.ts',
   },
   {
+    mechanism: 'who has passed is looked up again when somebody else is denied',
+    file: 'src/auth/jwt.strategy.ts',
+    out: 'if (passed === revision) return principal;',
+    put: 'if (passed !== undefined) return principal; void revision;',
+    spec: 'test/revocation.spec.ts',
+  },
+  {
+    mechanism: 'the list moves on with each denial that is new',
+    file: 'src/sessions/denial-list.ts',
+    out: `      list.set(subject, denial);
+      this.revision += 1;`,
+    put: '      list.set(subject, denial);',
+    spec: 'src/sessions/denial-list.spec.ts',
+  },
+  {
+    mechanism: 'the list moves on when everyone is denied',
+    file: 'src/sessions/denial-list.ts',
+    out: `      this.everyone = denial;
+      this.revision += 1;`,
+    put: '      this.everyone = denial;',
+    spec: 'src/sessions/denial-list.spec.ts',
+  },
+  {
+    mechanism: 'the list does not move on for what it knows',
+    file: 'src/sessions/denial-list.ts',
+    out: 'known.notBefore < next.notBefore',
+    put: 'known.notBefore <= next.notBefore',
+    spec: 'src/sessions/denial-list.spec.ts',
+  },
+  {
     mechanism: "a user's not-before instant spares whoever came later",
     file: 'src/sessions/denial-list.ts',
     out: 'if (ofUser && createdAt <= ofUser.notBefore) return ofUser;',
