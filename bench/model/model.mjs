@@ -58,7 +58,7 @@ export const SETTINGS = {
   page: 8_192,
   /** A commit until it is safe, in milliseconds; those that notify take turns. */
   commitMs: 1,
-  mostCounted: 100_001,
+  mostCounted: 10_001,
   /** How many instances at most follow PostgreSQL: today each one does. */
   followers: Infinity,
 };

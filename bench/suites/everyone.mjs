@@ -110,7 +110,8 @@ function watch({ http }, token, seq, many, say) {
       const { status, body } = await http.get(`/v1/admin/revocations/${seq}`, token);
       if (status !== 200 && status !== 202)
         throw new Error(`an admin who asks for progress is answered ${status}`);
-      if (body.status === 'applied') break;
+      // In force is one thing and done another: no verdict outlives 30 s, which is sooner than the last of many records.
+      if (body.remainingSessions === undefined) break;
       if (body.endedSessions !== progress.seen.at(-1)) progress.seen.push(body.endedSessions);
       say(`${body.endedSessions} of about ${many} records`);
       await sleep(many > 100_000 ? 2_000 : 200);

@@ -29,7 +29,7 @@ export interface Receipt {
   seq: number;
   /** of everyone: so far */
   endedSessions: number;
-  /** of everyone: records still to be ended; their sessions are refused all the same. 100001: more than 100000 */
+  /** of everyone: records still to be ended; their sessions are refused all the same. 10001: more than 10000 */
   remainingSessions?: number;
   /** from then on, at the latest, every session check refuses */
   sessionTierBy: string;
