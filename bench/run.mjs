@@ -54,7 +54,9 @@ const inWorldOfItsOwn = async (work) => {
   const world = await World.start();
   report.origin = world.origin;
   try {
+    report.notePace();
     await work(world);
+    report.notePace();
   } finally {
     await world.stop();
   }
@@ -65,11 +67,7 @@ if (options.compare) {
 } else {
   for (const name of asked.length > 0 ? asked : usual) {
     const { run } = await known[name]();
-    await inWorldOfItsOwn(async (world) => {
-      report.notePace();
-      await run(world, tools);
-      report.notePace();
-    });
+    await inWorldOfItsOwn((world) => run(world, tools));
   }
 }
 report.print();
