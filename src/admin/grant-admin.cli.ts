@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { AccountService } from '../accounts/account.service.js';
 import { createApp } from '../app.setup.js';
 import { loadKeys } from '../config/key-file.js';
@@ -11,6 +12,7 @@ if (!address) {
   console.error('usage: npm run admin:grant -- <e-mail address of a registered user>');
   process.exit(1);
 }
+if (existsSync('.env')) process.loadEnvFile('.env');
 const settings = loadSettings(process.env);
 const app = await createApp(settings, await loadKeys(settings));
 const user = await app.get(UsersService).findByEmail(canonicalEmail(address));
