@@ -5,15 +5,19 @@
  */
 export const MEASURED = {
   // --- CPU of an instance, µs
-  publicRequest: { value: 57, unit: 'µs', where: 'benchmarks, tiers' },
-  accessRequest: { value: 66, unit: 'µs', where: 'benchmarks, tiers' },
+  publicRequest: { value: 57, unit: 'µs', where: 'an earlier run of `guards` on a slower core' },
+  accessRequest: { value: 66, unit: 'µs', where: 'the same run' },
   sessionRequest: {
     value: 66,
     unit: 'µs',
-    where: 'benchmarks, tiers: 55 where many share a turn; taken as access',
+    where: 'the same run: 55 where many share a turn; taken as access',
   },
-  strictRequest: { value: 66, unit: 'µs', where: 'benchmarks, tiers: 62; taken as the access tier' },
-  refreshOwn: { value: 831, unit: 'µs', where: 'npm run bench -- --short refresh: 1,203 a second and core' },
+  strictRequest: { value: 66, unit: 'µs', where: 'the same run: 62; taken as the access tier' },
+  refreshOwn: {
+    value: 831,
+    unit: 'µs',
+    where: 'an earlier run of `refresh` on a slower core: 1,203 a second and core',
+  },
   loginOwn: { value: 24_150, unit: 'µs', where: 'sizing: a login on a new device, argon2id within' },
   revocationOwn: { value: 3_880, unit: 'µs', where: 'sizing: the end of a session by an admin' },
 
@@ -81,8 +85,12 @@ export const MEASURED = {
   refreshCommands: { value: 8, unit: '', where: 'sizing: counters of limits' },
 
   // --- Times
-  boot: { value: 1.5, unit: 's', where: 'benchmarks: ready with 10,000 live revocations' },
-  bootEach: { value: 7.7e-6, unit: 's', where: 'benchmarks: 9.2 s with 1,000,000' },
+  boot: {
+    value: 1.5,
+    unit: 's',
+    where: 'an earlier run of `revocation` on a slower core: ready with 10,000 live revocations',
+  },
+  bootEach: { value: 7.7e-6, unit: 's', where: 'the same run: 9.2 s with 1,000,000' },
 };
 
 /** Commit to refusal with so many instances, and commit to heard with so many feeds in one process: milliseconds. */
