@@ -3,8 +3,11 @@ import { hash as argon2 } from '@node-rs/argon2';
 import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { PasswordHasher } from '../src/auth/password-hasher.js';
+import { Problem } from '../src/common/problem.js';
+import { SessionsService } from '../src/sessions/sessions.service.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
+import { Gate } from './support/waiting.js';
 
 /** The real hasher, counted. */
 let hashing = 0;
@@ -222,6 +225,33 @@ describe('getting in', () => {
       expect(renewed.startsWith(OURS)).toBe(true);
       expect((await app.client().login(email, PASSWORD)).status).toBe(200);
       expect(await storedHash(email)).toBe(renewed);
+    });
+
+    it('is right also when another one makes the weak hash strong meanwhile, or when that cannot be done now', async () => {
+      const email = newEmail();
+      await register(email);
+      const weak = await argon2(PASSWORD, { memoryCost: 4_096, timeCost: 1, parallelism: 1 });
+      const weaken = () => app.query('update users set password_hash = $2 where email = $1', [email, weak]);
+      await weaken();
+      const [looked, goOn] = [new Gate(), new Gate()];
+      const sessions = app.get(SessionsService);
+      const open = sessions.open.bind(sessions);
+      jest.spyOn(sessions, 'open').mockImplementationOnce(async (...opening) => {
+        looked.open();
+        await goOn.opened;
+        return open(...opening);
+      });
+      const slow = app.client().login(email, PASSWORD);
+      await looked.opened;
+      expect((await client.login(email, PASSWORD)).status).toBe(200);
+      expect((await storedHash(email)).startsWith(OURS)).toBe(true);
+      goOn.open();
+      expect((await slow).status).toBe(200);
+
+      await weaken();
+      hash.mockImplementationOnce((() => Promise.reject(new Problem('auth.unavailable'))) as never);
+      expect((await client.login(email, PASSWORD)).status).toBe(200);
+      expect(await storedHash(email)).toBe(weak);
     });
 
     it('is refused, not broken, by a stored hash that nobody can read', async () => {

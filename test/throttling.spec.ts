@@ -249,6 +249,25 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect((await guess(a, ALICE.email, { password: PASSWORD, headers: theirs })).status).toBe(200);
     });
 
+    it.each(['banned', 'unverified'])(
+      'say nothing of whether the password of somebody %s is right [AUT-01]',
+      async (what) => {
+        const strict = await start({ EMAIL_VERIFICATION: 'required' });
+        const email = newEmail();
+        await strict.query(
+          `insert into users (id, email, password_hash, created_at, banned_at, email_verified_at)
+           select gen_random_uuid(), $1, password_hash, now(), $3, $4 from users where id = $2`,
+          [email, ALICE.id, ...(what === 'banned' ? [new Date(), new Date()] : [null, null])],
+        );
+        for (const password of [PASSWORD, WRONG]) {
+          await forgetAll();
+          const answers = await guesses(11, () => guess(strict, email, { password }));
+          expect(answers.map(({ status }) => status)).toEqual([...Array(10).fill(401), 429]);
+        }
+        await strict.close();
+      },
+    );
+
     it('proves it again by a count of the session’s own [AUT-03, STP-04]', async () => {
       const alice = await loggedIn(a, ALICE);
       const again = (password: string) => alice.copy().post('/v1/auth/reauthenticate', { password });

@@ -17,7 +17,7 @@ export class Entrance {
   ) {}
 
   /** Whoever they are: not before the address is verified, where it has to be. */
-  admits({ emailVerifiedAt }: User): boolean {
+  admits({ emailVerifiedAt }: Pick<User, 'emailVerifiedAt'>): boolean {
     return this.settings.emailVerification === 'off' || emailVerifiedAt !== null;
   }
 

@@ -16,6 +16,12 @@ export interface NewUser {
   createdAt: Date;
 }
 
+/** Whose password is asked for, and whether it would let them in. */
+export type LoginUser = Pick<
+  User,
+  'id' | 'passwordHash' | 'emailVerifiedAt' | 'bannedAt' | 'bannedUntil' | 'deletedAt'
+>;
+
 /** Written out: as the lock comes first in most transactions, to have it put together each time costs more than it. */
 const LOCK = `
   select id, email, email_verified_at as "emailVerifiedAt", display_name as "displayName", password_hash as "passwordHash",
@@ -37,9 +43,11 @@ export class UsersService {
   }
 
   /** One row either way, so that a look-up takes the same time whether or not somebody has the address. */
-  async findForLogin(email: string): Promise<Pick<User, 'id' | 'passwordHash'> | null> {
-    const [row] = await this.users.query<[Pick<User, 'id' | 'passwordHash'>]>(
-      `select u.id, u.password_hash as "passwordHash" from (select) one left join users u on u.email = $1`,
+  async findForLogin(email: string): Promise<LoginUser | null> {
+    const [row] = await this.users.query<[LoginUser]>(
+      `select u.id, u.password_hash as "passwordHash", u.email_verified_at as "emailVerifiedAt",
+         u.banned_at as "bannedAt", u.banned_until as "bannedUntil", u.deleted_at as "deletedAt"
+       from (select) one left join users u on u.email = $1`,
       [email],
     );
     return row.id ? row : null;
