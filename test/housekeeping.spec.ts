@@ -1,5 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import type pg from 'pg';
 import { EntityManager } from 'typeorm';
+import { random } from '../src/common/random.js';
+import { CHECK_POOL } from '../src/database/database.module.js';
 import { HousekeepingService } from '../src/sessions/housekeeping.service.js';
 import { LastSeenService } from '../src/sessions/last-seen.service.js';
 import { ADMIN, ALICE, BOB, resetStores, startApp, type TestApp } from './support/app.js';
@@ -16,6 +19,8 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 /** The least that a record of use may lag behind: LAST_SEEN_RESOLUTION and one flush. */
 const LAG = 70 * SECOND;
+
+const byId = (one: { id: string }, other: { id: string }) => (one.id < other.id ? -1 : 1);
 
 interface Row {
   status: string;
@@ -108,6 +113,53 @@ describeWithRedis('housekeeping', () => {
     await a.get(LastSeenService).flush();
     expect(await rowOf(admin)).toMatchObject({ status: 'active' });
     expect((await admin.refresh()).status).toBe(200);
+  });
+
+  it('a use is written down without waiting for whoever holds a record: nobody can wait in a circle', async () => {
+    const [held, free] = [await loggedIn(a, ALICE), await loggedIn(a, BOB)];
+    const before = await rowOf(held);
+    const holder = await connect();
+    await holder.query('begin');
+    await holder.query('select from sessions where id = $1 for update', [held.id]);
+    clock.advance(2 * MINUTE);
+    const since = new Date(clock.now());
+    const seen = a.get(LastSeenService);
+    for (const { id } of [held, free]) seen.touch(id);
+    await seen.flush();
+    const marks = () =>
+      a.query('select id from sessions where id = any($1) and last_seen_at >= $2 order by id', [
+        [held.id, free.id],
+        since,
+      ]);
+    expect(await marks()).toEqual([{ id: free.id }]);
+    await holder.query('commit');
+    seen.touch(held.id);
+    await seen.flush();
+    expect(await marks()).toEqual([held, free].map(({ id }) => ({ id })).toSorted(byId));
+    expect(await rowOf(held)).toEqual(before);
+  });
+
+  it('uses that nobody could write down for long are written down a part at a time, and none twice', async () => {
+    const people = [await loggedIn(a, ALICE), await loggedIn(a, BOB)];
+    clock.advance(2 * MINUTE);
+    const since = new Date(clock.now());
+    const seen = a.get(LastSeenService);
+    for (const { id } of people) seen.touch(id);
+    for (let count = 0; count < 4_500; count += 1) seen.touch(random.uuid());
+    const asked = jest.spyOn(a.get<pg.Pool>(CHECK_POOL), 'query');
+    const sizes = () =>
+      asked.mock.calls.map((call) => (call as unknown as [string, unknown[][]])[1][0]!.length);
+    asked.mockImplementationOnce(async () => {
+      throw new Error('away');
+    });
+    await expect(seen.flush()).rejects.toThrow('away');
+    expect(sizes()).toEqual([2_000]);
+    await seen.flush();
+    expect(sizes()).toEqual([2_000, 2_000, 2_000, 502]);
+    await seen.flush();
+    expect(sizes()).toHaveLength(4);
+    const written = 'select id from sessions where id = any($1) and last_seen_at >= $2';
+    expect(await a.query(written, [people.map(({ id }) => id), since])).toHaveLength(2);
   });
 
   it('leaves alone whoever would be too old as an admin only: their records are not even locked', async () => {

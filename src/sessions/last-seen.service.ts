@@ -15,11 +15,21 @@ import { CHECK_POOL } from '../database/database.module.js';
 /** What was seen is written down after so long at most. */
 export const MOST_FLUSH_INTERVAL_MS = 10_000;
 
-/** Moves forward only, never touches an ended session, and leaves alone what is fresh enough. */
+/** A statement of so many takes a fraction of the time that it may take. */
+const MOST_AT_ONCE = 2_000;
+
+/**
+ * Moves forward only, never touches an ended session, and leaves alone what is fresh enough. It waits for nobody, so that
+ * no two can wait for each other: who holds a row is about to renew the session or to end it, or the next use marks it.
+ */
 const FLUSH = `
-  update sessions s set last_seen_at = seen.at
-  from (select id, to_timestamp(ms / 1000) as at from unnest($1::uuid[], $2::float8[]) at_once (id, ms)) seen
-  where s.id = seen.id and s.status = 'active' and s.last_seen_at <= seen.at - make_interval(secs => $3)`;
+  with seen as (
+    select id, to_timestamp(ms / 1000) as at from unnest($1::uuid[], $2::float8[]) at_once (id, ms)),
+  due as (
+    select s.id, seen.at from sessions s join seen using (id)
+    where s.status = 'active' and s.last_seen_at <= seen.at - make_interval(secs => $3)
+    for no key update of s skip locked)
+  update sessions s set last_seen_at = due.at from due where s.id = due.id`;
 
 /**
  * Notes when sessions were used. A request only writes to memory; one statement every few seconds
@@ -60,13 +70,18 @@ export class LastSeenService implements OnApplicationBootstrap, BeforeApplicatio
 
   async flush(): Promise<void> {
     if (this.seen.size === 0) return;
-    const batch = this.seen;
+    const left = [...this.seen];
     this.seen = new Map();
     try {
-      await this.pool.query(FLUSH, [[...batch.keys()], [...batch.values()], this.resolution / 1_000]);
+      while (left.length > 0) {
+        const batch = left.slice(0, MOST_AT_ONCE);
+        const [ids, instants] = [batch.map(([id]) => id), batch.map(([, instant]) => instant)];
+        await this.pool.query(FLUSH, [ids, instants, this.resolution / 1_000]);
+        left.splice(0, batch.length);
+      }
     } catch (error) {
       // What was seen since is newer.
-      this.seen = new Map([...batch, ...this.seen]);
+      this.seen = new Map([...left, ...this.seen]);
       throw error;
     }
   }
