@@ -11,6 +11,12 @@ export const random = {
   uuidAt: (instant: number): string => uuidv7({ msecs: instant }),
 };
 
+/** The last UUID that carries the instant: whatever was made by `uuidAt` until then is no greater. */
+export function lastUuidOf(instant: number): string {
+  const prefix = instant.toString(16).padStart(12, '0');
+  return `${prefix.slice(0, 8)}-${prefix.slice(8)}-ffff-ffff-ffffffffffff`;
+}
+
 /** The instant, in milliseconds since the epoch, that a version 7 UUID carries (RFC 9562 5.7). */
 export function instantOf(uuid: string): number {
   return parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);

@@ -9,6 +9,7 @@ import { DataSource } from 'typeorm';
 import { Clock } from '../common/clock.js';
 import { every } from '../common/every.js';
 import { LOGGER, type Logger } from '../common/logger.js';
+import { lastUuidOf } from '../common/random.js';
 import type { Ended, EndReason } from './end-reason.js';
 import { Revocation, type RevocationKind } from './revocation.entity.js';
 import { RevocationLog } from './revocation-log.js';
@@ -90,8 +91,8 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
   }
 
   /**
-   * Ends the records of everyone, batch by batch in the order of their ids; skips rows that are locked and
-   * comes back for them. Several instances may: they take turns.
+   * Ends the records of everyone, batch by batch in the order of their ids, which is that of their beginnings: whoever has
+   * logged in since is not looked at. Skips rows that are locked and comes back for them. Several instances may: they take turns.
    */
   async sweep(revocation: Revocation): Promise<Revocation> {
     let last = FIRST_ID;
@@ -111,8 +112,8 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
   async countLeft({ notBefore }: Revocation, most: number): Promise<number> {
     const [left] = await this.database.query<{ count: number }[]>(
       `select count(*)::int from (
-         select from sessions where status = 'active' and created_at <= $1 order by id limit $2) some_left`,
-      [notBefore, most],
+         select from sessions where status = 'active' and id <= $1 and created_at <= $2 order by id limit $3) some_left`,
+      [lastUuidOf(notBefore!.getTime()), notBefore, most],
     );
     return left!.count;
   }
@@ -127,25 +128,26 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
     after: string,
     rest: number,
   ): Promise<{ ended: number; last: string | null; took: number }> {
+    const { seq, reason, notBefore } = revocation;
     return this.database.transaction(async (tx) => {
       const [turn] = await tx.query<{ ended_sessions: number }[]>(
         'select ended_sessions from revocations where seq = $1 for update',
-        [revocation.seq],
+        [seq],
       );
       if (rest > 0) await this.rest(rest);
       const begunAt = this.clock.monotonic();
       const [rows] = await tx.query<[{ id: string }[], number]>(
         `with batch as (
-           select id from sessions where status = 'active' and id > $1 and created_at <= $3
+           select id from sessions where status = 'active' and id > $1 and id <= $6 and created_at <= $3
            order by id limit $5 for update skip locked)
          update sessions set status = 'ended', end_reason = $2, ended_at = $3, revocation_seq = $4
          where id in (select id from batch) returning id`,
-        [after, revocation.reason, revocation.notBefore, revocation.seq, SWEEP_BATCH],
+        [after, reason, notBefore, seq, SWEEP_BATCH, lastUuidOf(notBefore!.getTime())],
       );
       const ids = rows.map(({ id }) => id).sort();
       const ended = turn!.ended_sessions + ids.length;
       if (ids.length === 0) return { ended, last: null, took: 0 };
-      await tx.query('update revocations set ended_sessions = $2 where seq = $1', [revocation.seq, ended]);
+      await tx.query('update revocations set ended_sessions = $2 where seq = $1', [seq, ended]);
       await this.verdicts.bury(ids, endedBy(revocation));
       return { ended, last: ids.at(-1)!, took: this.clock.monotonic() - begunAt };
     });

@@ -6,7 +6,7 @@ import { databaseNow } from '../database/database-now.js';
 const EPOCH_LOCK = 7_263_403;
 
 /**
- * Whatever must not overlap with the end of everyone's sessions (login, refresh, fenced writes)
+ * Whatever must not overlap with the end of everyone's sessions (logins, fenced writes, refreshes under a user's lock)
  * shares this lock for the length of its transaction. Take it first.
  */
 export async function shareEpoch(tx: EntityManager): Promise<void> {
