@@ -473,6 +473,17 @@ describe('the credential of a request', () => {
   });
 
   describe('is taken back at logout', () => {
+    it('by an empty object as well as by nothing: some clients always send one', async () => {
+      const [person, other] = [app.client(), app.client()];
+      await person.login(ALICE.email, PASSWORD);
+      expect((await person.post('/v1/auth/refresh', {})).status).toBe(200);
+      const held = person.copy();
+      expect((await person.post('/v1/auth/logout', {})).status).toBe(204);
+      expect(await held.get('/v1/users/me')).toMatchObject({ status: 401, body: { reason: 'logout' } });
+      expect((await other.post('/v1/auth/logout', {})).status).toBe(204);
+      expect(await other.post('/v1/auth/refresh', {})).toMatchObject(NOBODY);
+    });
+
     const ended = { status: 401, body: { code: 'auth.session_ended', reason: 'logout' } };
 
     it('with cookies that are cleared as they were set, and the browser told to forget [COK-08, SES-09]', async () => {

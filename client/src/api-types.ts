@@ -79,12 +79,12 @@ export interface Session {
 export interface Grant {
   user: Profile;
   session: Session;
-  /** cookie transport: seconds */
-  accessTokenExpiresIn?: number;
+  /** seconds */
+  accessTokenExpiresIn: number;
   /** bearer transport, as the four below */
   accessToken?: string;
   tokenType?: 'Bearer';
-  /** seconds */
+  /** seconds, as OAuth calls it */
   expiresIn?: number;
   refreshToken?: string;
   /** keep it, and send it as `X-Device-Token` with login and refresh */
@@ -337,7 +337,7 @@ export interface Operations {
   'POST /v1/auth/refresh': {
     body:
       | {
-          refreshToken: string;
+          refreshToken?: string;
         }
       | undefined;
     answer: Grant;
@@ -345,7 +345,7 @@ export interface Operations {
   'POST /v1/auth/logout': {
     body:
       | {
-          refreshToken: string;
+          refreshToken?: string;
         }
       | undefined;
     answer: undefined;

@@ -138,13 +138,13 @@ export class AuthController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Grant> {
     const { refreshToken: cookie, deviceToken, transport } = this.credentialsOf(request);
-    if (body && transport === 'cookie') throw new Problem('auth.ambiguous_credentials');
+    if (body?.refreshToken && transport === 'cookie') throw new Problem('auth.ambiguous_credentials');
     const refreshToken = body?.refreshToken ?? cookie;
     if (!refreshToken) throw new Problem('auth.unauthenticated');
     const presentation = {
       refreshToken,
       deviceToken,
-      transport: body ? 'bearer' : 'cookie',
+      transport: body?.refreshToken ? 'bearer' : 'cookie',
       origin: originOf(request),
     } as const;
     return this.grants.hand(reply, await this.refreshes.refresh(presentation));
@@ -163,7 +163,8 @@ export class AuthController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<void> {
     const credentials = this.credentialsOf(request);
-    if (body && credentials.transport === 'cookie') throw new Problem('auth.ambiguous_credentials');
+    if (body?.refreshToken && credentials.transport === 'cookie')
+      throw new Problem('auth.ambiguous_credentials');
     await this.logouts.logout(credentials, body?.refreshToken, originOf(request));
     this.grants.takeBack(reply);
     void reply.header('clear-site-data', '"cookies", "storage"');

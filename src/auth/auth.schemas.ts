@@ -31,7 +31,7 @@ export type Login = z.infer<typeof Login>;
 /** Opaque here; what it is worth is for the one who minted it to say. */
 const token = z.string().min(1).max(4_096);
 
-export const Refresh = z.strictObject({ refreshToken: token }).optional();
+export const Refresh = z.strictObject({ refreshToken: token.optional() }).optional();
 export type Refresh = z.infer<typeof Refresh>;
 
 export const Reauthentication = z
@@ -69,10 +69,10 @@ export const Grant = z
   .object({
     user: Profile,
     session: SessionView,
-    accessTokenExpiresIn: z.int().optional().describe('cookie transport: seconds'),
+    accessTokenExpiresIn: z.int().describe('seconds'),
     accessToken: z.string().optional().describe('bearer transport, as the four below'),
     tokenType: z.literal('Bearer').optional(),
-    expiresIn: z.int().optional().describe('seconds'),
+    expiresIn: z.int().optional().describe('seconds, as OAuth calls it'),
     refreshToken: z.string().optional(),
     deviceToken: z
       .string()

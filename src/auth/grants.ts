@@ -31,6 +31,7 @@ export class Grants {
     const who = {
       user: profileOf(user),
       session: { ...viewOf(session, this.settings, this.clock.now()), current: true },
+      accessTokenExpiresIn: expiresIn,
     };
     if (session.transport === 'bearer') {
       return { ...who, accessToken: token, tokenType: 'Bearer', expiresIn, refreshToken, deviceToken };
@@ -41,10 +42,10 @@ export class Grants {
     setCookie(reply, 'access', token, secure, maxAge);
     setCookie(reply, 'refresh', refreshToken, secure, maxAge);
     if (deviceToken) setCookie(reply, 'device', deviceToken, secure, LONGEST_COOKIE_S);
-    return { ...who, accessTokenExpiresIn: expiresIn };
+    return who;
   }
 
-  /** The device cookie stays: it is not a credential, it only recognises the browser next time. */
+  /** The device cookie is not a credential, it only recognises the browser next time: it stays where `Clear-Site-Data` is not obeyed. */
   takeBack(reply: FastifyReply): void {
     clearCookies(reply, ['access', 'refresh'], this.settings.cookieSecure);
   }
