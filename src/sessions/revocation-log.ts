@@ -100,6 +100,20 @@ export class RevocationLog {
     return { revocation, sessionIds };
   }
 
+  /** One of them, also when it has died of age: then this is written down on it, for the caller who asks again. */
+  async endSession(
+    tx: EntityManager,
+    { id, userId }: { id: string; userId: string },
+    order: RevocationOrder,
+  ): Promise<Recorded> {
+    const recorded = await this.endSessions(tx, userId, { only: [id] }, order);
+    if (recorded.sessionIds.length === 0) {
+      const { seq } = recorded.revocation;
+      await tx.query('update sessions set revocation_seq = $2 where id = $1', [id, seq]);
+    }
+    return recorded;
+  }
+
   /** Ends everybody's sessions, however many: from the commit on Postgres refuses them all. */
   async endEveryone(tx: EntityManager, order: RevocationOrder): Promise<Recorded> {
     const { now, notBefore } = await lockEpochForRevocation(tx, this.clock);

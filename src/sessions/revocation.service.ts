@@ -54,8 +54,7 @@ export class RevocationService {
     const recorded = await this.database.transaction(async (tx) => {
       await this.users.lock(tx, session.user_id);
       return (
-        (await this.log.earlierEnd(tx, id)) ??
-        this.log.endSessions(tx, session.user_id, { only: [id] }, order)
+        (await this.log.earlierEnd(tx, id)) ?? this.log.endSession(tx, { id, userId: session.user_id }, order)
       );
     });
     return this.settle(recorded);
@@ -88,8 +87,9 @@ export class RevocationService {
 
   /** After the commit: refuses here at once, tells the cache, and says how far that got. */
   async settle({ revocation, sessionIds }: Recorded): Promise<Receipt> {
-    // The end of everyone is settled by its sweep alone: what is asked again here is one session of many.
-    if (revocation.appliedAt || revocation.kind === 'everyone') return this.receipt(revocation);
+    // The end of everyone is settled by its sweep alone: what is asked again here is one session of many, and how many is nobody's business.
+    if (revocation.appliedAt || revocation.kind === 'everyone')
+      return receiptOf(revocation, this.settings, this.clock.now());
     this.denials.apply(noticeOf(revocation));
     return this.receipt(await this.relay.tellCache(revocation, sessionIds));
   }
