@@ -136,6 +136,15 @@ describeWithRedis('the revocation feed', () => {
     beforeEach(async () => void (admin = await loggedIn(a, ADMIN)));
     const show = (seq: number) => admin.get(ACCESS, { headers: { 'x-min-revocation-seq': String(seq) } });
 
+    it('makes nobody look who would be refused anyway', async () => {
+      const reached = jest.spyOn(feedOf(a), 'reach');
+      const headers = { 'x-min-revocation-seq': '999999999' };
+      const nobody = await a.client().get(ACCESS, { headers });
+      expect(nobody).toMatchObject({ status: 401, body: { code: 'auth.unauthenticated' } });
+      expect(reached).not.toHaveBeenCalled();
+      reached.mockRestore();
+    });
+
     it('of a revocation that every poll has seen by now is answered without I/O', async () => {
       const seq = await endOne();
       const feed = feedOf(a);

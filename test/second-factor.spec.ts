@@ -145,6 +145,13 @@ describe('whoever enrols an authenticator app', () => {
     expect((await me.post('/v1/auth/mfa/totp/confirm', { code: phone.code() })).status).toBe(200);
   });
 
+  it('is confirmed by a code as people type it', async () => {
+    const me = await loggedIn(app, { email });
+    const { body } = await me.post('/v1/auth/mfa/totp');
+    const code = new AuthenticatorApp(body.secret, clock).code().replace(/^.../, '$& ');
+    expect((await me.post('/v1/auth/mfa/totp/confirm', { code })).status).toBe(200);
+  });
+
   it.each([1, -1])('whose clock is %i step off is understood', async (steps) => {
     const me = await loggedIn(app, { email });
     const { body } = await me.post('/v1/auth/mfa/totp');

@@ -104,6 +104,16 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
     expect((await current(owner)).body.id).toBe(owner.id);
   });
 
+  it('whose answer was lost is used by whoever refreshes with what they have: idleness counts from then', async () => {
+    await loseStepUp(owner);
+    clock.advance(40 * MINUTE);
+    const { session } = (await owner.refresh()).body;
+    const [row] = await app.query<{ last_seen_at: Date }>('select last_seen_at from sessions where id = $1', [
+      owner.id,
+    ]);
+    expect(row!.last_seen_at.toISOString()).toBe(session.lastSeenAt);
+  });
+
   it('is a theft when its predecessor is shown without the device token', async () => {
     const thief = withoutDevice(owner);
     await stepUp(owner);

@@ -35,7 +35,9 @@ export class AccessGuard implements CanActivate {
 
   private admit(request: FastifyRequest): boolean | Promise<boolean> {
     const floor = request.headers['x-min-revocation-seq'];
-    return floor === undefined ? this.judge(request) : this.reach(floor).then(() => this.judge(request));
+    if (floor === undefined) return this.judge(request);
+    this.strategy.run(request); // whoever is refused as it is makes nobody ask PostgreSQL
+    return this.reach(floor).then(() => this.judge(request));
   }
 
   private judge(request: FastifyRequest): boolean | Promise<boolean> {

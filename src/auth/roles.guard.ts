@@ -29,11 +29,10 @@ export class RolesGuard implements CanActivate {
 
   private async judge(wanted: readonly Role[], request: FastifyRequest): Promise<boolean> {
     const { session, user } = request;
-    insist(wanted, session ? rolesInForce(session, this.settings) : (user?.roles ?? []));
     if (session && user) {
       request.session = await this.sessions.require(user, { consistency: 'strict' });
       insist(wanted, rolesInForce(request.session, this.settings));
-    }
+    } else insist(wanted, user?.roles ?? []);
     return true;
   }
 }

@@ -111,9 +111,10 @@ export class TotpFactors {
   }
 
   private stepOf(code: string, userId: string, { secret, key_id }: KeptSecret, now: Date): number | null {
-    if (!TOTP_CODE.test(code)) return null;
+    const digits = code.replaceAll(/\s/g, '');
+    if (!TOTP_CODE.test(digits)) return null;
     const opened = this.sealed.open({ sealed: secret, keyId: key_id }, contextOf(userId));
-    return stepOf(code, opened, now.getTime());
+    return stepOf(digits, opened, now.getTime());
   }
 
   /** How apps name us: as our mails do. */

@@ -172,8 +172,15 @@ export class RefreshService {
     if (!rotation) return this.endForReuse(tx, held, token, presented);
     const { authenticatedAt, secondFactorAt, deviations } = former!;
     await tx.query(
-      'update sessions set authenticated_at = $2, second_factor_at = $3, deviations = $4 where id = $1',
-      [sessionId, new Date(authenticatedAt), secondFactorAt && new Date(secondFactorAt), deviations],
+      `update sessions set authenticated_at = $2, second_factor_at = $3, deviations = $4,
+         last_seen_at = greatest(last_seen_at, $5) where id = $1`,
+      [
+        sessionId,
+        new Date(authenticatedAt),
+        secondFactorAt && new Date(secondFactorAt),
+        deviations,
+        new Date(now),
+      ],
     );
     const details = { after: now - former!.changedAt };
     const { origin } = presented;

@@ -53,8 +53,8 @@ export type StillProven = (user: User, tx: EntityManager, now: Date) => boolean 
 
 export type ListedStatus = 'active' | 'ended' | 'all';
 
-/** More than anybody looks at; `SESSION_RETENTION` keeps the rest. */
-const MOST_LISTED = 200;
+/** No limit of live sessions is greater. Of ended ones it is more than anybody looks at. */
+const MOST_LISTED = 1_000;
 
 @Injectable()
 export class SessionsService {

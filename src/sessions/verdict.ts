@@ -69,7 +69,7 @@ export function unpack(sessionId: string, text: string): CachedVerdict | null {
     snapshot: {
       id: sessionId,
       userId: unpackUuid(userId),
-      roles: roles.split(' ') as Role[],
+      roles: words(roles) as Role[],
       transport: letter === LETTERS.cookie ? 'cookie' : 'bearer',
       ip,
       ...unpackPlaces(places, createdAt),
