@@ -1,6 +1,6 @@
 /**
  * What the model of docs/scale.md rests on: each with its unit and where it was measured. `sizing` is `npm run bench -- sizing`
- * (200,000 sessions, AMD EPYC, Node 20.20, PostgreSQL 15.20, Redis 7.0); `benchmarks` is docs/benchmarks.md, same machine.
+ * (200,000 sessions, AMD EPYC, Node 20.20, PostgreSQL 15.20, Redis 7.0); `benchmarks` is docs/benchmarks.md as it was then.
  * CPU is that of the named process, one at a time and without waiting for disks; another machine has other figures.
  */
 export const MEASURED = {
@@ -95,7 +95,7 @@ export const MEASURED = {
 
 /** Commit to refusal with so many instances, and commit to heard with so many feeds in one process: milliseconds. */
 export const LATENCIES = [
-  { what: 'two instances (benchmarks)', instances: 2, cores: 2, p50: 1.5, p99: 5, max: 7.4 },
+  { what: 'two instances (an earlier run of `revocation`)', instances: 2, cores: 2, p50: 1.5, p99: 5, max: 7.4 },
   {
     what: '10 feeds (`npm run bench -- followers`)',
     instances: 10,
