@@ -165,6 +165,8 @@ describe('a bad value stops the boot', () => {
         '::/129',
         '10.0.0.0/',
         '10.0.0.0/8/8',
+        '0.0.0.0/0',
+        '10.0.0.1,::/00',
         '10.0.0',
         '*',
         'example.com',
@@ -184,8 +186,16 @@ describe('a bad value stops the boot', () => {
         '-a.example.com',
       ],
     ],
-    ['DATABASE_URL', ['postgres://db/app', 'postgresql://db/app'], ['http://db/app', 'db/app']],
-    ['REDIS_URL', ['redis://cache', 'rediss://cache:6380/1'], ['unix:///tmp/redis.sock']],
+    [
+      'DATABASE_URL',
+      ['postgres://db/app', 'postgresql://db/app', 'postgres://app:50%25@db/app'],
+      ['http://db/app', 'db/app', 'postgres://app:50%@db/app'],
+    ],
+    [
+      'REDIS_URL',
+      ['redis://cache', 'redis://cache/', 'rediss://cache:6380/1', 'redis://a,redis://b/0'],
+      ['unix:///tmp/redis.sock', 'redis://cache/sessions', 'redis://cache/1/2', 'redis://:50%@cache'],
+    ],
   ] as [string, string[], string[]][])('%s lets %j pass and refuses %j [OPS-01]', (variable, good, bad) => {
     for (const value of good)
       expect({ value, lines: complaints({ [variable]: value }) }).toEqual({ value, lines: [] });

@@ -85,11 +85,24 @@ export function url(doc: string, protocols: string[], details: Details = {}): Se
     ...details,
     parse: z
       .string()
-      .refine(
-        (value) => URL.canParse(value) && protocols.includes(new URL(value).protocol),
-        'is not such a URL',
-      ),
+      .refine((value) => URL.canParse(value) && protocols.includes(new URL(value).protocol), {
+        error: 'is not such a URL',
+        abort: true,
+      })
+      .refine(isDecodable, STRAY_PERCENT),
   };
+}
+
+const STRAY_PERCENT = 'has a `%` that begins no escape; write `%25`';
+
+/** Drivers throw at what is not: it is met in passwords that were pasted as they are. */
+function isDecodable(url: string): boolean {
+  try {
+    decodeURIComponent(url);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** What links are made of by adding a path. */
@@ -103,18 +116,19 @@ export function baseUrl(doc: string, details: Details = {}): Setting<string | un
   };
 }
 
-/** One URL, or several nodes of a cluster: they share their scheme, their credentials and database 0. */
+/** One URL with at most the number of a database as its path, or several nodes of a cluster: they share their scheme, their credentials and database 0. */
 export function urls(doc: string, protocols: string[], details: Details = {}): Setting<string[] | undefined> {
   const one = url(doc, protocols, details);
   return {
     ...one,
-    allowed: `${one.allowed}, or several of a cluster, separated by commas`,
+    allowed: `${one.allowed}, with no path but the number of a database, or several of a cluster, separated by commas`,
     parse: z
       .string()
       // A comma may also be part of a password.
       .transform((value) => value.split(/,(?=\s*\w+:\/\/)/).map((item) => item.trim()))
-      .refine((items) => items.every((item) => one.parse.safeParse(item).success), {
-        error: 'is not such a URL',
+      .pipe(z.array(one.parse as z.ZodType<string, string>))
+      .refine((items) => items.every((item) => /^(\/\d*)?$/.test(new URL(item).pathname)), {
+        error: 'has a path that is not the number of a database',
         abort: true,
       })
       .refine(areNodesOfOne, 'has nodes of different schemes, credentials or databases'),

@@ -152,7 +152,7 @@ export const SETTINGS = {
   ),
   trustedProxies: list(
     'Proxies whose `X-Forwarded-For` is believed.',
-    'addresses or networks such as `10.0.0.0/8`',
+    'addresses or networks such as `10.0.0.0/8`, none of them `/0`',
     isNetwork,
   ),
   countryHeader: header(
@@ -288,5 +288,7 @@ function isOrigin(item: string): boolean {
 function isNetwork(item: string): boolean {
   const [address = '', prefix, ...rest] = item.split('/');
   if (rest.length > 0 || isIP(address) === 0) return false;
-  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (isIPv4(address) ? 32 : 128));
+  if (prefix === undefined) return true;
+  // Everybody is no proxy: Fastify throws at `/0`.
+  return /^\d{1,3}$/.test(prefix) && Number(prefix) >= 1 && Number(prefix) <= (isIPv4(address) ? 32 : 128);
 }
