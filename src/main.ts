@@ -12,9 +12,10 @@ import { loadSettings } from './config/load-settings.js';
 import { settingsForLog, type Settings } from './config/settings.js';
 import { createApp } from './app.setup.js';
 import { isAboutTls } from './database/postgres-connection.js';
-import { isDatabaseUnavailable } from './database/database-problem.js';
+import { isDatabaseRefusal, isDatabaseUnavailable } from './database/database-problem.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from './database/embedded-postgres.js';
 import { migrateDatabase, requireMigrated } from './database/migrate.js';
+import { listen } from './listen.js';
 import { seedUsers } from './seeds.js';
 import { welcome } from './welcome.js';
 
@@ -35,7 +36,7 @@ async function boot(): Promise<void> {
   undo.push(async () => unfollowKeys());
   if (settings.seedUsers) await seedUsers(app);
   settleHeap();
-  await app.listen(settings.port, settings.host);
+  await listen(app, settings);
   const url = await app.getUrl();
   if (settings.nodeEnv === 'development') console.log(welcome(settings, url));
   const logger = app.get<Logger>(LOGGER);
@@ -77,14 +78,14 @@ async function shutDown(code: number): Promise<never> {
 }
 
 function explain(error: unknown): unknown {
-  const { code, port, message } = error as { code?: string; port?: number; message: string };
+  const { code, message } = error as { code?: string; message: string };
   const why =
     error instanceof BootError
       ? message
-      : code === 'EADDRINUSE'
-        ? `PORT ${port} is in use; allowed: a free one, or 0 for any`
-        : isAboutTls(error as Error)
-          ? `DATABASE_URL names a PostgreSQL that cannot be trusted as STORE_TLS wants: ${message}`
+      : isAboutTls(error as Error)
+        ? `DATABASE_URL names a PostgreSQL that cannot be trusted as STORE_TLS wants: ${message}`
+        : isDatabaseRefusal(error)
+          ? `DATABASE_URL names a role, password or database that its PostgreSQL does not take: ${message}`
           : isDatabaseUnavailable(error)
             ? `DATABASE_URL names a PostgreSQL that does not answer: ${message || code}`
             : null;

@@ -6,6 +6,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { BootError } from '../src/common/boot-error.js';
+import { listen } from '../src/listen.js';
 import { DEMO_PASSWORD } from '../src/seeds.js';
 import { runToEnd, startInstance } from './support/instance.js';
 import { describeWithRedis } from './support/redis.js';
@@ -17,10 +19,13 @@ const folder = mkdtempSync(join(tmpdir(), 'drawbridge-boot-'));
 const developmentKeys = join(folder, 'keys.json');
 const productionKeys = join(folder, 'production.json');
 const NOWHERE = 'postgres://nobody@127.0.0.1:1/nothing';
+/** A role that is asked for its password, which is its name. */
+const GUARDED = 'guarded';
 let postgres: Service;
 
 beforeAll(async () => {
   postgres = await startPostgres();
+  await guard(postgres.url);
   execFileSync(process.execPath, ['dist/config/generate-keys.cli.js', productionKeys]);
 });
 afterAll(async () => {
@@ -40,12 +45,56 @@ describe('a boot that must not go on', () => {
       { NODE_ENV: 'production' },
       [/DATABASE_URL is not set/, /REDIS_URL is not set/, /KEYS_FILE is not set/],
     ],
+    [
+      'over a data folder that is none',
+      { DATABASE_URL: NOWHERE, DATA_DIR: '/dev/null' },
+      [/DATA_DIR "\/dev\/null" .*allowed:/],
+    ],
     ['over a database that does not answer', { DATABASE_URL: NOWHERE }, [/DATABASE_URL .*does not answer/]],
   ])('stops %s [OPS-01, TOK-01]', async (_, env, sentences) => {
     const { code, output } = await runToEnd({ DATA_DIR: folder, ...env });
     expect(code).toBe(1);
     for (const sentence of sentences) expect(output).toMatch(sentence);
     expect(output).not.toMatch(/\n\s+at /);
+  });
+
+  it.each<[string, (url: URL) => unknown, RegExp]>([
+    ['a wrong password', (url) => (url.password = 'hunter2'), /password authentication failed/],
+    ['no password where one is wanted', (url) => (url.password = ''), /password/],
+    ['an unknown role', (url) => (url.username = 'nobody'), /role "nobody" does not exist/],
+    ['an unknown database', (url) => (url.pathname = '/nothing'), /database "nothing" does not exist/],
+  ])('stops over %s, and says that DATABASE_URL has it', async (_, change, why) => {
+    const url = Object.assign(new URL(postgres.url), { username: GUARDED, password: GUARDED });
+    change(url);
+    const { code, output } = await runToEnd({ DATABASE_URL: url.href, DATA_DIR: folder });
+    expect(code).toBe(1);
+    expect(output).toMatch(/DATABASE_URL names a role, password or database/);
+    expect(output).toMatch(why);
+    expect(output).not.toMatch(/hunter2|\n\s+at /);
+  });
+
+  it.each(['no-such-host.invalid', '192.0.2.1', 'fe80::1'])(
+    'stops over a HOST where nobody can listen: %s',
+    async (HOST) => {
+      const { code, output } = await runToEnd({
+        DATABASE_URL: postgres.url,
+        DATA_DIR: folder,
+        PORT: '0',
+        HOST,
+      });
+      expect(code).toBe(1);
+      expect(output).toMatch(new RegExp(`HOST "${HOST}" .*; allowed: `));
+      expect(output).not.toMatch(/DATABASE_URL|\n\s+at /);
+    },
+  );
+
+  it('stops over a port that only root may listen on', async () => {
+    const app = {
+      listen: () => Promise.reject(Object.assign(new Error(), { code: 'EACCES', syscall: 'listen' })),
+    };
+    const refusal = listen(app, { port: 80, host: '0.0.0.0' });
+    await expect(refusal).rejects.toThrow(BootError);
+    await expect(refusal).rejects.toThrow(/^PORT 80 .*; allowed: /);
   });
 
   it('stops over a port that is taken', async () => {
@@ -191,6 +240,19 @@ describeWithRedis('production', () => {
     ]);
   });
 });
+
+async function guard(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query(`create role ${GUARDED} login password '${GUARDED}'`);
+  const { rows } = await client.query(`select setting as file from pg_settings where name = 'hba_file'`);
+  const lines = [`host all ${GUARDED} all scram-sha-256`, 'host all all all trust'];
+  await client.query(
+    `copy (values ${lines.map((line) => `('${line}')`).join()}) to ${client.escapeLiteral(rows[0].file)}`,
+  );
+  await client.query('select pg_reload_conf()');
+  await client.end();
+}
 
 /** In the one mail that was kept there. */
 function mailedToken(mails: string): string {

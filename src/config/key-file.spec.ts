@@ -64,6 +64,17 @@ describe('the first boot in development', () => {
     expect(await readdir(join(folder, 'data'))).toEqual(['keys.json']);
   });
 
+  it.each(['', 'below'])(
+    'in a data folder that is none stops, and names the variable: a file/%s',
+    async (below) => {
+      await write('nothing');
+      const DATA_DIR = join(file, below);
+      expect(await refusal(loadKeys(loadSettings({ DATA_DIR })))).toMatch(
+        /^DATA_DIR ".*mine\.json.*" .*E(EXIST|NOTDIR).*; allowed: a folder/,
+      );
+    },
+  );
+
   it('makes keys that nobody else has [KEY-01]', () => {
     const [a, b] = [generateKeyFile('production'), generateKeyFile('production')].map(
       (text) => JSON.parse(text) as ReturnType<typeof keyFile>,

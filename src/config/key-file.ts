@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { generateKeyFile, keysOf, parseKeyFile, refuse, type Keys } from './key-format.js';
+import { SettingsError } from './load-settings.js';
 import type { Settings } from './settings.js';
 
 /** `KEYS_FILE`; without one, that of the data folder. */
@@ -11,11 +12,17 @@ export function keyFilePath({ keysFile, dataDir }: Pick<Settings, 'keysFile' | '
 
 /**
  * The keys of `KEYS_FILE`; without one, those of the data folder, which are made the first time.
- * @throws SettingsError when the file is missing, unreadable, weak, or one of development in production
+ * @throws SettingsError when the file is missing, unreadable, weak, cannot be made, or one of development in production
  */
 export async function loadKeys(settings: Settings): Promise<Keys> {
   const path = keyFilePath(settings);
-  if (!settings.keysFile) await makeOnce(path);
+  if (!settings.keysFile) {
+    await makeOnce(path).catch(({ message }: Error) => {
+      throw new SettingsError([
+        `DATA_DIR "${settings.dataDir}" cannot hold the keys: ${message}; allowed: a folder that this user may write to`,
+      ]);
+    });
+  }
   return keysFor(settings, await readKeyFile(path));
 }
 

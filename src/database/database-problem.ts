@@ -25,6 +25,12 @@ export function isDatabaseUnavailable(error: unknown): boolean {
   return typeof message === 'string' && CLIENT_SIDE.test(message);
 }
 
+/** Whether PostgreSQL does not let this role, password or database in (class 28, 3D000). Of a missing password the driver itself complains. */
+export function isDatabaseRefusal(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  return /^(28...|3D000)$/.test(String(code)) || String(message).startsWith('SASL: ');
+}
+
 /** Never a 401 and never a 500: nobody is logged out because a database is away. */
 export function databaseProblem(error: unknown): Problem | undefined {
   return isDatabaseUnavailable(error) ? new Problem('auth.unavailable', { cause: error }) : undefined;
