@@ -129,6 +129,31 @@ describe('a boot that must not go on', () => {
   });
 });
 
+describeWithRedis('a Redis that does not let an instance in', () => {
+  let redis: Service;
+  beforeAll(async () => {
+    redis = (await startRedis())!;
+  });
+  afterAll(() => redis?.stop());
+
+  it('does not stop the boot, and is told of with the variable and the reason', async () => {
+    const instance = await startInstance({
+      DATABASE_URL: postgres.url,
+      DATA_DIR: folder,
+      REDIS_URL: `${redis.url}/99`,
+    });
+    await instance.stop();
+    const warning = instance
+      .output()
+      .split('\n')
+      .find((line) => line.includes('"level":"warn"'))!;
+    expect(JSON.parse(warning)).toMatchObject({
+      msg: expect.stringContaining('REDIS_URL'),
+      err: { message: expect.stringContaining('DB index is out of range') },
+    });
+  });
+});
+
 describe('the bundle that is served', () => {
   it('loads what is in it once: no second TypeORM and no second pg beside it', async () => {
     const env = { DATABASE_URL: postgres.url, DATA_DIR: folder, NODE_DEBUG: 'module' };

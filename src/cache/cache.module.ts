@@ -28,7 +28,10 @@ const NODE_SHARE = 0.8;
           authoritiesOf(settings),
         );
         await redis.connect(BOOT_PATIENCE_MS).catch((error) => {
-          logger.warn({ err: error }, 'Redis does not answer yet; sessions are checked in PostgreSQL');
+          logger.warn(
+            { err: error },
+            'REDIS_URL names a Redis that is not there yet, or lets nobody in; sessions are checked in PostgreSQL',
+          );
         });
         return redis;
       },

@@ -26,6 +26,8 @@ export class RedisNode extends EventEmitter<NodeEvents> {
   /** For plain values. */
   readonly cache: Cache;
   greeting: Greeting | null = null;
+  /** Why it was last away, where that was said. */
+  trouble?: unknown;
   /** Whether an answer that came too late is still to come. */
   owes = false;
   private reign: Reign | null = null;
@@ -158,6 +160,7 @@ export class RedisNode extends EventEmitter<NodeEvents> {
   private lose(why?: unknown): void {
     this.questions += 1;
     this.greeting = null;
+    this.trouble = why ?? this.trouble;
     if (this.reign === null) return;
     this.reign = null;
     this.logger.warn(

@@ -56,12 +56,14 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
     );
   }
 
-  /** Resolves when every key has a server that is there; rejects after `timeout` ms, while attempts go on. */
+  /** Resolves when every key has a server that is there; rejects after `timeout` ms with why not, while attempts go on. */
   async connect(timeout: number): Promise<void> {
     const whole = async () => {
       while (!this.isWhole) await once(this, 'changed');
     };
-    await within(timeout, whole());
+    await within(timeout, whole()).catch((late: unknown) => {
+      throw [...this.nodes.values()].find(({ trouble }) => trouble)?.trouble ?? late;
+    });
   }
 
   /** The one that has every key; null in a cluster. */
