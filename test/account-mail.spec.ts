@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -363,11 +363,16 @@ describe('an address', () => {
 describe('mails at a desk', () => {
   let folder: string;
   let app: TestApp;
+  let print: jest.SpiedFunction<typeof console.log>;
 
   beforeAll(async () => {
     await resetStores();
     folder = await mkdtemp(join(tmpdir(), 'drawbridge-mails-'));
   });
+  beforeEach(() => {
+    print = jest.spyOn(console, 'log').mockImplementation(() => undefined);
+  });
+  afterEach(() => print.mockRestore());
   afterAll(() => rm(folder, { recursive: true }));
 
   const start = async (nodeEnv: string) => {
@@ -375,7 +380,7 @@ describe('mails at a desk', () => {
     holdBackgroundWork(app);
   };
 
-  it('can be read on a page, newest first, with links to follow, and as JSON', async () => {
+  it('are printed, and can be read on a page, newest first, with links to follow, and as JSON', async () => {
     await start('development');
     const read = (accept: string) => app.client().get('/dev/mails', { headers: { accept } });
     expect((await read('text/html')).text).toContain('No mail yet');
@@ -388,6 +393,8 @@ describe('mails at a desk', () => {
     await app.get(MailOutbox).send();
 
     const { items } = (await read('application/json')).body;
+    const printed = print.mock.calls.join('\n');
+    for (const { text } of items) expect(printed).toContain(text);
     expect(items).toEqual(
       [ALICE.email, strange].map((to) => ({
         to,
@@ -406,9 +413,13 @@ describe('mails at a desk', () => {
     await app.close();
   });
 
-  it('are on no page anywhere else', async () => {
+  it('are on no page anywhere else, and not printed', async () => {
     await start('test');
     expect((await app.client().get('/dev/mails')).status).toBe(404);
+    await app.client().post('/v1/auth/password/forgot', { email: ALICE.email });
+    await app.get(AccountErrands).run();
+    expect(await app.get(MailOutbox).send()).toBeGreaterThan(0);
+    expect(print).not.toHaveBeenCalled();
     await app.close();
   });
 });

@@ -245,6 +245,7 @@ describeWithRedis('production', () => {
     expect(await login.json()).toMatchObject({ user: { roles: ['user', 'admin'] } });
     expect(await instance.stop()).toBe(0);
 
+    expect(instance.output()).not.toContain('#token=');
     const events = instance
       .output()
       .split('\n')

@@ -237,7 +237,7 @@ export const SETTINGS = {
     { fallbackDoc: 'the host of `APP_URL`' },
   ),
   smtpUrl: url('The server that mails leave through.', ['smtp:', 'smtps:'], {
-    fallbackDoc: 'none: mails are told of in the log and kept as files under `DATA_DIR`',
+    fallbackDoc: 'none: mails are kept as files under `DATA_DIR`, and in development printed',
     secret: true,
   }),
   mailFrom: address('The sender of mails.', { fallback: 'Drawbridge <no-reply@localhost>' }),

@@ -56,19 +56,23 @@ export function mailsFolder({ dataDir }: Settings): string {
   return join(dataDir, 'mails');
 }
 
-/** For a desk: mails are told of in the log and kept as files. */
+/** For a desk: mails are told of in the log, kept as files, and printed where somebody is there to follow their links. */
 export class FolderTransport extends MailTransport {
   constructor(
     private readonly folder: string,
     private readonly logger: Logger,
+    /** Not the log, which knows no tokens. */
+    private readonly print?: (mail: string) => void,
   ) {
     super();
   }
 
   override async send({ id, to, subject, text }: Mail): Promise<void> {
     const file = join(this.folder, `${id}.txt`);
-    await this.write(file, `To: ${to}\nSubject: ${subject}\n\n${text}\n`);
+    const mail = `To: ${to}\nSubject: ${subject}\n\n${text}\n`;
+    await this.write(file, mail);
     this.logger.info({ subject, file }, 'a mail; set SMTP_URL to send it');
+    this.print?.(mail);
   }
 
   /** The folder is made when it is missed. */

@@ -23,7 +23,8 @@ import { MailedTokens } from './mailed-tokens.js';
         if (settings.smtpUrl) return new SmtpTransport(settings.smtpUrl, settings.mailFrom);
         if (settings.nodeEnv === 'production')
           logger.warn('SMTP_URL is not set: mails are kept as files, and reach nobody');
-        return new FolderTransport(mailsFolder(settings), logger);
+        const print = settings.nodeEnv === 'development' ? console.log : undefined;
+        return new FolderTransport(mailsFolder(settings), logger, print);
       },
     },
   ],
