@@ -265,6 +265,60 @@ describe('an address', () => {
       expect(await verify(token)).toMatchObject(BAD_TOKEN);
     });
 
+    describe('by somebody who is thrown out before its mail is written', () => {
+      const newPassword = 'the kettle sings at noon';
+      const mailedTo = async (address: string) =>
+        (await mailbox.collect()).filter(({ to }) => to === address).map(({ subject }) => subject);
+
+      it('is called off by a new password', async () => {
+        const [owner, thief, to] = [await begin(), await begin(), newEmail()];
+        expect((await change(thief, to)).status).toBe(202);
+        const passwords = { currentPassword: OWN_PASSWORD, newPassword };
+        expect((await owner.post('/v1/auth/password/change', passwords)).status).toBe(204);
+        expect(await mailedTo(to)).toEqual([]);
+        expect(await app.query('select from mailed_tokens where email = $1', [to])).toEqual([]);
+        expect((await change(owner, to)).status).toBe(202);
+        expect(await mailedTo(to)).toEqual(['Confirm your new e-mail address']);
+      });
+
+      it('is called off by a reset', async () => {
+        await app.client().post('/v1/auth/password/forgot', { email });
+        const token = await mailbox.tokenFor(email);
+        const [thief, to] = [await begin(), newEmail()];
+        expect((await change(thief, to)).status).toBe(202);
+        const reset = await app.client().post('/v1/auth/password/reset', { token, newPassword });
+        expect(reset.status).toBe(204);
+        expect(await mailedTo(to)).toEqual([]);
+      });
+
+      it('tells nobody that the address is taken', async () => {
+        clock.advance(HOUR); // since the owner of that one was told last
+        const thief = await begin();
+        expect((await change(thief, BOB.email)).status).toBe(202);
+        await app.query(`update users set password_hash = 'another one' where email = $1`, [email]);
+        expect(await mailbox.collect()).toEqual([]);
+      });
+
+      it('is called off by a password that is being changed at that moment', async () => {
+        const [thief, to] = [await begin(), newEmail()];
+        await change(thief, to);
+        const outside = await connect();
+        await outside.query('begin');
+        await outside.query(`update users set password_hash = 'another one' where email = $1`, [email]);
+        const mails = mailedTo(to);
+        await untilBlocked(app, 1);
+        await outside.query('commit');
+        expect(await mails).toEqual([]);
+      });
+
+      it('is called off, too, where an older version wrote it down, which does not say by what password', async () => {
+        const [me, to] = [await begin(), newEmail()];
+        await change(me, to);
+        await app.query('update account_errands set password_digest = null');
+        expect(await mailedTo(to)).toEqual([]);
+      });
+    });
+
     it('voids what was mailed to the old one: whoever reads that mailbox has no say any more', async () => {
       const [me, to] = [await begin(), newEmail()];
       await app.client().post('/v1/auth/password/forgot', { email });

@@ -24,6 +24,7 @@ interface Row {
   kind: Errand['kind'];
   email: string;
   user_id: string | null;
+  password_digest: Buffer | null;
   origin: Origin;
   created_at: Date;
 }
@@ -31,7 +32,7 @@ interface Row {
 const TAKE = `
   delete from account_errands where id = (
     select id from account_errands where due_at <= $1 order by due_at limit 1 for update skip locked)
-  returning id, kind, email, user_id, origin, created_at`;
+  returning id, kind, email, user_id, password_digest, origin, created_at`;
 
 /**
  * What public routes have promised to do about an address. They only write it down, which takes the same time whoever
@@ -58,10 +59,13 @@ export class AccountErrands implements OnApplicationBootstrap, BeforeApplication
   }
 
   async add(tx: EntityManager, errand: Errand): Promise<void> {
-    const now = await databaseNow(tx, this.clock);
+    const { kind, email, origin } = errand;
+    const { userId, passwordDigest } =
+      kind === 'email_change' ? errand : { userId: null, passwordDigest: null };
     await tx.query(
-      `insert into account_errands (kind, email, user_id, origin, created_at, due_at) values ($1, $2, $3, $4, $5, $5)`,
-      [errand.kind, errand.email, 'userId' in errand ? errand.userId : null, errand.origin, now],
+      `insert into account_errands (kind, email, user_id, password_digest, origin, created_at, due_at)
+       values ($1, $2, $3, $4, $5, $6, $6)`,
+      [kind, email, userId, passwordDigest, origin, await databaseNow(tx, this.clock)],
     );
   }
 
@@ -110,6 +114,8 @@ export class AccountErrands implements OnApplicationBootstrap, BeforeApplication
   }
 }
 
-function errandOf({ kind, email, user_id, origin }: Row): Errand {
-  return (user_id === null ? { kind, email, origin } : { kind, email, origin, userId: user_id }) as Errand;
+function errandOf({ kind, email, user_id: userId, password_digest: passwordDigest, origin }: Row): Errand {
+  return kind === 'email_change'
+    ? { kind, email, origin, userId: userId!, passwordDigest }
+    : { kind, email, origin };
 }

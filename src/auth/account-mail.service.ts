@@ -68,13 +68,19 @@ export class AccountMail {
     await this.outbox.add(tx, email, 'password_reset', { tokenId, ...circumstances(origin, now) });
   }
 
-  /** The old address is told in any case: whoever asks does not learn from it whether the new one is taken. */
+  /**
+   * The old address is told in any case: whoever asks does not learn from it whether the new one is taken. Nobody is when
+   * the password has changed since: a token would outlive the session that asked for it.
+   */
   private async askNewAddress(tx: EntityManager, errand: Errand, now: Date): Promise<void> {
     if (errand.kind !== 'email_change') return;
-    const { email, userId, origin } = errand;
-    const user = await this.users.find(userId);
-    if (!user?.email || !isUsable(user, now.getTime()) || user.email === email) return;
+    const { email, userId, passwordDigest, origin } = errand;
     const owner = await this.users.lockByEmail(tx, email);
+    // Never both, or two who want each other's address would wait for each other.
+    const user = owner ? await this.users.find(userId) : await this.users.lock(tx, userId);
+    if (!user?.email || !isUsable(user, now.getTime()) || user.email === email) return;
+    const password = await this.users.passwordDigest(tx, userId);
+    if (!password || !passwordDigest?.equals(password)) return;
     if (owner) await this.tellOfAccount(tx, owner, now);
     else {
       const tokenId = await this.tokens.issue(tx, 'email_change', userId, email);

@@ -39,7 +39,8 @@ export class EmailService {
       await this.fence.hold(tx, sessionId);
       const type = 'email_change_requested';
       await this.audit.record(tx, { type, actorId: userId, userId, sessionId, origin });
-      await this.errands.add(tx, { kind: 'email_change', email, userId, origin });
+      const passwordDigest = await this.users.passwordDigest(tx, userId);
+      await this.errands.add(tx, { kind: 'email_change', email, userId, passwordDigest, origin });
     });
   }
 

@@ -1527,6 +1527,20 @@ export const MUTANTS = [
     spec: 'test/account-mail.spec.ts',
   },
   {
+    mechanism: 'a new password calls off a change of address whose mail has yet to be written',
+    file: 'src/auth/account-mail.service.ts',
+    out: '!passwordDigest?.equals(password)',
+    put: 'passwordDigest?.length === 0',
+    spec: 'test/account-mail.spec.ts',
+  },
+  {
+    mechanism: 'the mail of a change of address waits for a password that is being changed',
+    file: 'src/auth/account-mail.service.ts',
+    out: 'owner ? await this.users.find(userId) : await this.users.lock(tx, userId)',
+    put: 'await this.users.find(userId)',
+    spec: 'test/account-mail.spec.ts',
+  },
+  {
     mechanism: 'a login that was overtaken by a reset is refused',
     file: 'src/auth/login.service.ts',
     out: 'if (found.passwordHash !== user.passwordHash) return false;',
