@@ -5,7 +5,7 @@ import { random } from '../src/common/random.js';
 import { CHECK_POOL } from '../src/database/database.module.js';
 import { HousekeepingService } from '../src/sessions/housekeeping.service.js';
 import { LastSeenService } from '../src/sessions/last-seen.service.js';
-import { ADMIN, ALICE, BOB, resetStores, startApp, type TestApp } from './support/app.js';
+import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import { TestClock } from './support/clock.js';
 import { loggedIn, type Person } from './support/people.js';
 import { describeWithRedis } from './support/redis.js';
@@ -237,6 +237,30 @@ describeWithRedis('housekeeping', () => {
       expect(await rowOf(bob)).toMatchObject({ status: 'active' });
       expect((await again.get(`/v1/admin/revocations/${seq}`)).status).toBe(404);
       expect((await alice.refresh()).body.code).toBe('auth.invalid_token');
+    });
+
+    it('devices of an account that was deleted go with the last of its sessions, and no others', async () => {
+      const email = 'carol@example.com';
+      await a.client().post('/v1/auth/register', { email, password: PASSWORD });
+      const [bob, carol, unused] = [
+        await loggedIn(a, BOB),
+        await loggedIn(a, { email }),
+        await loggedIn(a, { email }),
+      ];
+      const { id: userId } = (await carol.get('/v1/users/me')).body;
+      const devicesOf = (user: string) => a.query('select id from devices where user_id = $1', [user]);
+      await a.query('delete from sessions where id = any($1)', [[unused.id, bob.id]]);
+      const bobs = await devicesOf(BOB.id);
+      expect(bobs).not.toEqual([]);
+      await housekeeping(a).removeOld();
+      expect(await devicesOf(userId)).toHaveLength(2);
+      expect((await carol.delete('/v1/users/me')).status).toBe(204);
+      await housekeeping(a).removeOld();
+      expect(await devicesOf(userId)).toHaveLength(1);
+      clock.advance(30 * DAY + MINUTE);
+      await housekeeping(a).removeOld();
+      expect(await devicesOf(userId)).toEqual([]);
+      expect(await devicesOf(BOB.id)).toEqual(bobs);
     });
 
     it('a revocation that no cache has acknowledged stays', async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DataSource } from 'typeorm';
 import { MailOutbox } from '../src/mail/mail-outbox.js';
+import { HousekeepingService } from '../src/sessions/housekeeping.service.js';
 import { resetStores, startApp, type TestApp } from './support/app.js';
 import { TestClock } from './support/clock.js';
 import { MailCatcher } from './support/mail-catcher.js';
@@ -106,6 +107,22 @@ it('a server that is away holds nothing up for good: after four days it is given
   expect(row).toMatchObject({ given_up: true });
   catcher.refuse = 0;
   expect(await box.send()).toBe(0);
+});
+
+it('a mail that was given up is kept for a month, and one that waits until it is sent', async () => {
+  const [ann, bob] = [{ recipient: 'ann@example.com' }, { recipient: 'bob@example.com' }];
+  for (const { recipient } of [ann, bob]) await add(recipient);
+  await a.query('update mails set given_up_at = $2 where recipient = $1', [
+    ann.recipient,
+    new Date(clock.now()),
+  ]);
+  const kept = () => a.query('select recipient from mails order by id');
+  clock.advance(30 * 24 * HOUR - 60_000);
+  await a.get(HousekeepingService).run();
+  expect(await kept()).toEqual([ann, bob]);
+  clock.advance(120_000);
+  await a.get(HousekeepingService).run();
+  expect(await kept()).toEqual([bob]);
 });
 
 it('the mail of a worker that died while it sent is taken by another one', async () => {

@@ -566,7 +566,16 @@ describe('the standing of an account', () => {
     expect(await carol.delete('/v1/users/me')).toMatchObject(problem(401, 'auth.reauthentication_required'));
     const again = await loggedIn(a, { email });
     const { id } = (await again.get('/v1/users/me')).body;
+    await a.query(
+      `insert into mails (recipient, template, data, created_at, next_attempt_at, given_up_at)
+       select recipient, 'new_device', '{}', now(), 'infinity', given_up_at
+       from (values ($1, null), ($1, now()), ($2, null::timestamptz)) mails (recipient, given_up_at)`,
+      [email, `not-${email}`],
+    );
     expect((await again.delete('/v1/users/me')).status).toBe(204);
+    expect(await a.query('select recipient from mails where recipient like $1', [`%${email}`])).toEqual([
+      { recipient: `not-${email}` },
+    ]);
     for (const client of [carol, other, again]) {
       await expectBothTiers(client, ended('account_deleted'));
       expect(await client.refresh()).toMatchObject(ended('account_deleted'));

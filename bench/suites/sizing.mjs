@@ -396,7 +396,7 @@ async function walks({ world, say, row }, count) {
   try {
     await database.query('vacuum analyze sessions');
     say('housekeeping');
-    const housekeeping = new HousekeepingService(database, {}, {}, clock, LIFETIMES, silent);
+    const housekeeping = new HousekeepingService(database, {}, {}, {}, clock, LIFETIMES, silent);
     const walk = await costs(world, count, () => housekeeping.endAged());
     row({ what: 'housekeeping, for each live session', figure: tellFine(walk), values: walk });
     const relay = new RevocationRelay(database, {}, { bury: async () => undefined }, clock, silent);

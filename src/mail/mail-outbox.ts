@@ -21,6 +21,8 @@ const FIRST_RETRY_MS = 10_000;
 const LONGEST_RETRY_MS = 3_600_000;
 /** As long as other mail servers try (RFC 5321 4.5.4.1: four to five days). */
 const GIVE_UP_AFTER_MS = 4 * 24 * 3_600_000;
+/** For whoever looks at what a server refuses; it names people and where they were, so not for longer. */
+const KEEP_GIVEN_UP_MS = 30 * 24 * 3_600_000;
 /** A worker that has not said how it went by then has died; another one takes the mail. */
 const CLAIM_MS = 60_000;
 
@@ -99,6 +101,17 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
       claimed = mails.length;
     }
     return sent;
+  }
+
+  /** @returns how many that were given up long ago it has removed */
+  async removeGivenUp(): Promise<number> {
+    const now = await databaseNow(this.database.manager, this.clock);
+    const before = new Date(now.getTime() - KEEP_GIVEN_UP_MS);
+    const [, removed] = await this.database.query<[unknown, number]>(
+      'delete from mails where given_up_at < $1',
+      [before],
+    );
+    return removed;
   }
 
   private async sendOne(mail: Claimed, now: Date): Promise<boolean> {

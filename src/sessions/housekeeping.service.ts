@@ -12,6 +12,7 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { Chores } from '../database/chores.js';
 import { databaseNow } from '../database/database-now.js';
+import { MailOutbox } from '../mail/mail-outbox.js';
 import type { Ended } from './end-reason.js';
 import { MOST_FLUSH_INTERVAL_MS } from './last-seen.service.js';
 import {
@@ -47,11 +48,17 @@ const HOLD = `
 
 const REMOVE_SESSIONS = `
   delete from sessions where id in (
-    select id from sessions where status = 'ended' and ended_at < $1 order by ended_at limit $2 for update skip locked)`;
+    select id from sessions where status = 'ended' and ended_at < $2 order by ended_at limit $1 for update skip locked)`;
 
 const REMOVE_REVOCATIONS = `
   delete from revocations where seq in (
-    select seq from revocations where created_at < $1 and applied_at is not null order by seq limit $2 for update skip locked)`;
+    select seq from revocations where created_at < $2 and applied_at is not null order by seq limit $1 for update skip locked)`;
+
+/** Of people who are no more, as soon as no record of a session refers to them. */
+const REMOVE_DEVICES = `
+  delete from devices where id in (
+    select id from devices d where left_behind and not exists (select from sessions s where s.device_id = d.id)
+    limit $1 for update skip locked)`;
 
 /**
  * Writes down what time has done. A session that is too old is refused from that moment on, whether or not its
@@ -65,6 +72,7 @@ export class HousekeepingService implements OnApplicationBootstrap, BeforeApplic
   constructor(
     private readonly database: DataSource,
     private readonly chores: Chores,
+    private readonly outbox: MailOutbox,
     private readonly audit: AuditService,
     private readonly clock: Clock,
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
@@ -82,7 +90,7 @@ export class HousekeepingService implements OnApplicationBootstrap, BeforeApplic
 
   async run(): Promise<void> {
     const ended = await this.endAged();
-    const removed = await this.removeOld();
+    const removed = (await this.removeOld()) + (await this.outbox.removeGivenUp());
     if (ended + removed > 0) this.logger.info({ ended, removed }, 'aged sessions ended, old records removed');
   }
 
@@ -98,14 +106,18 @@ export class HousekeepingService implements OnApplicationBootstrap, BeforeApplic
     return count;
   }
 
-  /** @returns how many records of sessions and revocations it removed */
+  /** @returns how many records of sessions, revocations and devices it removed */
   async removeOld(): Promise<number> {
     const before = new Date(this.clock.now() - this.settings.sessionRetention);
+    let count = await this.remove(REMOVE_SESSIONS, before);
+    count += await this.remove(REMOVE_REVOCATIONS, before);
+    return count + (await this.remove(REMOVE_DEVICES));
+  }
+
+  private async remove(statement: string, ...parameters: Date[]): Promise<number> {
     let count = 0;
-    for (const statement of [REMOVE_SESSIONS, REMOVE_REVOCATIONS]) {
-      for (let removed = REMOVE_BATCH; removed === REMOVE_BATCH; count += removed) {
-        [, removed] = await this.database.query<[unknown, number]>(statement, [before, REMOVE_BATCH]);
-      }
+    for (let removed = REMOVE_BATCH; removed === REMOVE_BATCH; count += removed) {
+      [, removed] = await this.database.query<[unknown, number]>(statement, [REMOVE_BATCH, ...parameters]);
     }
     return count;
   }

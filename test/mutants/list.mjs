@@ -881,6 +881,45 @@ export const MUTANTS = [
     put: 'order by seq',
     spec: 'test/housekeeping.spec.ts',
   },
+  {
+    mechanism: 'devices of a deleted account are marked to go',
+    file: 'src/accounts/account.service.ts',
+    out: 'set left_behind = true',
+    put: 'set left_behind = false',
+    spec: 'test/housekeeping.spec.ts',
+  },
+  {
+    mechanism: 'only devices of a deleted account go',
+    file: 'src/sessions/housekeeping.service.ts',
+    out: 'where left_behind and not exists',
+    put: 'where not exists',
+    spec: 'test/housekeeping.spec.ts',
+  },
+  {
+    mechanism: 'a device goes after the last of its sessions',
+    file: 'src/sessions/housekeeping.service.ts',
+    out: ' and not exists (select from sessions s where s.device_id = d.id)',
+    spec: 'test/housekeeping.spec.ts',
+  },
+  {
+    mechanism: 'mails that were given up go after a month',
+    file: 'src/sessions/housekeeping.service.ts',
+    out: ' + (await this.outbox.removeGivenUp())',
+    spec: 'test/mail.spec.ts',
+  },
+  {
+    mechanism: 'mails that were given up are kept for a month',
+    file: 'src/mail/mail-outbox.ts',
+    out: 'now.getTime() - KEEP_GIVEN_UP_MS',
+    put: 'now.getTime() - KEEP_GIVEN_UP_MS / 2',
+    spec: 'test/mail.spec.ts',
+  },
+  {
+    mechanism: 'the end of an account takes its mails along',
+    file: 'src/accounts/account.service.ts',
+    out: "await tx.query('delete from mails where recipient = $1', [user.email]);",
+    spec: 'test/revocation.spec.ts',
+  },
   // --- Tokens that were verified before
   {
     mechanism: 'a token that was verified is compared whole, not by its end',
