@@ -170,6 +170,28 @@ describe('at the limit', () => {
     expect((await a.client().login(ALICE.email, PASSWORD)).status).toBe(409);
   });
 
+  it.each([
+    ['unused for an hour', HOUR, 'idle'],
+    ['begun half a day ago', 12 * HOUR, 'expired'],
+  ])('what was too old for an admin, %s, does not live again without the role', async (_, age, reason) => {
+    await start('evict_oldest', { ADMIN_SESSION_IDLE_TIMEOUT: reason === 'idle' ? '1h' : '12h' });
+    const old = await fill();
+    a.clock.advance(age);
+    const young = await loggedIn(a, BOB);
+    const admin = await loggedIn(a, ADMIN);
+    const setRoles = async (roles: string[], id = ALICE.id) =>
+      expect((await admin.put(`/v1/admin/users/${id}/roles`, { roles })).status).toBe(200);
+    await setRoles(['user', 'admin']);
+    const live: string[] = [];
+    for (let count = 0; count < LIMIT; count++) live.unshift((await loggedIn(a, ALICE)).id);
+    await setRoles(['user']);
+    expect(await activeOf(a, ALICE.id)).toEqual(live);
+    for (const client of old) expect(await client.refresh()).toMatchObject(ended(reason));
+    await setRoles(['user', 'admin'], BOB.id);
+    await setRoles(['user'], BOB.id);
+    expect((await young.refresh()).status).toBe(200);
+  });
+
   it('a login in the same browser takes the place of its own session, and evicts nobody', async () => {
     await start('evict_oldest');
     await loggedIn(a, ALICE);

@@ -1,15 +1,19 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import type { Acting } from '../common/actor.decorator.js';
 import { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
 import type { Role } from '../common/roles.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
 import { databaseNow } from '../database/database-now.js';
 import { SecondFactors } from '../second-factor/second-factors.js';
+import { OPEN_SESSIONS, openSessionOf, type OpenSessionRow } from '../sessions/new-session.js';
 import type { Receipt } from '../sessions/receipt.js';
-import { RevocationLog } from '../sessions/revocation-log.js';
+import { RevocationLog, type Recorded } from '../sessions/revocation-log.js';
 import { RevocationService } from '../sessions/revocation.service.js';
+import { judge } from '../sessions/session-snapshot.js';
 import { isBanned, User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 
@@ -27,6 +31,7 @@ export class AccountService {
     private readonly factors: SecondFactors,
     private readonly audit: AuditService,
     private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
   /**
@@ -82,9 +87,11 @@ export class AccountService {
    * @throws Problem `resource.not_found`, `resource.conflict` for the last admin
    */
   async setRoles(userId: string, roles: Role[], { actorId, origin }: Acting): Promise<User> {
-    const { user, stale } = await this.database.transaction(async (tx) => {
+    const { user, recorded } = await this.database.transaction(async (tx) => {
       const user = await this.lockForChange(tx, userId);
-      if (!roles.includes('admin')) await this.keepAnAdmin(tx, user, await databaseNow(tx, this.clock));
+      const now = await databaseNow(tx, this.clock);
+      if (!roles.includes('admin')) await this.keepAnAdmin(tx, user, now);
+      const aged = await this.endAged(tx, user, now, { actorId, origin });
       await tx.update(User, { id: userId }, { roles });
       const details = { from: user.roles, to: roles };
       await this.audit.record(tx, {
@@ -96,10 +103,10 @@ export class AccountService {
       });
       return {
         user: Object.assign(user, { roles }),
-        stale: await this.log.markStale(tx, userId, 'roles'),
+        recorded: [...aged, await this.log.markStale(tx, userId, 'roles')],
       };
     });
-    await this.revocations.settle(stale);
+    for (const each of recorded) await this.revocations.settle(each);
     return user;
   }
 
@@ -134,6 +141,20 @@ export class AccountService {
       return recorded;
     });
     await this.revocations.settle(recorded);
+  }
+
+  /** What is too old by the roles until now stays so: longer lifetimes must not let it live again beside what has taken its place. */
+  private async endAged(tx: EntityManager, user: User, now: Date, acting: Acting): Promise<Recorded[]> {
+    const rows = await tx.query<OpenSessionRow[]>(OPEN_SESSIONS, [user.id]);
+    const open = rows.map((row) => openSessionOf(row, user.roles));
+    const ended: Recorded[] = [];
+    for (const reason of ['idle', 'expired'] as const) {
+      const aged = open.filter((session) => judge(session, this.settings, now.getTime())?.reason === reason);
+      const only = aged.map(({ id }) => id);
+      if (only.length > 0)
+        ended.push(await this.log.endSessions(tx, user.id, { only }, { ...acting, reason }));
+    }
+    return ended;
   }
 
   private async lockForChange(tx: EntityManager, userId: string): Promise<User> {

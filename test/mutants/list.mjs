@@ -861,6 +861,20 @@ export const MUTANTS = [
     spec: 'test/session-limit.spec.ts',
   },
   {
+    mechanism: 'what was too old for a role does not live again without it',
+    file: 'src/accounts/account.service.ts',
+    out: 'await this.endAged(tx, user, now, { actorId, origin });',
+    put: '[] as Recorded[];',
+    spec: 'test/session-limit.spec.ts',
+  },
+  {
+    mechanism: 'a change of roles ends what is too old, and nothing else',
+    file: 'src/accounts/account.service.ts',
+    out: 'judge(session, this.settings, now.getTime())?.reason === reason',
+    put: 'reason',
+    spec: 'test/session-limit.spec.ts',
+  },
+  {
     mechanism: 'nobody is written down as idle whose last use is still on its way',
     file: 'src/sessions/housekeeping.service.ts',
     out: ').getTime() - this.lastSeenLag;',
