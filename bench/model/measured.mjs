@@ -95,7 +95,14 @@ export const MEASURED = {
 
 /** Commit to refusal with so many instances, and commit to heard with so many feeds in one process: milliseconds. */
 export const LATENCIES = [
-  { what: 'two instances (an earlier run of `revocation`)', instances: 2, cores: 2, p50: 1.5, p99: 5, max: 7.4 },
+  {
+    what: 'two instances (an earlier run of `revocation`)',
+    instances: 2,
+    cores: 2,
+    p50: 1.5,
+    p99: 5,
+    max: 7.4,
+  },
   {
     what: '10 feeds (`npm run bench -- followers`)',
     instances: 10,
