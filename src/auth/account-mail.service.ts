@@ -45,14 +45,25 @@ export class AccountMail {
     if (kind === 'registered') {
       if (mayNotLogInYet) await this.askToVerify(tx, user);
     } else if (mayNotLogInYet) {
-      if (await this.users.mayTell(tx, user.id, now, VERIFY_AGAIN_AFTER_MS)) await this.askToVerify(tx, user);
+      if (await this.users.mayTell(tx, user.id, now, VERIFY_AGAIN_AFTER_MS))
+        await this.askForPassword(tx, user);
     } else await this.tellOfAccount(tx, user, now);
   }
 
-  /** The same link again while it is good: nobody can make another one's useless by registering once more. */
   private async askToVerify(tx: EntityManager, { id, email }: User): Promise<void> {
-    const tokenId = await this.tokens.standing(tx, 'email_verification', id, email!);
+    const tokenId = await this.tokens.issue(tx, 'email_verification', id, email!);
     await this.outbox.add(tx, email!, 'verify_email', { tokenId });
+  }
+
+  /**
+   * Whose password the account has is anybody's guess: the first one may be somebody's who waits for the owner of the mailbox
+   * to sign up, too, and to confirm it for them. So whoever reads the mailbox chooses. The same link again while it is good:
+   * nobody can make it useless by registering once more.
+   */
+  private async askForPassword(tx: EntityManager, { id, email }: User): Promise<void> {
+    await this.tokens.void(tx, id, ['email_verification']);
+    const tokenId = await this.tokens.standing(tx, 'password_reset', id, email!);
+    await this.outbox.add(tx, email!, 'registered_again', { tokenId });
   }
 
   private async tellOfAccount(tx: EntityManager, { id, email }: User, now: Date): Promise<void> {

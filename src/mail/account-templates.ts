@@ -3,6 +3,7 @@ import { where, type Circumstances, type Written } from './written.js';
 /** The mails that an account's own acts cause. Those with a `tokenId` carry a link, see `LINKS`. */
 export interface AccountTemplateData {
   verify_email: { tokenId: string };
+  registered_again: { tokenId: string };
   already_registered: { at: string };
   password_reset: Circumstances & { tokenId: string };
   password_changed: Circumstances;
@@ -24,6 +25,13 @@ export const ACCOUNT_MAILS: Writers<AccountTemplateData> = {
     paragraphs: [
       'Somebody, hopefully you, has signed up with this address. Confirm it within 24 hours:',
       'If it was not you, do not follow the link: without it the account cannot be used.',
+    ],
+  }),
+  registered_again: () => ({
+    subject: 'Choose a password for your account',
+    paragraphs: [
+      'Somebody, hopefully you, has signed up with this address more than once. Choose the password that is to count, within 30 minutes:',
+      'None that was given before does, nor does the link of an earlier mail. If it was not you, do not follow the link: without it the account cannot be used.',
     ],
   }),
   already_registered: () => ({

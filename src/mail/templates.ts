@@ -17,6 +17,7 @@ export type TemplateName = keyof TemplateData;
 /** Which mails carry a link: the page that it opens, and what its token is good for. */
 export const LINKS = {
   verify_email: { page: 'verify-email', purpose: 'email_verification' },
+  registered_again: { page: 'reset-password', purpose: 'password_reset' },
   confirm_email_change: { page: 'verify-email', purpose: 'email_change' },
   password_reset: { page: 'reset-password', purpose: 'password_reset' },
 } as const satisfies Partial<Record<TemplateName, { page: string; purpose: MailedPurpose }>>;
