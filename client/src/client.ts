@@ -5,7 +5,7 @@ import { CookieCredentials, type Channel } from './cookie-credentials.js';
 import { AuthDoor, challengeIn, failureOf, grantIn, parseJson, problemIn, type Answer } from './door.js';
 import type { SessionEnded } from './errors.js';
 import { localLocks, type Locks } from './locks.js';
-import { mayBeMended, Session, type Refusal, type Tried } from './session.js';
+import { isOfAnother, mayBeMended, Session, type Refusal, type Tried } from './session.js';
 import { Patience, systemTime, type Time } from './time.js';
 
 export interface ClientOptions {
@@ -162,12 +162,15 @@ class SessionClient implements Client {
   async reauthenticate(proof: Proof, { signal }: CallOptions = {}): Promise<void> {
     await this.session.authorized({ replayable: true, signal }, (held) =>
       this.session.exclusively(async (): Promise<Tried<void>> => {
-        const request = this.credentials.reauthenticationRequest(held, proof);
+        // A refresh may have been under way: what is proved is to count for the tokens that came of it.
+        const latest = await this.credentials.look();
+        const asked = isOfAnother(latest.userId, held.userId) ? held : latest;
+        const request = this.credentials.reauthenticationRequest(asked, proof);
         const answer = await this.door.post(doorFor('reauthenticate', proof), request, { signal });
         const grant = grantIn(answer, this.credentials.transport);
         const refusal = answer.status === 401 ? problemIn(answer) : undefined;
-        if (grant) await this.credentials.renew(grant, held);
-        else if (!refusal || !mayBeMended(refusal, held)) throw failureOf(answer);
+        if (grant) await this.credentials.renew(grant, asked);
+        else if (!refusal || !mayBeMended(refusal, asked)) throw failureOf(answer);
         return { refusal, value: undefined };
       }),
     );

@@ -158,7 +158,7 @@ export class Session {
   }
 }
 
-const isOfAnother = (userId: string | undefined, ours: string | undefined): boolean =>
+export const isOfAnother = (userId: string | undefined, ours: string | undefined): boolean =>
   userId !== undefined && ours !== undefined && userId !== ours;
 
 /**

@@ -176,6 +176,18 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
     await other.expectAlive();
   });
 
+  it('reauthenticates beside a refresh that is due, and is fresh by the tokens that it keeps', async () => {
+    const chief = await loggedIn(network, { transport }, ADMIN);
+    const countVoided = () =>
+      server.query(`select count(*) from audit_events where type = 'authn_reauthentication_voided'`);
+    const before = await countVoided();
+    server.clock.advance(14 * 60_000); // good for a minute yet
+    await chief.client.reauthenticate({ password: PASSWORD });
+    const roles = { method: 'PUT', headers: JSON_TYPE, body: JSON.stringify({ roles: ['user'] }) };
+    expect(await chief.status(`/v1/admin/users/${BOB.id}/roles`, roles)).toBe(200);
+    expect(await countVoided()).toEqual(before);
+  });
+
   it('reauthenticates, also with an access token that has expired, and goes on', async () => {
     const chief = await loggedIn(network, { transport }, ADMIN);
     server.clock.advance(6 * 60_000);
