@@ -35,7 +35,7 @@ export class UsersController {
 
   private async existing(id: string): Promise<User> {
     const user = await this.users.find(id);
-    if (!user) throw new Problem('resource.not_found');
+    if (!user || user.deletedAt) throw new Problem('resource.not_found');
     return user;
   }
 }

@@ -129,7 +129,7 @@ export class UsersService {
   }
 
   async rename(id: string, displayName: string | null): Promise<void> {
-    await this.users.update({ id }, { displayName });
+    await this.users.update({ id, deletedAt: IsNull() }, { displayName });
   }
 
   /** Newest first. `query` matches the beginning of an address. */
