@@ -123,7 +123,10 @@ export class AccountService {
       // First: it waits for payments that are under way, and they could not refer to a user whose key has changed.
       const recorded = await this.log.endSessions(tx, userId, 'all', order);
       // Housekeeping removes them when the records of their sessions are gone.
-      await tx.query('update devices set left_behind = true where user_id = $1', [userId]);
+      await tx.query(
+        'insert into devices_left_behind select id from devices where user_id = $1 on conflict do nothing',
+        [userId],
+      );
       await tx.query('delete from mails where recipient = $1', [user.email]);
       await tx.query('delete from mailed_tokens where user_id = $1', [userId]);
       await this.factors.removeAll(tx, userId);

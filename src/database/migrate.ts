@@ -12,6 +12,9 @@ type MigrationClass = new () => MigrationInterface;
 /** Any number: it only has to be the same for every process that migrates. */
 const MIGRATION_LOCK = 7_263_401;
 
+/** Whoever waits for a table makes everybody else wait behind them: then it is better to fail, and to try again. */
+const LOCK_TIMEOUT_MS = 5_000;
+
 /**
  * Applies what has not been applied yet, each migration in a transaction of its own. Safe to call
  * from several instances at once: they take turns.
@@ -49,6 +52,7 @@ async function withMigrations<T>(
     migrations: await findMigrations(),
     migrationsTransactionMode: 'each',
     installExtensions: false,
+    extra: { lock_timeout: LOCK_TIMEOUT_MS },
   });
   await source.initialize();
   try {

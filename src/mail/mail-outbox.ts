@@ -23,6 +23,8 @@ const LONGEST_RETRY_MS = 3_600_000;
 const GIVE_UP_AFTER_MS = 4 * 24 * 3_600_000;
 /** For whoever looks at what a server refuses; it names people and where they were, so not for longer. */
 const KEEP_GIVEN_UP_MS = 30 * 24 * 3_600_000;
+/** After months without a mail server there may be any number. */
+const REMOVE_BATCH = 1_000;
 /** A worker that has not said how it went by then has died; another one takes the mail. */
 const CLAIM_MS = 60_000;
 
@@ -107,11 +109,15 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
   async removeGivenUp(): Promise<number> {
     const now = await databaseNow(this.database.manager, this.clock);
     const before = new Date(now.getTime() - KEEP_GIVEN_UP_MS);
-    const [, removed] = await this.database.query<[unknown, number]>(
-      'delete from mails where given_up_at < $1',
-      [before],
-    );
-    return removed;
+    let count = 0;
+    for (let removed = REMOVE_BATCH; removed === REMOVE_BATCH; count += removed) {
+      [, removed] = await this.database.query<[unknown, number]>(
+        `delete from mails where id in (
+           select id from mails where given_up_at < $1 order by given_up_at limit $2 for update skip locked)`,
+        [before, REMOVE_BATCH],
+      );
+    }
+    return count;
   }
 
   private async sendOne(mail: Claimed, now: Date): Promise<boolean> {

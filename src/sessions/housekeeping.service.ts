@@ -56,9 +56,11 @@ const REMOVE_REVOCATIONS = `
 
 /** Of people who are no more, as soon as no record of a session refers to them. */
 const REMOVE_DEVICES = `
-  delete from devices where id in (
-    select id from devices d where left_behind and not exists (select from sessions s where s.device_id = d.id)
-    limit $1 for update skip locked)`;
+  with unused as (
+    select device_id from devices_left_behind l
+    where not exists (select from sessions s where s.device_id = l.device_id) limit $1 for update skip locked),
+  removed as (delete from devices where id in (select device_id from unused))
+  delete from devices_left_behind where device_id in (select device_id from unused)`;
 
 /**
  * Writes down what time has done. A session that is too old is refused from that moment on, whether or not its
