@@ -1,4 +1,5 @@
 import type { INestApplication } from '@nestjs/common';
+import type { Server } from 'node:http';
 import { BootError } from './common/boot-error.js';
 import type { Settings } from './config/settings.js';
 
@@ -23,4 +24,20 @@ export async function listen(
       `HOST "${host}" is not where one can listen: ${message}; allowed: an address of this machine, or 0.0.0.0 for all`,
     );
   }
+}
+
+/** Answers that are under way take PostgreSQL's longest statement at most. */
+const LONGEST_FAREWELL_MS = 10_000;
+
+/** A server that closes looks no more at how long a request is in coming: who is not done by then is cut off. */
+export async function close(
+  app: Pick<INestApplication, 'close' | 'getHttpServer'>,
+  { requestTimeout }: Pick<Settings, 'requestTimeout'>,
+): Promise<void> {
+  const server = app.getHttpServer() as Server;
+  const farewell = setTimeout(
+    () => server.closeAllConnections(),
+    Math.min(requestTimeout, LONGEST_FAREWELL_MS),
+  );
+  await app.close().finally(() => clearTimeout(farewell));
 }

@@ -15,7 +15,7 @@ import { isAboutTls } from './database/postgres-connection.js';
 import { isDatabaseRefusal, isDatabaseUnavailable } from './database/database-problem.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from './database/embedded-postgres.js';
 import { migrateDatabase, requireMigrated } from './database/migrate.js';
-import { listen } from './listen.js';
+import { close, listen } from './listen.js';
 import { seedUsers } from './seeds.js';
 import { welcome } from './welcome.js';
 
@@ -30,7 +30,7 @@ async function boot(): Promise<void> {
   const settings = await withDatabase(given);
   await (settings.migrateOnBoot ? migrateDatabase : requireMigrated)(settings.databaseUrl!, settings);
   const app = await createApp(settings, keys);
-  undo.push(() => app.close());
+  undo.push(() => close(app, settings));
   const keyFollower = new KeyFollower(settings, app.get(KeyStore), app.get(Clock), app.get(LOGGER));
   const unfollowKeys = keyFollower.start();
   undo.push(async () => unfollowKeys());

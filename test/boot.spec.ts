@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -151,6 +151,23 @@ describeWithRedis('a Redis that does not let an instance in', () => {
       msg: expect.stringContaining('REDIS_URL'),
       err: { message: expect.stringContaining('DB index is out of range') },
     });
+  });
+});
+
+describe('an instance that is told to end', () => {
+  it('does so although somebody has sent half a request and holds on', async () => {
+    const env = { DATABASE_URL: postgres.url, DATA_DIR: folder, REQUEST_TIMEOUT: '1s' };
+    const instance = await startInstance(env);
+    const slow = connect(Number(new URL(instance.url).port), '127.0.0.1');
+    await once(slow, 'connect');
+    slow.write(
+      'POST /v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
+    );
+    slow.on('error', () => undefined);
+    const gone = once(slow, 'close');
+    await (await fetch(`${instance.url}/health/live`)).text(); // what came before has been read
+    expect(await instance.stop()).toBe(0);
+    await gone;
   });
 });
 

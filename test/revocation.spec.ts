@@ -558,6 +558,25 @@ describe('the standing of an account', () => {
     });
   });
 
+  it('a name that arrives while its account is deleted is not written on what is left of it [SES-12]', async () => {
+    const email = 'dora@example.com';
+    await a.client().post('/v1/auth/register', { email, password: PASSWORD, displayName: 'Dora' });
+    const dora = await loggedIn(a, { email });
+    const outside = await connect();
+    await outside.query('begin');
+    await outside.query('select from users where id = $1 for update', [dora.userId]);
+    const deletion = dora.delete('/v1/users/me');
+    await untilBlocked(a, 1);
+    const renaming = dora.copy().patch('/v1/users/me', { displayName: 'Dora again' });
+    await untilBlocked(a, 2);
+    await outside.query('rollback');
+    expect((await deletion).status).toBe(204);
+    expect((await renaming).status).toBe(404);
+    expect(await a.query('select display_name from users where id = $1', [dora.userId])).toEqual([
+      { display_name: null },
+    ]);
+  });
+
   it('an account that is deleted takes its sessions and all that is personal along [SES-12]', async () => {
     const email = 'carol@example.com';
     await a.client().post('/v1/auth/register', { email, password: PASSWORD, displayName: 'Carol' });
@@ -928,7 +947,7 @@ describeWithRedis('the revocation feed', () => {
       ).length;
     expect(await connections()).toBe(3);
     const asked = [feed.catchUp(), feed.catchUp()];
-    await feed.beforeApplicationShutdown();
+    await feed.onApplicationShutdown();
     asked.push(feed.catchUp());
     await Promise.allSettled(asked);
     await eventually(async () => expect(await connections()).toBe(2));

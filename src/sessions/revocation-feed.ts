@@ -1,9 +1,4 @@
-import {
-  Inject,
-  Injectable,
-  type BeforeApplicationShutdown,
-  type OnApplicationBootstrap,
-} from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import pg from 'pg';
 import { BootError } from '../common/boot-error.js';
 import { Clock } from '../common/clock.js';
@@ -32,7 +27,7 @@ const CACHE_FORM_LOCK = 7_263_402;
  * each second for certainty. A notification carries nothing; it only brings the next poll forward.
  */
 @Injectable()
-export class RevocationFeed implements OnApplicationBootstrap, BeforeApplicationShutdown {
+export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShutdown {
   private client: pg.Client | null = null;
   private readonly cursor = new RevocationCursor();
   private provenAt = -Infinity;
@@ -61,7 +56,8 @@ export class RevocationFeed implements OnApplicationBootstrap, BeforeApplication
   }
 
   /** No poll begins from here on, and none that is under way leaves a connection behind. */
-  async beforeApplicationShutdown(): Promise<void> {
+  /** Last: requests that have begun are judged to their end. */
+  async onApplicationShutdown(): Promise<void> {
     this.ending = true;
     this.stop();
     await this.running?.catch(() => undefined);
