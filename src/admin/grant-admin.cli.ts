@@ -14,6 +14,10 @@ if (!address) {
 }
 if (existsSync('.env')) process.loadEnvFile('.env');
 const settings = loadSettings(process.env);
+if (!settings.databaseUrl) {
+  console.error('DATABASE_URL is not set: name the database of the instances');
+  process.exit(1);
+}
 const app = await createApp(settings, await loadKeys(settings));
 const user = await app.get(UsersService).findByEmail(canonicalEmail(address));
 if (user) {
