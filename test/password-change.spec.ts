@@ -1,4 +1,7 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { PasswordsService } from '../src/auth/passwords.service.js';
+import { RekeyService } from '../src/sessions/rekey.service.js';
+import { StepUp } from '../src/sessions/step-up.service.js';
 import { holdBackgroundWork, ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
@@ -70,6 +73,32 @@ describe('whoever changes their password', () => {
     expect((await me.get('/v1/sessions')).body.items).toEqual([expect.objectContaining({ id: me.id })]);
     const [row] = await app.query('select * from sessions where id = $1', [phone.id]);
     expect(row).toMatchObject({ end_reason: 'password_change', revocation_seq: expect.any(String) });
+  });
+
+  it('is right also when a login makes the old hash anew meanwhile, as is whoever reauthenticates', async () => {
+    const me = await loggedIn(app, { email });
+    const renewed = await app.get(PasswordsService).hash(PASSWORD);
+    /** Before it is looked at under the lock. */
+    const renewBefore = <Service extends object, Name extends 'rekey' | 'renew'>(
+      service: Service & Record<Name, (...given: never[]) => Promise<unknown>>,
+      name: Name,
+    ) => {
+      const act = service[name].bind(service);
+      const late = async (...given: never[]) => {
+        await app.query('update users set password_hash = $2 where email = $1', [email, renewed]);
+        return act(...given);
+      };
+      jest.spyOn(service, name as never).mockImplementationOnce(late as never);
+    };
+    renewBefore(app.get(StepUp), 'renew');
+    expect((await me.reauthenticate({ password: PASSWORD })).status).toBe(200);
+    await app.query(
+      `update users set password_hash = (select password_hash from users where id = $2) where email = $1`,
+      [email, ALICE.id],
+    );
+    renewBefore(app.get(RekeyService), 'rekey');
+    expect((await change(me)).status).toBe(204);
+    expect((await login(NEW_PASSWORD)).status).toBe(200);
   });
 
   it('is told by mail, once, and it is written down [LOG-01, PWD-08]', async () => {

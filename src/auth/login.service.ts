@@ -64,7 +64,7 @@ export class LoginService {
     const opening = { userId: user.id, transport, deviceToken, deviceName, origin, failedBefore };
     let isEnrolled = false;
     const grant = await this.entrance.open(opening, presented, async (found, tx) => {
-      if (!(await this.isStillRight(password, user, found))) return false;
+      if (!(await this.passwords.isStillRight(password, user.passwordHash, found.passwordHash))) return false;
       isEnrolled = await this.factors.isEnrolled(tx, found.id);
       return !isEnrolled;
     });
@@ -88,7 +88,8 @@ export class LoginService {
       const found = await this.users.lock(tx, user.id);
       const now = await databaseNow(tx, this.clock);
       if (!found || !isUsable(found, now.getTime())) return null;
-      if (!this.entrance.admits(found) || !(await this.isStillRight(password, user, found))) return null;
+      if (!this.entrance.admits(found)) return null;
+      if (!(await this.passwords.isStillRight(password, user.passwordHash, found.passwordHash))) return null;
       const methods = await this.factors.methodsOf(tx, found.id);
       const begun = { transport, deviceName, deviceToken };
       const { token, expiresIn } = await this.challenges.begin(tx, found, begun, now);
@@ -104,11 +105,6 @@ export class LoginService {
 
   private mayEnter(user: LoginUser): boolean {
     return this.entrance.admits(user) && isUsable(user, this.clock.now());
-  }
-
-  /** The hash may be another by now: of another password, or of the same one, made anew by a login at the same time. */
-  private async isStillRight(password: string, proven: Proven, found: User): Promise<boolean> {
-    return found.passwordHash === proven.passwordHash || this.passwords.verify(password, found.passwordHash);
   }
 
   private async refuse(user: Proven | null, origin: Origin): Promise<never> {

@@ -49,7 +49,8 @@ export class PasswordChangeService {
     const passwordHash = await this.passwords.hash(newPassword);
     const rekeyed = await this.rekeys.rekey(principal, {
       order: { reason: 'password_change', actorId: userId, origin, audit: 'authn_password_change' },
-      stillProven: (found) => found.passwordHash === user.passwordHash,
+      stillProven: (found) =>
+        this.passwords.isStillRight(currentPassword, user.passwordHash, found.passwordHash),
       act: async (tx, { id, email }, now) => {
         await this.users.setPassword(tx, id, passwordHash);
         await this.tokens.void(tx, id, ['password_reset', 'email_change']);

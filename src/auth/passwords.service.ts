@@ -39,6 +39,19 @@ export class PasswordsService {
     return matches === true && typeof passwordHash === 'string';
   }
 
+  /**
+   * Whether a password that was right for one hash is so for what is stored by now: that of another password, or of the same
+   * one, which a login has made anew meanwhile.
+   * @throws Problem `auth.unavailable` when too many are waiting
+   */
+  async isStillRight(
+    password: string,
+    hash: string | null | undefined,
+    stored: string | null,
+  ): Promise<boolean> {
+    return stored === hash || this.verify(password, stored);
+  }
+
   /** Whether the hash was made with weaker parameters than today's, and should be made again. */
   isOutdated(passwordHash: string): boolean {
     const [, memory, passes] = PHC.exec(passwordHash)?.map(Number) ?? [];

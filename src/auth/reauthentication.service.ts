@@ -45,7 +45,7 @@ export class ReauthenticationService {
       proven &&
       (await this.stepUp.renew(principal, presented.deviceToken, origin, {
         by: 'password',
-        stillProven: (found) => found.passwordHash === user?.passwordHash,
+        stillProven: (found) => this.passwords.isStillRight(password, user?.passwordHash, found.passwordHash),
       }));
     if (grant) return grant;
     await this.recordFailure(principal, 'authn_login_fail', origin);

@@ -18,7 +18,7 @@ export interface Rekeying {
   /** Of the other sessions. */
   order: RevocationOrder;
   /** Judges the user as found under the lock. */
-  stillProven?: (user: User) => boolean;
+  stillProven?: (user: User) => Promise<boolean>;
   /** What it is all for, in the same transaction. @returns what has been proved in this session by it */
   act: (tx: EntityManager, user: User, now: Date) => Promise<Proofs>;
 }
@@ -56,7 +56,7 @@ export class RekeyService {
       await shareEpoch(tx);
       const user = await this.users.lock(tx, userId);
       const session = await this.fence.hold(tx, sessionId);
-      if (!user || !(stillProven?.(user) ?? true)) return null;
+      if (!user || (stillProven && !(await stillProven(user)))) return null;
       const now = await databaseNow(tx, this.clock);
       const proofs = await act(tx, user, now);
       const ended = await this.log.endSessions(tx, userId, { except: sessionId }, order);

@@ -492,8 +492,8 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a password hash that is another one by now is looked at again',
-    file: 'src/auth/login.service.ts',
-    out: ' || this.passwords.verify(password, found.passwordHash)',
+    file: 'src/auth/passwords.service.ts',
+    out: ' || this.verify(password, stored)',
     put: ' && password.length > 0',
     spec: 'test/login.spec.ts',
   },
@@ -1582,7 +1582,8 @@ export const MUTANTS = [
   {
     mechanism: 'of two password changes one finds that what was proved has changed',
     file: 'src/auth/password-change.service.ts',
-    out: 'stillProven: (found) => found.passwordHash === user.passwordHash,',
+    out: `stillProven: (found) =>
+        this.passwords.isStillRight(currentPassword, user.passwordHash, found.passwordHash),`,
     put: 'stillProven: () => true,',
     spec: 'test/password-change.spec.ts',
   },
@@ -1610,7 +1611,7 @@ export const MUTANTS = [
   {
     mechanism: 'a login that was overtaken by a reset is refused',
     file: 'src/auth/login.service.ts',
-    out: 'if (!(await this.isStillRight(password, user, found))) return false;',
+    out: 'if (!(await this.passwords.isStillRight(password, user.passwordHash, found.passwordHash))) return false;',
     spec: 'test/password-reset.spec.ts',
   },
   {
