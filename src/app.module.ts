@@ -18,6 +18,7 @@ import { MailModule } from './mail/mail.module.js';
 import { MetricsModule } from './metrics/metrics.module.js';
 import { PlacesModule } from './places/places.module.js';
 import { SecondFactorModule } from './second-factor/second-factor.module.js';
+import { PendingActionsModule } from './sessions/pending-actions.module.js';
 import { SessionGuard } from './sessions/session.guard.js';
 import { SessionsModule } from './sessions/sessions.module.js';
 import { CallerLimitGuard } from './throttle/caller-limit.guard.js';
@@ -42,6 +43,7 @@ export class AppModule {
         CacheModule,
         PlacesModule,
         AuditModule,
+        PendingActionsModule,
         MailModule.forRoot(settings),
         UsersModule,
         ThrottleModule,

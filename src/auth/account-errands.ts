@@ -11,7 +11,9 @@ import { LOGGER, type Logger } from '../common/logger.js';
 import type { Origin } from '../common/request.js';
 import { databaseNow } from '../database/database-now.js';
 import { AccountMail } from './account-mail.service.js';
-import type { Errand } from './errand.js';
+import { PendingActions } from '../sessions/pending-actions.service.js';
+import { shareEpoch } from '../sessions/session-epoch.js';
+import type { Errand, RequestedErrand } from './errand.js';
 
 /** Not at once: what it costs must not fall into the time of whoever asks next. */
 const INTERVAL_MS = 1_000;
@@ -24,7 +26,7 @@ interface Row {
   kind: Errand['kind'];
   email: string;
   user_id: string | null;
-  password_digest: Buffer | null;
+  session_id: string | null;
   origin: Origin;
   created_at: Date;
 }
@@ -32,7 +34,7 @@ interface Row {
 const TAKE = `
   delete from account_errands where id = (
     select id from account_errands where due_at <= $1 order by due_at limit 1 for update skip locked)
-  returning id, kind, email, user_id, password_digest, origin, created_at`;
+  returning id, kind, email, user_id, session_id, origin, created_at`;
 
 /**
  * What public routes have promised to do about an address. They only write it down, which takes the same time whoever
@@ -45,6 +47,7 @@ export class AccountErrands implements OnApplicationBootstrap, BeforeApplication
   constructor(
     private readonly database: DataSource,
     private readonly mail: AccountMail,
+    private readonly pending: PendingActions,
     private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
@@ -60,12 +63,14 @@ export class AccountErrands implements OnApplicationBootstrap, BeforeApplication
 
   async add(tx: EntityManager, errand: Errand): Promise<void> {
     const { kind, email, origin } = errand;
-    const { userId, passwordDigest } =
-      kind === 'email_change' ? errand : { userId: null, passwordDigest: null };
+    const { userId, sessionId } = kind === 'email_change' ? errand : { userId: null, sessionId: null };
+    const requestedAt = userId
+      ? await this.pending.requestedAt(tx, { userId, sessionId })
+      : await databaseNow(tx, this.clock);
     await tx.query(
-      `insert into account_errands (kind, email, user_id, password_digest, origin, created_at, due_at)
+      `insert into account_errands (kind, email, user_id, session_id, origin, created_at, due_at)
        values ($1, $2, $3, $4, $5, $6, $6)`,
-      [kind, email, userId, passwordDigest, origin, await databaseNow(tx, this.clock)],
+      [kind, email, userId, sessionId, origin, requestedAt],
     );
   }
 
@@ -90,6 +95,7 @@ export class AccountErrands implements OnApplicationBootstrap, BeforeApplication
     let taken: Row | undefined;
     try {
       return await this.database.transaction(async (tx) => {
+        await shareEpoch(tx);
         const now = await databaseNow(tx, this.clock);
         [[taken]] = await tx.query<[[Row | undefined], number]>(TAKE, [now]);
         if (!taken) return false;
@@ -114,8 +120,9 @@ export class AccountErrands implements OnApplicationBootstrap, BeforeApplication
   }
 }
 
-function errandOf({ kind, email, user_id: userId, password_digest: passwordDigest, origin }: Row): Errand {
+function errandOf({ kind, email, user_id, session_id, origin, created_at }: Row): RequestedErrand {
+  const errand = { email, origin, requestedAt: created_at };
   return kind === 'email_change'
-    ? { kind, email, origin, userId: userId!, passwordDigest }
-    : { kind, email, origin };
+    ? { ...errand, kind, userId: user_id!, sessionId: session_id! }
+    : { ...errand, kind };
 }

@@ -6,9 +6,10 @@ import type { Settings } from '../config/settings.js';
 import { MailedTokens } from '../mail/mailed-tokens.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
 import { circumstances } from '../sessions/circumstances.js';
+import { PendingActions } from '../sessions/pending-actions.service.js';
 import { isUsable, type User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
-import type { Errand } from './errand.js';
+import type { RequestedErrand } from './errand.js';
 
 /** Anybody can make us write to anybody by registering with their address; not more often than this. */
 const TELL_AGAIN_AFTER_MS = 3_600_000;
@@ -22,11 +23,13 @@ export class AccountMail {
     private readonly users: UsersService,
     private readonly tokens: MailedTokens,
     private readonly outbox: MailOutbox,
+    private readonly pending: PendingActions,
     private readonly audit: AuditService,
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
-  async handle(tx: EntityManager, errand: Errand, now: Date): Promise<void> {
+  /** Call it under `shareEpoch`: what was requested before everyone was logged out is void, too. */
+  async handle(tx: EntityManager, errand: RequestedErrand, now: Date): Promise<void> {
     switch (errand.kind) {
       case 'registered':
       case 'registered_taken':
@@ -38,20 +41,34 @@ export class AccountMail {
     }
   }
 
-  private async afterRegistration(tx: EntityManager, { kind, email }: Errand, now: Date): Promise<void> {
-    const user = await this.users.lockByEmail(tx, email);
-    if (!user || !isUsable(user, now.getTime())) return;
+  private async afterRegistration(tx: EntityManager, errand: RequestedErrand, now: Date): Promise<void> {
+    const { kind, requestedAt } = errand;
+    const user = await this.ownerOf(tx, errand, now);
+    if (!user) return;
     const mayNotLogInYet = this.settings.emailVerification === 'required' && !user.emailVerifiedAt;
     if (kind === 'registered') {
-      if (mayNotLogInYet) await this.askToVerify(tx, user);
+      if (mayNotLogInYet) await this.askToVerify(tx, user, requestedAt);
     } else if (mayNotLogInYet) {
       if (await this.users.mayTell(tx, user.id, now, VERIFY_AGAIN_AFTER_MS))
-        await this.askForPassword(tx, user);
+        await this.askForPassword(tx, user, requestedAt);
     } else await this.tellOfAccount(tx, user, now);
   }
 
-  private async askToVerify(tx: EntityManager, { id, email }: User): Promise<void> {
-    const tokenId = await this.tokens.issue(tx, 'email_verification', id, email!);
+  /** Locks the user of the address. @returns null when there is none, or what was requested without a session is void by now */
+  private async ownerOf(
+    tx: EntityManager,
+    { email, requestedAt }: RequestedErrand,
+    now: Date,
+  ): Promise<User | null> {
+    const user = await this.users.lockByEmail(tx, email);
+    if (!user || !isUsable(user, now.getTime())) return null;
+    const action = { userId: user.id, sessionId: null, requestedAt };
+    return (await this.pending.isAuthorized(tx, action)) ? user : null;
+  }
+
+  private async askToVerify(tx: EntityManager, { id, email }: User, requestedAt: Date): Promise<void> {
+    const action = { userId: id, sessionId: null, requestedAt };
+    const tokenId = await this.tokens.issue(tx, 'email_verification', action, email!);
     await this.outbox.add(tx, email!, 'verify_email', { tokenId });
   }
 
@@ -60,9 +77,13 @@ export class AccountMail {
    * to sign up, too, and to confirm it for them. So whoever reads the mailbox chooses. The same link again while it is good:
    * nobody can make it useless by registering once more.
    */
-  private async askForPassword(tx: EntityManager, { id, email }: User): Promise<void> {
+  private async askForPassword(tx: EntityManager, { id, email }: User, requestedAt: Date): Promise<void> {
     await this.tokens.void(tx, id, ['email_verification']);
-    const tokenId = await this.tokens.standing(tx, 'password_reset', id, email!);
+    const standing = await this.tokens.standing(tx, 'password_reset', id, email!);
+    const tokenId =
+      standing && (await this.pending.isAuthorized(tx, standing))
+        ? standing.id
+        : await this.tokens.issue(tx, 'password_reset', { userId: id, sessionId: null, requestedAt }, email!);
     await this.outbox.add(tx, email!, 'registered_again', { tokenId });
   }
 
@@ -71,30 +92,31 @@ export class AccountMail {
     await this.outbox.add(tx, email!, 'already_registered', { at: now.toISOString() });
   }
 
-  private async offerReset(tx: EntityManager, { email, origin }: Errand, now: Date): Promise<void> {
-    const user = await this.users.lockByEmail(tx, email);
-    if (!user || !isUsable(user, now.getTime())) return;
-    const tokenId = await this.tokens.issue(tx, 'password_reset', user.id, email);
+  private async offerReset(tx: EntityManager, errand: RequestedErrand, now: Date): Promise<void> {
+    const { email, origin, requestedAt } = errand;
+    const user = await this.ownerOf(tx, errand, now);
+    if (!user) return;
+    const action = { userId: user.id, sessionId: null, requestedAt };
+    const tokenId = await this.tokens.issue(tx, 'password_reset', action, email);
     await this.audit.record(tx, { type: 'authn_password_reset_requested', userId: user.id, origin });
     await this.outbox.add(tx, email, 'password_reset', { tokenId, ...circumstances(origin, now) });
   }
 
   /**
-   * The old address is told in any case: whoever asks does not learn from it whether the new one is taken. Nobody is when
-   * the password has changed since: a token would outlive the session that asked for it.
+   * The old address is told in any case, so the requester does not learn from it whether the new one is taken. If the session
+   * that requested the change has ended, no mail is written at all.
    */
-  private async askNewAddress(tx: EntityManager, errand: Errand, now: Date): Promise<void> {
+  private async askNewAddress(tx: EntityManager, errand: RequestedErrand, now: Date): Promise<void> {
     if (errand.kind !== 'email_change') return;
-    const { email, userId, passwordDigest, origin } = errand;
+    const { email, userId, origin } = errand;
     const owner = await this.users.lockByEmail(tx, email);
     // Never both, or two who want each other's address would wait for each other.
     const user = owner ? await this.users.find(userId) : await this.users.lock(tx, userId);
     if (!user?.email || !isUsable(user, now.getTime()) || user.email === email) return;
-    const password = await this.users.passwordDigest(tx, userId);
-    if (!password || !passwordDigest?.equals(password)) return;
+    if (!(await this.pending.isAuthorized(tx, errand))) return;
     if (owner) await this.tellOfAccount(tx, owner, now);
     else {
-      const tokenId = await this.tokens.issue(tx, 'email_change', userId, email);
+      const tokenId = await this.tokens.issue(tx, 'email_change', errand, email);
       await this.outbox.add(tx, email, 'confirm_email_change', { tokenId });
     }
     const told = { newEmail: email, ...circumstances(origin, now) };

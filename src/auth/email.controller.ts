@@ -29,7 +29,7 @@ export class EmailController {
     await this.emails.verify(token, originOf(request));
   }
 
-  /** A link goes to the new address, a notice to the old one. */
+  /** A link goes to the new address, a notice to the old one. The change is void once the session that requested it has ended. */
   @Post('change')
   @RequireSession({ maxAuthAge: '5m' })
   @Throttled('email_change')

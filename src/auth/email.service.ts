@@ -2,11 +2,14 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, QueryFailedError, type EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import { Clock } from '../common/clock.js';
-import type { Origin } from '../common/request.js';
+import type { Origin, Principal } from '../common/request.js';
 import { databaseNow } from '../database/database-now.js';
 import { MailedTokens, type MailedToken } from '../mail/mailed-tokens.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
 import { circumstances } from '../sessions/circumstances.js';
+import { PendingActions } from '../sessions/pending-actions.service.js';
+import { tokenDenied } from '../sessions/session-check.js';
+import { shareEpoch } from '../sessions/session-epoch.js';
 import { SessionFence } from '../sessions/session-fence.js';
 import { isUsable, type User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
@@ -25,22 +28,30 @@ export class EmailService {
     private readonly errands: AccountErrands,
     private readonly outbox: MailOutbox,
     private readonly fence: SessionFence,
+    private readonly pending: PendingActions,
     private readonly audit: AuditService,
     private readonly clock: Clock,
   ) {}
 
-  /** Nothing changes before the link to the new address is followed. Whether somebody has it is not told here. */
+  /**
+   * Nothing changes before the link to the new address is followed, and the request is void once its session has ended.
+   * Whether the address is taken is not told here.
+   * @throws Problem `auth.session_ended`, `auth.token_expired` when the session has got new keys meanwhile
+   */
   async requestChange(
-    { userId, sessionId }: { userId: string; sessionId: string },
+    { userId, sessionId, edition }: Pick<Principal, 'userId' | 'sessionId' | 'edition'>,
     email: string,
     origin: Origin,
   ): Promise<void> {
     await this.database.transaction(async (tx) => {
-      await this.fence.hold(tx, sessionId);
+      await shareEpoch(tx);
+      // A change of credentials comes before this request, which its new keys then refuse, or after, and voids it.
+      await this.users.lock(tx, userId);
+      const session = await this.fence.hold(tx, sessionId);
+      if (session.edition !== edition) throw tokenDenied();
       const type = 'email_change_requested';
       await this.audit.record(tx, { type, actorId: userId, userId, sessionId, origin });
-      const passwordDigest = await this.users.passwordDigest(tx, userId);
-      await this.errands.add(tx, { kind: 'email_change', email, userId, passwordDigest, origin });
+      await this.errands.add(tx, { kind: 'email_change', email, userId, sessionId, origin });
     });
   }
 
@@ -61,8 +72,10 @@ export class EmailService {
   }
 
   private async verifyIn(tx: EntityManager, token: MailedToken, origin: Origin): Promise<void> {
+    await shareEpoch(tx);
     const user = await this.users.lock(tx, token.userId);
     const now = await databaseNow(tx, this.clock);
+    if (!(await this.pending.isAuthorized(tx, token))) throw badToken();
     if (!(await this.tokens.use(tx, token)) || !user || !isUsable(user, now.getTime())) throw badToken();
     if (token.purpose === 'email_change') return this.change(tx, user, token.email, now, origin);
     if (user.email !== token.email) throw badToken();

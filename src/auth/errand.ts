@@ -5,11 +5,8 @@ export type Errand =
   /** Somebody registers with this address; `made` when an account came of it. */
   | { kind: 'registered' | 'registered_taken'; email: string; origin: Origin }
   | { kind: 'password_forgotten'; email: string; origin: Origin }
-  /** To this address, unless the password has changed since; null from an older version, which does not say. */
-  | {
-      kind: 'email_change';
-      email: string;
-      userId: string;
-      passwordDigest: Buffer | null;
-      origin: Origin;
-    };
+  /** To this address, requested by this session. */
+  | { kind: 'email_change'; email: string; userId: string; sessionId: string; origin: Origin };
+
+/** By the database's clock. */
+export type RequestedErrand = Errand & { requestedAt: Date };

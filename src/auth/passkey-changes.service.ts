@@ -18,6 +18,7 @@ import { PasskeysService, type Passkey } from '../passkeys/passkeys.service.js';
 import { SecondFactors } from '../second-factor/second-factors.js';
 import { circumstances } from '../sessions/circumstances.js';
 import { describe } from '../sessions/devices.service.js';
+import { PendingActions } from '../sessions/pending-actions.service.js';
 import { RekeyService } from '../sessions/rekey.service.js';
 import type { SessionSnapshot } from '../sessions/session-snapshot.js';
 import type { SessionGrant } from '../sessions/sessions.service.js';
@@ -39,6 +40,7 @@ export class PasskeyChangesService {
     private readonly challenges: PasskeyChallenges,
     private readonly factors: SecondFactors,
     private readonly rekeys: RekeyService,
+    private readonly pending: PendingActions,
     private readonly mails: MailOutbox,
     private readonly audit: AuditService,
     @Inject(LOGGER) private readonly logger: Logger,
@@ -86,7 +88,8 @@ export class PasskeyChangesService {
       order: orderOf('authn_passkey_added', passkey.id, { actorId: userId, origin }),
       act: async (tx, { email }, now) => {
         createdAt = now;
-        if (!(await this.challenges.use(tx, challenge)))
+        const enrolment = { userId, sessionId, requestedAt: challenge.issuedAt };
+        if (!(await this.pending.isAuthorized(tx, enrolment)) || !(await this.challenges.use(tx, challenge)))
           throw unexpected('does not answer what this session was asked, or not in time');
         await this.factors.requireBeforeAnother(tx, session);
         await this.requireRoom(tx, userId);

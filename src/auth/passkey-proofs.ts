@@ -13,6 +13,7 @@ import type { PasskeyAssertion } from '../passkeys/ceremony.schemas.js';
 import { PasskeyChallenges, type Challenge, type ChallengePurpose } from '../passkeys/passkey-challenges.js';
 import { PasskeysService, type Passkey } from '../passkeys/passkeys.service.js';
 import { circumstances } from '../sessions/circumstances.js';
+import { PendingActions } from '../sessions/pending-actions.service.js';
 import type { User } from '../users/user.entity.js';
 
 /** A signature that is right. What may have changed meanwhile is judged by {@link PasskeyProofs.use}. */
@@ -20,6 +21,8 @@ export interface PasskeyProof {
   proven: true;
   passkey: Passkey;
   challenge: Challenge;
+  /** Which session it was issued to; null for a login. */
+  sessionId: string | null;
   assertion: Assertion;
 }
 
@@ -45,6 +48,7 @@ export class PasskeyProofs {
   constructor(
     private readonly passkeys: PasskeysService,
     private readonly challenges: PasskeyChallenges,
+    private readonly pending: PendingActions,
     private readonly mails: MailOutbox,
     private readonly audit: AuditService,
     @Inject(LOGGER) private readonly logger: Logger,
@@ -63,21 +67,26 @@ export class PasskeyProofs {
     const passkey = await this.passkeys.byCredential(Buffer.from(answer.id, 'base64url'));
     if (!passkey || !isOf(answer, passkey, owner)) return { proven: false, userId: passkey?.userId };
     const assertion = await verifyAssertion(answer, signed, this.site, passkey);
-    if (!(assertion instanceof Disbelieved)) return { proven: true, passkey, challenge, assertion };
+    const sessionId = purpose === 'login' ? null : holder;
+    if (!(assertion instanceof Disbelieved))
+      return { proven: true, passkey, challenge, sessionId, assertion };
     this.logger.debug({ err: assertion, passkey: passkey.id }, 'the answer of a passkey is not believed');
     return { proven: false, userId: passkey.userId };
   }
 
   /**
    * Under the user's lock, in a transaction that commits whatever the answer is.
-   * @returns false when it is not good any more: it was used, took too long, its passkey is gone, or there are two of that
+   * @returns false when it is not good any more: it was used, took too long, was asked for before a revocation, its passkey is
+   * gone, or there are two of that
    */
   async use(
     tx: EntityManager,
     user: User,
-    { passkey, challenge, assertion }: PasskeyProof,
+    { passkey, challenge, sessionId, assertion }: PasskeyProof,
     { origin, now }: { origin: Origin; now: Date },
   ): Promise<boolean> {
+    const action = { userId: user.id, sessionId, requestedAt: challenge.issuedAt };
+    if (!(await this.pending.isAuthorized(tx, action))) return false;
     if (!(await this.challenges.use(tx, challenge))) return false;
     if (await this.passkeys.use(tx, passkey.id, assertion, now)) return true;
     const stored = await this.passkeys.byCredential(passkey.credentialId, tx);

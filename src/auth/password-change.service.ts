@@ -3,7 +3,6 @@ import { DataSource } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import { Problem } from '../common/problem.js';
 import type { Origin, Principal } from '../common/request.js';
-import { MailedTokens } from '../mail/mailed-tokens.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
 import { circumstances } from '../sessions/circumstances.js';
 import { RekeyService } from '../sessions/rekey.service.js';
@@ -23,7 +22,6 @@ export class PasswordChangeService {
     private readonly passwords: PasswordsService,
     private readonly guesses: Guesses,
     private readonly rekeys: RekeyService,
-    private readonly tokens: MailedTokens,
     private readonly outbox: MailOutbox,
     private readonly audit: AuditService,
   ) {}
@@ -53,7 +51,6 @@ export class PasswordChangeService {
         this.passwords.isStillRight(currentPassword, user.passwordHash, found.passwordHash),
       act: async (tx, { id, email }, now) => {
         await this.users.setPassword(tx, id, passwordHash);
-        await this.tokens.void(tx, id, ['password_reset', 'email_change']);
         await this.outbox.add(tx, email!, 'password_changed', circumstances(origin, now));
         return { authenticatedAt: now.getTime() };
       },

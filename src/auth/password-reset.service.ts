@@ -7,8 +7,10 @@ import { databaseNow } from '../database/database-now.js';
 import { MailedTokens } from '../mail/mailed-tokens.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
 import { circumstances } from '../sessions/circumstances.js';
+import { PendingActions } from '../sessions/pending-actions.service.js';
 import { RevocationLog } from '../sessions/revocation-log.js';
 import { RevocationService } from '../sessions/revocation.service.js';
+import { shareEpoch } from '../sessions/session-epoch.js';
 import { Guesses } from '../throttle/guesses.js';
 import { isUsable } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
@@ -27,6 +29,7 @@ export class PasswordResetService {
     private readonly tokens: MailedTokens,
     private readonly errands: AccountErrands,
     private readonly outbox: MailOutbox,
+    private readonly pending: PendingActions,
     private readonly log: RevocationLog,
     private readonly revocations: RevocationService,
     private readonly guesses: Guesses,
@@ -49,14 +52,14 @@ export class PasswordResetService {
     await this.policy.require(newPassword, 'newPassword', user);
     const passwordHash = await this.passwords.hash(newPassword);
     const recorded = await this.database.transaction(async (tx) => {
+      await shareEpoch(tx);
       const user = await this.users.lock(tx, found.userId);
       const now = await databaseNow(tx, this.clock);
-      const isGood = await this.tokens.use(tx, found);
+      const isGood = (await this.pending.isAuthorized(tx, found)) && (await this.tokens.use(tx, found));
       if (!isGood || !user?.email || !isUsable(user, now.getTime()) || user.email !== found.email)
         throw badToken();
       await this.users.setPassword(tx, user.id, passwordHash);
       await this.users.markVerified(tx, user.id, now);
-      await this.tokens.void(tx, user.id, ['password_reset', 'email_change']);
       await this.outbox.add(tx, user.email, 'password_changed', circumstances(origin, now));
       return this.log.endSessions(tx, user.id, 'all', {
         reason: 'password_reset',

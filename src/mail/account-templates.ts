@@ -60,8 +60,8 @@ export const ACCOUNT_MAILS: Writers<AccountTemplateData> = {
   confirm_email_change: () => ({
     subject: 'Confirm your new e-mail address',
     paragraphs: [
-      'This address is to become that of an account. Confirm it within an hour:',
-      'If you know nothing of it, do not follow the link.',
+      'This address is to become that of an account. Confirm it within an hour, and stay logged in until then:',
+      'Logging out on the device that asked for the change cancels it. If you know nothing of it, do not follow the link.',
     ],
   }),
   email_change_requested: (data) => ({
@@ -69,7 +69,7 @@ export const ACCOUNT_MAILS: Writers<AccountTemplateData> = {
     paragraphs: [
       `The address of your account is to become ${data.newEmail}, once that has been confirmed.`,
       where(data),
-      'If it was not you, change your password: that calls it off. Then end the logins that you do not know.',
+      'If it was not you, change your password at once. That cancels the change and logs out all other devices.',
     ],
   }),
   email_changed: (data) => ({

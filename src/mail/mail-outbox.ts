@@ -9,6 +9,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { Clock } from '../common/clock.js';
 import { every } from '../common/every.js';
 import { LOGGER, type Logger } from '../common/logger.js';
+import { PendingActionPolicy } from '../common/pending-action.js';
 import { databaseNow } from '../database/database-now.js';
 import { MailLinks } from './mail-links.js';
 import { MailTransport } from './mail-transport.js';
@@ -35,6 +36,10 @@ interface Claimed {
   data: never;
   attempts: number;
   created_at: Date;
+  /** Of the action that its link completes; null without a link. */
+  user_id: string | null;
+  session_id: string | null;
+  requested_at: Date | null;
 }
 
 /** Not before they are due, and nobody else's: the claim moves the next attempt ahead. */
@@ -43,7 +48,13 @@ const CLAIM = `
   where id in (
     select id from mails where given_up_at is null and next_attempt_at <= $1
     order by next_attempt_at limit ${BATCH} for update skip locked)
-  returning id, recipient, template, data, attempts, created_at`;
+  returning id, recipient, template, data, attempts, created_at, user_id, session_id, requested_at`;
+
+/** With the action that its token stands for, where it has one. */
+const ADD = `
+  insert into mails (recipient, template, data, created_at, next_attempt_at, user_id, session_id, requested_at)
+  select $1, $2, $3, $4, $4, t.user_id, t.session_id, t.created_at
+  from (select) one left join mailed_tokens t on t.id = $5`;
 
 /**
  * Mails are part of the transaction that they tell of: none is lost, and none is sent for what was rolled
@@ -57,6 +68,7 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
     private readonly database: DataSource,
     private readonly transport: MailTransport,
     private readonly links: MailLinks,
+    private readonly pending: PendingActionPolicy,
     private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
@@ -82,10 +94,9 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
     data: TemplateData[Name],
     now?: Date,
   ): Promise<void> {
-    await tx.query(
-      `insert into mails (recipient, template, data, created_at, next_attempt_at) values ($1, $2, $3, $4, $4)`,
-      [recipient, template, JSON.stringify(data), now ?? (await databaseNow(tx, this.clock))],
-    );
+    const tokenId = 'tokenId' in data ? data.tokenId : null;
+    const createdAt = now ?? (await databaseNow(tx, this.clock));
+    await tx.query(ADD, [recipient, template, JSON.stringify(data), createdAt, tokenId]);
   }
 
   /** Sends what is due. @returns how many left */
@@ -121,16 +132,31 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
   }
 
   private async sendOne(mail: Claimed, now: Date): Promise<boolean> {
+    let isVoid: boolean;
     try {
-      const id = `${mail.created_at.getTime()}-${mail.id}`;
-      const link = this.links.of(mail.template, mail.data, now.getTime());
-      await this.transport.send({ id, to: mail.recipient, ...render(mail.template, mail.data, link) });
+      isVoid = await this.isVoid(mail);
+      if (!isVoid) await this.deliver(mail, now);
     } catch (error) {
       await this.postpone(mail, now, error);
       return false;
     }
     await this.database.query('delete from mails where id = $1', [mail.id]);
+    return !isVoid;
+  }
+
+  /** A link that was requested by a session that has ended, for example, is not mailed. */
+  private async isVoid({ id, user_id, session_id, requested_at }: Claimed): Promise<boolean> {
+    if (!user_id || !requested_at) return false;
+    const action = { userId: user_id, sessionId: session_id, requestedAt: requested_at };
+    if (await this.pending.isAuthorized(this.database.manager, action)) return false;
+    this.logger.info({ mail: id }, 'a mail is not sent: its link is void');
     return true;
+  }
+
+  private deliver(mail: Claimed, now: Date): Promise<void> {
+    const id = `${mail.created_at.getTime()}-${mail.id}`;
+    const link = this.links.of(mail.template, mail.data, now.getTime());
+    return this.transport.send({ id, to: mail.recipient, ...render(mail.template, mail.data, link) });
   }
 
   private async postpone({ id, attempts, created_at }: Claimed, now: Date, error: unknown): Promise<void> {

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { hkdfSync, timingSafeEqual } from 'node:crypto';
 import { DataSource, type EntityManager } from 'typeorm';
 import { Clock } from '../common/clock.js';
+import type { PendingAction } from '../common/pending-action.js';
 import { random } from '../common/random.js';
 import { KeyStore } from '../config/key-store.js';
 import { databaseNow } from '../database/database-now.js';
@@ -19,10 +20,9 @@ const SHAPE = /^[A-Za-z0-9_-]{64}$/;
 const ID_BYTES = 16;
 const MAC_BYTES = 32;
 
-/** What a token stands for. Whoever shows it reads that mailbox. */
-export interface MailedToken {
+/** What a token stands for. Its bearer reads that mailbox; whether its action may still take effect is for `PendingActions` to say. */
+export interface MailedToken extends PendingAction {
   id: string;
-  userId: string;
   purpose: MailedPurpose;
   email: string;
 }
@@ -32,7 +32,11 @@ interface Row {
   user_id: string;
   purpose: MailedPurpose;
   email: string;
+  session_id: string | null;
+  created_at: Date;
 }
+
+const COLUMNS = 'id, user_id, purpose, email, session_id, created_at';
 
 /**
  * Single-use tokens that reach people by mail. A token is derived from its row's id and a secret of the key
@@ -47,7 +51,12 @@ export class MailedTokens {
   ) {}
 
   /** One of each purpose per person: the one before is void from the commit on. @returns its id */
-  async issue(tx: EntityManager, purpose: MailedPurpose, userId: string, email: string): Promise<string> {
+  async issue(
+    tx: EntityManager,
+    purpose: MailedPurpose,
+    { userId, sessionId, requestedAt }: PendingAction,
+    email: string,
+  ): Promise<string> {
     const now = await databaseNow(tx, this.clock);
     await tx.query(
       `delete from mailed_tokens where id in (
@@ -55,22 +64,37 @@ export class MailedTokens {
       [now],
     );
     const [row] = await tx.query<{ id: string }[]>(
-      `insert into mailed_tokens (id, user_id, purpose, email, created_at, expires_at) values ($1, $2, $3, $4, $5, $6)
+      `insert into mailed_tokens (id, user_id, purpose, email, session_id, created_at, expires_at)
+       values ($1, $2, $3, $4, $5, $6, $7)
        on conflict (user_id, purpose) do update
-         set id = excluded.id, email = excluded.email, created_at = excluded.created_at, expires_at = excluded.expires_at
+         set id = excluded.id, email = excluded.email, session_id = excluded.session_id,
+           created_at = excluded.created_at, expires_at = excluded.expires_at
        returning id`,
-      [random.uuid(), userId, purpose, email, now, new Date(now.getTime() + LIFETIMES_MS[purpose])],
+      [
+        random.uuid(),
+        userId,
+        purpose,
+        email,
+        sessionId,
+        requestedAt,
+        new Date(now.getTime() + LIFETIMES_MS[purpose]),
+      ],
     );
     return row!.id;
   }
 
-  /** The one that is good already, or a new one: for mails that anybody may cause, who must not void what others hold. */
-  async standing(tx: EntityManager, purpose: MailedPurpose, userId: string, email: string): Promise<string> {
-    const [row] = await tx.query<{ id: string }[]>(
-      `select id from mailed_tokens where user_id = $1 and purpose = $2 and email = $3 and expires_at > $4`,
+  /** The one that is out already and has not expired: a mail that anybody may cause repeats it, and must not replace it. */
+  async standing(
+    tx: EntityManager,
+    purpose: MailedPurpose,
+    userId: string,
+    email: string,
+  ): Promise<MailedToken | null> {
+    const [row] = await tx.query<Row[]>(
+      `select ${COLUMNS} from mailed_tokens where user_id = $1 and purpose = $2 and email = $3 and expires_at > $4`,
       [userId, purpose, email, await databaseNow(tx, this.clock)],
     );
-    return row?.id ?? this.issue(tx, purpose, userId, email);
+    return row ? tokenOf(row) : null;
   }
 
   /** As it is written into the mail: the same each time. @param now the database's time */
@@ -84,7 +108,7 @@ export class MailedTokens {
     const bytes = Buffer.from(token, 'base64url');
     const hex = bytes.subarray(0, ID_BYTES).toString('hex');
     const [row] = await this.database.query<Row[]>(
-      'select id, user_id, purpose, email from mailed_tokens where id = $1 and purpose = any($2)',
+      `select ${COLUMNS} from mailed_tokens where id = $1 and purpose = any($2)`,
       [hex, purposes],
     );
     if (!row) return null;
@@ -118,6 +142,6 @@ function idBytes(id: string): Buffer {
   return Buffer.from(id.replaceAll('-', ''), 'hex');
 }
 
-function tokenOf({ id, user_id: userId, purpose, email }: Row): MailedToken {
-  return { id, userId, purpose, email };
+function tokenOf({ id, user_id, purpose, email, session_id, created_at }: Row): MailedToken {
+  return { id, userId: user_id, purpose, email, sessionId: session_id, requestedAt: created_at };
 }

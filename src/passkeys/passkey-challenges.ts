@@ -20,6 +20,7 @@ const PURGE_BATCH = 100;
 
 export interface Challenge {
   nonce: Buffer;
+  issuedAt: Date;
   expiresAt: Date;
 }
 
@@ -58,8 +59,9 @@ export class PasskeyChallenges {
     const secrets = this.keys.verifyingSecrets(this.clock.now());
     const isOurs = secrets.some((secret) => timingSafeEqual(shown, mac(secret, content, purpose, holder)));
     if (!isOurs) return null;
-    const expiresAt = new Date(content.readUIntBE(NONCE_BYTES, EXPIRY_BYTES));
-    return { nonce: content.subarray(0, NONCE_BYTES), expiresAt };
+    const expiry = content.readUIntBE(NONCE_BYTES, EXPIRY_BYTES);
+    const [issuedAt, expiresAt] = [new Date(expiry - CHALLENGE_LIFETIME_MS), new Date(expiry)];
+    return { nonce: content.subarray(0, NONCE_BYTES), issuedAt, expiresAt };
   }
 
   /** Uses it up, in the transaction of what it is used for. @returns false when it has been, or is too old */

@@ -4,6 +4,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { Clock } from '../common/clock.js';
 import { random } from '../common/random.js';
 import { databaseNow } from '../database/database-now.js';
+import { PendingActions } from '../sessions/pending-actions.service.js';
 import type { Transport } from '../sessions/session.entity.js';
 import type { User } from '../users/user.entity.js';
 
@@ -29,15 +30,15 @@ interface Row {
   transport: Transport;
   device_name: string | null;
   device_digest: Buffer | null;
+  created_at: Date;
 }
 
-/** Void as soon as the password is another one, or whatever ends all sessions of the user, or of everyone, has come in between. */
+/** Of the password that the user has now. */
 const GOOD = `
-  select c.digest, c.user_id, u.email, c.transport, c.device_name, c.device_digest
-  from login_challenges c join users u on u.id = c.user_id cross join session_epoch e
+  select c.digest, c.user_id, u.email, c.transport, c.device_name, c.device_digest, c.created_at
+  from login_challenges c join users u on u.id = c.user_id
   where c.digest = $1 and c.expires_at > $2
-    and c.password_digest = sha256(convert_to(u.password_hash, 'UTF8'))
-    and c.created_at > greatest(u.sessions_not_before, e.not_before)`;
+    and c.password_digest = sha256(convert_to(u.password_hash, 'UTF8'))`;
 
 /**
  * Logins whose password was right and that wait for the second factor. A challenge is 256 bits of chance of which only
@@ -47,6 +48,7 @@ const GOOD = `
 export class LoginChallenges {
   constructor(
     private readonly database: DataSource,
+    private readonly pending: PendingActions,
     private readonly clock: Clock,
   ) {}
 
@@ -65,8 +67,7 @@ export class LoginChallenges {
     const token = random.secret();
     await tx.query(
       `insert into login_challenges (digest, user_id, password_digest, transport, device_name, device_digest, created_at, expires_at)
-       select $1, u.id, $3, $4, $5, $6, greatest($7, greatest(u.sessions_not_before, e.not_before) + interval '1 ms'), $8
-       from users u cross join session_epoch e where u.id = $2`,
+       values ($1, $2, $3, $4, $5, $6, $7, $8)`,
       [
         sha256(token),
         user.id,
@@ -74,7 +75,7 @@ export class LoginChallenges {
         transport,
         deviceName ?? null,
         deviceToken === null ? null : sha256(deviceToken),
-        now,
+        await this.pending.requestedAt(tx, { userId: user.id, sessionId: null }),
         new Date(now.getTime() + GOOD_FOR_MS),
       ],
     );
@@ -99,6 +100,8 @@ export class LoginChallenges {
   private async read(tx: EntityManager, digest: Buffer, now: Date): Promise<LoginChallenge | null> {
     const [row] = await tx.query<Row[]>(GOOD, [digest, now]);
     if (!row) return null;
+    const action = { userId: row.user_id, sessionId: null, requestedAt: row.created_at };
+    if (!(await this.pending.isAuthorized(tx, action))) return null;
     return {
       digest,
       userId: row.user_id,

@@ -3,6 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { random } from '../common/random.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
+import { PendingActions } from '../sessions/pending-actions.service.js';
 import { SealedSecrets } from './sealed-secrets.js';
 import { base32Of, otpauthUrlOf, SECRET_BYTES, stepOf, TOTP_CODE } from './totp.js';
 
@@ -26,6 +27,7 @@ interface KeptSecret {
 export class TotpFactors {
   constructor(
     private readonly sealed: SealedSecrets,
+    private readonly pending: PendingActions,
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
@@ -42,9 +44,17 @@ export class TotpFactors {
     const { sealed, keyId } = this.sealed.seal(secret, contextOf(userId), now.getTime());
     const expiresAt = new Date(now.getTime() + ENROLMENT_MS);
     await tx.query(
-      `insert into totp_enrolments (user_id, session_id, secret, key_id, expires_at) values ($1, $2, $3, $4, $5)
-       on conflict (user_id) do update set session_id = $2, secret = $3, key_id = $4, expires_at = $5`,
-      [userId, sessionId, sealed, keyId, expiresAt],
+      `insert into totp_enrolments (user_id, session_id, secret, key_id, created_at, expires_at)
+       values ($1, $2, $3, $4, $5, $6)
+       on conflict (user_id) do update set session_id = $2, secret = $3, key_id = $4, created_at = $5, expires_at = $6`,
+      [
+        userId,
+        sessionId,
+        sealed,
+        keyId,
+        await this.pending.requestedAt(tx, { userId, sessionId }),
+        expiresAt,
+      ],
     );
     return {
       secret: base32Of(secret),
@@ -55,18 +65,21 @@ export class TotpFactors {
 
   /**
    * Its first code makes it the factor, in the place of one that there was; that code is used up.
-   * @returns `none` when this session has not begun, or too long ago
+   * @returns `none` when this session has not begun, or too long ago, or its credentials have changed since
    */
   async confirm(
     tx: EntityManager,
     { userId, sessionId, code }: { userId: string; sessionId: string; code: string },
     now: Date,
   ): Promise<'confirmed' | 'wrong' | 'none'> {
-    const [begun] = await tx.query<KeptSecret[]>(
-      'select secret, key_id from totp_enrolments where user_id = $1 and session_id = $2 and expires_at > $3',
+    const [begun] = await tx.query<(KeptSecret & { created_at: Date })[]>(
+      `select secret, key_id, created_at from totp_enrolments
+       where user_id = $1 and session_id = $2 and expires_at > $3`,
       [userId, sessionId, now],
     );
     if (!begun) return 'none';
+    const action = { userId, sessionId, requestedAt: begun.created_at };
+    if (!(await this.pending.isAuthorized(tx, action))) return 'none';
     const step = this.stepOf(code, userId, begun, now);
     if (step === null) return 'wrong';
     await this.remove(tx, userId);

@@ -31,6 +31,8 @@ export type Proofs = Partial<Pick<SessionSnapshot, 'authenticatedAt' | 'secondFa
  *
  * A session of the cookie transport gets new keys, and the access token that was presented is denied on all tiers. Bearer clients keep theirs: an answer without a body could not
  * hand them others, and taking away what they have would end the one session that is to go on.
+ *
+ * What this session requested before is void, see {@link PendingActions}: a copy of its old keys may have requested it.
  */
 @Injectable()
 export class RekeyService {
@@ -74,10 +76,14 @@ export class RekeyService {
     return { grant: done.grant };
   }
 
-  private async writeProofs(tx: EntityManager, { id, authenticatedAt, secondFactorAt }: SessionSnapshot) {
+  private async writeProofs(
+    tx: EntityManager,
+    { id, authenticatedAt, secondFactorAt, lastSeenAt }: SessionSnapshot,
+  ) {
     await tx.query(
-      'update sessions set authenticated_at = $2, second_factor_at = $3, former_keys = null where id = $1',
-      [id, new Date(authenticatedAt), secondFactorAt && new Date(secondFactorAt)],
+      `update sessions set authenticated_at = $2, second_factor_at = $3, former_keys = null,
+         pending_not_before = greatest(pending_not_before, $4) where id = $1`,
+      [id, new Date(authenticatedAt), secondFactorAt && new Date(secondFactorAt), new Date(lastSeenAt)],
     );
   }
 

@@ -79,10 +79,13 @@ export class RevocationLog {
       `update sessions set status = 'ended', end_reason = $2, ended_at = $3, revocation_seq = $4 where id = any($1)`,
       [sessionIds, order.reason, now, revocation.seq],
     );
-    if (everything) {
+    if (onlyOf(extent) === null) {
+      // Also when one session goes on: what was requested without a session may be the work of those that have ended.
       await tx.query(
-        'update users set sessions_not_before = greatest(sessions_not_before, $2) where id = $1',
-        [userId, notBefore],
+        `update users set pending_not_before = greatest(pending_not_before, $2),
+           sessions_not_before = case when $3 then greatest(sessions_not_before, $2) else sessions_not_before end
+         where id = $1`,
+        [userId, notBefore, everything],
       );
     }
     const [sessionId] = sessionIds;

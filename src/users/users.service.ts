@@ -73,15 +73,6 @@ export class UsersService {
     return tx.createQueryBuilder(User, 'user').where({ email }).setLock('for_no_key_update').getOne();
   }
 
-  /** Of the password's hash as it is now, to be compared with it later. */
-  async passwordDigest(tx: EntityManager, id: string): Promise<Buffer | null> {
-    const [user] = await tx.query<{ digest: Buffer | null }[]>(
-      `select sha256(convert_to(password_hash, 'UTF8')) as digest from users where id = $1`,
-      [id],
-    );
-    return user?.digest ?? null;
-  }
-
   /** Part of the caller's transaction, as those below. Sessions are the caller's business. */
   async setPassword(tx: EntityManager, id: string, passwordHash: string): Promise<void> {
     await tx.update(User, { id }, { passwordHash });

@@ -1,0 +1,11 @@
+import { Global, Module } from '@nestjs/common';
+import { PendingActionPolicy } from '../common/pending-action.js';
+import { PendingActions } from './pending-actions.service.js';
+
+/** Global, so that modules below the sessions can ask for {@link PendingActionPolicy}. */
+@Global()
+@Module({
+  providers: [PendingActions, { provide: PendingActionPolicy, useExisting: PendingActions }],
+  exports: [PendingActions, PendingActionPolicy],
+})
+export class PendingActionsModule {}
