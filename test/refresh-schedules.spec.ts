@@ -31,6 +31,8 @@ const GRACE = 10_000;
 const MINUTE = 60_000;
 /** A connection for each of a hundred requests: none has to wait for one. */
 const POOL = 50;
+/** Of one user's statements, see `UserTransactions`. */
+const AT_ONCE = POOL / 5;
 const REUSE = { status: 401, body: { code: 'auth.session_ended', reason: 'refresh_reuse' } };
 
 const clock = new StoppedClock();
@@ -140,15 +142,15 @@ describeWithRedis('an honest client', () => {
   );
 });
 
-/** Holds them back until as many as the instances have connections for want to write what they have all decided on the same. */
+/** Holds them back until as many as each instance lets write at once want to write what they have all decided on the same. */
 async function allAtOnce(requests: (() => Promise<Answer>)[]): Promise<Answer[]> {
   const outside = await connect();
   await outside.query('begin');
   await outside.query('select from sessions where user_id = $1 for no key update', [ALICE.id]);
   const answers = requests.map((request) => request());
-  const watch = await connect(); // the instances' own connections are all taken
+  const watch = await connect();
   const query = async (sql: string) => (await watch.query(sql)).rows;
-  await untilBlocked({ query: query as TestApp['query'] }, 2 * POOL);
+  await untilBlocked({ query: query as TestApp['query'] }, 2 * AT_ONCE);
   await outside.query('commit');
   return Promise.all(answers);
 }

@@ -48,6 +48,7 @@ describe('the model of a load', () => {
 
   it.each([
     ['database/database.module.ts', `const CHECK_CONNECTIONS = ${SETTINGS.checkPool};`],
+    ['database/revocation-database.ts', `const CONNECTIONS = ${SETTINGS.revocationPool};`],
     ['sessions/last-seen.service.ts', 'MOST_FLUSH_INTERVAL_MS = 10_000;'],
     ['sessions/housekeeping.service.ts', 'INTERVAL_MS = 10 * 60_000;'],
     ['sessions/revocation-log.ts', 'TOKENS_DEAD_AFTER_MS = 15 * 60_000 + 60_000;'],

@@ -71,6 +71,7 @@ describeWithOwnRedis(redis, 'PostgreSQL and Redis that are reached by TLS', () =
         'drawbridge',
         'drawbridge-check',
         'drawbridge-feed',
+        'drawbridge-revocations',
       ]);
       expect(connections.filter(({ ssl }) => !ssl)).toEqual([]);
     } finally {

@@ -25,6 +25,7 @@ export type ModelSettings = Record<
   | 'longestSessionDays'
   | 'denialSeconds'
   | 'checkPool'
+  | 'revocationPool'
   | 'databasePoolSize'
   | 'feedConnections'
   | 'housekeepingInterval'

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource, type EntityManager } from 'typeorm';
+import type { EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import type { Acting } from '../common/actor.decorator.js';
 import { Clock } from '../common/clock.js';
@@ -15,6 +15,7 @@ import { RevocationLog, type Recorded } from '../sessions/revocation-log.js';
 import { RevocationService } from '../sessions/revocation.service.js';
 import { judge } from '../sessions/session-snapshot.js';
 import { isBanned, User } from '../users/user.entity.js';
+import { RevocationTransactions, UserTransactions } from '../users/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 
 /** Any number: those who take away an admin's rights take turns, or the last two could go at once. */
@@ -24,7 +25,8 @@ const ADMINS_LOCK = 7_263_404;
 @Injectable()
 export class AccountService {
   constructor(
-    private readonly database: DataSource,
+    private readonly transactions: UserTransactions,
+    private readonly revoking: RevocationTransactions,
     private readonly users: UsersService,
     private readonly log: RevocationLog,
     private readonly revocations: RevocationService,
@@ -43,7 +45,7 @@ export class AccountService {
     { reason, until }: { reason: string; until?: Date },
     { actorId, origin }: Acting,
   ): Promise<Receipt> {
-    const recorded = await this.database.transaction(async (tx) => {
+    const recorded = await this.revoking.run(userId, async (tx) => {
       const user = await this.lockForChange(tx, userId);
       const now = await databaseNow(tx, this.clock);
       await this.keepAnAdmin(tx, user, now);
@@ -66,7 +68,7 @@ export class AccountService {
    * @throws Problem `resource.not_found`
    */
   async liftBan(userId: string, { actorId, origin }: Acting): Promise<Receipt> {
-    const recorded = await this.database.transaction(async (tx) => {
+    const recorded = await this.transactions.run(userId, async (tx) => {
       const user = await this.lockForChange(tx, userId);
       const wasBanned = isBanned(user, this.clock.now());
       await tx.update(User, { id: userId }, { bannedAt: null, bannedUntil: null, banReason: null });
@@ -87,7 +89,7 @@ export class AccountService {
    * @throws Problem `resource.not_found`, `resource.conflict` for the last admin
    */
   async setRoles(userId: string, roles: Role[], { actorId, origin }: Acting): Promise<User> {
-    const { user, recorded } = await this.database.transaction(async (tx) => {
+    const { user, recorded } = await this.transactions.run(userId, async (tx) => {
       const user = await this.lockForChange(tx, userId);
       const now = await databaseNow(tx, this.clock);
       if (!roles.includes('admin')) await this.keepAnAdmin(tx, user, now);
@@ -115,7 +117,7 @@ export class AccountService {
    * @throws Problem `resource.conflict` for the last admin
    */
   async delete(userId: string, { actorId, origin }: Acting): Promise<void> {
-    const recorded = await this.database.transaction(async (tx) => {
+    const recorded = await this.revoking.run(userId, async (tx) => {
       const user = await this.lockForChange(tx, userId);
       const now = await databaseNow(tx, this.clock);
       await this.keepAnAdmin(tx, user, now);
@@ -161,9 +163,9 @@ export class AccountService {
   }
 
   private async lockForChange(tx: EntityManager, userId: string): Promise<User> {
-    await tx.query('select pg_advisory_xact_lock($1)', [ADMINS_LOCK]);
     const user = await this.users.lock(tx, userId);
     if (!user || user.deletedAt) throw new Problem('resource.not_found');
+    await tx.query('select pg_advisory_xact_lock($1)', [ADMINS_LOCK]);
     return user;
   }
 

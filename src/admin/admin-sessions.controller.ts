@@ -43,9 +43,8 @@ export class AdminSessionsController {
 
   @Delete('users/:id/sessions')
   @AnswersReceipt()
-  async endUser(@Param('id', { schema: uuid }) id: string, @Actor() actor: Acting) {
-    await this.requireUser(id);
-    return this.revocations.endSessions(id, 'all', { ...actor, reason: 'admin' });
+  endUser(@Param('id', { schema: uuid }) id: string, @Actor() actor: Acting) {
+    return this.revocations.endUser(id, { ...actor, reason: 'admin' });
   }
 
   @Delete('sessions/:id')

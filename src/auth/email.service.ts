@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource, QueryFailedError, type EntityManager } from 'typeorm';
+import { QueryFailedError, type EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import { Clock } from '../common/clock.js';
 import type { Origin, Principal } from '../common/request.js';
@@ -12,6 +12,7 @@ import { tokenDenied } from '../sessions/session-check.js';
 import { shareEpoch } from '../sessions/session-epoch.js';
 import { SessionFence } from '../sessions/session-fence.js';
 import { isUsable, type User } from '../users/user.entity.js';
+import { UserTransactions } from '../users/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import { AccountErrands } from './account-errands.js';
 import { badToken } from './password-reset.service.js';
@@ -22,7 +23,7 @@ const UNIQUE_VIOLATION = '23505';
 @Injectable()
 export class EmailService {
   constructor(
-    private readonly database: DataSource,
+    private readonly transactions: UserTransactions,
     private readonly users: UsersService,
     private readonly tokens: MailedTokens,
     private readonly errands: AccountErrands,
@@ -43,7 +44,7 @@ export class EmailService {
     email: string,
     origin: Origin,
   ): Promise<void> {
-    await this.database.transaction(async (tx) => {
+    await this.transactions.run(userId, async (tx) => {
       await shareEpoch(tx);
       // A change of credentials comes before this request, which its new keys then refuse, or after, and voids it.
       await this.users.lock(tx, userId);
@@ -63,7 +64,7 @@ export class EmailService {
     const found = await this.tokens.find(token, ['email_verification', 'email_change']);
     if (!found) throw badToken();
     try {
-      await this.database.transaction((tx) => this.verifyIn(tx, found, origin));
+      await this.transactions.run(found.userId, (tx) => this.verifyIn(tx, found, origin));
     } catch (error) {
       // Somebody else has registered with it meanwhile.
       if (error instanceof QueryFailedError && error.driverError.code === UNIQUE_VIOLATION) throw badToken();

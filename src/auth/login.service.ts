@@ -12,6 +12,7 @@ import { DevicesService } from '../sessions/devices.service.js';
 import type { SessionGrant } from '../sessions/sessions.service.js';
 import { Guesses } from '../throttle/guesses.js';
 import { isUsable, type User } from '../users/user.entity.js';
+import { UserTransactions } from '../users/user-transactions.js';
 import { UsersService, type LoginUser } from '../users/users.service.js';
 import type { Login } from './auth.schemas.js';
 import type { Credentials } from './credentials.js';
@@ -34,6 +35,7 @@ export interface Challenged {
 export class LoginService {
   constructor(
     private readonly database: DataSource,
+    private readonly transactions: UserTransactions,
     private readonly users: UsersService,
     private readonly passwords: PasswordsService,
     private readonly factors: SecondFactors,
@@ -84,7 +86,7 @@ export class LoginService {
   ): Promise<Challenged | null> {
     // Now, while the password is at hand; the challenge is bound to the hash.
     if (this.passwords.isOutdated(user.passwordHash!)) await this.rehash(user, password);
-    return this.database.transaction(async (tx) => {
+    return this.transactions.run(user.id, async (tx) => {
       const found = await this.users.lock(tx, user.id);
       const now = await databaseNow(tx, this.clock);
       if (!found || !isUsable(found, now.getTime())) return null;
@@ -116,11 +118,8 @@ export class LoginService {
   private async rehash({ id, passwordHash }: Proven, password: string): Promise<void> {
     try {
       const renewed = await this.passwords.hash(password);
-      await this.database.query('update users set password_hash = $3 where id = $1 and password_hash = $2', [
-        id,
-        passwordHash,
-        renewed,
-      ]);
+      const rehash = 'update users set password_hash = $3 where id = $1 and password_hash = $2';
+      await this.transactions.attempt(id, () => this.database.query(rehash, [id, passwordHash, renewed]));
     } catch (error) {
       this.logger.debug({ err: error }, 'an outdated password hash stays for now');
     }

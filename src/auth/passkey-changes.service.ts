@@ -22,6 +22,7 @@ import { PendingActions } from '../sessions/pending-actions.service.js';
 import { RekeyService } from '../sessions/rekey.service.js';
 import type { SessionSnapshot } from '../sessions/session-snapshot.js';
 import type { SessionGrant } from '../sessions/sessions.service.js';
+import { UserTransactions } from '../users/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import type { PasskeyEnrolment } from './passkey.schemas.js';
 
@@ -35,6 +36,7 @@ export class PasskeyChangesService {
 
   constructor(
     private readonly database: DataSource,
+    private readonly transactions: UserTransactions,
     private readonly users: UsersService,
     private readonly passkeys: PasskeysService,
     private readonly challenges: PasskeyChallenges,
@@ -113,7 +115,7 @@ export class PasskeyChangesService {
     name: string,
     { actorId, origin }: Acting,
   ): Promise<Passkey | null> {
-    const renamed = await this.database.transaction(async (tx) => {
+    const renamed = await this.transactions.run(userId, async (tx) => {
       await this.users.lock(tx, userId);
       if (!(await this.passkeys.rename(tx, userId, id, name))) return false;
       const details = { passkey: id };

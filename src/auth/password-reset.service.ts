@@ -13,6 +13,7 @@ import { RevocationService } from '../sessions/revocation.service.js';
 import { shareEpoch } from '../sessions/session-epoch.js';
 import { Guesses } from '../throttle/guesses.js';
 import { isUsable } from '../users/user.entity.js';
+import { UserTransactions } from '../users/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import { AccountErrands } from './account-errands.js';
 import { PasswordPolicy } from './password-policy.js';
@@ -23,6 +24,7 @@ import { PasswordsService } from './passwords.service.js';
 export class PasswordResetService {
   constructor(
     private readonly database: DataSource,
+    private readonly transactions: UserTransactions,
     private readonly users: UsersService,
     private readonly policy: PasswordPolicy,
     private readonly passwords: PasswordsService,
@@ -51,7 +53,7 @@ export class PasswordResetService {
     if (!found || !user) throw badToken();
     await this.policy.require(newPassword, 'newPassword', user);
     const passwordHash = await this.passwords.hash(newPassword);
-    const recorded = await this.database.transaction(async (tx) => {
+    const recorded = await this.transactions.run(user.id, async (tx) => {
       await shareEpoch(tx);
       const user = await this.users.lock(tx, found.userId);
       const now = await databaseNow(tx, this.clock);

@@ -44,7 +44,7 @@ export const SETTINGS = {
     secret: true,
   }),
   databasePoolSize: integer(
-    'Connections that one instance opens for business transactions; session checks have a few of their own.',
+    'Connections that one instance opens for business transactions. Session checks, revocations and the revocation feed have six of their own.',
     { min: 2, max: 500, fallback: '10' },
   ),
   dataDir: path('Where development keeps its database and keys.', { fallback: '.data' }),

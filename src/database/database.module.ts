@@ -8,6 +8,7 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { Chores } from './chores.js';
 import { connectionTo } from './postgres-connection.js';
+import { RevocationDatabase } from './revocation-database.js';
 
 /** Connections of their own for session checks: a slow report cannot keep anybody from being let in or refused. */
 export const CHECK_POOL = Symbol('CHECK_POOL');
@@ -36,6 +37,8 @@ const KEPT_CONNECTIONS = 2;
 const CONNECT_TIMEOUT_MS = 2_000;
 const CHECK_TIMEOUT_MS = 2_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
+/** Shorter than {@link CONNECT_TIMEOUT_MS}: who waits for a connection gets it before it gives up. See `UserTransactions`. */
+const LOCK_TIMEOUT_MS = 1_000;
 /** Of a list that may have any length PostgreSQL expects ten, and would plan each time for one that is shorter. */
 const PLAN_ONCE = '-c plan_cache_mode=force_generic_plan';
 
@@ -62,7 +65,7 @@ const PLAN_ONCE = '-c plan_cache_mode=force_generic_plan';
           connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
           query_timeout: STATEMENT_TIMEOUT_MS,
           statement_timeout: STATEMENT_TIMEOUT_MS,
-          lock_timeout: STATEMENT_TIMEOUT_MS / 2,
+          lock_timeout: LOCK_TIMEOUT_MS,
           idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
           ...KEPT,
           min: KEPT_CONNECTIONS,
@@ -76,6 +79,11 @@ const PLAN_ONCE = '-c plan_cache_mode=force_generic_plan';
       provide: MAIN_POOL,
       inject: [DataSource],
       useFactory: ({ driver }: DataSource) => (driver as PostgresDriver).master as pg.Pool,
+    },
+    {
+      provide: RevocationDatabase,
+      inject: [DataSource],
+      useFactory: (main: DataSource) => new RevocationDatabase(main).initialize(),
     },
     {
       provide: CHECK_POOL,
@@ -97,12 +105,16 @@ const PLAN_ONCE = '-c plan_cache_mode=force_generic_plan';
       },
     },
   ],
-  exports: [CHECK_POOL, MAIN_POOL, Chores],
+  exports: [CHECK_POOL, MAIN_POOL, Chores, RevocationDatabase],
 })
 export class DatabaseModule implements OnApplicationShutdown {
-  constructor(@Inject(CHECK_POOL) private readonly pool: pg.Pool) {}
+  constructor(
+    @Inject(CHECK_POOL) private readonly pool: pg.Pool,
+    private readonly revocations: RevocationDatabase,
+  ) {}
 
   async onApplicationShutdown(): Promise<void> {
     await this.pool.end();
+    await this.revocations.destroy();
   }
 }

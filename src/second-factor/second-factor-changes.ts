@@ -13,9 +13,9 @@ import type { Receipt } from '../sessions/receipt.js';
 import { RekeyService } from '../sessions/rekey.service.js';
 import { RevocationLog } from '../sessions/revocation-log.js';
 import { RevocationService } from '../sessions/revocation.service.js';
-import { shareEpoch } from '../sessions/session-epoch.js';
 import { SessionFence } from '../sessions/session-fence.js';
 import type { SessionGrant } from '../sessions/sessions.service.js';
+import { RevocationTransactions, UserTransactions } from '../users/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import { RecoveryCodes } from './recovery-codes.service.js';
 import { SecondFactors } from './second-factors.js';
@@ -38,6 +38,8 @@ export interface EnrolledFactors {
 export class SecondFactorChanges {
   constructor(
     private readonly database: DataSource,
+    private readonly transactions: UserTransactions,
+    private readonly revoking: RevocationTransactions,
     private readonly users: UsersService,
     private readonly factors: SecondFactors,
     private readonly totp: TotpFactors,
@@ -61,7 +63,7 @@ export class SecondFactorChanges {
 
   /** Nothing changes before {@link confirmTotp}. @throws Problem `auth.session_ended`, `auth.second_factor_required`, `auth.unavailable` */
   async beginTotp({ userId, sessionId }: Principal): Promise<TotpEnrolment> {
-    return this.database.transaction(async (tx) => {
+    return this.transactions.run(userId, async (tx) => {
       const user = await this.lock(tx, userId, sessionId);
       await this.factors.requireBeforeAnother(tx, await this.fence.hold(tx, sessionId));
       const now = await databaseNow(tx, this.clock);
@@ -128,7 +130,7 @@ export class SecondFactorChanges {
 
   /** The old ones are void. @throws Problem `resource.conflict` without a factor that they could stand in for */
   async renewRecoveryCodes({ userId, sessionId }: Principal, origin: Origin): Promise<string[]> {
-    return this.database.transaction(async (tx) => {
+    return this.transactions.run(userId, async (tx) => {
       const user = await this.lock(tx, userId, sessionId);
       if (!(await this.factors.isEnrolled(tx, userId)))
         throw new Problem('resource.conflict', { detail: 'Recovery codes come with a second factor.' });
@@ -146,7 +148,7 @@ export class SecondFactorChanges {
    * @throws Problem `resource.not_found` for nobody, and for who has none
    */
   async reset(userId: string, { actorId, origin }: Acting): Promise<Receipt> {
-    const recorded = await this.database.transaction(async (tx) => {
+    const recorded = await this.revoking.run(userId, async (tx) => {
       const user = await this.users.lock(tx, userId);
       if (!user?.email || !(await this.factors.removeAll(tx, userId)))
         throw new Problem('resource.not_found');
@@ -163,7 +165,6 @@ export class SecondFactorChanges {
   }
 
   private async lock(tx: EntityManager, userId: string, sessionId: string) {
-    await shareEpoch(tx);
     const user = await this.users.lock(tx, userId);
     await this.fence.hold(tx, sessionId);
     if (!user) throw new Problem('auth.invalid_token');

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import type { Acting } from '../common/actor.decorator.js';
+import { RevocationTransactions, UserTransactions } from '../users/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import type { Receipt } from './receipt.js';
 import { RevocationLog } from './revocation-log.js';
@@ -35,6 +36,8 @@ const LIST = `
 export class DeviceListService {
   constructor(
     private readonly database: DataSource,
+    private readonly transactions: UserTransactions,
+    private readonly revoking: RevocationTransactions,
     private readonly users: UsersService,
     private readonly log: RevocationLog,
     private readonly revocations: RevocationService,
@@ -48,7 +51,7 @@ export class DeviceListService {
 
   /** A device of somebody else is left alone, as one that there is not. */
   async rename(userId: string, id: string, name: string, { actorId, origin }: Acting): Promise<void> {
-    const stale = await this.database.transaction(async (tx) => {
+    const stale = await this.transactions.run(userId, async (tx) => {
       await this.users.lock(tx, userId);
       if (!(await this.isOf(tx, userId, id))) return null;
       await tx.query('update devices set name = $2 where id = $1', [id, name]);
@@ -66,7 +69,7 @@ export class DeviceListService {
 
   /** @returns null when it is no device of this person */
   async endSessions(userId: string, id: string, actor: Acting): Promise<Receipt | null> {
-    const recorded = await this.database.transaction(async (tx) => {
+    const recorded = await this.revoking.run(userId, async (tx) => {
       await this.users.lock(tx, userId);
       if (!(await this.isOf(tx, userId, id))) return null;
       const rows = await tx.query<{ id: string }[]>(

@@ -8,8 +8,10 @@ import type { Origin } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { MAIN_POOL, type Prepared } from '../database/database.module.js';
+import { waitForLock } from '../database/lock-waits.js';
 import type { User } from '../users/user.entity.js';
 import type { Profiled } from '../users/user.schemas.js';
+import { UserTransactions } from '../users/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import { digestOf } from './devices.service.js';
 import type { Ended } from './end-reason.js';
@@ -64,6 +66,7 @@ const FIND: Prepared = {
 };
 
 const HOLD = `${FIND.text} for no key update of s`;
+const HOLD_IF_FREE = `${HOLD} skip locked`;
 
 const RENEW: Prepared = {
   name: 'renew session',
@@ -79,18 +82,19 @@ export class SessionHold {
   constructor(
     @Inject(MAIN_POOL) private readonly pool: pg.Pool,
     private readonly users: UsersService,
+    private readonly transactions: UserTransactions,
     private readonly clock: Clock,
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
   /**
-   * Locks in the order of the house: everyone's epoch, the user, the session.
+   * Locks in the order that holds everywhere: the user, everyone's epoch, the session.
    * @throws Problem `auth.session_ended`, `auth.invalid_token`
    */
   async live(tx: EntityManager, userId: string, sessionId: string): Promise<HeldSession> {
-    await shareEpoch(tx);
     const user = await this.users.lock(tx, userId);
-    const [row] = await tx.query<FoundRow[]>(HOLD, [sessionId]);
+    await shareEpoch(tx);
+    const row = await this.lock(tx, sessionId);
     if (!user || !row) throw new Problem('auth.invalid_token');
     const held = this.foundIn(row);
     const ended = this.endOf(held);
@@ -98,9 +102,16 @@ export class SessionHold {
     return { ...held, user };
   }
 
-  /** Living or ended, and under no lock. */
-  async find(sessionId: string): Promise<FoundSession | null> {
-    const { rows } = await this.pool.query<FoundRow>({ ...FIND, values: [sessionId] });
+  private async lock(tx: EntityManager, sessionId: string): Promise<FoundRow | undefined> {
+    const [free] = await tx.query<FoundRow[]>(HOLD_IF_FREE, [sessionId]);
+    if (free) return free;
+    const [row] = await waitForLock(tx.dataSource, () => tx.query<FoundRow[]>(HOLD, [sessionId]));
+    return row;
+  }
+
+  /** Living or ended, and under no lock. @param pool whose connections are used; the main pool's when absent */
+  async find(sessionId: string, pool = this.pool): Promise<FoundSession | null> {
+    const { rows } = await pool.query<FoundRow>({ ...FIND, values: [sessionId] });
     return rows[0] ? this.foundIn(rows[0]) : null;
   }
 
@@ -147,7 +158,10 @@ export class SessionHold {
       location?.longitude,
       location && new Date(location.at),
     ];
-    if (!tx) return (await this.pool.query({ ...RENEW, values })).rowCount === 1;
+    if (!tx) {
+      const statement = () => this.pool.query({ ...RENEW, values });
+      return (await this.transactions.attempt(found.session.userId, statement)).rowCount === 1;
+    }
     const [, renewals] = await tx.query<[unknown, number]>(RENEW.text, values);
     return renewals === 1;
   }

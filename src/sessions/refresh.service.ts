@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource, type EntityManager } from 'typeorm';
+import type pg from 'pg';
+import type { EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import { Clock } from '../common/clock.js';
 import { LOGGER, type Logger } from '../common/logger.js';
@@ -9,7 +10,9 @@ import { nameOf } from '../common/request-event.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import { KeyStore } from '../config/key-store.js';
 import type { Settings } from '../config/settings.js';
+import { RevocationDatabase } from '../database/revocation-database.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
+import { UserTransactions } from '../users/user-transactions.js';
 import {
   evidence,
   isDeviceTokenOf,
@@ -52,7 +55,8 @@ interface Outcome {
 @Injectable()
 export class RefreshService {
   constructor(
-    private readonly database: DataSource,
+    private readonly transactions: UserTransactions,
+    private readonly revocationDatabase: RevocationDatabase,
     private readonly hold: SessionHold,
     private readonly sessions: SessionsService,
     private readonly log: RevocationLog,
@@ -67,11 +71,11 @@ export class RefreshService {
   ) {}
 
   /**
-   * The id of the session that an authentic refresh token names, whatever its place in the rotation.
+   * The id of the session that an authentic refresh token names, whatever its place in the rotation: for its end.
    * @returns null for anything that was never minted here
    */
   async sessionOf(refreshToken: string): Promise<{ sessionId: string; userId: string } | null> {
-    const authentic = await this.authenticate(refreshToken);
+    const authentic = await this.authenticate(refreshToken, this.revocationDatabase.pool);
     return authentic && { sessionId: authentic.token.sessionId, userId: authentic.found.session.userId };
   }
 
@@ -107,7 +111,7 @@ export class RefreshService {
     token: ParsedRefreshToken,
     presented: Presentation,
   ): Promise<SessionGrant> {
-    const { grant, recorded, problem } = await this.database.transaction<Outcome>(async (tx) => {
+    const { grant, recorded, problem } = await this.transactions.run<Outcome>(userId, async (tx) => {
       const held = await this.hold.live(tx, userId, token.sessionId);
       // The session may have got new keys since, under which nobody holds this token.
       const lineage = this.lineageOf(token, held);
@@ -136,9 +140,10 @@ export class RefreshService {
 
   private async authenticate(
     refreshToken: string,
+    pool?: pg.Pool,
   ): Promise<{ token: ParsedRefreshToken; found: FoundSession; lineage: Lineage } | null> {
     const token = parseRefreshToken(refreshToken);
-    const found = token && (await this.hold.find(token.sessionId));
+    const found = token && (await this.hold.find(token.sessionId, pool));
     const lineage = found && this.lineageOf(token, found);
     return lineage ? { token, found, lineage } : null;
   }

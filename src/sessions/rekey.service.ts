@@ -1,14 +1,14 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource, type EntityManager } from 'typeorm';
+import type { EntityManager } from 'typeorm';
 import { Clock } from '../common/clock.js';
 import type { Principal } from '../common/request.js';
 import { databaseNow } from '../database/database-now.js';
 import type { User } from '../users/user.entity.js';
+import { UserTransactions } from '../users/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import { RevocationLog, type Recorded, type RevocationOrder } from './revocation-log.js';
 import { RevocationService } from './revocation.service.js';
 import { anchorOf } from './rotation.js';
-import { shareEpoch } from './session-epoch.js';
 import { changeKeys } from './session-keys.js';
 import { SessionFence } from './session-fence.js';
 import type { SessionSnapshot } from './session-snapshot.js';
@@ -37,7 +37,7 @@ export type Proofs = Partial<Pick<SessionSnapshot, 'authenticatedAt' | 'secondFa
 @Injectable()
 export class RekeyService {
   constructor(
-    private readonly database: DataSource,
+    private readonly transactions: UserTransactions,
     private readonly users: UsersService,
     private readonly fence: SessionFence,
     private readonly sessions: SessionsService,
@@ -54,8 +54,7 @@ export class RekeyService {
     { userId, sessionId, tokenId }: Principal,
     { order, stillProven, act }: Rekeying,
   ): Promise<{ grant: SessionGrant | null } | null> {
-    const done = await this.database.transaction(async (tx) => {
-      await shareEpoch(tx);
+    const done = await this.transactions.run(userId, async (tx) => {
       const user = await this.users.lock(tx, userId);
       const session = await this.fence.hold(tx, sessionId);
       if (!user || (stillProven && !(await stillProven(user)))) return null;

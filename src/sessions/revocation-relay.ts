@@ -10,6 +10,7 @@ import { Clock } from '../common/clock.js';
 import { every } from '../common/every.js';
 import { LOGGER, type Logger } from '../common/logger.js';
 import { lastUuidOf } from '../common/random.js';
+import { RevocationDatabase } from '../database/revocation-database.js';
 import type { Ended, EndReason } from './end-reason.js';
 import { Revocation, type RevocationKind } from './revocation.entity.js';
 import { RevocationLog } from './revocation-log.js';
@@ -42,6 +43,7 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
 
   constructor(
     private readonly database: DataSource,
+    private readonly revocations: RevocationDatabase,
     private readonly log: RevocationLog,
     private readonly verdicts: VerdictCache,
     private readonly clock: Clock,
@@ -110,7 +112,7 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
 
   /** How many records of everyone are still to be ended, counted no further than to `most`. */
   async countLeft({ notBefore }: Revocation, most: number): Promise<number> {
-    const [left] = await this.database.query<{ count: number }[]>(
+    const [left] = await this.revocations.query<{ count: number }[]>(
       `select count(*)::int from (
          select from sessions where status = 'active' and id <= $1 and created_at <= $2 order by id limit $3) some_left`,
       [lastUuidOf(notBefore!.getTime()), notBefore, most],
@@ -158,15 +160,18 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
   }
 
   private async markApplied(revocation: Revocation): Promise<Revocation> {
-    const appliedAt = new Date(this.clock.now());
-    const mark = this.database.query('update revocations set applied_at = clock_timestamp() where seq = $1', [
-      revocation.seq,
-    ]);
-    // It is in force whether or not that can be written down now; the relay will find it again.
-    await mark.catch((error) =>
-      this.logger.debug({ err: error, seq: revocation.seq }, 'applied, but not yet noted'),
-    );
-    return Object.assign(revocation, { appliedAt });
+    try {
+      const [[marked]] = await this.revocations.query<[[{ applied_at: Date }], number]>(
+        'update revocations set applied_at = clock_timestamp() where seq = $1 returning applied_at',
+        [revocation.seq],
+      );
+      revocation.appliedAt = new Date(this.clock.fromDatabase(marked.applied_at));
+    } catch (error) {
+      // It is in force whether or not that can be written down now; the relay will find it again.
+      revocation.appliedAt = new Date(this.clock.now());
+      this.logger.debug({ err: error, seq: revocation.seq }, 'applied, but not yet noted');
+    }
+    return revocation;
   }
 }
 

@@ -3,6 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { Clock } from '../common/clock.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
+import { waitForLock } from '../database/lock-waits.js';
 import { sessionEnded } from './session-check.js';
 import { shareEpoch } from './session-epoch.js';
 import {
@@ -17,13 +18,16 @@ import { Problem } from '../common/problem.js';
 
 /** `for key share` lets refresh and last-seen pass, and makes a revocation's `for update` wait. */
 const HOLD = `select ${SNAPSHOT_COLUMNS}, clock_timestamp() as now from ${SNAPSHOT_TABLES} where s.id = $1 for key share of s`;
+const HOLD_IF_FREE = `${HOLD} skip locked`;
+
+type HeldRow = SnapshotRow & { now: Date };
 
 /**
  * Makes a business write and the end of its session serialisable: either the write commits first, or
  * it is refused. Call it first thing in the transaction of the write.
  *
  * ```ts
- * await this.database.transaction(async (tx) => {
+ * await this.transactions.run(session.userId, async (tx) => {
  *   await this.fence.hold(tx, session.id);
  *   await tx.insert(Payment, payment);
  * });
@@ -39,11 +43,18 @@ export class SessionFence {
   /** @throws Problem `auth.session_ended`; throw it on, so that the transaction rolls back */
   async hold(tx: EntityManager, sessionId: string): Promise<SessionSnapshot> {
     await shareEpoch(tx);
-    const [row] = await tx.query<(SnapshotRow & { now: Date })[]>(HOLD, [sessionId]);
+    const row = await this.lock(tx, sessionId);
     if (!row) throw new Problem('auth.invalid_token');
     const snapshot = snapshotOf(row);
     const ended = judge(snapshot, this.settings, this.clock.fromDatabase(row.now));
     if (ended) throw sessionEnded(ended);
     return snapshot;
+  }
+
+  private async lock(tx: EntityManager, sessionId: string): Promise<HeldRow | undefined> {
+    const [free] = await tx.query<HeldRow[]>(HOLD_IF_FREE, [sessionId]);
+    if (free) return free;
+    const [row] = await waitForLock(tx.dataSource, () => tx.query<HeldRow[]>(HOLD, [sessionId]));
+    return row;
   }
 }

@@ -53,6 +53,7 @@ import { VerdictCache } from './verdict-cache.js';
     VerdictCache,
   ],
   exports: [
+    UsersModule, // `UserTransactions`, for writes that hold the fence
     DevicesService,
     DenialList,
     LastSeenService,

@@ -9,6 +9,7 @@ import { KeyStore } from '../config/key-store.js';
 import type { Settings } from '../config/settings.js';
 import { isUsable, type User } from '../users/user.entity.js';
 import type { Profiled } from '../users/user.schemas.js';
+import { UserTransactions } from '../users/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import { DevicesService } from './devices.service.js';
 import {
@@ -60,6 +61,7 @@ const MOST_LISTED = 1_000;
 export class SessionsService {
   constructor(
     private readonly database: DataSource,
+    private readonly transactions: UserTransactions,
     private readonly users: UsersService,
     private readonly devices: DevicesService,
     private readonly log: RevocationLog,
@@ -77,10 +79,10 @@ export class SessionsService {
    * @throws Problem `resource.conflict` when the limit is reached and its policy is `deny`
    */
   async open(opening: Opening, stillProven: StillProven): Promise<SessionGrant | null> {
-    const opened = await this.database.transaction(async (tx) => {
-      await shareEpoch(tx);
+    const opened = await this.transactions.run(opening.userId, async (tx) => {
       const user = await this.users.lock(tx, opening.userId);
       if (!user) return null;
+      await shareEpoch(tx);
       const { now, createdAt } = await this.moment(tx, user.id);
       if (!isUsable(user, now.getTime()) || !(await stillProven(user, tx, now))) return null;
       const { others, ended } = await this.makeRoom(tx, user, opening, now.getTime());

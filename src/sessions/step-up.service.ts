@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import type { Origin, Principal } from '../common/request.js';
+import { UserTransactions } from '../users/user-transactions.js';
 import { isDeviceTokenOf, renewed, SessionHold, type HeldSession } from './held-session.js';
 import type { FormerKeys } from './former-keys.js';
 import { RevocationLog } from './revocation-log.js';
@@ -26,7 +26,7 @@ export interface Proof {
 @Injectable()
 export class StepUp {
   constructor(
-    private readonly database: DataSource,
+    private readonly transactions: UserTransactions,
     private readonly hold: SessionHold,
     private readonly sessions: SessionsService,
     private readonly log: RevocationLog,
@@ -45,7 +45,7 @@ export class StepUp {
     origin: Origin,
     { by, stillProven }: Proof,
   ): Promise<SessionGrant | null> {
-    const done = await this.database.transaction(async (tx) => {
+    const done = await this.transactions.run(userId, async (tx) => {
       const held = await this.hold.live(tx, userId, sessionId);
       if (held.session.edition !== edition) throw tokenDenied();
       const now = new Date(held.now);

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { DataSource, type EntityManager } from 'typeorm';
+import type { EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import { Clock } from '../common/clock.js';
 import type { Origin } from '../common/request.js';
@@ -7,6 +7,7 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
 import type { User } from '../users/user.entity.js';
+import { UserTransactions } from '../users/user-transactions.js';
 import { describe } from './devices.service.js';
 import { SessionHold, type HeldSession } from './held-session.js';
 import { RevocationLog, type Recorded } from './revocation-log.js';
@@ -27,7 +28,7 @@ type Located = Pick<SessionSnapshot, 'location'>;
 @Injectable()
 export class SuspicionService {
   constructor(
-    private readonly database: DataSource,
+    private readonly transactions: UserTransactions,
     private readonly hold: SessionHold,
     private readonly log: RevocationLog,
     private readonly revocations: RevocationService,
@@ -51,7 +52,7 @@ export class SuspicionService {
   }
 
   private async look(session: SessionSnapshot, origin: Origin, mayProve: boolean): Promise<void> {
-    const { response, recorded } = await this.database.transaction(async (tx) =>
+    const { response, recorded } = await this.transactions.run(session.userId, async (tx) =>
       this.respond(tx, await this.hold.live(tx, session.userId, session.id), origin),
     );
     if (recorded) await this.revocations.settle(recorded);

@@ -3,7 +3,9 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { EntityManager, IsNull, Repository } from 'typeorm';
 import type { Role } from '../common/roles.js';
 import { random } from '../common/random.js';
+import { waitForLock } from '../database/lock-waits.js';
 import { User } from './user.entity.js';
+import { UserTransactions } from './user-transactions.js';
 
 export interface NewUser {
   /** Random when absent. */
@@ -28,11 +30,15 @@ const LOCK = `
     roles, banned_at as "bannedAt", banned_until as "bannedUntil", ban_reason as "banReason", deleted_at as "deletedAt",
     created_at as "createdAt"
   from users where id = $1 for no key update`;
+const LOCK_IF_FREE = `${LOCK} skip locked`;
 
 /** The people. Knows nothing of sessions: whoever changes what a session depends on also revokes. */
 @Injectable()
 export class UsersService {
-  constructor(@InjectRepository(User) private readonly users: Repository<User>) {}
+  constructor(
+    @InjectRepository(User) private readonly users: Repository<User>,
+    private readonly transactions: UserTransactions,
+  ) {}
 
   find(id: string): Promise<User | null> {
     return this.users.findOneBy({ id });
@@ -62,9 +68,13 @@ export class UsersService {
    * Serialises what happens to one person: login, refresh, revocation and changes of rights all take
    * this lock first, and hold it to the end of their transaction. It lets foreign keys pass: a payment
    * that is under way refers to the user while a revocation waits for it.
+   *
+   * The transaction is one of {@link UserTransactions}: it runs again when the lock is not free soon.
    */
   async lock(tx: EntityManager, id: string): Promise<User | null> {
-    const [user] = await tx.query<User[]>(LOCK, [id]);
+    const [free] = await tx.query<User[]>(LOCK_IF_FREE, [id]);
+    if (free) return free;
+    const [user] = await waitForLock(tx.dataSource, () => tx.query<User[]>(LOCK, [id]));
     return user ?? null;
   }
 
@@ -120,7 +130,9 @@ export class UsersService {
   }
 
   async rename(id: string, displayName: string | null): Promise<void> {
-    await this.users.update({ id, deletedAt: IsNull() }, { displayName });
+    await this.transactions.attempt(id, () =>
+      this.users.update({ id, deletedAt: IsNull() }, { displayName }),
+    );
   }
 
   /** Newest first. `query` matches the beginning of an address. */

@@ -1,0 +1,81 @@
+import pLimit, { type LimitFunction } from 'p-limit';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DataSource, EntityManager } from 'typeorm';
+import type { Clock } from '../common/clock.js';
+import { Problem } from '../common/problem.js';
+import { isLockTimeout, poolSizeOf } from '../database/lock-waits.js';
+
+/** A request waits so long for a turn, and so long for its locks. Then the answer is 503. */
+const PATIENCE_MS = 5_000;
+/** Between two attempts. A user who stays locked costs one short transaction per pause. */
+const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [25, 400];
+/** One user's transactions use this share of a pool at most: two of ten connections. */
+const SHARE_OF_POOL = 1 / 5;
+
+/**
+ * Transactions that need one user's lock. A lock that is held for long must not use up the pool:
+ * - One user's transactions take turns, a few at a time. The others wait without a connection.
+ * - A transaction that cannot get its lock soon is rolled back and gives its connection back. It runs again after a pause.
+ *
+ * So `work` may run more than once. It must have no effect outside of its transaction.
+ */
+export class UserTransactions {
+  private readonly turns = new Map<string, LimitFunction>();
+  private readonly atOnce: number;
+
+  constructor(
+    private readonly database: DataSource,
+    private readonly clock: Clock,
+  ) {
+    this.atOnce = Math.max(1, Math.floor(poolSizeOf(database) * SHARE_OF_POOL));
+  }
+
+  /** @throws Problem `auth.unavailable` when its turn did not come, or its locks were not free, in time */
+  run<T>(userId: string, work: (tx: EntityManager) => Promise<T>): Promise<T> {
+    return this.attempt(userId, () => this.database.transaction(work));
+  }
+
+  /** As {@link run}, for a statement that is its own transaction. */
+  async attempt<T>(userId: string, work: () => Promise<T>): Promise<T> {
+    let turns = this.turns.get(userId);
+    if (!turns) this.turns.set(userId, (turns = pLimit(this.atOnce)));
+    try {
+      return await this.inTurn(turns, () => this.untilFree(work));
+    } finally {
+      if (turns.activeCount + turns.pendingCount <= 1) this.turns.delete(userId);
+    }
+  }
+
+  /** Gives up a turn that does not come in time. Work that has begun is never given up. */
+  private inTurn<T>(turns: LimitFunction, work: () => Promise<T>): Promise<T> {
+    if (turns.activeCount < this.atOnce) return turns(work);
+    let timer: NodeJS.Timeout;
+    let isLate = false;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        isLate = true;
+        reject(new Problem('auth.unavailable'));
+      }, PATIENCE_MS);
+    });
+    const turn = turns(async () => {
+      clearTimeout(timer);
+      return isLate ? late : work();
+    });
+    return Promise.race([turn, late]);
+  }
+
+  private async untilFree<T>(work: () => Promise<T>): Promise<T> {
+    const deadline = this.clock.monotonic() + PATIENCE_MS;
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!isLockTimeout(error) || this.clock.monotonic() >= deadline) throw error;
+      }
+      await sleep(pause);
+    }
+  }
+}
+
+/** As {@link UserTransactions}, on connections of their own: for what ends sessions. */
+export class RevocationTransactions extends UserTransactions {}
