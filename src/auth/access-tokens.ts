@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { derToJose, joseToDer } from 'ecdsa-sig-formatter';
 import { sign, verify, type KeyObject } from 'node:crypto';
-import { Clock } from '../common/clock.js';
+import { Clock, MAX_CLOCK_OFFSET_MS } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
 import type { Principal } from '../common/request.js';
 import { SecondChance } from '../common/second-chance.js';
@@ -33,8 +33,8 @@ const VERIFIED_BYTES = 16 * 1024 * 1024;
 const ENTRY_OVERHEAD_BYTES = 600;
 /** Half of a signature: 256 bits that no two authentic tokens have in common. */
 const END_LENGTH = 43;
-/** Clocks of instances differ; a token from further in the future was not signed by one of them. */
-const CLOCK_SKEW_S = 5;
+/** A token from further in the future was not signed by an instance that is ready. */
+const CLOCK_SKEW_S = MAX_CLOCK_OFFSET_MS / 1_000;
 const LONGEST_LIFE_S = 900;
 
 /** Signs and verifies access tokens: ES256, `at+jwt` (RFC 9068), nothing personal inside. */
@@ -100,18 +100,19 @@ export class AccessTokens {
       this.verified.delete(end);
     }
     const decoded = this.decode(token);
-    const found = decoded && this.check(token, decoded, now);
+    if (!decoded || hasYetToBegin(decoded.claims, now)) throw new Problem('auth.invalid_token');
+    const found = this.check(token, decoded, now);
     if (found && now < found.principal.expiresAt) {
       this.verified.set(end, found);
       return found;
     }
     // The session lives on without the key that its token was signed with, so the client is to refresh.
-    const isUsedUp = found || (decoded && this.keys.hasRetired(decoded.header.kid, now));
+    const isUsedUp = found || this.keys.hasRetired(decoded.header.kid, now);
     throw new Problem(isUsedUp ? 'auth.token_expired' : 'auth.invalid_token');
   }
 
   /**
-   * Who an authentic token was given to, also after it has expired: enough to end that session,
+   * Who an authentic token was given to, whatever the time is: enough to end that session,
    * never enough to be let in. Null for anything else.
    */
   authenticate(token: string): Principal | null {
@@ -121,7 +122,7 @@ export class AccessTokens {
 
   private decode(token: string): DecodedAccessToken | null {
     const decoded = decodeAccessToken(token);
-    return decoded && this.isAcceptable(decoded.claims) ? decoded : null;
+    return decoded && this.isOurs(decoded.claims) ? decoded : null;
   }
 
   private check(
@@ -134,11 +135,14 @@ export class AccessTokens {
     return { token, kid, key, principal: principalOf(claims), passed: undefined };
   }
 
-  private isAcceptable({ iss, aud, iat, exp, nbf }: AccessTokenClaims): boolean {
-    const soon = this.clock.now() / 1_000 + CLOCK_SKEW_S;
-    const isOurs = iss === this.settings.tokenIssuer && aud === this.settings.tokenAudience;
-    return isOurs && iat <= soon && (nbf ?? 0) <= soon && exp >= iat && exp - iat <= LONGEST_LIFE_S;
+  private isOurs({ iss, aud, iat, exp }: AccessTokenClaims): boolean {
+    const isFromHere = iss === this.settings.tokenIssuer && aud === this.settings.tokenAudience;
+    return isFromHere && exp >= iat && exp - iat <= LONGEST_LIFE_S;
   }
+}
+
+function hasYetToBegin({ iat, nbf = 0 }: AccessTokenClaims, now: number): boolean {
+  return Math.max(iat, nbf) > now / 1_000 + CLOCK_SKEW_S;
 }
 
 function principalOf({ sub, sid, jti, roles, iat, exp }: AccessTokenClaims): Principal {

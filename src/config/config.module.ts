@@ -1,5 +1,5 @@
 import { Global, Module, type DynamicModule } from '@nestjs/common';
-import { Clock, SystemClock } from '../common/clock.js';
+import { AlignedClock, Clock, SystemClock } from '../common/clock.js';
 import { createLogger, LOGGER, type Logger } from '../common/logger.js';
 import type { Keys } from './key-format.js';
 import { KeyStore } from './key-store.js';
@@ -23,10 +23,11 @@ export class ConfigModule {
       providers: [
         { provide: SETTINGS_TOKEN, useValue: settings },
         { provide: KeyStore, useValue: new KeyStore(keys) },
-        { provide: Clock, useValue: clock ?? new SystemClock() },
+        { provide: AlignedClock, useValue: new AlignedClock(clock ?? new SystemClock()) },
+        { provide: Clock, useExisting: AlignedClock },
         { provide: LOGGER, useValue: logger ?? createLogger(settings.logLevel, false) },
       ],
-      exports: [SETTINGS_TOKEN, KeyStore, Clock, LOGGER],
+      exports: [SETTINGS_TOKEN, KeyStore, AlignedClock, Clock, LOGGER],
     };
   }
 }

@@ -4,6 +4,7 @@ import type { FastifyReply } from 'fastify';
 import type pg from 'pg';
 import { z } from 'zod';
 import { Public } from '../auth/public.decorator.js';
+import { AlignedClock } from '../common/clock.js';
 import { within } from '../common/within.js';
 import { CachePort } from '../cache/cache-port.js';
 import { CHECK_POOL } from '../database/database.module.js';
@@ -14,7 +15,13 @@ const PATIENCE_MS = 1_000;
 
 const Live = z.object({ status: z.literal('ok') });
 const state = z.enum(['ok', 'failing']);
-const Ready = z.object({ status: state, postgres: state, cache: state, revocationFeed: state });
+const Ready = z.object({
+  status: state,
+  postgres: state,
+  cache: state,
+  revocationFeed: state,
+  clock: state.describe("`failing`: it differs from PostgreSQL's by more than 5 s"),
+});
 
 @ApiTags('health')
 @Controller({ path: 'health', version: VERSION_NEUTRAL })
@@ -24,6 +31,7 @@ export class HealthController {
     @Inject(CHECK_POOL) private readonly pool: pg.Pool,
     private readonly cache: CachePort,
     private readonly feed: RevocationFeed,
+    private readonly clock: AlignedClock,
   ) {}
 
   /** The process runs. Restart it when this fails. */
@@ -34,8 +42,8 @@ export class HealthController {
   }
 
   /**
-   * Traffic may come. Without the cache it may, only slower: PostgreSQL answers in its place; without
-   * PostgreSQL or the revocation feed it must not.
+   * Traffic may come. Without the cache it may, only slower: PostgreSQL answers in its place. Without PostgreSQL or the
+   * revocation feed it must not, nor when the clock is wrong.
    */
   @Get('ready')
   @ApiOkResponse({ standardSchema: Ready })
@@ -46,9 +54,10 @@ export class HealthController {
       stateOf(this.cache.ping()),
     ]);
     const revocationFeed = this.feed.isBlind() ? 'failing' : 'ok';
-    const ready = postgres === 'ok' && revocationFeed === 'ok';
+    const clock = this.clock.isOff ? 'failing' : 'ok';
+    const ready = postgres === 'ok' && revocationFeed === 'ok' && clock === 'ok';
     if (!ready) void reply.status(HttpStatus.SERVICE_UNAVAILABLE);
-    return { status: ready ? 'ok' : 'failing', postgres, cache, revocationFeed };
+    return { status: ready ? 'ok' : 'failing', postgres, cache, revocationFeed, clock };
   }
 }
 

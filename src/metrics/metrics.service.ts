@@ -2,6 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Registry, type Metric } from 'prom-client';
+import { AlignedClock } from '../common/clock.js';
 import { KeyStore } from '../config/key-store.js';
 import { DenialList } from '../sessions/denial-list.js';
 import { RevocationFeed } from '../sessions/revocation-feed.js';
@@ -27,6 +28,7 @@ export class MetricsService implements OnModuleInit {
     verdicts: VerdictCache,
     keys: KeyStore,
     refusals: Refusals,
+    clock: AlignedClock,
   ) {
     this.registry.registerMetric(this.requests as unknown as Metric);
     this.gauge(
@@ -58,6 +60,11 @@ export class MetricsService implements OnModuleInit {
       'key_file_unusable',
       '1 while the key file cannot be used: the next key that others sign with would be missed.',
       () => Number(keys.problem !== null),
+    );
+    this.gauge(
+      'clock_offset_seconds',
+      "How far this machine's clock is ahead of PostgreSQL's. Beyond 5 s, either way, the instance is not ready.",
+      () => clock.offset / 1_000,
     );
     const answers = new Counter({
       name: 'drawbridge_session_checks_total',

@@ -30,7 +30,7 @@ const BLIND_BOUND_MS = 6_000;
 const LONGEST_TOKEN_MS = 15 * 60_000;
 
 /**
- * What a revocation promises at `now`. The bounds are the hard ones, with every store and every
+ * What a revocation promises at `now`, which is the database's time. The bounds are the hard ones, with every store and every
  * instance misbehaving; it is usually everywhere within milliseconds.
  */
 export function receiptOf(

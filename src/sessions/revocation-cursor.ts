@@ -24,6 +24,7 @@ const POLL: Prepared = {
     order by xid, seq limit ${PAGE})
   select pg_snapshot_xmin(pg_current_snapshot())::text as cursor,
     pg_snapshot_xmax(pg_current_snapshot())::text as horizon,
+    date_part('epoch', clock_timestamp()) * 1000 as now,
     (select max(seq) from revocations) as newest,
     pg_sequence_last_value(pg_get_serial_sequence('revocations', 'seq')) as last,
     (select array[xid::text, seq::text] from page order by xid, seq offset ${PAGE - 1}) as next,
@@ -35,6 +36,8 @@ const POLL: Prepared = {
 interface Page {
   cursor: string;
   horizon: string;
+  /** The database's time, in milliseconds since the epoch. */
+  now: number;
   /** The highest number of a revocation that has committed, and of one that was ever begun. */
   newest: string | null;
   last: string | null;
@@ -76,8 +79,11 @@ export class RevocationCursor {
     this.nextSettled = { seq: 0, horizon: 0n };
   }
 
-  /** Applies everything that had committed before the call, and some of it again. */
-  async advance(client: pg.Client, apply: (notice: RevocationNotice) => void): Promise<void> {
+  /**
+   * Applies everything that had committed before the call, and some of it again.
+   * @returns the database's time at the first read
+   */
+  async advance(client: pg.Client, apply: (notice: RevocationNotice) => void): Promise<Date> {
     const pageAfter = async (values: Place) => (await client.query<Page>({ ...POLL, values })).rows[0]!;
     // What a later page does not see had not ended before the first one, whose cursor it is read again from.
     const first = await pageAfter([this.position, '0']);
@@ -89,6 +95,7 @@ export class RevocationCursor {
       page = await asked;
     }
     this.settle(first);
+    return new Date(first.now);
   }
 
   /** Whether the revocation of that number has certainly been read. */

@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import pg from 'pg';
 import { BootError } from '../common/boot-error.js';
-import { Clock } from '../common/clock.js';
+import { AlignedClock } from '../common/clock.js';
 import { every } from '../common/every.js';
 import { LOGGER, type Logger } from '../common/logger.js';
 import { CachePort } from '../cache/cache-port.js';
@@ -35,12 +35,13 @@ export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShut
   private queued: Promise<void> | null = null;
   private stop: () => void = () => undefined;
   private interrupted = false;
+  private clockWasOff = false;
   private ending = false;
 
   constructor(
     private readonly denials: DenialList,
     private readonly cache: CachePort,
-    private readonly clock: Clock,
+    private readonly clock: AlignedClock,
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
@@ -107,7 +108,10 @@ export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShut
     const startedAt = this.clock.monotonic();
     try {
       const client = (this.client ??= await this.listen());
-      await this.cursor.advance(client, (notice) => this.denials.apply(notice));
+      const askedAt = this.clock.uncorrected();
+      const databaseTime = await this.cursor.advance(client, (notice) => this.denials.apply(notice));
+      this.clock.compare(this.clock.fromDatabase(databaseTime), askedAt);
+      this.tellOfClock();
       this.provenAt = startedAt;
       this.tell(null);
       this.denials.forget(this.clock.now());
@@ -123,6 +127,18 @@ export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShut
     if (error && !this.interrupted) this.logger.warn({ err: error }, 'the revocation feed is interrupted');
     if (!error && this.interrupted) this.logger.info('the revocation feed is back');
     this.interrupted = error !== null;
+  }
+
+  private tellOfClock(): void {
+    const { isOff, offset } = this.clock;
+    const seconds = Math.round(offset / 1_000);
+    if (isOff && !this.clockWasOff)
+      this.logger.error(
+        { seconds },
+        "this machine's clock and PostgreSQL's differ by more than 5 s: the instance is not ready; synchronise them (NTP)",
+      );
+    if (!isOff && this.clockWasOff) this.logger.info("this machine's clock agrees with PostgreSQL's again");
+    this.clockWasOff = isOff;
   }
 
   private async listen(): Promise<pg.Client> {

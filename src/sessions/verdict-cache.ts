@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CachePort, CacheUnavailable, type CacheValue } from '../cache/cache-port.js';
 import { Breaker } from '../common/breaker.js';
-import { Clock } from '../common/clock.js';
+import { Clock, MAX_CLOCK_OFFSET_MS } from '../common/clock.js';
 import { LastReading } from '../common/last-reading.js';
 import { random } from '../common/random.js';
 import { within } from '../common/within.js';
@@ -13,7 +13,6 @@ import { packEnded, packLive, unpack, type CachedVerdict } from './verdict.js';
 
 /** A reader has so long between taking its lease and filling; then the lease is gone and so is its right to fill. */
 const LEASE_MS = 2_000;
-const CLOCK_SKEW_MS = 5_000;
 /** How long a revocation waits for the cache to acknowledge before it answers `pending`. */
 const BURY_BUDGET_MS = 1_000;
 
@@ -105,7 +104,7 @@ export class VerdictCache {
     if (verdict?.state !== 'live') return verdict;
     const left = verdict.believeUntil - this.clock.now();
     // Nobody who keeps to the protocol claims more than a lease, give or take the clocks of two instances.
-    return left > 0 && left <= this.settings.cacheLease + CLOCK_SKEW_MS ? verdict : null;
+    return left > 0 && left <= this.settings.cacheLease + MAX_CLOCK_OFFSET_MS ? verdict : null;
   }
 
   private async attempt<T>(work: () => Promise<T>): Promise<T> {

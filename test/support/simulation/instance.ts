@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { pino } from 'pino';
 import { CachePort, CacheUnavailable } from '../../../src/cache/cache-port.js';
+import { AlignedClock } from '../../../src/common/clock.js';
 import { loadSettings } from '../../../src/config/load-settings.js';
 import { DenialList } from '../../../src/sessions/denial-list.js';
 import { RevocationFeed } from '../../../src/sessions/revocation-feed.js';
@@ -39,7 +40,7 @@ export class SimulatedInstance {
     const port = this.cachePort();
     this.verdicts = new VerdictCache(port, clock, SETTINGS);
     this.check = new SessionCheck(this.reader(), this.verdicts, clock, SETTINGS);
-    this.feed = new RevocationFeed(this.denials, port, clock, SETTINGS, SILENT);
+    this.feed = new RevocationFeed(this.denials, port, new AlignedClock(clock), SETTINGS, SILENT);
     const inside = this.feed as unknown as {
       listen(): Promise<pg.Client>;
       cursor: { begin(client: pg.Client): Promise<void> };

@@ -208,6 +208,7 @@ export class SimulatedPostgres {
     const page = {
       cursor: String(oldest),
       horizon: String(this.nextXid),
+      now: this.clock.time,
       newest: String(Math.max(0, ...this.revocations.map((row) => row.seq))),
       last: String(this.nextSeq - 1),
       next: null,
