@@ -5,6 +5,7 @@
 const ROOMS = {
   common: [],
   config: ['common'],
+  server: ['common', 'config'],
   database: ['common', 'config'],
   cache: ['common', 'config'],
   places: ['common', 'config'],

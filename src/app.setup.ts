@@ -2,12 +2,9 @@ import { VersioningType } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import helmet from 'helmet';
-import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import { AppModule } from './app.module.js';
 import { createLogger, NestLogger, type Logger } from './common/logger.js';
-import { Problem, PROBLEM_TYPE } from './common/problem.js';
+import { Problem } from './common/problem.js';
 import { ProblemFilter } from './common/problem.filter.js';
 import { random } from './common/random.js';
 import { describeEvent } from './common/request-event.js';
@@ -19,6 +16,9 @@ import { databaseProblem } from './database/database-problem.js';
 import { RouteTable } from './common/route-table.js';
 import { serveDocs } from './docs.js';
 import { PlacesService } from './places/places.service.js';
+import { checkInterval, Connections } from './server/connections.js';
+import { refuseTunnel, refuseUnreadable } from './server/refusals.js';
+import { standardHeaders } from './server/standard-headers.js';
 
 /** How long a browser remembers what a preflight has allowed. */
 const PREFLIGHT_MAX_AGE_S = 600;
@@ -44,8 +44,7 @@ export async function createApp(
     http: {
       maxHeaderSize: HEADER_LIMIT_BYTES,
       headersTimeout: Math.floor(settings.requestTimeout / 3),
-      // How late somebody who is too slow is noticed.
-      connectionsCheckingInterval: Math.min(1_000, Math.floor(settings.requestTimeout / 3)),
+      connectionsCheckingInterval: checkInterval(settings),
     },
     trustProxy: settings.trustedProxies.length > 0 ? settings.trustedProxies : false,
     genReqId: () => random.uuid(),
@@ -68,6 +67,7 @@ export async function createApp(
   onlyJson(fastify);
   logRequests(fastify, logger);
   fastify.server.maxConnections = settings.maxConnections;
+  fastify.server.on('connect', refuseTunnel);
 
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.forRoot(settings, keys, { ...replacements, logger }),
@@ -78,6 +78,7 @@ export async function createApp(
       abortOnError: false,
     },
   );
+  app.get(Connections).watch(fastify.server);
   locateRequests(fastify, app.get(PlacesService));
   app.enableVersioning({ type: VersioningType.URI, defaultVersion: '1' });
   if (settings.trustedOrigins.length > 0) letRead(app, settings.trustedOrigins);
@@ -91,61 +92,6 @@ export async function createApp(
     throw error;
   }
   return app;
-}
-
-/** What helmet says, asked once: the answers are the same for every request, also for those that no hook sees. */
-function securityHeaders(): Record<string, string> {
-  const headers: Record<string, string> = {};
-  const response = {
-    setHeader: (name: string, value: string) => (headers[name.toLowerCase()] = value),
-    removeHeader: () => undefined,
-  } as unknown as ServerResponse;
-  const ask = helmet({
-    // What is said to pages and plug-ins of old says nothing for JSON.
-    crossOriginOpenerPolicy: false,
-    originAgentCluster: false,
-    xDnsPrefetchControl: false,
-    xDownloadOptions: false,
-    xPermittedCrossDomainPolicies: false,
-    xXssProtection: false,
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },
-    },
-    strictTransportSecurity: { maxAge: 63_072_000, includeSubDomains: true },
-    referrerPolicy: { policy: 'no-referrer' },
-    xFrameOptions: { action: 'deny' },
-  });
-  ask({} as IncomingMessage, response, () => undefined);
-  return headers;
-}
-
-const STANDARD_HEADERS = {
-  ...securityHeaders(),
-  // Answers here are somebody's own. A route that has something for everybody says so itself.
-  'cache-control': 'no-store',
-};
-
-function standardHeaders(request: FastifyRequest, reply: FastifyReply): void {
-  void reply.headers(STANDARD_HEADERS).header('x-request-id', request.id);
-}
-
-const UNREADABLE: Record<string, number> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 };
-
-/** What is not HTTP, or not in time, gets an answer all the same, and the connection ends: where a request ends in it is anybody's guess. */
-function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-  const problem = new Problem('request.invalid');
-  const status = UNREADABLE[error.code ?? ''] ?? problem.status;
-  const body = JSON.stringify({ ...problem.body(random.uuid()), status });
-  const headers = {
-    ...STANDARD_HEADERS,
-    'content-type': PROBLEM_TYPE,
-    'content-length': Buffer.byteLength(body),
-    connection: 'close',
-  };
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-  socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines, '', body].join('\r\n'));
 }
 
 /** Only whoever asks where a request comes from pays for the answer. */

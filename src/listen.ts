@@ -1,7 +1,7 @@
 import type { INestApplication } from '@nestjs/common';
-import type { Server } from 'node:http';
 import { BootError } from './common/boot-error.js';
 import type { Settings } from './config/settings.js';
+import { Connections } from './server/connections.js';
 
 /** @throws BootError when `HOST` or `PORT` stands in the way */
 export async function listen(
@@ -29,15 +29,12 @@ export async function listen(
 /** Answers that are under way take PostgreSQL's longest statement at most. */
 const LONGEST_FAREWELL_MS = 10_000;
 
-/** A server that closes looks no more at how long a request is in coming: who is not done by then is cut off. */
+/** Node.js stops looking for slow requests when a server closes, so they are cut off here. */
 export async function close(
-  app: Pick<INestApplication, 'close' | 'getHttpServer'>,
+  app: Pick<INestApplication, 'close' | 'get'>,
   { requestTimeout }: Pick<Settings, 'requestTimeout'>,
 ): Promise<void> {
-  const server = app.getHttpServer() as Server;
-  const farewell = setTimeout(
-    () => server.closeAllConnections(),
-    Math.min(requestTimeout, LONGEST_FAREWELL_MS),
-  );
+  const connections = app.get(Connections);
+  const farewell = setTimeout(() => connections.destroyAll(), Math.min(requestTimeout, LONGEST_FAREWELL_MS));
   await app.close().finally(() => clearTimeout(farewell));
 }

@@ -40,6 +40,8 @@ export type ProblemCode = keyof typeof PROBLEMS;
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
 export interface ProblemOptions {
+  /** Replaces the catalogue's status where HTTP has one that says more, such as 408. */
+  status?: number;
   /** Replaces the catalogue's sentence. Must not contain what the client sent. */
   detail?: string;
   /** Further members of the body. */
@@ -59,7 +61,7 @@ export class Problem extends Error {
     readonly options: ProblemOptions = {},
   ) {
     super(code, { cause: options.cause });
-    this.status = PROBLEMS[code][0];
+    this.status = options.status ?? PROBLEMS[code][0];
   }
 
   /** A 401 always says how to authenticate (RFC 9110 15.5.2, RFC 6750 3); a 503 when to come back. */
@@ -71,11 +73,11 @@ export class Problem extends Error {
   }
 
   body(requestId: string): Record<string, unknown> {
-    const [status, title, detail] = PROBLEMS[this.code];
+    const [, title, detail] = PROBLEMS[this.code];
     return {
       type: `urn:drawbridge:problem:${this.code}`,
       title,
-      status,
+      status: this.status,
       detail: this.options.detail ?? detail,
       instance: `urn:uuid:${requestId}`,
       code: this.code,

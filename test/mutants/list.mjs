@@ -1453,6 +1453,40 @@ export const MUTANTS = [
     spec: 'test/http.spec.ts',
   },
 
+  {
+    mechanism: 'a connection that the server has half-closed is destroyed',
+    file: 'src/server/connections.ts',
+    out: 'return socket.writableEnded ? LINGER_MS : undefined;',
+    put: 'return socket.writableEnded ? Infinity : undefined;',
+    spec: 'test/connections.spec.ts',
+  },
+  {
+    mechanism: 'a connection whose client reads no answers is destroyed',
+    file: 'src/server/connections.ts',
+    out: '    if (socket.writableLength > 0) return this.settings.requestTimeout;\n',
+    spec: 'test/connections.spec.ts',
+  },
+  {
+    mechanism: 'connections between two requests make room at MAX_CONNECTIONS',
+    file: 'src/server/connections.ts',
+    out: 'if (this.wasFull) server.closeIdleConnections();',
+    put: 'void server;',
+    spec: 'test/connections.spec.ts',
+  },
+  {
+    mechanism: 'a refusal reaches a client that still sends',
+    file: 'src/server/refusals.ts',
+    out: 'if (!socket.writable) return;',
+    put: 'if (!socket.writable) return void socket.destroy();',
+    spec: 'test/connections.spec.ts',
+  },
+  {
+    mechanism: 'a request for a tunnel is answered',
+    file: 'src/app.setup.ts',
+    out: "  fastify.server.on('connect', refuseTunnel);\n",
+    put: '  void refuseTunnel;\n',
+    spec: 'test/connections.spec.ts',
+  },
   // --- Passwords and account mail
   {
     mechanism: 'a mailed token works once',

@@ -1,0 +1,45 @@
+import { STATUS_CODES, type IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
+import { Problem, PROBLEM_TYPE } from '../common/problem.js';
+import { random } from '../common/random.js';
+import { responseOn } from './connections.js';
+import { STANDARD_HEADERS } from './standard-headers.js';
+
+/** By the `code` of Node.js; everything else is 400. */
+const UNREADABLE: Record<string, () => Problem> = {
+  ERR_HTTP_REQUEST_TIMEOUT: () => new Problem('request.invalid', { status: 408 }),
+  HPE_HEADER_OVERFLOW: () => new Problem('request.invalid', { status: 431 }),
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: () => new Problem('request.too_large'),
+};
+
+/** Answers what is not HTTP or does not arrive in time, and ends the connection, because the next request could begin anywhere in it. */
+export function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET') return void socket.destroy();
+  // Already refused: what the client still sends is dropped until `Connections` closes.
+  if (!socket.writable) return;
+  // Within another answer this one would be read as part of it.
+  if (responseOn(socket)?.headersSent) return void socket.destroy();
+  const problem = UNREADABLE[error.code ?? '']?.() ?? new Problem('request.invalid');
+  socket.end(bytesOf(problem));
+}
+
+/** `CONNECT` asks for a tunnel. No resource here allows the method, so `Allow` is empty (RFC 9110 10.2.1). */
+export function refuseTunnel(_request: IncomingMessage, socket: Duplex): void {
+  socket.on('error', () => undefined).resume();
+  socket.end(bytesOf(new Problem('request.method', { headers: { allow: '' } })));
+}
+
+/** An answer for connections on which Node.js offers no response object. */
+function bytesOf(problem: Problem): string {
+  const body = JSON.stringify(problem.body(random.uuid()));
+  const headers = {
+    ...STANDARD_HEADERS,
+    ...problem.headers,
+    'content-type': PROBLEM_TYPE,
+    'content-length': Buffer.byteLength(body),
+    connection: 'close',
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  return [`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`, ...lines, '', body].join('\r\n');
+}
