@@ -3,11 +3,13 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AppModule } from './app.module.js';
+import { readAddress } from './common/ip-address.js';
 import { createLogger, NestLogger, type Logger } from './common/logger.js';
 import { Problem } from './common/problem.js';
 import { ProblemFilter } from './common/problem.filter.js';
 import { random } from './common/random.js';
 import { describeEvent } from './common/request-event.js';
+import { TrustedProxies } from './common/trusted-proxies.js';
 import { validationPipe } from './common/validation.pipe.js';
 import type { Replacements } from './config/config.module.js';
 import type { Keys } from './config/key-format.js';
@@ -38,6 +40,7 @@ export async function createApp(
     createLogger(settings.logLevel, settings.nodeEnv === 'development' && process.stdout.isTTY);
   const routes = new RouteTable();
   const problems = new ProblemFilter(logger, [databaseProblem], (url) => routes.methodsOf(url));
+  const proxies = new TrustedProxies(settings.trustedProxies);
   const adapter = new FastifyAdapter({
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: settings.requestTimeout,
@@ -46,7 +49,7 @@ export async function createApp(
       headersTimeout: Math.floor(settings.requestTimeout / 3),
       connectionsCheckingInterval: checkInterval(settings),
     },
-    trustProxy: settings.trustedProxies.length > 0 ? settings.trustedProxies : false,
+    trustProxy: (address: string) => proxies.includes(readAddress(address)),
     genReqId: () => random.uuid(),
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
       standardHeaders(request, reply);
@@ -63,7 +66,12 @@ export async function createApp(
     standardHeaders(request, reply);
     done();
   });
-  if (settings.nodeEnv === 'production') onlyHttps(fastify);
+  fastify.decorateRequest('clientAddress', {
+    getter(this: FastifyRequest) {
+      return proxies.clientOf(this);
+    },
+  });
+  if (settings.refusePlainHttp) refusePlainHttp(fastify, proxies);
   onlyJson(fastify);
   logRequests(fastify, logger);
   fastify.server.maxConnections = settings.maxConnections;
@@ -130,15 +138,13 @@ function letRead(app: NestFastifyApplication, origins: readonly string[]): void 
 }
 
 /**
- * What a proxy has received over plain HTTP is refused, not redirected: whatever it carried has been seen on the way, and a
- * redirection would hide the mistake (OWASP REST cheat sheet). Whoever lies about it harms nobody else, so the header is believed from everybody.
+ * A request that reached a trusted proxy over plain HTTP is refused and not redirected: its credentials were visible on the way, and a
+ * redirection would hide the mistake (OWASP REST cheat sheet).
  */
-function onlyHttps(fastify: FastifyInstance): void {
+function refusePlainHttp(fastify: FastifyInstance, proxies: TrustedProxies): void {
   fastify.addHook('onRequest', (request, _reply, done) => {
-    const protocol = String(request.headers['x-forwarded-proto'] ?? '')
-      .split(',')[0]!
-      .trim();
-    done(protocol.toLowerCase() === 'http' ? new Problem('request.insecure') : undefined);
+    const isRefused = proxies.isPlainHttp(request) && !request.routeOptions.config.alwaysAnswers;
+    done(isRefused ? new Problem('request.insecure') : undefined);
   });
 }
 

@@ -26,12 +26,12 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 interface Asked {
-  ip?: string;
+  ip?: string | null;
   peer?: string;
   headers?: Record<string, string>;
 }
 const asked = ({ ip = '10.1.1.1', peer = '10.0.0.7', headers = {} }: Asked) => ({
-  ip,
+  clientAddress: ip,
   headers,
   socket: { remoteAddress: peer },
 });
@@ -76,13 +76,13 @@ describe('the country header', () => {
 });
 
 describe('the database of addresses', () => {
-  it.each<[string, string, Place | null]>([
+  it.each<[string, string | null, Place | null]>([
     ['a city', '192.0.2.77', { country: 'AT', at: { latitude: 48.2, longitude: 16.37 } }],
     ['a country', '198.51.100.1', { country: 'DE' }],
     ['a country as free databases write it', '203.0.113.1', { country: 'IT' }],
     ['an address it does not have', '10.9.9.9', null],
     ['an IPv6 address it does not have', '2001:db8::1', null],
-    ['what is no address', 'unknown', null],
+    ['a client whose connection is gone', null, null],
   ])('knows %s', async (_, ip, place) => {
     expect((await places({ database: file })).locate(asked({ ip }))).toEqual(place);
   });

@@ -299,6 +299,15 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect(await guess(b, ALICE.email)).toMatchObject(DENIED);
     });
 
+    it.each([
+      ['198.51.100.66', '203.0.113.20'],
+      ['[2001:db8:5::66]', '[2001:db8:6::1]'],
+    ])('tell clients apart behind a proxy that writes ports: %s and %s [AUT-04]', async (attacker, other) => {
+      await spray(a, 100, (index) => ({ ip: `${attacker}:${5_000 + index}` }));
+      expect(await guess(a, ALICE.email, { ip: `${attacker}:80` })).toMatchObject(limited('guesses-address'));
+      expect(await guess(a, ALICE.email, { ip: `${other}:80` })).toMatchObject(DENIED);
+    });
+
     it('hold for a /64, whichever of its addresses are used', async () => {
       await spray(a, 100, (index) => ({ ip: `2001:db8:7:7:${index.toString(16)}::${index + 1}` }));
       expect(await guess(a, ALICE.email, { ip: '2001:db8:7:7::1' })).toMatchObject(

@@ -1,6 +1,7 @@
 import { Controller, Get, Header, VERSION_NEUTRAL } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
+import { AlwaysAnswers } from '../common/always-answers.decorator.js';
 import { Clock } from '../common/clock.js';
 import { JWKS_MAX_AGE_S } from '../config/key-schedule.js';
 import { KeyRing } from './key-ring.js';
@@ -21,6 +22,7 @@ export class JwksController {
   ) {}
 
   @Get('jwks.json')
+  @AlwaysAnswers()
   @Header('cache-control', `public, max-age=${JWKS_MAX_AGE_S}`)
   @ApiOkResponse({ standardSchema: Jwks })
   jwks() {

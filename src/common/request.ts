@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import type { Role } from './roles.js';
 
 /** Who calls, as far as the access token alone says. */
@@ -31,9 +30,16 @@ export interface Origin {
   requestId: string;
 }
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Of the client, behind all proxies of `TRUSTED_PROXIES`; null when the connection is gone. Fastify's `ip` is as a proxy wrote it. */
+    readonly clientAddress: string | null;
+  }
+}
+
 interface HttpRequest {
   id: unknown;
-  ip: string;
+  clientAddress: string | null;
   place?: Place | null;
   headers: Record<string, string | string[] | undefined>;
 }
@@ -43,18 +49,11 @@ const MOST_USER_AGENT = 512;
 export function originOf(request: HttpRequest): Origin {
   const userAgent = request.headers['user-agent'];
   return {
-    ip: addressOf(request.ip),
+    ip: request.clientAddress,
     userAgent: typeof userAgent === 'string' ? printable(userAgent).slice(0, MOST_USER_AGENT) : null,
     place: request.place ?? null,
     requestId: String(request.id),
   };
-}
-
-/** A trusted proxy may write anything, and Postgres holds addresses only. */
-function addressOf(ip: string): string | null {
-  if (isIP(ip) === 4) return ip;
-  const address = ip?.replace(/^::ffff:(?=\d+\.)/, '').replace(/%.*$/, '');
-  return isIP(address) ? address : null;
 }
 
 /** Header bytes arrive as Latin-1; what could forge a log line or upset Postgres is dropped. */

@@ -151,9 +151,16 @@ export const SETTINGS = {
     isOrigin,
   ),
   trustedProxies: list(
-    'Proxies whose `X-Forwarded-For` is believed.',
+    'Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.',
     'addresses or networks such as `10.0.0.0/8`, none of them `/0`',
     isNetwork,
+  ),
+  refusePlainHttp: flag(
+    'Refuse requests that reached a proxy of `TRUSTED_PROXIES` over plain HTTP, as its `X-Forwarded-Proto` says. `false` where a sidecar of a service mesh writes `http` for a hop of its own. Health, metrics and public keys answer in any case.',
+    {
+      fallback: (production) => String(production),
+      fallbackDoc: '`false`, in production `true`',
+    },
   ),
   countryHeader: header(
     "The header in which a proxy of `TRUSTED_PROXIES` says which country a request comes from, such as `CF-IPCountry`. The proxy has to set it itself on every request: what it only passes on is the client's word.",

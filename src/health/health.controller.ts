@@ -5,6 +5,7 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { Public } from '../auth/public.decorator.js';
 import { AlignedClock } from '../common/clock.js';
+import { AlwaysAnswers } from '../common/always-answers.decorator.js';
 import { within } from '../common/within.js';
 import { CachePort } from '../cache/cache-port.js';
 import { CHECK_POOL } from '../database/database.module.js';
@@ -36,6 +37,7 @@ export class HealthController {
 
   /** The process runs. Restart it when this fails. */
   @Get('live')
+  @AlwaysAnswers()
   @ApiOkResponse({ standardSchema: Live })
   live() {
     return { status: 'ok' };
@@ -46,6 +48,7 @@ export class HealthController {
    * revocation feed it must not, nor when the clock is wrong.
    */
   @Get('ready')
+  @AlwaysAnswers()
   @ApiOkResponse({ standardSchema: Ready })
   @ApiServiceUnavailableResponse({ standardSchema: Ready })
   async ready(@Res({ passthrough: true }) reply: FastifyReply) {

@@ -3,6 +3,7 @@ import { ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { Public } from '../auth/public.decorator.js';
+import { AlwaysAnswers } from '../common/always-answers.decorator.js';
 import { ApiProblems } from '../common/api-problems.decorator.js';
 import { Problem } from '../common/problem.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
@@ -20,6 +21,7 @@ export class MetricsController {
 
   /** For Prometheus, which shows `METRICS_TOKEN` as its bearer token. Whoever may not read it finds nothing here. */
   @Get()
+  @AlwaysAnswers()
   @ApiProduces('text/plain')
   @ApiOkResponse({ schema: { type: 'string' } })
   @ApiProblems('resource.not_found')

@@ -1,11 +1,11 @@
 import { Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
 import { open, type CityResponse, type Reader } from 'maxmind';
 import { stat } from 'node:fs/promises';
-import { BlockList, isIPv6 } from 'node:net';
 import { BootError } from '../common/boot-error.js';
 import { every } from '../common/every.js';
 import type { Logger } from '../common/logger.js';
 import type { Place } from '../common/request.js';
+import { TrustedProxies } from '../common/trusted-proxies.js';
 import type { Settings } from '../config/settings.js';
 
 /** Publishers of such databases bring a new one once or twice a week. */
@@ -15,7 +15,7 @@ const LOOK_FOR_UPDATE_MS = 60_000;
 type Entry = CityResponse & { country_code?: string };
 
 interface Located {
-  ip: string;
+  clientAddress: string | null;
   headers: Record<string, string | string[] | undefined>;
   socket: { remoteAddress?: string };
 }
@@ -27,7 +27,7 @@ export class PlacesService implements OnApplicationBootstrap, BeforeApplicationS
 
   private constructor(
     private readonly settings: Pick<Settings, 'countryHeader' | 'geoipDatabase'>,
-    private readonly trusted: BlockList,
+    private readonly proxies: TrustedProxies,
     private database: { reader: Reader<Entry>; version: number } | null,
     private readonly logger: Logger,
   ) {}
@@ -47,7 +47,7 @@ export class PlacesService implements OnApplicationBootstrap, BeforeApplicationS
           );
         })
       : null;
-    return new PlacesService(settings, networksOf(trustedProxies), database, logger);
+    return new PlacesService(settings, new TrustedProxies(trustedProxies), database, logger);
   }
 
   onApplicationBootstrap(): void {
@@ -62,7 +62,7 @@ export class PlacesService implements OnApplicationBootstrap, BeforeApplicationS
   }
 
   locate(request: Located): Place | null {
-    return this.fromHeader(request) ?? this.fromDatabase(request.ip);
+    return this.fromHeader(request) ?? this.fromDatabase(request.clientAddress);
   }
 
   /** Takes up a database that was replaced. @throws what reading it throws */
@@ -71,23 +71,18 @@ export class PlacesService implements OnApplicationBootstrap, BeforeApplicationS
     if ((await versionOf(path)) !== this.database?.version) this.database = await read(path);
   }
 
-  private fromHeader({ headers, socket }: Located): Place | null {
-    const value = this.settings.countryHeader && headers[this.settings.countryHeader];
-    if (typeof value !== 'string' || !this.isTrusted(socket.remoteAddress)) return null;
+  private fromHeader(request: Located): Place | null {
+    const value = this.settings.countryHeader && request.headers[this.settings.countryHeader];
+    if (typeof value !== 'string' || !this.proxies.sent(request)) return null;
     return placeOf(value);
   }
 
-  private fromDatabase(ip: string): Place | null {
-    const entry = this.database?.reader.get(ip);
+  private fromDatabase(address: string | null): Place | null {
+    const entry = address === null ? null : this.database?.reader.get(address);
     const place = entry && placeOf(entry.country?.iso_code ?? entry.country_code);
     const { latitude, longitude } = entry?.location ?? {};
     if (!place || latitude === undefined || longitude === undefined) return place ?? null;
     return { ...place, at: { latitude, longitude } };
-  }
-
-  private isTrusted(address: string | undefined): boolean {
-    const bare = address?.replace(/^::ffff:(?=\d+\.)/, '');
-    return bare !== undefined && this.trusted.check(bare, isIPv6(bare) ? 'ipv6' : 'ipv4');
   }
 }
 
@@ -105,14 +100,4 @@ async function read(path: string): Promise<{ reader: Reader<Entry>; version: num
 async function versionOf(path: string): Promise<number> {
   const { mtimeMs, size } = await stat(path);
   return mtimeMs + size;
-}
-
-function networksOf(proxies: readonly string[]): BlockList {
-  const networks = new BlockList();
-  for (const proxy of proxies) {
-    const [address = '', prefix] = proxy.split('/');
-    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-    networks.addSubnet(address, Number(prefix ?? (family === 'ipv6' ? 128 : 32)), family);
-  }
-  return networks;
 }

@@ -63,8 +63,8 @@ export const MUTANTS = [
   {
     mechanism: 'what has come over plain HTTP is refused in production',
     file: 'src/app.setup.ts',
-    out: "if (settings.nodeEnv === 'production') onlyHttps(fastify);",
-    put: 'void onlyHttps;',
+    out: 'if (settings.refusePlainHttp) refusePlainHttp(fastify, proxies);',
+    put: 'void refusePlainHttp;',
     spec: 'test/http.spec.ts',
   },
   {
@@ -120,8 +120,8 @@ export const MUTANTS = [
   {
     mechanism: 'a country is believed from a trusted proxy only',
     file: 'src/places/places.service.ts',
-    out: "if (typeof value !== 'string' || !this.isTrusted(socket.remoteAddress)) return null;",
-    put: "if (typeof value !== 'string') return null; void socket; void this.isTrusted;",
+    out: "if (typeof value !== 'string' || !this.proxies.sent(request)) return null;",
+    put: "if (typeof value !== 'string') return null;",
     spec: 'test/places.spec.ts',
   },
   {
@@ -1302,16 +1302,44 @@ export const MUTANTS = [
   {
     mechanism: 'one IPv6 client has a whole /64',
     file: 'src/throttle/client-network.ts',
-    out: "return `${groups.slice(0, 4).join(':')}::/64`;",
-    put: "return groups.join(':');",
+    out: "`${groupsOf(plain).slice(0, 4).join(':')}::/64`",
+    put: "groupsOf(plain).join(':')",
     spec: 'test/throttling.spec.ts',
   },
   {
-    mechanism: 'an address that a proxy invents is one client with all others',
-    file: 'src/common/request.ts',
-    out: 'return isIP(address) ? address : null;',
-    put: 'return isIP(address) || address ? address : null;',
+    mechanism: 'an element that names no address ends the way through X-Forwarded-For',
+    file: 'src/common/trusted-proxies.ts',
+    out: 'if (address === null) break;',
+    put: 'if (address === null) continue;',
+    spec: 'src/common/trusted-proxies.spec.ts',
+  },
+  {
+    mechanism: 'an address is read without its port',
+    file: 'src/common/ip-address.ts',
+    out: "[trimmed, trimmed.replace(PORT, '')]",
+    put: '[trimmed]',
     spec: 'test/throttling.spec.ts',
+  },
+  {
+    mechanism: 'the way of a request is followed through trusted proxies only',
+    file: 'src/common/trusted-proxies.ts',
+    out: 'end > 0 && this.includes(client);',
+    put: 'end > 0 && client !== null;',
+    spec: 'src/common/trusted-proxies.spec.ts',
+  },
+  {
+    mechanism: 'X-Forwarded-Proto counts from trusted proxies only',
+    file: 'src/common/trusted-proxies.ts',
+    out: ' || !this.sent(request)) return false;',
+    put: ') return false;',
+    spec: 'test/proxies.spec.ts',
+  },
+  {
+    mechanism: 'probes answer also where plain HTTP is refused',
+    file: 'src/app.setup.ts',
+    out: ' && !request.routeOptions.config.alwaysAnswers;',
+    put: ';',
+    spec: 'test/proxies.spec.ts',
   },
   {
     mechanism: 'strangers are counted by address',
