@@ -31,7 +31,7 @@ const ROOMS = {
   ],
   accounts: ['common', 'config', 'database', 'audit', 'users', 'sessions', 'second-factor', 'auth'],
   admin: ['common', 'config', 'database', 'audit', 'users', 'sessions', 'second-factor', 'auth', 'accounts'],
-  health: ['common', 'config', 'database', 'cache', 'sessions'],
+  health: ['common', 'config', 'server', 'database', 'cache', 'sessions'],
   metrics: ['common', 'config', 'throttle', 'sessions'],
   examples: ['common', 'config', 'database', 'sessions'],
 };

@@ -20,6 +20,7 @@ import { serveDocs } from './docs.js';
 import { PlacesService } from './places/places.service.js';
 import { checkInterval, Connections } from './server/connections.js';
 import { refuseTunnel, refuseUnreadable } from './server/refusals.js';
+import { Shutdown } from './server/shutdown.js';
 import { standardHeaders } from './server/standard-headers.js';
 
 /** How long a browser remembers what a preflight has allowed. */
@@ -56,9 +57,20 @@ export async function createApp(
       problems.answer(error, request, reply);
     },
     clientErrorHandler: refuseUnreadable,
+    // `shutDownWithAnswers` does.
+    return503OnClosing: false,
     skipMiddie: true,
   });
   const fastify = adapter.getInstance() as unknown as FastifyInstance;
+  const app = await NestFactory.create<NestFastifyApplication>(
+    AppModule.forRoot(settings, keys, { ...replacements, logger }),
+    adapter,
+    {
+      logger: new NestLogger(logger),
+      bodyParser: false,
+      abortOnError: false,
+    },
+  );
   routes.follow(fastify);
   fastify.decorateRequest('user', undefined);
   fastify.decorateRequest('session', undefined);
@@ -66,6 +78,7 @@ export async function createApp(
     standardHeaders(request, reply);
     done();
   });
+  shutDownWithAnswers(fastify, app.get(Shutdown));
   fastify.decorateRequest('clientAddress', {
     getter(this: FastifyRequest) {
       return proxies.clientOf(this);
@@ -77,15 +90,6 @@ export async function createApp(
   fastify.server.maxConnections = settings.maxConnections;
   fastify.server.on('connect', refuseTunnel);
 
-  const app = await NestFactory.create<NestFastifyApplication>(
-    AppModule.forRoot(settings, keys, { ...replacements, logger }),
-    adapter,
-    {
-      logger: new NestLogger(logger),
-      bodyParser: false,
-      abortOnError: false,
-    },
-  );
   app.get(Connections).watch(fastify.server);
   locateRequests(fastify, app.get(PlacesService));
   app.enableVersioning({ type: VersioningType.URI, defaultVersion: '1' });
@@ -100,6 +104,20 @@ export async function createApp(
     throw error;
   }
   return app;
+}
+
+/** While the instance shuts down, each answer is the last on its connection; once it drains, it refuses requests with an answer of ours. */
+function shutDownWithAnswers(fastify: FastifyInstance, shutdown: Shutdown): void {
+  fastify.addHook('onRequest', (request, reply, done) => {
+    if (!shutdown.hasBegun) return done();
+    void reply.header('connection', 'close');
+    if (!shutdown.isDraining || request.routeOptions.config.alwaysAnswers) return done();
+    done(new Problem('auth.unavailable', { detail: 'This instance shuts down. Send the request again.' }));
+  });
+  fastify.addHook('preClose', (done) => {
+    shutdown.refuseRequests();
+    done();
+  });
 }
 
 /** Only whoever asks where a request comes from pays for the answer. */

@@ -1,7 +1,9 @@
 import type { INestApplication } from '@nestjs/common';
+import type { Server } from 'node:http';
 import { BootError } from './common/boot-error.js';
 import type { Settings } from './config/settings.js';
 import { Connections } from './server/connections.js';
+import { MAX_DRAIN_MS, Shutdown } from './server/shutdown.js';
 
 /** @throws BootError when `HOST` or `PORT` stands in the way */
 export async function listen(
@@ -26,15 +28,20 @@ export async function listen(
   }
 }
 
-/** Answers that are under way take PostgreSQL's longest statement at most. */
-const LONGEST_FAREWELL_MS = 10_000;
-
-/** Node.js stops looking for slow requests when a server closes, so they are cut off here. */
+/**
+ * Finishes what clients have begun, then closes the application. What the checks of sessions rely on, such as the revocation feed,
+ * goes on until no request is under way.
+ */
 export async function close(
-  app: Pick<INestApplication, 'close' | 'get'>,
+  app: Pick<INestApplication, 'close' | 'get' | 'getHttpServer'>,
   { requestTimeout }: Pick<Settings, 'requestTimeout'>,
 ): Promise<void> {
+  const server = app.getHttpServer() as Server;
+  // A boot that has failed serves nobody.
+  if (server.listening) await app.get(Shutdown).run();
   const connections = app.get(Connections);
-  const farewell = setTimeout(() => connections.destroyAll(), Math.min(requestTimeout, LONGEST_FAREWELL_MS));
-  await app.close().finally(() => clearTimeout(farewell));
+  connections.destroyAll();
+  // Node.js stops looking for slow requests when a server closes, so they are cut off here.
+  const cutOff = setTimeout(() => connections.destroyAll(), Math.min(requestTimeout, MAX_DRAIN_MS));
+  await app.close().finally(() => clearTimeout(cutOff));
 }

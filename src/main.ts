@@ -30,10 +30,10 @@ async function boot(): Promise<void> {
   const settings = await withDatabase(given);
   await (settings.migrateOnBoot ? migrateDatabase : requireMigrated)(settings.databaseUrl!, settings);
   const app = await createApp(settings, keys);
-  undo.push(() => close(app, settings));
   const keyFollower = new KeyFollower(settings, app.get(KeyStore), app.get(Clock), app.get(LOGGER));
   const unfollowKeys = keyFollower.start();
   undo.push(async () => unfollowKeys());
+  undo.push(() => close(app, settings));
   if (settings.seedUsers) await seedUsers(app);
   settleHeap();
   await listen(app, settings);

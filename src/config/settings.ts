@@ -200,6 +200,15 @@ export const SETTINGS = {
     'A client has so long to send a request, and a third of it for the headers; then its connection is closed.',
     { min: '300ms', max: '5m', fallback: '30s' },
   ),
+  shutdownDelay: duration(
+    'After SIGTERM the instance is not ready and serves for this long, so that load balancers notice; then it refuses requests, finishes those that have begun and ends. Longer than two health checks of the load balancer.',
+    {
+      min: '0s',
+      max: '5m',
+      fallback: (production) => (production ? '5s' : '0s'),
+      fallbackDoc: '`0s`, in production `5s`',
+    },
+  ),
   passwordMinLength: integer('The least characters in a new password.', { min: 8, max: 64, fallback: '15' }),
   passwordHashQueue: integer(
     'Logins that may wait for the password hasher; further ones are told to come back.',

@@ -9,6 +9,7 @@ import { AlwaysAnswers } from '../common/always-answers.decorator.js';
 import { within } from '../common/within.js';
 import { CachePort } from '../cache/cache-port.js';
 import { CHECK_POOL } from '../database/database.module.js';
+import { Shutdown } from '../server/shutdown.js';
 import { RevocationFeed } from '../sessions/revocation-feed.js';
 
 /** Whoever asks gives up soon after. */
@@ -33,6 +34,7 @@ export class HealthController {
     private readonly cache: CachePort,
     private readonly feed: RevocationFeed,
     private readonly clock: AlignedClock,
+    private readonly shutdown: Shutdown,
   ) {}
 
   /** The process runs. Restart it when this fails. */
@@ -45,7 +47,7 @@ export class HealthController {
 
   /**
    * Traffic may come. Without the cache it may, only slower: PostgreSQL answers in its place. Without PostgreSQL or the
-   * revocation feed it must not, nor when the clock is wrong.
+   * revocation feed it must not, nor when the clock is wrong. An instance that shuts down is not ready, and serves for `SHUTDOWN_DELAY`.
    */
   @Get('ready')
   @AlwaysAnswers()
@@ -58,7 +60,8 @@ export class HealthController {
     ]);
     const revocationFeed = this.feed.isBlind() ? 'failing' : 'ok';
     const clock = this.clock.isOff ? 'failing' : 'ok';
-    const ready = postgres === 'ok' && revocationFeed === 'ok' && clock === 'ok';
+    const isWhole = postgres === 'ok' && revocationFeed === 'ok' && clock === 'ok';
+    const ready = isWhole && !this.shutdown.hasBegun;
     if (!ready) void reply.status(HttpStatus.SERVICE_UNAVAILABLE);
     return { status: ready ? 'ok' : 'failing', postgres, cache, revocationFeed, clock };
   }

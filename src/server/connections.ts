@@ -42,6 +42,23 @@ export class Connections {
     });
   }
 
+  get count(): number {
+    return this.open.size;
+  }
+
+  /** Whether a request is under way on one of them. */
+  areBusy(): boolean {
+    return [...this.open.keys()].some((socket) => responseOn(socket) !== null);
+  }
+
+  /** The responses that are under way become the last ones on their connections. */
+  closeAfterResponses(): void {
+    for (const socket of this.open.keys()) {
+      const response = responseOn(socket);
+      if (response && !response.headersSent) response.setHeader('connection', 'close');
+    }
+  }
+
   destroyAll(): void {
     for (const socket of this.open.keys()) socket.destroy();
   }

@@ -9,6 +9,10 @@ export interface Instance {
   /** All that it has printed so far. */
   output(): string;
   stop(signal?: NodeJS.Signals): Promise<number | null>;
+  /** Does not wait for what it does. */
+  signal(signal: NodeJS.Signals): void;
+  /** The exit code. */
+  readonly ended: Promise<number | null>;
 }
 
 /** Starts the built application on a free port; resolves when it listens. */
@@ -23,15 +27,16 @@ export async function startInstance(env: Record<string, string>): Promise<Instan
     child.stdout!.on('data', look);
     child.once('close', () => reject(new Error(`the instance ended:\n${output()}`)));
   });
+  const ended = once(child, 'close').then(() => child.exitCode);
   return {
     url,
     output,
+    ended,
+    signal: (signal) => void child.kill(signal),
     stop: async (signal = 'SIGTERM') => {
       if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-      const ended = once(child, 'close');
       child.kill(signal);
-      await ended;
-      return child.exitCode;
+      return ended;
     },
   };
 }

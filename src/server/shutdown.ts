@@ -1,0 +1,60 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Clock } from '../common/clock.js';
+import { SETTINGS_TOKEN } from '../config/config.module.js';
+import type { Settings } from '../config/settings.js';
+import { Connections } from './connections.js';
+
+/** Requests that have begun take PostgreSQL's longest statement at most. */
+export const MAX_DRAIN_MS = 10_000;
+/** A request that is already on its way over an idle connection arrives within this time, and is answered. */
+const IDLE_GRACE_MS = 250;
+const POLL_MS = 20;
+
+/**
+ * The end of an instance, in two steps. First it is not ready and serves as before, until load balancers have noticed. Then it
+ * refuses new requests and finishes those that have begun. In both, each answer is the last one on its connection.
+ */
+@Injectable()
+export class Shutdown {
+  private phase: 'none' | 'announced' | 'draining' = 'none';
+
+  constructor(
+    private readonly connections: Connections,
+    private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Pick<Settings, 'shutdownDelay' | 'requestTimeout'>,
+  ) {}
+
+  get hasBegun(): boolean {
+    return this.phase !== 'none';
+  }
+
+  get isDraining(): boolean {
+    return this.phase === 'draining';
+  }
+
+  /** Resolves when no request is under way any more, or those that are have had their time. */
+  async run(): Promise<void> {
+    this.begin('announced');
+    if (this.settings.shutdownDelay > 0) await sleep(this.settings.shutdownDelay);
+    this.begin('draining');
+    const start = this.clock.monotonic();
+    const passed = () => this.clock.monotonic() - start;
+    const bound = Math.min(this.settings.requestTimeout, MAX_DRAIN_MS);
+    while (this.isWaitedFor(passed()) && passed() < bound) await sleep(POLL_MS);
+  }
+
+  /** From now on new requests are refused. */
+  refuseRequests(): void {
+    this.begin('draining');
+  }
+
+  private begin(phase: 'announced' | 'draining'): void {
+    this.phase = phase;
+    this.connections.closeAfterResponses();
+  }
+
+  private isWaitedFor(passed: number): boolean {
+    return this.connections.areBusy() || (passed < IDLE_GRACE_MS && this.connections.count > 0);
+  }
+}
