@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { ALICE, PASSWORD, resetStores } from '../../test/support/app.js';
+import { ALICE, holdBackgroundWork, PASSWORD, resetStores } from '../../test/support/app.js';
+import { newcomer } from '../../test/support/people.js';
 import { eventually } from '../../test/support/waiting.js';
 import { describeInChromium, startChromium } from './chromium.js';
 import { EXPIRY, FLAGS, REFRESH, SESSION, startServer, type TestServer } from './support.js';
@@ -10,6 +11,26 @@ const EXPIRIES = 5;
 const WITHOUT_LOCKS = `
   Object.defineProperty(navigator, 'locks', { value: undefined });
   Object.defineProperty(window, 'BroadcastChannel', { value: undefined });`;
+/** What an app may keep in a page: in the storage, in a database, in a cache. */
+const KEEP_DRAFTS = `new Promise((kept, failed) => {
+  localStorage.setItem('draft', 'draft');
+  const opened = indexedDB.open('drafts', 1);
+  opened.onupgradeneeded = () => opened.result.createObjectStore('texts').put('draft', 'draft');
+  opened.onsuccess = () => (opened.result.close(), kept());
+  opened.onerror = failed;
+}).then(() => caches.open('drafts')).then((cache) => cache.put('/draft', new Response('draft')))`;
+const READ_DRAFTS = `Promise.all([
+  localStorage.getItem('draft'),
+  new Promise((found) => {
+    const opened = indexedDB.open('drafts', 1);
+    opened.onupgradeneeded = () => opened.result.createObjectStore('texts');
+    opened.onsuccess = () => {
+      const asked = opened.result.transaction('texts').objectStore('texts').get('draft');
+      asked.onsuccess = () => (opened.result.close(), found(asked.result));
+    };
+  }),
+  caches.match('/draft').then((found) => found?.text()),
+])`;
 
 /**
  * Real: Chromium with its cookie jar, Web Locks and channels; the built client; the server and its stores. Controlled:
@@ -24,6 +45,7 @@ describeInChromium('tabs of a browser', () => {
   beforeAll(async () => {
     await resetStores();
     server = await startServer();
+    holdBackgroundWork(server);
     origin = server.url.replace('127.0.0.1', 'localhost');
     browser = await startChromium();
   });
@@ -33,7 +55,7 @@ describeInChromium('tabs of a browser', () => {
   });
   beforeEach(async () => {
     context = await browser.newContext();
-    await context.route(`${origin}/app/**`, (route) => {
+    await context.route('**/app/**', (route) => {
       const [, file] = /\/app\/client\/([\w-]+\.js)$/.exec(route.request().url()) ?? [];
       if (file) return route.fulfill({ contentType: 'text/javascript', path: `client/dist/${file}` });
       return route.fulfill({ contentType: 'text/html', body: readFileSync('client/test/page.html') });
@@ -41,16 +63,16 @@ describeInChromium('tabs of a browser', () => {
   });
   afterEach(() => context.close());
 
-  async function open(transport = 'cookie'): Promise<Page> {
+  async function open(transport = 'cookie', at = origin): Promise<Page> {
     const page = await context.newPage();
-    await page.goto(`${origin}/app/?transport=${transport}`);
+    await page.goto(`${at}/app/?transport=${transport}`);
     await page.waitForFunction('window.tab');
     return page;
   }
 
   const openAll = (count: number, transport?: string) =>
     Promise.all(Array.from({ length: count }, () => open(transport)));
-  const logIn = (page: Page) => page.evaluate(`tab.logIn('${ALICE.email}', '${PASSWORD}')`);
+  const logIn = (page: Page, email = ALICE.email) => page.evaluate(`tab.logIn('${email}', '${PASSWORD}')`);
   const call = (page: Page, path = SESSION) => page.evaluate(`tab.call('${path}')`);
   const told = (page: Page) => page.evaluate<string[]>('tab.told');
   const answers = (page: Page) => page.evaluate<unknown[]>('tab.answers');
@@ -159,10 +181,59 @@ describeInChromium('tabs of a browser', () => {
     expect([FLAGS, SESSION, REFRESH].map((path) => server.arrived(path))).toEqual([0, 0, 0]);
   });
 
-  it('keep nothing after a logout, not even which device they are: `Clear-Site-Data` takes all cookies (ASVS 14.3.1)', async () => {
+  it('keep after a logout what is not the session: other cookies, drafts, and which device they are [SES-09]', async () => {
     const page = await open();
     await logIn(page);
+    await context.addCookies([
+      { name: 'theirs', value: 'of a sibling domain', domain: 'localhost', path: '/', httpOnly: true },
+      { name: 'app', value: 'of the app', domain: 'localhost', path: '/', sameSite: 'Strict' },
+    ]);
+    await page.evaluate(KEEP_DRAFTS);
     await page.evaluate('tab.logOut()');
+    const names = (await context.cookies()).map(({ name }) => name).sort();
+    expect(names).toEqual(['__Host-device', 'app', 'theirs']);
+    expect(await (await open()).evaluate(READ_DRAFTS)).toEqual(['draft', 'draft', 'draft']);
+  });
+
+  it('keep no cookie of ours after the account is deleted: there is no device of theirs any more', async () => {
+    const { email } = await newcomer(server);
+    const page = await open();
+    await logIn(page, email);
+    const deleted = page.evaluate(
+      `tab.client.fetch('/v1/users/me', { method: 'DELETE' }).then(({ status }) => status)`,
+    );
+    expect(await deleted).toBe(204);
     expect(await context.cookies()).toEqual([]);
+  });
+
+  it('are one device and one mail about it, however often the person logs in and out', async () => {
+    const { email } = await newcomer(server);
+    const page = await open();
+    for (let login = 0; login < 5; login++) {
+      await logIn(page, email);
+      await page.evaluate('tab.logOut()');
+    }
+    const ofThePerson = (sql: string) => server.query(sql, [email]);
+    expect(
+      await ofThePerson('select name from devices join users on users.id = user_id where email = $1'),
+    ).toHaveLength(1);
+    expect(
+      await ofThePerson(`select id from mails where template = 'new_device' and recipient = $1`),
+    ).toHaveLength(1);
+  });
+
+  it('let the owner log in again after a logout while strangers have to wait [AUT-06]', async () => {
+    const limited = await startServer({ env: { RATE_LIMITS: 'on' } });
+    const { email } = await newcomer(limited);
+    const page = await open('cookie', limited.url.replace('127.0.0.1', 'localhost'));
+    await logIn(page, email);
+    await page.evaluate('tab.logOut()');
+    const guess = async (password: string) =>
+      (await limited.client().post('/v1/auth/login', { email, password, transport: 'bearer' })).status;
+    for (let guesses = 0; guesses < 10; guesses++) expect(await guess('a wrong one')).toBe(401);
+    expect(await guess(PASSWORD)).toBe(429);
+    await logIn(page, email);
+    expect(await call(page)).toBe(200);
+    await limited.close();
   });
 });

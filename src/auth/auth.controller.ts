@@ -167,7 +167,6 @@ export class AuthController {
       throw new Problem('auth.ambiguous_credentials');
     await this.logouts.logout(credentials, body?.refreshToken, originOf(request));
     this.grants.takeBack(reply);
-    void reply.header('clear-site-data', '"cookies", "storage"');
   }
 
   @Post('reauthenticate')

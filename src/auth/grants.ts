@@ -45,7 +45,10 @@ export class Grants {
     return who;
   }
 
-  /** The device cookie is not a credential, it only recognises the browser next time: it stays where `Clear-Site-Data` is not obeyed. */
+  /**
+   * Clears the cookies of the session, by name. The device cookie stays: it opens nothing, and the next login needs it to recognise the browser.
+   * `Clear-Site-Data` would also remove what is not ours: cookies of sibling domains, drafts and service workers of the page.
+   */
   takeBack(reply: FastifyReply): void {
     clearCookies(reply, ['access', 'refresh'], this.settings.cookieSecure);
   }

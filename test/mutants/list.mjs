@@ -563,6 +563,21 @@ export const MUTANTS = [
     spec: 'test/second-factor.spec.ts',
   },
   {
+    mechanism: 'logout clears the cookies of the session and nothing else',
+    file: 'src/auth/grants.ts',
+    out: "clearCookies(reply, ['access', 'refresh'], this.settings.cookieSecure);",
+    put: `clearCookies(reply, ['access', 'refresh'], this.settings.cookieSecure);
+    void reply.header('clear-site-data', '"cookies", "storage"');`,
+    spec: 'client/test/browser.spec.ts',
+  },
+  {
+    mechanism: 'the device cookie stays after a logout',
+    file: 'src/auth/grants.ts',
+    out: "clearCookies(reply, ['access', 'refresh'], this.settings.cookieSecure);",
+    put: "clearCookies(reply, ['access', 'refresh', 'device'], this.settings.cookieSecure);",
+    spec: 'client/test/browser.spec.ts',
+  },
+  {
     mechanism: 'an empty object is no second credential',
     file: 'src/auth/auth.controller.ts',
     out: "if (body?.refreshToken && credentials.transport === 'cookie')",
