@@ -2,9 +2,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { request as httpRequest } from 'node:http';
 import { ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
+import { newcomer } from './support/people.js';
 import { HEADER, read, signed } from './support/forge.js';
 
 const MINUTE = 60_000;
+const TRUSTED = ['https://app.example.com', 'http://localhost:5173', 'capacitor://localhost', 'app://.'];
 const PATHS = ['/v1/feature-flags', '/v1/users/me'];
 const AMBIGUOUS = { status: 400, body: { code: 'auth.ambiguous_credentials' } };
 const NOBODY = { status: 401, body: { code: 'auth.unauthenticated' } };
@@ -35,7 +37,7 @@ describe('the credential of a request', () => {
   beforeAll(async () => {
     await resetStores();
     app = await startApp({
-      env: { SESSION_LIMIT: '1000', TRUSTED_ORIGINS: 'https://app.example.com,http://localhost:5173' },
+      env: { SESSION_LIMIT: '1000', TRUSTED_ORIGINS: TRUSTED.join() },
     });
     await app.app.listen(0, '127.0.0.1');
     port = Number(new URL(await app.app.getUrl()).port);
@@ -574,8 +576,8 @@ describe('the credential of a request', () => {
 
   describe('when another site makes a browser send it', () => {
     const REFUSED = { status: 403, body: { code: 'request.cross_site' } };
-    /** What a browser says of the site that sent it, and whether that is let in. */
-    const ORIGINS: [Record<string, string>, boolean][] = [
+    /** What a browser says of the site that sent it, and whether that is let in: always, never, or where no cookie is involved. */
+    const ORIGINS: [Record<string, string>, boolean | 'without cookies'][] = [
       [{}, true],
       [{ 'sec-fetch-site': 'same-origin' }, true],
       [{ 'sec-fetch-site': 'none' }, true],
@@ -584,11 +586,21 @@ describe('the credential of a request', () => {
       [{ 'sec-fetch-site': '' }, false],
       [{ 'sec-fetch-site': 'Same-Origin' }, false],
       [{ 'sec-fetch-site': 'same-origin, cross-site' }, false],
-      [{ 'sec-fetch-site': 'cross-site', origin: 'https://app.example.com' }, false],
+      ...TRUSTED.flatMap((origin): [Record<string, string>, boolean | 'without cookies'][] => [
+        [{ 'sec-fetch-site': 'cross-site', origin }, 'without cookies'],
+        [{ 'sec-fetch-site': 'same-site', origin }, 'without cookies'],
+        [{ 'sec-fetch-site': '', origin }, 'without cookies'],
+        [{ origin }, true],
+      ]),
+      [{ 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' }, false],
+      [{ 'sec-fetch-site': 'same-site', origin: 'https://evil.example.com' }, false],
+      [{ 'sec-fetch-site': 'cross-site', origin: 'null' }, false],
+      [{ 'sec-fetch-site': 'cross-site', origin: 'capacitor://evil' }, false],
+      [{ 'sec-fetch-site': 'cross-site', origin: 'capacitor://localhost/' }, false],
+      [{ 'sec-fetch-site': 'cross-site', origin: 'file://' }, false],
       [{ 'sec-fetch-site': 'same-origin', origin: 'https://evil.example' }, true],
       [{ origin: 'http://drawbridge.example' }, true],
-      [{ origin: 'https://app.example.com' }, true],
-      [{ origin: 'http://localhost:5173' }, true],
+      [{ origin: 'http://DRAWBRIDGE.example.:80' }, true],
       [{ origin: 'null' }, false],
       [{ origin: '' }, false],
       [{ origin: 'https://evil.example' }, false],
@@ -641,10 +653,14 @@ describe('the credential of a request', () => {
         {},
         { cookie: `${access()}; ${refresh()}` },
         { cookie: '__Host-access=x' },
+        { cookie: '__Host-device=x' },
       ];
+      const asksForCookies = ['/v1/auth/login', '/v1/auth/refresh', '/v1/auth/logout'];
       for (const [method, path, body] of UNSAFE) {
-        for (const [site, isLetIn] of ORIGINS) {
+        for (const [site, expected] of ORIGINS) {
           for (const cookie of jars) {
+            const isWithoutCookies = !cookie['cookie'] && !asksForCookies.includes(path);
+            const isLetIn = expected === 'without cookies' ? isWithoutCookies : expected;
             if (isLetIn && path === '/v1/users/me' && method === 'DELETE') continue; // it would be done
             const answer = await app.client().request(method as 'POST', path, {
               body: isLetIn ? { nonsense: true } : body,
@@ -662,6 +678,50 @@ describe('the credential of a request', () => {
       }
       expect((await browser.get('/v1/users/me')).status).toBe(200);
     });
+
+    it.each(TRUSTED.flatMap((origin) => ['cross-site', 'same-site'].map((site) => [origin, site])))(
+      'is let in from %s (%s) for all that needs no cookie, and hands none out',
+      async (origin, site) => {
+        const headers = { origin: origin!, 'sec-fetch-site': site! };
+        const { email } = await newcomer(app);
+        const post = (path: string, body: unknown, extra = {}) =>
+          app.client().post(`/v1/auth/${path}`, body, { headers: { ...headers, ...extra } });
+        const outcomes: [Answer, number][] = [];
+        const password = { email, password: PASSWORD };
+        const login = await post('login', { ...password, transport: 'bearer' });
+        outcomes.push([login, 200]);
+        const { refreshToken, accessToken, deviceToken } = login.body;
+        const refreshed = await post('refresh', { refreshToken }, { 'x-device-token': deviceToken });
+        outcomes.push([refreshed, 200]);
+        outcomes.push([
+          await post('reauthenticate', { password: PASSWORD }, { authorization: `Bearer ${accessToken}` }),
+          200,
+        ]);
+        outcomes.push([await post('register', { ...password, email: `new-${email}` }), 202]);
+        outcomes.push([await post('password/forgot', { email }), 202]);
+        outcomes.push([await post('password/reset', { token: 'x', newPassword: PASSWORD }), 400]);
+        outcomes.push([await post('email/verify', { token: 'x' }), 400]);
+        outcomes.push([await post('login/passkey/options', {}), 200]);
+        for (const [{ status, setCookies, headers }, expected] of outcomes) {
+          expect([status, setCookies]).toEqual([expected, []]);
+          expect(headers['access-control-allow-origin']).toBe(origin);
+        }
+        expect((await post('logout', { refreshToken: refreshed.body.refreshToken })).status).toBe(204);
+        for (const [path, body] of [
+          ['login', password],
+          ['login', { ...password, transport: 'cookie' }],
+          ['login', { ...password, transport: ['bearer'] }],
+          ['refresh', {}],
+          ['refresh', { refreshToken: '' }],
+          ['logout', undefined],
+          ['login/passkey', {}],
+        ] as [string, unknown][]) {
+          const refused = await post(path, body);
+          expect({ path, body, ...refused }).toMatchObject({ path, body, ...REFUSED });
+          expect(refused.setCookies).toEqual([]);
+        }
+      },
+    );
 
     it('does nothing: no login, no refresh, no logout, no payment, no new name [CSR-02]', async () => {
       const before = await app.query('select count(*) from sessions');
@@ -690,8 +750,7 @@ describe('the credential of a request', () => {
     });
 
     it('may read nothing that it could not read anyway: safe methods are let in, without a word to share it', async () => {
-      const trusted = ['https://app.example.com', 'http://localhost:5173'];
-      for (const [site] of ORIGINS.filter(([site]) => !trusted.includes(site['origin']!))) {
+      for (const [site] of ORIGINS.filter(([site]) => !TRUSTED.includes(site['origin']!))) {
         const answer = await app
           .client()
           .get('/v1/users/me', { headers: { ...host, ...site, cookie: access() } });

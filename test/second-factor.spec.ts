@@ -34,7 +34,8 @@ let count = 0;
 beforeAll(async () => {
   await resetStores();
   clock = new TestClock();
-  [app, other] = [await startApp({ clock }), await startApp({ clock })];
+  const env = { TRUSTED_ORIGINS: 'capacitor://localhost' };
+  [app, other] = [await startApp({ clock, env }), await startApp({ clock })];
   holdBackgroundWork(other);
   mailbox = new Mailbox(app);
 });
@@ -119,7 +120,7 @@ describe('whoever enrols an authenticator app', () => {
     const answer = await login(app.client());
     expect(answer.body).toEqual({
       status: 'mfa_required',
-      challengeToken: expect.stringMatching(/^[\w-]{43}$/),
+      challengeToken: expect.stringMatching(/^(cookie|bearer)\.[\w-]{43}$/),
       methods: ['totp', 'recovery_code'],
       expiresIn: 300,
     });
@@ -386,6 +387,36 @@ describe('a login with a second factor', () => {
     const { instance: _i, requestId: _r, ...said } = (await wrong!).body;
     expect(await wrong).toMatchObject(REFUSED);
     expect((await unknown!).body).toMatchObject(said);
+  });
+});
+
+describe('a login with a second factor from another origin', () => {
+  const headers = { origin: 'capacitor://localhost', 'sec-fetch-site': 'cross-site' };
+  const completeFromThere = (challengeToken: string, code: string) =>
+    app.client().post('/v1/auth/login/mfa', { challengeToken, code }, { headers });
+
+  it('is completed there when it was begun for bearer tokens, and hands out no cookie', async () => {
+    const { phone } = await enrol(app, await loggedIn(app, { email }));
+    const body = { email, password: PASSWORD, transport: 'bearer' };
+    const { challengeToken } = (await app.client().post('/v1/auth/login', body, { headers })).body;
+    const answer = await completeFromThere(challengeToken, phone.nextCode());
+    expect(answer).toMatchObject({ status: 200, setCookies: [], body: { session: { transport: 'bearer' } } });
+  });
+
+  it('is refused when it was begun for cookies, whatever the token is made to say: it would log the person into an attacker’s account', async () => {
+    const { phone } = await enrol(app, await loggedIn(app, { email }));
+    const client = app.client();
+    const challengeToken = await challengeOf(client, { transport: 'cookie' });
+    const code = phone.nextCode();
+    expect(await completeFromThere(challengeToken, code)).toMatchObject({
+      status: 403,
+      setCookies: [],
+      body: { code: 'request.cross_site' },
+    });
+    const altered = challengeToken.replace('cookie.', 'bearer.');
+    expect(altered).not.toBe(challengeToken);
+    expect(await completeFromThere(altered, code)).toMatchObject({ ...BEGIN_AGAIN, setCookies: [] });
+    expect(await complete(client, challengeToken, code)).toMatchObject({ status: 200 });
   });
 });
 

@@ -13,9 +13,11 @@ import { Problem } from '../common/problem.js';
 import { originOf, type Principal } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
+import { isChallengeFor } from '../second-factor/login-challenges.js';
 import { RefreshService } from '../sessions/refresh.service.js';
 import { RequireSession } from '../sessions/require-session.decorator.js';
 import { Throttled } from '../throttle/throttled.decorator.js';
+import { AnswersWithCookies } from './answers-with-cookies.decorator.js';
 import {
   Accepted,
   Grant,
@@ -42,6 +44,8 @@ const DeviceTokenHeader = () =>
 
 const RefreshTokenBody = () =>
   ApiBody({ required: false, description: 'bearer transport; a browser sends its cookie and no body' });
+
+const hasRefreshToken = ({ refreshToken }: { refreshToken?: unknown }) => Boolean(refreshToken);
 
 @ApiTags('auth')
 @Controller('auth')
@@ -71,6 +75,7 @@ export class AuthController {
   /** Without a second factor a session; with one a challenge, and neither session nor cookies. */
   @Post('login')
   @Public()
+  @AnswersWithCookies(({ transport }) => transport === 'bearer')
   @Throttled('login')
   @HttpCode(HttpStatus.OK)
   @DeviceTokenHeader()
@@ -95,6 +100,7 @@ export class AuthController {
   /** Completes a login with a code of an app or a recovery code, on the transport that it was begun for. */
   @Post('login/mfa')
   @Public()
+  @AnswersWithCookies(({ challengeToken }) => isChallengeFor('bearer', challengeToken))
   @Throttled('mfa')
   @HttpCode(HttpStatus.OK)
   @DeviceTokenHeader()
@@ -118,6 +124,7 @@ export class AuthController {
 
   @Post('refresh')
   @Public()
+  @AnswersWithCookies(hasRefreshToken)
   @Throttled('refresh')
   @HttpCode(HttpStatus.OK)
   @RefreshTokenBody()
@@ -152,6 +159,7 @@ export class AuthController {
 
   @Post('logout')
   @Public()
+  @AnswersWithCookies(hasRefreshToken)
   @Throttled('logout')
   @HttpCode(HttpStatus.NO_CONTENT)
   @RefreshTokenBody()

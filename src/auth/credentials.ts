@@ -10,6 +10,8 @@ export interface Credentials {
   /** Of the cookie; a bearer client sends its refresh token in the body. */
   refreshToken: string | null;
   deviceToken: string | null;
+  /** Whether any of our cookies came along, the device cookie included. */
+  carriesCookies: boolean;
 }
 
 interface CredentialHeaders {
@@ -39,6 +41,7 @@ export function readCredentials({ raw, headers }: CredentialHeaders, secure: boo
     accessToken: bearer ?? accessCookie,
     refreshToken: refreshCookie,
     deviceToken: device[0] || (typeof deviceHeader === 'string' && deviceHeader) || null,
+    carriesCookies: access.length + refresh.length + device.length > 0,
   };
 }
 

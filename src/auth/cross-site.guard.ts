@@ -1,36 +1,82 @@
 import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
+import { metadataReader } from '../common/metadata.js';
 import { Problem } from '../common/problem.js';
+import { webOriginOf } from '../common/web-origin.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
+import { CookieRoute } from './answers-with-cookies.decorator.js';
 import { readCredentials } from './credentials.js';
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
- * Refuses unsafe requests that another site made a browser send: its cookies come along, and so would
- * a login into somebody else's account. Only a request that authenticates by `Authorization` is
- * exempt, since no site can make a browser send that. (OWASP CSRF cheat sheet, Fetch Metadata)
+ * Refuses unsafe requests that another site made a browser send: the browser attaches its cookies, and a login would put the person
+ * into the account of an attacker. Two kinds of requests are exempt (OWASP CSRF cheat sheet, Fetch Metadata):
+ * - A request that authenticates by `Authorization`: no site can make a browser send that header.
+ * - A request from `TRUSTED_ORIGINS` that neither carries nor asks for a cookie.
  */
 @Injectable()
 export class CrossSiteGuard implements CanActivate {
-  constructor(@Inject(SETTINGS_TOKEN) private readonly settings: Settings) {}
+  private readonly asksForCookies = metadataReader(CookieRoute);
+  private readonly home: string | null;
+  /** The scheme of this site where the settings say it. */
+  private readonly scheme: string | null;
+
+  constructor(@Inject(SETTINGS_TOKEN) private readonly settings: Settings) {
+    this.home = settings.appUrl ? hostForm(new URL(settings.appUrl).origin) : null;
+    this.scheme = schemeIn(settings);
+  }
 
   canActivate(context: ExecutionContext): boolean {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     if (SAFE_METHODS.has(request.method)) return true;
-    if (readCredentials(request, this.settings.cookieSecure).transport === 'bearer') return true;
-    if (!this.isSameSite(request)) throw new Problem('request.cross_site');
-    return true;
+    const { transport, carriesCookies } = readCredentials(request, this.settings.cookieSecure);
+    if (transport === 'bearer' || this.isFromHere(request)) return true;
+    const isWithoutCookies = !carriesCookies && !this.asksForCookies(context)?.(bodyOf(request));
+    if (isWithoutCookies && this.isTrusted(request.headers.origin)) return true;
+    throw new Problem('request.cross_site');
   }
 
-  /** Browsers send at least one of the two headers; what sends neither is not a browser. */
-  private isSameSite({ headers, host }: FastifyRequest): boolean {
-    const site = headers['sec-fetch-site'];
+  /** Browsers send at least one of the two headers. A request with neither does not come from a browser. */
+  private isFromHere(request: FastifyRequest): boolean {
+    const site = request.headers['sec-fetch-site'];
     if (site !== undefined) return site === 'same-origin' || site === 'none';
-    const { origin } = headers;
-    if (origin === undefined) return true;
-    if (this.settings.trustedOrigins.includes(origin)) return true;
-    return URL.canParse(origin) && new URL(origin).host === host;
+    const { origin } = request.headers;
+    return origin === undefined || this.isTrusted(origin) || this.isOwn(origin, request);
   }
+
+  private isTrusted(origin: string | undefined): boolean {
+    return origin !== undefined && this.settings.trustedOrigins.includes(origin);
+  }
+
+  /** The origin of `APP_URL`, or the host that the request names, by the scheme of this site (RFC 6454 5: scheme, host and port count). */
+  private isOwn(origin: string, request: FastifyRequest): boolean {
+    const sent = hostForm(webOriginOf(origin));
+    if (sent === null) return false;
+    return (
+      sent === this.home ||
+      this.schemesOf(request).some((scheme) => sent === hostForm(webOriginOf(`${scheme}://${request.host}`)))
+    );
+  }
+
+  /** Without `APP_URL`, development may stand behind a proxy that ends TLS and says nothing about it: either scheme is then its own. */
+  private schemesOf({ protocol }: FastifyRequest): string[] {
+    if (protocol === 'https') return ['https'];
+    return this.scheme ? [this.scheme] : ['https', 'http'];
+  }
+}
+
+function schemeIn({ nodeEnv, appUrl }: Settings): string | null {
+  if (nodeEnv === 'production') return 'https';
+  return appUrl ? new URL(appUrl).protocol.slice(0, -1) : null;
+}
+
+/** `example.com.` is `example.com`, written with the root of the DNS. */
+function hostForm(origin: string | null): string | null {
+  return origin && origin.replace(/\.(?=(:\d+)?$)/, '');
+}
+
+function bodyOf({ body }: FastifyRequest): Record<string, unknown> {
+  return typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
 }

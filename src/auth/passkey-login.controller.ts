@@ -8,6 +8,7 @@ import type { Settings } from '../config/settings.js';
 import { PasskeyRequestOptions } from '../passkeys/ceremony.schemas.js';
 import { RequireSession } from '../sessions/require-session.decorator.js';
 import { Throttled } from '../throttle/throttled.decorator.js';
+import { AnswersWithCookies } from './answers-with-cookies.decorator.js';
 import { Grant } from './auth.schemas.js';
 import { readCredentials } from './credentials.js';
 import { CurrentUser } from './current-user.decorator.js';
@@ -38,6 +39,7 @@ export class PasskeyLoginController {
 
   @Post('login/passkey')
   @Public()
+  @AnswersWithCookies(({ transport }) => transport === 'bearer')
   @Throttled('passkey')
   @HttpCode(HttpStatus.OK)
   @ApiHeader({ name: 'X-Device-Token', required: false, description: 'bearer transport' })

@@ -19,7 +19,11 @@ export const PROBLEMS = {
     'A second factor is required',
     'Enrol a second factor, or log in with it.',
   ],
-  'request.cross_site': [403, 'Cross-site request refused', 'Call from the same origin.'],
+  'request.cross_site': [
+    403,
+    'Cross-site request refused',
+    'Call from the same origin; from a trusted origin call without cookies, by the bearer transport.',
+  ],
   'request.insecure': [403, 'Plain HTTP refused', 'Call over HTTPS, with new credentials.'],
   'resource.not_found': [404, 'Not found', 'There is nothing here.'],
   'request.method': [405, 'Method not allowed', 'See the Allow header for what works here.'],

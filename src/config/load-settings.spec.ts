@@ -143,15 +143,31 @@ describe('a bad value stops the boot', () => {
     ['ACCESS_WHEN_BLIND', ['allow', 'session', 'deny'], ['refuse', 'ALLOW']],
     [
       'TRUSTED_ORIGINS',
-      ['https://app.example.com', 'https://a.example,https://b.example:8443', 'http://localhost:5173 , '],
+      [
+        'https://app.example.com',
+        'https://a.example,https://b.example:8443',
+        'http://localhost:5173 , ',
+        'capacitor://localhost,ionic://localhost,tauri://localhost,app://.,chrome-extension://abcdefgh',
+        'http://tauri.localhost,https://[2001:db8::7]:8443',
+      ],
       [
         'https://app.example.com/',
         'app.example.com',
         '*',
         'null',
         'https://*.example.com/',
+        'https://*.example.com',
         'https://APP.example.com',
+        'https://app.example.com:443',
+        'https://[2001:db8:0::7]',
         'https://app.example.com,*',
+        'capacitor://localhost/',
+        'Capacitor://localhost',
+        'capacitor://',
+        'capacitor:localhost',
+        'file://',
+        'file:///app/index.html',
+        'file://localhost',
       ],
     ],
     [
@@ -212,6 +228,7 @@ describe('the domain of passkeys', () => {
   it('is the host of APP_URL, on a desk localhost, and its pages are those of APP_URL', () => {
     const on = (env: Record<string, string>) => relyingPartyOf(loadSettings(env));
     expect(on({})).toEqual({ id: 'localhost', name: 'Drawbridge', origins: ['http://localhost:3000'] });
+    expect(on({ TRUSTED_ORIGINS: 'capacitor://localhost' }).origins).toEqual(['http://localhost:3000']);
     expect(on({ PORT: '8080' }).origins).toEqual(['http://localhost:8080']);
     expect(on({ APP_URL, MAIL_FROM: 'no-reply@example.com' })).toEqual({
       id: 'app.example.com',

@@ -19,7 +19,7 @@ export function relyingPartyOf(settings: Needed): RelyingParty {
   return {
     id,
     name: nameIn(settings.mailFrom) ?? id,
-    origins: origins.filter((origin) => isWithin(new URL(origin).hostname, id)),
+    origins: origins.filter((origin) => /^https?:/.test(origin) && isWithin(new URL(origin).hostname, id)),
   };
 }
 

@@ -1,4 +1,5 @@
 import { isIP, isIPv4 } from 'node:net';
+import { webOriginOf } from '../common/web-origin.js';
 import {
   address,
   baseUrl,
@@ -146,8 +147,8 @@ export const SETTINGS = {
     fallback: 'true',
   }),
   trustedOrigins: list(
-    'Origins whose pages may read answers here with credentials (CORS), and whose unsafe requests are let in where the browser sends no `Sec-Fetch-Site`.',
-    'origins such as `https://app.example.com`',
+    'Origins of pages and web views that may call this service from elsewhere: they may read its answers (CORS), and may log in, register and refresh with the `bearer` transport. By cookie only the own origin may act, unless the browser sends no `Sec-Fetch-Site`.',
+    'origins as browsers send them, such as `https://app.example.com` or `capacitor://localhost`, without a slash at the end and without `*`',
     isOrigin,
   ),
   trustedProxies: list(
@@ -298,7 +299,7 @@ export function settingsForLog(settings: Settings): Record<string, unknown> {
 }
 
 function isOrigin(item: string): boolean {
-  return URL.canParse(item) && new URL(item).origin === item;
+  return webOriginOf(item) === item && !item.includes('*');
 }
 
 function isNetwork(item: string): boolean {

@@ -41,8 +41,8 @@ const GOOD = `
     and c.password_digest = sha256(convert_to(u.password_hash, 'UTF8'))`;
 
 /**
- * Logins whose password was right and that wait for the second factor. A challenge is 256 bits of chance of which only
- * the digest is kept, it is no credential anywhere else, and it opens one session.
+ * Logins whose password was right and that wait for the second factor. A challenge is its transport and 256 random bits.
+ * Only the digest is kept, it is no credential anywhere else, and it opens one session.
  */
 @Injectable()
 export class LoginChallenges {
@@ -64,7 +64,7 @@ export class LoginChallenges {
     now: Date,
   ): Promise<{ token: string; expiresIn: number }> {
     await this.removeExpired(tx, now);
-    const token = random.secret();
+    const token = `${transport}.${random.secret()}`;
     await tx.query(
       `insert into login_challenges (digest, user_id, password_digest, transport, device_name, device_digest, created_at, expires_at)
        values ($1, $2, $3, $4, $5, $6, $7, $8)`,
@@ -119,6 +119,11 @@ export class LoginChallenges {
       [now],
     );
   }
+}
+
+/** Whether a token continues a login that was begun for this transport. Its digest covers the whole token, so nobody can change it. */
+export function isChallengeFor(transport: Transport, token: unknown): boolean {
+  return typeof token === 'string' && token.startsWith(`${transport}.`);
 }
 
 /** Whether the login is completed where it was begun: by the device that was shown then, if it is shown again. */
