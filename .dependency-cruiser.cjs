@@ -15,7 +15,17 @@ const ROOMS = {
   throttle: ['common', 'config', 'database', 'cache', 'audit', 'users'],
   passkeys: ['common', 'config', 'database'],
   sessions: ['common', 'config', 'database', 'cache', 'audit', 'mail', 'users'],
-  'second-factor': ['common', 'config', 'database', 'audit', 'mail', 'users', 'passkeys', 'sessions'],
+  'second-factor': [
+    'common',
+    'config',
+    'database',
+    'audit',
+    'mail',
+    'users',
+    'throttle',
+    'passkeys',
+    'sessions',
+  ],
   auth: [
     'common',
     'config',

@@ -19,7 +19,7 @@ import {
   PASSKEYS,
   stepUpWith,
 } from './support/passkeys.js';
-import { loggedIn, newcomer, sessionTier } from './support/people.js';
+import { keysDelivered, loggedIn, newcomer, sessionTier } from './support/people.js';
 import { enrol } from './support/second-factor.js';
 import { eventually } from './support/waiting.js';
 
@@ -192,10 +192,12 @@ describe('a passkey', () => {
     copies.push(me.copy());
     expect((await me.delete(`${PASSKEYS}/${body.id}`)).status).toBe(204);
     expect((await me.get('/v1/sessions/current')).body.id).toBe(me.id);
+    await keysDelivered(app, { later: true });
     for (const copy of copies) {
       expect((await copy.get('/v1/sessions/current')).status).toBe(401);
       expect((await copy.refresh()).status).toBe(401);
     }
+    expect((await me.refresh()).status).toBe(200);
   });
 
   it('comes and goes in a fresh session only, by a second factor where one was proved: a password will not do', async () => {

@@ -6,7 +6,7 @@ import { holdBackgroundWork, ALICE, PASSWORD, resetStores, startApp, type TestAp
 import type { Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
 import { Mailbox } from './support/mailbox.js';
-import { expectBothTiers, loggedIn, sessionTier } from './support/people.js';
+import { expectBothTiers, keysDelivered, loggedIn, sessionTier } from './support/people.js';
 import { connect, disconnect, eventually, untilBlocked } from './support/waiting.js';
 
 const NEW_PASSWORD = 'the kettle sings at noon';
@@ -114,7 +114,7 @@ describe('whoever changes their password', () => {
     expect(events).toEqual([expect.objectContaining({ type: 'authn_password_change', actor_id: me.userId })]);
   });
 
-  it('in a browser gets new cookies for the same session, and a copy of the old ones is worth nothing', async () => {
+  it('in a browser gets new cookies for the same session, and a copy of the old ones is worth nothing once they are used', async () => {
     const me = await loggedIn(app, { email }, 'cookie');
     const thief = me.copy();
     const answer = await change(me);
@@ -126,6 +126,8 @@ describe('whoever changes their password', () => {
     for (const name of ['__Host-access', '__Host-refresh']) {
       expect(me.jar.get(name)).not.toBe(thief.jar.get(name));
     }
+    expect((await me.get('/v1/sessions/current')).body.id).toBe(me.id);
+    await keysDelivered(app, { later: true });
     for (const instance of [other, app]) {
       // As a token that is used up: its holder is to refresh, which the thief cannot.
       const usedUp = { status: 401, body: { code: 'auth.token_expired' } };
@@ -253,6 +255,8 @@ describe('whoever changes their password', () => {
       await outside.query('commit');
       expect((await refreshed).status).toBe(200);
       expect((await changed).status).toBe(204);
+      expect((await me.get('/v1/sessions/current')).body.id).toBe(me.id);
+      await keysDelivered(app, { later: true });
       expect(await thief.copy().refresh()).toMatchObject({ body: { code: 'auth.invalid_token' } });
       expect((await me.refresh()).status).toBe(200);
     });

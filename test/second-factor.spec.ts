@@ -14,7 +14,7 @@ import {
 import type { Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
 import { Mailbox } from './support/mailbox.js';
-import { loggedIn, sessionTier } from './support/people.js';
+import { keysDelivered, loggedIn, sessionTier } from './support/people.js';
 import { AuthenticatorApp, complete, enrol } from './support/second-factor.js';
 import { connect, disconnect, untilBlocked } from './support/waiting.js';
 import { read } from './support/forge.js';
@@ -184,6 +184,7 @@ describe('whoever enrols an authenticator app', () => {
     const session = (await me.get('/v1/sessions/current')).body;
     expect(session).toMatchObject({ id: me.id, secondFactorAt: session.authenticatedAt });
     expect((await me.refresh()).body.session.id).toBe(me.id);
+    await keysDelivered(app, { later: true });
     if (transport === 'cookie')
       expect(await thief.refresh()).toMatchObject({ body: { code: 'auth.invalid_token' } });
   });

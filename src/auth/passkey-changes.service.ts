@@ -56,20 +56,20 @@ export class PasskeyChangesService {
     const { manager: tx } = this.database;
     const user = await this.users.find(session.userId);
     if (!user?.email) throw new Problem('auth.invalid_token');
-    await this.factors.requireBeforeAnother(tx, session);
+    await this.factors.requireProof(tx, session);
     const existing = await this.requireRoom(tx, user.id);
     const challenge = await this.challenges.issue(tx, 'enrol', session.id);
     return creationOptions(this.site, challenge, { ...user, email: user.email }, existing);
   }
 
   /**
-   * Ends every other session; what the authenticator has verified counts for this one.
+   * Ends every other session; what the authenticator has verified counts for this one. A client that lost the answer may
+   * send the same request again: it gets the passkey, and nothing changes.
    * @throws Problem `request.invalid` for an answer that is not believed, `resource.conflict`, `auth.session_ended`,
    * `auth.second_factor_required`
    */
   async add(
     principal: Principal,
-    session: SessionSnapshot,
     { response, name }: PasskeyEnrolment,
     origin: Origin,
   ): Promise<{ passkey: Passkey; grant: SessionGrant | null }> {
@@ -85,17 +85,22 @@ export class PasskeyChangesService {
       name: name ?? describe(origin.userAgent).name,
       lastUsedAt: null,
     };
-    let createdAt: Date | undefined;
+    let added: Passkey | undefined;
     const rekeyed = await this.rekeys.rekey(principal, {
       order: orderOf('authn_passkey_added', passkey.id, { actorId: userId, origin }),
-      act: async (tx, { email }, now) => {
-        createdAt = now;
+      stillProven: async (_, tx) => {
         const enrolment = { userId, sessionId, requestedAt: challenge.issuedAt };
-        if (!(await this.pending.isAuthorized(tx, enrolment)) || !(await this.challenges.use(tx, challenge)))
-          throw unexpected('does not answer what this session was asked, or not in time');
-        await this.factors.requireBeforeAnother(tx, session);
+        const isAuthorized = await this.pending.isAuthorized(tx, enrolment);
+        if (isAuthorized && (await this.challenges.use(tx, challenge))) return true;
+        added = await this.addedBefore(tx, passkey);
+        if (!added) throw unexpected('does not answer what this session was asked, or not in time');
+        return false;
+      },
+      act: async (tx, { email }, now, session) => {
+        added = { ...passkey, createdAt: now };
+        await this.factors.requireProof(tx, session);
         await this.requireRoom(tx, userId);
-        if (!(await this.passkeys.add(tx, { ...passkey, createdAt })))
+        if (!(await this.passkeys.add(tx, added)))
           throw new Problem('resource.conflict', { detail: 'This passkey is enrolled already.' });
         await this.mails.add(tx, email!, 'passkey_added', {
           name: passkey.name,
@@ -104,8 +109,7 @@ export class PasskeyChangesService {
         return { authenticatedAt: now.getTime(), secondFactorAt: now.getTime() };
       },
     });
-    if (!rekeyed) throw new Problem('auth.invalid_token');
-    return { passkey: { ...passkey, createdAt: createdAt! }, grant: rekeyed.grant };
+    return { passkey: added!, grant: rekeyed?.grant ?? null };
   }
 
   /** @returns null when it is no passkey of this person; so it is below */
@@ -134,7 +138,8 @@ export class PasskeyChangesService {
     const { userId } = principal;
     const rekeyed = await this.rekeys.rekey(principal, {
       order: orderOf('authn_passkey_removed', id, { actorId: userId, origin }),
-      act: async (tx, { email }, now) => {
+      act: async (tx, { email }, now, session) => {
+        await this.factors.requireProof(tx, session);
         const name = await this.passkeys.remove(tx, userId, id);
         if (name === null) throw new Problem('resource.not_found');
         await this.mails.add(tx, email!, 'passkey_removed', { name, ...circumstances(origin, now) });
@@ -142,6 +147,15 @@ export class PasskeyChangesService {
       },
     });
     return rekeyed?.grant ?? null;
+  }
+
+  private async addedBefore(
+    tx: EntityManager,
+    { userId, credentialId, publicKey }: Omit<Passkey, 'createdAt'>,
+  ): Promise<Passkey | undefined> {
+    const stored = await this.passkeys.byCredential(credentialId, tx);
+    const isTheSame = stored?.userId === userId && stored.publicKey.equals(publicKey);
+    return isTheSame ? stored : undefined;
   }
 
   private async requireRoom(tx: EntityManager, userId: string): Promise<Passkey[]> {

@@ -76,12 +76,11 @@ export class PasskeysController {
   @ApiProblems('request.invalid', 'resource.conflict')
   async add(
     @CurrentUser() user: Principal,
-    @CurrentSession() session: SessionSnapshot,
     @Body({ schema: PasskeyEnrolment }) enrolment: PasskeyEnrolment,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<PasskeyView> {
-    const { passkey, grant } = await this.changes.add(user, session, enrolment, originOf(request));
+    const { passkey, grant } = await this.changes.add(user, enrolment, originOf(request));
     if (grant) this.grants.hand(reply, grant);
     return passkeyViewOf(passkey);
   }

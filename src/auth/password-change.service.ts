@@ -27,7 +27,8 @@ export class PasswordChangeService {
   ) {}
 
   /**
-   * Ends every other session; this one gets new keys.
+   * Ends every other session; this one gets new keys. A client that lost the answer may send the same request again:
+   * the new password proves that it is the same, and nothing changes.
    * @returns what the client is to be handed, where its transport has a way; see {@link RekeyService}
    * @throws Problem `auth.invalid_credentials`, `request.invalid`, `auth.session_ended`, `request.rate_limited`, `auth.unavailable`
    */
@@ -38,11 +39,19 @@ export class PasswordChangeService {
   ): Promise<SessionGrant | null> {
     const { userId, sessionId } = principal;
     const user = await this.users.findWithPassword(userId);
-    const { proven } = await this.guesses.prove(
+    const { proven, isRepeated } = await this.guesses.prove(
       { secret: 'password', account: user?.email ?? userId, known: sessionId, origin },
-      async () => ({ proven: await this.passwords.verify(currentPassword, user?.passwordHash) }),
+      async () => {
+        if (await this.passwords.verify(currentPassword, user?.passwordHash))
+          return { proven: true, isRepeated: false };
+        const isRepeated =
+          (await this.rekeys.mayRepeat(principal, 'password_change')) &&
+          (await this.passwords.verify(newPassword, user?.passwordHash));
+        return { proven: isRepeated, isRepeated };
+      },
     );
     if (!user || !proven) return this.refuse(userId, sessionId, origin);
+    if (isRepeated) return null;
     await this.policy.require(newPassword, 'newPassword', user);
     const passwordHash = await this.passwords.hash(newPassword);
     const rekeyed = await this.rekeys.rekey(principal, {

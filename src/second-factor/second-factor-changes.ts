@@ -15,11 +15,12 @@ import { RevocationLog } from '../sessions/revocation-log.js';
 import { RevocationService } from '../sessions/revocation.service.js';
 import { SessionFence } from '../sessions/session-fence.js';
 import type { SessionGrant } from '../sessions/sessions.service.js';
+import { Guesses } from '../throttle/guesses.js';
 import { RevocationTransactions, UserTransactions } from '../users/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import { RecoveryCodes } from './recovery-codes.service.js';
 import { SecondFactors } from './second-factors.js';
-import { TotpFactors, type TotpEnrolment } from './totp-factors.js';
+import { TotpFactors, type Confirmation, type TotpEnrolment } from './totp-factors.js';
 
 /** In mails. */
 const APP = 'a code of an authenticator app';
@@ -46,6 +47,7 @@ export class SecondFactorChanges {
     private readonly recoveryCodes: RecoveryCodes,
     private readonly passkeys: PasskeysService,
     private readonly fence: SessionFence,
+    private readonly guesses: Guesses,
     private readonly rekeys: RekeyService,
     private readonly log: RevocationLog,
     private readonly revocations: RevocationService,
@@ -64,16 +66,17 @@ export class SecondFactorChanges {
   /** Nothing changes before {@link confirmTotp}. @throws Problem `auth.session_ended`, `auth.second_factor_required`, `auth.unavailable` */
   async beginTotp({ userId, sessionId }: Principal): Promise<TotpEnrolment> {
     return this.transactions.run(userId, async (tx) => {
-      const user = await this.lock(tx, userId, sessionId);
-      await this.factors.requireBeforeAnother(tx, await this.fence.hold(tx, sessionId));
+      const { user, session } = await this.lock(tx, userId, sessionId);
+      await this.factors.requireProof(tx, session);
       const now = await databaseNow(tx, this.clock);
       return this.totp.begin(tx, { userId, sessionId, account: user.email! }, now);
     });
   }
 
   /**
-   * The first code of the app. What is proved by it counts for this session.
-   * @throws Problem `auth.invalid_credentials`, `resource.conflict` when nothing was begun here
+   * The first code of the app. What is proved by it counts for this session. A client that lost the answer may confirm
+   * again: it gets new recovery codes, and the lost ones are void.
+   * @throws Problem `auth.invalid_credentials`, `resource.conflict` when nothing was begun here, `request.rate_limited`
    */
   async confirmTotp(
     principal: Principal,
@@ -81,32 +84,44 @@ export class SecondFactorChanges {
     origin: Origin,
   ): Promise<{ recoveryCodes: string[]; grant: SessionGrant | null }> {
     const { userId, sessionId } = principal;
+    let confirmation: Confirmation;
     let recoveryCodes: string[] = [];
-    const rekeyed = await this.rekeys.rekey(principal, {
-      order: {
-        reason: 'mfa_change',
-        actorId: userId,
-        origin,
-        audit: 'authn_second_factor_added',
-        details: { factor: 'totp' },
-      },
-      act: async (tx, { email }, now) => {
-        const outcome = await this.totp.confirm(tx, { userId, sessionId, code }, now);
-        if (outcome === 'none') throw new Problem('resource.conflict', { detail: NOTHING_BEGUN });
-        if (outcome === 'wrong') throw wrongCode();
-        recoveryCodes = await this.recoveryCodes.issue(tx, userId);
-        await this.mails.add(tx, email!, 'second_factor_added', {
-          factor: APP,
-          ...circumstances(origin, now),
+    const { rekeyed } = await this.guesses.prove(
+      { secret: 'code', account: userId, known: sessionId, origin },
+      async () => {
+        const rekeyed = await this.rekeys.rekey(principal, {
+          order: {
+            reason: 'mfa_change',
+            actorId: userId,
+            origin,
+            audit: 'authn_second_factor_added',
+            details: { factor: 'totp' },
+          },
+          stillProven: async (_, tx, now) => {
+            confirmation = await this.totp.confirm(tx, { userId, sessionId, code }, now);
+            if (confirmation === 'none') throw new Problem('resource.conflict', { detail: NOTHING_BEGUN });
+            return confirmation !== 'wrong';
+          },
+          act: async (tx, { email }, now) => {
+            recoveryCodes = await this.recoveryCodes.issue(tx, userId);
+            const where = circumstances(origin, now);
+            const proofs = { authenticatedAt: now.getTime(), secondFactorAt: now.getTime() };
+            if (confirmation === 'again') {
+              await this.mails.add(tx, email!, 'recovery_codes_renewed', where);
+              return { ...proofs, audit: 'authn_recovery_codes_renewed' };
+            }
+            await this.mails.add(tx, email!, 'second_factor_added', { factor: APP, ...where });
+            return proofs;
+          },
         });
-        return { authenticatedAt: now.getTime(), secondFactorAt: now.getTime() };
+        return { proven: rekeyed !== null, rekeyed };
       },
-    });
-    if (!rekeyed) throw new Problem('auth.invalid_token');
+    );
+    if (!rekeyed) throw wrongCode();
     return { recoveryCodes, grant: rekeyed.grant };
   }
 
-  /** @throws Problem `resource.not_found`, `auth.session_ended` */
+  /** @throws Problem `resource.not_found`, `auth.session_ended`, `auth.reauthentication_required` */
   async removeTotp(principal: Principal, origin: Origin): Promise<SessionGrant | null> {
     const { userId } = principal;
     const rekeyed = await this.rekeys.rekey(principal, {
@@ -117,7 +132,8 @@ export class SecondFactorChanges {
         audit: 'authn_second_factor_removed',
         details: { factor: 'totp' },
       },
-      act: async (tx, { email }, now) => {
+      act: async (tx, { email }, now, session) => {
+        await this.factors.requireProof(tx, session);
         if (!(await this.totp.remove(tx, userId))) throw new Problem('resource.not_found');
         const left = await this.factors.voidIdleCodes(tx, userId);
         const told = { factor: APP, ...circumstances(origin, now) };
@@ -131,7 +147,8 @@ export class SecondFactorChanges {
   /** The old ones are void. @throws Problem `resource.conflict` without a factor that they could stand in for */
   async renewRecoveryCodes({ userId, sessionId }: Principal, origin: Origin): Promise<string[]> {
     return this.transactions.run(userId, async (tx) => {
-      const user = await this.lock(tx, userId, sessionId);
+      const { user, session } = await this.lock(tx, userId, sessionId);
+      await this.factors.requireProof(tx, session);
       if (!(await this.factors.isEnrolled(tx, userId)))
         throw new Problem('resource.conflict', { detail: 'Recovery codes come with a second factor.' });
       const now = await databaseNow(tx, this.clock);
@@ -166,9 +183,9 @@ export class SecondFactorChanges {
 
   private async lock(tx: EntityManager, userId: string, sessionId: string) {
     const user = await this.users.lock(tx, userId);
-    await this.fence.hold(tx, sessionId);
+    const session = await this.fence.hold(tx, sessionId);
     if (!user) throw new Problem('auth.invalid_token');
-    return user;
+    return { user, session };
   }
 }
 

@@ -8,11 +8,15 @@ import type { Settings } from '../config/settings.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
 import { PasskeysService } from '../passkeys/passkeys.service.js';
 import { circumstances } from '../sessions/circumstances.js';
+import { reauthenticationRequired } from '../sessions/session-check.js';
 import { lacksSecondFactor, type SessionSnapshot } from '../sessions/session-snapshot.js';
 import type { User } from '../users/user.entity.js';
 import { RecoveryCodes } from './recovery-codes.service.js';
 import { TotpFactors } from './totp-factors.js';
 import { TOTP_CODE } from './totp.js';
+
+/** How recent a proof has to be that changes factors; as on the routes. */
+const FRESH_MS = 5 * 60_000;
 
 /** What a person can prove themselves with besides the password. */
 export const SECOND_FACTOR_METHODS = ['totp', 'recovery_code', 'passkey'] as const;
@@ -50,12 +54,16 @@ export class SecondFactors {
   }
 
   /**
-   * Whoever waits to be let in with a factor that they have does not get in by adding another one: that is for who has none.
-   * @throws Problem `auth.second_factor_required`
+   * Factors change by the factor. Two sessions may belong to a person with a factor and have proved none: the session of
+   * an admin that still owes it, and a session that lost the answer to the enrolment of an app.
+   * @throws Problem `auth.second_factor_required`, `auth.reauthentication_required`
    */
-  async requireBeforeAnother(tx: EntityManager, session: SessionSnapshot): Promise<void> {
+  async requireProof(tx: EntityManager, session: SessionSnapshot): Promise<void> {
+    if (session.secondFactorAt !== null) return;
     if (lacksSecondFactor(session, this.settings) && (await this.hasAny(tx, session.userId)))
       throw new Problem('auth.second_factor_required');
+    if (await this.isEnrolled(tx, session.userId))
+      throw reauthenticationRequired(FRESH_MS, { bySecondFactor: true });
   }
 
   /** Uses up what was typed: a code of an app, or a recovery code. @returns what it was; null for a wrong or a used one */

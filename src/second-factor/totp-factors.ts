@@ -9,6 +9,8 @@ import { base32Of, otpauthUrlOf, SECRET_BYTES, stepOf, TOTP_CODE } from './totp.
 
 /** Time to find the app, and to install one. */
 const ENROLMENT_MS = 15 * 60_000;
+/** A client that lost the answer may confirm again for so long; as long as a proof is fresh. */
+const CONFIRMABLE_AGAIN_MS = 5 * 60_000;
 
 export interface TotpEnrolment {
   /** Base 32, for who cannot scan. */
@@ -21,6 +23,9 @@ interface KeptSecret {
   secret: Buffer;
   key_id: string;
 }
+
+/** `again`: it was confirmed before, and the client has not seen the answer. `none`: this session has begun nothing. */
+export type Confirmation = 'confirmed' | 'again' | 'wrong' | 'none';
 
 /** Authenticator apps. All within the caller's transaction, under the user's lock. */
 @Injectable()
@@ -46,7 +51,8 @@ export class TotpFactors {
     await tx.query(
       `insert into totp_enrolments (user_id, session_id, secret, key_id, created_at, expires_at)
        values ($1, $2, $3, $4, $5, $6)
-       on conflict (user_id) do update set session_id = $2, secret = $3, key_id = $4, created_at = $5, expires_at = $6`,
+       on conflict (user_id) do update
+         set session_id = $2, secret = $3, key_id = $4, created_at = $5, expires_at = $6, confirmed = false`,
       [
         userId,
         sessionId,
@@ -64,16 +70,17 @@ export class TotpFactors {
   }
 
   /**
-   * Its first code makes it the factor, in the place of one that there was; that code is used up.
+   * Its first code makes it the factor, in the place of one that there was; that code is used up. The session that began
+   * the enrolment may confirm it again for a short time, with that code or a later one.
    * @returns `none` when this session has not begun, or too long ago, or its credentials have changed since
    */
   async confirm(
     tx: EntityManager,
     { userId, sessionId, code }: { userId: string; sessionId: string; code: string },
     now: Date,
-  ): Promise<'confirmed' | 'wrong' | 'none'> {
-    const [begun] = await tx.query<(KeptSecret & { created_at: Date })[]>(
-      `select secret, key_id, created_at from totp_enrolments
+  ): Promise<Confirmation> {
+    const [begun] = await tx.query<(KeptSecret & { created_at: Date; confirmed: boolean })[]>(
+      `select secret, key_id, created_at, confirmed from totp_enrolments
        where user_id = $1 and session_id = $2 and expires_at > $3`,
       [userId, sessionId, now],
     );
@@ -82,10 +89,17 @@ export class TotpFactors {
     if (!(await this.pending.isAuthorized(tx, action))) return 'none';
     const step = this.stepOf(code, userId, begun, now);
     if (step === null) return 'wrong';
-    await this.remove(tx, userId);
+    if (begun.confirmed) return (await this.useStep(tx, userId, step, { again: true })) ? 'again' : 'wrong';
     await tx.query(
-      'insert into totp_factors (user_id, secret, key_id, last_step, created_at) values ($1, $2, $3, $4, $5)',
+      `insert into totp_factors (user_id, secret, key_id, last_step, created_at) values ($1, $2, $3, $4, $5)
+       on conflict (user_id) do update set secret = $2, key_id = $3, last_step = $4, created_at = $5`,
       [userId, begun.secret, begun.key_id, step, now],
+    );
+    const expiresAt = new Date(now.getTime() + CONFIRMABLE_AGAIN_MS);
+    // This confirmation voids what the session requested up to now; to confirm again comes after it.
+    await tx.query(
+      'update totp_enrolments set confirmed = true, created_at = $2, expires_at = $3 where user_id = $1',
+      [userId, new Date(now.getTime() + 1), expiresAt],
     );
     return 'confirmed';
   }
@@ -106,12 +120,7 @@ export class TotpFactors {
       [userId],
     );
     const step = kept ? this.stepOf(code, userId, kept, now) : null;
-    if (!kept || step === null) return false;
-    const [, used] = await tx.query<[unknown, number]>(
-      'update totp_factors set last_step = $2 where user_id = $1 and last_step < $2',
-      [userId, step],
-    );
-    return used === 1;
+    return step !== null && this.useStep(tx, userId, step);
   }
 
   /** With an enrolment that is under way. @returns whether there was one */
@@ -121,6 +130,20 @@ export class TotpFactors {
       userId,
     ]);
     return removed === 1;
+  }
+
+  /** @param again takes the last one once more. @returns false for one that was used before */
+  private async useStep(
+    tx: EntityManager,
+    userId: string,
+    step: number,
+    { again = false } = {},
+  ): Promise<boolean> {
+    const [, used] = await tx.query<[unknown, number]>(
+      'update totp_factors set last_step = $2 where user_id = $1 and (last_step < $2 or $3 and last_step = $2)',
+      [userId, step, again],
+    );
+    return used === 1;
   }
 
   private stepOf(code: string, userId: string, { secret, key_id }: KeptSecret, now: Date): number | null {

@@ -68,6 +68,7 @@ export function begun(
     authenticatedAt: createdAt,
     secondFactorAt: secondFactor ? createdAt : null,
     edition: 0,
+    undelivered: false,
     deniedTokens: [],
     device,
     ended: null,

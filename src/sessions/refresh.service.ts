@@ -38,7 +38,7 @@ export interface Presentation {
   origin: Origin;
 }
 
-/** Which keys a token was minted under: the session's, or those that its last step-up has taken the place of. */
+/** Which keys a token was minted under: the session's, or those that it had before they last changed. */
 type Lineage = 'current' | 'former';
 
 /** What a refresh has come to under the lock; a problem is answered after the commit. */
@@ -159,8 +159,8 @@ export class RefreshService {
   }
 
   /**
-   * With a token from before the last step-up: its answer was lost, or this is a copy. The session goes on, and nothing
-   * counts that was proved by the step-up, so that a copy has nothing of it.
+   * With a token of the former keys: the client lost the answer that carried the new ones, or it is a copy. The session
+   * goes on, but the proof that came with the change of keys is withdrawn, so that a copy does not gain from it.
    */
   private async resume(
     tx: EntityManager,
@@ -170,15 +170,20 @@ export class RefreshService {
   ): Promise<Outcome> {
     const { session, former, now } = held;
     const { userId, id: sessionId } = session;
-    const rotation = resume({ ...held, former: former! }, token, {
+    const resumption = resume({ ...held, former: former! }, token, {
       ...this.moment(held),
       proof: presented.proof,
     });
-    if (!rotation) return this.endForReuse(tx, held, token, presented);
-    const { authenticatedAt, secondFactorAt, deviations } = former!;
+    if (resumption === 'refuse') return { problem: new Problem('auth.invalid_token') };
+    if (resumption === 'retry') return { problem: new Problem('auth.unavailable') };
+    if (resumption === 'reuse') return this.endForReuse(tx, held, token, presented);
+    const { authenticatedAt, deviations } = former!;
+    // If the change removed the last factor, there is none left that could be proved again.
+    const secondFactorAt = session.secondFactorAt === null ? null : former!.secondFactorAt;
     await tx.query(
       `update sessions set authenticated_at = $2, second_factor_at = $3, deviations = $4,
-         last_seen_at = greatest(last_seen_at, $5) where id = $1`,
+         last_seen_at = greatest(last_seen_at, $5),
+         former_keys = jsonb_set(former_keys, '{resumed}', 'true') where id = $1`,
       [
         sessionId,
         new Date(authenticatedAt),
@@ -187,7 +192,7 @@ export class RefreshService {
         new Date(now),
       ],
     );
-    const details = { after: now - former!.changedAt };
+    const details = { change: former!.change, after: now - former!.changedAt };
     const { origin } = presented;
     await this.audit.record(tx, {
       type: 'authn_reauthentication_voided',
@@ -198,7 +203,7 @@ export class RefreshService {
     });
     const stale = await this.log.markStale(tx, userId, 'authenticated_at');
     const before = { ...held, session: { ...session, authenticatedAt, secondFactorAt, deviations } };
-    const outcome = await this.issue(tx, before, rotation, presented);
+    const outcome = await this.issue(tx, before, resumption, presented);
     return { ...outcome, recorded: [stale, ...(outcome.recorded ?? [])] };
   }
 

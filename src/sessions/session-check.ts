@@ -6,6 +6,7 @@ import { TurnBatch } from '../common/turn-batch.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import type { Ended } from './end-reason.js';
+import { KeyDelivery } from './key-delivery.js';
 import { SessionReader } from './session-reader.js';
 import { judge, lacksSecondFactor, type SessionSnapshot } from './session-snapshot.js';
 import { VerdictCache } from './verdict-cache.js';
@@ -37,6 +38,7 @@ export class SessionCheck {
   constructor(
     private readonly reader: SessionReader,
     private readonly verdicts: VerdictCache,
+    private readonly delivery: KeyDelivery,
     private readonly clock: Clock,
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
@@ -56,13 +58,19 @@ export class SessionCheck {
     if (verdict?.state === 'live') {
       const { snapshot } = verdict;
       if (snapshot.userId !== principal.userId) throw new Problem('auth.invalid_token');
-      if (!this.objection(snapshot, principal, requirement)) return snapshot;
+      if (!this.objection(snapshot, principal, requirement)) return this.letIn(snapshot);
     }
     // Whoever holds no lease must not fill: somebody else does, or the cache is away.
     const snapshot = await this.fromPostgres(sessionId, verdict === null);
     if (snapshot?.userId !== principal.userId) throw new Problem('auth.invalid_token');
     const objection = this.objection(snapshot, principal, requirement);
     if (objection) throw objection;
+    return this.letIn(snapshot);
+  }
+
+  /** The access token is of the session's present keys. */
+  private letIn(snapshot: SessionSnapshot): SessionSnapshot {
+    if (snapshot.undelivered) this.delivery.note(snapshot);
     return snapshot;
   }
 

@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { random } from '../common/random.js';
-import type { FormerKeys } from './former-keys.js';
+import type { FormerKeys, KeyChange } from './former-keys.js';
+import type { HeldSession } from './held-session.js';
 import { initialRotation, type RotationState } from './rotation.js';
 import { EDITIONS } from './token-id.js';
 
@@ -11,19 +12,43 @@ export interface SessionKeys {
 }
 
 /**
- * New keys for a session under lock. A new nonce ends every refresh token that it ever had, a new edition every access
- * token on the session tier, whoever holds a copy.
- * @param former what a client that loses the answer may go on with; null for nothing
+ * Gives a locked session new keys. The new nonce invalidates all its refresh tokens, the new edition all its access
+ * tokens on the session tier. The former keys stay on the row for a client that loses the answer: see `former-keys.ts`.
  */
 export async function changeKeys(
   tx: EntityManager,
-  { id, edition: before }: { id: string; edition: number },
-  former: FormerKeys | null,
+  held: HeldSession,
+  change: KeyChange,
 ): Promise<SessionKeys> {
+  const { id, edition: before } = held.session;
   const keys = { nonce: random.bytes(16), rotation: initialRotation(), edition: (before + 1) % EDITIONS };
   await tx.query(
     'update sessions set refresh_nonce = $2, rotation = $3, edition = $4, former_keys = $5 where id = $1',
-    [id, keys.nonce, JSON.stringify(keys.rotation), keys.edition, former && JSON.stringify(former)],
+    [id, keys.nonce, JSON.stringify(keys.rotation), keys.edition, JSON.stringify(formerOf(held, change))],
   );
   return keys;
+}
+
+/** Records a change of credentials in a session that keeps its keys. The keys of an earlier step-up die. */
+export async function keepKeys(tx: EntityManager, held: HeldSession, change: KeyChange): Promise<void> {
+  const kept = { ...formerOf(held, change), delivered: true };
+  await tx.query('update sessions set former_keys = $2 where id = $1', [
+    held.session.id,
+    JSON.stringify(kept),
+  ]);
+}
+
+function formerOf({ nonce, rotation, now, session }: HeldSession, change: KeyChange): FormerKeys {
+  const { authenticatedAt, secondFactorAt, deviations } = session;
+  return {
+    change,
+    nonce: nonce.toString('base64'),
+    rotation,
+    changedAt: now,
+    authenticatedAt,
+    secondFactorAt,
+    deviations,
+    delivered: false,
+    resumed: false,
+  };
 }

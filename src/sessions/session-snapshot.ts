@@ -24,6 +24,8 @@ export interface SessionSnapshot {
   readonly secondFactorAt: number | null;
   /** Access tokens of another one were given out before its keys changed. */
   readonly edition: number;
+  /** Whether no request has shown an access token of this edition since the keys changed, see `former-keys.ts`. */
+  readonly undelivered: boolean;
   /** Access tokens of this session that are not to be let in although it lives, by `jti`. */
   readonly deniedTokens: readonly string[];
   readonly device: {
@@ -101,7 +103,7 @@ export const SNAPSHOT_COLUMNS = `
   s.latitude, s.longitude, ${instant('s.located_at')} as located_at, s.deviations,
   ${instant('s.created_at')} as created_at, ${instant('s.last_seen_at')} as last_seen_at,
   ${instant('s.authenticated_at')} as authenticated_at, ${instant('s.second_factor_at')} as second_factor_at,
-  s.edition, s.status, s.end_reason, ${instant('s.ended_at')} as ended_at,
+  s.edition, coalesce(s.former_keys @> '{"delivered": false}', false) as undelivered, s.status, s.end_reason, ${instant('s.ended_at')} as ended_at,
   d.id as device_id, d.name as device_name, d.browser, d.os, ${instant('d.first_seen_at')} as first_seen_at,
   ${instant('u.deleted_at')} as deleted_at,
   case when u.banned_until is null or u.banned_until > clock_timestamp() then ${instant('u.banned_at')} end as banned_at,
@@ -132,6 +134,7 @@ export interface SnapshotRow {
   authenticated_at: number;
   second_factor_at: number | null;
   edition: number;
+  undelivered: boolean;
   status: 'active' | 'ended';
   end_reason: EndReason | null;
   ended_at: number | null;
@@ -163,6 +166,7 @@ export function snapshotOf(row: SnapshotRow): SessionSnapshot {
     authenticatedAt: row.authenticated_at,
     secondFactorAt: row.second_factor_at,
     edition: row.edition,
+    undelivered: row.undelivered,
     deniedTokens: row.denied_tokens,
     device: {
       id: row.device_id,

@@ -7,6 +7,7 @@ import { Device } from './device.entity.js';
 import { DevicesController } from './devices.controller.js';
 import { DevicesService } from './devices.service.js';
 import { HousekeepingService } from './housekeeping.service.js';
+import { KeyDelivery } from './key-delivery.js';
 import { LastSeenService } from './last-seen.service.js';
 import { RefreshService } from './refresh.service.js';
 import { RekeyService } from './rekey.service.js';
@@ -35,6 +36,7 @@ import { VerdictCache } from './verdict-cache.js';
     DeviceListService,
     DevicesService,
     HousekeepingService,
+    KeyDelivery,
     LastSeenService,
     RefreshService,
     RekeyService,

@@ -2,8 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { AuditService } from '../audit/audit.service.js';
 import type { Origin, Principal } from '../common/request.js';
 import { UserTransactions } from '../users/user-transactions.js';
-import { isDeviceTokenOf, renewed, SessionHold, type HeldSession } from './held-session.js';
-import type { FormerKeys } from './former-keys.js';
+import { isDeviceTokenOf, renewed, SessionHold } from './held-session.js';
 import { RevocationLog } from './revocation-log.js';
 import { RevocationService } from './revocation.service.js';
 import { anchorOf } from './rotation.js';
@@ -64,7 +63,7 @@ export class StepUp {
         now,
         proofs.secondFactorAt && new Date(proofs.secondFactorAt),
       ]);
-      const keys = await changeKeys(tx, held.session, formerOf(held));
+      const keys = await changeKeys(tx, held, 'step_up');
       await this.hold.renew(tx, { ...held, ...keys }, keys.rotation, origin);
       const grant = {
         user: held.user,
@@ -79,16 +78,4 @@ export class StepUp {
     if (done.denied) await this.revocations.settle(done.denied);
     return done.grant;
   }
-}
-
-function formerOf({ nonce, rotation, now, session }: HeldSession): FormerKeys {
-  const { authenticatedAt, secondFactorAt, deviations } = session;
-  return {
-    nonce: nonce.toString('base64'),
-    rotation,
-    changedAt: now,
-    authenticatedAt,
-    secondFactorAt,
-    deviations,
-  };
 }

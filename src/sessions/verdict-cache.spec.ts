@@ -41,6 +41,7 @@ function snapshot(): SessionSnapshot {
     authenticatedAt: now,
     secondFactorAt: null,
     edition: 0,
+    undelivered: false,
     deniedTokens: [],
     device: { id: ID, name: 'a device', browser: null, os: null, firstSeenAt: now },
     ended: null,
@@ -52,6 +53,7 @@ describe('a verdict that goes through the cache', () => {
     ['nothing known of where it is', {}],
     ['a second factor', { secondFactorAt: clock.now() + 90_000_000 }],
     ['new keys', { edition: 65_535 }],
+    ['new keys that were not shown yet', { edition: 1, undelivered: true }],
     ['a country', { country: 'AT', originCountry: 'AT' }],
     [
       'a country that it has moved to',

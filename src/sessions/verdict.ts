@@ -15,7 +15,7 @@ export type CachedVerdict =
 
 const LETTERS: Record<Transport, string> = { cookie: 'c', bearer: 'b' };
 /** Of this layout: what another version has written is a miss. */
-const LIVE = 2;
+const LIVE = 3;
 const ENDED = 0;
 
 /** `believeUntil` travels inside: a cache that forgets to expire does not make a verdict last longer. */
@@ -35,6 +35,7 @@ export function packLive(snapshot: SessionSnapshot, believeUntil: number): Cache
     snapshot.authenticatedAt - snapshot.createdAt,
     snapshot.secondFactorAt && snapshot.secondFactorAt - snapshot.createdAt,
     snapshot.edition,
+    Number(snapshot.undelivered),
     snapshot.deniedTokens.join(' '),
     packUuid(device.id),
     device.name === plainNameOf(device) ? '' : device.name,
@@ -61,8 +62,8 @@ export function unpack(sessionId: string, text: string): CachedVerdict | null {
   }
   if (value[0] !== LIVE || !hasLiveShape(value)) return null;
   const [, believeUntil, userId, roles, letter, ip, places, deviations, createdAt, ...rest] = value as Live;
-  const [lastSeenAfter, authenticatedAfter, secondFactorAfter, edition, deniedTokens, ...device] = rest;
-  const [deviceId, name, browser, os, firstSeenAfter] = device;
+  const [lastSeenAfter, authenticatedAfter, secondFactorAfter, edition, undelivered, ...more] = rest;
+  const [deniedTokens, deviceId, name, browser, os, firstSeenAfter] = more;
   return {
     state: 'live',
     believeUntil,
@@ -79,6 +80,7 @@ export function unpack(sessionId: string, text: string): CachedVerdict | null {
       authenticatedAt: createdAt + authenticatedAfter,
       secondFactorAt: secondFactorAfter === null ? null : createdAt + secondFactorAfter,
       edition,
+      undelivered: undelivered === 1,
       deniedTokens: words(deniedTokens),
       device: {
         id: unpackUuid(deviceId),
@@ -114,6 +116,7 @@ type Live = [
   authenticatedAfter: number,
   secondFactorAfter: number | null,
   edition: number,
+  undelivered: number,
   deniedTokens: string,
   deviceId: string,
   name: string,
@@ -123,7 +126,7 @@ type Live = [
 ];
 
 /** One letter for each place of {@link Live}: a number or text; capital where it may be null. */
-const LIVE_SHAPE = [...'nntttTttnnnNntttTTn'].map((letter) => ({
+const LIVE_SHAPE = [...'nntttTttnnnNnntttTTn'].map((letter) => ({
   type: letter.toLowerCase() === 'n' ? 'number' : 'string',
   mayBeNull: letter !== letter.toLowerCase(),
 }));

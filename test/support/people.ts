@@ -2,6 +2,7 @@ import { expect } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { Principal } from '../../src/common/request.js';
 import type { Role } from '../../src/common/roles.js';
+import { KeyDelivery } from '../../src/sessions/key-delivery.js';
 import { SessionCheck } from '../../src/sessions/session-check.js';
 import { editionOfTokenId } from '../../src/sessions/token-id.js';
 import type { Transport } from '../../src/sessions/session.entity.js';
@@ -62,6 +63,15 @@ export function sessionTier(
       () => 'live',
       ({ code, options }) => options?.members?.reason ?? code,
     );
+}
+
+/** The last request of a session has shown its new keys, and this is recorded. @param later after `REFRESH_GRACE` */
+export async function keysDelivered(
+  { get, clock }: Pick<TestApp, 'get' | 'clock'>,
+  { later = false } = {},
+): Promise<void> {
+  await get(KeyDelivery).settled();
+  if (later) clock.advance(10_001);
 }
 
 /** Both tiers over HTTP, and where they are to refuse also the session tier by itself. */

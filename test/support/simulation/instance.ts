@@ -4,6 +4,7 @@ import { CachePort, CacheUnavailable } from '../../../src/cache/cache-port.js';
 import { AlignedClock } from '../../../src/common/clock.js';
 import { loadSettings } from '../../../src/config/load-settings.js';
 import { DenialList } from '../../../src/sessions/denial-list.js';
+import type { KeyDelivery } from '../../../src/sessions/key-delivery.js';
 import { RevocationFeed } from '../../../src/sessions/revocation-feed.js';
 import { SessionCheck } from '../../../src/sessions/session-check.js';
 import type { SessionReader } from '../../../src/sessions/session-reader.js';
@@ -13,6 +14,8 @@ import type { SimulatedPostgres, SimulatedRedis } from './stores.js';
 
 // The waits of the code itself are real timers: long enough never to end within a schedule.
 export const SETTINGS = loadSettings({ NODE_ENV: 'test', CACHE_BUDGET: '1s' });
+/** Keys of simulated sessions do not change. */
+const NO_DELIVERY = { note: () => undefined } as unknown as KeyDelivery;
 const SILENT = pino({ level: 'silent' });
 
 export interface World {
@@ -39,7 +42,7 @@ export class SimulatedInstance {
     const { clock } = world;
     const port = this.cachePort();
     this.verdicts = new VerdictCache(port, clock, SETTINGS);
-    this.check = new SessionCheck(this.reader(), this.verdicts, clock, SETTINGS);
+    this.check = new SessionCheck(this.reader(), this.verdicts, NO_DELIVERY, clock, SETTINGS);
     this.feed = new RevocationFeed(this.denials, port, new AlignedClock(clock), SETTINGS, SILENT);
     const inside = this.feed as unknown as {
       listen(): Promise<pg.Client>;

@@ -127,6 +127,7 @@ export class SimulatedPostgres {
       authenticatedAt: now,
       secondFactorAt: null,
       edition: 0,
+      undelivered: false,
       deniedTokens: [],
       device: { id: userId, name: 'a device', browser: null, os: null, firstSeenAt: now },
       ended: null,

@@ -1,0 +1,48 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type pg from 'pg';
+import { LOGGER, type Logger } from '../common/logger.js';
+import { CHECK_POOL, type Prepared } from '../database/database.module.js';
+import type { SessionSnapshot } from './session-snapshot.js';
+import { VerdictCache } from './verdict-cache.js';
+
+const RECORD: Prepared = {
+  name: 'record delivered keys',
+  text: `
+  update sessions set former_keys = jsonb_set(former_keys, '{delivered}', 'true')
+  where id = $1 and edition = $2 and former_keys @> '{"delivered": false}'`,
+};
+
+/**
+ * Records that a client holds the new keys of its session, so that the former keys die: see `former-keys.ts`. The
+ * request that shows it does not wait. It is one write for each change of keys.
+ */
+@Injectable()
+export class KeyDelivery {
+  private readonly underWay = new Map<string, Promise<void>>();
+
+  constructor(
+    @Inject(CHECK_POOL) private readonly pool: pg.Pool,
+    private readonly verdicts: VerdictCache,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  /** @param session as a request with an access token of its present edition has found it */
+  note({ id, edition }: Pick<SessionSnapshot, 'id' | 'edition'>): void {
+    if (this.underWay.has(id)) return;
+    const recorded = this.record(id, edition)
+      // The next request of the session tries again.
+      .catch((error: unknown) => this.logger.debug({ err: error }, 'a delivery of keys is not recorded yet'))
+      .finally(() => this.underWay.delete(id));
+    this.underWay.set(id, recorded);
+  }
+
+  /** Resolves when everything noted so far is recorded, or given up. */
+  async settled(): Promise<void> {
+    await Promise.all(this.underWay.values());
+  }
+
+  private async record(id: string, edition: number): Promise<void> {
+    await this.pool.query({ ...RECORD, values: [id, edition] });
+    await this.verdicts.forget([id]);
+  }
+}
