@@ -6,7 +6,7 @@ import type { Problem } from '../common/problem.js';
 import { originOf } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
-import { canonicalEmail } from '../users/user.entity.js';
+import { canonicalEmail } from '../users/email-address.js';
 import { networkOf } from './client-network.js';
 import { digest } from './digest.js';
 import { Limiters, type Window } from './limiters.js';
@@ -80,7 +80,8 @@ const keyFor: Record<Dimension, (request: FastifyRequest) => string | undefined>
   everyone: () => 'all',
   account: ({ body }) => {
     const { email } = (body ?? {}) as { email?: unknown };
-    return typeof email === 'string' ? digest(canonicalEmail(email)) : undefined;
+    const account = typeof email === 'string' ? canonicalEmail(email) : null;
+    return account === null ? undefined : digest(account);
   },
   token: ({ body, headers }) => {
     const { refreshToken } = (body ?? {}) as { refreshToken?: unknown };

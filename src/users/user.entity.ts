@@ -49,8 +49,3 @@ export function isUsable(user: Pick<User, 'deletedAt' | 'bannedAt' | 'bannedUnti
 export function isBanned(user: Pick<User, 'bannedAt' | 'bannedUntil'>, now: number): boolean {
   return user.bannedAt !== null && (user.bannedUntil === null || user.bannedUntil.getTime() > now);
 }
-
-/** The one spelling under which an address is stored and looked up. */
-export function canonicalEmail(email: string): string {
-  return email.trim().normalize('NFC').toLowerCase();
-}

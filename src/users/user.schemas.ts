@@ -1,12 +1,17 @@
 import { z } from 'zod';
 import { ROLES } from '../common/roles.js';
 import { instant, text, uuid } from '../common/schemas.js';
-import { canonicalEmail, type User } from './user.entity.js';
+import { canonicalEmail, EMAIL_RULE, MAX_EMAIL_LENGTH } from './email-address.js';
+import type { User } from './user.entity.js';
 
-/** 254 is the most that fits an SMTP path (RFC 5321 4.5.3.1.3). */
-export const email = text({ min: 3, max: 254 })
-  .regex(/^[^\s@]+@[^\s@]+\.[^\s@]+$/, 'must be an e-mail address')
-  .transform(canonicalEmail)
+/** Any spelling of an address; what comes out is the canonical one, see {@link canonicalEmail}. */
+export const email = text({ min: 3, max: MAX_EMAIL_LENGTH })
+  .transform((value, context) => {
+    const canonical = canonicalEmail(value);
+    if (canonical !== null) return canonical;
+    context.addIssue({ code: 'custom', message: EMAIL_RULE });
+    return z.NEVER;
+  })
   .meta({ format: 'email' });
 
 export const displayName = text({ max: 100 });

@@ -4,6 +4,7 @@ import { EntityManager, IsNull, Repository } from 'typeorm';
 import type { Role } from '../common/roles.js';
 import { random } from '../common/random.js';
 import { waitForLock } from '../database/lock-waits.js';
+import { canonicalEmailPrefix } from './email-address.js';
 import { User } from './user.entity.js';
 import { UserTransactions } from './user-transactions.js';
 
@@ -135,7 +136,7 @@ export class UsersService {
     );
   }
 
-  /** Newest first. `query` matches the beginning of an address. */
+  /** Newest first. `query` is the beginning of an address, in any spelling. */
   list({
     limit,
     before,
@@ -146,12 +147,15 @@ export class UsersService {
     query?: string;
   }) {
     const select = this.users.createQueryBuilder('user').where('user.deletedAt is null');
-    if (query) select.andWhere(`user.email like :prefix escape '\\'`, { prefix: `${escapeLike(query)}%` });
+    if (query)
+      select.andWhere(`user.email like :prefix escape '\\'`, {
+        prefix: `${escapeLike(canonicalEmailPrefix(query))}%`,
+      });
     if (before) select.andWhere('(user.createdAt, user.id) < (:createdAt, :id)', before);
     return select.orderBy('user.createdAt', 'DESC').addOrderBy('user.id', 'DESC').take(limit).getMany();
   }
 }
 
 function escapeLike(text: string): string {
-  return text.toLowerCase().replace(/[\\%_]/g, '\\$&');
+  return text.replace(/[\\%_]/g, '\\$&');
 }

@@ -3,6 +3,48 @@
  * @type {{ mechanism: string, file: string, out: string, put?: string, spec: string }[]}
  */
 export const MUTANTS = [
+  // --- Addresses
+  {
+    mechanism: 'the domain of an address is stored as A-labels',
+    file: 'src/users/email-address.ts',
+    out: 'const domain = domainToASCII(text);',
+    put: 'const domain = text.toLowerCase();',
+    spec: 'test/email-addresses.spec.ts',
+  },
+  {
+    mechanism: 'an address is read by one strict grammar',
+    file: 'src/users/email-address.ts',
+    out: 'LOCAL.test(local.toLowerCase()) && canonical.length',
+    put: 'LOCAL && canonical.length',
+    spec: 'test/email-addresses.spec.ts',
+  },
+  {
+    mechanism: 'nothing but letters, digits, hyphens and dots is handed to the reader of domains',
+    file: 'src/users/email-address.ts',
+    out: 'if (NOT_IN_A_DOMAIN.test(text)) return null;',
+    spec: 'test/email-addresses.spec.ts',
+  },
+  {
+    mechanism: 'an A-label is the spelling of its own U-label',
+    file: 'src/users/email-address.ts',
+    out: 'DOMAIN.test(domain) && domainToASCII(domainToUnicode(domain)) === domain',
+    put: 'DOMAIN.test(domain) && domainToUnicode',
+    spec: 'src/users/email-address.spec.ts',
+  },
+  {
+    mechanism: 'limits count the canonical address',
+    file: 'src/throttle/throttle.guard.ts',
+    out: "typeof email === 'string' ? canonicalEmail(email) : null",
+    put: "typeof email === 'string' ? email && canonicalEmail && email.toLowerCase() : null",
+    spec: 'test/throttling.spec.ts',
+  },
+  {
+    mechanism: 'the database refuses an address in another spelling',
+    file: 'dist/users/migrations/1763684500600-canonical-addresses.js',
+    out: 'select octet_length(address) <= 254 and',
+    put: 'select true or',
+    spec: 'test/email-addresses.spec.ts',
+  },
   // --- The audit log, and what an instance may do
   {
     mechanism: 'a seal holds the one before it',
