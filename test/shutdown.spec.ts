@@ -1,15 +1,17 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ALICE, PASSWORD } from './support/app.js';
+import { close } from '../src/listen.js';
+import { Shutdown } from '../src/server/shutdown.js';
+import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import { runToEnd, startInstance, type Instance } from './support/instance.js';
 import { overHttp } from './support/over-http.js';
 import { describeWithRedis } from './support/redis.js';
 import { startPostgres, startRedis, type Service } from './support/services.mjs';
-import { eventually } from './support/waiting.js';
+import { eventually, Gate } from './support/waiting.js';
 
 /** Real: the application's process and its signals, sockets, PostgreSQL, Redis. */
 
@@ -47,7 +49,7 @@ async function start(env: Record<string, string> = {}): Promise<Instance> {
 }
 
 /** A connection that stays open between requests, as a proxy keeps many. */
-async function keepAlive({ url }: Instance) {
+async function keepAlive({ url }: Pick<Instance, 'url'>) {
   const socket = connect(Number(new URL(url).port), '127.0.0.1');
   sockets.push(socket);
   await once(socket, 'connect');
@@ -71,7 +73,7 @@ async function keepAlive({ url }: Instance) {
   };
 }
 
-const isReady = async ({ url }: Instance) => (await fetch(`${url}/health/ready`)).ok;
+const isReady = async ({ url }: Pick<Instance, 'url'>) => (await fetch(`${url}/health/ready`)).ok;
 const untilNotReady = (instance: Instance) =>
   eventually(async () => expect(await isReady(instance)).toBe(false));
 
@@ -82,18 +84,40 @@ const REFUSED = {
   type: expect.stringContaining('auth.unavailable'),
 };
 
-describe('an instance that is told to end', () => {
+describe('an instance that shuts down', () => {
+  let app: TestApp;
+  let instance: { url: string };
+  let closed: Promise<void>;
+  const delay = { asked: [] as number[], gate: new Gate() };
+
+  beforeEach(async () => {
+    await resetStores();
+    app = await startApp({ env: { SHUTDOWN_DELAY: '5m', REDIS_URL: undefined } });
+    await app.app.listen(0, '127.0.0.1');
+    instance = { url: await app.app.getUrl() };
+    Object.assign(delay, { asked: [], gate: new Gate() });
+    jest.spyOn(app.get(Shutdown), 'wait').mockImplementation(async (ms) => {
+      delay.asked.push(ms);
+      await delay.gate.opened;
+    });
+  });
+  afterEach(async () => {
+    delay.gate.open();
+    for (const socket of sockets.splice(0)) socket.destroy();
+    await closed;
+  });
+  const shutDown = () => void (closed = close(app.app, { requestTimeout: 30_000 }));
+
   it('is not ready at once, serves for SHUTDOWN_DELAY, and closes connections with their next answer', async () => {
-    const instance = await start({ SHUTDOWN_DELAY: DELAY });
-    const idle = await keepAlive(instance);
+    const [idle, busy] = [await keepAlive(instance), await keepAlive(instance)];
     idle.send(LIVE);
     expect(await idle.answer()).not.toMatch(/connection: close/i);
-    const busy = await keepAlive(instance);
     busy.send(HALF_LOGIN);
     expect(await isReady(instance)).toBe(true);
 
-    instance.signal('SIGTERM');
-    await untilNotReady(instance);
+    shutDown();
+    expect(await isReady(instance)).toBe(false);
+    expect(delay.asked).toEqual([300_000]);
     for (const path of ['/health/live', '/.well-known/jwks.json', '/metrics']) {
       expect((await fetch(instance.url + path)).status).toBe(200);
     }
@@ -105,22 +129,19 @@ describe('an instance that is told to end', () => {
     busy.send(OTHER_HALF);
     expect(await busy.answer()).toMatch(/^HTTP\/1\.1 400 [^]*\r\nconnection: close\r\n/i);
     await busy.ended;
-    // A second signal does not wait.
-    instance.signal('SIGTERM');
-    expect(await instance.ended).toBe(1);
   });
 
-  it('finishes what has begun, and refuses what arrives meanwhile with a problem', async () => {
-    const instance = await start({ SHUTDOWN_DELAY: '0s' });
+  it('then finishes what has begun, and refuses what arrives meanwhile with a problem', async () => {
     const [idle, busy] = [await keepAlive(instance), await keepAlive(instance)];
     idle.send(LIVE);
     await idle.answer();
     busy.send(HALF_LOGIN);
     await fetch(`${instance.url}/health/live`); // the half has been read
 
-    instance.signal('SIGTERM');
-    await untilNotReady(instance);
-    for (const path of ['/v1/users/me', '/nowhere', '/openapi.json']) {
+    delay.gate.open();
+    shutDown();
+    await eventually(() => expect(app.get(Shutdown).isDraining).toBe(true));
+    for (const path of ['/v1/users/me', '/nowhere']) {
       const answer = await fetch(instance.url + path);
       expect(answer.headers.get('content-type')).toContain('application/problem+json');
       expect(answer.headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
@@ -134,7 +155,26 @@ describe('an instance that is told to end', () => {
     await idle.ended;
     busy.send(OTHER_HALF);
     expect(await busy.answer()).toMatch(/^HTTP\/1\.1 400 [^]*\r\nconnection: close\r\n/i);
-    expect(await instance.ended).toBe(0);
+    await closed;
+    await expect(fetch(instance.url)).rejects.toThrow('fetch failed');
+  });
+});
+
+it('an instance that does not listen, as after a boot that has failed, shuts down without SHUTDOWN_DELAY', async () => {
+  const app = await startApp({ env: { SHUTDOWN_DELAY: '5m', REDIS_URL: undefined } });
+  const wait = jest.spyOn(app.get(Shutdown), 'wait').mockResolvedValue();
+  await close(app.app, { requestTimeout: 30_000 });
+  expect(wait).not.toHaveBeenCalled();
+});
+
+describe('a process that is told to end', () => {
+  it('serves for SHUTDOWN_DELAY, and ends at once when it is told again', async () => {
+    const instance = await start({ SHUTDOWN_DELAY: DELAY });
+    instance.signal('SIGTERM');
+    await untilNotReady(instance);
+    expect((await fetch(`${instance.url}/v1/users/me`)).status).toBe(401);
+    instance.signal('SIGTERM');
+    expect(await instance.ended).toBe(1);
   });
 
   it('closes connections that are idle without resetting them', async () => {
@@ -161,7 +201,7 @@ describe('an instance that is told to end', () => {
   });
 });
 
-describeWithRedis('an instance that is told to end beside another one', () => {
+describeWithRedis('a process that is told to end beside another one', () => {
   let redis: Service;
   beforeAll(async () => {
     redis = (await startRedis())!;

@@ -62,6 +62,10 @@ function contradictions(settings: Settings): string[] {
   const sslmode = settings.databaseUrl && new URL(settings.databaseUrl).searchParams.get('sslmode');
   if (sslmode && sslmode !== 'verify-full' && wantsTls(settings.databaseUrl!, settings))
     refuse('databaseUrl', 'has an sslmode that verifies less than STORE_TLS wants; leave it out');
+  if (settings.smtpUrl && !new URL(settings.smtpUrl).hostname)
+    refuse('smtpUrl', 'names no server; allowed: `smtp://server` or `smtps://server`');
+  if (settings.smtpUrl && /[?#]/.test(settings.smtpUrl))
+    refuse('smtpUrl', 'has parameters; SMTP_TLS, SMTP_CA_FILE and SMTP_HELO_NAME are settings of their own');
   if (!isWithin(homeOf(settings).hostname, relyingPartyOf(settings).id))
     refuse('passkeyRpId', 'is neither the host of APP_URL nor a domain above it: no page could use passkeys');
   if (settings.nodeEnv === 'production') {

@@ -204,6 +204,18 @@ export function domain(doc: string, details: Details = {}): Setting<string | und
   };
 }
 
+const ADDRESS_LITERAL = /^\[(IPv6:)?[\da-f.:]+\]$/i;
+
+/** As a client of SMTP greets with it (RFC 5321 4.1.1.1). */
+export function heloName(doc: string, details: Details = {}): Setting<string | undefined> {
+  return {
+    doc,
+    allowed: 'a domain such as `app.example.com`, or an address such as `[192.0.2.1]`',
+    ...details,
+    parse: z.string().refine((value) => DOMAIN.test(value) || ADDRESS_LITERAL.test(value), 'is neither'),
+  };
+}
+
 export function path(doc: string, details: Details = {}): Setting<string> {
   return {
     doc,

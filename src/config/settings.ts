@@ -8,6 +8,7 @@ import {
   duration,
   flag,
   header,
+  heloName,
   integer,
   list,
   path,
@@ -257,7 +258,20 @@ export const SETTINGS = {
     fallbackDoc: 'none: mails are kept as files under `DATA_DIR`, and in development printed',
     secret: true,
   }),
-  mailFrom: address('The sender of mails.', { fallback: 'Drawbridge <no-reply@localhost>' }),
+  smtpTls: choice(
+    'Whether that server must offer TLS, with a certificate that is verified: every server that is not this machine, always, or not at all. With `off` passwords and the links in mails can travel in the clear.',
+    ['remote', 'always', 'off'],
+    { fallback: 'remote' },
+  ),
+  smtpCaFile: path('The authorities whose certificate that server has, in PEM.', {
+    fallbackDoc: 'those that Node.js knows',
+  }),
+  smtpHeloName: heloName('The name that the instance gives to that server (HELO).', {
+    fallbackDoc: 'the name of the machine',
+  }),
+  mailFrom: address('The sender of mails; its domain is also that of `Message-ID`.', {
+    fallback: 'Drawbridge <no-reply@localhost>',
+  }),
   migrateOnBoot: flag('Apply migrations before listening. In production run `npm run db:migrate` instead.', {
     fallback: (production) => String(!production),
     fallbackDoc: '`true`, in production `false`',

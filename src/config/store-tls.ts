@@ -13,20 +13,24 @@ export function wantsTls(url: string, { storeTls }: Pick<StoreTls, 'storeTls'>):
 
 /** The authorities that `STORE_CA_FILE` names; without one, those that Node knows. @throws BootError */
 export function authoritiesOf({ storeCaFile }: Pick<StoreTls, 'storeCaFile'>): string | undefined {
-  if (storeCaFile === undefined) return undefined;
+  return storeCaFile === undefined ? undefined : readAuthorities('STORE_CA_FILE', storeCaFile);
+}
+
+/** @throws BootError naming the variable */
+export function readAuthorities(variable: string, path: string): string {
   let pem: string;
   try {
-    pem = readFileSync(storeCaFile, 'utf8');
+    pem = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new BootError(`STORE_CA_FILE cannot be read: ${(error as Error).message}`);
+    throw new BootError(`${variable} cannot be read: ${(error as Error).message}`);
   }
   if (!pem.includes('-----BEGIN CERTIFICATE-----'))
-    throw new BootError('STORE_CA_FILE has no certificate in PEM');
+    throw new BootError(`${variable} has no certificate in PEM`);
   return pem;
 }
 
 /** A socket of the file system, or the loopback interface. PostgreSQL may be named in a parameter. */
-function isOnThisMachine(url: string): boolean {
+export function isOnThisMachine(url: string): boolean {
   const { hostname, searchParams } = new URL(url);
   const host = (searchParams.get('host') ?? hostname).replace(/^\[|\]$/g, '');
   return host === '' || host.startsWith('/') || /^(localhost|::1|127(\.\d{1,3}){3})$/i.test(host);

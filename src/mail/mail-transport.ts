@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createTransport, type Transporter } from 'nodemailer';
 import type { Logger } from '../common/logger.js';
 import type { Settings } from '../config/settings.js';
+import { isOnThisMachine, readAuthorities } from '../config/store-tls.js';
 
 /** One mail as it leaves. */
 export interface Mail {
@@ -21,16 +22,25 @@ export abstract class MailTransport {
 
 const SMTP_TIMEOUT_MS = 10_000;
 
+type SmtpSettings = Pick<Settings, 'smtpTls' | 'smtpCaFile' | 'smtpHeloName' | 'mailFrom'>;
+
 export class SmtpTransport extends MailTransport {
   private readonly smtp: Transporter;
+  private readonly domain: string;
 
+  /** @throws BootError when `SMTP_CA_FILE` has no certificates */
   constructor(
     url: string,
-    private readonly from: string,
+    private readonly settings: SmtpSettings,
   ) {
     super();
+    const { smtpCaFile, smtpHeloName, mailFrom } = settings;
+    this.domain = /@([^\s<>@]+)>?$/.exec(mailFrom)![1]!;
     this.smtp = createTransport({
       url,
+      requireTLS: wantsTls(url, settings),
+      ...(smtpCaFile !== undefined && { tls: { ca: readAuthorities('SMTP_CA_FILE', smtpCaFile) } }),
+      ...(smtpHeloName !== undefined && { name: smtpHeloName }),
       connectionTimeout: SMTP_TIMEOUT_MS,
       greetingTimeout: SMTP_TIMEOUT_MS,
       socketTimeout: SMTP_TIMEOUT_MS,
@@ -40,16 +50,26 @@ export class SmtpTransport extends MailTransport {
   }
 
   override async send({ id, to, ...mail }: Mail): Promise<void> {
-    await this.smtp.sendMail({
-      ...mail,
-      // One address, whatever is in it: as a string it would be read as a list.
-      to: { name: '', address: to },
-      from: this.from,
-      messageId: `<${id}@drawbridge>`,
-      // Nobody's absence assistant is to answer (RFC 3834).
-      headers: { 'Auto-Submitted': 'auto-generated' },
-    });
+    await this.smtp
+      .sendMail({
+        ...mail,
+        // One address, whatever is in it: as a string it would be read as a list.
+        to: { name: '', address: to },
+        from: this.settings.mailFrom,
+        messageId: `<${id}@${this.domain}>`,
+        // Nobody's absence assistant is to answer (RFC 3834).
+        headers: { 'Auto-Submitted': 'auto-generated' },
+      })
+      .catch((error: Error & { code?: string }) => {
+        if (error.code !== 'ETLS') throw error;
+        throw new Error('the server of SMTP_URL offers no TLS, which SMTP_TLS wants', { cause: error });
+      });
   }
+}
+
+/** Before it logs in and before it sends a mail: both carry secrets (ASVS 12.3.1). */
+function wantsTls(url: string, { smtpTls }: Pick<Settings, 'smtpTls'>): boolean {
+  return smtpTls === 'always' || (smtpTls === 'remote' && !isOnThisMachine(url));
 }
 
 export function mailsFolder({ dataDir }: Settings): string {

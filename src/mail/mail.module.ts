@@ -20,7 +20,7 @@ import { MailedTokens } from './mailed-tokens.js';
       useFactory: (settings: Settings, logger: Logger) => {
         if (settings.nodeEnv === 'production' && !settings.appUrl)
           logger.warn('APP_URL is not set: links in mails lead to localhost');
-        if (settings.smtpUrl) return new SmtpTransport(settings.smtpUrl, settings.mailFrom);
+        if (settings.smtpUrl) return new SmtpTransport(settings.smtpUrl, settings);
         if (settings.nodeEnv === 'production')
           logger.warn('SMTP_URL is not set: mails are kept as files, and reach nobody');
         const print = settings.nodeEnv === 'development' ? console.log : undefined;

@@ -36,12 +36,17 @@ export class Shutdown {
   /** Resolves when no request is under way any more, or those that are have had their time. */
   async run(): Promise<void> {
     this.begin('announced');
-    if (this.settings.shutdownDelay > 0) await sleep(this.settings.shutdownDelay);
+    await this.wait(this.settings.shutdownDelay);
     this.begin('draining');
     const start = this.clock.monotonic();
     const passed = () => this.clock.monotonic() - start;
     const bound = Math.min(this.settings.requestTimeout, MAX_DRAIN_MS);
     while (this.isWaitedFor(passed()) && passed() < bound) await sleep(POLL_MS);
+  }
+
+  /** Apart, so that a test says when the time is over. */
+  async wait(ms: number): Promise<void> {
+    if (ms > 0) await sleep(ms);
   }
 
   /** From now on new requests are refused. */

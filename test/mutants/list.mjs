@@ -1623,7 +1623,7 @@ export const MUTANTS = [
   {
     mechanism: 'an instance serves for SHUTDOWN_DELAY after it is told to end',
     file: 'src/server/shutdown.ts',
-    out: 'if (this.settings.shutdownDelay > 0) await sleep(this.settings.shutdownDelay);',
+    out: 'await this.wait(this.settings.shutdownDelay);',
     put: '',
     spec: 'test/shutdown.spec.ts',
   },
@@ -2010,6 +2010,27 @@ export const MUTANTS = [
     spec: 'src/auth/guessable.spec.ts',
   },
 
+  {
+    mechanism: 'mails leave over TLS to other machines',
+    file: 'src/mail/mail-transport.ts',
+    out: 'requireTLS: wantsTls(url, settings),',
+    put: 'requireTLS: wantsTls(url, settings) && false,',
+    spec: 'test/mail-tls.spec.ts',
+  },
+  {
+    mechanism: 'parameters of SMTP_URL cannot turn TLS off',
+    file: 'src/config/load-settings.ts',
+    out: '/[?#]/.test(settings.smtpUrl)',
+    put: 'false',
+    spec: 'test/mail-tls.spec.ts',
+  },
+  {
+    mechanism: 'Message-ID has the domain of the sender',
+    file: 'src/mail/mail-transport.ts',
+    out: '`<${id}@${this.domain}>`',
+    put: '`<${id}@drawbridge>`',
+    spec: 'test/mail-tls.spec.ts',
+  },
   // --- Passkeys
   {
     mechanism: 'passkeys are used on pages within their domain only',
