@@ -198,6 +198,66 @@ describe('one signature', () => {
   });
 });
 
+/** RFC 4648 4 and 5. */
+const SPELLINGS: [string, (bytes: Buffer) => string][] = [
+  ['base64url with padding', (bytes) => bytes.toString('base64').replaceAll('+', '-').replaceAll('/', '_')],
+  ['base64', (bytes) => bytes.toString('base64')],
+  ['base64 without padding', (bytes) => bytes.toString('base64').replace(/=+$/, '')],
+];
+
+/** What a password manager answers in the place of the browser, in a spelling of its own. */
+function spelled(answer: object, spell: (bytes: Buffer) => string): object {
+  const entries = Object.entries(answer).map(([name, value]): [string, unknown] => {
+    if (name === 'response') return [name, spelled(value as object, spell)];
+    const isText = typeof value !== 'string' || name === 'type' || name === 'authenticatorAttachment';
+    return [name, isText ? value : spell(Buffer.from(value, 'base64url'))];
+  });
+  return Object.fromEntries(entries);
+}
+
+describe('an answer of an authenticator', () => {
+  it.each(SPELLINGS)('in %s is the same answer', async (_, spell) => {
+    const me = await loggedIn(app, { email });
+    // Every remainder of three, so that there is padding to write.
+    for (const length of [31, 32, 33]) {
+      const key = new Authenticator(ORIGIN);
+      Object.assign(key, { credentialId: Buffer.alloc(length, 0xfb) });
+      const { body: creation } = await me.post(`${PASSKEYS}/options`);
+      const made = await me.post(PASSKEYS, { response: spelled(key.create(creation), spell) });
+      expect(made).toMatchObject({
+        status: 201,
+        body: { credentialId: key.credentialId.toString('base64url') },
+      });
+      const login = await passkeyLogin(app.client(), key);
+      const answer = { ...login, response: spelled(login.response, spell) };
+      expect((await app.client().post(PASSKEY_LOGIN, answer)).status).toBe(200);
+      const { body: request } = await me.post(`${PASSKEY_STEP_UP}/options`);
+      const proof = { response: { ...spelled(key.get(request), spell) } };
+      const stepUp = await me.post(PASSKEY_STEP_UP, proof);
+      expect(stepUp.status).toBe(200);
+      Object.assign(me, { accessToken: stepUp.body.accessToken, refreshToken: stepUp.body.refreshToken });
+      expect((await me.delete(`${PASSKEYS}/${made.body.id}`)).status).toBe(204);
+    }
+  });
+
+  it.each([
+    ['two alphabets at once', '-_+/'],
+    ['too much padding', 'A==='],
+    ['padding alone', '=='],
+    ['padding in between', 'AA==AA=='],
+    ['a line break', 'AAAA\n'],
+    ['nothing', ''],
+  ])('with %s is refused', async (_, id) => {
+    const { key } = await holder();
+    const login = await passkeyLogin(app.client(), key);
+    const answer = { ...login, response: { ...login.response, id, rawId: id } };
+    expect(await app.client().post(PASSKEY_LOGIN, answer)).toMatchObject({
+      status: 400,
+      body: { code: 'request.invalid' },
+    });
+  });
+});
+
 describe('the counter of an authenticator', () => {
   const isTold = async (me: Person) => {
     const cloned = await events(me.userId, 'authn_passkey_cloned');
@@ -240,6 +300,39 @@ describe('the counter of an authenticator', () => {
     const { me, key } = await holder(new Authenticator(ORIGIN, { synced: true }));
     for (let again = 0; again < 3; again += 1) expect((await logInWith(app.client(), key)).status).toBe(200);
     expect(await isTold(me)).toEqual([0, 0]);
+  });
+
+  it.each([
+    ['that falls behind', [7, 6, 1]],
+    ['that stays where it is', [5, 5, 5]],
+    ['that has stopped counting', [5, 0, 0]],
+  ])('of a synced passkey %s says nothing: its devices count by themselves', async (_, counts) => {
+    const { me, key } = await holder(new Authenticator(ORIGIN, { synced: true }));
+    for (const signCount of counts)
+      expect((await logInWith(app.client(), key, { signCount })).status).toBe(200);
+    expect((await stepUpWith(me, key, { signCount: 1 })).status).toBe(200);
+    expect(await isTold(me)).toEqual([0, 0]);
+  });
+
+  it('of a synced passkey lets both of two logins in that overtake each other', async () => {
+    const { me, key } = await holder(new Authenticator(ORIGIN, { synced: true }));
+    const first = await passkeyLogin(app.client(), key, { signCount: 5 });
+    const second = await passkeyLogin(app.client(), key, { signCount: 6 });
+    for (const login of [second, first])
+      expect((await app.client().post(PASSKEY_LOGIN, login)).status).toBe(200);
+    expect(await isTold(me)).toEqual([0, 0]);
+  });
+
+  it('of one device falls behind when two logins overtake each other: the late one is refused without an alarm', async () => {
+    const { me, key } = await holder();
+    const first = await passkeyLogin(app.client(), key, { signCount: 5 });
+    const second = await passkeyLogin(app.client(), key, { signCount: 6 });
+    expect((await app.client().post(PASSKEY_LOGIN, second)).status).toBe(200);
+    expect(await app.client().post(PASSKEY_LOGIN, first)).toMatchObject(REFUSED);
+    expect(await isTold(me)).toEqual([0, 0]);
+    // Asked after the last login, it cannot have been on its way.
+    expect(await logInWith(app.client(), key, { signCount: 5 })).toMatchObject(REFUSED);
+    expect(await isTold(me)).toEqual([1, 1]);
   });
 
   it('lets one of two in that show the same at once', async () => {

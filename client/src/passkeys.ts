@@ -44,7 +44,7 @@ export async function addPasskey(
   const options = await post<CreationOptions>(client, 'passkeys/options', { signal });
   const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options);
   const made = (await navigator.credentials.create({ publicKey, signal })) as PublicKeyCredential;
-  return post(client, 'passkeys', { signal, body: JSON.stringify({ response: made.toJSON(), name }) });
+  return post(client, 'passkeys', { signal, body: JSON.stringify({ response: jsonOf(made), name }) });
 }
 
 async function assertion(
@@ -53,7 +53,54 @@ async function assertion(
 ): Promise<PasskeyAssertion> {
   const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
   const found = (await navigator.credentials.get({ publicKey, ...how })) as PublicKeyCredential;
-  return found.toJSON() as PasskeyAssertion;
+  return jsonOf(found) as PasskeyAssertion;
+}
+
+/**
+ * What `toJSON()` says. Password managers answer with objects of their own in the place of the browser's, on which
+ * `toJSON()` throws "Illegal invocation" or is missing: their fields say the same.
+ */
+function jsonOf(credential: PublicKeyCredential): unknown {
+  try {
+    return credential.toJSON();
+  } catch {
+    const { rawId, response } = credential;
+    const id = base64url(rawId);
+    return { id, rawId: id, type: 'public-key', response: responseOf(response) };
+  }
+}
+
+function responseOf(response: AuthenticatorResponse) {
+  const clientDataJSON = base64url(response.clientDataJSON);
+  if ('attestationObject' in response) {
+    const { attestationObject } = response as AuthenticatorAttestationResponse;
+    return {
+      clientDataJSON,
+      attestationObject: base64url(attestationObject),
+      transports: transportsOf(response as AuthenticatorAttestationResponse),
+    };
+  }
+  const { authenticatorData, signature, userHandle } = response as AuthenticatorAssertionResponse;
+  return {
+    clientDataJSON,
+    authenticatorData: base64url(authenticatorData),
+    signature: base64url(signature),
+    userHandle: userHandle?.byteLength ? base64url(userHandle) : null,
+  };
+}
+
+/** They are a hint for later logins, and do without. */
+function transportsOf(response: AuthenticatorAttestationResponse): string[] {
+  try {
+    return response.getTransports();
+  } catch {
+    return [];
+  }
+}
+
+function base64url(bytes: ArrayBuffer): string {
+  const text = Array.from(new Uint8Array(bytes), (byte) => String.fromCharCode(byte)).join('');
+  return btoa(text).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
 }
 
 async function post<Answer>(client: Client, name: string, init: RequestInit): Promise<Answer> {

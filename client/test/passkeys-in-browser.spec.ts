@@ -108,6 +108,37 @@ describeInChromium('passkeys in a browser', () => {
     expect(await signIn()).toBe('auth.invalid_credentials');
   });
 
+  it.each([
+    [
+      'objects of its own with the prototype of the browser’s',
+      `(found) => Object.setPrototypeOf(
+         { id: found.id, rawId: found.rawId, type: found.type, response: copyOf(found.response) },
+         PublicKeyCredential.prototype)`,
+    ],
+    [
+      'a proxy of what the browser made',
+      `(found) => new Proxy(found, { get: (of, name) => Reflect.get(of, name) })`,
+    ],
+    ['plain objects', `({ id, rawId, type, response }) => ({ id, rawId, type, response })`],
+  ])('work with a password manager that answers with %s', async (_, disguise) => {
+    await page.evaluate(`{
+      const copyOf = (response) => {
+        const names = ['clientDataJSON', 'attestationObject', 'authenticatorData', 'signature', 'userHandle'];
+        const own = names.filter((name) => name in response && !(name === 'authenticatorData' && 'attestationObject' in response));
+        return Object.fromEntries(own.map((name) => [name, response[name]]));
+      };
+      for (const name of ['create', 'get']) {
+        const ask = navigator.credentials[name].bind(navigator.credentials);
+        navigator.credentials[name] = async (options) => (${disguise})(await ask(options));
+      }
+    }`);
+    await logIn();
+    expect(await addPasskey('Vault')).toMatchObject({ name: 'Vault' });
+    await page.evaluate('tab.logOut()');
+    expect(await signIn()).toBe(ALICE.email);
+    expect(await stepUp()).toBe('fresh');
+  });
+
   it('are not made twice on one authenticator', async () => {
     await logIn();
     await addPasskey('Laptop');

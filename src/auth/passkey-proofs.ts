@@ -90,7 +90,7 @@ export class PasskeyProofs {
     if (!(await this.challenges.use(tx, challenge))) return false;
     if (await this.passkeys.use(tx, passkey.id, assertion, now)) return true;
     const stored = await this.passkeys.byCredential(passkey.credentialId, tx);
-    if (stored?.id !== passkey.id) return false;
+    if (stored?.id !== passkey.id || isOvertaken(stored, challenge, assertion)) return false;
     await this.audit.record(tx, {
       type: 'authn_passkey_cloned',
       userId: user.id,
@@ -101,6 +101,20 @@ export class PasskeyProofs {
     await this.mails.add(tx, user.email!, 'passkey_cloned', told, now);
     return false;
   }
+}
+
+/**
+ * Whether an answer may have been signed before the last one that was taken, and have arrived after it. WebAuthn 7.2 names
+ * this race beside copies as a reason why a counter falls behind, so it is refused without an alarm. No two answers of
+ * one authenticator show the same count.
+ */
+function isOvertaken(stored: Passkey, { issuedAt }: Challenge, { signCount }: Assertion): boolean {
+  return (
+    signCount > 0 &&
+    signCount < stored.signCount &&
+    stored.lastUsedAt !== null &&
+    issuedAt < stored.lastUsedAt
+  );
 }
 
 /** An authenticator that was asked for no passkey in particular has to say whose it is (WebAuthn 7.2, step 6). */

@@ -1,10 +1,17 @@
 import { z } from 'zod';
 
-/** In a body of 10 KiB at most. */
+/**
+ * Either alphabet of RFC 4648, with or without padding. Browsers write base64url without padding; password managers that
+ * answer in their place write all four.
+ */
+const BASE64 = /^(?:[A-Za-z0-9_-]+|[A-Za-z0-9+/]+)={0,2}$/;
+
+/** The one decoder of what authenticators answer: from here on it is base64url without padding. At most a body of 10 KiB. */
 const bytes = z
   .string()
   .max(8_192)
-  .regex(/^[A-Za-z0-9_-]+$/, 'must be base64url')
+  .regex(BASE64, 'must be base64url')
+  .transform((text) => Buffer.from(text, 'base64').toString('base64url'))
   .meta({ description: 'base64url' });
 
 /** What `toJSON()` of a browser's credential says; what it says besides, in later browsers more, is not looked at. */

@@ -17,10 +17,13 @@ const COLUMNS = `
   transports, aaguid, backup_eligible as "backupEligible", backed_up as "backedUp", name,
   created_at as "createdAt", last_used_at as "lastUsedAt"`;
 
-/** Compare-and-set: a counter rises, or does not count at all and stays 0 (WebAuthn 6.1.1). */
+/**
+ * Compare-and-set: a counter rises, or does not count at all and stays 0 (WebAuthn 6.1.1). The copies of a passkey that
+ * was made to be on several devices each count by themselves, so that their counters say nothing.
+ */
 const USE = `
-  update passkeys set sign_count = $2, backed_up = $3, last_used_at = $4
-  where id = $1 and (sign_count < $2 or (sign_count = 0 and $2 = 0))`;
+  update passkeys set sign_count = greatest(sign_count, $2), backed_up = $3, last_used_at = greatest(last_used_at, $4)
+  where id = $1 and (backup_eligible or sign_count < $2 or (sign_count = 0 and $2 = 0))`;
 
 /** People's passkeys as they are stored. Who may do what with them is for the services to say. */
 @Injectable()
@@ -76,7 +79,7 @@ export class PasskeysService {
     return added.length === 1;
   }
 
-  /** @returns false when its counter does not rise, or it is gone */
+  /** @returns false when it is of one device and its counter does not rise, or it is gone */
   async use(tx: EntityManager, id: string, { signCount, backedUp }: Assertion, now: Date): Promise<boolean> {
     const [, used] = await tx.query<[unknown, number]>(USE, [id, signCount, backedUp, now]);
     return used === 1;
