@@ -19,7 +19,8 @@ import { RouteTable } from './common/route-table.js';
 import { serveDocs } from './docs.js';
 import { PlacesService } from './places/places.service.js';
 import { checkInterval, Connections } from './server/connections.js';
-import { refuseTunnel, refuseUnreadable } from './server/refusals.js';
+import { onlyOwnHosts } from './server/own-hosts.js';
+import { refuseBadHeaders, refuseTunnel, refuseUnreadable } from './server/refusals.js';
 import { Shutdown } from './server/shutdown.js';
 import { standardHeaders } from './server/standard-headers.js';
 
@@ -47,6 +48,8 @@ export async function createApp(
     requestTimeout: settings.requestTimeout,
     http: {
       maxHeaderSize: HEADER_LIMIT_BYTES,
+      // `refuseBadHeaders` does.
+      requireHostHeader: false,
       headersTimeout: Math.floor(settings.requestTimeout / 3),
       connectionsCheckingInterval: checkInterval(settings),
     },
@@ -85,6 +88,8 @@ export async function createApp(
     },
   });
   if (settings.refusePlainHttp) refusePlainHttp(fastify, proxies);
+  refuseBadHeaders(fastify);
+  if (settings.nodeEnv !== 'production') onlyOwnHosts(fastify, settings);
   onlyJson(fastify);
   logRequests(fastify, logger);
   fastify.server.maxConnections = settings.maxConnections;

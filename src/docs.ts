@@ -3,7 +3,7 @@ import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swag
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { PROBLEM_EXTENSION } from './common/api-problems.decorator.js';
-import { PROBLEMS, type ProblemCode } from './common/problem.js';
+import { Problem, PROBLEMS, type ProblemCode } from './common/problem.js';
 import { instant } from './common/schemas.js';
 import { END_REASONS } from './sessions/end-reason.js';
 
@@ -12,10 +12,24 @@ const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
   "object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
+/** Of those that Swagger UI brings along, such as its `package.json`, its page needs these. */
+const PAGE_FILES = new Set([
+  'favicon-16x16.png',
+  'favicon-32x32.png',
+  'swagger-ui.css',
+  'swagger-ui-bundle.js',
+  'swagger-ui-standalone-preset.js',
+]);
+
 /** `/openapi.json`, and a page to read and try it at `/docs`. */
 export function serveDocs(app: NestFastifyApplication, fastify: FastifyInstance): void {
-  fastify.addHook('onRequest', async (request, reply) => {
-    if (request.url.startsWith('/docs')) void reply.header('content-security-policy', PAGE_POLICY);
+  fastify.addHook('onRoute', (route) => {
+    if (!/^\/docs(\/|$)/.test(route.url)) return;
+    route.onRequest = [route.onRequest ?? []].flat().concat(async (request, reply) => {
+      void reply.header('content-security-policy', PAGE_POLICY);
+      const { '*': file } = request.params as { '*'?: string };
+      if (file !== undefined && !PAGE_FILES.has(file)) throw new Problem('resource.not_found');
+    });
   });
   const config = new DocumentBuilder()
     .setTitle('Drawbridge')

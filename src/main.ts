@@ -16,7 +16,7 @@ import { isDatabaseRefusal, isDatabaseUnavailable } from './database/database-pr
 import { startEmbeddedPostgres, type EmbeddedPostgres } from './database/embedded-postgres.js';
 import { migrateDatabase, requireMigrated } from './database/migrate.js';
 import { close, listen } from './listen.js';
-import { seedUsers } from './seeds.js';
+import { refuseDemoUsers, seedUsers } from './seeds.js';
 import { welcome } from './welcome.js';
 
 type Undo = () => Promise<unknown>;
@@ -35,6 +35,7 @@ async function boot(): Promise<void> {
   undo.push(async () => unfollowKeys());
   undo.push(() => close(app, settings));
   if (settings.seedUsers) await seedUsers(app);
+  if (settings.nodeEnv === 'production') await refuseDemoUsers(app);
   settleHeap();
   await listen(app, settings);
   const url = await app.getUrl();

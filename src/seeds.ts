@@ -1,6 +1,7 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { PasswordsService } from './auth/passwords.service.js';
+import { BootError } from './common/boot-error.js';
 import { Clock } from './common/clock.js';
 import type { Role } from './common/roles.js';
 import { UsersService } from './users/users.service.js';
@@ -39,4 +40,29 @@ export async function seedUsers(app: INestApplicationContext): Promise<void> {
       await users.create(tx, { ...user, passwordHash, emailVerifiedAt: createdAt, createdAt });
     }
   });
+}
+
+/**
+ * For production, whose database may once have been that of development: everybody knows the password of the demo users.
+ * @throws BootError naming those who would still be let in
+ */
+export async function refuseDemoUsers(app: INestApplicationContext): Promise<void> {
+  const found = await app.get(DataSource).query<{ email: string; passwordHash: string }[]>(
+    `select email, password_hash as "passwordHash" from users
+     where (id = any($1) or email = any($2)) and deleted_at is null`,
+    [DEMO_USERS.map(({ id }) => id), DEMO_USERS.map(({ email }) => email)],
+  );
+  const passwords = app.get(PasswordsService);
+  const demo = await Promise.all(
+    found.map(async ({ email, passwordHash }) =>
+      (await passwords.verify(DEMO_PASSWORD, passwordHash)) ? [email] : [],
+    ),
+  );
+  const emails = demo.flat().sort();
+  if (emails.length === 0) return;
+  const list = emails.map((email) => `'${email.replaceAll("'", "''")}'`).join(', ');
+  throw new BootError(
+    `DATABASE_URL names a database with demo users of development, whose password is in the README: ${emails.join(', ')}.\n` +
+      `Name another database, or take their passwords away: update users set password_hash = '!' where email in (${list})`,
+  );
 }

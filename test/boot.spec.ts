@@ -227,6 +227,20 @@ describeWithRedis('production', () => {
     });
   });
 
+  it('refuses a database that development has seeded, and names the users [AUT-10, OPS-01]', async () => {
+    const client = new pg.Client({ connectionString: postgres.url });
+    await client.connect();
+    await client.query('create database seeded');
+    await client.end();
+    const DATABASE_URL = Object.assign(new URL(postgres.url), { pathname: '/seeded' }).href;
+    const development = await startInstance({ DATABASE_URL, DATA_DIR: folder });
+    expect(await development.stop()).toBe(0);
+    const { code, output } = await runToEnd({ ...env, DATABASE_URL });
+    expect(code).toBe(1);
+    expect(output).toMatch(/DATABASE_URL .*: admin@example\.com, alice@example\.com, bob@example\.com\./);
+    expect(output).not.toMatch(/\n\s+at /);
+  }, 120_000);
+
   it('refuses a database that lacks migrations, and serves without seeds or docs once it has them, and says what it serves with [AUT-10, LOG-01, OPS-02]', async () => {
     expect(await runToEnd(env)).toMatchObject({ code: 1, output: expect.stringMatching(/db:migrate/) });
     const applied = execFileSync(process.execPath, ['dist/database/migrate.cli.js'], {

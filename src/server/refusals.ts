@@ -1,7 +1,8 @@
+import type { FastifyInstance } from 'fastify';
 import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
-import { Problem, PROBLEM_TYPE } from '../common/problem.js';
+import { invalidRequest, Problem, PROBLEM_TYPE } from '../common/problem.js';
 import { random } from '../common/random.js';
 import { responseOn } from './connections.js';
 import { STANDARD_HEADERS } from './standard-headers.js';
@@ -22,6 +23,35 @@ export function refuseUnreadable(error: Error & { code?: string }, socket: Socke
   if (responseOn(socket)?.headersSent) return void socket.destroy();
   const problem = UNREADABLE[error.code ?? '']?.() ?? new Problem('request.invalid');
   socket.end(bytesOf(problem));
+}
+
+/** As Node.js has it, which has then already answered 100. */
+const CONTINUE = /(?:^|\W)100-continue(?:$|\W)/i;
+
+/** What Node.js would answer by itself, without headers or a body: requests whose `Host` or `Expect` are not as RFC 9110 and 9112 want them. */
+export function refuseBadHeaders(fastify: FastifyInstance): void {
+  fastify.server.on('checkExpectation', (request, response) => {
+    fastify.server.emit('request', request, response);
+  });
+  fastify.addHook('onRequest', (request, _reply, done) => {
+    const { headers, raw } = request;
+    const hosts = countHosts(raw.rawHeaders);
+    if (hosts > 1 || (hosts === 0 && raw.httpVersion === '1.1')) {
+      done(invalidRequest([{ path: 'Host', message: 'must be sent exactly once' }]));
+    } else if (headers.expect !== undefined && !CONTINUE.test(headers.expect)) {
+      done(new Problem('request.invalid', { status: 417, detail: 'Only 100-continue can be expected.' }));
+    } else done();
+  });
+}
+
+/** Node.js keeps the first one in `headers` (RFC 9112 3.2 wants the request refused). */
+function countHosts(rawHeaders: readonly string[]): number {
+  let count = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]!;
+    if (name.length === 4 && name.toLowerCase() === 'host') count += 1;
+  }
+  return count;
 }
 
 /** `CONNECT` asks for a tunnel. No resource here allows the method, so `Allow` is empty (RFC 9110 10.2.1). */

@@ -1669,6 +1669,41 @@ export const MUTANTS = [
     put: 'await',
     spec: 'test/shutdown.spec.ts',
   },
+  {
+    mechanism: 'a request that expects what the server does not do is refused by a problem',
+    file: 'src/server/refusals.ts',
+    out: "fastify.server.emit('request', request, response);",
+    put: 'response.writeHead(417).end();',
+    spec: 'test/own-answers.spec.ts',
+  },
+  {
+    mechanism: 'a request has exactly one Host',
+    file: 'src/server/refusals.ts',
+    out: "hosts > 1 || (hosts === 0 && raw.httpVersion === '1.1')",
+    put: 'hosts > 99',
+    spec: 'test/own-answers.spec.ts',
+  },
+  {
+    mechanism: 'the page of the API is served with its own files only',
+    file: 'src/docs.ts',
+    out: "if (file !== undefined && !PAGE_FILES.has(file)) throw new Problem('resource.not_found');",
+    put: 'void [file, PAGE_FILES, Problem];',
+    spec: 'test/own-answers.spec.ts',
+  },
+  {
+    mechanism: 'what development opens answers under names of this machine only',
+    file: 'src/app.setup.ts',
+    out: "if (settings.nodeEnv !== 'production') onlyOwnHosts(fastify, settings);",
+    put: 'void onlyOwnHosts;',
+    spec: 'test/own-answers.spec.ts',
+  },
+  {
+    mechanism: 'production refuses demo users whose password is known',
+    file: 'src/seeds.ts',
+    out: 'if (emails.length === 0) return;',
+    put: 'if (emails.length < 99) return;',
+    spec: 'test/own-answers.spec.ts',
+  },
   // --- Passwords and account mail
   {
     mechanism: 'a mailed token works once',
