@@ -22,6 +22,8 @@ import {
   startEmbeddedPostgres,
   type EmbeddedPostgres,
 } from '../src/database/embedded-postgres.js';
+import { startInstance } from './support/instance.js';
+import { eventually } from './support/waiting.js';
 
 /** Real: the binaries, initdb, the servers, the files, the apps that are killed (of the build). Simulated: nothing. */
 
@@ -59,7 +61,7 @@ async function start(dataDir: string, log?: (line: string) => void): Promise<Emb
   return server;
 }
 
-/** Launched servers outlive their app on purpose, so what ends them has to outlive this process too. */
+/** What is to end servers by themselves may be broken, so what ends them all the same has to outlive this process. */
 function startGuard(folder: string): ChildProcess {
   const script = `
     while read -r _; do :; done
@@ -79,10 +81,11 @@ function spawnApp(dataDir: string): ChildProcess {
     import { startEmbeddedPostgres } from ${JSON.stringify(LAUNCHER)};
     const { url, reused } = await startEmbeddedPostgres({ dataDir: ${JSON.stringify(dataDir)} });
     console.log(JSON.stringify({ url, reused }));
+    process.stdin.on('data', () => { throw new Error('a crash'); });
     setInterval(() => undefined, 1_000);`;
   return spawn(process.execPath, ['--input-type=module', '--eval', source], {
     detached: true,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'ignore'],
   });
 }
 
@@ -93,10 +96,18 @@ async function answerOf(app: ChildProcess): Promise<{ url: string; reused: boole
 
 /** As the kernel's out-of-memory killer does it: no handler runs. */
 async function killApp(app: ChildProcess): Promise<void> {
+  await end(app, () => process.kill(-app.pid!, 'SIGKILL'));
+}
+
+async function end(app: ChildProcess, act: () => unknown): Promise<void> {
   const gone = once(app, 'exit');
-  process.kill(-app.pid!, 'SIGKILL');
+  act();
   await gone;
 }
+
+/** What a server and the apps that use it have in the data folder for as long as they live. */
+const leftovers = (dataDir: string): string[] =>
+  readdirSync(dataDir).filter((name) => /^(postmaster\.pid|drawbridge\.app\..*)$/.test(name));
 
 async function ask(url: string, query: string): Promise<unknown> {
   const client = new pg.Client({ connectionString: url });
@@ -138,17 +149,63 @@ describe('the embedded PostgreSQL', () => {
     expect(statSync(join(existing, 'drawbridge.password')).mode & 0o777).toBe(0o600);
   });
 
-  it('is found again after the app was killed, and can still be stopped', async () => {
-    const app = spawnApp(existing);
-    const { url } = await answerOf(app);
-    await killApp(app);
+  it.each([
+    ['is killed with its process group', killApp],
+    ['alone is killed', (app) => end(app, () => app.kill('SIGKILL'))],
+    ['hears that its terminal has gone', (app) => end(app, () => process.kill(-app.pid!, 'SIGHUP'))],
+    ['crashes', (app) => end(app, () => app.stdin!.write('crash\n'))],
+  ] satisfies [string, (app: ChildProcess) => Promise<void>][])(
+    'ends by itself when the app %s, and keeps the data',
+    async (_, finish) => {
+      const app = spawnApp(existing);
+      const { url } = await answerOf(app);
+      await finish(app);
+      await eventually(() => expect(ask(url, 'SELECT 1')).rejects.toMatchObject({ code: 'ECONNREFUSED' }));
+      await eventually(() => expect(leftovers(existing)).toEqual([]));
 
-    const again = await start(existing);
-    expect(again).toMatchObject({ url, reused: true });
-    expect(await recall(url)).toBe(42);
-    await again.stop();
-    await expect(ask(url, 'SELECT 1')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+      const again = await start(existing);
+      expect(again.reused).toBe(false);
+      expect(await recall(again.url)).toBe(42);
+    },
+  );
+
+  it('serves an app that starts at the very moment in which the former one is killed', async () => {
+    for (let round = 0; round < 3; round++) {
+      const app = spawnApp(existing);
+      await answerOf(app);
+      await killApp(app);
+      const next = spawnApp(existing);
+      const { url } = await answerOf(next);
+      expect(await recall(url)).toBe(42);
+      await killApp(next);
+    }
   });
+
+  it('goes on for a second app when the one that launched it is killed, and ends with that', async () => {
+    const first = spawnApp(existing);
+    const { url } = await answerOf(first);
+    const second = spawnApp(existing);
+    expect(await answerOf(second)).toEqual({ url, reused: true });
+    await killApp(first);
+    await eventually(() => expect(leftovers(existing)).toHaveLength(2)); // its lock, and the second app's file
+    expect(await recall(url)).toBe(42);
+    await killApp(second);
+    await eventually(() => expect(ask(url, 'SELECT 1')).rejects.toMatchObject({ code: 'ECONNREFUSED' }));
+  });
+
+  it('ends with the application at SIGHUP, SIGTERM and SIGKILL', async () => {
+    const folder = join(home, 'application');
+    const data = join(folder, 'postgres');
+    mkdirSync(folder);
+    chmodSync(folder, 0o755);
+    execFileSync('cp', ['-a', existing, data]);
+    for (const signal of ['SIGHUP', 'SIGTERM', 'SIGKILL'] as const) {
+      const instance = await startInstance({ DATA_DIR: folder });
+      expect(leftovers(data)).toHaveLength(2);
+      expect(await instance.stop(signal)).toBe(signal === 'SIGKILL' ? null : 0);
+      await eventually(() => expect(leftovers(data)).toEqual([]));
+    }
+  }, 120_000);
 
   it('is one server for two apps that start at the same moment', async () => {
     const dataDir = join(home, 'shared');

@@ -18,6 +18,8 @@ import pg from 'pg';
 import { EmbeddedPostgresError, type Log } from './embedded-binaries.js';
 import { ENVIRONMENT, prepareCluster, readPassword, ROLE, run, type Cluster } from './embedded-cluster.js';
 
+import { watchOver, type Watcher } from './embedded-watch.js';
+
 export { EmbeddedPostgresError } from './embedded-binaries.js';
 
 export interface EmbeddedPostgresOptions {
@@ -30,7 +32,7 @@ export interface EmbeddedPostgres {
   url: string;
   /** Where the data are; not the folder asked for when root's PostgreSQL user can't reach that one. */
   dataDir: string;
-  /** True when a server was running in this folder already: another start's, or left by an app that was killed. */
+  /** True when a server was running in this folder already: that of another app. */
   reused: boolean;
   /** Ends the server, for everybody who uses it, and waits until it is gone. May be called twice. */
   stop(): Promise<void>;
@@ -45,8 +47,8 @@ const ATTEMPTS = 5;
 
 /**
  * Starts the PostgreSQL that comes with the dev dependencies, or joins the one already running in `dataDir`. It is a
- * real server with durable data, listening on 127.0.0.1 behind a random password. Meant for development: its version
- * lags behind the minor releases.
+ * real server with durable data, listening on 127.0.0.1 behind a random password. It ends with the last app that uses it,
+ * however that ends. Meant for development: its version lags behind the minor releases.
  *
  * @throws {EmbeddedPostgresError} with a message for the person at the terminal
  */
@@ -67,9 +69,11 @@ async function start(wanted: string, log: Log): Promise<EmbeddedPostgres> {
   const cluster = await prepareCluster(wanted, log);
   const { dir } = cluster;
   const password = readPassword(cluster);
+  // Before a look at what runs: the watcher of an app that ends now leaves that to us.
+  const watcher = watchOver(cluster);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const running = await findRunning(dir, password);
-    const port = running ?? (await launch(cluster, password));
+    const port = running ?? (await launch(cluster, password, watcher));
     if (port === undefined) continue;
     if (running) log(`Reusing the PostgreSQL that is running in ${dir}`);
     await ensureDatabase(port, password);
@@ -77,7 +81,7 @@ async function start(wanted: string, log: Log): Promise<EmbeddedPostgres> {
       url: `postgresql://${ROLE}:${password}@127.0.0.1:${port}/${DATABASE}`,
       dataDir: dir,
       reused: running !== undefined,
-      stop: () => stop(cluster),
+      stop: () => stop(cluster).finally(() => watcher.end()),
     };
   }
   const lastWords = readFileSync(logFileOf(dir), 'utf8').trimEnd().split('\n').slice(-8).join('\n');
@@ -154,7 +158,11 @@ function outputOf(program: string, ...args: string[]): string {
 }
 
 /** The new server's port once it answers; undefined when it gave up, because of the port or of another server. */
-async function launch({ dir, user, binaries }: Cluster, password: string): Promise<number | undefined> {
+async function launch(
+  { dir, user, binaries }: Cluster,
+  password: string,
+  watcher: Watcher,
+): Promise<number | undefined> {
   const port = await findFreePort();
   const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW = 0 } = constants;
   const output = openSync(logFileOf(dir), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
@@ -170,6 +178,7 @@ async function launch({ dir, user, binaries }: Cluster, password: string): Promi
   });
   closeSync(output);
   postmaster.unref();
+  if (postmaster.pid) watcher.launched(postmaster.pid);
   await once(postmaster, 'spawn');
 
   for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await sleep(20)) {
