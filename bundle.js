@@ -41,6 +41,31 @@ import { createRequire as bundleRequire } from 'node:module';
 const require = bundleRequire(import.meta.url);
 const { filename: __filename, dirname: __dirname } = import.meta;`;
 
+/** Large, and seldom used: each becomes one file without imports, whose text a running instance keeps (`kept-module.ts`). */
+const KEPT = { guessable: 'dist/auth/guessable.js', webauthn: 'dist/passkeys/webauthn.js' };
+
+/** They are read by `kept-module.ts`, so no chunk is made of them. */
+const KEPT_APART = {
+  name: 'kept apart',
+  setup({ onResolve }) {
+    const names = new RegExp(`/(${Object.keys(KEPT).join('|')})\\.js$`);
+    onResolve({ filter: names }, ({ kind, path }) =>
+      kind === 'dynamic-import' ? { path, external: true } : undefined,
+    );
+  },
+};
+
+await build({
+  entryPoints: KEPT,
+  outdir: 'dist/server',
+  outExtension: { '.js': '.cjs' },
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node20',
+  logLevel: 'error',
+});
+
 // Not `keepNames`: it names each closure anew whenever one is made, which costs a request a quarter more.
 await build({
   entryPoints: ['dist/main.js'],
@@ -52,6 +77,7 @@ await build({
   target: 'node20',
   banner: { js: COMMON_JS },
   external: [...NEED_THEIR_FOLDERS, ...ABSENT],
-  plugins: [ONE_TYPEORM],
+  define: { BUNDLED: 'true' },
+  plugins: [ONE_TYPEORM, KEPT_APART],
   logLevel: 'error',
 });

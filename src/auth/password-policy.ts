@@ -1,9 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { keptModule } from '../common/kept-module.js';
 import { invalidRequest } from '../common/problem.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import type { User } from '../users/user.entity.js';
 import { BreachedPasswords } from './breached-passwords.js';
+
+/** With its lists it takes 25 MB, which an instance that nobody registers at does without. */
+const guessable = keptModule('guessable', () => import('./guessable.js'));
 
 /**
  * What a new password must be; what an old one is, is not asked again. No composition rules: length is what
@@ -37,8 +41,7 @@ export class PasswordPolicy {
     if ([...password.normalize('NFKC')].length < passwordMinLength)
       throw refuse(`must have at least ${passwordMinLength} characters`);
     const context = [...this.productWords, ...addressWords(email ?? ''), ...wordsOf(displayName ?? '')];
-    // With its lists it takes 25 MB, which an instance that nobody registers at does without.
-    const { weaknessOf } = await import('./guessable.js');
+    const { weaknessOf } = await guessable();
     const weakness = weaknessOf(password, context);
     if (weakness) throw refuse(weakness);
     if (await this.breached.has(password))

@@ -4,8 +4,7 @@ import { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
-import { PARAMETERS } from './argon2.worker.js';
-import { HASHERS, PasswordHasher } from './password-hasher.js';
+import { HASHERS, PARAMETERS, PasswordHasher } from './password-hasher.js';
 
 const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$/;
 

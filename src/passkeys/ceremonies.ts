@@ -1,3 +1,4 @@
+import { keptModule } from '../common/kept-module.js';
 import type { RelyingParty } from '../config/relying-party.js';
 import type { PasskeyAssertion, PasskeyAttestation } from './ceremony.schemas.js';
 
@@ -25,8 +26,7 @@ export type Assertion = Pick<Credential, 'signCount' | 'backedUp'>;
 export class Disbelieved extends Error {}
 
 /** 260 modules and 25 MB, for those who use passkeys: they are loaded when somebody first does. */
-const server = () => import('@simplewebauthn/server');
-const helpers = () => import('@simplewebauthn/server/helpers');
+const webauthn = keptModule('webauthn', () => import('./webauthn.js'));
 
 /** @returns what was signed as the challenge; null where that cannot be said, or a frame of another site has asked */
 export async function challengeIn({
@@ -34,7 +34,7 @@ export async function challengeIn({
 }: {
   response: { clientDataJSON: string };
 }): Promise<string | null> {
-  const { decodeClientDataJSON } = await helpers();
+  const { decodeClientDataJSON } = await webauthn();
   try {
     const { challenge, crossOrigin } = decodeClientDataJSON(response.clientDataJSON);
     return typeof challenge === 'string' && !crossOrigin ? challenge : null;
@@ -49,7 +49,7 @@ export function verifyAttestation(
   { id, origins }: RelyingParty,
 ): Promise<Credential | Disbelieved> {
   return believing(async () => {
-    const { verifyRegistrationResponse } = await server();
+    const { verifyRegistrationResponse } = await webauthn();
     const { registrationInfo } = await verifyRegistrationResponse({
       response: { ...(await withoutStatement(attestation)), clientExtensionResults: {} },
       expectedChallenge: challenge,
@@ -85,7 +85,7 @@ export function verifyAssertion(
   { publicKey }: Pick<Credential, 'publicKey'>,
 ): Promise<Assertion | Disbelieved> {
   return believing(async () => {
-    const { verifyAuthenticationResponse } = await server();
+    const { verifyAuthenticationResponse } = await webauthn();
     const { verified, authenticationInfo } = await verifyAuthenticationResponse({
       response: {
         ...credential,
@@ -111,7 +111,7 @@ async function withoutStatement({
   response,
   ...credential
 }: PasskeyAttestation): Promise<PasskeyAttestation> {
-  const { decodeAttestationObject, isoBase64URL, isoCBOR } = await helpers();
+  const { decodeAttestationObject, isoBase64URL, isoCBOR } = await webauthn();
   const { attestationObject } = response;
   const authData = decodeAttestationObject(isoBase64URL.toBuffer(attestationObject)).get('authData');
   const none = isoCBOR.encode(

@@ -15,9 +15,9 @@ export interface Instance {
   readonly ended: Promise<number | null>;
 }
 
-/** Starts the built application on a free port; resolves when it listens. */
-export async function startInstance(env: Record<string, string>): Promise<Instance> {
-  const { child, output } = run({ PORT: '0', ...env });
+/** Starts the built application on a free port; resolves when it listens. @param main of another build */
+export async function startInstance(env: Record<string, string>, main?: string): Promise<Instance> {
+  const { child, output } = run({ PORT: '0', ...env }, main);
   const url = await new Promise<string>((found, reject) => {
     const look = () => {
       const [, inDevelopment, address = inDevelopment] =
@@ -50,9 +50,9 @@ export async function runToEnd(
   return { code: child.exitCode, output: output() };
 }
 
-function run(env: Record<string, string>): { child: ChildProcess; output: () => string } {
+function run(env: Record<string, string>, main = resolve('dist/server/main.js')): { child: ChildProcess; output: () => string } {
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, [resolve('dist/server/main.js')], {
+  const child = spawn(process.execPath, [main], {
     cwd: tmpdir(), // away from a developer's .env
     env: { PATH, HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

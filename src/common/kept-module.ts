@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { compileFunction } from 'node:vm';
+
+/** Set by `bundle.js`, and by nothing else. */
+declare const BUNDLED: true | undefined;
+
+/**
+ * A large module that most instances never use, loaded on first use. In the bundle its text is read at once and kept,
+ * because a build may delete or replace the file while the instance runs. A text takes a tenth of what the module takes.
+ * @param name of the file beside the bundle, see `KEPT` in `bundle.js`
+ * @param load imports the module where there is no bundle
+ */
+export function keptModule<Module>(name: string, load: () => Promise<Module>): () => Promise<Module> {
+  if (typeof BUNDLED === 'undefined') return load;
+  const filename = join(import.meta.dirname, `${name}.cjs`);
+  let text: Buffer | null = readFileSync(filename);
+  let loaded: Module;
+  return async () => {
+    if (!text) return loaded;
+    const module = { exports: {} };
+    const run = compileFunction(text.toString(), ['module', 'exports', 'require'], { filename });
+    run(module, module.exports, createRequire(import.meta.url));
+    loaded = module.exports as Module;
+    text = null;
+    return loaded;
+  };
+}
