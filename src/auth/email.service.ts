@@ -57,7 +57,7 @@ export class EmailService {
   }
 
   /**
-   * Of a new account, or of a new address.
+   * Of a new account, or of a new address. The same link again does nothing, and is no error.
    * @throws Problem `request.invalid` for a token that is not, or no longer, good
    */
   async verify(token: string, origin: Origin): Promise<void> {
@@ -76,8 +76,9 @@ export class EmailService {
     await shareEpoch(tx);
     const user = await this.users.lock(tx, token.userId);
     const now = await databaseNow(tx, this.clock);
-    if (!(await this.pending.isAuthorized(tx, token))) throw badToken();
-    if (!(await this.tokens.use(tx, token)) || !user || !isUsable(user, now.getTime())) throw badToken();
+    if (!user || !isUsable(user, now.getTime())) throw badToken();
+    if (await this.tokens.wasUsed(tx, token)) return requireDone(user, token);
+    if (!(await this.pending.isAuthorized(tx, token)) || !(await this.tokens.use(tx, token))) throw badToken();
     if (token.purpose === 'email_change') return this.change(tx, user, token.email, now, origin);
     if (user.email !== token.email) throw badToken();
     await this.users.markVerified(tx, user.id, now);
@@ -98,4 +99,9 @@ export class EmailService {
     const told = { newEmail: email, ...circumstances(origin, now) };
     await this.outbox.add(tx, old!, 'email_changed', told);
   }
+}
+
+/** The link was followed before. @throws Problem `request.invalid` unless it has verified the address that the account has */
+function requireDone({ email, emailVerifiedAt }: User, token: MailedToken): void {
+  if (email !== token.email || emailVerifiedAt === null) throw badToken();
 }

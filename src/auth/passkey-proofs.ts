@@ -90,7 +90,8 @@ export class PasskeyProofs {
     if (!(await this.challenges.use(tx, challenge))) return false;
     if (await this.passkeys.use(tx, passkey.id, assertion, now)) return true;
     const stored = await this.passkeys.byCredential(passkey.credentialId, tx);
-    if (stored?.id !== passkey.id || isOvertaken(stored, challenge, assertion)) return false;
+    if (stored?.id !== passkey.id) return false;
+    if (isOvertaken(stored, challenge, assertion)) return false;
     await this.audit.record(tx, {
       type: 'authn_passkey_cloned',
       userId: user.id,

@@ -15,6 +15,11 @@ const LIFETIMES_MS: Record<MailedPurpose, number> = {
   email_verification: 24 * 3_600_000,
   email_change: 60 * 60_000,
 };
+/**
+ * Proof of an address can be shown again: mail scanners and impatient people follow a link twice, and nothing more
+ * happens. A reset cannot: each use sets another password, and a link in an old mail must not set one.
+ */
+const REPEATABLE: readonly MailedPurpose[] = ['email_verification', 'email_change'];
 /** The id's 16 bytes, then a MAC of 32, in base64url. */
 const SHAPE = /^[A-Za-z0-9_-]{64}$/;
 const ID_BYTES = 16;
@@ -39,7 +44,7 @@ interface Row {
 const COLUMNS = 'id, user_id, purpose, email, session_id, created_at';
 
 /**
- * Single-use tokens that reach people by mail. A token is derived from its row's id and a secret of the key
+ * Tokens that reach people by mail, and each do one thing once. A token is derived from its row's id and a secret of the key
  * file at the moment that its mail leaves: neither the row nor the outbox holds anything that could be used.
  */
 @Injectable()
@@ -66,7 +71,7 @@ export class MailedTokens {
     const [row] = await tx.query<{ id: string }[]>(
       `insert into mailed_tokens (id, user_id, purpose, email, session_id, created_at, expires_at)
        values ($1, $2, $3, $4, $5, $6, $7)
-       on conflict (user_id, purpose) do update
+       on conflict (user_id, purpose) where used_at is null do update
          set id = excluded.id, email = excluded.email, session_id = excluded.session_id,
            created_at = excluded.created_at, expires_at = excluded.expires_at
        returning id`,
@@ -83,7 +88,7 @@ export class MailedTokens {
     return row!.id;
   }
 
-  /** The one that is out already and has not expired: a mail that anybody may cause repeats it, and must not replace it. */
+  /** The one that is out already and has not expired: a mail that anyone may cause repeats it, and must not replace it. */
   async standing(
     tx: EntityManager,
     purpose: MailedPurpose,
@@ -91,7 +96,8 @@ export class MailedTokens {
     email: string,
   ): Promise<MailedToken | null> {
     const [row] = await tx.query<Row[]>(
-      `select ${COLUMNS} from mailed_tokens where user_id = $1 and purpose = $2 and email = $3 and expires_at > $4`,
+      `select ${COLUMNS} from mailed_tokens
+       where user_id = $1 and purpose = $2 and email = $3 and expires_at > $4 and used_at is null`,
       [userId, purpose, email, await databaseNow(tx, this.clock)],
     );
     return row ? tokenOf(row) : null;
@@ -102,7 +108,7 @@ export class MailedTokens {
     return Buffer.concat([idBytes(id), mac(this.keys.mintingSecret(now), purpose, id)]).toString('base64url');
   }
 
-  /** What an authentic token stands for, unless it has been used or voided. Its time is judged by {@link use}. */
+  /** What an authentic token stands for, unless it is gone or void. Its time is judged by {@link use} and {@link wasUsed}. */
   async find(token: string, purposes: readonly MailedPurpose[]): Promise<MailedToken | null> {
     if (!SHAPE.test(token)) return null;
     const bytes = Buffer.from(token, 'base64url');
@@ -118,14 +124,23 @@ export class MailedTokens {
     return isOurs ? tokenOf(row) : null;
   }
 
-  /** Uses it up, in the transaction of what it is used for. @returns false when somebody else has, or it is too old */
-  async use(tx: EntityManager, { id }: MailedToken): Promise<boolean> {
+  /** Uses it up, in the transaction of what it is used for. @returns false when it was used before, or is too old */
+  async use(tx: EntityManager, { id, purpose }: MailedToken): Promise<boolean> {
     const now = await databaseNow(tx, this.clock);
-    const [, used] = await tx.query<[unknown, number]>(
-      'delete from mailed_tokens where id = $1 and expires_at > $2',
-      [id, now],
-    );
+    const useUp = REPEATABLE.includes(purpose)
+      ? 'update mailed_tokens set used_at = $2 where id = $1 and used_at is null and expires_at > $2'
+      : 'delete from mailed_tokens where id = $1 and expires_at > $2';
+    const [, used] = await tx.query<[unknown, number]>(useUp, [id, now]);
     return used === 1;
+  }
+
+  /** Whether it has done what it is for, and is shown again before it expires. */
+  async wasUsed(tx: EntityManager, { id }: MailedToken): Promise<boolean> {
+    const rows = await tx.query<unknown[]>(
+      'select from mailed_tokens where id = $1 and used_at is not null and expires_at > $2',
+      [id, await databaseNow(tx, this.clock)],
+    );
+    return rows.length === 1;
   }
 
   async void(tx: EntityManager, userId: string, purposes: readonly MailedPurpose[]): Promise<void> {

@@ -1713,10 +1713,31 @@ export const MUTANTS = [
     spec: 'test/password-reset.spec.ts',
   },
   {
+    mechanism: 'a link that has verified an address has worked when it is followed again',
+    file: 'src/auth/email.service.ts',
+    out: 'return this.requireDone(tx, user, token);',
+    put: 'throw badToken();',
+    spec: 'test/account-mail.spec.ts',
+  },
+  {
+    mechanism: 'a link that has verified an address says so of that address only',
+    file: 'src/auth/email.service.ts',
+    out: 'if (!isVerified || !(await',
+    put: 'if (!(await',
+    spec: 'test/account-mail.spec.ts',
+  },
+  {
+    mechanism: 'a link that is followed again changes an address once',
+    file: 'src/mail/mailed-tokens.ts',
+    out: 'where id = $1 and used_at is null and expires_at > $2',
+    put: 'where id = $1 and expires_at > $2',
+    spec: 'test/account-mail.spec.ts',
+  },
+  {
     mechanism: 'a mailed token has a lifetime',
     file: 'src/mail/mailed-tokens.ts',
-    out: "'delete from mailed_tokens where id = $1 and expires_at > $2'",
-    put: "'delete from mailed_tokens where id = $1 and $2::timestamptz is not null'",
+    out: "'delete from mailed_tokens where id = $1 and expires_at > $2';",
+    put: "'delete from mailed_tokens where id = $1 and $2::timestamptz is not null';",
     spec: 'test/password-reset.spec.ts',
   },
   {
@@ -2161,7 +2182,7 @@ export const MUTANTS = [
   {
     mechanism: 'the counter of a passkey rises, by compare-and-set',
     file: 'src/passkeys/passkeys.service.ts',
-    out: 'where id = $1 and (sign_count < $2 or (sign_count = 0 and $2 = 0))',
+    out: 'where id = $1 and (backup_eligible or sign_count < $2 or (sign_count = 0 and $2 = 0))',
     put: 'where id = $1',
     spec: 'test/passkey-logins.spec.ts',
   },
@@ -2427,7 +2448,7 @@ export const MUTANTS = [
   {
     mechanism: 'two logins of one security key that overtake each other raise no alarm',
     file: 'src/auth/passkey-proofs.ts',
-    out: ' || isOvertaken(stored, challenge, assertion)',
+    out: 'if (isOvertaken(stored, challenge, assertion)) return false;',
     spec: 'test/passkey-logins.spec.ts',
   },
   {
