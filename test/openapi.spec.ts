@@ -60,6 +60,7 @@ const PROMISED: Record<Operation['x-tier'], string[]> = {
     'DELETE /v1/admin/users/{id}/mfa',
     'DELETE /v1/users/me',
     'DELETE /v1/admin/sessions',
+    'POST /v1/admin/sessions/end-all',
     'PUT /v1/admin/users/{id}/roles',
   ],
   strict: [],

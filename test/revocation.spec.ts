@@ -34,8 +34,11 @@ afterEach(async () => {
   await disconnect();
 });
 
-const endEveryone = (admin: Client) =>
-  admin.request('DELETE', '/v1/admin/sessions', { body: { confirm: 'everyone' } });
+const BY_DELETE = ['DELETE', '/v1/admin/sessions'] as const;
+/** For proxies and clients that drop the body of a DELETE. */
+const BY_POST = ['POST', '/v1/admin/sessions/end-all'] as const;
+const endEveryone = (admin: Client, by: typeof BY_DELETE | typeof BY_POST = BY_DELETE) =>
+  admin.request(...by, { body: { confirm: 'everyone' } });
 
 describe('ending sessions', () => {
   let a: TestApp;
@@ -226,26 +229,30 @@ describe('ending sessions', () => {
   });
 
   describe('of everyone', () => {
-    it('wants the word, and a fresh session [ADM-01]', async () => {
-      for (const body of [
-        undefined,
-        {},
-        { confirm: 'all' },
-        { confirm: true },
-        { confirm: 'everyone', x: 1 },
-      ]) {
-        const answer = await admin.request('DELETE', '/v1/admin/sessions', { body });
-        expect(answer).toMatchObject(problem(400, 'request.invalid'));
+    it('wants the word, and a fresh session, by DELETE as by POST [ADM-01]', async () => {
+      for (const by of [BY_DELETE, BY_POST]) {
+        for (const body of [
+          undefined,
+          {},
+          { confirm: 'all' },
+          { confirm: true },
+          { confirm: 'everyone', x: 1 },
+        ]) {
+          const answer = await admin.request(...by, { body });
+          expect(answer).toMatchObject(problem(400, 'request.invalid'));
+        }
       }
       a.clock.advance(5 * 60_000);
-      expect(await endEveryone(admin)).toMatchObject({
-        ...problem(401, 'auth.reauthentication_required'),
-        headers: {
-          'www-authenticate': expect.stringMatching(
-            /error="insufficient_user_authentication".*max_age="300"/,
-          ),
-        },
-      });
+      for (const by of [BY_DELETE, BY_POST]) {
+        expect(await endEveryone(admin, by)).toMatchObject({
+          ...problem(401, 'auth.reauthentication_required'),
+          headers: {
+            'www-authenticate': expect.stringMatching(
+              /error="insufficient_user_authentication".*max_age="300"/,
+            ),
+          },
+        });
+      }
       await expectBothTiers(alice, { status: 200 });
       await admin.post('/v1/auth/reauthenticate', { password: PASSWORD }).then((answer) => {
         admin.accessToken = answer.body.accessToken;
@@ -253,18 +260,21 @@ describe('ending sessions', () => {
       expect(await endEveryone(admin)).toMatchObject(applied(4));
     });
 
-    it('ends them all, whoever began a moment later lives [ADM-01]', async () => {
-      expect(await endEveryone(admin)).toMatchObject(applied(4));
-      const after = await Promise.all([ADMIN, ALICE, BOB].map((user) => loggedIn(a, user)));
-      for (const client of [admin, alice, other, bob]) {
-        await expectBothTiers(client, ended('admin_everyone'));
-        expect(await client.refresh()).toMatchObject(ended('admin_everyone'));
-      }
-      for (const client of after) {
-        await expectBothTiers(client, { status: 200 });
-        expect((await client.refresh()).status).toBe(200);
-      }
-    });
+    it.each([BY_DELETE, BY_POST])(
+      'by %s %s ends them all, whoever began a moment later lives [ADM-01]',
+      async (...by) => {
+        expect(await endEveryone(admin, by)).toMatchObject(applied(4));
+        const after = await Promise.all([ADMIN, ALICE, BOB].map((user) => loggedIn(a, user)));
+        for (const client of [admin, alice, other, bob]) {
+          await expectBothTiers(client, ended('admin_everyone'));
+          expect(await client.refresh()).toMatchObject(ended('admin_everyone'));
+        }
+        for (const client of after) {
+          await expectBothTiers(client, { status: 200 });
+          expect((await client.refresh()).status).toBe(200);
+        }
+      },
+    );
 
     it('ends 1,200 people with one notice, in batches, and none is left out', async () => {
       await alice.get(SESSION);
@@ -656,6 +666,7 @@ describe('the audit log', () => {
     ['the end of a session', 'session_ended', (by, { id }) => by.delete(`/v1/admin/sessions/${id}`)],
     ["the end of a user's sessions", 'session', (by) => by.delete(`/v1/admin/users/${ALICE.id}/sessions`)],
     ["the end of everyone's sessions", 'sessions_ended_everywhere', (by) => endEveryone(by)],
+    ["the end of everyone's sessions by POST", 'sessions_ended_everywhere', (by) => endEveryone(by, BY_POST)],
     ['a ban', 'user_banned', (by) => by.post(`/v1/admin/users/${ALICE.id}/ban`, { reason: 'Spam' })],
     ['its end', 'user_ban_lifted', (by) => by.delete(`/v1/admin/users/${ALICE.id}/ban`)],
     [

@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, Inject, Param, Query } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Inject, Param, Post, Query } from '@nestjs/common';
 import { ApiOkResponse } from '@nestjs/swagger';
 import { z } from 'zod';
 import { Actor, type Acting } from '../common/actor.decorator.js';
@@ -58,6 +58,14 @@ export class AdminSessionsController {
   @AnswersReceipt()
   endEveryone(@Body({ schema: Everyone }) _confirmed: z.infer<typeof Everyone>, @Actor() actor: Acting) {
     return this.revocations.endEveryone({ ...actor, reason: 'admin_everyone' });
+  }
+
+  /** The same as `DELETE /v1/admin/sessions`, for proxies and clients that drop the body of a DELETE. */
+  @Post('sessions/end-all')
+  @RequireSession({ maxAuthAge: '5m' })
+  @AnswersReceipt()
+  endAll(@Body({ schema: Everyone }) confirmed: z.infer<typeof Everyone>, @Actor() actor: Acting) {
+    return this.endEveryone(confirmed, actor);
   }
 
   @Delete('tokens/:jti')

@@ -133,6 +133,7 @@ const RECIPES: Record<string, Recipe['cook'] | Recipe> = {
   'PUT /v1/admin/users/{id}/roles': (scene) => ({ ...theUser(scene), body: { roles: ['user'] } }),
   'DELETE /v1/admin/sessions/{id}': theSession,
   'DELETE /v1/admin/sessions': () => ({ body: { confirm: 'everyone' } }),
+  'POST /v1/admin/sessions/end-all': () => ({ body: { confirm: 'everyone' } }),
   'DELETE /v1/admin/tokens/{jti}': ({ owner }) => ({
     parameters: { jti: read(owner.accessToken!).claims['jti'] as string },
   }),
