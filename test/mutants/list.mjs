@@ -1715,7 +1715,7 @@ export const MUTANTS = [
   {
     mechanism: 'a link that has verified an address has worked when it is followed again',
     file: 'src/auth/email.service.ts',
-    out: 'return this.requireDone(tx, user, token);',
+    out: 'return requireDone(user, token);',
     put: 'throw badToken();',
     spec: 'test/account-mail.spec.ts',
   },
