@@ -218,7 +218,9 @@ describe('an address', () => {
           [to, 'Confirm your new e-mail address'],
         ].sort(),
       );
-      expect(mails.find((mail) => mail.to === email)!.text).toContain(to);
+      expect(mails.find((mail) => mail.to === email)!.text).toContain(
+        `“${to.replace('@', '[at]').replace('.', '[dot]')}”`,
+      );
       expect(mails.flatMap((mail) => (mail.to === email ? linksIn(mail.text) : []))).toEqual([]);
       expect((await me.get('/v1/users/me')).body.email).toBe(email);
       const [link] = linksIn(mails.find((mail) => mail.to === to)!.text);

@@ -47,7 +47,7 @@ const add = (recipient: string, device = 'a phone') =>
 
 it('a mail leaves after the commit, once, in text and HTML, and nothing of it stays', async () => {
   const [one, two] = [outbox(a), outbox(b)];
-  await add('ann@example.com', '<b>a "phone"</b>');
+  await add('ann@example.com');
   expect((await Promise.all([one.send(), two.send(), one.send()])).reduce((sum, sent) => sum + sent)).toBe(1);
   expect(await one.send()).toBe(0);
   expect(catcher.mails).toHaveLength(1);
@@ -56,11 +56,17 @@ it('a mail leaves after the commit, once, in text and HTML, and nothing of it st
   expect(source).toMatch(/^From: Our product <no-reply@ours\.example>$/m);
   expect(source).toMatch(/^Subject: A new device has logged in$/m);
   expect(source).toMatch(/^Auto-Submitted: auto-generated$/m);
-  expect(source).toContain('Device: <b>a "phone"</b>');
-  expect(source.replace(/=\n/g, '').replaceAll('=3D', '=')).toContain(
-    '&lt;b&gt;a &quot;phone&quot;&lt;/b&gt;',
-  );
+  expect(source).toContain('Address: 192.0.2.7');
+  expect(source.replace(/=\n/g, '').replaceAll('=3D', '=')).toContain('<br>Address: 192.0.2.7</p>');
   expect(await a.query('select from mails')).toEqual([]);
+});
+
+it('a mail makes no link of the name that a device was given', async () => {
+  await add('ann@example.com', 'https://evil.com/<b>login</b>, or write to thief@evil.com');
+  expect(await outbox(a).send()).toBe(1);
+  const source = catcher.mails[0]!.source.replace(/=\n/g, '');
+  expect(source).not.toMatch(/evil\.com|https?:|<b>|&lt;b|@evil/);
+  expect(source.match(/evil\[dot\]com/g)).toHaveLength(4);
 });
 
 it('a mail goes to one mailbox, whatever its address is made of', async () => {

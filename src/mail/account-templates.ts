@@ -1,4 +1,4 @@
-import { where, type Circumstances, type Written } from './written.js';
+import { quoted, where, type Circumstances, type Written } from './written.js';
 
 /** The mails that an account's own acts cause. Those with a `tokenId` carry a link, see `LINKS`. */
 export interface AccountTemplateData {
@@ -67,7 +67,7 @@ export const ACCOUNT_MAILS: Writers<AccountTemplateData> = {
   email_change_requested: (data) => ({
     subject: 'Your e-mail address is to be changed',
     paragraphs: [
-      `The address of your account is to become ${data.newEmail}, once that has been confirmed.`,
+      `Someone asked to change the address of your account to ${quoted(data.newEmail)}. It changes when that address is confirmed.`,
       where(data),
       'If it was not you, change your password at once. That cancels the change and logs out all other devices.',
     ],
@@ -75,7 +75,7 @@ export const ACCOUNT_MAILS: Writers<AccountTemplateData> = {
   email_changed: (data) => ({
     subject: 'Your e-mail address has been changed',
     paragraphs: [
-      `The address of your account is now ${data.newEmail}. This one will get no more mails of it.`,
+      `The address of your account is now ${quoted(data.newEmail)}. This address will no longer receive email about it.`,
       where(data),
       'If it was not you, somebody else has your account: tell us at once.',
     ],

@@ -1,4 +1,4 @@
-import { where, type Circumstances, type Written } from './written.js';
+import { quoted, where, type Circumstances, type Written } from './written.js';
 
 /** The name is what the person calls it. */
 export interface PasskeyTemplateData {
@@ -13,7 +13,7 @@ export const PASSKEY_MAILS: Writers<PasskeyTemplateData> = {
   passkey_added: (data) => ({
     subject: 'A passkey has been added',
     paragraphs: [
-      `Whoever holds the passkey “${data.name}” can log in to your account from now on. Other devices have been logged out.`,
+      `Whoever holds the passkey ${quoted(data.name)} can log in to your account from now on. Other devices have been logged out.`,
       where(data),
       'If it was not you, ask for a new password on the login page at once, and remove that passkey.',
     ],
@@ -21,7 +21,7 @@ export const PASSKEY_MAILS: Writers<PasskeyTemplateData> = {
   passkey_removed: (data) => ({
     subject: 'A passkey has been removed',
     paragraphs: [
-      `The passkey “${data.name}” does not open your account any more. Other devices have been logged out.`,
+      `The passkey ${quoted(data.name)} does not open your account any more. Other devices have been logged out.`,
       where(data),
       'If it was not you, ask for a new password on the login page at once.',
     ],
@@ -29,7 +29,7 @@ export const PASSKEY_MAILS: Writers<PasskeyTemplateData> = {
   passkey_cloned: (data) => ({
     subject: 'A passkey of yours may have been copied',
     paragraphs: [
-      `A login with the passkey “${data.name}” has been refused: its authenticator counts its uses, and this one had been counted before, as happens when there are two of it.`,
+      `A login with the passkey ${quoted(data.name)} has been refused: its authenticator counts its uses, and this one had been counted before, as happens when there are two of it.`,
       where(data),
       'Remove that passkey from your account, and make another one.',
     ],

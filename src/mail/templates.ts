@@ -1,11 +1,12 @@
 import { ACCOUNT_MAILS, type AccountTemplateData } from './account-templates.js';
+import { inertData } from './inert-text.js';
 import type { MailedPurpose } from './mailed-tokens.js';
 import { PASSKEY_MAILS, type PasskeyTemplateData } from './passkey-templates.js';
 import { where, type Circumstances, type Written } from './written.js';
 
 export type { Circumstances } from './written.js';
 
-/** What each mail is told. Instants are ISO 8601; the rest may have been typed by anybody. */
+/** What each mail is told, see {@link inertData}: texts that other people wrote reach a template as text that nothing links. */
 export interface TemplateData extends AccountTemplateData, PasskeyTemplateData {
   new_device: Circumstances;
   refresh_reuse: Circumstances;
@@ -60,13 +61,15 @@ const WRITTEN: { [Name in TemplateName]: (data: TemplateData[Name]) => Written }
   }),
 };
 
+export const TEMPLATE_NAMES = Object.keys(WRITTEN) as TemplateName[];
+
 /** In plain text and HTML. @param link of the mails that have one, empty for the others */
 export function render<Name extends TemplateName>(
   template: Name,
   data: TemplateData[Name],
   link = '',
 ): { subject: string; text: string; html: string } {
-  const { subject, paragraphs } = WRITTEN[template](data);
+  const { subject, paragraphs } = WRITTEN[template](inertData(data));
   const lines = [paragraphs[0]!, link, ...paragraphs.slice(1)].filter(Boolean);
   const html = lines.map((line) => `<p>${line === link ? anchor(link) : toHtml(line)}</p>`).join('\n');
   return { subject, text: lines.join('\n\n'), html: `<!doctype html><meta charset="utf-8">\n${html}` };

@@ -13,10 +13,15 @@ export interface Written {
   paragraphs: string[];
 }
 
+/** Marks text that other people wrote as theirs. */
+export function quoted(text: string): string {
+  return `“${text}”`;
+}
+
 export function where({ at, device, ip, country }: Circumstances): string {
   const facts = [
     ['When', at],
-    ['Device', device],
+    ['Device', device && quoted(device)],
     ['Address', ip],
     ['Country', country],
   ];

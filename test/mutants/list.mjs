@@ -3,6 +3,55 @@
  * @type {{ mechanism: string, file: string, out: string, put?: string, spec: string }[]}
  */
 export const MUTANTS = [
+  // --- Mails: text of other people
+  {
+    mechanism: 'no template gets text of other people as it was written',
+    file: 'src/mail/templates.ts',
+    out: '(inertData(data))',
+    put: '(inertData && data)',
+    spec: 'src/mail/inert-text.spec.ts',
+  },
+  {
+    mechanism: 'a bare domain in a mail is no domain',
+    file: 'src/mail/inert-text.ts',
+    out: ".replace(/\\.(?=\\S)/g, '[dot]')",
+    spec: 'src/mail/inert-text.spec.ts',
+  },
+  {
+    mechanism: 'text in a mail is in its compatibility form',
+    file: 'src/mail/inert-text.ts',
+    out: "text.normalize('NFKC').replace",
+    put: 'text.replace',
+    spec: 'src/mail/inert-text.spec.ts',
+  },
+  {
+    mechanism: 'characters in a mail that a person does not see are removed',
+    file: 'src/mail/inert-text.ts',
+    out: ".replace(INVISIBLE, '')",
+    put: ".replace(INVISIBLE, '$&')",
+    spec: 'src/mail/inert-text.spec.ts',
+  },
+  {
+    mechanism: 'a number in a mail is too short to call',
+    file: 'src/mail/inert-text.ts',
+    out: '.replace(PHONE_NUMBER, maskedFromTheSeventh)',
+    put: '.replace(PHONE_NUMBER, (number) => number || maskedFromTheSeventh(number))',
+    spec: 'src/mail/inert-text.spec.ts',
+  },
+  {
+    mechanism: 'text of other people in a mail is short',
+    file: 'src/mail/inert-text.ts',
+    out: 'characters.length > maxLength',
+    put: 'characters.length > maxLength * 100',
+    spec: 'src/mail/inert-text.spec.ts',
+  },
+  {
+    mechanism: "an address in a mail is the caller's only if it is one",
+    file: 'src/mail/inert-text.ts',
+    out: "name === 'ip' && isIP(value)",
+    put: "name === 'ip' && isIP",
+    spec: 'src/mail/inert-text.spec.ts',
+  },
   // --- Addresses
   {
     mechanism: 'the domain of an address is stored as A-labels',
@@ -1722,8 +1771,8 @@ export const MUTANTS = [
   {
     mechanism: 'a link that has verified an address says so of that address only',
     file: 'src/auth/email.service.ts',
-    out: 'if (!isVerified || !(await',
-    put: 'if (!(await',
+    out: 'if (email !== token.email || emailVerifiedAt',
+    put: 'if (emailVerifiedAt',
     spec: 'test/account-mail.spec.ts',
   },
   {

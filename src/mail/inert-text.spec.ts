@@ -1,0 +1,202 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { inertText } from './inert-text.js';
+import { LINKS, render, TEMPLATE_NAMES, type TemplateData, type TemplateName } from './templates.js';
+
+const OWN_LINK = 'https://app.example/reset-password#token=0123456789abcdefABCDEF';
+const AT = '2026-01-31T12:00:00.000Z';
+
+/**
+ * What mail programs make a link of: absolute URIs (RFC 3986 3), network paths, e-mail addresses, bare domains with any dot of IDNA
+ * (UTS 46 2.3) or one that looks like it, paths of Windows, phone numbers (ITU-T E.164: from seven digits on). And what could make
+ * text look as if it stood somewhere else: line ends, controls, bidirectional marks, what nobody sees, tags.
+ */
+const LINKED: [string, RegExp][] = [
+  ['a URI', /[a-z][a-z\d+.-]*:\S/giu],
+  ['a network path', /\/\/|\\\\/gu],
+  ['a path', /\p{L}\/\p{L}|\p{L}\\\p{L}/gu],
+  ['an e-mail address', /[@\uff20\ufe6b]/gu],
+  [
+    'a domain',
+    /[\p{L}\p{N}\p{M}\p{So}_-][.\u3002\uff0e\uff61\u2024\ufe52\ufe12\u2025\u2026](?=[\p{L}\p{N}\p{M}\p{So}_-])/gu,
+  ],
+  ['an encoded character', /%[\da-f]{2}|&#/giu],
+  ['a phone number', /\p{Nd}(?:[^\p{L}\p{Nd}]{0,4}\p{Nd}){6,}/gu],
+  [
+    'a control or an invisible character',
+    /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu,
+  ],
+  ['a tag', /[<>]/gu],
+];
+
+function linkedIn(text: string): string[] {
+  const bare = text.replaceAll(OWN_LINK, '').replaceAll(AT, '').replaceAll('192.0.2.7', '');
+  return [bare, bare.normalize('NFKC')].flatMap((form) =>
+    LINKED.flatMap(([what, pattern]) => (form.match(pattern) ?? []).map((match) => `${what}: ${match}`)),
+  );
+}
+
+const HOSTILE = [
+  'evil.com',
+  'EVIL.COM',
+  'evil.com.',
+  'https://evil.com/login',
+  'hxxp://evil.com',
+  'HTTPS:evil',
+  'javascript:alert(1)',
+  'data:text/html,x',
+  'mailto:thief',
+  'tel:+19005551234',
+  '//evil.com',
+  '\\\\evil.com\\share',
+  'www.evil',
+  'thief@evil.com',
+  'thief\uff20evil\uff0ecom',
+  'evil\u3002com',
+  'evil\uff0ecom',
+  'evil\uff61com',
+  'evil\u2024com',
+  'evil\ufe52com',
+  'evil\ufe12com',
+  'evil\u200b.\u200bcom',
+  'evil\ufe0f.com',
+  'ev\u034fil.com',
+  'evil\u3164com',
+  'ev\u00adil.com',
+  'evil\u2060.com',
+  '\u24d4\u24e5\u24d8\u24db.com',
+  'ев\u0456l.рф',
+  'evil%2ecom',
+  'evil&#46;com',
+  '93.184.216.34',
+  '[2001:db8::7]',
+  '\u2488com',
+  'evil\u2025com',
+  '<a href="https://evil.com">Log in</a>',
+  'a\r\n\r\nhttps://evil.com',
+  'a\u2028https://evil.com',
+  'a\u0085evil.com',
+  'a\u202emoc.live',
+  '+1 (900) 555-1234',
+  '1.900.555.1234',
+  '\uff11\uff12\uff13\uff14\uff15\uff16\uff17',
+  '\u0661\u0662\u0663\u0664\u0665\u0666\u0667',
+  '1900\ud83d\udd25555\ud83d\udd251234',
+  'a'.repeat(63) + '.com',
+  'a'.repeat(63) + '@evil.com',
+];
+
+type Everything<Data> = (Data extends Data ? (data: Data) => void : never) extends (data: infer All) => void
+  ? All
+  : never;
+
+/** All that any template is told, with the text wherever somebody else may have written it. */
+const withText = (text: string): Everything<TemplateData[TemplateName]> => ({
+  at: AT,
+  ip: '192.0.2.7',
+  device: text,
+  country: text,
+  newEmail: text,
+  factor: text,
+  signal: text,
+  name: text,
+  left: 2,
+  tokenId: text,
+});
+
+const mail = (name: TemplateName, data: object) => render(name, data as never, name in LINKS ? OWN_LINK : '');
+const unescaped = (html: string) =>
+  html
+    .replace(/^.*\n/, '')
+    .replaceAll(`<a href="${OWN_LINK}">${OWN_LINK}</a>`, OWN_LINK)
+    .replaceAll('<br>', '\n')
+    .replace(/<\/?p>/g, '')
+    .replaceAll('&quot;', '"')
+    .replaceAll('&#39;', "'")
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&amp;', '&');
+
+/** As far as a recipient's program could tell: no link but ours, and no line but ours. */
+function expectOwnLinksOnly(name: TemplateName, text: string): void {
+  const [plain, attacked] = [mail(name, withText('x')), mail(name, withText(text))];
+  for (const part of [attacked.subject, attacked.text, unescaped(attacked.html)])
+    expect({ name, text, linked: linkedIn(part) }).toEqual({ name, text, linked: [] });
+  const linesOf = (whole: string) => whole.split(/\r\n|[\n\r\u2028\u2029\u0085]/).length;
+  // Of nothing but invisible characters nothing is left, and its line goes.
+  const isMore = linesOf(attacked.text) > linesOf(plain.text);
+  expect({ name, text, isMore }).toEqual({ name, text, isMore: false });
+  expect(attacked.text.split(OWN_LINK).length).toBe(name in LINKS ? 2 : 1);
+  expect(attacked.subject).toBe(plain.subject);
+}
+
+describe('a mail with text that somebody else wrote', () => {
+  it.each(TEMPLATE_NAMES)('%s has no link but ours, whatever that text is', (name) => {
+    for (const text of HOSTILE) {
+      expectOwnLinksOnly(name, text);
+      expectOwnLinksOnly(name, `Call ${text} now`);
+      expectOwnLinksOnly(name, `x${text}y`);
+    }
+  });
+
+  it('has no link but ours for any text at all', () => {
+    const piece = fc.oneof(
+      fc.constantFrom(
+        ...HOSTILE,
+        '.',
+        '@',
+        ':',
+        '/',
+        '\\',
+        ' ',
+        '7',
+        '12',
+        '\n',
+        '\u200b',
+        '\u3002',
+        'com',
+        'www',
+      ),
+      fc.string({ unit: 'binary', maxLength: 5 }),
+      fc.string({ unit: 'grapheme', maxLength: 5 }),
+    );
+    const texts = fc.array(piece, { maxLength: 12 }).map((pieces) => pieces.join(''));
+    fc.assert(
+      fc.property(texts, fc.constantFrom(...TEMPLATE_NAMES), (text, name) => expectOwnLinksOnly(name, text)),
+      { numRuns: 500 },
+    );
+  });
+
+  it('takes an instant and an address of the caller for ours only if they are', () => {
+    const { text } = mail('new_device', { at: 'evil.com', ip: 'evil.com', device: 'x' });
+    expect(linkedIn(text)).toEqual([]);
+    expect(mail('new_device', { at: AT, ip: '2001:db8::7', device: 'x' }).text).toContain(
+      `When: ${AT}\nDevice: “x”\nAddress: 2001:db8::7`,
+    );
+  });
+
+  it('cuts a long text', () => {
+    const { text } = mail('new_device', { at: AT, device: 'A very long name '.repeat(20) });
+    expect(/^Device: “(.*)”$/m.exec(text)![1]!.length).toBeLessThanOrEqual(65);
+    const sentence = 'it was used by X; '.repeat(100);
+    expect(mail('suspicious', { at: AT, signal: sentence }).text.length).toBeLessThan(600);
+  });
+});
+
+describe('text that somebody else wrote', () => {
+  it.each([
+    ["Anna's iPhone 15 Pro (work)", "Anna's iPhone 15 Pro (work)"],
+    ['Chrome on Windows', 'Chrome on Windows'],
+    ['J. Doe, Büro', 'J. Doe, Büro'],
+    ['日本のパソコン', '日本のパソコン'],
+    ['the blue one 🔑', 'the blue one 🔑'],
+    ['Galaxy S24+ 512GB', 'Galaxy S24+ 512GB'],
+    ['thief@evil.com', 'thief[at]evil[dot]com'],
+    [
+      'it was used 12300 km from where it had been 120 h before',
+      'it was used 12300 km from where it had been 120 h before',
+    ],
+  ])('%s reads as %s', (text, inert) => {
+    expect(inertText(text)).toBe(inert);
+  });
+});
