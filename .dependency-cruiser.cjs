@@ -101,6 +101,13 @@ module.exports = {
       to: { path: '^test/' },
     },
     {
+      // A connection of another class would end the process when PostgreSQL ends it.
+      name: 'connections-to-postgres-are-made-in-database',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/database/' },
+      to: { path: 'node_modules/pg/', dependencyTypesNot: ['type-only'] },
+    },
+    {
       name: 'dev-dependencies-stay-out-of-the-product',
       severity: 'error',
       from: { path: '^src/', pathNot: '[.]spec[.]ts$' },

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import pg from 'pg';
 import { BootError } from './common/boot-error.js';
 import { Clock } from './common/clock.js';
 import { LOGGER, type Logger } from './common/logger.js';
@@ -11,8 +10,9 @@ import { KeyStore } from './config/key-store.js';
 import { loadSettings } from './config/load-settings.js';
 import { settingsForLog, type Settings } from './config/settings.js';
 import { createApp } from './app.setup.js';
+import { PostgresClient } from './database/postgres-client.js';
 import { isAboutTls } from './database/postgres-connection.js';
-import { isDatabaseRefusal, isDatabaseUnavailable } from './database/database-problem.js';
+import { isConnectionSpent, isDatabaseRefusal, isDatabaseUnavailable } from './database/database-problem.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from './database/embedded-postgres.js';
 import { migrateDatabase, requireMigrated } from './database/migrate.js';
 import { close, listen } from './listen.js';
@@ -63,7 +63,7 @@ async function withDatabase(settings: Settings): Promise<Settings> {
 
 /** Instances with a Redis in common may share an embedded PostgreSQL: the last one turns out the light. */
 async function stopUnlessShared(postgres: EmbeddedPostgres): Promise<void> {
-  const client = new pg.Client({ connectionString: postgres.url });
+  const client = new PostgresClient({ connectionString: postgres.url });
   await client.connect();
   const others = await client
     .query(`select from pg_stat_activity where application_name like 'drawbridge%'`)
@@ -87,9 +87,11 @@ function explain(error: unknown): unknown {
         ? `DATABASE_URL names a PostgreSQL that cannot be trusted as STORE_TLS wants: ${message}`
         : isDatabaseRefusal(error)
           ? `DATABASE_URL names a role, password or database that its PostgreSQL does not take: ${message}`
-          : isDatabaseUnavailable(error)
-            ? `DATABASE_URL names a PostgreSQL that does not answer: ${message || code}`
-            : null;
+          : isConnectionSpent(error as Error)
+            ? `DATABASE_URL names a PostgreSQL or a role that cannot do what an instance does: ${message}`
+            : isDatabaseUnavailable(error)
+              ? `DATABASE_URL names a PostgreSQL that does not answer: ${message || code}`
+              : null;
   return why === null ? error : `Drawbridge does not start:\n  ${why.replaceAll('\n', '\n  ')}`;
 }
 

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import pg from 'pg';
+import type pg from 'pg';
 import { milliseconds } from '../common/duration.js';
 import { loadSetting } from '../config/load-settings.js';
+import { PostgresClient } from '../database/postgres-client.js';
 import { connectionTo } from '../database/postgres-connection.js';
 import { pruneAudit } from './prune-audit.js';
 import { verifyAudit } from './verify-audit.js';
@@ -23,7 +24,7 @@ try {
   const url = process.env['DATABASE_URL'];
   if (!url) throw new Error('DATABASE_URL is not set: name the database of the audit log');
   const retainedSince = new Date(Date.now() - milliseconds(values.retention));
-  const client = new pg.Client(
+  const client = new PostgresClient(
     connectionTo(url, {
       storeTls: loadSetting('storeTls', process.env),
       storeCaFile: loadSetting('storeCaFile', process.env),

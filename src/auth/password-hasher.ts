@@ -33,7 +33,8 @@ export class PasswordHasher implements OnApplicationShutdown {
     maxThreads: HASHERS,
     idleTimeout: IDLE_MS,
     niceIncrement: NICE,
-  });
+    // A thread that fails without a task is replaced; without a listener its error would end the process.
+  }).on('error', () => undefined);
 
   hash(password: string): Promise<string> {
     return this.threads.run({ password, parameters: PARAMETERS }, { name: 'hash' }) as Promise<string>;

@@ -1,28 +1,50 @@
 import { Problem } from '../common/problem.js';
 
 /** SQLSTATE classes and codes that mean "not now" (PostgreSQL, appendix A). */
-const NOT_NOW = /^(08...|53...|57...|55P03|40001|40P01|25P0[34])$/;
+const NOT_NOW = /^(08...|53...|57...|58...|55P03|40001|40P01|25P0[34])$/;
+/**
+ * SQLSTATEs that concern the connection rather than the statement: the server takes no writes (25006), a prepared
+ * statement is unknown or another one (26000, 42P05), the role has lost a right (42501). A new connection may do.
+ */
+const SPENT = new Set(['25006', '26000', '42P05', '42501']);
 const SOCKET_ERRORS = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
+  'ECONNABORTED',
   'EPIPE',
   'ETIMEDOUT',
   'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENETDOWN',
   'ENOTFOUND',
   'EAI_AGAIN',
 ]);
-/** What pg and its pool say of themselves, for want of a code. */
-const CLIENT_SIDE = /timeout|Connection terminated|connection is closed|not queryable|Cannot use a pool/i;
+/** What pg, its pool and TypeORM say of a connection that has gone, without a code. */
+const CLIENT_SIDE =
+  /timeout|Connection terminated|connection is closed|not queryable|Cannot use a pool|already released|Driver not Connected|connection is not yet established/i;
+
+/** Errors of attempts to connect. Whatever they say, PostgreSQL was not asked. */
+export const failedConnections = new WeakSet<object>();
 
 /** Whether PostgreSQL could not be asked, as against having answered. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   const cause = (error as { driverError?: unknown } | null)?.driverError ?? error;
   if (typeof cause !== 'object' || cause === null) return false;
+  if (failedConnections.has(cause) || isConnectionSpent(cause)) return true;
   // Not by class: an error may come from another realm, such as the one around a test.
   const { code, message, errors } = cause as { code?: unknown; message?: unknown; errors?: unknown };
   if (Array.isArray(errors)) return errors.length > 0 && errors.every(isDatabaseUnavailable);
   if (typeof code === 'string') return NOT_NOW.test(code) || SOCKET_ERRORS.has(code);
   return typeof message === 'string' && CLIENT_SIDE.test(message);
+}
+
+/** Whether the connection on which PostgreSQL answered so is to be replaced. */
+export function isConnectionSpent(error: object): boolean {
+  const { code, routine } = error as { code?: unknown; routine?: unknown };
+  // "cached plan must not change result type" shares its code with whatever PostgreSQL does not support.
+  if (code === '0A000') return routine === 'RevalidateCachedQuery';
+  return typeof code === 'string' && SPENT.has(code);
 }
 
 /** Whether PostgreSQL does not let this role, password or database in (class 28, 3D000). Of a missing password the driver itself complains. */

@@ -1,6 +1,6 @@
 import { Global, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import pg from 'pg';
+import type pg from 'pg';
 import { DataSource } from 'typeorm';
 import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
 import { LOGGER, type Logger } from '../common/logger.js';
@@ -8,7 +8,9 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { Chores } from './chores.js';
 import { connectionTo } from './postgres-connection.js';
+import { PostgresPool } from './postgres-pool.js';
 import { RevocationDatabase } from './revocation-database.js';
+import { requireSuitableServer } from './server-requirements.js';
 
 /** Connections of their own for session checks: a slow report cannot keep anybody from being let in or refused. */
 export const CHECK_POOL = Symbol('CHECK_POOL');
@@ -40,37 +42,46 @@ const STATEMENT_TIMEOUT_MS = 10_000;
 /** Shorter than {@link CONNECT_TIMEOUT_MS}: who waits for a connection gets it before it gives up. See `UserTransactions`. */
 const LOCK_TIMEOUT_MS = 1_000;
 /** Of a list that may have any length PostgreSQL expects ten, and would plan each time for one that is shorter. */
-const PLAN_ONCE = '-c plan_cache_mode=force_generic_plan';
+const PLAN_ONCE = { plan_cache_mode: 'force_generic_plan' };
+
+const logLostConnection = (logger: Logger) => (error: Error) =>
+  logger.warn({ err: error }, 'a connection to PostgreSQL was lost');
 
 @Global()
 @Module({
   imports: [
     TypeOrmModule.forRootAsync({
-      inject: [SETTINGS_TOKEN],
-      useFactory: (settings: Settings) => ({
-        type: 'postgres',
-        driver: pg, // the one that everything else uses, too
-        url: settings.databaseUrl,
-        ssl: connectionTo(settings.databaseUrl!, settings).ssl,
-        autoLoadEntities: true,
-        synchronize: false,
-        installExtensions: false,
-        logging: false,
-        applicationName: 'drawbridge',
-        poolSize: settings.databasePoolSize,
-        retryAttempts: 5,
-        retryDelay: 1_000,
-        invalidWhereValuesBehavior: { null: 'throw', undefined: 'throw' },
-        extra: {
-          connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-          query_timeout: STATEMENT_TIMEOUT_MS,
-          statement_timeout: STATEMENT_TIMEOUT_MS,
-          lock_timeout: LOCK_TIMEOUT_MS,
-          idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
-          ...KEPT,
-          min: KEPT_CONNECTIONS,
-        },
-      }),
+      inject: [SETTINGS_TOKEN, LOGGER],
+      useFactory: async (settings: Settings, logger: Logger) => {
+        await requireSuitableServer(settings.databaseUrl!, settings);
+        return {
+          type: 'postgres',
+          driver: { Pool: PostgresPool },
+          poolErrorHandler: logLostConnection(logger),
+          url: settings.databaseUrl,
+          ssl: connectionTo(settings.databaseUrl!, settings).ssl,
+          autoLoadEntities: true,
+          synchronize: false,
+          installExtensions: false,
+          logging: false,
+          applicationName: 'drawbridge',
+          poolSize: settings.databasePoolSize,
+          retryAttempts: 5,
+          retryDelay: 1_000,
+          invalidWhereValuesBehavior: { null: 'throw', undefined: 'throw' },
+          extra: {
+            connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+            query_timeout: STATEMENT_TIMEOUT_MS,
+            session: {
+              statement_timeout: STATEMENT_TIMEOUT_MS,
+              lock_timeout: LOCK_TIMEOUT_MS,
+              idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+            },
+            ...KEPT,
+            min: KEPT_CONNECTIONS,
+          },
+        };
+      },
     }),
   ],
   providers: [
@@ -89,18 +100,17 @@ const PLAN_ONCE = '-c plan_cache_mode=force_generic_plan';
       provide: CHECK_POOL,
       inject: [SETTINGS_TOKEN, LOGGER],
       useFactory: (settings: Settings, logger: Logger) => {
-        const pool = new pg.Pool({
+        const pool = new PostgresPool({
           ...connectionTo(settings.databaseUrl!, settings),
           application_name: 'drawbridge-check',
           max: CHECK_CONNECTIONS,
           min: CHECK_CONNECTIONS,
           connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
           query_timeout: CHECK_TIMEOUT_MS,
-          statement_timeout: CHECK_TIMEOUT_MS,
-          options: PLAN_ONCE,
+          session: { statement_timeout: CHECK_TIMEOUT_MS, ...PLAN_ONCE },
           ...KEPT,
         });
-        pool.on('error', (error) => logger.warn({ err: error }, 'a connection to PostgreSQL was lost'));
+        pool.on('error', logLostConnection(logger));
         return pool;
       },
     },

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import pg from 'pg';
 import { grantToApp } from './app-role.js';
 import { loadSetting } from '../config/load-settings.js';
 import { migrateDatabase } from './migrate.js';
+import { PostgresClient } from './postgres-client.js';
 import { connectionTo } from './postgres-connection.js';
 
 if (existsSync('.env')) process.loadEnvFile('.env');
@@ -18,7 +18,7 @@ const tls = {
 const applied = await migrateDatabase(url, tls);
 console.log(applied.length === 0 ? 'nothing to do' : applied.map((name) => `applied ${name}`).join('\n'));
 if (role) {
-  const owner = new pg.Client(connectionTo(url, tls));
+  const owner = new PostgresClient(connectionTo(url, tls));
   await owner.connect();
   try {
     await grantToApp(owner, role);

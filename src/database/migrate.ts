@@ -1,11 +1,13 @@
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import pg from 'pg';
 import { DataSource, type MigrationInterface } from 'typeorm';
 import { BootError } from '../common/boot-error.js';
 import { PLAIN, type StoreTls } from '../config/store-tls.js';
+import { PostgresClient } from './postgres-client.js';
 import { connectionTo } from './postgres-connection.js';
+import { PostgresPool } from './postgres-pool.js';
+import { requireSuitableServer } from './server-requirements.js';
 
 type MigrationClass = new () => MigrationInterface;
 
@@ -21,7 +23,8 @@ const LOCK_TIMEOUT_MS = 5_000;
  * @returns the names of the migrations that were applied
  */
 export async function migrateDatabase(url: string, tls: StoreTls = PLAIN): Promise<string[]> {
-  const turn = new pg.Client({ ...connectionTo(url, tls), application_name: 'drawbridge-migrate' });
+  await requireSuitableServer(url, tls);
+  const turn = new PostgresClient({ ...connectionTo(url, tls), application_name: 'drawbridge-migrate' });
   await turn.connect();
   try {
     await turn.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
@@ -35,6 +38,7 @@ export async function migrateDatabase(url: string, tls: StoreTls = PLAIN): Promi
 
 /** @throws BootError when the schema is behind this version of the application */
 export async function requireMigrated(url: string, tls: StoreTls = PLAIN): Promise<void> {
+  await requireSuitableServer(url, tls);
   const isBehind = await withMigrations({ url, tls }, (source) => source.showMigrations());
   if (isBehind)
     throw new BootError('the database lacks migrations of this version: run `npm run db:migrate` first');
@@ -46,13 +50,13 @@ async function withMigrations<T>(
 ): Promise<T> {
   const source = new DataSource({
     type: 'postgres',
-    driver: pg,
+    driver: { Pool: PostgresPool },
     url,
     ssl: connectionTo(url, tls).ssl,
     migrations: await findMigrations(),
     migrationsTransactionMode: 'each',
     installExtensions: false,
-    extra: { lock_timeout: LOCK_TIMEOUT_MS },
+    extra: { session: { lock_timeout: LOCK_TIMEOUT_MS } },
   });
   await source.initialize();
   try {

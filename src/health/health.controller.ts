@@ -12,8 +12,10 @@ import { CHECK_POOL } from '../database/database.module.js';
 import { Shutdown } from '../server/shutdown.js';
 import { RevocationFeed } from '../sessions/revocation-feed.js';
 
-/** Whoever asks gives up soon after. */
+/** Probes give up soon after. */
 const PATIENCE_MS = 1_000;
+/** Changes nothing. PostgreSQL refuses it where it takes no writes, and where the role may not write. */
+const WRITE_NOTHING = 'update session_epoch set not_before = not_before where false';
 
 const Live = z.object({ status: z.literal('ok') });
 const state = z.enum(['ok', 'failing']);
@@ -46,8 +48,9 @@ export class HealthController {
   }
 
   /**
-   * Traffic may come. Without the cache it may, only slower: PostgreSQL answers in its place. Without PostgreSQL or the
-   * revocation feed it must not, nor when the clock is wrong. An instance that shuts down is not ready, and serves for `SHUTDOWN_DELAY`.
+   * Traffic may come. Without the cache it may, only slower: PostgreSQL answers in its place. Without a PostgreSQL that
+   * takes writes or without the revocation feed it must not, nor when the clock is wrong. An instance that shuts down is not
+   * ready, and serves for `SHUTDOWN_DELAY`.
    */
   @Get('ready')
   @AlwaysAnswers()
@@ -55,7 +58,7 @@ export class HealthController {
   @ApiServiceUnavailableResponse({ standardSchema: Ready })
   async ready(@Res({ passthrough: true }) reply: FastifyReply) {
     const [postgres, cache] = await Promise.all([
-      stateOf(this.pool.query('select 1')),
+      stateOf(this.pool.query(WRITE_NOTHING)),
       stateOf(this.cache.ping()),
     ]);
     const revocationFeed = this.feed.isBlind() ? 'failing' : 'ok';

@@ -47,6 +47,8 @@ export class SmtpTransport extends MailTransport {
       disableFileAccess: true,
       disableUrlAccess: true,
     });
+    // With `pool=true` in the URL, idle connections fail too; without a listener that would end the process.
+    this.smtp.on('error', () => undefined);
   }
 
   override async send({ id, to, ...mail }: Mail): Promise<void> {

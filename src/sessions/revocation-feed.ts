@@ -1,5 +1,5 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
-import pg from 'pg';
+import type pg from 'pg';
 import { BootError } from '../common/boot-error.js';
 import { AlignedClock } from '../common/clock.js';
 import { every } from '../common/every.js';
@@ -7,6 +7,7 @@ import { LOGGER, type Logger } from '../common/logger.js';
 import { CachePort } from '../cache/cache-port.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
+import { PostgresClient } from '../database/postgres-client.js';
 import { connectionTo } from '../database/postgres-connection.js';
 import { DenialList } from './denial-list.js';
 import { RevocationCursor } from './revocation-cursor.js';
@@ -18,7 +19,7 @@ const POLL_INTERVAL_MS = 1_000;
 const BLIND_AFTER_MS = 5_000;
 const ANSWER_TIMEOUT_MS = 2_000;
 /** Pages are read as the index has them: while the table is not analysed, each would sort all that is left, and be compiled. And one plan does. */
-const PLANS = 'set enable_sort = off; set jit = off; set plan_cache_mode = force_generic_plan';
+const PLANS = { enable_sort: 'off', jit: 'off', plan_cache_mode: 'force_generic_plan' };
 /** Any number, the same for all instances of one database. */
 const CACHE_FORM_LOCK = 7_263_402;
 
@@ -142,12 +143,13 @@ export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShut
   }
 
   private async listen(): Promise<pg.Client> {
-    const client = new pg.Client({
+    const client = new PostgresClient({
       ...connectionTo(this.settings.databaseUrl!, this.settings),
       application_name: 'drawbridge-feed',
       connectionTimeoutMillis: ANSWER_TIMEOUT_MS,
       query_timeout: ANSWER_TIMEOUT_MS,
       keepAlive: true,
+      session: PLANS,
     });
     client.on('error', () => this.drop(client));
     client.on('end', () => this.drop(client));
@@ -156,7 +158,6 @@ export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShut
       await client.connect();
       await this.claimCacheForm(client);
       await client.query(`listen ${REVOCATIONS_CHANNEL}`);
-      await client.query(PLANS);
       await this.cursor.begin(client);
       return client;
     } catch (error) {

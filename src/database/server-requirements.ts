@@ -1,0 +1,69 @@
+import pg from 'pg';
+import { BootError } from '../common/boot-error.js';
+import { PLAIN, type StoreTls } from '../config/store-tls.js';
+import { connectionTo } from './postgres-connection.js';
+
+const TIMEOUT_MS = 10_000;
+/** A pooler that shares server connections gives itself away in the first round, unless other clients use it at that moment. */
+const ROUNDS = 20;
+
+/**
+ * Refuses what no connection can put right by its own settings.
+ * @throws BootError when the database is not in UTF-8, or when a pooler does not keep sessions
+ */
+export async function requireSuitableServer(url: string, tls: StoreTls = PLAIN): Promise<void> {
+  const opened: pg.Client[] = [];
+  const open = async () => {
+    // Not a PostgresClient: behind such a pooler, its settings would stay in sessions of others.
+    const client = new pg.Client({
+      ...connectionTo(url, tls),
+      application_name: 'drawbridge-boot',
+      connectionTimeoutMillis: TIMEOUT_MS,
+      query_timeout: TIMEOUT_MS,
+    });
+    client.on('error', () => undefined);
+    opened.push(client);
+    await client.connect();
+    return client;
+  };
+  try {
+    const client = await open();
+    const { encoding, pid } = await ask(client);
+    if (encoding !== 'UTF8') throw new BootError(notUtf8(encoding));
+    // A pooler has keys of its own for cancelling; PostgreSQL names the process of the session.
+    const isPooled = pid !== (client as pg.Client & { processID: number }).processID;
+    if (isPooled && !(await keepsSessions(client, await open()))) throw new BootError(SHARED_SESSIONS);
+  } finally {
+    await Promise.all(opened.map((client) => client.end().catch(() => undefined)));
+  }
+}
+
+/**
+ * Of two clients that stay connected each must have a session of its own, the same one at every statement. A pooler that takes
+ * the connection that was used last gives it to both; one that takes turns gives another one to the second of two statements.
+ */
+async function keepsSessions(one: pg.Client, other: pg.Client): Promise<boolean> {
+  const { pid } = await ask(one);
+  for (let round = 0; round < ROUNDS; round++) {
+    const [again, others] = [await ask(one), await ask(other)];
+    if (again.pid !== pid || others.pid === pid) return false;
+  }
+  return true;
+}
+
+async function ask(client: pg.Client): Promise<{ encoding: string; pid: number }> {
+  const { rows } = await client.query<{ encoding: string; pid: number }>(
+    `select pg_catalog.current_setting('server_encoding') as encoding, pg_catalog.pg_backend_pid() as pid`,
+  );
+  return rows[0]!;
+}
+
+const notUtf8 = (encoding: string): string =>
+  `DATABASE_URL names a database with the encoding ${encoding}, which cannot store all names and texts; ` +
+  'allowed: UTF8 (`create database … encoding UTF8 template template0`)';
+
+const SHARED_SESSIONS =
+  'DATABASE_URL leads through a connection pooler that gives each transaction or statement another session, ' +
+  'as PgBouncer does with pool_mode=transaction; Drawbridge needs sessions that last: it listens for revocations, ' +
+  'prepares statements, takes advisory locks and sets timeouts. ' +
+  'Allowed: the address of PostgreSQL itself, or of a pool with pool_mode=session';
