@@ -89,6 +89,46 @@ export async function startRedis({ args = [], argsOf = () => [], tls } = {}) {
 }
 
 /**
+ * A PgBouncer before a PostgreSQL, with its defaults but for these settings.
+ * @param {string} database the URL of the PostgreSQL
+ * @param {Record<string, string | number>} settings of `pgbouncer.ini`
+ * @returns {Promise<Server | null>} null when it is not installed
+ */
+export async function startPgBouncer(database, settings) {
+  const program = findOnPath('pgbouncer', ['/usr/sbin']);
+  if (!program) return null;
+  const { hostname, port: target, username, pathname } = new URL(database);
+  const user = findServiceUser();
+  const folder = makeFolder(user);
+  const file = join(folder.path, 'pgbouncer.ini');
+  const through = (port) => Object.assign(new URL(database), { hostname: '127.0.0.1', port: `${port}` }).href;
+  return runServer({
+    folder,
+    user,
+    origin: 'pgbouncer on PATH',
+    program,
+    argsOf: (port) => {
+      const all = {
+        listen_addr: '127.0.0.1',
+        listen_port: port,
+        unix_socket_dir: '',
+        auth_type: 'any',
+        max_client_conn: 200,
+        ...settings,
+      };
+      const lines = Object.entries(all).map(([name, value]) => `${name} = ${value}`);
+      const name = pathname.slice(1);
+      const to = `${name} = host=${hostname} port=${target} user=${username} dbname=${name}`;
+      writeFileSync(file, ['[databases]', to, '[pgbouncer]', ...lines, ''].join('\n'));
+      return [file];
+    },
+    urlOf: through,
+    isReady: async (port) => Boolean(await askPostgres(through(port), 'SELECT 1').catch(() => '')),
+    stopSignal: 'SIGINT',
+  });
+}
+
+/**
  * Where a server can read its certificate, and nobody else its key.
  * @typedef {{ key: string, certificate: string }} Certificate in PEM
  */
@@ -145,9 +185,10 @@ function versionedFolders() {
 
 const pathFolders = () => (process.env.PATH ?? '').split(delimiter).filter(Boolean);
 
-function findOnPath(name) {
+/** @param {string[]} [others] folders where systems keep servers that are not for everybody's PATH */
+function findOnPath(name, others = []) {
   const user = findServiceUser();
-  return pathFolders()
+  return [...pathFolders(), ...others]
     .map((folder) => join(folder, name))
     .find((file) => isProgram(file, user));
 }

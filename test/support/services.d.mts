@@ -36,3 +36,8 @@ export function startRedis(options?: {
   argsOf?(port: number): string[];
   tls?: Certificate & { port: number };
 }): Promise<Server | null>;
+/** Null when it is not installed. */
+export function startPgBouncer(
+  database: string,
+  settings: Record<string, string | number>,
+): Promise<Server | null>;

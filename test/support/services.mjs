@@ -7,9 +7,9 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { askPostgres, askRedis, START_MS, startReaper } from './processes.mjs';
-import { installedPostgres, postgresUrl, startPostgres, startRedis } from './servers.mjs';
+import { installedPostgres, postgresUrl, startPgBouncer, startPostgres, startRedis } from './servers.mjs';
 
-export { startPostgres, startRedis };
+export { startPgBouncer, startPostgres, startRedis };
 
 /** @typedef {import('./services.d.mts').Service} Service */
 
