@@ -4,6 +4,7 @@ import { Clock } from '../common/clock.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { waitForLock } from '../database/lock-waits.js';
+import { UserTransactions } from '../users/user-transactions.js';
 import { sessionEnded } from './session-check.js';
 import { shareEpoch } from './session-epoch.js';
 import {
@@ -24,23 +25,36 @@ type HeldRow = SnapshotRow & { now: Date };
 
 /**
  * Makes a business write and the end of its session serialisable: either the write commits first, or
- * it is refused. Call it first thing in the transaction of the write.
+ * it is refused.
  *
  * ```ts
- * await this.transactions.run(session.userId, async (tx) => {
- *   await this.fence.hold(tx, session.id);
- *   await tx.insert(Payment, payment);
- * });
+ * await this.fence.write(session, (tx) => tx.insert(Payment, payment));
  * ```
  */
 @Injectable()
 export class SessionFence {
   constructor(
+    private readonly transactions: UserTransactions,
     private readonly clock: Clock,
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
-  /** @throws Problem `auth.session_ended`; throw it on, so that the transaction rolls back */
+  /**
+   * Runs `work` in a transaction that commits before the end of the session, or not at all. `work` may run more than once, see
+   * {@link UserTransactions}: what it does outside of the transaction is not undone.
+   * @throws Problem `auth.session_ended`, `auth.unavailable`
+   */
+  write<T>(
+    { id, userId }: Pick<SessionSnapshot, 'id' | 'userId'>,
+    work: (tx: EntityManager) => Promise<T>,
+  ): Promise<T> {
+    return this.transactions.run(userId, async (tx) => {
+      await this.hold(tx, id);
+      return work(tx);
+    });
+  }
+
+  /** For a transaction that is open already: call it first. @throws Problem `auth.session_ended`; throw it on, so that the transaction rolls back */
   async hold(tx: EntityManager, sessionId: string): Promise<SessionSnapshot> {
     await shareEpoch(tx);
     const row = await this.lock(tx, sessionId);

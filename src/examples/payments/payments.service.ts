@@ -6,7 +6,6 @@ import { Problem } from '../../common/problem.js';
 import { random } from '../../common/random.js';
 import { databaseNow } from '../../database/database-now.js';
 import { SessionFence } from '../../sessions/session-fence.js';
-import { UserTransactions } from '../../users/user-transactions.js';
 import { Payment } from './payment.entity.js';
 import type { NewPayment } from './payment.schemas.js';
 
@@ -15,7 +14,6 @@ const MOST_LISTED = 100;
 @Injectable()
 export class PaymentsService {
   constructor(
-    private readonly transactions: UserTransactions,
     @InjectRepository(Payment) private readonly payments: Repository<Payment>,
     private readonly fence: SessionFence,
     private readonly clock: Clock,
@@ -36,8 +34,7 @@ export class PaymentsService {
    * @throws Problem `auth.session_ended`, `resource.conflict` for a key that was used for something else
    */
   async make(session: { id: string; userId: string }, key: string, order: NewPayment): Promise<Payment> {
-    return this.transactions.run(session.userId, async (tx) => {
-      await this.fence.hold(tx, session.id);
+    return this.fence.write(session, async (tx) => {
       const payment = {
         ...order,
         id: random.uuid(),
