@@ -717,7 +717,7 @@ describe('the credential of a request', () => {
           ['login/passkey', {}],
         ] as [string, unknown][]) {
           const refused = await post(path, body);
-          expect({ path, body, ...refused }).toMatchObject({ path, body, ...REFUSED });
+          expect({ sent: [path, body], ...refused }).toMatchObject({ sent: [path, body], ...REFUSED });
           expect(refused.setCookies).toEqual([]);
         }
       },

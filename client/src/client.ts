@@ -95,10 +95,15 @@ class SessionClient implements Client {
     this.credentials =
       transport === 'bearer'
         ? new BearerCredentials(options.storage ?? memoryStorage(), time)
-        : new CookieCredentials(channel(name), time, {
-            ended: (reason, endedAt) => void this.session.end(reason, endedAt),
-            begun: () => (this.session.ended = null),
-          });
+        : new CookieCredentials(
+            channel(name),
+            time,
+            {
+              ended: (reason, endedAt) => void this.session.end(reason, endedAt),
+              begun: () => (this.session.ended = null),
+            },
+            () => this.door.whoami(),
+          );
     this.door = new AuthDoor({
       base: this.base,
       mode: this.credentials.mode,

@@ -1,6 +1,12 @@
 import type { Grant } from './api-types.js';
 import type { EndReason } from './errors.js';
 
+/** Whose session it is, and which one. */
+export interface Person {
+  userId: string;
+  sessionId: string;
+}
+
 /** What a call is made with, at one moment. */
 export interface Held {
   /** Another one as soon as calls are made with something else: after a refresh, after a login, here or in another tab. */
@@ -45,7 +51,7 @@ export interface Credentials {
   /** Keeps what a refresh has brought, in the place of what it was made with. @returns what is held now */
   renew(grant: Grant, before: Held): Promise<Held>;
   /** Where nobody can look: another tab has refreshed what all of them hold, and it is this person's. */
-  moved?(userId: string): Held;
+  moved?(person: Person): Held;
   /** The session is over; a device token stays. */
   drop(held: Held, reason: EndReason, endedAt?: string): Promise<void>;
   close(): void;

@@ -1,5 +1,5 @@
 import type { Grant, MfaRequired, Operations, Problem } from './api-types.js';
-import type { AuthRequest, CredentialsMode } from './credentials.js';
+import type { AuthRequest, CredentialsMode, Person } from './credentials.js';
 import { ApiProblem, AuthUnavailable } from './errors.js';
 import { orAborted, type Patience, type Time } from './time.js';
 
@@ -37,11 +37,14 @@ export class AuthDoor {
     return this.exchange(name, { method: 'POST', headers: json, body: JSON.stringify(body) }, options);
   }
 
-  /** Whose access token the browser sends, if it is good now; costs the server nothing. */
-  async whoami(): Promise<string | undefined> {
-    const answer = await this.exchange('whoami', {}, {}).catch(() => null);
-    const { userId } = (answer?.body ?? {}) as Partial<Operations['GET /v1/auth/whoami']['answer']>;
-    return answer?.status === 200 ? userId : undefined;
+  /** Whose access token the browser sends. It costs the server no I/O. @returns null if it sends none that is good now, undefined if the server cannot be asked */
+  async whoami(): Promise<Person | null | undefined> {
+    const answer = await this.exchange('whoami', {}, {}).catch(() => undefined);
+    if (answer?.status === 401 && problemIn(answer)) return null;
+    const { userId, sessionId } = (answer?.body ?? {}) as Partial<
+      Operations['GET /v1/auth/whoami']['answer']
+    >;
+    return answer?.status === 200 && userId && sessionId ? { userId, sessionId } : undefined;
   }
 
   private async exchange(name: string, init: RequestInit, options: ExchangeOptions): Promise<Answer> {

@@ -1,10 +1,14 @@
 import type { Problem } from './api-types.js';
 
 /**
- * Why a session ended, as the server says it. Two are ours: `replaced`, when another person has logged in from here
- * meanwhile; `unknown`, when the server does not know the tokens, or they are gone without a word.
+ * Why a session ended, as the server says it. Three are ours: `replaced`, when another person has logged in from here
+ * meanwhile; `cookies_refused`, when the browser did not keep the cookies of a login; `unknown`, when the server does not
+ * know the tokens, or they are gone without a word.
  */
-export type EndReason = NonNullable<Problem['reason']> | 'replaced' | 'unknown';
+export type EndReason = NonNullable<Problem['reason']> | 'replaced' | 'cookies_refused' | 'unknown';
+
+const COOKIES_REFUSED =
+  'the browser did not keep the cookies of the login: over plain HTTP use localhost (not in Safari) or COOKIE_SECURE=false, else HTTPS';
 
 /** It could not be found out now whether the session lives. Nobody has been logged out: try again. */
 export class AuthUnavailable extends Error {
@@ -39,7 +43,7 @@ export class SessionEnded extends Error {
     readonly reason: EndReason,
     readonly endedAt?: string,
   ) {
-    super(`the session has ended: ${reason}`);
+    super(reason === 'cookies_refused' ? COOKIES_REFUSED : `the session has ended: ${reason}`);
   }
 }
 

@@ -37,6 +37,8 @@ export class Session {
   /** Whose session this client is for: no call is repeated as somebody else. */
   private userId: string | undefined;
   private renewing: Promise<Held> | null = null;
+  /** A login has set cookies, and no answer has shown yet that the browser sends them. */
+  private awaitsCookies = false;
 
   constructor(private readonly parts: SessionParts) {}
 
@@ -47,7 +49,9 @@ export class Session {
   ): Promise<T> {
     for (let renewals = 0; ; renewals++) {
       const held = await orAborted(this.ready(replayable), signal);
+      const { awaitsCookies } = this;
       const { refusal, value } = await attempt(held);
+      if (awaitsCookies && refusal?.code !== 'auth.unauthenticated') this.awaitsCookies = false;
       if (!refusal || !mayBeMended(refusal, held)) return value;
       if (renewals === MOST_RENEWALS) throw new AuthUnavailable(`${refusal.code}, also after a refresh`);
       await orAborted(this.renew(held, refusal), signal);
@@ -75,6 +79,7 @@ export class Session {
   /** A login has worked. */
   async begin(grant: Grant): Promise<void> {
     await this.parts.credentials.begin(grant);
+    this.awaitsCookies = this.parts.credentials.transport === 'cookie';
     this.userId = grant.user.id;
     this.ended = null;
   }
@@ -127,7 +132,7 @@ export class Session {
     const held = this.requireOurs(await credentials.look(), refusal);
     if (held.mark !== stale.mark) return held; // somebody was quicker
     const fresh = waited && credentials.moved ? await door.whoami() : undefined;
-    if (fresh !== undefined) return this.requireOurs(credentials.moved!(fresh), refusal);
+    if (fresh) return this.requireOurs(credentials.moved!(fresh), refusal);
     const answer = await door.post('refresh', credentials.refreshRequest(held)!);
     const grant = grantIn(answer, credentials.transport);
     if (!grant) throw await this.refused(answer, held);
@@ -149,8 +154,9 @@ export class Session {
     switch (problem?.code) {
       case 'auth.session_ended':
         return this.finish(held, problem.reason ?? 'unknown', problem.endedAt);
-      case 'auth.invalid_token':
       case 'auth.unauthenticated':
+        return this.finish(held, this.awaitsCookies ? 'cookies_refused' : 'unknown');
+      case 'auth.invalid_token':
         return this.finish(held, 'unknown');
       default:
         return failureOf(answer);

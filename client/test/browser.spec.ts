@@ -7,6 +7,7 @@ import { eventually } from '../../test/support/waiting.js';
 import { describeInChromium, startChromium } from './chromium.js';
 import { EXPIRY, FLAGS, REFRESH, SESSION, startServer, type TestServer } from './support.js';
 
+const WHOAMI = '/v1/auth/whoami';
 const EXPIRIES = 5;
 const WITHOUT_LOCKS = `
   Object.defineProperty(navigator, 'locks', { value: undefined });
@@ -47,7 +48,11 @@ describeInChromium('tabs of a browser', () => {
     server = await startServer();
     holdBackgroundWork(server);
     origin = server.url.replace('127.0.0.1', 'localhost');
-    browser = await startChromium();
+    browser = await startChromium(
+      '--host-resolver-rules=MAP mybox.lan 127.0.0.1',
+      // A page that a test serves seems to come from the internet, and may then not call this machine.
+      '--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests',
+    );
   });
   afterAll(async () => {
     await browser?.close();
@@ -235,5 +240,39 @@ describeInChromium('tabs of a browser', () => {
     await logIn(page, email);
     expect(await call(page)).toBe(200);
     await limited.close();
+  });
+
+  it('that wait on the login page go on when the person logs in in one of them, time and again', async () => {
+    const pages = (await openAll(3)) as [Page, Page, Page];
+    const [first, second, third] = pages;
+    expect(await Promise.all([call(second), call(third, FLAGS)])).toEqual([401, 401]);
+    for (const page of [first, first, second]) {
+      await logIn(page);
+      for (const other of pages) for (let calls = 0; calls < 3; calls++) expect(await call(other)).toBe(200);
+    }
+    for (const page of pages) expect(await told(page)).toEqual([]);
+    await third.evaluate('tab.logOut()');
+    for (const page of pages) await page.waitForFunction('tab.told.length > 0');
+    await logIn(second);
+    for (const page of pages) await page.waitForFunction('tab.client.ended === null');
+    for (const page of pages) expect(await call(page)).toBe(200);
+  });
+
+  it('say what to set when the browser drops the cookies of a login over plain HTTP', async () => {
+    const page = await open('cookie', server.url.replace('127.0.0.1', 'mybox.lan'));
+    await logIn(page);
+    for (const path of [WHOAMI, REFRESH]) server.arrived(path);
+    expect(await call(page)).toBe('SessionEnded: cookies_refused');
+    expect(await told(page)).toEqual(['cookies_refused']);
+    const advice = await page.evaluate('tab.client.ended.message');
+    for (const word of ['COOKIE_SECURE=false', 'HTTPS', 'localhost', 'Safari'])
+      expect(advice).toContain(word);
+    expect([WHOAMI, REFRESH].map((path) => server.arrived(path))).toEqual([0, 1]);
+
+    const lenient = await startServer({ env: { COOKIE_SECURE: 'false' } });
+    const other = await open('cookie', lenient.url.replace('127.0.0.1', 'mybox.lan'));
+    await logIn(other);
+    expect([await call(other), await told(other)]).toEqual([200, []]);
+    await lenient.close();
   });
 });

@@ -26,7 +26,8 @@ export function describeInChromium(name: string, fn: () => void): void {
   else describe.skip(`${name} (no Chromium at CHROMIUM_PATH nor on PATH)`, fn);
 }
 
-export function startChromium(): Promise<Browser> {
+/** @param args further ones, such as rules for names */
+export function startChromium(...args: string[]): Promise<Browser> {
   return chromium.launch({
     executablePath: executable,
     args: [
@@ -37,6 +38,7 @@ export function startChromium(): Promise<Browser> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...args,
     ],
   });
 }

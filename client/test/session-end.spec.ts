@@ -115,12 +115,34 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
   });
 
   it('comes by tokens that are gone', async () => {
+    await tab.expectAlive();
     tab.jar.cookies.clear();
     await tab.storage.set({});
     server.clock.advance(EXPIRY);
     await expect(tab.status(FLAGS)).rejects.toMatchObject({ reason: 'unknown' });
     expect(tab.told).toHaveLength(1);
   });
+
+  if (transport === 'cookie')
+    it('comes by cookies that a browser does not keep: the next call says so, and what to set', async () => {
+      const careless = new Tab(network, {
+        transport,
+        via: () => (input, init) => fetch(input, init), // its jar stays empty
+      });
+      await careless.client.login({ email: ALICE.email, password: PASSWORD });
+      forgetArrivals();
+      await expect(careless.status(FLAGS)).rejects.toMatchObject({
+        name: 'SessionEnded',
+        reason: 'cookies_refused',
+        message: expect.stringContaining('COOKIE_SECURE=false'),
+      });
+      expect(server.arrived(REFRESH)).toBe(1);
+      expect(careless.told).toHaveLength(1);
+      const kept = await loggedIn(network, { transport });
+      expect(await kept.status(SESSION)).toBe(200);
+      kept.jar.cookies.clear(); // later, by the person
+      await expect(kept.status(SESSION)).rejects.toMatchObject({ reason: 'unknown' });
+    });
 
   it('is not what a stranger meets: a plain 401, without a refresh', async () => {
     const stranger = new Tab(network, { transport });

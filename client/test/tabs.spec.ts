@@ -17,6 +17,9 @@ import {
 
 const WHOAMI = '/v1/auth/whoami';
 const ROUNDS = 50;
+const DAY = 24 * 3_600_000;
+/** Of `locks.ts`: so long a tab waits for another one that holds the lock. */
+const LOCK_PATIENCE_MS = 5_000;
 
 /** Lets nobody through before so many are there, time and again. */
 class Barrier {
@@ -80,6 +83,8 @@ describe.each(TRANSPORTS)('several tabs, by %s', (transport) => {
       locks: localLocks(),
       channel: { addEventListener() {}, postMessage() {}, close() {} },
     });
+    for (const tab of all) await tab.expectAlive(); // and know whose tabs they are
+    server.arrived(WHOAMI);
     for (let round = 0; round < 5; round++) await expire(all);
     expect(server.arrived(REFRESH)).toBe(5);
     expect(server.arrived(WHOAMI)).toBe(transport === 'cookie' ? 15 : 0);
@@ -107,7 +112,7 @@ describe.each(TRANSPORTS)('several tabs, by %s', (transport) => {
     const [tab] = tabs(1, { locks }) as [Tab];
     server.clock.advance(EXPIRY);
     const call = tab.status(SESSION);
-    await eventually(() => expect(tab.time.waiting).toHaveLength(1));
+    await eventually(() => expect(tab.time.waiting).toEqual([LOCK_PATIENCE_MS]));
     expect(server.arrived(REFRESH)).toBe(0);
     tab.time.skip(tab.time.waiting[0]!);
     expect(await call).toBe(200);
@@ -170,5 +175,162 @@ describe.each(TRANSPORTS)('several tabs, by %s', (transport) => {
     await other.expectAlive();
     expect(tab.told).toEqual([expect.objectContaining({ reason: 'replaced' })]);
     await expect(tab.status(SESSION)).rejects.toThrow('replaced');
+  });
+});
+
+/** Real: the server, its stores, the channel between the tabs. Stood in for: the cookie jar. */
+describe('tabs that share cookies', () => {
+  const PASSKEY_OPTIONS = '/v1/auth/login/passkey/options';
+  const transport = 'cookie';
+  let server: TestServer;
+  let first: Tab;
+  let second: Tab;
+
+  beforeAll(async () => {
+    await resetStores();
+    server = await startServer();
+  });
+  afterAll(() => server.close());
+  beforeEach(() => {
+    first = new Tab(server, { transport });
+    second = beside();
+  });
+
+  const beside = (options: Partial<TabOptions> = {}) =>
+    new Tab(server, { transport, beside: first, ...options });
+  const logIn = (tab: Tab, { email } = ALICE) => tab.client.login({ email, password: PASSWORD });
+  /** Calls for long enough that whatever the other tabs have told is heard. */
+  async function expectToGoOn(tab: Tab, person = ALICE): Promise<void> {
+    for (let calls = 0; calls < 5; calls++) {
+      expect(await tab.status(SESSION)).toBe(200);
+      expect(await tab.client.fetch(WHOAMI).then((answer) => answer.json())).toMatchObject({
+        userId: person.id,
+      });
+    }
+    expect(tab.client.ended).toBeNull();
+  }
+  async function expectToBeReplaced(tab: Tab): Promise<void> {
+    await eventually(() => expect(tab.client.ended).toMatchObject({ reason: 'replaced' }));
+    await expect(tab.status(SESSION)).rejects.toThrow('replaced');
+  }
+
+  it.each<[string, (tab: Tab) => Promise<unknown>]>([
+    ['nothing yet', async () => undefined],
+    ['a call that was refused', (tab) => tab.status(SESSION)],
+    ['a public call', (tab) => tab.status(PASSKEY_OPTIONS, { method: 'POST' })],
+    ['several calls at once', (tab) => Promise.all([FLAGS, SESSION, FLAGS].map((path) => tab.status(path)))],
+  ])(
+    'on the login page, with %s: a login in one lets the other go on, and so does the next login',
+    async (_what, call) => {
+      await Promise.all([call(first), call(second)]);
+      await logIn(first);
+      await expectToGoOn(second);
+      await logIn(first);
+      await expectToGoOn(second);
+      await logIn(second);
+      await expectToGoOn(first);
+      expect([first.told, second.told]).toEqual([[], []]);
+    },
+  );
+
+  it('on the login page with the cookies of a session that is over: a login in one lets the other go on', async () => {
+    await logIn(first);
+    server.clock.advance(31 * DAY);
+    const [calls, isRefused, fresh] = [beside(), beside(), beside()];
+    expect(await calls.status(PASSKEY_OPTIONS, { method: 'POST' })).toBe(200);
+    await expect(isRefused.status(SESSION)).rejects.toThrow('ended');
+    await logIn(fresh);
+    for (const tab of [calls, isRefused]) {
+      await eventually(() => expect(tab.client.ended).toBeNull());
+      await expectToGoOn(tab);
+    }
+  });
+
+  it('that were opened after the login know their person: another person’s login replaces them, and the first one’s brings them back', async () => {
+    await logIn(first);
+    const later = beside();
+    expect(await later.status(SESSION)).toBe(200);
+    await logIn(second, BOB);
+    await expectToBeReplaced(later);
+    await expectToBeReplaced(first);
+    await logIn(second);
+    for (const tab of [first, later]) {
+      await eventually(() => expect(tab.client.ended).toBeNull());
+      await expectToGoOn(tab);
+    }
+  });
+
+  it('that were opened after the login end with a logout in another one, and go on with the next login of the person', async () => {
+    await logIn(first);
+    const [later, other] = [beside(), beside()];
+    for (const tab of [later, other]) expect(await tab.status(SESSION)).toBe(200);
+    await later.client.logout();
+    await eventually(() => expect(other.told).toEqual([expect.objectContaining({ reason: 'logout' })]));
+    await logIn(later);
+    for (const tab of [first, other]) {
+      await eventually(() => expect(tab.client.ended).toBeNull());
+      await expectToGoOn(tab);
+    }
+  });
+
+  it.each<[string, boolean]>([
+    ['had been used by the person before is replaced', true],
+    ['had been used by nobody goes on', false],
+  ])('hear of a login before they know their person: one that %s', async (_what, isUsed) => {
+    if (isUsed) await logIn(first);
+    const answered = new Gate();
+    const tab = beside({
+      via: (send) => async (input, init) => {
+        const response = await send(input, init);
+        if (String(input).endsWith(WHOAMI)) await answered.opened;
+        return response;
+      },
+    });
+    expect(await tab.status(SESSION)).toBe(isUsed ? 200 : 401);
+    await logIn(second, BOB);
+    answered.open();
+    if (isUsed) await expectToBeReplaced(tab);
+    else await expectToGoOn(tab, BOB);
+  });
+
+  it('that could not ask who they are do not go on as another person, and are a login page from then on', async () => {
+    await logIn(first);
+    const tab = beside({
+      via: (send) => async (input, init) => {
+        if (String(input).endsWith(WHOAMI)) throw new TypeError('network');
+        return send(input, init);
+      },
+    });
+    expect(await tab.status(SESSION)).toBe(200);
+    await logIn(second, BOB);
+    await expectToBeReplaced(tab); // it may show what is another person's
+    await logIn(second);
+    await eventually(() => expect(tab.client.ended).toBeNull()); // its app has shown a login page since
+    expect(await tab.status(SESSION)).toBe(200);
+  });
+
+  it('take no note about a session that was here before for the end of theirs', async () => {
+    await logIn(first);
+    const { id } = (await (await first.client.fetch(SESSION)).json()) as { id: string };
+    await logIn(second);
+    await expectToGoOn(first);
+    const late = first.jar.channel();
+    for (const note of [
+      { kind: 'ended', sessionId: id, reason: 'logout' },
+      { kind: 'renewed', sessionId: id, userId: BOB.id, expiresIn: 1 },
+    ])
+      late.postMessage(note); // oxlint-disable-line unicorn/require-post-message-target-origin -- a channel has none
+    for (const tab of [first, second]) await expectToGoOn(tab);
+    late.close();
+  });
+
+  it('ask who they are once, beside the first call', async () => {
+    await logIn(first);
+    server.arrived(WHOAMI);
+    const later = beside();
+    for (let calls = 0; calls < 5; calls++) expect(await later.status(SESSION)).toBe(200);
+    await eventually(() => expect(server.arrived(WHOAMI)).toBe(1));
+    for (let calls = 0; calls < 5; calls++) expect(await later.status(SESSION)).toBe(200);
+    expect(server.arrived(WHOAMI)).toBe(0);
   });
 });

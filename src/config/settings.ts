@@ -144,9 +144,10 @@ export const SETTINGS = {
     ['allow', 'session', 'deny'],
     { fallback: 'allow' },
   ),
-  cookieSecure: flag('`false` drops `Secure` and the `__Host-` prefix of cookies; refused in production.', {
-    fallback: 'true',
-  }),
+  cookieSecure: flag(
+    '`false` drops `Secure` and the `__Host-` prefix of cookies; refused in production. Needed in development where pages are opened over plain HTTP by a name other than localhost, such as `http://mybox.lan:3000`, and in Safari on `http://localhost` too: browsers drop `Secure` cookies there.',
+    { fallback: 'true' },
+  ),
   trustedOrigins: list(
     'Origins of pages and web views that may call this service from elsewhere: they may read its answers (CORS), and may log in, register and refresh with the `bearer` transport. By cookie only the own origin may act, unless the browser sends no `Sec-Fetch-Site`.',
     'origins as browsers send them, such as `https://app.example.com` or `capacitor://localhost`, without a slash at the end and without `*`',
