@@ -4,6 +4,7 @@ import { invalidRequest } from '../common/problem.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import type { User } from '../users/user.entity.js';
+import { LONGEST_PASSWORD } from './auth.schemas.js';
 import { BreachedPasswords } from './breached-passwords.js';
 
 /** With its lists it takes 25 MB, which an instance that nobody registers at does without. */
@@ -38,8 +39,11 @@ export class PasswordPolicy {
   ): Promise<void> {
     const refuse = (message: string) => invalidRequest([{ path, message }]);
     const { passwordMinLength } = this.settings;
-    if ([...password.normalize('NFKC')].length < passwordMinLength)
+    const forms = formsOf(password);
+    if (forms.some((form) => visibleLengthOf(form) < passwordMinLength))
       throw refuse(`must have at least ${passwordMinLength} characters`);
+    if (forms.some((form) => form.length > LONGEST_PASSWORD))
+      throw refuse(`must have at most ${LONGEST_PASSWORD} characters`);
     const context = [...this.productWords, ...addressWords(email ?? ''), ...wordsOf(displayName ?? '')];
     const { weaknessOf } = await guessable();
     const weakness = weaknessOf(password, context);
@@ -47,6 +51,19 @@ export class PasswordPolicy {
     if (await this.breached.has(password))
       throw refuse('is known from a breach of another site: choose one that was never used');
   }
+}
+
+/**
+ * The code points as they were typed and as they are hashed. One may be many after NFKC (18 for U+FDFA, a ligature), and many may be one
+ * (a letter and its marks): neither count alone says how much was chosen.
+ */
+function formsOf(password: string): string[][] {
+  return [password, password.normalize('NFKC')].map((form) => [...form]);
+}
+
+/** Without what nobody sees or types, such as zero-width spaces. */
+function visibleLengthOf(characters: string[]): number {
+  return characters.filter((character) => !/\p{Default_Ignorable_Code_Point}/u.test(character)).length;
 }
 
 /** The whole and its words. */

@@ -2142,6 +2142,27 @@ export const MUTANTS = [
     spec: 'test/passwords.spec.ts',
   },
   {
+    mechanism: "a new password's length counts as it was typed, too",
+    file: 'src/auth/password-policy.ts',
+    out: "[password, password.normalize('NFKC')]",
+    put: "[password.normalize('NFKC')]",
+    spec: 'test/passwords.spec.ts',
+  },
+  {
+    mechanism: "a new password's length counts as it is hashed, too",
+    file: 'src/auth/password-policy.ts',
+    out: "[password, password.normalize('NFKC')]",
+    put: '[password]',
+    spec: 'test/passwords.spec.ts',
+  },
+  {
+    mechanism: "a new password's length counts no character that nobody sees",
+    file: 'src/auth/password-policy.ts',
+    out: '!/\\p{Default_Ignorable_Code_Point}/u.test(character)',
+    put: 'character',
+    spec: 'test/passwords.spec.ts',
+  },
+  {
     mechanism: 'a password is not built on the address of its owner',
     file: 'src/auth/password-policy.ts',
     out: "...addressWords(email ?? ''), ",
