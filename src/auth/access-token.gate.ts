@@ -14,7 +14,11 @@ const Header = z.strictObject({
   kid: z.string().regex(/^[\w-]{1,64}$/),
 });
 
-const Claims = z.object({
+/**
+ * The contract's claims and nothing else: a token with another one was not made by {@link AccessTokens}, whoever signed it. An application
+ * declares its own claims here, with their types, in the release before the first one that mints them.
+ */
+const Claims = z.strictObject({
   iss: z.string(),
   aud: z.string(),
   sub: z.string().regex(UUID),
@@ -22,7 +26,6 @@ const Claims = z.object({
   jti: z.string().regex(TOKEN_ID),
   iat: z.int().nonnegative(),
   exp: z.int().nonnegative(),
-  nbf: z.int().nonnegative().optional(),
   roles: z.array(z.enum(ROLES)),
 });
 
@@ -39,7 +42,7 @@ export interface DecodedAccessToken {
 
 /**
  * The strict gate before any cryptography: length, alphabet, canonical base64url, UTF-8, the exact
- * header, the claims and their types. jsonwebtoken checks none of `typ`, `crit`, presence or
+ * header, the exact claims and their types. jsonwebtoken checks none of `typ`, `crit`, presence or
  * canonical spelling.
  * @returns null for anything that cannot be one of ours; it never throws
  */

@@ -1412,6 +1412,13 @@ export const MUTANTS = [
     spec: 'test/token-forgery.spec.ts',
   },
   {
+    mechanism: 'a token has the claims of the contract and no others',
+    file: 'src/auth/access-token.gate.ts',
+    out: 'const Claims = z.strictObject({',
+    put: 'const Claims = z.object({',
+    spec: 'test/token-forgery.spec.ts',
+  },
+  {
     mechanism: 'a forged token makes nobody work (what PBES2 would ask for)',
     file: 'src/auth/access-token.gate.ts',
     out: 'if (!header.success) return null;',

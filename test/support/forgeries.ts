@@ -207,6 +207,22 @@ export const FORGERIES = {
     return forgeries;
   },
 
+  withAClaimMore: ({ claims, now }) =>
+    Object.fromEntries(
+      Object.entries({
+        admin: true,
+        nbf: now - 1,
+        scope: 'payments:write',
+        client_id: 'an-app',
+        cnf: { jkt: 'x' },
+        act: { sub: 'x' },
+        email: 'alice@example.com',
+        extra: null,
+        Roles: ['admin'],
+        constructor: 1,
+      }).map(([name, value]) => [name, signed(HEADER, claims({ [name]: value }))]),
+    ),
+
   forSomebodyElse: ({ claims }) => {
     const others = ['drawbridg', 'drawbridge/', 'Drawbridge', ' drawbridge', 'https://drawbridge', 'other'];
     return {
@@ -225,8 +241,6 @@ export const FORGERIES = {
       'good for a century': at({ iat: now, exp: now + 3_155_760_000 }),
       'good for ever': signed(HEADER, JSON.stringify(base).replace(String(base['exp']), '1e400')),
       'over before it began': at({ iat: now, exp: now - 1 }),
-      'not before tomorrow': at({ nbf: now + 86_400 }),
-      'not before some day': at({ nbf: 'tomorrow' }),
       'with a fraction': at({ exp: now + 60.5 }),
       'as text': at({ exp: String(now + 60) }),
     };
