@@ -395,6 +395,7 @@ describe('the link that verifies a new account', () => {
     await register(address);
     await end(await idOf(address));
     expect(await linksTo(address)).toEqual([]);
+    expect(await app.query('select from mailed_tokens where email = $1', [address])).toEqual([]);
   });
 
   it.each(endings)('to choose a password by is replaced, not repeated, once %s', async (_, end) => {

@@ -21,6 +21,8 @@ beforeAll(async () => {
     ['192.0.2.0/24', VIENNA],
     ['198.51.100.0/24', { country: { iso_code: 'DE' } }],
     ['203.0.113.0/24', { country_code: 'IT' }],
+    ['100.64.0.0/24', { country: { iso_code: 'EU' }, location: { latitude: 47, longitude: 8 } }],
+    ['100.64.1.0/24', { country_code: 'A1' }],
   ]);
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -58,7 +60,8 @@ describe('the country header', () => {
       { country: 'AT' },
     ],
     ['from a trusted IPv6 proxy', { peer: 'fd00::7', headers: { 'x-country': 'AT' } }, { country: 'AT' }],
-    ['names Tor', { headers: { 'x-country': 'T1' } }, { country: 'T1' }],
+    ['says nothing for Tor', { headers: { 'x-country': 'T1' } }, null],
+    ['says nothing with a code that no country has', { headers: { 'x-country': 'QM' } }, null],
     ['is not believed from anybody else', { peer: '10.0.1.7', headers: { 'x-country': 'AT' } }, null],
     [
       'nor from whoever claims to have come through a proxy',
@@ -80,6 +83,8 @@ describe('the database of addresses', () => {
     ['a city', '192.0.2.77', { country: 'AT', at: { latitude: 48.2, longitude: 16.37 } }],
     ['a country', '198.51.100.1', { country: 'DE' }],
     ['a country as free databases write it', '203.0.113.1', { country: 'IT' }],
+    ['no place for a region that is no country', '100.64.0.1', null],
+    ['no place for an anonymous proxy', '100.64.1.1', null],
     ['an address it does not have', '10.9.9.9', null],
     ['an IPv6 address it does not have', '2001:db8::1', null],
     ['a client whose connection is gone', null, null],
@@ -92,6 +97,9 @@ describe('the database of addresses', () => {
     const ip = '198.51.100.1';
     expect(both.locate(asked({ ip, headers: { 'x-country': 'FR' } }))).toEqual({ country: 'FR' });
     expect(both.locate(asked({ ip, headers: { 'x-country': 'XX' } }))).toEqual({ country: 'DE' });
+    // Where the exit of an anonymous network stands is not where the person is, and changes with each circuit.
+    for (const hidden of ['T1', 'A1', 'A2'])
+      expect(both.locate(asked({ ip, headers: { 'x-country': hidden } }))).toBeNull();
   });
 
   it('is taken up when it was replaced; one that cannot be read leaves what was known', async () => {

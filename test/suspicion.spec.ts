@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DataSource } from 'typeorm';
 import { MailOutbox } from '../src/mail/mail-outbox.js';
-import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import { ADMIN, ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
 import { writeGeoDatabase } from './support/geo-database.js';
@@ -19,7 +19,7 @@ import { untilCached } from './support/judges.js';
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
 const CHROME =
   'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36';
-const [VIENNA, BERLIN, NOWHERE] = ['192.0.2.1', '198.51.100.1', '203.0.113.1'];
+const [VIENNA, BERLIN, NOWHERE, AUCKLAND] = ['192.0.2.1', '198.51.100.1', '203.0.113.1', '100.64.0.1'];
 const MINUTE = 60_000;
 const SUSPICIOUS = { status: 401, body: { code: 'auth.session_ended', reason: 'suspicious' } };
 const CHALLENGED = {
@@ -38,6 +38,7 @@ beforeAll(async () => {
   await writeGeoDatabase(join(folder, 'cities.mmdb'), [
     ['192.0.2.0/24', { country: { iso_code: 'AT' }, location: { latitude: 48.2, longitude: 16.37 } }],
     ['198.51.100.0/24', { country: { iso_code: 'DE' }, location: { latitude: 52.52, longitude: 13.4 } }],
+    ['100.64.0.0/24', { country: { iso_code: 'NZ' }, location: { latitude: -36.85, longitude: 174.76 } }],
   ]);
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -56,9 +57,13 @@ async function start(env: Record<string, string | undefined> = {}): Promise<void
   for (const app of [a, b]) app.get(MailOutbox).beforeApplicationShutdown(); // nothing leaves: it is read
 }
 
-async function loggedIn(headers: Record<string, string>, transport = 'bearer'): Promise<Person> {
+async function loggedIn(
+  headers: Record<string, string>,
+  transport = 'bearer',
+  { email } = ALICE,
+): Promise<Person> {
   const client = Object.assign(a.client(), { headers });
-  const { status, body } = await client.login(ALICE.email, PASSWORD, { transport });
+  const { status, body } = await client.login(email, PASSWORD, { transport });
   expect(status).toBe(200);
   return Object.assign(client, { id: body.session.id, userId: body.user.id });
 }
@@ -78,8 +83,8 @@ const events = () =>
     `select * from audit_events where type = 'session_suspicious' order by id`,
   );
 
-describe('a session that suddenly appears from another country', () => {
-  beforeEach(() => start());
+describe('a session that suddenly appears from another country, where that ends it', () => {
+  beforeEach(() => start({ SUSPICION_COUNTRY: 'end' }));
 
   it.each<[string, (thief: Client) => Promise<Answer>]>([
     ['at a session check', check],
@@ -212,7 +217,12 @@ describe('notify', () => {
     expect((await check(elsewhere(owner, from('DE')))).status).toBe(200);
     const strict = await startApp({
       clock,
-      env: { TRUSTED_PROXIES: '127.0.0.1', COUNTRY_HEADER: 'x-country', SEED_USERS: 'false' },
+      env: {
+        TRUSTED_PROXIES: '127.0.0.1',
+        COUNTRY_HEADER: 'x-country',
+        SUSPICION_COUNTRY: 'end',
+        SEED_USERS: 'false',
+      },
     });
     expect(await check(elsewhere(owner, from('DE'), strict))).toMatchObject(SUSPICIOUS);
     await strict.close();
@@ -256,6 +266,94 @@ describe('reauthenticate', () => {
     await check(abroad);
     owner.accessToken = (await prove(abroad)).body.accessToken;
     expect(await check(elsewhere(owner, from('FR')))).toMatchObject(CHALLENGED);
+  });
+});
+
+describe('a country that flaps, with the default settings', () => {
+  beforeEach(() => start());
+  const proveAt = async (client: Client) => {
+    const answer = await client.reauthenticate({ password: PASSWORD });
+    expect(answer.status).toBe(200);
+  };
+
+  it('ends no session: it is proved once, and raises nothing after that', async () => {
+    for (let sessions = 0; sessions < 10; sessions += 1) {
+      const owner = await loggedIn(from('AT'));
+      owner.headers = from('DE');
+      expect(await check(owner)).toMatchObject(CHALLENGED);
+      await proveAt(owner);
+      for (const country of ['AT', 'DE', 'AT', 'T1', 'DE', 'XX', 'AT']) {
+        owner.headers = from(country);
+        for (const app of [a, b]) expect((await check(owner.at(app))).status).toBe(200);
+        expect((await owner.refresh()).status).toBe(200);
+      }
+    }
+    expect(await mails()).toHaveLength(10);
+    expect(await events()).toHaveLength(10);
+  });
+
+  it('is no country where a code names none: nothing changes for a session that meets it or began there', async () => {
+    const codes = 'T1 XX ZZ AA QM QO QZ XA XK XZ A1 A2 O1 EU AP AN UN T2 -'.split(' ');
+    const owner = await loggedIn(from('AT'));
+    for (const code of codes) {
+      owner.headers = from(code);
+      expect([code, (await check(owner)).status]).toEqual([code, 200]);
+      expect((await owner.refresh()).body.session).not.toHaveProperty('country');
+      const other = await loggedIn(from(code));
+      for (const country of ['AT', 'DE'])
+        expect((await check(elsewhere(other, from(country)))).status).toBe(200);
+      expect((await other.post('/v1/auth/logout')).status).toBe(204);
+    }
+    expect(await mails()).toEqual([]);
+    expect(await events()).toEqual([]);
+  });
+
+  it('ends the session of an admin', async () => {
+    const admin = await loggedIn(from('AT'), 'bearer', ADMIN);
+    expect(await check(elsewhere(admin, from('DE')))).toMatchObject(SUSPICIOUS);
+    expect(await check(admin)).toMatchObject(SUSPICIOUS);
+  });
+
+  it('ends the session of somebody who has become an admin in it', async () => {
+    const owner = await loggedIn(from('AT'));
+    const admin = await loggedIn(from('AT'), 'bearer', ADMIN);
+    const roles = await admin.put(`/v1/admin/users/${owner.userId}/roles`, { roles: ['user', 'admin'] });
+    expect(roles.status).toBe(200);
+    expect(await check(elsewhere(owner, from('DE')))).toMatchObject(SUSPICIOUS);
+  });
+});
+
+it('ADMIN_SUSPICION_COUNTRY rules for admins, whatever holds for others', async () => {
+  await start({ SUSPICION_COUNTRY: 'end', ADMIN_SUSPICION_COUNTRY: 'reauthenticate' });
+  const admin = await loggedIn(from('AT'), 'bearer', ADMIN);
+  expect(await check(elsewhere(admin, from('DE')))).toMatchObject(CHALLENGED);
+  const owner = await loggedIn(from('AT'));
+  expect(await check(elsewhere(owner, from('DE')))).toMatchObject(SUSPICIOUS);
+});
+
+describe.each<[string, Record<string, string | undefined>, Record<string, string>[]]>([
+  ['a browser', { SUSPICION_BROWSER: 'reauthenticate' }, [by(FIREFOX), by(CHROME), by('curl/8.5.0')]],
+  [
+    'a place',
+    { SUSPICION_TRAVEL: 'reauthenticate', SUSPICION_COUNTRY: 'off', COUNTRY_HEADER: undefined },
+    [at(VIENNA), at(BERLIN), at(AUCKLAND)],
+  ],
+])('%s that flaps, where it has to be proved', (_, env, [home, second, third]) => {
+  beforeEach(() => start({ ...env, GEOIP_DATABASE: join(folder, 'cities.mmdb') }));
+
+  it('is proved once, and raises nothing after that; another one does', async () => {
+    const owner = await loggedIn(home!);
+    owner.headers = second!;
+    expect(await check(owner)).toMatchObject(CHALLENGED);
+    expect((await owner.reauthenticate({ password: PASSWORD })).status).toBe(200);
+    for (const headers of [home!, second!, home!, second!]) {
+      owner.headers = headers;
+      for (const app of [a, b]) expect((await check(owner.at(app))).status).toBe(200);
+      expect((await owner.refresh()).status).toBe(200);
+    }
+    expect(await mails()).toHaveLength(1);
+    expect(await check(elsewhere(owner, third!))).toMatchObject(CHALLENGED);
+    expect(await mails()).toHaveLength(2);
   });
 });
 
@@ -344,7 +442,7 @@ describe('a copied refresh token', () => {
 });
 
 it('what a mail says of a suspicious session comes from the record, and leaves with it', async () => {
-  await start();
+  await start({ SUSPICION_COUNTRY: 'end' });
   const owner = await loggedIn(from('AT'));
   await check(elsewhere(owner, from('DE')));
   const [mail] = await mails();

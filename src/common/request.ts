@@ -16,7 +16,7 @@ export interface Principal {
 
 /** Where on earth, as the edge or a database of addresses says; never what a client says of itself. */
 export interface Place {
-  /** ISO 3166-1, two capital letters; `T1` for Tor, as edges call it. */
+  /** ISO 3166-1 alpha-2, officially assigned: a code that names no country, such as `T1` for Tor, is an unknown place. */
   country: string;
   /** Degrees; known to databases of cities only. */
   at?: { latitude: number; longitude: number };

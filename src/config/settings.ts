@@ -179,8 +179,11 @@ export const SETTINGS = {
   suspicionCountry: choice(
     'What a session does that is used from another country than it began in: nothing, tell the person by mail, let it in only after the person has authenticated again, or end.',
     RESPONSES,
-    { fallback: 'end' },
+    { fallback: 'reauthenticate' },
   ),
+  adminSuspicionCountry: choice('`SUSPICION_COUNTRY` of people with the role admin.', RESPONSES, {
+    fallback: 'end',
+  }),
   suspicionTravel: choice(
     'The same for one that is used 500 km or more away, faster than 900 km/h; a database of cities knows.',
     RESPONSES,

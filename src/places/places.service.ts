@@ -7,6 +7,7 @@ import type { Logger } from '../common/logger.js';
 import type { Place } from '../common/request.js';
 import { TrustedProxies } from '../common/trusted-proxies.js';
 import type { Settings } from '../config/settings.js';
+import { hidesItsUsers, isCountry } from './countries.js';
 
 /** Publishers of such databases bring a new one once or twice a week. */
 const LOOK_FOR_UPDATE_MS = 60_000;
@@ -62,7 +63,9 @@ export class PlacesService implements OnApplicationBootstrap, BeforeApplicationS
   }
 
   locate(request: Located): Place | null {
-    return this.fromHeader(request) ?? this.fromDatabase(request.clientAddress);
+    const code = this.countryHeaderOf(request);
+    if (code !== undefined && hidesItsUsers(code)) return null;
+    return placeOf(code) ?? this.fromDatabase(request.clientAddress);
   }
 
   /** Takes up a database that was replaced. @throws what reading it throws */
@@ -71,10 +74,10 @@ export class PlacesService implements OnApplicationBootstrap, BeforeApplicationS
     if ((await versionOf(path)) !== this.database?.version) this.database = await read(path);
   }
 
-  private fromHeader(request: Located): Place | null {
+  private countryHeaderOf(request: Located): string | undefined {
     const value = this.settings.countryHeader && request.headers[this.settings.countryHeader];
-    if (typeof value !== 'string' || !this.proxies.sent(request)) return null;
-    return placeOf(value);
+    if (typeof value !== 'string' || !this.proxies.sent(request)) return undefined;
+    return value.toUpperCase();
   }
 
   private fromDatabase(address: string | null): Place | null {
@@ -86,10 +89,8 @@ export class PlacesService implements OnApplicationBootstrap, BeforeApplicationS
   }
 }
 
-/** `XX` is how edges say that they do not know. */
-function placeOf(country: string | undefined): Place | null {
-  const code = country?.toUpperCase();
-  return code && /^[A-Z][A-Z1]$/.test(code) && code !== 'XX' ? { country: code } : null;
+function placeOf(code: string | undefined): Place | null {
+  return code !== undefined && isCountry(code) ? { country: code } : null;
 }
 
 async function read(path: string): Promise<{ reader: Reader<Entry>; version: number }> {

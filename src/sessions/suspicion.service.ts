@@ -14,7 +14,14 @@ import { RevocationLog, type Recorded } from './revocation-log.js';
 import { RevocationService } from './revocation.service.js';
 import { reauthenticationRequired, sessionEnded } from './session-check.js';
 import type { SessionSnapshot } from './session-snapshot.js';
-import { accepted, signalsOf, suspicionOf, type Appearance, type Suspicion } from './suspicion.js';
+import {
+  accepted,
+  responsesFor,
+  signalsOf,
+  suspicionOf,
+  type Appearance,
+  type Suspicion,
+} from './suspicion.js';
 
 /** What was done about a session under lock; what was recorded is in force once it has been settled. */
 export interface Responded {
@@ -118,7 +125,8 @@ export class SuspicionService {
 
   private suspect(session: SessionSnapshot, origin: Origin, now: number): Suspicion | null {
     const signals = signalsOf(session, this.appearanceOf(origin), now);
-    return signals.length === 0 ? null : suspicionOf(signals, session.deviations, this.settings);
+    if (signals.length === 0) return null;
+    return suspicionOf(signals, session.deviations, responsesFor(session.roles, this.settings));
   }
 
   private appearanceOf({ place, userAgent }: Origin): Appearance {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import {
   accepted,
+  responsesFor,
   signalsOf,
   suspicionOf,
   type Appearance,
@@ -15,9 +16,9 @@ const GRAZ = { latitude: 47.07, longitude: 15.44 };
 const BERLIN = { latitude: 52.52, longitude: 13.4 };
 const AUCKLAND = { latitude: -36.85, longitude: 174.76 };
 const DEFAULTS: Responses = {
-  suspicionCountry: 'end',
-  suspicionTravel: 'notify',
-  suspicionBrowser: 'notify',
+  country: 'end',
+  travel: 'notify',
+  browser: 'notify',
 };
 
 const session = (what: Partial<Familiar> & { browser?: string } = {}): Familiar => ({
@@ -74,11 +75,11 @@ describe('what is unusual', () => {
   });
 
   it('is said so that people understand it', () => {
-    const says = signalsOf(session({ browser: 'Firefox' }), looks({ country: 'T1' }), NOW).map(
+    const says = signalsOf(session({ browser: 'Firefox' }), looks({ country: 'DE' }), NOW).map(
       (signal) => signal.says,
     );
     expect(says).toEqual([
-      'it was used in the Tor network, and began in Austria',
+      'it was used in Germany, and began in Austria',
       'it was used by something that is no browser, and not by Firefox',
     ]);
   });
@@ -86,30 +87,26 @@ describe('what is unusual', () => {
 
 describe('what is done about it', () => {
   const abroad = signalsOf(session({ browser: 'Firefox' }), looks({ country: 'DE' }, 'Chrome'), NOW);
-  const respond = (settings: Partial<Responses>, deviations: string[] = []) =>
-    suspicionOf(abroad, deviations, { ...DEFAULTS, ...settings });
+  const respond = (responses: Partial<Responses>, deviations: string[] = []) =>
+    suspicionOf(abroad, deviations, { ...DEFAULTS, ...responses });
 
   it.each<[string, Partial<Responses>, string | undefined]>([
     ['the strictest counts: end', {}, 'end'],
-    [
-      'then reauthenticate',
-      { suspicionCountry: 'notify', suspicionBrowser: 'reauthenticate' },
-      'reauthenticate',
-    ],
-    ['then notify', { suspicionCountry: 'off' }, 'notify'],
-    ['off is nothing', { suspicionCountry: 'off', suspicionBrowser: 'off' }, undefined],
+    ['then reauthenticate', { country: 'notify', browser: 'reauthenticate' }, 'reauthenticate'],
+    ['then notify', { country: 'off' }, 'notify'],
+    ['off is nothing', { country: 'off', browser: 'off' }, undefined],
   ])('%s', (_, settings, response) => {
     expect(respond(settings)?.response).toBe(response);
   });
 
   it('what the person has been told of is not told again', () => {
-    const first = respond({ suspicionCountry: 'notify' })!;
+    const first = respond({ country: 'notify' })!;
     expect(first).toMatchObject({ isNew: true, deviations: ['?country:DE', '?browser:Chrome'] });
-    expect(respond({ suspicionCountry: 'notify' }, first.deviations)).toMatchObject({ isNew: false });
+    expect(respond({ country: 'notify' }, first.deviations)).toMatchObject({ isNew: false });
   });
 
   it('what waits for a proof is told once, and refused until it is proved', () => {
-    const settings = { suspicionCountry: 'reauthenticate' } as const;
+    const settings = { country: 'reauthenticate' } as const;
     const first = respond(settings)!;
     expect(first.deviations).toEqual(['?country:DE', '?browser:Chrome']);
     const second = respond(settings, first.deviations);
@@ -121,7 +118,7 @@ describe('what is done about it', () => {
   });
 
   it('being told is no proof, when the setting has become stricter since', () => {
-    expect(respond({ suspicionCountry: 'end' }, ['?country:DE'])?.response).toBe('end');
+    expect(respond({ country: 'end' }, ['?country:DE'])?.response).toBe('end');
   });
 
   it('another country than the one that was accepted is unusual again', () => {
@@ -137,5 +134,56 @@ describe('what is done about it', () => {
     }
     expect(deviations).toHaveLength(20);
     expect(deviations.at(-1)).toBe('?browser:Browser_49');
+  });
+
+  it('is stricter for admins where another country is concerned', () => {
+    const settings = {
+      suspicionCountry: 'reauthenticate',
+      adminSuspicionCountry: 'end',
+      suspicionTravel: 'notify',
+      suspicionBrowser: 'off',
+    } as const;
+    expect(responsesFor(['user'], settings)).toEqual({
+      country: 'reauthenticate',
+      travel: 'notify',
+      browser: 'off',
+    });
+    expect(responsesFor(['user', 'admin'], settings).country).toBe('end');
+  });
+});
+
+describe('travel between places', () => {
+  const REAUTHENTICATE: Responses = { country: 'off', travel: 'reauthenticate', browser: 'off' };
+  const NEAR_BERLIN = { latitude: 52.4, longitude: 13.1 };
+  const travel = (from: typeof VIENNA, to: typeof VIENNA) =>
+    signalsOf(session({ location: { ...from, at: NOW } }), looks({ country: 'AT', at: to }), NOW);
+
+  it('is proved for both of its ends, and for what is near them, and for no third place', () => {
+    const proven = accepted([], travel(VIENNA, BERLIN));
+    for (const [from, to] of [
+      [VIENNA, BERLIN],
+      [BERLIN, VIENNA],
+      [NEAR_BERLIN, VIENNA],
+      [VIENNA, NEAR_BERLIN],
+    ] as const)
+      expect(suspicionOf(travel(from, to), proven, REAUTHENTICATE)).toBeNull();
+    expect(suspicionOf(travel(BERLIN, AUCKLAND), proven, REAUTHENTICATE)?.response).toBe('reauthenticate');
+  });
+
+  it('is told once for each place, whichever way it goes', () => {
+    const responses: Responses = { ...REAUTHENTICATE, travel: 'notify' };
+    const first = suspicionOf(travel(VIENNA, BERLIN), [], responses)!;
+    expect(first.isNew).toBe(true);
+    expect(suspicionOf(travel(NEAR_BERLIN, VIENNA), first.deviations, responses)).toBeNull();
+    expect(suspicionOf(travel(VIENNA, NEAR_BERLIN), first.deviations, responses)).toMatchObject({
+      isNew: false,
+    });
+    expect(suspicionOf(travel(VIENNA, AUCKLAND), first.deviations, responses)).toMatchObject({ isNew: true });
+  });
+
+  it('is not proved for the place of a thief by its owner, who has been told of it', () => {
+    const told = suspicionOf(travel(VIENNA, AUCKLAND), [], { ...REAUTHENTICATE, travel: 'notify' })!;
+    const proven = accepted(told.deviations, travel(AUCKLAND, VIENNA));
+    expect(suspicionOf(travel(VIENNA, AUCKLAND), proven, REAUTHENTICATE)?.response).toBe('reauthenticate');
   });
 });

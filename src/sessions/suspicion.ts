@@ -1,4 +1,5 @@
 import type { Place } from '../common/request.js';
+import type { Role } from '../common/roles.js';
 import type { Settings } from '../config/settings.js';
 import type { SessionSnapshot } from './session-snapshot.js';
 
@@ -7,14 +8,30 @@ export type SignalName = 'country' | 'travel' | 'browser';
 
 export interface Signal {
   name: SignalName;
-  /** What is remembered of it on the session. */
+  /** What is remembered of it on the session, once it was told or proved. */
   key: string;
+  /** Of travel: where the session was before. */
+  from?: string;
   /** For people, in the middle of a sentence. */
   says: string;
 }
 
 export type Response = Settings['suspicionCountry'];
-export type Responses = Pick<Settings, 'suspicionCountry' | 'suspicionTravel' | 'suspicionBrowser'>;
+/** What is done about each signal. */
+export type Responses = Record<SignalName, Response>;
+
+type ResponseSettings = Pick<
+  Settings,
+  'suspicionCountry' | 'adminSuspicionCountry' | 'suspicionTravel' | 'suspicionBrowser'
+>;
+
+export function responsesFor(roles: readonly Role[], settings: ResponseSettings): Responses {
+  return {
+    country: roles.includes('admin') ? settings.adminSuspicionCountry : settings.suspicionCountry,
+    travel: settings.suspicionTravel,
+    browser: settings.suspicionBrowser,
+  };
+}
 
 /** How a request looks; the browser as {@link describe} names it. */
 export interface Appearance {
@@ -53,11 +70,13 @@ export function signalsOf(
     const says = `it was used in ${nameOf(country)}, and began in ${nameOf(originCountry)}`;
     signals.push({ name: 'country', key: `country:${country}`, says });
   }
-  const km = location && place?.at ? distance(location, place.at) : 0;
-  const hours = location ? Math.max(0, now - location.at) / 3_600_000 : Infinity;
-  if (km >= LEAST_KM && km > hours * FASTEST_KM_PER_H) {
-    const says = `it was used ${Math.round(km / 100) * 100} km from where it had been ${Math.ceil(hours)} h before`;
-    signals.push({ name: 'travel', key: 'travel', says });
+  if (location && place?.at) {
+    const km = distance(location, place.at);
+    const hours = Math.max(0, now - location.at) / 3_600_000;
+    if (km >= LEAST_KM && km > hours * FASTEST_KM_PER_H) {
+      const says = `it was used ${Math.round(km / 100) * 100} km from where it had been ${Math.ceil(hours)} h before`;
+      signals.push({ name: 'travel', key: placeKey(place.at), from: placeKey(location), says });
+    }
   }
   // A program that never was a browser has nothing to be told apart by.
   if (device.browser && browser !== device.browser) {
@@ -68,28 +87,28 @@ export function signalsOf(
 }
 
 /**
- * The strictest of what the settings say to these signals. What the person has proved to be them is not brought up
- * again on that session, and nobody is told twice of the same.
+ * The strictest response to these signals. A session learns: a country, a place or a browser that its person has proved raises
+ * nothing on that session any more, and the person is told once of each.
  * @returns null when there is nothing to do
  */
 export function suspicionOf(
   signals: Signal[],
   deviations: readonly string[],
-  settings: Responses,
+  responses: Responses,
 ): Suspicion | null {
-  const open = signals.filter(
-    ({ name, key }) => responseTo(name, settings) !== 'off' && !deviations.includes(key),
-  );
+  const open = signals.filter(({ name, key }) => responses[name] !== 'off' && !has(deviations, key));
   const response = (['end', 'reauthenticate', 'notify'] as const).find((strict) =>
-    open.some(({ name }) => responseTo(name, settings) === strict),
+    open.some(({ name }) => responses[name] === strict),
   );
   if (!response) return null;
-  const told = open.map(({ key }) => unproven(key));
   return {
     response,
     signals: open,
-    isNew: told.some((key) => !deviations.includes(key)),
-    deviations: remember(deviations, told),
+    isNew: open.some(({ key }) => !has(deviations, unproven(key))),
+    deviations: remember(
+      deviations,
+      open.flatMap((signal) => [...departureOf(signal, deviations), unproven(signal.key)]),
+    ),
   };
 }
 
@@ -97,33 +116,50 @@ export function suspicionOf(
 export function accepted(deviations: readonly string[], signals: Signal[]): string[] {
   return remember(
     deviations,
-    signals.map(({ key }) => key),
+    signals.flatMap((signal) => [...departureOf(signal, deviations), signal.key]),
   );
 }
 
-function remember(deviations: readonly string[], told: string[]): string[] {
-  const others = deviations.filter((known) => !told.some((key) => bare(key) === bare(known)));
-  return [...others, ...told].slice(-MOST_DEVIATIONS);
+/** Where the session was before is a place of its own, too, unless its person was told that it looked suspicious there. */
+function departureOf({ from }: Signal, deviations: readonly string[]): string[] {
+  return from === undefined || has(deviations, unproven(from)) ? [] : [from];
 }
+
+function has(deviations: readonly string[], key: string): boolean {
+  return deviations.some((known) => isSame(known, key));
+}
+
+/** The latest of each; what has been proved stays so. */
+function remember(deviations: readonly string[], keys: string[]): string[] {
+  const added = keys.filter((key) => !has(deviations, bare(key)));
+  const others = deviations.filter((known) => !has(added.map(bare), bare(known)));
+  return [...others, ...added].slice(-MOST_DEVIATIONS);
+}
+
+/** Databases of cities do not find the same place twice to the kilometre. */
+function isSame(key: string, known: string): boolean {
+  if (key === known) return true;
+  const [place, knownPlace] = [PLACE.exec(key), PLACE.exec(known)];
+  if (!place || !knownPlace || place[1] !== knownPlace[1]) return false;
+  return distance(placeIn(place), placeIn(knownPlace)) < LEAST_KM;
+}
+
+/** A tenth of a degree is 11 km at most. */
+const placeKey = ({ latitude, longitude }: Coordinates): string =>
+  `place:${latitude.toFixed(1)},${longitude.toFixed(1)}`;
+const PLACE = /^(\??)place:([\d.-]+),([\d.-]+)$/;
+const placeIn = ([, , latitude, longitude]: RegExpExecArray): Coordinates => ({
+  latitude: Number(latitude),
+  longitude: Number(longitude),
+});
 
 const bare = (known: string): string => known.replace(/^\?/, '');
 const unproven = (key: string): string => `?${key}`;
 
-function responseTo(name: SignalName, settings: Responses): Response {
-  switch (name) {
-    case 'country':
-      return settings.suspicionCountry;
-    case 'travel':
-      return settings.suspicionTravel;
-    case 'browser':
-      return settings.suspicionBrowser;
-  }
-}
-
 const COUNTRIES = new Intl.DisplayNames('en', { type: 'region' });
 
 function nameOf(country: string): string {
-  return /^[A-Z]{2}$/.test(country) ? (COUNTRIES.of(country) ?? country) : 'the Tor network';
+  return COUNTRIES.of(country) ?? country;
 }
 
 const EARTH_RADIUS_KM = 6_371;

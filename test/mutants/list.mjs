@@ -209,10 +209,45 @@ export const MUTANTS = [
   },
   // --- Suspicion, places and devices
   {
+    mechanism: 'a code that names no country is an unknown place',
+    file: 'src/places/places.service.ts',
+    out: 'code !== undefined && isCountry(code)',
+    put: 'code !== undefined && isCountry.length === 1',
+    spec: 'test/places.spec.ts',
+  },
+  {
+    mechanism: 'the exit of an anonymous network is no place of its user',
+    file: 'src/places/places.service.ts',
+    out: 'if (code !== undefined && hidesItsUsers(code)) return null;',
+    put: 'void hidesItsUsers;',
+    spec: 'test/places.spec.ts',
+  },
+  {
+    mechanism: 'a country of an admin has a setting of its own',
+    file: 'src/sessions/suspicion.ts',
+    out: "roles.includes('admin') ? settings.adminSuspicionCountry : settings.suspicionCountry",
+    put: "roles.includes('admin') ? settings.suspicionCountry : settings.suspicionCountry",
+    spec: 'src/sessions/suspicion.spec.ts',
+  },
+  {
+    mechanism: 'a session learns both ends of a journey',
+    file: 'src/sessions/suspicion.ts',
+    out: '? [] : [from];',
+    put: '? [] : [];',
+    spec: 'src/sessions/suspicion.spec.ts',
+  },
+  {
+    mechanism: 'where a person was told of travel is not proved by its return',
+    file: 'src/sessions/suspicion.ts',
+    out: 'from === undefined || has(deviations, unproven(from))',
+    put: 'from === undefined',
+    spec: 'src/sessions/suspicion.spec.ts',
+  },
+  {
     mechanism: 'a country is believed from a trusted proxy only',
     file: 'src/places/places.service.ts',
-    out: "if (typeof value !== 'string' || !this.proxies.sent(request)) return null;",
-    put: "if (typeof value !== 'string') return null;",
+    out: "if (typeof value !== 'string' || !this.proxies.sent(request)) return undefined;",
+    put: "if (typeof value !== 'string') return undefined;",
     spec: 'test/places.spec.ts',
   },
   {
@@ -239,15 +274,15 @@ export const MUTANTS = [
   {
     mechanism: 'what was told is not told again',
     file: 'src/sessions/suspicion.ts',
-    out: 'isNew: told.some((key) => !deviations.includes(key)),',
+    out: 'isNew: open.some(({ key }) => !has(deviations, unproven(key))),',
     put: 'isNew: true,',
     spec: 'test/suspicion.spec.ts',
   },
   {
     mechanism: 'being told is no proof',
     file: 'src/sessions/suspicion.ts',
-    out: 'const told = open.map(({ key }) => unproven(key));',
-    put: 'const told = open.map(({ key }) => key); void unproven;',
+    out: '...departureOf(signal, deviations), unproven(signal.key)]',
+    put: '...departureOf(signal, deviations), signal.key]',
     spec: 'test/suspicion.spec.ts',
   },
   {
@@ -1886,9 +1921,9 @@ export const MUTANTS = [
   },
   {
     mechanism: 'who registers again voids no mailed link',
-    file: 'src/mail/mailed-tokens.ts',
-    out: 'return row?.id ?? this.issue(',
-    put: 'void row; return this.issue(',
+    file: 'src/auth/account-mail.service.ts',
+    out: 'standing && (await this.pending.isAuthorized(tx, standing))',
+    put: 'standing && standing.id === null',
     spec: 'test/account-mail.spec.ts',
   },
   {
@@ -2431,7 +2466,7 @@ export const MUTANTS = [
   {
     mechanism: 'a login challenge is bound to the password',
     file: 'src/second-factor/login-challenges.ts',
-    out: "    and c.password_digest = sha256(convert_to(u.password_hash, 'UTF8'))\n",
+    out: "\n    and c.password_digest = sha256(convert_to(u.password_hash, 'UTF8'))",
     spec: 'test/second-factor.spec.ts',
   },
   {

@@ -1,0 +1,25 @@
+/**
+ * The officially assigned codes of ISO 3166-1 alpha-2. Edges and databases of addresses also use codes that name no country: `T1`
+ * (Tor), `XX` and `ZZ` (unknown), `A1` (anonymous proxy), `A2` (satellite), `O1` (other), `EU`, `AP`, and whatever ISO leaves to users
+ * (AA, QM–QZ, XA–XZ). A list of what is a country holds for codes that nobody has thought of, too.
+ */
+const COUNTRIES = new Set(
+  `AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ
+   CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR
+   GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP
+   KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT
+   MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW
+   SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ
+   UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW`.split(/\s+/),
+);
+
+/** Where the exit of such a network stands is not where the person is, and it changes with each connection. */
+const HIDING = new Set(['T1', 'A1', 'A2']);
+
+export function isCountry(code: string): boolean {
+  return COUNTRIES.has(code);
+}
+
+export function hidesItsUsers(code: string): boolean {
+  return HIDING.has(code);
+}
