@@ -11,6 +11,7 @@ import {
   CopiedJar,
   doubleUses,
   exchangeLimitOf,
+  LONG_AFTER,
   SharedJar,
   tabSchedules,
   thefts,
@@ -33,6 +34,7 @@ const MINUTE = 60_000;
 const POOL = 50;
 /** Of one user's statements, see `UserTransactions`. */
 const AT_ONCE = POOL / 5;
+const SUPERSEDED = { status: 503, body: { code: 'auth.unavailable' }, setCookies: [] };
 const REUSE = { status: 401, body: { code: 'auth.session_ended', reason: 'refresh_reuse' } };
 
 const clock = new StoppedClock();
@@ -119,6 +121,47 @@ describeWithRedis('an honest client', () => {
     await fc.assert(fc.asyncProperty(transports, tabSchedules({ grace: GRACE }), play), trying(80));
   }, 120_000);
 
+  it('is not logged out by requests that it gave up and that arrive late, at refreshes faster than the grace (R2)', async () => {
+    const play = async (transport: Transport, schedule: TabSchedule) => {
+      const alice = await logIn(transport);
+      const jar = new SharedJar(tokenOf(alice), exchangeLimitOf(GRACE), 3 * GRACE);
+      for (const event of jar.play(schedule)) {
+        if ('wait' in event) clock.advance(event.wait);
+        else if (event.isDelayed) {
+          const answer = await holding(alice, event.request).refresh();
+          if (answer.status !== 200) expect(answer).toMatchObject(SUPERSEDED);
+        } else event.answer = await refresh(alice, event.request);
+      }
+      await refresh(alice, jar.holds);
+    };
+    const schedules = tabSchedules({
+      grace: GRACE,
+      maxTabs: 1,
+      losses: 2,
+      delays: 4,
+      absences: [GRACE / 2],
+    });
+    await fc.assert(fc.asyncProperty(transports, schedules, play), trying(40));
+  }, 120_000);
+
+  it.each<Transport>(['cookie', 'bearer'])(
+    'goes on after a request of 15 s ago arrives, whose answer ends nothing and gives nothing (%s)',
+    async (transport) => {
+      const alice = await logIn(transport);
+      const delayed = tokenOf(alice);
+      let token = await refresh(alice, delayed);
+      for (let round = 0; round < 5; round++) {
+        clock.advance(GRACE / 2);
+        token = await refresh(alice, token);
+      }
+      const answer = await holding(alice, delayed).refresh();
+      expect(answer).toMatchObject({ ...SUPERSEDED, headers: { 'retry-after': expect.any(String) } });
+      await refresh(alice, token);
+      clock.advance(5 * GRACE);
+      expect(await holding(alice, delayed).refresh()).toMatchObject(REUSE);
+    },
+  );
+
   it.each<Transport>(['cookie', 'bearer'])(
     'may refresh a hundred times at once: one generation, one token, and every answer is good (%s)',
     async (transport) => {
@@ -185,14 +228,47 @@ describeWithRedis('a thief', () => {
         const party = holding(alice, use.request);
         const answer = await party.refresh();
         caught = answer.status !== 200;
-        if (caught) expect(answer).toMatchObject(REUSE);
+        if (caught && answer.status !== 503) expect(answer).toMatchObject(REUSE);
         if (caught || theft.ownersRefreshes === 2) break;
         use.answer = tokenOf(party);
       }
       if (!caught && theft.ownersRefreshes !== 2) return;
-      clock.advance(GRACE + 1);
+      // Within five graces a token that was replaced is refused without ending the session.
+      clock.advance(5 * GRACE + 1);
       for (const token of theft.loot) expect(await holding(alice, token).refresh()).toMatchObject(REUSE);
     };
     await fc.assert(fc.asyncProperty(transports, thefts(GRACE), play), trying(40));
   }, 120_000);
+
+  it.each<[landings: number, survived: number]>([
+    [0, 1],
+    [1, 2],
+    [2, 3],
+    [3, 4],
+  ])(
+    'who copied the whole jar and comes within grace of %d refreshes of the owner survives %d of them (R3)',
+    async (landings, survived) => {
+      const alice = await logIn('bearer');
+      let [owner, thief] = [tokenOf(alice), tokenOf(alice)];
+      for (let round = 0; round < survived; round++) {
+        clock.advance(MINUTE);
+        owner = await refresh(alice, owner);
+        clock.advance(round < landings ? GRACE : GRACE + 1);
+        thief = await refresh(alice, thief);
+      }
+      clock.advance(MINUTE);
+      await refresh(alice, owner);
+      expect(await holding(alice, thief).refresh()).toMatchObject(REUSE);
+    },
+  );
+
+  it('who copied the whole jar and comes within grace of every second refresh of the owner is caught at once (R3)', async () => {
+    const alice = await logIn('cookie');
+    const stolen = tokenOf(alice);
+    clock.advance(LONG_AFTER);
+    const token = await refresh(alice, stolen);
+    clock.advance(LONG_AFTER);
+    await refresh(alice, token);
+    expect(await holding(alice, stolen).refresh()).toMatchObject(REUSE);
+  });
 });

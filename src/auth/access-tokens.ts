@@ -141,8 +141,8 @@ export class AccessTokens {
   }
 }
 
-function hasYetToBegin({ iat, nbf = 0 }: AccessTokenClaims, now: number): boolean {
-  return Math.max(iat, nbf) > now / 1_000 + CLOCK_SKEW_S;
+function hasYetToBegin({ iat }: AccessTokenClaims, now: number): boolean {
+  return iat > now / 1_000 + CLOCK_SKEW_S;
 }
 
 function principalOf({ sub, sid, jti, roles, iat, exp }: AccessTokenClaims): Principal {

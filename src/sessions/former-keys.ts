@@ -1,6 +1,14 @@
 import type { EndReason } from './end-reason.js';
-import { anchorOf, reissue, rotate, type RefreshMoment, type RefreshPosition } from './rotation.js';
-import type { Rotation, RotationState } from './rotation.js';
+import {
+  anchorOf,
+  mayBeDelayed,
+  reissue,
+  rotate,
+  type RefreshMoment,
+  type RefreshPosition,
+  type Rotation,
+  type RotationState,
+} from './rotation.js';
 
 /** Why a session got new keys: a step-up, or a change of credentials with the reason that ends the other sessions. */
 export type KeyChange = 'step_up' | EndReason;
@@ -24,8 +32,8 @@ export interface FormerKeys {
 
 export type Resumption =
   | Rotation
-  /** Too late by one request: the cookies of the client are new by now, so it only has to try again. */
-  | 'retry'
+  /** A delayed request, or another tab's: the cookies of the client are new by now, so it only has to try again. */
+  | 'superseded'
   /** A copy: end the session. */
   | 'reuse'
   /** Tells nothing about the client that holds the new keys: refuse the token, and leave the session alone. */
@@ -36,7 +44,8 @@ export type Resumption =
  * carried the new keys, and another tab whose request was on its way at that time. Both show the device token. Until a
  * request shows that the answer has arrived, they get the tokens that it carried, as often as they ask.
  *
- * After that, a token of before a step-up is good for one grace, and later a theft that ends the session.
+ * After that, a token of before a step-up is good for one grace. For five graces it may be a delayed request, which gets
+ * nothing and ends nothing. Later it is a theft that ends the session.
  *
  * A change of credentials is stricter, since people change a password to get rid of a copy of their cookies. As soon as
  * the answer has arrived, the former keys give out nothing. A tab that shares the cookies tries again, with the new ones.
@@ -50,12 +59,14 @@ export function resume(
 ): Resumption {
   const isStepUp = former.change === 'step_up';
   const dead = isStepUp || former.resumed ? 'reuse' : 'refuse';
-  const wasGood = rotate(former.rotation, presented, { ...moment, proof }).decision.outcome === 'issue';
-  if (!proof || !wasGood) return dead;
+  if (!proof) return dead;
+  const before = rotate(former.rotation, presented, { ...moment, proof }).decision.outcome;
+  if (before === 'superseded') return 'superseded';
+  if (before !== 'issue') return dead;
   const hasArrived = former.delivered || rotation.newest !== null;
   const withinGrace = moment.now - former.changedAt <= moment.grace;
-  if (hasArrived && !withinGrace) return dead;
-  if (hasArrived && !isStepUp) return 'retry';
+  if (hasArrived && !(isStepUp && withinGrace))
+    return mayBeDelayed(former.changedAt, moment) ? 'superseded' : dead;
   if (rotation.newest !== null) return reissue(rotation, moment);
   return { state: rotation, decision: { outcome: 'issue', token: anchorOf(rotation), rotated: false } };
 }

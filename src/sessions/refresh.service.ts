@@ -48,6 +48,8 @@ interface Outcome {
   problem?: Problem;
 }
 
+const SUPERSEDED = 'This refresh token has just been replaced. Try again with the newest one.';
+
 /**
  * Renews sessions. What is decided is in `rotation.ts`; here it is done. Most refreshes are the only one of their session and
  * nothing is remarkable about them: they are decided on what was read and written if that still holds. All others hold the session.
@@ -124,6 +126,8 @@ export class RefreshService {
           return this.issue(tx, held, rotation, { ...presented, proof });
         case 'reuse':
           return this.endForReuse(tx, held, token, presented);
+        case 'superseded':
+          return this.refuseSuperseded(held);
         case 'unknown':
           return this.reportUnknown(tx, held, token, presented);
       }
@@ -175,7 +179,7 @@ export class RefreshService {
       proof: presented.proof,
     });
     if (resumption === 'refuse') return { problem: new Problem('auth.invalid_token') };
-    if (resumption === 'retry') return { problem: new Problem('auth.unavailable') };
+    if (resumption === 'superseded') return this.refuseSuperseded(held);
     if (resumption === 'reuse') return this.endForReuse(tx, held, token, presented);
     const { authenticatedAt, deviations } = former!;
     // If the change removed the last factor, there is none left that could be proved again.
@@ -203,8 +207,8 @@ export class RefreshService {
     });
     const stale = await this.log.markStale(tx, userId, 'authenticated_at');
     const before = { ...held, session: { ...session, authenticatedAt, secondFactorAt, deviations } };
-    const outcome = await this.issue(tx, before, resumption, presented);
-    return { ...outcome, recorded: [stale, ...(outcome.recorded ?? [])] };
+    const issued = await this.issue(tx, before, resumption, presented);
+    return { ...issued, recorded: [stale, ...(issued.recorded ?? [])] };
   }
 
   private async issue(
@@ -241,6 +245,15 @@ export class RefreshService {
       refreshToken: this.sessions.mint(session.id, found.nonce, decision.token, found.now),
       deviceToken,
     };
+  }
+
+  /** A delayed request of the session's client, or a copy of its cookies: either gets nothing, and the client goes on. */
+  private refuseSuperseded({ session }: HeldSession): Outcome {
+    this.logger.info(
+      { session: nameOf(session.id) },
+      'refused a refresh token that has just been replaced: a delayed request, or a copy',
+    );
+    return { problem: new Problem('auth.unavailable', { detail: SUPERSEDED }) };
   }
 
   private async endForReuse(

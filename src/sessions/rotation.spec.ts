@@ -26,6 +26,8 @@ import {
 const GRACE = 9_000;
 const EXCHANGE_LIMIT = exchangeLimitOf(GRACE);
 
+type Refusal = 'reuse' | 'superseded' | 'unknown' | 'ended';
+
 class Session {
   state: RotationState = initialRotation();
   now = 1_750_000_000_000;
@@ -39,16 +41,13 @@ class Session {
   }
 
   /** A session that has ended refuses everything, so that `ended` stands for the answer and the state. */
-  present(
-    token: RefreshPosition | undefined,
-    proof: boolean,
-  ): RefreshPosition | 'reuse' | 'unknown' | 'ended' {
+  present(token: RefreshPosition | undefined, proof: boolean): RefreshPosition | Refusal {
     if (this.ended) return 'ended';
     if (token === undefined) throw new Error('the test presents a token that was never issued');
     return this.follow(rotate(this.state, token, { proof, now: this.now, grace: GRACE }));
   }
 
-  presentAnchorAfterReauthentication(): RefreshPosition | 'reuse' | 'unknown' | 'ended' {
+  presentAnchorAfterReauthentication(): RefreshPosition | Refusal {
     return this.follow(reissue(this.state, { now: this.now, grace: GRACE }));
   }
 
@@ -65,7 +64,7 @@ class Session {
     return this.issued.at(-1)!;
   }
 
-  private follow({ state, decision }: Rotation): RefreshPosition | 'reuse' | 'unknown' {
+  private follow({ state, decision }: Rotation): RefreshPosition | Refusal {
     this.state = frozen(state);
     if (decision.outcome === 'reuse') this.ended = true;
     if (decision.outcome !== 'issue') return decision.outcome;
@@ -78,6 +77,10 @@ class Session {
 
 const same = (a: RefreshPosition, b: RefreshPosition): boolean =>
   a.generation === b.generation && a.sibling === b.sibling;
+
+/** A refusal that ends nothing leaves the client as if its answer had been lost. */
+const answerOf = (answer: RefreshPosition | Refusal): RefreshPosition | undefined =>
+  typeof answer === 'string' ? undefined : answer;
 
 /** A mutation of the state throws. */
 function frozen<T>(value: T): T {
@@ -153,14 +156,38 @@ describe('what each token is answered with', () => {
     expect(session.wait(1).present(anchor, true)).toEqual({ ...successor, sibling: 3 });
   });
 
-  test('the anchor before, with proof, within grace: the newest token', () => {
-    const { session, before, successor } = settledSession();
-    expect(session.wait(GRACE).present(before, true)).toEqual(successor);
+  test('the anchor before, with proof, is answered with the newest token for as long as a request may be under way', () => {
+    const session = new Session();
+    const before = session.login;
+    const anchor = session.refresh(before);
+    const successor = session.wait(GRACE + 1).refresh(anchor);
+    expect(session.wait((2 * GRACE) / 3 - 1).present(before, true)).toEqual(successor);
+    expect(session.wait(1).present(before, true)).toBe('superseded');
   });
 
-  test('the anchor before, after the grace: theft [REF-06]', () => {
+  test('the anchor before is a theft at once when its successor was minted long before it was used [REF-06]', () => {
     const { session, before } = settledSession();
-    expect(session.wait(GRACE + 1).present(before, true)).toBe('reuse');
+    expect(session.present(before, true)).toBe('reuse');
+  });
+
+  test('a token is superseded until five graces after its successor was minted, and then a theft', () => {
+    const session = new Session();
+    const tokens = [session.login];
+    for (let i = 0; i < 5; i++) tokens.push(session.wait(GRACE + 1).refresh(tokens.at(-1)!));
+    // Generations are a grace and a millisecond apart: the successor of the first token was minted four of these ago.
+    const age = 4 * (GRACE + 1);
+    const { state } = session;
+    expect(session.present(tokens[0], true)).toBe('superseded');
+    expect(session.wait(5 * GRACE - age).present(tokens[0], true)).toBe('superseded');
+    expect(session.state).toEqual(state);
+    expect(session.wait(4).present(tokens[0], true)).toBe('reuse');
+  });
+
+  test('a superseded token without proof is a theft', () => {
+    const session = new Session();
+    const anchor = session.refresh(session.login);
+    session.wait(GRACE + 1).refresh(anchor);
+    expect(session.wait(GRACE).present(session.login, false)).toBe('reuse');
   });
 
   test('the anchor before that: theft at once [REF-06]', () => {
@@ -199,10 +226,12 @@ describe('what each token is answered with', () => {
     expect(session.state.generation).toBe(successor.generation - 1);
   });
 
-  test('the anchor, more than a grace after its successor was used: theft', () => {
+  test('the anchor, more than a grace after its successor was used: superseded, and later a theft', () => {
     const { session, anchor, successor } = settledSession();
     session.refresh(successor);
-    expect(session.wait(GRACE + 1).present(anchor, true)).toBe('reuse');
+    expect(session.wait(GRACE + 1).present(anchor, true)).toBe('superseded');
+    expect(session.wait(4 * GRACE - 1).present(anchor, true)).toBe('superseded');
+    expect(session.wait(1).present(anchor, true)).toBe('reuse');
   });
 
   test('the last sibling that fits the encoding is not passed: a client that loses 65,535 answers is none of ours', () => {
@@ -262,6 +291,55 @@ describe('a client with its device token is never logged out', () => {
     );
   });
 
+  test('by requests that one tab gave up, whenever they arrive within three graces', () => {
+    const schedules = tabSchedules({ grace: GRACE, maxTabs: 1, losses: 2, delays: 4 });
+    fc.assert(
+      fc.property(schedules, (schedule) => {
+        const session = new Session();
+        const jar = new SharedJar(session.login, EXCHANGE_LIMIT, 3 * GRACE);
+        for (const event of jar.play(schedule)) {
+          if ('wait' in event) session.wait(event.wait);
+          else event.answer = answerOf(session.present(event.request, true));
+        }
+        expect(session.ended).toBe(false);
+        session.refresh(jar.holds);
+      }),
+      { numRuns: 6_000 },
+    );
+  });
+
+  test('by the arrival of a request that any of four tabs gave up, at refreshes faster than the grace and slower', () => {
+    const paces = [[GRACE + 1, LONG_AFTER], [GRACE / 2], [2 * GRACE, 3 * GRACE]];
+    const schedules = fc.oneof(
+      ...paces.map((absences) => tabSchedules({ grace: GRACE, losses: 2, delays: 4, absences })),
+    );
+    fc.assert(
+      fc.property(schedules, (schedule) => {
+        const session = new Session();
+        const jar = new SharedJar(session.login, EXCHANGE_LIMIT, 3 * GRACE);
+        for (const event of jar.play(schedule)) {
+          if ('wait' in event) session.wait(event.wait);
+          else {
+            event.answer = answerOf(session.present(event.request, true));
+            // The exception of decision 5: two answers landed in the wrong order, and a request between them was late.
+            if (event.isDelayed) expect(session.ended).toBe(false);
+            else fc.pre(event.answer !== undefined);
+          }
+        }
+      }),
+      { numRuns: 6_000 },
+    );
+  });
+
+  test('by a request that arrives three graces late while the client refreshes every third of a grace', () => {
+    const { session, successor } = settledSession();
+    const delayed = successor;
+    let token = session.wait(LONG_AFTER).refresh(successor);
+    for (let i = 0; i < 9; i++) token = session.wait(GRACE / 3).refresh(token);
+    expect(session.present(delayed, true)).toBe('superseded');
+    session.refresh(token);
+  });
+
   test('by a hundred refreshes at once: one generation, one answer', () => {
     const { session, successor } = settledSession();
     session.wait(LONG_AFTER);
@@ -303,7 +381,7 @@ describe('a client with its device token is never logged out', () => {
   test('by a request that was under way while the answer to a second try was used', () => {
     const { session, anchor } = settledSession();
     const secondTry = session.wait(GRACE + 1).refresh(anchor);
-    session.wait(LONG_AFTER).refresh(secondTry);
+    session.wait(GRACE + 1).refresh(secondTry);
     session.wait(EXCHANGE_LIMIT).refresh(anchor);
   });
 
@@ -382,12 +460,19 @@ describe('a thief who copied the whole jar', () => {
         const theft = new CopiedJar(session.login);
         for (const use of theft.play(schedule)) {
           const answer = session.wait(use.wait).present(use.request, true);
-          if (typeof answer === 'string') break;
-          use.answer = answer;
+          // An owner who is refused tries again, and the theft shows; a thief who is refused has nothing new.
+          if (answer === 'superseded' && use.party === 'owner')
+            return expect(answerTo(session, use.request, 5 * GRACE + 1)).toBe('reuse');
+          if (answer === 'superseded') use.answer = use.request;
+          else if (typeof answer === 'string') break;
+          else use.answer = answer;
           if (theft.ownersRefreshes === 2) break;
         }
         if (session.ended || theft.ownersRefreshes !== 2) return;
-        for (const token of theft.loot) expect(answerTo(session, token)).toBe('reuse');
+        for (const token of theft.loot) {
+          expect(answerTo(session, token)).not.toBe('issue');
+          expect(answerTo(session, token, 5 * GRACE + 1)).toBe('reuse');
+        }
       }),
       { numRuns: 4_000 },
     );
@@ -406,11 +491,38 @@ describe('a thief who copied the whole jar', () => {
     poll();
     expect(session.ended).toBe(true);
   });
+
+  test('and comes within a grace of every second refresh of the owner is out after the third one', () => {
+    const { session, successor: stolen } = settledSession();
+    const first = session.wait(LONG_AFTER).refresh(stolen);
+    session.wait(LONG_AFTER).refresh(first);
+    expect(session.wait(1).present(stolen, true)).toBe('reuse');
+  });
+
+  test('and polls before the refresh that they come close to is out as well', () => {
+    const { session, successor: stolen } = settledSession();
+    const first = session.wait(LONG_AFTER).refresh(stolen);
+    const polled = session.wait(LONG_AFTER).refresh(stolen);
+    session.wait(GRACE / 2).refresh(first);
+    expect(session.wait(1).present(polled, true)).toBe('reuse');
+  });
+
+  test('and polls twice before the refresh that they come close to is out as well', () => {
+    const { session, successor: stolen } = settledSession();
+    const first = session.wait(LONG_AFTER).refresh(stolen);
+    for (let i = 0; i < 2; i++) session.wait(GRACE + 1).refresh(stolen);
+    session.wait(GRACE / 2).refresh(first);
+    expect(session.wait(1).present(stolen, true)).toBe('superseded');
+  });
 });
 
-/** What a token would be answered with when nothing is under way any more, in a copy of the session. */
-function answerTo({ state, now }: Session, token: RefreshPosition): Rotation['decision']['outcome'] {
-  return rotate(state, token, { proof: true, now: now + GRACE + 1, grace: GRACE }).decision.outcome;
+/** What a token would be answered with later, when nothing is under way any more, in a copy of the session. */
+function answerTo(
+  { state, now }: Session,
+  token: RefreshPosition,
+  later = GRACE + 1,
+): Rotation['decision']['outcome'] {
+  return rotate(state, token, { proof: true, now: now + later, grace: GRACE }).decision.outcome;
 }
 
 describe('one live lineage', () => {

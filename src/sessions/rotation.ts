@@ -22,7 +22,7 @@ export interface RotationState {
   anchor: Step;
   /** When one of its successors was seen within their grace, and the anchor no longer can be in the client's jar. */
   leftAt: number | null;
-  /** The anchor of the generation before. */
+  /** The anchor of the generation before; null if no request within the exchange limit can present it any more. */
   recent: Step | null;
   /** The last two steps of the generation after, minted from the anchor. Earlier ones count down to sibling 1. */
   older: Step | null;
@@ -36,6 +36,11 @@ export type RotationDecision =
   | { outcome: 'issue'; token: RefreshPosition; rotated: boolean }
   /** No honest client presents this token any more: end the session. */
   | { outcome: 'reuse' }
+  /**
+   * Its successor is known to be in the client's jar, but was minted so recently that this may be a delayed request that
+   * its client has given up. Give out nothing, and leave the session as it is.
+   */
+  | { outcome: 'superseded' }
   /** Newer than anything minted: the database has been restored from a backup. */
   | { outcome: 'unknown' };
 
@@ -50,6 +55,18 @@ export interface RefreshMoment {
   /** `REFRESH_GRACE` in ms, counted from the minting of a step. Using its tokens never extends it. */
   grace: number;
 }
+
+/**
+ * How long after the minting of its successor a token can still arrive from a client that waits for the answer: the
+ * successor is given out for one grace and lands within a third of one, and until then another tab may send a request.
+ */
+const lastArrival = (grace: number): number => grace + (2 * grace) / 3;
+
+/**
+ * For so many graces after its successor was minted, a token that the client has replaced is refused without ending the
+ * session. A request that was given up may be so late, less the grace and the limit in which the successor lands.
+ */
+const SUPERSEDED_GRACES = 5;
 
 /** The state at login: the anchor's token is out, and nothing has been minted from it. */
 export const initialRotation = (): RotationState => ({
@@ -71,9 +88,12 @@ export const anchorOf = ({ generation, anchor }: RotationState): RefreshPosition
  * Decides a refresh, for a token whose MAC is right and a session that is live. `proof`: the request carries this
  * session's device token.
  *
- * With proof a client may lose answers, repeat requests, and refresh from any number of tabs that share one cookie
- * jar, at any pace and in any order, as long as no request or answer arrives later than a third of the grace after
- * its exchange began. Without proof a token works once, and its second use is a theft.
+ * With proof, a client may lose answers, repeat requests, and refresh from any number of tabs that share one cookie
+ * jar, at any pace and in any order. It gives an exchange up after a third of the grace. A request that was given up may
+ * still arrive, up to three graces after it was sent. Without proof a token works once, and its second use is a theft.
+ *
+ * A thief with the whole jar survives one refresh of the owner, and one more for each refresh of the owner that the
+ * thief comes within a grace of. Decision 5 has the model, the two cases in which these bounds are wider, and why.
  */
 export function rotate(
   state: RotationState,
@@ -102,19 +122,21 @@ export function rotate(
     // One generation per grace: a late answer never takes the jar back by more than one.
     if (withinGrace && includes(newest, presented))
       return widenNewest(state, newest, presented, { now, grace });
-    return moveAnchor(state, likelyHeld(state, newest, presented, withinGrace), proof, now);
+    return moveAnchor(state, likelyHeld(state, newest, presented, { now, grace }), proof, now);
   }
   if (isAnchor) {
     const leftBehind = state.leftAt !== null && now - state.leftAt > grace;
-    if (leftBehind) return reuse(state);
+    if (leftBehind) return outdated(state, newest.mintedAt, { now, grace });
     return withinGrace ? repeat(state, newest) : mintStep(state, newest, now);
   }
 
   const isRecent =
     presented.generation === generation - 1 && state.recent !== null && includes(state.recent, presented);
-  // While the anchor has one step of successors, their minting is when it became the anchor.
-  const anchorJustMoved = withinGrace && state.older === null;
-  return isRecent && anchorJustMoved ? repeat(state, newest) : reuse(state);
+  const { mintedAt } = state.anchor;
+  if (isRecent && withinGrace && now - mintedAt <= lastArrival(grace)) return repeat(state, newest);
+  // Generations are more than a grace apart, so this is the latest instant at which the successor can have been minted.
+  const generationsSince = Math.max(0, generation - 1 - presented.generation);
+  return outdated(state, mintedAt - generationsSince * grace, { now, grace });
 }
 
 /**
@@ -128,22 +150,36 @@ export function reissue(state: RotationState, { now, grace }: RefreshMoment): Ro
   return withinGrace ? repeat(state, newest) : mintStep(state, newest, now);
 }
 
-/** What a jar may hold, now or soon, that has just shown this successor. */
+/** The tokens that a jar may hold, now or soon, whose client has just shown this successor. */
 function likelyHeld(
   { older }: RotationState,
   newest: Step,
   presented: RefreshPosition,
-  withinGrace: boolean,
+  { now, grace }: RefreshMoment,
 ): Step {
-  if (includes(newest, presented)) return newest;
-  if (withinGrace && older !== null && includes(older, presented)) return { ...newest, first: older.first };
-  return { ...newest, first: presented.sibling, last: presented.sibling };
+  if (older === null || includes(newest, presented)) return newest;
+  // An earlier sibling was minted more than a grace before the older step.
+  if (!includes(older, presented)) return { ...older, first: presented.sibling, last: presented.sibling };
+  const mayLandLast =
+    now - newest.mintedAt <= grace && newest.mintedAt - older.mintedAt <= lastArrival(grace);
+  return mayLandLast ? { ...older, last: newest.last } : older;
 }
 
 const includes = (step: Step, { sibling }: RefreshPosition): boolean =>
   step.first <= sibling && sibling <= step.last;
 
 const reuse = (state: RotationState): Rotation => ({ state, decision: { outcome: 'reuse' } });
+
+/** For a token that the client has replaced by one that was minted then. */
+function outdated(state: RotationState, successorMintedAt: number, moment: RefreshMoment): Rotation {
+  return mayBeDelayed(successorMintedAt, moment)
+    ? { state, decision: { outcome: 'superseded' } }
+    : reuse(state);
+}
+
+/** Whether a client may have sent a token before it got the one that replaced it then. */
+export const mayBeDelayed = (replacedAt: number, { now, grace }: RefreshMoment): boolean =>
+  now - replacedAt <= SUPERSEDED_GRACES * grace;
 
 const issue = (state: RotationState, newest: Step, rotated: boolean): Rotation => ({
   state,
@@ -158,12 +194,17 @@ const mint = (state: RotationState, newest: Step): Rotation => issue({ ...state,
 const mintGeneration = (state: RotationState, proven: boolean, now: number): Rotation =>
   mint({ ...state, older: null, proven }, { first: 1, last: 1, mintedAt: now });
 
-const moveAnchor = (state: RotationState, anchor: Step, proven: boolean, now: number): Rotation =>
-  mintGeneration(
-    { ...state, generation: state.generation + 1, anchor, leftAt: null, recent: state.anchor },
+function moveAnchor(state: RotationState, anchor: Step, proven: boolean, now: number): Rotation {
+  // The client got this token before the two last steps were minted. Every request with the former anchor that its
+  // client still waits for has arrived since.
+  const hasSettled = state.older !== null && anchor.last < state.older.first;
+  const recent = hasSettled ? null : state.anchor;
+  return mintGeneration(
+    { ...state, generation: state.generation + 1, anchor, leftAt: null, recent },
     proven,
     now,
   );
+}
 
 /** For a client that has lost its answer: a step beside the newest. Whichever is seen first leaves the other behind. */
 function mintStep(state: RotationState, newest: Step, now: number): Rotation {

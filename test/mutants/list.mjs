@@ -1253,8 +1253,8 @@ export const MUTANTS = [
   {
     mechanism: 'the siblings of a step are equal, as long as one of them may be under way',
     file: 'src/sessions/rotation.ts',
-    out: 'if (withinGrace && older !== null && includes(older, presented)) return { ...newest, first: older.first };',
-    put: 'void [older, withinGrace];',
+    out: 'return mayLandLast ? { ...older, last: newest.last } : older;',
+    put: 'return mayLandLast && Math.sign(1) < 0 ? newest : older;',
     spec: 'src/sessions/rotation.spec.ts',
   },
   {
@@ -1267,9 +1267,52 @@ export const MUTANTS = [
   {
     mechanism: 'the anchor before is good for as long as an answer may be under way (R3)',
     file: 'src/sessions/rotation.ts',
-    out: 'const anchorJustMoved = withinGrace && state.older === null;',
-    put: 'const anchorJustMoved = true as boolean;',
+    out: 'if (isRecent && withinGrace && now - mintedAt <= lastArrival(grace))',
+    put: 'if (isRecent)',
     spec: 'test/refresh-schedules.spec.ts',
+  },
+  {
+    mechanism: 'the anchor before is dated by the minting of its successor, not by its use (R3)',
+    file: 'src/sessions/rotation.ts',
+    out: 'if (isRecent && withinGrace && now - mintedAt <= lastArrival(grace))',
+    put: 'if (isRecent && withinGrace)',
+    spec: 'src/sessions/rotation-bound.spec.ts',
+  },
+  {
+    mechanism: 'two steps are equal only if one client may hold both (R3)',
+    file: 'src/sessions/rotation.ts',
+    out: 'now - newest.mintedAt <= grace && newest.mintedAt - older.mintedAt <= lastArrival(grace);',
+    put: 'now - newest.mintedAt <= grace;',
+    spec: 'src/sessions/rotation.spec.ts',
+  },
+  {
+    mechanism:
+      'a client that shows a token from before the two last steps cannot present the anchor before (R3)',
+    file: 'src/sessions/rotation.ts',
+    out: 'const recent = hasSettled ? null : state.anchor;',
+    put: 'const recent = hasSettled ? state.anchor : state.anchor;',
+    spec: 'src/sessions/rotation.spec.ts',
+  },
+  {
+    mechanism: 'a delayed request with a token that was replaced a moment ago ends nothing (R2)',
+    file: 'src/sessions/rotation.ts',
+    out: 'now - replacedAt <= SUPERSEDED_GRACES * grace;',
+    put: 'now - replacedAt <= SUPERSEDED_GRACES * -grace;',
+    spec: 'src/sessions/rotation.spec.ts',
+  },
+  {
+    mechanism: 'a token that was replaced long ago is a theft (R3)',
+    file: 'src/sessions/rotation.ts',
+    out: 'now - replacedAt <= SUPERSEDED_GRACES * grace;',
+    put: 'now - replacedAt <= SUPERSEDED_GRACES * grace * 1_000;',
+    spec: 'src/sessions/rotation.spec.ts',
+  },
+  {
+    mechanism: 'a delayed request with a token from before a step-up ends nothing (R2)',
+    file: 'src/sessions/former-keys.ts',
+    out: "mayBeDelayed(former.changedAt, moment) ? 'superseded' : 'reuse'",
+    put: "mayBeDelayed(former.changedAt, moment) ? 'reuse' : 'reuse'",
+    spec: 'test/step-up.spec.ts',
   },
   {
     mechanism: 'a token newer than the database is held against nobody',
@@ -2703,14 +2746,15 @@ export const MUTANTS = [
   {
     mechanism: 'a token from before a step-up wants the device token',
     file: 'src/sessions/former-keys.ts',
-    out: 'if (!proof || !wasGood) return dead;',
-    put: 'if (!wasGood) return dead;',
+    out: 'if (!proof) return dead;',
+    put: '',
     spec: 'test/step-up.spec.ts',
   },
   {
     mechanism: 'a token from before a step-up is no good once its successors are in use',
     file: 'src/sessions/former-keys.ts',
-    out: 'if (hasArrived && !withinGrace) return dead;',
+    out: 'if (hasArrived && !(isStepUp && withinGrace))',
+    put: 'if (hasArrived && !isStepUp)',
     spec: 'test/step-up.spec.ts',
   },
   {

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 
 export const LONG_AFTER = 600_000;
 
-/** Later than this after it was sent, a request or its answer is lost: the bound of R2. */
+/** A client gives an exchange up that takes longer than this. */
 export const exchangeLimitOf = (grace: number): number => Math.floor(grace / 3);
 
 /** A request with the token that it took along, until its answer has landed or is lost. */
@@ -15,13 +15,18 @@ export interface Exchange<Token> {
   sentAt: number;
   request: Token;
   answer?: Token;
+  /** It was given up, and its answer is lost. */
+  isDelayed?: boolean;
 }
 
 // --- Tabs over one cookie jar
 
-/** `advance`: a request reaches the server, or its answer the jar. `pick` says of which tab. */
+/**
+ * `advance`: a request reaches the server, or its answer the jar. `pick` says of which tab. `lose`: the tab gives its
+ * exchange up. `delayed`: a request that was given up reaches the server after all.
+ */
 export type TabStep =
-  { does: 'send' } | { does: 'advance' | 'lose'; pick: number } | { does: 'wait'; ms: number };
+  { does: 'send' } | { does: 'advance' | 'lose' | 'delayed'; pick: number } | { does: 'wait'; ms: number };
 
 export interface TabSchedule {
   tabs: number;
@@ -35,6 +40,8 @@ export interface TabScheduleOptions {
   losses?: number;
   /** Pauses longer than a grace. */
   absences?: number[];
+  /** How often a request arrives that was given up. */
+  delays?: number;
 }
 
 export const PICK = fc.nat({ max: 11 });
@@ -45,15 +52,17 @@ export function tabSchedules({
   maxTabs = 4,
   losses = 1,
   absences = [grace + 1, LONG_AFTER],
+  delays = 0,
 }: TabScheduleOptions): fc.Arbitrary<TabSchedule> {
   const limit = exchangeLimitOf(grace);
-  const act = (does: 'advance' | 'lose') => PICK.map((pick): TabStep => ({ does, pick }));
+  const act = (does: 'advance' | 'lose' | 'delayed') => PICK.map((pick): TabStep => ({ does, pick }));
   const waits = fc.constantFrom(1, limit, limit, limit, ...absences);
   const step = fc.oneof(
     { weight: 4, arbitrary: fc.constant<TabStep>({ does: 'send' }) },
     { weight: 7, arbitrary: act('advance') },
     { weight: losses, arbitrary: act('lose') },
     { weight: 4, arbitrary: waits.map((ms): TabStep => ({ does: 'wait', ms })) },
+    { weight: delays, arbitrary: act('delayed') },
   );
   return fc.record({
     tabs: fc.integer({ min: 1, max: maxTabs }),
@@ -79,16 +88,22 @@ export function tabsAtOnce(absences: number[], maxTabs = 4): fc.Arbitrary<TabSch
   }));
 }
 
-/** The jar holds the answer that landed last, and every request takes what the jar then holds. */
+/**
+ * The jar holds the answer that landed last, and every request takes what the jar then holds. An exchange whose request
+ * gets no answer is lost.
+ */
 export class SharedJar<Token> {
   private now = 0;
   private exchanges: Exchange<Token>[] = [];
+  private givenUp: Exchange<Token>[] = [];
 
   constructor(
     /** What it would be sent with now. */
     public holds: Token,
     /** How long an exchange may take. */
     private readonly limit: number,
+    /** How long after it was sent a request may arrive that was given up. */
+    private readonly longestDelay = 0,
   ) {}
 
   /** Yields each pause, and each request as it reaches the server: the caller is to set its answer. */
@@ -96,7 +111,8 @@ export class SharedJar<Token> {
     for (const step of steps) {
       if (step.does === 'send' && this.exchanges.length < tabs)
         this.exchanges.push({ sentAt: this.now, request: this.holds });
-      if (step.does === 'lose') this.take(step.pick);
+      if (step.does === 'lose') this.giveUp(take(this.exchanges, step.pick));
+      if (step.does === 'delayed') yield* take(this.givenUp, step.pick);
       if (step.does === 'wait') yield this.wait(step.ms);
       if (step.does === 'advance') yield* this.advance(step.pick);
     }
@@ -104,20 +120,30 @@ export class SharedJar<Token> {
 
   private *advance(pick: number): Generator<Exchange<Token>> {
     const exchange = this.exchanges[pick % this.exchanges.length];
-    if (exchange && exchange.answer === undefined) yield exchange;
-    else if (exchange) this.holds = this.take(pick)!.answer!;
+    if (!exchange) return;
+    const arrives = exchange.answer === undefined;
+    if (arrives) yield exchange;
+    if (exchange.answer === undefined) take(this.exchanges, pick);
+    else if (!arrives) this.holds = take(this.exchanges, pick)[0]!.answer!;
   }
 
-  private take(pick: number): Exchange<Token> | undefined {
-    return this.exchanges.splice(pick % this.exchanges.length, 1)[0];
+  /** The request has not reached the server yet: it still may. */
+  private giveUp(exchanges: Exchange<Token>[]): void {
+    const underWay = exchanges.filter(({ answer }) => answer === undefined);
+    this.givenUp.push(...underWay.map((exchange) => ({ ...exchange, isDelayed: true })));
   }
 
   private wait(ms: number): { wait: number } {
     this.now += ms;
-    this.exchanges = this.exchanges.filter(({ sentAt }) => this.now - sentAt <= this.limit);
+    const isOver = ({ sentAt }: Exchange<Token>) => this.now - sentAt > this.limit;
+    this.giveUp(this.exchanges.filter(isOver));
+    this.exchanges = this.exchanges.filter((exchange) => !isOver(exchange));
+    this.givenUp = this.givenUp.filter(({ sentAt }) => this.now - sentAt <= this.longestDelay);
     return { wait: ms };
   }
 }
+
+const take = <T>(list: T[], pick: number): T[] => list.splice(pick % list.length, 1);
 
 // --- Thieves
 

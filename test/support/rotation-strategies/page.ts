@@ -54,8 +54,9 @@ Only Drawbridge looks at a device token, a second secret in the cookie jar that 
 ${logoutsTable(comparison)}
 
 A schedule is up to 80 steps of tabs that share one cookie jar: one sends, a request arrives or an answer lands, something is lost, or time passes (a
-millisecond, 3.3 s, a little more than the grace, ten minutes, three weeks). What takes longer than 3.3 s from sending to landing is lost, and is tried again with what the jar then
-holds. In the first line there are up to 8 rounds in which up to four tabs refresh at once, and every answer lands.
+millisecond, 3.3 s, a little more than the grace, ten minutes, three weeks). An exchange that takes longer than 3.3 s is given up, and is tried again with the token that the jar then
+holds. In the first line there are up to 8 rounds in which up to four tabs refresh at once, and every answer lands. In the two lines about requests that arrive after they were given up,
+time passes by 5 s at most, and such a request arrives up to 30 s after it was sent; its answer is lost. If it is refused without ending the session, nobody has been logged out.
 
 The schedules are far worse than any network, on purpose. The figures put the strategies in an order; they do not say how many people a strategy logs out in a week.
 
@@ -72,16 +73,20 @@ every ten minutes, and follow within the grace.
 
 ## Where Drawbridge is not the best
 
-- **A thief with the whole jar who follows the owner within the grace, each time, is never seen.** To the server that is one client that asks twice. Strict single use sees
-  them at the first try, "parent until child" at the next one. One who comes at any time is seen late when the owner refreshes in quick succession: refreshes within one grace count as one.
-- **A thief with the whole jar stays for one refresh of the owner more** than under strict single use: the owner's first one looks like a lost answer. "Parent until child" pays the same.
-- **An exchange that takes longer than a third of the grace can log an honest client out**, which is the last line of the first table. No rule avoids it and still sees
+- **A thief with the whole jar who comes within the grace of every refresh of the owner is never seen.** To the server that is one client that asks twice. Strict single use sees
+  the thief at the first try, "parent until child" at the next one. A thief who comes at any time is seen late when the owner refreshes in quick succession.
+- **A thief with the whole jar survives one refresh of the owner**, and one more for each refresh that the thief comes within a grace of. Strict single use allows none: under
+  Drawbridge the owner's first refresh looks like a lost answer. Decision 5 has the exact bound, also for owners who refresh less than three graces apart.
+- **A token that was replaced a moment ago ends nothing.** For five graces after its successor was minted it is refused with 503, since it may be a delayed request. A thief gets nothing by it,
+  but the alarm comes when the token is tried again later.
+- **An answer that lands later than a third of the grace can log an honest client out**, which is the last line of the first table. No rule avoids it and still sees
   theft: decision 5 has the schedule that is both. Clients are to give a refresh up after 3.3 s and try again.
 - **Without its device token a client has strict single use**, for better and worse.
 
 ## Where it is
 
-- Within those bounds it logs nobody out, whatever is lost, late or parallel. None of the others can say so: strict single use fails at the second tab, a grace window at the first answer that is
+- Within those bounds it logs no client out, whatever is lost, late or parallel. A request that was given up may arrive up to three graces late. The one exception, in which two answers land in
+  the wrong order as well, is in decision 5. None of the others can say so: strict single use fails at the second tab, a grace window at the first answer that is
   lost for longer than the window, and "parent until child" at two tabs whose answers land in the wrong order.
 - A refresh token that was copied alone, from a log or a crash report, is caught as by strict single use: at the first double use. A grace window never sees the thief who keeps close.
 - A device token would not save the tabs that "parent until child" logs out: it could only make that strategy stricter, with those who have none.

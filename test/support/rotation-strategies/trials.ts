@@ -12,6 +12,7 @@ import {
   thefts,
   type TabSchedule,
   type Theft,
+  type Turn,
 } from '../refresh-schedules.js';
 import { LOGIN, type Strategy } from './strategies.js';
 
@@ -33,12 +34,13 @@ class Trial {
     this.now += ms;
   }
 
-  /** @returns undefined when the session has ended over it */
-  present(token: RefreshPosition, proof: boolean): RefreshPosition | undefined {
+  /** @returns `ended` when the session has ended over it, `refused` when it goes on without an answer */
+  present(token: RefreshPosition, proof: boolean): RefreshPosition | 'refused' | 'ended' {
     const moment = { proof, now: this.now, grace: GRACE };
     const { state, decision } = this.strategy.rotate(this.state, token, moment);
     this.state = state;
-    return decision.outcome === 'issue' ? decision.token : undefined;
+    if (decision.outcome === 'issue') return decision.token;
+    return decision.outcome === 'superseded' ? 'refused' : 'ended';
   }
 
   /** Whether a token would be answered after so long. */
@@ -49,11 +51,20 @@ class Trial {
 }
 
 /** Whether an honest client has been logged out. */
-export function logsOut(strategy: Strategy, schedule: TabSchedule, { limit, proof }: HonestKind): boolean {
+export function logsOut(
+  strategy: Strategy,
+  schedule: TabSchedule,
+  { limit, proof, longestDelay }: HonestKind,
+): boolean {
   const trial = new Trial(strategy);
-  for (const event of new SharedJar(LOGIN, limit).play(schedule)) {
-    if ('wait' in event) trial.wait(event.wait);
-    else if (!(event.answer = trial.present(event.request, proof))) return true;
+  for (const event of new SharedJar(LOGIN, limit, longestDelay).play(schedule)) {
+    if ('wait' in event) {
+      trial.wait(event.wait);
+      continue;
+    }
+    const answer = trial.present(event.request, proof);
+    if (answer === 'ended') return true;
+    if (answer !== 'refused') event.answer = answer;
   }
   return false;
 }
@@ -68,8 +79,11 @@ export function refreshesUntilOut(strategy: Strategy, schedule: Theft, kind: The
   const comesAfter = [kind.soonest, GRACE + 1];
   for (const use of theft.play(schedule)) {
     trial.wait(use.wait);
-    use.answer = trial.present(use.request, use.party === 'owner' || kind.wholeJar);
-    if (!use.answer) return theft.ownersRefreshes ?? 0;
+    const answer = trial.present(use.request, use.party === 'owner' || kind.wholeJar);
+    // An owner who is refused tries again until the session ends; a thief who is refused has nothing new.
+    if (answer === 'ended' || (answer === 'refused' && use.party === 'owner'))
+      return theft.ownersRefreshes ?? 0;
+    use.answer = answer === 'refused' ? use.request : answer;
     const since = theft.ownersRefreshes;
     if (since === null || use.party === 'thief') continue;
     const canComeBack = comesAfter.some((after) =>
@@ -87,6 +101,8 @@ export interface HonestKind {
   /** How long an exchange may take. */
   limit: number;
   proof: boolean;
+  /** How long after it was sent a request may arrive that was given up. */
+  longestDelay?: number;
 }
 
 export interface TheftKind {
@@ -100,6 +116,8 @@ export interface TheftKind {
 
 const absences = [GRACE + 1, LONG_AFTER, WEEKS];
 const anything = tabSchedules({ grace: GRACE, absences });
+const delayed = (maxTabs: number) =>
+  tabSchedules({ grace: GRACE, absences: [GRACE / 2], maxTabs, losses: 2, delays: 3 });
 const [inBounds, outOfBounds] = [exchangeLimitOf(GRACE), 2 * GRACE];
 
 export const HONEST = {
@@ -127,6 +145,20 @@ export const HONEST = {
     limit: inBounds,
     proof: false,
   },
+  delayedOneTab: {
+    name: 'one tab, and requests that it gave up arrive up to 30 s after they were sent',
+    schedules: delayed(1),
+    limit: inBounds,
+    proof: true,
+    longestDelay: 3 * GRACE,
+  },
+  delayed: {
+    name: 'up to four tabs, and such requests, at refreshes faster than the grace',
+    schedules: delayed(4),
+    limit: inBounds,
+    proof: true,
+    longestDelay: 3 * GRACE,
+  },
   slow: {
     name: 'the same with one, but an exchange may take 20 s',
     schedules: anything,
@@ -134,6 +166,19 @@ export const HONEST = {
     proof: true,
   },
 } satisfies Record<string, HonestKind>;
+
+/** Six hours of refreshes every ten minutes, and the thief within a grace of every second one. */
+export function everySecondTime(rounds = 18): fc.Arbitrary<Theft> {
+  const after = fc.array(fc.integer({ min: 0, max: GRACE }), { minLength: rounds, maxLength: rounds });
+  return after.map((waits) => ({
+    past: [],
+    turns: waits.flatMap((wait): Turn[] => [
+      { party: 'owner', pick: 0, wait: LONG_AFTER },
+      { party: 'owner', pick: 0, wait: LONG_AFTER },
+      { party: 'thief', pick: NEWEST, wait },
+    ]),
+  }));
+}
 
 const NIGHT = { minLength: 60, maxLength: 60 };
 const anyTime = [0, 1, GRACE / 2, GRACE, GRACE + 1, LONG_AFTER];
@@ -163,6 +208,12 @@ export const THEFTS = {
   jarAnyTime: {
     name: 'the whole jar, used at any time',
     schedules: cleverly(thefts(GRACE, { ...NIGHT, waits: anyTime })),
+    wholeJar: true,
+    soonest: 0,
+  },
+  jarEverySecondTime: {
+    name: 'the whole jar, used within 10 s after every second refresh of the owner',
+    schedules: everySecondTime(),
     wholeJar: true,
     soonest: 0,
   },

@@ -88,7 +88,7 @@ export class Oracle {
 
   refreshed(sessionId: string, wasOver: boolean, outcome: string): void {
     if (wasOver && outcome !== 'ended') this.violations.push(`R1: ${outcome} after the end had answered`);
-    if (outcome === 'reuse' || outcome === 'unknown')
+    if (['reuse', 'superseded', 'unknown'].includes(outcome))
       this.violations.push(`R2: an honest client was told ${outcome}`);
     if (outcome === 'ended' && this.world.postgres.sessions.get(sessionId)!.endCommittedAt === null)
       this.violations.push('R2: an honest client was told that its session has ended');
