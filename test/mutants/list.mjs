@@ -1310,8 +1310,8 @@ export const MUTANTS = [
   {
     mechanism: 'a delayed request with a token from before a step-up ends nothing (R2)',
     file: 'src/sessions/former-keys.ts',
-    out: "mayBeDelayed(former.changedAt, moment) ? 'superseded' : 'reuse'",
-    put: "mayBeDelayed(former.changedAt, moment) ? 'reuse' : 'reuse'",
+    out: "mayBeDelayed(former.changedAt, moment) ? 'superseded' : dead",
+    put: "mayBeDelayed(former.changedAt, moment) ? dead : dead",
     spec: 'test/step-up.spec.ts',
   },
   {
@@ -2691,7 +2691,8 @@ export const MUTANTS = [
   {
     mechanism: 'former keys of a change of credentials give out nothing once the new ones were shown',
     file: 'src/sessions/former-keys.ts',
-    out: "if (hasArrived && !isStepUp) return 'retry';",
+    out: 'if (hasArrived && !(isStepUp && withinGrace))',
+    put: 'if (hasArrived && !withinGrace)',
     spec: 'test/lost-answers.spec.ts',
   },
   {
