@@ -117,6 +117,7 @@ describe('a role whose settings are not those that the application relies on', (
 it('a database that is not in UTF-8 stops the boot, which says so [OPS-01]', async () => {
   await owner.query(`create database latin encoding 'LATIN1' template template0`);
   const url = Object.assign(new URL(postgres.url), { pathname: '/latin' }).href;
+  await expect(requireSuitableServer(url)).rejects.toThrow(/encoding LATIN1/);
   const { code, output } = await runToEnd({ DATABASE_URL: url, DATA_DIR: folder });
   expect(code).toBe(1);
   expect(output).toMatch(/DATABASE_URL .*encoding LATIN1.*allowed: UTF8/);
@@ -190,18 +191,40 @@ afterAll(() => Promise.all(poolers.map((pooler) => pooler.stop())));
     expect((await visitor.query('show timezone')).rows).toEqual((await owner.query('show timezone')).rows);
   });
 
-  it('is welcome when it keeps sessions, with its own defaults', async () => {
-    const url = await through({ pool_mode: 'session' });
-    const app = await startApp({ env: { DATABASE_URL: url, REDIS_URL: undefined } });
-    try {
+  describe('that keeps sessions, with its own defaults', () => {
+    let app: TestApp;
+    beforeAll(async () => {
+      app = await startApp({
+        env: { DATABASE_URL: await through({ pool_mode: 'session' }), REDIS_URL: undefined },
+      });
+    });
+    afterAll(() => app.close());
+
+    it('is welcome', async () => {
       await owner.query(`update users set roles = '{user,admin}' where id = $1`, [ADMIN.id]);
       const [admin, alice] = [await loggedIn(app, ADMIN), await loggedIn(app, ALICE)];
       for (let time = 0; time < 3; time++) expect((await alice.refresh()).status).toBe(200);
       expect(await admin.delete(`/v1/admin/sessions/${alice.id}`)).toMatchObject({ status: 200 });
       await eventually(async () => expect((await alice.get('/v1/feature-flags')).status).toBe(401));
       expect((await app.client().get('/health/ready')).status).toBe(200);
-    } finally {
-      await app.close();
-    }
+    });
+
+    it('is believed about nothing: connections prove by themselves that they can write', async () => {
+      const alice = await loggedIn(app, ALICE);
+      await owner.query('alter role postgres set default_transaction_read_only = on');
+      try {
+        await owner.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity where usename = 'postgres' and pid <> pg_backend_pid()`,
+        );
+        expect((await alice.get('/v1/sessions/current')).status).toBe(503);
+        expect((await alice.copy().refresh()).status).toBe(503);
+        expect((await app.client().get('/health/ready')).status).toBe(503);
+      } finally {
+        await owner.query('alter role postgres reset default_transaction_read_only');
+      }
+      // PgBouncer closes the connections of clients that have gone a moment later.
+      await eventually(async () => expect((await alice.refresh()).status).toBe(200));
+      await eventually(async () => expect((await app.client().get('/health/ready')).status).toBe(200));
+    });
   });
 });

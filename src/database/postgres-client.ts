@@ -12,10 +12,9 @@ export interface PostgresConfig extends pg.ClientConfig {
 
 /**
  * The settings that parsing, locking and timeouts rely on. A role, a database or a server may have other ones.
- * `search_path` is left alone: it says where the operator put the tables.
+ * `search_path` is left alone: it says where the operator put the tables. The driver itself asks for UTF-8.
  */
 const PINNED: SessionSettings = {
-  client_encoding: 'UTF8',
   DateStyle: 'ISO, MDY',
   IntervalStyle: 'postgres',
   TimeZone: 'UTC',
@@ -83,12 +82,12 @@ export class PostgresClient extends pg.Client {
   private async open(): Promise<this> {
     try {
       const connected = super.connect();
-      this.watch(); // after pg's own listeners, which tell the statement of its error
+      // After pg's own listener, which gives the error to the statement.
+      this.connection.on('errorMessage', (error: Error) => {
+        if (isConnectionSpent(error)) this.discard(error);
+      });
       await connected;
-      const names = Object.keys(this.session);
-      const values = Object.values(this.session).map(String);
-      const { rows } = await this.query<{ readOnly: string }>(PREPARE, [names, values]);
-      if (rows[0]!.readOnly !== 'off') throw new ReadOnlySession();
+      await this.prepare();
       return this;
     } catch (error) {
       void this.end().catch(() => undefined);
@@ -97,11 +96,13 @@ export class PostgresClient extends pg.Client {
     }
   }
 
-  private watch(): void {
-    this.connection.on('errorMessage', (error: Error) => {
-      if (isConnectionSpent(error)) this.discard(error);
-    });
-    // Since PostgreSQL 14 both are reported, before the answer to the first statement that they concern.
+  private async prepare(): Promise<void> {
+    const names = Object.keys(this.session);
+    const values = Object.values(this.session).map(String);
+    const { rows } = await this.query<{ readOnly: string }>(PREPARE, [names, values]);
+    if (rows[0]!.readOnly !== 'off') throw new ReadOnlySession();
+    // Since PostgreSQL 14 changes are reported before the end of the first answer that they concern. What is reported when
+    // a client connects counts for nothing: a pooler may have kept it for long.
     this.connection.on('parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
       if (REPORTS_READ_ONLY.has(parameterName) && parameterValue === 'on')
         this.discard(new ReadOnlySession());
