@@ -88,9 +88,13 @@ describe('an instance whose build is replaced or deleted while it runs', () => {
     ['rebuilt', () => execFileSync('sh', ['-c', 'node transpile.js && node bundle.js'], { cwd: root })],
     ['in the middle of a build', () => execFileSync('node', ['transpile.js'], { cwd: root })],
     ['deleted', () => rmSync(join(root, 'dist'), { recursive: true })],
-  ])('goes on with all that it loads on first use (%s)', async (how, change) => {
-    change();
-    expect(existsSync(join(root, 'dist/server'))).toBe(how === 'rebuilt');
-    await expectEverythingWorks();
-  }, 180_000);
+  ])(
+    'goes on with all that it loads on first use (%s)',
+    async (how, change) => {
+      change();
+      expect(existsSync(join(root, 'dist/server'))).toBe(how === 'rebuilt');
+      await expectEverythingWorks();
+    },
+    180_000,
+  );
 });

@@ -35,6 +35,11 @@ export abstract class CachePort {
   /** Resolves when the cache has acknowledged all of them. */
   abstract deleteMany(keys: string[]): Promise<void>;
 
+  /** Why it cannot be used before somebody changes a setting; null when there is no such reason. */
+  get misconfiguration(): string | null {
+    return null;
+  }
+
   /** Rejects unless the cache answers. */
   abstract ping(): Promise<void>;
 }

@@ -80,6 +80,10 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
     return this.tell(keys, itself, (node, key) => node.cache.del(PREFIX + key));
   }
 
+  override get misconfiguration(): string | null {
+    return this.servers.misconfiguration;
+  }
+
   override async ping(): Promise<void> {
     const all = [...this.servers.masters].map(async (node) => {
       if (!node) throw new CacheUnavailable();

@@ -1,6 +1,8 @@
 import { createCache, type Cache } from 'cache-manager';
 import { redisInsStore, type RedisStore } from 'cache-manager-redis-yet';
 import { EventEmitter } from 'node:events';
+import { isIP } from 'node:net';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { createClient } from 'redis';
 import { every } from '../common/every.js';
 import type { Logger } from '../common/logger.js';
@@ -15,6 +17,8 @@ interface NodeEvents {
   greeted: [];
   /** It is away, or an answer suggests that roles or slots have changed hands. */
   doubted: [];
+  /** Its certificate is for other names. */
+  refused: [];
 }
 
 /**
@@ -34,13 +38,18 @@ export class RedisNode extends EventEmitter<NodeEvents> {
   private questions = 0;
   private readonly stop: () => void;
 
+  /**
+   * @param authorities whose certificates are believed, in PEM; else those that Node knows
+   * @param names for one of which its certificate has to be, the preferred one first
+   */
   constructor(
     private readonly url: string,
     private readonly logger: Logger,
     authorities?: string,
+    names: () => string[] = () => [this.hostname],
   ) {
     super();
-    this.client = clientFor(url, authorities);
+    this.client = clientFor(url, authorities, names);
     // cache-manager-redis-yet is typed for an older client; it only calls get, set(PX) and del, which are the same.
     this.cache = createCache(redisInsStore(this.client as unknown as RedisStore['client']));
     const lose = (why?: unknown) => this.lose(why);
@@ -62,6 +71,13 @@ export class RedisNode extends EventEmitter<NodeEvents> {
 
   get hostname(): string {
     return new URL(this.url).hostname;
+  }
+
+  /** Whether it cannot be used because its certificate is for other names. That does not pass by itself. */
+  get isMisnamed(): boolean {
+    return (
+      this.greeting === null && (this.trouble as { code?: unknown })?.code === 'ERR_TLS_CERT_ALTNAME_INVALID'
+    );
   }
 
   /** Whether it may be asked for values. */
@@ -161,6 +177,7 @@ export class RedisNode extends EventEmitter<NodeEvents> {
     this.questions += 1;
     this.greeting = null;
     this.trouble = why ?? this.trouble;
+    if (this.isMisnamed) this.emit('refused');
     if (this.reign === null) return;
     this.reign = null;
     this.logger.warn(
@@ -186,18 +203,33 @@ function startsWith(error: unknown, words: string[]): boolean {
 type Client = ReturnType<typeof clientFor>;
 export type Pipeline = ReturnType<Client['multi']>;
 
-/** @param authorities whose certificates are believed, in PEM; else those that Node knows */
-function clientFor(url: string, authorities: string | undefined) {
+function clientFor(url: string, authorities: string | undefined, names: () => string[]) {
+  const tls = () => ({
+    tls: true as const,
+    ca: authorities,
+    rejectUnauthorized: true,
+    // A server that has several certificates chooses by this name; an address cannot be one.
+    servername: names().find((name) => isIP(bare(name)) === 0),
+    checkServerIdentity: (_: string, certificate: PeerCertificate) => {
+      const [refusal, ...others] = names().map((name) => checkServerIdentity(bare(name), certificate));
+      return others.includes(undefined) ? undefined : refusal;
+    },
+  });
   return createClient({
     url,
     // A command is refused rather than kept for a server that is away: PostgreSQL answers meanwhile.
     disableOfflineQueue: true,
     commandsQueueMaxLength: 50_000,
     socket: {
-      ...(url.startsWith('rediss:') && { tls: true, ca: authorities, rejectUnauthorized: true }),
+      ...(url.startsWith('rediss:') && tls()),
       connectTimeout: 2_000,
       socketTimeout: 3_000,
       reconnectStrategy: (attempt: number) => Math.min(25 * 2 ** attempt, 1_000),
     },
   });
+}
+
+/** An IPv6 address without the brackets that it has in URLs. */
+export function bare(host: string): string {
+  return host.replace(/^\[|\]$/g, '');
 }

@@ -1,9 +1,10 @@
 import calculateSlot from 'cluster-key-slot';
 import { EventEmitter, once } from 'node:events';
+import { isIP } from 'node:net';
 import { every } from '../common/every.js';
 import type { Logger } from '../common/logger.js';
 import { within } from '../common/within.js';
-import { RedisNode } from './redis-node.js';
+import { bare, RedisNode } from './redis-node.js';
 
 const SLOTS = 16_384;
 const DEFAULT_PORT = 6_379;
@@ -21,6 +22,8 @@ const SLOTS_TIMEOUT_MS = 500;
  */
 export class RedisServers extends EventEmitter<{ changed: [] }> {
   private readonly nodes = new Map<string, RedisNode>();
+  /** The names that nodes announce beside their addresses (`cluster-announce-hostname`), by address. */
+  private readonly hostnames = new Map<string, string>();
   /** Always connected: from them the others are learned, also when all that were known have gone. */
   private readonly seeds: ReadonlySet<string>;
   private readonly first: RedisNode;
@@ -96,7 +99,7 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
     const asked = [...(knowing ? [knowing] : []), ...nodes.slice(turn), ...nodes.slice(0, turn)];
     for (const node of asked) {
       // Refused at once where there is no connection. Who has left the cluster knows of no slots.
-      const ranges = await within(SLOTS_TIMEOUT_MS, node.client.clusterSlots()).catch(() => []);
+      const ranges = await within(SLOTS_TIMEOUT_MS, slotsOf(node)).catch(() => []);
       if (this.closed) return;
       if (ranges.length > 0) return this.assign(ranges, node);
     }
@@ -122,7 +125,10 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
     for (const { from, to, master } of ranges) {
       // Without a host of its own it is where it was asked; `?` is a name that it does not know itself.
       const host = master.host || source.hostname;
-      if (host !== '?') slots.fill(this.nodeAt(addressOf(host, master.port)), from, to + 1);
+      if (host === '?') continue;
+      const address = addressOf(host, master.port);
+      if (master.hostname) this.hostnames.set(address, master.hostname);
+      slots.fill(this.nodeAt(address), from, to + 1);
     }
     this.slots = slots;
     this.owners = new Set(slots);
@@ -139,11 +145,34 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
     if (known) return known;
     const url = new URL(this.urls[0]!);
     url.host = address;
-    const node = new RedisNode(url.href, this.logger, this.authorities);
+    const node = new RedisNode(url.href, this.logger, this.authorities, () => this.namesOf(address));
     this.nodes.set(address, node);
     node.on('greeted', () => this.meet(node));
     node.on('doubted', () => this.hint(node));
+    node.on('refused', () => this.complain('error', node, this.misconfiguration ?? 'Redis is away'));
     return node;
+  }
+
+  /**
+   * The names that a node's certificate may be for. Clusters often announce addresses, and their certificates have names:
+   * the one that the node announces beside, or those by which `REDIS_URL` reaches the cluster.
+   */
+  private namesOf(address: string): string[] {
+    const { hostname } = new URL(`rediss://${address}`);
+    if (isIP(bare(hostname)) === 0 || this.seeds.has(address)) return [hostname];
+    const announced = this.hostnames.get(address);
+    return [hostname, ...(announced ? [announced] : []), ...this.urls.map((url) => new URL(url).hostname)];
+  }
+
+  /** Why the cache will not be used before somebody changes a setting; null when there is no such reason. */
+  get misconfiguration(): string | null {
+    const misnamed =
+      [...this.owners].find((node) => node?.isMisnamed) ?? (this.first.isMisnamed ? this.first : undefined);
+    if (!misnamed) return null;
+    return (
+      `the certificate of the Redis at ${misnamed.address} is for other names: reach it in REDIS_URL by a name that is in its certificate, ` +
+      'or let the nodes of a cluster announce theirs (cluster-announce-hostname)'
+    );
   }
 
   private meet(node: RedisNode): void {
@@ -182,7 +211,28 @@ function nobodysSlots(): (RedisNode | undefined)[] {
   return Array.from({ length: SLOTS });
 }
 
-type SlotRange = Awaited<ReturnType<RedisNode['client']['clusterSlots']>>[number];
+interface SlotRange {
+  from: number;
+  to: number;
+  master: { host: string | null; port: number; hostname?: string };
+}
+
+/** As the client reads `CLUSTER SLOTS`, with the names that Redis 7 tells beside addresses, which it leaves out. */
+async function slotsOf({ client }: RedisNode): Promise<SlotRange[]> {
+  const ranges = (await client.sendCommand(['CLUSTER', 'SLOTS'])) as unknown as [number, number, RawNode][];
+  return ranges.map(([from, to, [host, port, , metadata]]) => {
+    const known = Array.isArray(metadata) ? fromPairs(metadata) : (metadata ?? {});
+    return { from, to, master: { host, port, hostname: known['hostname'] } };
+  });
+}
+
+type RawNode = [host: string | null, port: number, id?: string, metadata?: string[] | Record<string, string>];
+
+function fromPairs(list: string[]): Record<string, string> {
+  return Object.fromEntries(
+    list.flatMap((key, index) => (index % 2 === 0 ? [[key, list[index + 1]!]] : [])),
+  ) as Record<string, string>;
+}
 
 function addressOf(host: string, port: number | string): string {
   const isBareIpV6 = host.includes(':') && !host.startsWith('[');

@@ -48,9 +48,10 @@ export class HealthController {
   }
 
   /**
-   * Traffic may come. Without the cache it may, only slower: PostgreSQL answers in its place. Without a PostgreSQL that
-   * takes writes or without the revocation feed it must not, nor when the clock is wrong. An instance that shuts down is not
-   * ready, and serves for `SHUTDOWN_DELAY`.
+   * Traffic may come. Without the cache it may, only slower: PostgreSQL answers in its place. It must not come
+   * - without a PostgreSQL that takes writes, or without the revocation feed,
+   * - when the clock is wrong, or a setting keeps the cache from ever being used,
+   * - when the instance shuts down; it goes on serving for `SHUTDOWN_DELAY`.
    */
   @Get('ready')
   @AlwaysAnswers()
@@ -64,7 +65,7 @@ export class HealthController {
     const revocationFeed = this.feed.isBlind() ? 'failing' : 'ok';
     const clock = this.clock.isOff ? 'failing' : 'ok';
     const isWhole = postgres === 'ok' && revocationFeed === 'ok' && clock === 'ok';
-    const ready = isWhole && !this.shutdown.hasBegun;
+    const ready = isWhole && this.cache.misconfiguration === null && !this.shutdown.hasBegun;
     if (!ready) void reply.status(HttpStatus.SERVICE_UNAVAILABLE);
     return { status: ready ? 'ok' : 'failing', postgres, cache, revocationFeed, clock };
   }

@@ -260,8 +260,8 @@ export const MUTANTS = [
   {
     mechanism: 'the certificate of Redis is verified',
     file: 'src/cache/redis-node.ts',
-    out: 'ca: authorities, rejectUnauthorized: true',
-    put: 'ca: authorities, rejectUnauthorized: false',
+    out: '    rejectUnauthorized: true,\n    // A server',
+    put: '    rejectUnauthorized: false,\n    // A server',
     spec: 'test/store-tls.spec.ts',
   },
   {
@@ -449,7 +449,7 @@ export const MUTANTS = [
   {
     mechanism: 'a verdict carries its end, whether or not Redis expires it',
     file: 'src/sessions/verdict-cache.ts',
-    out: 'return left > 0 && left <= this.settings.cacheLease + CLOCK_SKEW_MS ? verdict : null;',
+    out: 'return left > 0 && left <= this.settings.cacheLease + MAX_CLOCK_OFFSET_MS ? verdict : null;',
     put: 'void left; return verdict;',
     spec: 'test/session-check.spec.ts',
   },
@@ -746,10 +746,8 @@ export const MUTANTS = [
   {
     mechanism: "asking again for one of everyone's sessions does not tell how many are left",
     file: 'src/sessions/revocation.service.ts',
-    out: `      return receiptOf(revocation, this.settings, this.clock.now());
-    this.denials`,
-    put: `      return this.receipt(revocation);
-    this.denials`,
+    out: "revocation.kind === 'everyone') return this.plainReceipt(revocation);",
+    put: "revocation.kind === 'everyone') return this.receipt(revocation);",
     spec: 'test/revocation.spec.ts',
   },
   {
@@ -1459,7 +1457,7 @@ export const MUTANTS = [
   {
     mechanism: 'a token of a key that is no more is told to refresh',
     file: 'src/auth/access-tokens.ts',
-    out: 'found || (decoded && this.keys.hasRetired(decoded.header.kid, now))',
+    out: 'found || this.keys.hasRetired(decoded.header.kid, now)',
     put: 'found',
     spec: 'test/key-rotation.spec.ts',
   },
@@ -2864,5 +2862,76 @@ export const MUTANTS = [
     file: 'src/accounts/account.service.ts',
     out: ' for update skip locked',
     spec: 'test/account-mail.spec.ts',
+  },
+
+  // --- Locks that are held for long, and pools
+  {
+    mechanism: "one user's transactions use a share of the pool",
+    file: 'src/users/user-transactions.ts',
+    out: 'Math.max(1, Math.floor(poolSizeOf(database) * SHARE_OF_POOL))',
+    put: '1_000 + 0 * SHARE_OF_POOL * poolSizeOf(database)',
+    spec: 'test/one-users-crowd.spec.ts',
+  },
+  {
+    mechanism: 'some connections wait for locks, the others never',
+    file: 'src/database/lock-waits.ts',
+    out: 'if (count >= Math.max(1, Math.floor(poolSizeOf(database) * SHARE_OF_POOL))) throw new TooManyWait();',
+    put: 'if (count >= Infinity * SHARE_OF_POOL) throw new TooManyWait();',
+    spec: 'test/one-users-crowd.spec.ts',
+  },
+  {
+    mechanism: 'revocations have connections of their own',
+    file: 'src/users/users.module.ts',
+    out: 'inject: [RevocationDatabase, Clock],',
+    put: 'inject: [DataSource, Clock],',
+    spec: 'test/one-users-crowd.spec.ts',
+  },
+  // --- Clocks that are wrong
+  {
+    mechanism: "an instance whose clock is wrong goes by the database's time",
+    file: 'src/common/clock.ts',
+    out: 'return now - (this.isOff ? this.offset : 0) + this.setBack(now);',
+    put: 'return now + 0 * this.setBack(now);',
+    spec: 'test/clocks.spec.ts',
+  },
+  {
+    mechanism: 'an instance whose clock is wrong is not ready',
+    file: 'src/health/health.controller.ts',
+    out: " && clock === 'ok'",
+    spec: 'test/clocks.spec.ts',
+  },
+  {
+    mechanism: 'a clock that has been set back is noticed before the next comparison',
+    file: 'src/common/clock.ts',
+    out: 'return expected - now > MAX_CLOCK_OFFSET_MS ? expected - now : 0;',
+    put: 'return 0 * expected;',
+    spec: 'test/clocks.spec.ts',
+  },
+  // --- The embedded PostgreSQL, the build, Redis Cluster over TLS
+  {
+    mechanism: "the last app's watcher ends the embedded PostgreSQL",
+    file: 'src/database/embedded-watch.ts',
+    out: '*postgres) kill -INT "$server" ;;',
+    put: '*postgres) : ;;',
+    spec: 'test/embedded-postgres.spec.ts',
+  },
+  {
+    mechanism: 'another app keeps the embedded PostgreSQL',
+    file: 'src/database/embedded-watch.ts',
+    out: 'if [ -e "$file" ] && kill -0 "\\${file##*.}" 2>/dev/null; then exit; fi',
+    put: ':',
+    spec: 'test/embedded-postgres.spec.ts',
+  },
+  {
+    mechanism: 'a certificate for a name of REDIS_URL is believed of a node that announces its address',
+    file: 'src/cache/redis-servers.ts',
+    out: ', ...this.urls.map((url) => new URL(url).hostname)',
+    spec: 'test/redis-cluster-tls.spec.ts',
+  },
+  {
+    mechanism: 'an instance whose cache can never be used is not ready',
+    file: 'src/health/health.controller.ts',
+    out: ' && this.cache.misconfiguration === null',
+    spec: 'test/redis-cluster-tls.spec.ts',
   },
 ];

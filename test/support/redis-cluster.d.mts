@@ -1,4 +1,4 @@
-import type { Server } from './services.d.mts';
+import type { Certificate, Server } from './services.d.mts';
 
 export interface RedisProcess extends Server {
   /** What redis-cli would answer. */
@@ -24,4 +24,6 @@ export function startRedisCluster(options?: {
   masters?: number;
   replicas?: number;
   args?: string[];
+  /** The ports on which the nodes speak TLS, low enough for a bus port 10,000 higher. */
+  tls?: Certificate & { ports: number[]; authorityFile: string };
 }): Promise<RedisCluster | null>;

@@ -16,25 +16,36 @@ const HIGHEST_PORT = 65_535;
  * @param {string[]} [args] more arguments for redis-server
  * @returns {Promise<RedisProcess | null>} null when there is no redis-server on PATH
  */
-export async function startRedisProcess(args = [], argsOf = undefined) {
-  const server = await startRedis({ args, argsOf });
+export async function startRedisProcess(args = [], argsOf = undefined, tls = undefined) {
+  const server = await startRedis({ args, argsOf, tls });
   return server && speaking(server);
 }
 
 /**
  * A Redis Cluster of processes on this machine.
- * @param {{ masters?: number, replicas?: number, args?: string[] }} [options] replicas of each master
+ * @param {{ masters?: number, replicas?: number, args?: string[], tls?: object }} [options] replicas of each master; a
+ *   certificate with the ports on which each node speaks TLS
  * @returns {Promise<import('./redis-cluster.d.mts').RedisCluster | null>} null when there is no redis-server on PATH
  */
-export async function startRedisCluster({ masters = 3, replicas = 0, args = [] } = {}) {
+export async function startRedisCluster({ masters = 3, replicas = 0, args = [], tls } = {}) {
   const count = masters * (1 + replicas);
   const nodes = await Promise.all(
-    Array.from({ length: count }, () => startRedisProcess([...OPTIONS, ...args], busPortArgs)),
+    Array.from({ length: count }, (_, index) =>
+      startRedisProcess(
+        [
+          ...OPTIONS,
+          ...args,
+          ...(tls ? ['--tls-cluster', 'yes', '--tls-ca-cert-file', tls.authorityFile] : []),
+        ],
+        tls ? undefined : busPortArgs,
+        tls && { ...tls, port: tls.ports[index] },
+      ),
+    ),
   );
   if (nodes.includes(null)) return null;
   for (const node of nodes) node.id = await node.command('CLUSTER', 'MYID');
   await shareOutSlots(nodes.slice(0, masters));
-  await introduce(nodes);
+  await introduce(nodes, tls?.ports);
   const followers = nodes.slice(masters);
   await Promise.all(
     followers.map((node, index) => node.command('CLUSTER', 'REPLICATE', nodes[index % masters].id)),
@@ -82,9 +93,10 @@ async function shareOutSlots(masters) {
   }
 }
 
-async function introduce(nodes) {
+async function introduce(nodes, tlsPorts) {
   const [first, ...others] = nodes;
-  const { hostname, port } = new URL(first.url);
+  const { hostname, port: plainPort } = new URL(first.url);
+  const port = tlsPorts?.[0] ?? plainPort;
   const address = [
     hostname,
     port,

@@ -111,6 +111,7 @@ export class SimulatedInstance {
     };
     const port: Omit<CachePort, 'kind'> & { kind: CachePort['kind'] } = {
       kind: 'redis',
+      misconfiguration: null,
       readMany: (keys) => attempt((identity) => keys.map((key) => redis.get(key, identity))),
       setIfAbsent: (entries, ttl) =>
         attempt((identity) =>
