@@ -174,26 +174,27 @@ describe('an access token', () => {
   describe('that has run its time', () => {
     const expired = { status: 401, body: { code: 'auth.token_expired' } };
 
-    it('is refused from the very second, although it was verified before; and says that refreshing helps [TOK-12]', async () => {
-      const client = app.client();
-      await client.login(ALICE.email, PASSWORD, { transport: 'bearer' });
-      const { accessToken } = client;
-      for (const path of TIERS) expect((await client.get(path)).status).toBe(200);
+    it.each(['bearer', 'cookie'] as const)(
+      'is refused from the very second, although it was verified before; and says that refreshing helps (%s) [TOK-12]',
+      async (transport) => {
+        const client = app.client();
+        await client.login(ALICE.email, PASSWORD, { transport });
+        const accessToken = tokenOf(client);
+        for (const path of TIERS) expect((await client.get(path)).status).toBe(200);
 
-      const exp = (read(accessToken!).claims['exp'] as number) * 1_000;
-      app.clock.advance(exp - app.clock.now() - 5_000);
-      for (const path of TIERS) expect((await client.get(path)).status).toBe(200);
-      app.clock.advance(5_000);
-      for (const path of TIERS) {
-        for (const present of Object.values(TRANSPORTS)) {
-          const answer = await show(path, present(accessToken!));
+        const exp = (read(accessToken).claims['exp'] as number) * 1_000;
+        app.clock.advance(exp - app.clock.now() - 5_000);
+        for (const path of TIERS) expect((await client.get(path)).status).toBe(200);
+        app.clock.advance(5_000);
+        for (const path of TIERS) {
+          const answer = await show(path, TRANSPORTS[transport](accessToken));
           expect(answer).toMatchObject(expired);
           expect(answer.headers['www-authenticate']).toMatch(/^Bearer error="invalid_token"/);
         }
-      }
-      expect((await client.refresh()).status).toBe(200);
-      for (const path of TIERS) expect((await client.get(path)).status).toBe(200);
-    });
+        expect((await client.refresh()).status).toBe(200);
+        for (const path of TIERS) expect((await client.get(path)).status).toBe(200);
+      },
+    );
 
     it('is told apart only when it is authentic', async () => {
       const now = seconds();
@@ -215,28 +216,30 @@ describe('an access token', () => {
   });
 
   describe('that has been taken back', () => {
-    it('is refused in every spelling, although it was verified before: by its session, not by its text [TOK-20, TOK-21]', async () => {
-      const client = app.client();
-      await client.login(ALICE.email, PASSWORD, { transport: 'bearer' });
-      const spellings = [client.accessToken!, malleate(client.accessToken!)];
-      expect(spellings[0]).not.toBe(spellings[1]);
-      expect(malleate(spellings[1]!)).toBe(spellings[0]);
-      for (const token of spellings) {
-        for (const path of TIERS) await show(path, bearer(token));
-      }
-      expect((await client.get(TIERS[0]!)).status).toBe(200);
-      expect((await client.post('/v1/auth/logout')).status).toBe(204);
-      for (const token of spellings) {
-        for (const path of TIERS) {
-          for (const present of Object.values(TRANSPORTS)) {
+    it.each(['bearer', 'cookie'] as const)(
+      'is refused in every spelling, although it was verified before: by its session, not by its text (%s) [TOK-20, TOK-21]',
+      async (transport) => {
+        const client = app.client();
+        await client.login(ALICE.email, PASSWORD, { transport });
+        const present = TRANSPORTS[transport];
+        const spellings = [tokenOf(client), malleate(tokenOf(client))];
+        expect(spellings[0]).not.toBe(spellings[1]);
+        expect(malleate(spellings[1]!)).toBe(spellings[0]);
+        for (const token of spellings) {
+          for (const path of TIERS) await show(path, present(token));
+        }
+        expect((await client.get(TIERS[0]!)).status).toBe(200);
+        expect((await client.post('/v1/auth/logout')).status).toBe(204);
+        for (const token of spellings) {
+          for (const path of TIERS) {
             expect(await show(path, present(token))).toMatchObject({
               status: 401,
               body: { code: 'auth.session_ended', reason: 'logout' },
             });
           }
         }
-      }
-    });
+      },
+    );
 
     it('alone, by its jti: the same in every spelling, while its session goes on [TOK-20]', async () => {
       const client = app.client();

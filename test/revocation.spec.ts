@@ -37,8 +37,8 @@ afterEach(async () => {
 const BY_DELETE = ['DELETE', '/v1/admin/sessions'] as const;
 /** For proxies and clients that drop the body of a DELETE. */
 const BY_POST = ['POST', '/v1/admin/sessions/end-all'] as const;
-const endEveryone = (admin: Client, by: typeof BY_DELETE | typeof BY_POST = BY_DELETE) =>
-  admin.request(...by, { body: { confirm: 'everyone' } });
+const endEveryone = (admin: Client, [method, path]: typeof BY_DELETE | typeof BY_POST = BY_DELETE) =>
+  admin.request(method, path, { body: { confirm: 'everyone' } });
 
 describe('ending sessions', () => {
   let a: TestApp;
@@ -230,7 +230,7 @@ describe('ending sessions', () => {
 
   describe('of everyone', () => {
     it('wants the word, and a fresh session, by DELETE as by POST [ADM-01]', async () => {
-      for (const by of [BY_DELETE, BY_POST]) {
+      for (const [method, path] of [BY_DELETE, BY_POST]) {
         for (const body of [
           undefined,
           {},
@@ -238,7 +238,7 @@ describe('ending sessions', () => {
           { confirm: true },
           { confirm: 'everyone', x: 1 },
         ]) {
-          const answer = await admin.request(...by, { body });
+          const answer = await admin.request(method, path, { body });
           expect(answer).toMatchObject(problem(400, 'request.invalid'));
         }
       }

@@ -35,7 +35,8 @@ function visible({ status, headers, body }: Answer) {
 describe('a forged access token', () => {
   let app: TestApp;
   let admin: Resident;
-  let materials: Materials;
+  let browser: Resident;
+  let materials: Record<keyof typeof TRANSPORTS, Materials>;
   let refusal: ReturnType<typeof visible>;
   /** One of each tier, and one of each that asks for a role, too. */
   let doors: { operation: Operation; send: (headers: Record<string, string>) => Promise<Answer> }[];
@@ -54,14 +55,22 @@ describe('a forged access token', () => {
     listener.on('connection', () => (overheard += 1));
     await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
 
-    const base = read(admin.accessToken!).claims;
+    browser = await loggedIn(app, ADMIN, 'cookie');
     const jwks = await app.client().get('/.well-known/jwks.json');
-    materials = {
-      claims: (changes = {}) => ({ ...base, jti: mintTokenId(randomUUID()), ...changes }),
-      authentic: admin.accessToken!,
+    const materialsOf = (transport: keyof typeof TRANSPORTS, authentic: string): Materials => ({
+      claims: (changes = {}) => ({
+        ...read(authentic).claims,
+        jti: mintTokenId(randomUUID(), 0, transport),
+        ...changes,
+      }),
+      authentic,
       jwks: jwks.body,
       listener: `http://127.0.0.1:${(listener.address() as AddressInfo).port}/jwks.json`,
       now: Math.floor(app.clock.now() / 1_000),
+    });
+    materials = {
+      bearer: materialsOf('bearer', admin.accessToken!),
+      cookie: materialsOf('cookie', browser.jar.get('__Host-access')!),
     };
 
     const { operations } = await documentOf(app);
@@ -111,9 +120,10 @@ describe('a forged access token', () => {
   async function expectRefused(group: ForgeryGroup): Promise<void> {
     const verified = () => (app.get(AccessTokens) as unknown as { verified: { size: number } }).verified.size;
     const before = verified();
-    for (const [kind, token] of Object.entries(FORGERIES[group](materials))) {
-      for (const { operation, send } of doors) {
-        for (const [transport, present] of Object.entries(TRANSPORTS)) {
+    for (const transport of ['bearer', 'cookie'] as const) {
+      const present = TRANSPORTS[transport];
+      for (const [kind, token] of Object.entries(FORGERIES[group](materials[transport]))) {
+        for (const { operation, send } of doors) {
           const where = { kind, operation: operation.name, transport };
           expect({ ...where, ...visible(await send(present(token))) }).toEqual({ ...where, ...refusal });
         }
@@ -128,8 +138,8 @@ describe('a forged access token', () => {
     );
     expect(doors.length).toBeGreaterThan(5);
     for (const { operation, send } of doors) {
-      for (const present of Object.values(TRANSPORTS)) {
-        const { status } = await send(present(signed(HEADER, materials.claims())));
+      for (const transport of ['bearer', 'cookie'] as const) {
+        const { status } = await send(TRANSPORTS[transport](signed(HEADER, materials[transport].claims())));
         expect({ name: operation.name, isLetIn: status < 300 }).toEqual({
           name: operation.name,
           isLetIn: true,
@@ -170,8 +180,10 @@ describe('a forged access token', () => {
     expectRefused('inStrangeJson'));
 
   it('ends no session where nobody has to be logged in: not at logout, refresh or login [TOK-17, REF-13]', async () => {
-    const forgeries = Object.entries(allForgeries(materials));
-    expect(forgeries.length).toBeGreaterThan(280);
+    const [ofBrowsers, ofApps] = [materials.cookie, materials.bearer].map((own) =>
+      Object.entries(allForgeries(own)),
+    );
+    expect(ofBrowsers!.length).toBeGreaterThan(280);
     const cookieOf = (name: string, token: string) => ({ cookie: `__Host-${name}=${token}` });
     const ways: [string, (token: string) => Promise<Answer>][] = [
       ...Object.entries(TRANSPORTS).map(([transport, present]): (typeof ways)[number] => [
@@ -190,17 +202,19 @@ describe('a forged access token', () => {
     for (const [way, send] of ways) {
       const expected = visible(await send('x'));
       expect({ way, status: expected.status }).toEqual({ way, status: way === 'refresh' ? 401 : 204 });
-      for (const [kind, token] of forgeries)
+      for (const [kind, token] of way === 'logout (bearer)' ? ofApps! : ofBrowsers!)
         expect({ way, kind, ...visible(await send(token)) }).toEqual({ way, kind, ...expected });
     }
     const bob = { email: BOB.email, password: PASSWORD };
     for (const group of Object.values(FORGERIES)) {
-      const [token] = Object.values(group(materials));
+      const [token] = Object.values(group(materials.cookie));
       const login = await app.client().post('/v1/auth/login', bob, { headers: TRANSPORTS.cookie(token!) });
       expect(login.status).toBe(200);
     }
-    expect((await admin.get('/v1/sessions/current')).status).toBe(200);
-    expect((await admin.refresh()).status).toBe(200);
+    for (const owner of [admin, browser]) {
+      expect((await owner.get('/v1/sessions/current')).status).toBe(200);
+      expect((await owner.refresh()).status).toBe(200);
+    }
   });
 
   it('takes no longer than a good one: nothing is fetched, derived or decrypted for it [TOK-15, TOK-16]', async () => {
@@ -221,14 +235,14 @@ describe('a forged access token', () => {
     const round = async (forged: string) => {
       const [ofForged, ofGood]: [number[], number[]] = [[], []];
       for (let sample = 0; sample < samples; sample += 1) {
-        const good = signed(HEADER, materials.claims());
+        const good = signed(HEADER, materials.bearer.claims());
         ofGood.push(time(good));
         ofForged.push(time(forged));
       }
       return compare(ofForged, ofGood);
     };
     const isSlower = ({ gap, z }: { gap: number; z: number }) => gap > 1 && z > 3;
-    const forgeries = Object.entries(allForgeries(materials)).filter(
+    const forgeries = Object.entries(allForgeries(materials.bearer)).filter(
       ([, token]) => token.length < LONGEST_HEADER,
     );
     await round(forgeries[0]![1]);

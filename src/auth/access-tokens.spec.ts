@@ -47,6 +47,7 @@ describe('tokens that were verified before', () => {
       id: random.uuidAt(now),
       userId: randomUUID(),
       roles: ['user'],
+      transport: 'cookie',
       createdAt: now,
       lastSeenAt: now,
     };
@@ -54,7 +55,7 @@ describe('tokens that were verified before', () => {
   };
   const whatOf = (token: string) => {
     try {
-      return tokens.verify(token).principal.sessionId;
+      return tokens.verify(token, 'cookie').principal.sessionId;
     } catch (problem) {
       return (problem as { code: string }).code;
     }
@@ -66,7 +67,7 @@ describe('tokens that were verified before', () => {
     const bytes = 16 * 1024 * 1024;
     // As many as fit, and a hundred more, however long the issuer's name makes each of them.
     const count = Math.ceil(bytes / verified.weight) + 100;
-    for (let minted = 1; minted < count; minted += 1) tokens.verify(mint().token);
+    for (let minted = 1; minted < count; minted += 1) tokens.verify(mint().token, 'cookie');
     expect(verified.weight).toBeLessThanOrEqual(bytes);
     expect(verified.size).toBeLessThan(count);
     expect(verified.get(endOf(first.token))).toBeUndefined();
@@ -75,7 +76,7 @@ describe('tokens that were verified before', () => {
 
   it('are never forgeries: none of them gets a place, nor puts out one that has it', () => {
     const { token } = mint();
-    tokens.verify(token);
+    tokens.verify(token, 'cookie');
     const [header, claims, signature] = token.split('.') as [string, string, string];
     const by = (key: typeof ours) =>
       sign('sha256', Buffer.from(`${header}.${claims}`), {
@@ -129,7 +130,10 @@ describe('tokens that were verified before', () => {
     Buffer.from(s.toString(16).padStart(64, '0'), 'hex').copy(bytes, 32);
     const spelling = `${token.slice(0, dot)}.${bytes.toString('base64url')}`;
     expect(spelling).not.toBe(token);
-    const [one, another] = [tokens.verify(token).principal, tokens.verify(spelling).principal];
+    const [one, another] = [
+      tokens.verify(token, 'cookie').principal,
+      tokens.verify(spelling, 'cookie').principal,
+    ];
     expect(one.sessionId).toBe(id);
     expect(another).toEqual(one);
     expect(verified.size).toBe(2);

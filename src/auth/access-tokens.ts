@@ -8,7 +8,8 @@ import { SecondChance } from '../common/second-chance.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { endsOf, rolesInForce, type SessionSnapshot } from '../sessions/session-snapshot.js';
-import { editionOfTokenId, mintTokenId } from '../sessions/token-id.js';
+import type { Transport } from '../sessions/session.entity.js';
+import { editionOfTokenId, mintTokenId, transportOfTokenId } from '../sessions/token-id.js';
 import { decodeAccessToken, type AccessTokenClaims, type DecodedAccessToken } from './access-token.gate.js';
 import { KeyRing } from './key-ring.js';
 
@@ -22,6 +23,7 @@ export interface MintedAccessToken {
 export interface Verified {
   token: string;
   principal: Principal;
+  transport: Transport;
   kid: string;
   key: KeyObject;
   /** The last revision of the denial list that let it pass. */
@@ -73,7 +75,7 @@ export class AccessTokens {
       aud: this.settings.tokenAudience,
       sub: session.userId,
       sid: session.id,
-      jti: mintTokenId(session.id, session.edition),
+      jti: mintTokenId(session.id, session.edition, session.transport),
       iat,
       exp,
       roles: [...rolesInForce(session, this.settings)],
@@ -88,18 +90,19 @@ export class AccessTokens {
   }
 
   /**
+   * @param transport on which the token was presented: a session keeps the one that its login chose
    * @throws Problem `auth.invalid_token` for all that is not authentic, `auth.token_expired` for what was, and for
    * all that names a retired key
    */
-  verify(token: string): Verified {
+  verify(token: string, transport: Transport): Verified {
     const now = this.clock.now();
     const end = token.slice(-END_LENGTH);
     const known = this.verified.get(end);
-    if (known?.token === token) {
+    if (known?.token === token && known.transport === transport) {
       if (now < known.principal.expiresAt && this.keys.verifier(known.kid, now) === known.key) return known;
       this.verified.delete(end);
     }
-    const decoded = this.decode(token);
+    const decoded = this.decode(token, transport);
     if (!decoded || hasYetToBegin(decoded.claims, now)) throw new Problem('auth.invalid_token');
     const found = this.check(token, decoded, now);
     if (found && now < found.principal.expiresAt) {
@@ -115,14 +118,15 @@ export class AccessTokens {
    * Who an authentic token was given to, whatever the time is: enough to end that session,
    * never enough to be let in. Null for anything else.
    */
-  authenticate(token: string): Principal | null {
-    const decoded = this.decode(token);
+  authenticate(token: string, transport: Transport): Principal | null {
+    const decoded = this.decode(token, transport);
     return (decoded && this.check(token, decoded, this.clock.now()))?.principal ?? null;
   }
 
-  private decode(token: string): DecodedAccessToken | null {
+  private decode(token: string, transport: Transport): DecodedAccessToken | null {
     const decoded = decodeAccessToken(token);
-    return decoded && this.isOurs(decoded.claims) ? decoded : null;
+    if (!decoded || transportOfTokenId(decoded.claims.jti) !== transport) return null;
+    return this.isOurs(decoded.claims) ? decoded : null;
   }
 
   private check(
@@ -132,7 +136,8 @@ export class AccessTokens {
   ): Verified | null {
     const key = this.keys.verifier(kid, now);
     if (!key || !verify('sha256', content, key, joseToDer(signature, 'ES256'))) return null;
-    return { token, kid, key, principal: principalOf(claims), passed: undefined };
+    const transport = transportOfTokenId(claims.jti);
+    return { token, transport, kid, key, principal: principalOf(claims), passed: undefined };
   }
 
   private isOurs({ iss, aud, iat, exp }: AccessTokenClaims): boolean {

@@ -7,9 +7,16 @@ import type { Principal } from '../common/request.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { sessionEnded, tokenDenied } from '../sessions/session-check.js';
+import type { Transport } from '../sessions/session.entity.js';
 import { DenialList } from '../sessions/denial-list.js';
 import { AccessTokens, type Verified } from './access-tokens.js';
-import { readCredentials } from './credentials.js';
+import { readCredentials, type Credentials } from './credentials.js';
+
+/** Judges tokens of one transport. */
+interface TransportVerifier {
+  tokens: AccessTokens;
+  transport: Transport;
+}
 
 /**
  * passport-jwt verifies through a static that may be replaced. Ours takes the verifier in the place
@@ -17,14 +24,14 @@ import { readCredentials } from './credentials.js';
  */
 type Verifier = (
   token: string,
-  tokens: AccessTokens,
+  verifier: TransportVerifier,
   options: unknown,
   done: (error: unknown, verified?: Verified) => void,
 ) => void;
-(Strategy as unknown as { JwtVerifier: Verifier }).JwtVerifier = (token, tokens, _, done) => {
+(Strategy as unknown as { JwtVerifier: Verifier }).JwtVerifier = (token, verifier, _, done) => {
   let verified: Verified;
   try {
-    verified = tokens.verify(token);
+    verified = verifier.tokens.verify(token, verifier.transport);
   } catch (error) {
     return done(error);
   }
@@ -41,16 +48,17 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   constructor(
     tokens: AccessTokens,
     private readonly denials: DenialList,
-    @Inject(SETTINGS_TOKEN) settings: Settings,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {
+    const verifiers = { cookie: { tokens, transport: 'cookie' }, bearer: { tokens, transport: 'bearer' } };
     super({
-      jwtFromRequest: (request: unknown) =>
-        readCredentials(request as FastifyRequest, settings.cookieSecure).accessToken,
+      // What is authenticated is not the request but the credentials that were read from it, see `run`.
+      jwtFromRequest: (credentials: unknown) => (credentials as Credentials).accessToken,
       secretOrKeyProvider: (
-        _request: unknown,
+        credentials: unknown,
         _token: unknown,
         done: (error: null, verifier: never) => void,
-      ) => done(null, tokens as never),
+      ) => done(null, verifiers[(credentials as Credentials).transport!] as never),
     });
     // Nest awaits `validate`, which has nothing to wait for: six promises for each request.
     Object.assign(this, { _verify: this.judge });
@@ -73,7 +81,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
    */
   run(request: FastifyRequest): Principal {
     const attempt = Object.create(this) as JwtStrategy;
-    attempt.authenticate(request as never);
+    attempt.authenticate(readCredentials(request, this.settings.cookieSecure) as never);
     if (attempt.principal) return attempt.principal;
     throw attempt.problem;
   }

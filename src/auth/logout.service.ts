@@ -19,20 +19,21 @@ export class LogoutService {
   /** Ends the session of whatever authentic token is shown, also an expired one. Nothing to end is no error. */
   async logout(presented: Credentials, refreshToken: string | undefined, origin: Origin): Promise<void> {
     const named = new Map<string, NamedSession>();
-    const byAccess = presented.accessToken && this.tokens.authenticate(presented.accessToken);
+    const { accessToken, transport } = presented;
+    const byAccess = accessToken && transport && this.tokens.authenticate(accessToken, transport);
     if (byAccess) named.set(byAccess.sessionId, byAccess);
-    for (const token of [presented.refreshToken, refreshToken]) {
-      const session = token ? await this.refreshes.sessionOf(token) : null;
-      if (session) named.set(session.sessionId, session);
-    }
+    const inCookie =
+      presented.refreshToken && (await this.refreshes.sessionOf(presented.refreshToken, 'cookie'));
+    const inBody = refreshToken && (await this.refreshes.sessionOf(refreshToken, 'bearer'));
+    for (const session of [inCookie, inBody]) if (session) named.set(session.sessionId, session);
     for (const session of named.values()) await this.end(session, origin);
   }
 
   /** The session whose cookies a new one takes the place of: nobody could use or end it from there any more (ASVS 7.2.4). */
   async sessionInJar({ transport, accessToken, refreshToken }: Credentials): Promise<NamedSession | null> {
     if (transport !== 'cookie') return null;
-    const byAccess = accessToken ? this.tokens.authenticate(accessToken) : null;
-    return byAccess ?? (refreshToken ? this.refreshes.sessionOf(refreshToken) : null);
+    const byAccess = accessToken ? this.tokens.authenticate(accessToken, transport) : null;
+    return byAccess ?? (refreshToken ? this.refreshes.sessionOf(refreshToken, transport) : null);
   }
 
   async end({ sessionId, userId }: NamedSession, origin: Origin): Promise<void> {

@@ -74,10 +74,13 @@ export class RefreshService {
 
   /**
    * The id of the session that an authentic refresh token names, whatever its place in the rotation: for its end.
-   * @returns null for anything that was never minted here
+   * @returns null for anything that was never minted here, or not for this transport
    */
-  async sessionOf(refreshToken: string): Promise<{ sessionId: string; userId: string } | null> {
-    const authentic = await this.authenticate(refreshToken, this.revocationDatabase.pool);
+  async sessionOf(
+    refreshToken: string,
+    transport: Transport,
+  ): Promise<{ sessionId: string; userId: string } | null> {
+    const authentic = await this.authenticate(refreshToken, transport, this.revocationDatabase.pool);
     return authentic && { sessionId: authentic.token.sessionId, userId: authentic.found.session.userId };
   }
 
@@ -86,7 +89,7 @@ export class RefreshService {
    * with reason `refresh_reuse` or `suspicious`), `auth.unavailable`
    */
   async refresh(presented: Presentation): Promise<SessionGrant> {
-    const authentic = await this.authenticate(presented.refreshToken);
+    const authentic = await this.authenticate(presented.refreshToken, presented.transport);
     if (!authentic) throw new Problem('auth.invalid_token');
     const { token, found, lineage } = authentic;
     const grant = lineage === 'current' ? await this.renewAsFound(found, token, presented) : null;
@@ -97,9 +100,9 @@ export class RefreshService {
   private async renewAsFound(
     found: FoundSession,
     token: RefreshPosition,
-    { origin, transport, deviceToken }: Presentation,
+    { origin, deviceToken }: Presentation,
   ): Promise<SessionGrant | null> {
-    if (this.hold.endOf(found) || found.session.transport !== transport) return null;
+    if (this.hold.endOf(found)) return null;
     const proof = isDeviceTokenOf(found, deviceToken);
     const rotation = rotate(found.rotation, token, { ...this.moment(found), proof });
     if (rotation.decision.outcome !== 'issue') return null;
@@ -117,7 +120,7 @@ export class RefreshService {
       const held = await this.hold.live(tx, userId, token.sessionId);
       // The session may have got new keys since, under which nobody holds this token.
       const lineage = this.lineageOf(token, held);
-      if (!lineage || held.session.transport !== presented.transport) throw new Problem('auth.invalid_token');
+      if (!lineage) throw new Problem('auth.invalid_token');
       const proof = isDeviceTokenOf(held, presented.deviceToken);
       if (lineage === 'former') return this.resume(tx, held, token, { ...presented, proof });
       const rotation = rotate(held.rotation, token, { ...this.moment(held), proof });
@@ -142,13 +145,16 @@ export class RefreshService {
     return { now, grace: this.settings.refreshGrace };
   }
 
+  /** A session keeps the transport that its login chose: on the other one its tokens are not authentic. */
   private async authenticate(
     refreshToken: string,
+    transport: Transport,
     pool?: pg.Pool,
   ): Promise<{ token: ParsedRefreshToken; found: FoundSession; lineage: Lineage } | null> {
     const token = parseRefreshToken(refreshToken);
     const found = token && (await this.hold.find(token.sessionId, pool));
-    const lineage = found && this.lineageOf(token, found);
+    if (!token || found?.session.transport !== transport) return null;
+    const lineage = this.lineageOf(token, found);
     return lineage ? { token, found, lineage } : null;
   }
 

@@ -1,19 +1,24 @@
 import { random } from '../common/random.js';
+import type { Transport } from './session.entity.js';
 
-/** 16 bytes of the session's id, 14 of chance, 2 of the session's edition, in base64url. */
+/** 16 bytes of the session's id, 111 random bits, one bit of the transport, 2 bytes of the session's edition, in base64url. */
 export const TOKEN_ID = /^[\w-]{43}$/;
 /** Editions are counted modulo this. */
 export const EDITIONS = 0x1_0000;
 const EDITION_AT = 30;
+const TRANSPORT_AT = 29;
+const IS_BEARER = 0b1;
 
 /**
- * A `jti` (RFC 7519 4.1.7) that says which session it belongs to, so that whoever denies it need not search, and under
- * which of the session's keys it was given out.
+ * A `jti` (RFC 7519 4.1.7) that says which session it belongs to, so that denying it needs no search, under which of the
+ * session's keys it was given out, and for which transport: the access tier knows no more of a session than its token says.
  */
-export function mintTokenId(sessionId: string, edition = 0): string {
+export function mintTokenId(sessionId: string, edition = 0, transport: Transport = 'bearer'): string {
   const bytes = Buffer.alloc(EDITION_AT + 2);
   bytes.write(sessionId.replaceAll('-', ''), 0, 'hex');
   random.bytes(14).copy(bytes, 16);
+  if (transport === 'bearer') bytes[TRANSPORT_AT]! |= IS_BEARER;
+  else bytes[TRANSPORT_AT]! &= ~IS_BEARER;
   bytes.writeUInt16BE(edition, EDITION_AT);
   return bytes.toString('base64url');
 }
@@ -28,4 +33,9 @@ export function sessionOfTokenId(tokenId: string): string {
 
 export function editionOfTokenId(tokenId: string): number {
   return Buffer.from(tokenId, 'base64url').readUInt16BE(EDITION_AT);
+}
+
+/** The transport of the session that a `jti` was minted for. */
+export function transportOfTokenId(tokenId: string): Transport {
+  return Buffer.from(tokenId, 'base64url')[TRANSPORT_AT]! & IS_BEARER ? 'bearer' : 'cookie';
 }

@@ -1278,6 +1278,26 @@ export const MUTANTS = [
   },
   // --- Refresh
   {
+    mechanism: 'an access token is authentic on the transport of its session only',
+    file: 'src/auth/access-tokens.ts',
+    out: 'transportOfTokenId(decoded.claims.jti) !== transport',
+    put: 'decoded.claims.jti === transport',
+    spec: 'test/transports.spec.ts',
+  },
+  {
+    mechanism: 'an access token that was verified before is authentic on its own transport only',
+    file: 'src/auth/access-tokens.ts',
+    out: ' && known.transport === transport',
+    spec: 'test/transports.spec.ts',
+  },
+  {
+    mechanism: 'a refresh token is authentic on the transport of its session only',
+    file: 'src/sessions/refresh.service.ts',
+    out: 'found?.session.transport !== transport',
+    put: '!found',
+    spec: 'test/transports.spec.ts',
+  },
+  {
     mechanism: 'a refresh that was decided on what was read writes only if it still holds',
     file: 'src/sessions/held-session.ts',
     out: " and status = 'active' and rotation = $2 and refresh_nonce = $3`",
@@ -1287,8 +1307,7 @@ export const MUTANTS = [
   {
     mechanism: 'a token is asked again under the lock whether it is of the keys that the session has by now',
     file: 'src/sessions/refresh.service.ts',
-    out: 'if (!lineage || held.session.transport !== presented.transport)',
-    put: 'if (held.session.transport !== presented.transport)',
+    out: "if (!lineage) throw new Problem('auth.invalid_token');",
     spec: 'test/refresh.spec.ts',
   },
   {

@@ -96,7 +96,8 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     return client;
   };
   const resigned = async (transport: Transport, changes: (claims: Record<string, unknown>) => object) => {
-    const { claims } = read((await person('bearer')).accessToken!);
+    const { accessToken, jar } = await person(transport);
+    const { claims } = read(accessToken ?? jar.get('__Host-access')!);
     return holding(transport, signed(HEADER, { ...claims, ...changes(claims) }));
   };
 
@@ -127,18 +128,25 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
       await owner.post('/v1/auth/password/forgot', { email: owner.email });
       return mailbox.tokenFor(owner.email);
     }),
+    'a token of a session of the other transport': {
+      make: async (transport) => {
+        const { accessToken, jar } = await person(transport === 'bearer' ? 'cookie' : 'bearer');
+        return holding(transport, accessToken ?? jar.get('__Host-access')!);
+      },
+      access: 'auth.invalid_token',
+    },
     'a token of a session that never was': {
       make: (transport) =>
         resigned(transport, () => {
           const sid = random.uuidAt(app.clock.now());
-          return { sid, jti: mintTokenId(sid) };
+          return { sid, jti: mintTokenId(sid, 0, transport) };
         }),
       session: 'auth.invalid_token',
     },
     "a token with somebody else's session in it": {
       make: async (transport) => {
         const { id } = await person('bearer');
-        return resigned(transport, () => ({ sid: id, jti: mintTokenId(id) }));
+        return resigned(transport, () => ({ sid: id, jti: mintTokenId(id, 0, transport) }));
       },
       session: 'auth.invalid_token',
     },
