@@ -15,7 +15,7 @@ import { RevocationLog, type Recorded } from '../sessions/revocation-log.js';
 import { RevocationService } from '../sessions/revocation.service.js';
 import { judge } from '../sessions/session-snapshot.js';
 import { isBanned, User } from '../users/user.entity.js';
-import { RevocationTransactions, UserTransactions } from '../users/user-transactions.js';
+import { RevocationTransactions, UserTransactions } from '../database/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 
 /** Any number: those who take away an admin's rights take turns, or the last two could go at once. */

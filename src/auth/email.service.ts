@@ -12,7 +12,7 @@ import { tokenDenied } from '../sessions/session-check.js';
 import { shareEpoch } from '../sessions/session-epoch.js';
 import { SessionFence } from '../sessions/session-fence.js';
 import { isUsable, type User } from '../users/user.entity.js';
-import { UserTransactions } from '../users/user-transactions.js';
+import { UserTransactions } from '../database/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import { AccountErrands } from './account-errands.js';
 import { badToken } from './password-reset.service.js';

@@ -12,7 +12,7 @@ import { DevicesService } from '../sessions/devices.service.js';
 import type { SessionGrant } from '../sessions/sessions.service.js';
 import { Guesses } from '../throttle/guesses.js';
 import { isUsable, type User } from '../users/user.entity.js';
-import { UserTransactions } from '../users/user-transactions.js';
+import { UserTransactions } from '../database/user-transactions.js';
 import { UsersService, type LoginUser } from '../users/users.service.js';
 import type { Login } from './auth.schemas.js';
 import type { Credentials } from './credentials.js';

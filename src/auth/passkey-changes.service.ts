@@ -22,7 +22,7 @@ import { PendingActions } from '../sessions/pending-actions.service.js';
 import { RekeyService } from '../sessions/rekey.service.js';
 import type { SessionSnapshot } from '../sessions/session-snapshot.js';
 import type { SessionGrant } from '../sessions/sessions.service.js';
-import { UserTransactions } from '../users/user-transactions.js';
+import { UserTransactions } from '../database/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import type { PasskeyEnrolment } from './passkey.schemas.js';
 

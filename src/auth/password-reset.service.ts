@@ -13,7 +13,7 @@ import { RevocationService } from '../sessions/revocation.service.js';
 import { shareEpoch } from '../sessions/session-epoch.js';
 import { Guesses } from '../throttle/guesses.js';
 import { isUsable } from '../users/user.entity.js';
-import { UserTransactions } from '../users/user-transactions.js';
+import { UserTransactions } from '../database/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import { AccountErrands } from './account-errands.js';
 import { PasswordPolicy } from './password-policy.js';

@@ -3,6 +3,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import type pg from 'pg';
 import { DataSource } from 'typeorm';
 import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
+import { Clock } from '../common/clock.js';
 import { LOGGER, type Logger } from '../common/logger.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
@@ -11,6 +12,7 @@ import { connectionTo } from './postgres-connection.js';
 import { PostgresPool } from './postgres-pool.js';
 import { RevocationDatabase } from './revocation-database.js';
 import { requireSuitableServer } from './server-requirements.js';
+import { RevocationTransactions, UserTransactions } from './user-transactions.js';
 
 /** Connections of their own for session checks: a slow report cannot keep anybody from being let in or refused. */
 export const CHECK_POOL = Symbol('CHECK_POOL');
@@ -97,6 +99,16 @@ const logLostConnection = (logger: Logger) => (error: Error) =>
       useFactory: (main: DataSource) => new RevocationDatabase(main).initialize(),
     },
     {
+      provide: UserTransactions,
+      inject: [DataSource, Clock],
+      useFactory: (database: DataSource, clock: Clock) => new UserTransactions(database, clock),
+    },
+    {
+      provide: RevocationTransactions,
+      inject: [RevocationDatabase, Clock],
+      useFactory: (database: DataSource, clock: Clock) => new RevocationTransactions(database, clock),
+    },
+    {
       provide: CHECK_POOL,
       inject: [SETTINGS_TOKEN, LOGGER],
       useFactory: (settings: Settings, logger: Logger) => {
@@ -115,7 +127,7 @@ const logLostConnection = (logger: Logger) => (error: Error) =>
       },
     },
   ],
-  exports: [CHECK_POOL, MAIN_POOL, Chores, RevocationDatabase],
+  exports: [CHECK_POOL, MAIN_POOL, Chores, RevocationDatabase, RevocationTransactions, UserTransactions],
 })
 export class DatabaseModule implements OnApplicationShutdown {
   constructor(

@@ -16,7 +16,7 @@ import { RevocationService } from '../sessions/revocation.service.js';
 import { SessionFence } from '../sessions/session-fence.js';
 import type { SessionGrant } from '../sessions/sessions.service.js';
 import { Guesses } from '../throttle/guesses.js';
-import { RevocationTransactions, UserTransactions } from '../users/user-transactions.js';
+import { RevocationTransactions, UserTransactions } from '../database/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import { RecoveryCodes } from './recovery-codes.service.js';
 import { SecondFactors } from './second-factors.js';

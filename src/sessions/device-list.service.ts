@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AuditService } from '../audit/audit.service.js';
 import type { Acting } from '../common/actor.decorator.js';
-import { RevocationTransactions, UserTransactions } from '../users/user-transactions.js';
+import { RevocationTransactions, UserTransactions } from '../database/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import type { Receipt } from './receipt.js';
 import { RevocationLog } from './revocation-log.js';

@@ -11,7 +11,7 @@ import { MAIN_POOL, type Prepared } from '../database/database.module.js';
 import { waitForLock } from '../database/lock-waits.js';
 import type { User } from '../users/user.entity.js';
 import type { Profiled } from '../users/user.schemas.js';
-import { UserTransactions } from '../users/user-transactions.js';
+import { UserTransactions } from '../database/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import { digestOf } from './devices.service.js';
 import type { Ended } from './end-reason.js';

@@ -12,7 +12,7 @@ import { KeyStore } from '../config/key-store.js';
 import type { Settings } from '../config/settings.js';
 import { RevocationDatabase } from '../database/revocation-database.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
-import { UserTransactions } from '../users/user-transactions.js';
+import { UserTransactions } from '../database/user-transactions.js';
 import {
   evidence,
   isDeviceTokenOf,

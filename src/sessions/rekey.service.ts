@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { Principal } from '../common/request.js';
 import type { User } from '../users/user.entity.js';
-import { UserTransactions } from '../users/user-transactions.js';
+import { UserTransactions } from '../database/user-transactions.js';
 import type { KeyChange } from './former-keys.js';
 import { renewed, SessionHold } from './held-session.js';
 import { RevocationLog, type Recorded, type RevocationOrder } from './revocation-log.js';

@@ -6,7 +6,7 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { databaseNow } from '../database/database-now.js';
 import { RevocationDatabase } from '../database/revocation-database.js';
-import { RevocationTransactions } from '../users/user-transactions.js';
+import { RevocationTransactions } from '../database/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import { DenialList, type RevocationNotice } from './denial-list.js';
 import type { EndReason } from './end-reason.js';

@@ -4,7 +4,7 @@ import { Clock } from '../common/clock.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { waitForLock } from '../database/lock-waits.js';
-import { UserTransactions } from '../users/user-transactions.js';
+import { UserTransactions } from '../database/user-transactions.js';
 import { sessionEnded } from './session-check.js';
 import { shareEpoch } from './session-epoch.js';
 import {

@@ -55,7 +55,6 @@ import { VerdictCache } from './verdict-cache.js';
     VerdictCache,
   ],
   exports: [
-    UsersModule, // `UserTransactions`, for writes that hold the fence
     DevicesService,
     DenialList,
     LastSeenService,

@@ -9,7 +9,7 @@ import { KeyStore } from '../config/key-store.js';
 import type { Settings } from '../config/settings.js';
 import { isUsable, type User } from '../users/user.entity.js';
 import type { Profiled } from '../users/user.schemas.js';
-import { UserTransactions } from '../users/user-transactions.js';
+import { UserTransactions } from '../database/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import { DevicesService } from './devices.service.js';
 import {

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AuditService } from '../audit/audit.service.js';
 import type { Origin, Principal } from '../common/request.js';
-import { UserTransactions } from '../users/user-transactions.js';
+import { UserTransactions } from '../database/user-transactions.js';
 import { isDeviceTokenOf, renewed, SessionHold } from './held-session.js';
 import { RevocationLog } from './revocation-log.js';
 import { RevocationService } from './revocation.service.js';

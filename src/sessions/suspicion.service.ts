@@ -7,7 +7,7 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { MailOutbox } from '../mail/mail-outbox.js';
 import type { User } from '../users/user.entity.js';
-import { UserTransactions } from '../users/user-transactions.js';
+import { UserTransactions } from '../database/user-transactions.js';
 import { describe } from './devices.service.js';
 import { SessionHold, type HeldSession } from './held-session.js';
 import { RevocationLog, type Recorded } from './revocation-log.js';

@@ -6,7 +6,7 @@ import { random } from '../common/random.js';
 import { waitForLock } from '../database/lock-waits.js';
 import { canonicalEmailPrefix } from './email-address.js';
 import { User } from './user.entity.js';
-import { UserTransactions } from './user-transactions.js';
+import { UserTransactions } from '../database/user-transactions.js';
 
 export interface NewUser {
   /** Random when absent. */

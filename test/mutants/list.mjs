@@ -2886,7 +2886,7 @@ export const MUTANTS = [
   // --- Locks that are held for long, and pools
   {
     mechanism: "one user's transactions use a share of the pool",
-    file: 'src/users/user-transactions.ts',
+    file: 'src/database/user-transactions.ts',
     out: 'Math.max(1, Math.floor(poolSizeOf(database) * SHARE_OF_POOL))',
     put: '1_000 + 0 * SHARE_OF_POOL * poolSizeOf(database)',
     spec: 'test/one-users-crowd.spec.ts',
@@ -2900,7 +2900,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'revocations have connections of their own',
-    file: 'src/users/users.module.ts',
+    file: 'src/database/database.module.ts',
     out: 'inject: [RevocationDatabase, Clock],',
     put: 'inject: [DataSource, Clock],',
     spec: 'test/one-users-crowd.spec.ts',

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
-import { isLockTimeout, poolSizeOf } from '../database/lock-waits.js';
+import { isLockTimeout, poolSizeOf } from './lock-waits.js';
 
 /** A request waits so long for a turn, and so long for its locks. Then the answer is 503. */
 const PATIENCE_MS = 5_000;
