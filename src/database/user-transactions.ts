@@ -39,16 +39,8 @@ export class UserTransactions {
   async attempt<T>(userId: string, work: () => Promise<T>): Promise<T> {
     let turns = this.turns.get(userId);
     if (!turns) this.turns.set(userId, (turns = pLimit(this.atOnce)));
-    try {
-      return await this.inTurn(turns, () => this.untilFree(work));
-    } finally {
-      if (turns.activeCount + turns.pendingCount <= 1) this.turns.delete(userId);
-    }
-  }
-
-  /** Gives up a turn that does not come in time. Work that has begun is never given up. */
-  private inTurn<T>(turns: LimitFunction, work: () => Promise<T>): Promise<T> {
-    if (turns.activeCount < this.atOnce) return turns(work);
+    if (turns.activeCount < this.atOnce) return this.inTurn(userId, turns, () => this.untilFree(work));
+    // A turn that does not come in time is given up. Work that has begun never is.
     let timer: NodeJS.Timeout;
     let isLate = false;
     const late = new Promise<never>((_, reject) => {
@@ -57,11 +49,17 @@ export class UserTransactions {
         reject(new Problem('auth.unavailable'));
       }, PATIENCE_MS);
     });
-    const turn = turns(async () => {
+    const turn = this.inTurn(userId, turns, async () => {
       clearTimeout(timer);
-      return isLate ? late : work();
+      return isLate ? late : this.untilFree(work);
     });
     return Promise.race([turn, late]);
+  }
+
+  private inTurn<T>(userId: string, turns: LimitFunction, work: () => Promise<T>): Promise<T> {
+    return turns(work).finally(() => {
+      if (turns.activeCount + turns.pendingCount === 0) this.turns.delete(userId);
+    });
   }
 
   private async untilFree<T>(work: () => Promise<T>): Promise<T> {
