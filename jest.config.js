@@ -4,7 +4,7 @@ export default {
   roots: ['<rootDir>/src', '<rootDir>/test', '<rootDir>/client/test'],
   testMatch: ['**/*.spec.ts'],
   // Of tests and hooks, many of which start servers. Only those that hang reach it: no test is about real time.
-  testTimeout: 180_000,
+  testTimeout: 600_000,
   maxWorkers: 2,
   // Node keeps the modules of finished spec files in memory; a fresh worker does not have them.
   workerIdleMemoryLimit: '768MB',

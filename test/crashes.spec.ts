@@ -7,7 +7,7 @@ import { ADMIN, ALICE, PASSWORD, resetStores } from './support/app.js';
 import { FaultProxy } from './support/fault-proxy.js';
 import { startInstance, type Instance } from './support/instance.js';
 import { describeWithRedis } from './support/redis.js';
-import { eventually } from './support/waiting.js';
+import { eventually, untilBlockedBy } from './support/waiting.js';
 
 /**
  * Real: instances as processes of their own over HTTP, PostgreSQL, Redis, SIGKILL. Between the first instance and
@@ -111,12 +111,7 @@ describeWithRedis('a process that is killed', () => {
     const receipt = ask(a, 'DELETE', `/v1/admin/sessions/${alice.id}`, adminAtA.token).catch(
       () => 'no answer',
     );
-    await eventually(async () => {
-      const { rows } = await held.query(
-        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-      );
-      expect(rows).toHaveLength(1);
-    });
+    await untilBlockedBy(held);
     await a.stop('SIGKILL');
     expect(await receipt).toBe('no answer');
     await held.query('rollback');

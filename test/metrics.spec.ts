@@ -5,19 +5,12 @@ import { RevocationService } from '../src/sessions/revocation.service.js';
 import { SessionReader } from '../src/sessions/session-reader.js';
 import { VerdictCache } from '../src/sessions/verdict-cache.js';
 import { ALICE, resetStores, startApp, type TestApp } from './support/app.js';
-import { TestClock } from './support/clock.js';
+import { SteadyClock } from './support/clock.js';
 import { loggedIn } from './support/people.js';
 import { describeWithRedis } from './support/redis.js';
 import { eventually } from './support/waiting.js';
 
 /** Real: an instance over HTTP, PostgreSQL, Redis. Moved: the monotonic time, which blindness is judged by. */
-
-class SteadyClock extends TestClock {
-  steady = 0;
-  override monotonic(): number {
-    return this.steady;
-  }
-}
 
 const TOKEN = 'a token that has spaces'.replaceAll(' ', '-');
 
@@ -53,7 +46,7 @@ describeWithRedis('GET /metrics', () => {
     (feed as unknown as { stop(): void }).stop();
     await feed.catchUp();
     expect(await said()).toEqual({ blind: 0, age: 0 });
-    clock.steady += 5_001;
+    clock.advanceSteadily(5_001);
     expect(await said()).toEqual({ blind: 1, age: 5.001 });
     await feed.catchUp();
     expect(await said()).toEqual({ blind: 0, age: 0 });

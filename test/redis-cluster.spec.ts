@@ -268,7 +268,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
       // A busy cluster lets one time out now and then.
       await eventually(async () => {
         await replica.command('CLUSTER', 'FAILOVER').catch(() => undefined);
-        await eventually(isMaster, 2_000);
+        await eventually(isMaster, 10_000);
       });
       await eventually(async () => {
         expect(await replicasOf(replica)).toEqual([master]);

@@ -119,7 +119,7 @@ describeWithRedis('an honest client', () => {
       await refresh(alice, await jar.holds);
     };
     await fc.assert(fc.asyncProperty(transports, tabSchedules({ grace: GRACE }), play), trying(80));
-  }, 120_000);
+  });
 
   it('is not logged out by requests that it gave up and that arrive late, at refreshes faster than the grace (R2)', async () => {
     const play = async (transport: Transport, schedule: TabSchedule) => {
@@ -142,7 +142,7 @@ describeWithRedis('an honest client', () => {
       absences: [GRACE / 2],
     });
     await fc.assert(fc.asyncProperty(transports, schedules, play), trying(40));
-  }, 120_000);
+  });
 
   it.each<Transport>(['cookie', 'bearer'])(
     'goes on after a request of 15 s ago arrives, whose answer ends nothing and gives nothing (%s)',
@@ -216,7 +216,7 @@ describeWithRedis('a thief', () => {
       for (const party of [owner, thief]) expect(await party.refresh()).toMatchObject(REUSE);
     };
     await fc.assert(fc.asyncProperty(transports, doubleUses(GRACE), play), trying(40));
-  }, 120_000);
+  });
 
   it('who copied the whole jar is out after two refreshes of the owner (R3), unless within grace of one', async () => {
     const play = async (transport: Transport, schedule: Theft) => {
@@ -238,7 +238,7 @@ describeWithRedis('a thief', () => {
       for (const token of theft.loot) expect(await holding(alice, token).refresh()).toMatchObject(REUSE);
     };
     await fc.assert(fc.asyncProperty(transports, thefts(GRACE), play), trying(40));
-  }, 120_000);
+  });
 
   it.each<[landings: number, survived: number]>([
     [0, 1],

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Role } from '../src/common/roles.js';
 import { TRANSPORTS, type Transport } from '../src/sessions/session.entity.js';
 import { resetStores, startApp, type TestApp } from './support/app.js';
@@ -72,9 +72,6 @@ const SPELLINGS: ((path: string) => string)[] = [
   (path) => `${path}#/health/live`,
   (path) => `http://localhost${path}`,
 ];
-
-/** Each tries every operation, with people who log in for it; on a busy machine that takes a while. */
-jest.setTimeout(180_000);
 
 /** Real: the application with its document, PostgreSQL, the cache. Whatever is tried is made from the document. */
 describe('each operation of the document', () => {

@@ -26,7 +26,7 @@ describe('docs/scale.md', () => {
   it('says what its command gives (`npm run scale:model -- --write`)', () => {
     const made = execFileSync(process.execPath, ['bench/model/main.mjs', '--page'], { encoding: 'utf8' });
     expect(made).toBe(readPage());
-  }, 60_000);
+  });
 
   it('shows every table once', () => {
     for (const name of Object.keys(BLOCKS))

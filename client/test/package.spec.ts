@@ -49,7 +49,7 @@ describe('the package', () => {
       console.log('made');`;
       const entry = new URL(`../${manifest.exports['.'].default}`, import.meta.url).href;
       const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', script, entry], {
-        timeout: 10_000,
+        timeout: 120_000,
       });
       expect((await run).stdout).toBe('made\n');
     },

@@ -35,5 +35,4 @@ test.each(bounds)(
     ]);
     expect(survived).toEqual(expected);
   },
-  600_000,
 );

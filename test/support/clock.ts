@@ -17,6 +17,19 @@ export class TestClock extends Clock {
   }
 }
 
+/** The monotonic time, by which an instance judges what it has last heard, passes only when a test says so. */
+export class SteadyClock extends TestClock {
+  private steady = 0;
+
+  override monotonic(): number {
+    return this.steady;
+  }
+
+  advanceSteadily(ms: number): void {
+    this.steady += ms;
+  }
+}
+
 /** A time that passes only when a test says so, here and in the database: for promises that hold to the millisecond. */
 export class StoppedClock extends TestClock {
   private time = Date.now();

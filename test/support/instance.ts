@@ -17,7 +17,7 @@ export interface Instance {
 
 /** Starts the built application on a free port; resolves when it listens. @param main of another build */
 export async function startInstance(env: Record<string, string>, main?: string): Promise<Instance> {
-  const { child, output } = run({ PORT: '0', ...env }, main);
+  const { child, output } = run({ PORT: '0', CACHE_BUDGET: '1s', ...env }, main);
   const url = await new Promise<string>((found, reject) => {
     const look = () => {
       const [, inDevelopment, address = inDevelopment] =

@@ -28,7 +28,7 @@ export async function untilCached(app: TestApp, person: Person): Promise<void> {
 
 /** Until every server that an instance needs is there. */
 export async function untilThere(...apps: TestApp[]): Promise<void> {
-  await Promise.all(apps.map((app) => eventually(() => app.get(CachePort).ping(), 20_000)));
+  await Promise.all(apps.map((app) => eventually(() => app.get(CachePort).ping())));
 }
 
 /** An end whose tombstone is lost: with the server that had acknowledged it, before a replica had it. */

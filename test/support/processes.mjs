@@ -12,7 +12,7 @@ import { canReach, sharedFolder } from '../../dist/database/embedded-binaries.js
 
 /** Not ours: it would carry the settings and secrets of the developer's shell. */
 export const ENVIRONMENT = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' };
-export const START_MS = 30_000;
+export const START_MS = 120_000;
 
 /**
  * @typedef {object} Plan
