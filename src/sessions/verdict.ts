@@ -15,7 +15,7 @@ export type CachedVerdict =
 
 const LETTERS: Record<Transport, string> = { cookie: 'c', bearer: 'b' };
 /** Of this layout: what another version has written is a miss. */
-const LIVE = 3;
+const LIVE = 2;
 const ENDED = 0;
 
 /** `believeUntil` travels inside: a cache that forgets to expire does not make a verdict last longer. */
@@ -34,8 +34,7 @@ export function packLive(snapshot: SessionSnapshot, believeUntil: number): Cache
     snapshot.lastSeenAt - snapshot.createdAt,
     snapshot.authenticatedAt - snapshot.createdAt,
     snapshot.secondFactorAt && snapshot.secondFactorAt - snapshot.createdAt,
-    snapshot.edition,
-    Number(snapshot.undelivered),
+    packEdition(snapshot),
     snapshot.deniedTokens.join(' '),
     packUuid(device.id),
     device.name === plainNameOf(device) ? '' : device.name,
@@ -62,8 +61,8 @@ export function unpack(sessionId: string, text: string): CachedVerdict | null {
   }
   if (value[0] !== LIVE || !hasLiveShape(value)) return null;
   const [, believeUntil, userId, roles, letter, ip, places, deviations, createdAt, ...rest] = value as Live;
-  const [lastSeenAfter, authenticatedAfter, secondFactorAfter, edition, undelivered, ...more] = rest;
-  const [deniedTokens, deviceId, name, browser, os, firstSeenAfter] = more;
+  const [lastSeenAfter, authenticatedAfter, secondFactorAfter, edition, deniedTokens, ...device] = rest;
+  const [deviceId, name, browser, os, firstSeenAfter] = device;
   return {
     state: 'live',
     believeUntil,
@@ -79,8 +78,7 @@ export function unpack(sessionId: string, text: string): CachedVerdict | null {
       lastSeenAt: createdAt + lastSeenAfter,
       authenticatedAt: createdAt + authenticatedAfter,
       secondFactorAt: secondFactorAfter === null ? null : createdAt + secondFactorAfter,
-      edition,
-      undelivered: undelivered === 1,
+      ...unpackEdition(edition),
       deniedTokens: words(deniedTokens),
       device: {
         id: unpackUuid(deviceId),
@@ -116,7 +114,6 @@ type Live = [
   authenticatedAfter: number,
   secondFactorAfter: number | null,
   edition: number,
-  undelivered: number,
   deniedTokens: string,
   deviceId: string,
   name: string,
@@ -126,7 +123,7 @@ type Live = [
 ];
 
 /** One letter for each place of {@link Live}: a number or text; capital where it may be null. */
-const LIVE_SHAPE = [...'nntttTttnnnNnntttTTn'].map((letter) => ({
+const LIVE_SHAPE = [...'nntttTttnnnNntttTTn'].map((letter) => ({
   type: letter.toLowerCase() === 'n' ? 'number' : 'string',
   mayBeNull: letter !== letter.toLowerCase(),
 }));
@@ -139,6 +136,17 @@ function hasLiveShape(value: unknown[]): boolean {
     if (typeof part !== type && !(part === null && mayBeNull)) return false;
   }
   return true;
+}
+
+type Edition = Pick<SessionSnapshot, 'edition' | 'undelivered'>;
+
+/** Below zero where no request has shown a token of it yet, which is rare and short. */
+function packEdition({ edition, undelivered }: Edition): number {
+  return undelivered ? -1 - edition : edition;
+}
+
+function unpackEdition(packed: number): Edition {
+  return packed < 0 ? { edition: -1 - packed, undelivered: true } : { edition: packed, undelivered: false };
 }
 
 type Places = Pick<SessionSnapshot, 'country' | 'originCountry' | 'location'>;

@@ -2791,6 +2791,13 @@ export const MUTANTS = [
     spec: 'test/lost-answers.spec.ts',
   },
   {
+    mechanism: 'a cached verdict says that the new keys were not shown yet',
+    file: 'src/sessions/verdict.ts',
+    out: 'return undelivered ? -1 - edition : edition;',
+    put: 'return undelivered ? edition : edition;',
+    spec: 'src/sessions/verdict-cache.spec.ts',
+  },
+  {
     mechanism: 'former keys of a change of credentials give out nothing once the new ones were shown',
     file: 'src/sessions/former-keys.ts',
     out: 'if (hasArrived && !(isStepUp && withinGrace))',
