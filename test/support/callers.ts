@@ -10,10 +10,18 @@ import type { Mailbox } from './mailbox.js';
 import type { Operation } from './operations.js';
 import { loggedIn, newcomer, type Resident } from './people.js';
 
+/** A client, and the person whose account its token names, where it is not logged in as a person itself. */
+export type Caller = Client & { behind?: Resident };
+
+/** The person whose things a caller may see; undefined where the caller shows no account. */
+export function ownerBehind(caller: Caller): Resident | undefined {
+  return 'userId' in caller ? (caller as Resident) : caller.behind;
+}
+
 /** Whoever may call, by what they show; and what each tier is to say of that. */
 export interface CallerKind {
   /** Each time somebody new, logged in on this transport where they are. */
-  make(transport: Transport): Promise<Client>;
+  make(transport: Transport): Promise<Caller>;
   /** Whether the token is in the URL, and there only. */
   inUrl?: true;
   /** The word of every route, public ones too. */
@@ -96,9 +104,10 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     return client;
   };
   const resigned = async (transport: Transport, changes: (claims: Record<string, unknown>) => object) => {
-    const { accessToken, jar } = await person(transport);
-    const { claims } = read(accessToken ?? jar.get('__Host-access')!);
-    return holding(transport, signed(HEADER, { ...claims, ...changes(claims) }));
+    const behind = await person(transport);
+    const { claims } = read(behind.accessToken ?? behind.jar.get('__Host-access')!);
+    const token = signed(HEADER, { ...claims, ...changes(claims) });
+    return Object.assign(holding(transport, token), { behind });
   };
 
   return {

@@ -52,7 +52,7 @@ async function withPasskey({ owner }: Scene): Promise<{ key: Authenticator; para
  * One for each operation that has a body, a path parameter or a header that is required: what to send when all is
  * well. Whatever is generated from the document (`route-matrix.spec.ts`, `fuzz.spec.ts`) starts from here. The others need none.
  */
-const RECIPES: Record<string, Recipe['cook'] | Recipe> = {
+export const RECIPES: Record<string, Recipe['cook'] | Recipe> = {
   'POST /v1/auth/register': () => ({ body: { email: somebodyNew(), password: NEW_PASSWORD } }),
   'POST /v1/auth/login': ({ owner }) => ({
     body: { email: owner.email, password: PASSWORD, transport: 'bearer' },

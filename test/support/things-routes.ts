@@ -1,0 +1,66 @@
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, type Type } from '@nestjs/common';
+import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse } from '@nestjs/swagger';
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { CurrentUser } from '../../src/auth/current-user.decorator.js';
+import { ApiProblems } from '../../src/common/api-problems.decorator.js';
+import { Problem } from '../../src/common/problem.js';
+import type { Principal } from '../../src/common/request.js';
+import { text, uuid } from '../../src/common/schemas.js';
+import { ExamplesModule } from '../../src/examples/examples.module.js';
+import { RequireSession } from '../../src/sessions/require-session.decorator.js';
+import { RECIPES } from './recipes.js';
+
+const NewThing = z.strictObject({ text: text({ max: 100 }) });
+const ThingView = z.object({ id: uuid, text: z.string() });
+
+/** Things of people, as the module of a fork has them: made under a live session, read by the token alone. */
+@Controller('things')
+class ThingsController {
+  private readonly things = new Map<string, { userId: string; text: string }>();
+
+  /** Strict, so that it is refused from the moment that the session has ended. */
+  @Post()
+  @RequireSession({ consistency: 'strict' })
+  @ApiCreatedResponse({ standardSchema: ThingView })
+  @ApiProblems('request.invalid')
+  make(@CurrentUser() { userId }: Principal, @Body({ schema: NewThing }) thing: z.infer<typeof NewThing>) {
+    const id = randomUUID();
+    this.things.set(id, { userId, text: thing.text });
+    return { id, text: thing.text };
+  }
+
+  @Get(':id')
+  @ApiOkResponse({ standardSchema: ThingView })
+  @ApiProblems('request.invalid', 'resource.not_found')
+  one(@CurrentUser() user: Principal, @Param('id', { schema: uuid }) id: string) {
+    return { id, text: this.own(user, id).text };
+  }
+
+  @Delete(':id')
+  @HttpCode(204)
+  @RequireSession()
+  @ApiNoContentResponse()
+  @ApiProblems('request.invalid', 'resource.not_found')
+  remove(@CurrentUser() user: Principal, @Param('id', { schema: uuid }) id: string) {
+    this.own(user, id);
+    this.things.delete(id);
+  }
+
+  private own({ userId }: Principal, id: string) {
+    const thing = this.things.get(id);
+    if (thing?.userId !== userId) throw new Problem('resource.not_found');
+    return thing;
+  }
+}
+
+/** In the applications that are started after this, with recipes as CONTRIBUTING.md writes them. */
+export function addThingsRoutes(): void {
+  const controllers = Reflect.getMetadata('controllers', ExamplesModule) as Type[];
+  Reflect.defineMetadata('controllers', [...controllers, ThingsController], ExamplesModule);
+  RECIPES['POST /v1/things'] = () => ({ body: { text: 'milk' } });
+  RECIPES['GET /v1/things/{id}'] = RECIPES['DELETE /v1/things/{id}'] = async ({ owner }) => {
+    const { body } = await owner.copy().post('/v1/things', { text: 'milk' });
+    return { parameters: { id: body.id as string } };
+  };
+}
