@@ -96,7 +96,7 @@ const logLostConnection = (logger: Logger) => (error: Error) =>
     {
       provide: RevocationDatabase,
       inject: [DataSource],
-      useFactory: (main: DataSource) => new RevocationDatabase(main).initialize(),
+      useFactory: (main: DataSource) => RevocationDatabase.connect(main),
     },
     {
       provide: UserTransactions,
