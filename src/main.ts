@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { BootError } from './common/boot-error.js';
 import { Clock } from './common/clock.js';
 import { LOGGER, type Logger } from './common/logger.js';
 import { settleHeap } from './common/settle-heap.js';
@@ -11,10 +10,9 @@ import { loadSettings } from './config/load-settings.js';
 import { settingsForLog, type Settings } from './config/settings.js';
 import { createApp } from './app.setup.js';
 import { PostgresClient } from './database/postgres-client.js';
-import { isAboutTls } from './database/postgres-connection.js';
-import { isConnectionSpent, isDatabaseRefusal, isDatabaseUnavailable } from './database/database-problem.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from './database/embedded-postgres.js';
 import { migrateDatabase, requireMigrated } from './database/migrate.js';
+import { reasonOf } from './failure.js';
 import { close, listen } from './listen.js';
 import { refuseDemoUsers, seedUsers } from './seeds.js';
 import { welcome } from './welcome.js';
@@ -79,20 +77,8 @@ async function shutDown(code: number): Promise<never> {
 }
 
 function explain(error: unknown): unknown {
-  const { code, message } = error as { code?: string; message: string };
-  const why =
-    error instanceof BootError
-      ? message
-      : isAboutTls(error as Error)
-        ? `DATABASE_URL names a PostgreSQL that cannot be trusted as STORE_TLS wants: ${message}`
-        : isDatabaseRefusal(error)
-          ? `DATABASE_URL names a role, password or database that its PostgreSQL does not take: ${message}`
-          : isConnectionSpent(error as Error)
-            ? `DATABASE_URL names a PostgreSQL or a role that cannot do what an instance does: ${message}`
-            : isDatabaseUnavailable(error)
-              ? `DATABASE_URL names a PostgreSQL that does not answer: ${message || code}`
-              : null;
-  return why === null ? error : `Drawbridge does not start:\n  ${why.replaceAll('\n', '\n  ')}`;
+  const reason = reasonOf(error);
+  return reason === null ? error : `Drawbridge does not start:\n  ${reason.replaceAll('\n', '\n  ')}`;
 }
 
 let stopping = false;

@@ -18,6 +18,29 @@ const requirements = JSON.parse(read('requirements.json')) as { rows: { id: stri
 const ids = requirements.flatMap(({ rows }) => rows.map(({ id }) => id));
 const settings = Object.entries(SETTINGS as Record<string, Setting<unknown>>);
 
+/** What the processes around us read, and no setting of ours. */
+const NO_SETTINGS = ['PATH', 'SystemRoot'];
+
+describe('the settings reference', () => {
+  it('has each environment variable that the source reads', () => {
+    const sources = (readdirSync('src', { recursive: true }) as string[])
+      .filter((file) => file.endsWith('.ts') && !file.endsWith('.spec.ts'))
+      .map((file) => readFileSync(join('src', file), 'utf8'));
+    const known = [...settings.map(([name]) => variableOf(name)), ...NO_SETTINGS];
+    const named = sources.flatMap((text) => [
+      ...[...text.matchAll(/(?<!['"`.])\b(?:process\.)?env(?:\.|\[['"`])(\w+)/g)].map(([, name]) => name!),
+      ...[...text.matchAll(/\{([^{}]*)\} = (?:process\.)?env\b/g)].flatMap(([, names]) =>
+        names!.split(',').map((name) => name.split(/[:=]/)[0]!.trim()),
+      ),
+    ]);
+    expect(named).toEqual(expect.arrayContaining(['NODE_ENV', 'KEYS_FILE', 'PATH']));
+    expect(named.filter((name) => !known.includes(name))).toEqual([]);
+    // Anything else that is done with the environment is to read settings by their names.
+    const uses = sources.flatMap((text) => text.match(/\bprocess\.env\b.?.?/g) ?? []);
+    expect(uses.filter((use) => !/env(\)|\.\w|\[['"`]|;)/.test(use))).toEqual([]);
+  });
+});
+
 describe('what a reviewer reads', () => {
   it('has a mitigation and what is left for each threat, by rows that there are [OPS-07]', () => {
     const threats = rowsOf('threat-model.md').filter(([name]) => /^T\d+$/.test(name!));

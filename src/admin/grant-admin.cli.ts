@@ -1,36 +1,32 @@
-import { existsSync } from 'node:fs';
 import { AccountService } from '../accounts/account.service.js';
 import { createApp } from '../app.setup.js';
+import { required, runCommand } from '../command.js';
+import { BootError } from '../common/boot-error.js';
+import { createLogger } from '../common/logger.js';
 import { loadKeys } from '../config/key-file.js';
 import { loadSettings } from '../config/load-settings.js';
+import { requireMigrated } from '../database/migrate.js';
 import { canonicalEmail } from '../users/email-address.js';
 import { UsersService } from '../users/users.service.js';
 
-/** The first admin of a new installation: whoever may run this already owns the database. Audited like any other grant. */
-const [address] = process.argv.slice(2);
-if (!address) {
-  console.error('usage: npm run admin:grant -- <e-mail address of a registered user>');
-  process.exit(1);
-}
-const email = canonicalEmail(address);
-if (email === null) {
-  console.error(`${JSON.stringify(address)} is not an e-mail address`);
-  process.exit(1);
-}
-if (existsSync('.env')) process.loadEnvFile('.env');
-const settings = loadSettings(process.env);
-if (!settings.databaseUrl) {
-  console.error('DATABASE_URL is not set: name the database of the instances');
-  process.exit(1);
-}
-const app = await createApp(settings, await loadKeys(settings));
-const user = await app.get(UsersService).findByEmail(email);
-if (user) {
-  const roles = [...new Set([...user.roles, 'admin' as const])];
-  await app.get(AccountService).setRoles(user.id, roles, { actorId: null, origin: null });
-  console.log(`${user.email} has the roles ${roles.join(', ')}`);
-} else {
-  console.error('nobody is registered with that address');
-  process.exitCode = 1;
-}
-await app.close();
+/** The first admin of a new installation: the person who may run this already owns the database. Audited like any other grant. */
+await runCommand(async () => {
+  const [address] = process.argv.slice(2);
+  if (!address) throw new BootError('usage: npm run admin:grant -- <e-mail address of a registered user>');
+  const email = canonicalEmail(address);
+  if (email === null) throw new BootError(`${JSON.stringify(address)} is not an e-mail address`);
+  const settings = loadSettings(process.env);
+  const url = required(settings.databaseUrl, 'DATABASE_URL', 'the database of the instances');
+  await requireMigrated(url, settings);
+  // What the application logs is not for the person who typed this: an error is said in a sentence.
+  const app = await createApp(settings, await loadKeys(settings), { logger: createLogger('silent', false) });
+  try {
+    const user = await app.get(UsersService).findByEmail(email);
+    if (!user) throw new BootError('nobody is registered with that address');
+    const roles = [...new Set([...user.roles, 'admin' as const])];
+    await app.get(AccountService).setRoles(user.id, roles, { actorId: null, origin: null });
+    console.log(`${user.email} has the roles ${roles.join(', ')}`);
+  } finally {
+    await app.close();
+  }
+});

@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type pg from 'pg';
-import { milliseconds } from '../common/duration.js';
+import { durationOf, required, runCommand } from '../command.js';
 import { loadSetting } from '../config/load-settings.js';
 import { PostgresClient } from '../database/postgres-client.js';
 import { connectionTo } from '../database/postgres-connection.js';
@@ -14,16 +13,18 @@ const USAGE = `usage: npm run audit:verify [-- --head <seal>:<hash> …] [--rete
 verify  compares the audit log with its seals; --head: a seal as the log of an instance had it
 prune   removes events that are older, and whose seals are; for the owner of the database, instances may not`;
 
-const [command, ...args] = process.argv.slice(2);
-if (existsSync('.env')) process.loadEnvFile('.env');
-try {
+await runCommand(async () => {
+  const [command, ...args] = process.argv.slice(2);
   const { values } = parseArgs({
     args,
     options: { head: { type: 'string', multiple: true }, retention: { type: 'string', default: '400d' } },
   });
-  const url = process.env['DATABASE_URL'];
-  if (!url) throw new Error('DATABASE_URL is not set: name the database of the audit log');
-  const retainedSince = new Date(Date.now() - milliseconds(values.retention));
+  const url = required(
+    loadSetting('databaseUrl', process.env),
+    'DATABASE_URL',
+    'the database of the audit log',
+  );
+  const retainedSince = new Date(Date.now() - durationOf('--retention', values.retention));
   const client = new PostgresClient(
     connectionTo(url, {
       storeTls: loadSetting('storeTls', process.env),
@@ -38,10 +39,7 @@ try {
   } finally {
     await client.end();
   }
-} catch (error) {
-  console.error((error as Error).message);
-  process.exitCode = 1;
-}
+});
 
 async function verify(client: pg.Client, about: Parameters<typeof verifyAudit>[1]): Promise<void> {
   // As it was in one moment: a seal that is made meanwhile is no fault.

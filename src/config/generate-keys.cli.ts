@@ -1,10 +1,23 @@
 import { writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { runCommand } from '../command.js';
+import { BootError } from '../common/boot-error.js';
 import { generateKeyFile } from './key-format.js';
 
-const [path] = process.argv.slice(2);
-if (!path) {
-  console.error('usage: npm run keys:generate -- <file>');
-  process.exit(1);
+await runCommand(async () => {
+  const [path] = process.argv.slice(2);
+  if (!path) throw new BootError('usage: npm run keys:generate -- <file>');
+  try {
+    await writeFile(path, generateKeyFile('production'), { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    throw new BootError(refusal(path, error as NodeJS.ErrnoException), { cause: error });
+  }
+  console.log(`wrote ${path}, readable by you alone: keep it out of the repository and set KEYS_FILE to it`);
+});
+
+function refusal(path: string, { code, message }: NodeJS.ErrnoException): string {
+  if (code === 'ENOENT') return `${path} was not written: create the folder ${dirname(path)} first`;
+  if (code === 'EEXIST')
+    return `${path} was not written: it exists, and keys are never overwritten; name another file`;
+  return `${path} was not written (${message}): name a file in a folder that you may write to`;
 }
-await writeFile(path, generateKeyFile('production'), { mode: 0o600, flag: 'wx' });
-console.log(`wrote ${path}, readable by you alone: keep it out of the repository and set KEYS_FILE to it`);

@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { durationOf, runCommand } from '../command.js';
 import { SystemClock } from '../common/clock.js';
-import { milliseconds } from '../common/duration.js';
 import { keyFilePath } from './key-file.js';
 import { keysOf } from './key-format.js';
 import { KEY_KINDS, type KeyKind, type RotationOrder } from './key-rotation.js';
@@ -19,16 +18,13 @@ Without a file: KEYS_FILE, or keys.json under DATA_DIR. Without a kind: all thre
         old keys have sealed is sealed again, so they stay in the file until that is done`;
 
 const now = new SystemClock().now();
-try {
+await runCommand(async () => {
   const { path, order } = read(process.argv.slice(2));
   const { file, added } = await rotateKeyFile(path, order);
   for (const kind of order.kinds.filter((kind) => !added.includes(kind)))
     console.log(`${kind}: none was added, the next one still waits for its turn`);
   console.log([path, ...stagesOf(keysOf(file), now).map(describe)].join('\n'));
-} catch (error) {
-  console.error((error as Error).message);
-  process.exitCode = 1;
-}
+});
 
 function read(args: string[]): { path: string; order: RotationOrder } {
   const { values, positionals } = parse(args);
@@ -62,7 +58,7 @@ function parse(args: string[]) {
 }
 
 function leadOf(text: string): number {
-  const lead = milliseconds(text);
+  const lead = durationOf('--lead', text);
   if (lead < LEAST_LEAD_MS)
     throw new RangeError(
       `--lead ${text} is too short; at least ${LEAST_LEAD_MS / 60_000}m, since others keep the published keys for a while`,
@@ -71,7 +67,6 @@ function leadOf(text: string): number {
 }
 
 function configuredPath(): string {
-  if (existsSync('.env')) process.loadEnvFile('.env');
   const { KEYS_FILE, DATA_DIR } = process.env;
   return keyFilePath(loadSettings({ KEYS_FILE, DATA_DIR }));
 }

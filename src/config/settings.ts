@@ -45,6 +45,10 @@ export const SETTINGS = {
     fallbackDoc: 'an embedded PostgreSQL under `DATA_DIR`',
     secret: true,
   }),
+  databaseAppRole: word(
+    'The role of the instances, to which `npm run db:migrate` grants what they need and no more. Instances do not read it.',
+    { fallbackDoc: 'none: nothing is granted' },
+  ),
   databasePoolSize: integer(
     'Connections that one instance opens for business transactions. Session checks, revocations and the revocation feed have six of their own.',
     { min: 2, max: 500, fallback: '10' },

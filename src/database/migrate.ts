@@ -56,6 +56,7 @@ async function withMigrations<T>(
     migrations: await findMigrations(),
     migrationsTransactionMode: 'each',
     installExtensions: false,
+    logger: 'debug', // silent: what fails is thrown, and said once
     extra: { session: { lock_timeout: LOCK_TIMEOUT_MS } },
   });
   await source.initialize();

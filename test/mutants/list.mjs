@@ -3,6 +3,28 @@
  * @type {{ mechanism: string, file: string, out: string, put?: string, spec: string }[]}
  */
 export const MUTANTS = [
+  // --- Commands
+  {
+    mechanism: 'a command says in one sentence why it cannot do its work',
+    file: 'dist/command.js',
+    out: 'isFaultOfOurs(error) ? error : reasonOf(error) ?? error.message',
+    put: 'error',
+    spec: 'test/commands.spec.ts',
+  },
+  {
+    mechanism: 'a command that makes a key file says which folder is missing',
+    file: 'dist/config/generate-keys.cli.js',
+    out: "if (code === 'ENOENT') return",
+    put: "if (code === 'E') return",
+    spec: 'test/commands.spec.ts',
+  },
+  {
+    mechanism: 'each variable that the source reads is a setting',
+    file: 'src/database/migrate.cli.ts',
+    out: "loadSetting('databaseAppRole', process.env)",
+    put: "process.env['DATABASE_APPLICATION_ROLE']",
+    spec: 'test/security-docs.spec.ts',
+  },
   // --- Mails: text of other people
   {
     mechanism: 'no template gets text of other people as it was written',

@@ -1,4 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import { runCommand } from '../command.js';
+import { BootError } from '../common/boot-error.js';
 import { SETTINGS, variableOf } from './settings.js';
 import type { Setting } from './setting.js';
 
@@ -45,17 +47,17 @@ async function readme(): Promise<string> {
   const [before, rest] = text.split(MARKERS[0]);
   const after = rest?.split(MARKERS[1])[1];
   if (before === undefined || after === undefined)
-    throw new Error(`README.md has lost its ${MARKERS.join(' … ')} markers`);
+    throw new BootError(`README.md has lost its ${MARKERS.join(' … ')} markers`);
   return `${before}${MARKERS[0]}\n${readmeTable()}\n${MARKERS[1]}${after}`;
 }
 
-const wanted = { '.env.example': envExample(), 'README.md': await readme() };
-for (const [file, text] of Object.entries(wanted)) {
-  if (!process.argv.includes('--check')) await writeFile(file, text);
-  else if ((await readFile(file, 'utf8').catch(() => '')) !== text) {
-    console.error(
-      `${file} differs from the settings' schema: run \`npm run docs:settings\` and commit the result`,
-    );
-    process.exitCode = 1;
+await runCommand(async () => {
+  const wanted = { '.env.example': envExample(), 'README.md': await readme() };
+  for (const [file, text] of Object.entries(wanted)) {
+    if (!process.argv.includes('--check')) await writeFile(file, text);
+    else if ((await readFile(file, 'utf8').catch(() => '')) !== text)
+      throw new BootError(
+        `${file} differs from the settings' schema: run \`npm run docs:settings\` and commit the result`,
+      );
   }
-}
+});
