@@ -47,7 +47,10 @@ describe('a client behind a proxy that writes ports and brackets into X-Forwarde
       lines.length = 0;
       const client = Object.assign(app.client(), { headers: { 'x-forwarded-for': header } });
       expect((await client.login(ALICE.email, PASSWORD)).status).toBe(200);
-      expect((await client.get('/v1/sessions/current')).body).toMatchObject({ ip, ...(country && { country }) });
+      expect((await client.get('/v1/sessions/current')).body).toMatchObject({
+        ip,
+        ...(country && { country }),
+      });
       const [event] = await app.query(
         `select host(ip) as ip from audit_events where type = 'authn_login_success' order by id desc limit 1`,
       );

@@ -78,7 +78,8 @@ export class EmailService {
     const now = await databaseNow(tx, this.clock);
     if (!user || !isUsable(user, now.getTime())) throw badToken();
     if (await this.tokens.wasUsed(tx, token)) return requireDone(user, token);
-    if (!(await this.pending.isAuthorized(tx, token)) || !(await this.tokens.use(tx, token))) throw badToken();
+    if (!(await this.pending.isAuthorized(tx, token)) || !(await this.tokens.use(tx, token)))
+      throw badToken();
     if (token.purpose === 'email_change') return this.change(tx, user, token.email, now, origin);
     if (user.email !== token.email) throw badToken();
     await this.users.markVerified(tx, user.id, now);

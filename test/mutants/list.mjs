@@ -1435,7 +1435,7 @@ export const MUTANTS = [
     mechanism: 'a delayed request with a token from before a step-up ends nothing (R2)',
     file: 'src/sessions/former-keys.ts',
     out: "mayBeDelayed(former.changedAt, moment) ? 'superseded' : dead",
-    put: "mayBeDelayed(former.changedAt, moment) ? dead : dead",
+    put: 'mayBeDelayed(former.changedAt, moment) ? dead : dead',
     spec: 'test/step-up.spec.ts',
   },
   {

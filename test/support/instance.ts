@@ -50,7 +50,10 @@ export async function runToEnd(
   return { code: child.exitCode, output: output() };
 }
 
-function run(env: Record<string, string>, main = resolve('dist/server/main.js')): { child: ChildProcess; output: () => string } {
+function run(
+  env: Record<string, string>,
+  main = resolve('dist/server/main.js'),
+): { child: ChildProcess; output: () => string } {
   const { PATH = '', HOME = '' } = process.env;
   const child = spawn(process.execPath, [main], {
     cwd: tmpdir(), // away from a developer's .env
