@@ -185,7 +185,7 @@ describe('an e-mail address', () => {
       status: 1,
       output: expect.stringMatching(/^"<ida@b\.example>" is not an e-mail address.*\n$/),
     });
-  });
+  }, 120_000);
 });
 
 /** Real: a database of the former schema, made by the migrations themselves. */
