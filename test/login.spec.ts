@@ -79,10 +79,15 @@ describe('getting in', () => {
     });
 
     it('changes nothing for whoever has the address', async () => {
-      const before = await app.query('select * from users where email = $1', [ALICE.email]);
-      await register(ALICE.email, 'a password of somebody else', { displayName: 'Mallory' });
-      expect(await app.query('select * from users where email = $1', [ALICE.email])).toEqual(before);
-      expect(await client.login(ALICE.email, 'a password of somebody else')).toMatchObject(REFUSED);
+      // A job writes down when the owner was told, sooner or later.
+      const stored = async () => {
+        const rows = await app.query('select * from users where email = $1', [ALICE.email]);
+        return rows.map((row) => ({ ...row, registration_told_at: null }));
+      };
+      const before = await stored();
+      await register(ALICE.email, 'a password of another person', { displayName: 'Mallory' });
+      expect(await stored()).toEqual(before);
+      expect(await client.login(ALICE.email, 'a password of another person')).toMatchObject(REFUSED);
     });
 
     it('of one address by many at once makes one account, and all are told the same [AUT-09]', async () => {
@@ -100,11 +105,11 @@ describe('getting in', () => {
     });
 
     it('knows an address in every spelling that reaches the same mailbox [AUT-09]', async () => {
-      await register('Jose\u0301.Canon@Example.COM');
-      await register('jos\u00e9.canon@example.com', 'the second one is not made');
+      await register('Jose.Canon@Bu\u0308cher.example');
+      await register('jose.canon@xn--bcher-kva.example', 'the second one is not made');
       const rows = await app.query(`select email from users where email like '%canon%'`);
-      expect(rows).toEqual([{ email: 'jos\u00e9.canon@example.com' }]);
-      expect((await client.login('JOS\u00c9.CANON@EXAMPLE.com', PASSWORD)).status).toBe(200);
+      expect(rows).toEqual([{ email: 'jose.canon@xn--bcher-kva.example' }]);
+      expect((await client.login('JOSE.CANON@B\u00dcCHER.EXAMPLE', PASSWORD)).status).toBe(200);
     });
 
     it.each([

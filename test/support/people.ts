@@ -65,13 +65,14 @@ export function sessionTier(
     );
 }
 
-/** The last request of a session has shown its new keys, and this is recorded. @param later after `REFRESH_GRACE` */
+/** The last request of a session has shown its new keys, and this is recorded. @param later when no delayed request can arrive any more */
 export async function keysDelivered(
   { get, clock }: Pick<TestApp, 'get' | 'clock'>,
   { later = false } = {},
 ): Promise<void> {
   await get(KeyDelivery).settled();
-  if (later) clock.advance(10_001);
+  // Longer than a delayed request may take: five graces.
+  if (later) clock.advance(50_001);
 }
 
 /** Both tiers over HTTP, and where they are to refuse also the session tier by itself. */
