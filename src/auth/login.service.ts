@@ -118,8 +118,13 @@ export class LoginService {
   private async rehash({ id, passwordHash }: Proven, password: string): Promise<void> {
     try {
       const renewed = await this.passwords.hash(password);
-      const rehash = 'update users set password_hash = $3 where id = $1 and password_hash = $2';
-      await this.transactions.attempt(id, () => this.database.query(rehash, [id, passwordHash, renewed]));
+      await this.transactions.attempt(id, () =>
+        this.database.query('update users set password_hash = $3 where id = $1 and password_hash = $2', [
+          id,
+          passwordHash,
+          renewed,
+        ]),
+      );
     } catch (error) {
       this.logger.debug({ err: error }, 'an outdated password hash stays for now');
     }

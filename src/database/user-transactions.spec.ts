@@ -34,11 +34,11 @@ describe("one user's transactions", () => {
     expect(remembered()).toBe(0);
   });
 
-  it('that wait for their turn for 5 s are given up, and do not run later', async () => {
+  it('that wait for their turn for 10 s are given up, and do not run later', async () => {
     for (let count = 0; count < 2; count++) void transactions.attempt('alice', never);
     const work = jest.fn(async () => undefined);
     const waiting = transactions.attempt('alice', work).catch((error: unknown) => error);
-    await jest.advanceTimersByTimeAsync(5_000);
+    await jest.advanceTimersByTimeAsync(10_000);
     expect(await waiting).toMatchObject({ status: 503 });
     expect(work).not.toHaveBeenCalled();
   });

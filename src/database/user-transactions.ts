@@ -5,8 +5,9 @@ import type { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
 import { isLockTimeout, poolSizeOf } from './lock-waits.js';
 
-/** A request waits so long for a turn, and so long for its locks. Then the answer is 503. */
-const PATIENCE_MS = 5_000;
+/** A request waits so long for a turn, which costs no connection, and so long for its locks. Then the answer is 503. */
+const TURN_PATIENCE_MS = 10_000;
+const LOCK_PATIENCE_MS = 5_000;
 /** Between two attempts. A user who stays locked costs one short transaction per pause. */
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [25, 400];
 /** One user's transactions use this share of a pool at most: two of ten connections. */
@@ -47,7 +48,7 @@ export class UserTransactions {
       timer = setTimeout(() => {
         isLate = true;
         reject(new Problem('auth.unavailable'));
-      }, PATIENCE_MS);
+      }, TURN_PATIENCE_MS);
     });
     const turn = this.inTurn(userId, turns, async () => {
       clearTimeout(timer);
@@ -63,7 +64,7 @@ export class UserTransactions {
   }
 
   private async untilFree<T>(work: () => Promise<T>): Promise<T> {
-    const deadline = this.clock.monotonic() + PATIENCE_MS;
+    const deadline = this.clock.monotonic() + LOCK_PATIENCE_MS;
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
       try {
         return await work();
