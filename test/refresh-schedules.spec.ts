@@ -33,7 +33,7 @@ const MINUTE = 60_000;
 /** A connection for each of a hundred requests: none has to wait for one. */
 const POOL = 50;
 /** Of one user's statements, see `UserTransactions`. */
-const AT_ONCE = POOL / 5;
+const AT_ONCE = 4;
 const SUPERSEDED = { status: 503, body: { code: 'auth.unavailable' }, setCookies: [] };
 const REUSE = { status: 401, body: { code: 'auth.session_ended', reason: 'refresh_reuse' } };
 

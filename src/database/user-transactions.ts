@@ -10,8 +10,9 @@ const TURN_PATIENCE_MS = 10_000;
 const LOCK_PATIENCE_MS = 5_000;
 /** Between two attempts. A user who stays locked costs one short transaction per pause. */
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [25, 400];
-/** One user's transactions use this share of a pool at most: two of ten connections. */
+/** One user's transactions use this share of a pool at most, two of ten connections; and no more, since they wait for each other. */
 const SHARE_OF_POOL = 1 / 5;
+const MOST_AT_ONCE = 4;
 
 /**
  * Transactions that need one user's lock. A lock that is held for long must not use up the pool:
@@ -28,7 +29,7 @@ export class UserTransactions {
     private readonly database: DataSource,
     private readonly clock: Clock,
   ) {
-    this.atOnce = Math.max(1, Math.floor(poolSizeOf(database) * SHARE_OF_POOL));
+    this.atOnce = Math.min(MOST_AT_ONCE, Math.max(1, Math.floor(poolSizeOf(database) * SHARE_OF_POOL)));
   }
 
   /** @throws Problem `auth.unavailable` when its turn did not come, or its locks were not free, in time */
