@@ -1,5 +1,6 @@
-import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
+import { SessionHold } from '../src/sessions/held-session.js';
 import type { RotationState } from '../src/sessions/rotation.js';
 import type { Transport } from '../src/sessions/session.entity.js';
 import { ALICE, resetStores, startApp, type TestApp } from './support/app.js';
@@ -20,7 +21,7 @@ import {
   type Theft,
 } from './support/refresh-schedules.js';
 import { describeWithRedis } from './support/redis.js';
-import { connect, disconnect, untilBlocked } from './support/waiting.js';
+import { connect, disconnect, eventually, untilBlocked } from './support/waiting.js';
 
 /**
  * Real: two instances over sockets, and one PostgreSQL. Controlled: the clock, which stands still until a schedule
@@ -185,15 +186,21 @@ describeWithRedis('an honest client', () => {
   );
 });
 
-/** Holds them back until as many as each instance lets write at once want to write what they have all decided on the same. */
+/** Holds them back until all have decided on the same, and as many as each instance lets write at once want to write it. */
 async function allAtOnce(requests: (() => Promise<Answer>)[]): Promise<Answer[]> {
   const outside = await connect();
   await outside.query('begin');
   await outside.query('select from sessions where user_id = $1 for no key update', [ALICE.id]);
+  const decided = instances.map((app) => jest.spyOn(app.get(SessionHold), 'renew'));
   const answers = requests.map((request) => request());
   const watch = await connect();
   const query = async (sql: string) => (await watch.query(sql)).rows;
   await untilBlocked({ query: query as TestApp['query'] }, 2 * AT_ONCE);
+  await eventually(() => {
+    const count = decided.reduce((sum, { mock }) => sum + mock.calls.length, 0);
+    expect(count).toBeGreaterThanOrEqual(requests.length);
+  }, 30_000);
+  jest.restoreAllMocks();
   await outside.query('commit');
   return Promise.all(answers);
 }

@@ -79,10 +79,15 @@ export class AlignedClock extends Clock {
     this.compared = { clock: now, monotonic: this.machine.monotonic() };
   }
 
-  /** By how much the machine's clock has been set back since the last comparison. A suspended machine only makes it jump forward. */
+  /**
+   * By how much the machine's clock has been set back since the last comparison, if that was just now. A suspended machine
+   * only makes it jump forward.
+   */
   private setBack(now: number): number {
     if (!this.compared) return 0;
-    const expected = this.compared.clock + this.machine.monotonic() - this.compared.monotonic;
-    return expected - now > MAX_CLOCK_OFFSET_MS ? expected - now : 0;
+    const elapsed = this.machine.monotonic() - this.compared.monotonic;
+    if (elapsed > MAX_CLOCK_OFFSET_MS) return 0;
+    const missing = this.compared.clock + elapsed - now;
+    return missing > MAX_CLOCK_OFFSET_MS ? missing : 0;
   }
 }
