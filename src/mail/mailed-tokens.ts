@@ -25,8 +25,12 @@ const SHAPE = /^[A-Za-z0-9_-]{64}$/;
 const ID_BYTES = 16;
 const MAC_BYTES = 32;
 
-/** What a token stands for. Its bearer reads that mailbox; whether its action may still take effect is for `PendingActions` to say. */
-export interface MailedToken extends PendingAction {
+const MARK_USED = `
+  update mailed_tokens set used_at = $2 where id = $1 and used_at is null and expires_at > $2`;
+const USE_UP = 'delete from mailed_tokens where id = $1 and expires_at > $2';
+
+/** What a token stands for. Whoever shows it reads that mailbox. */
+export interface MailedToken {
   id: string;
   purpose: MailedPurpose;
   email: string;
@@ -127,10 +131,9 @@ export class MailedTokens {
   /** Uses it up, in the transaction of what it is used for. @returns false when it was used before, or is too old */
   async use(tx: EntityManager, { id, purpose }: MailedToken): Promise<boolean> {
     const now = await databaseNow(tx, this.clock);
-    const useUp = REPEATABLE.includes(purpose)
-      ? 'update mailed_tokens set used_at = $2 where id = $1 and used_at is null and expires_at > $2'
-      : 'delete from mailed_tokens where id = $1 and expires_at > $2';
-    const [, used] = await tx.query<[unknown, number]>(useUp, [id, now]);
+    const [, used] = REPEATABLE.includes(purpose)
+      ? await tx.query<[unknown, number]>(MARK_USED, [id, now])
+      : await tx.query<[unknown, number]>(USE_UP, [id, now]);
     return used === 1;
   }
 
