@@ -29,8 +29,8 @@ const MARK_USED = `
   update mailed_tokens set used_at = $2 where id = $1 and used_at is null and expires_at > $2`;
 const USE_UP = 'delete from mailed_tokens where id = $1 and expires_at > $2';
 
-/** What a token stands for. Whoever shows it reads that mailbox. */
-export interface MailedToken {
+/** What a token stands for. Its bearer reads that mailbox; whether its action may still take effect is for `PendingActions` to say. */
+export interface MailedToken extends PendingAction {
   id: string;
   purpose: MailedPurpose;
   email: string;
