@@ -522,7 +522,7 @@ export const MUTANTS = [
   {
     mechanism: 'a cached verdict can only let in: before it refuses, PostgreSQL is asked',
     file: 'src/sessions/session-check.ts',
-    out: 'if (!this.objection(snapshot, principal, requirement)) return snapshot;',
+    out: 'if (!this.objection(snapshot, principal, requirement)) return this.letIn(snapshot);',
     put: 'const refusal = this.objection(snapshot, principal, requirement); if (refusal) throw refusal; return snapshot;',
     spec: 'test/session-check.spec.ts',
   },
@@ -1273,7 +1273,7 @@ export const MUTANTS = [
   {
     mechanism: 'a token that was verified is compared whole, not by its end',
     file: 'src/auth/access-tokens.ts',
-    out: 'if (known?.token === token) {',
+    out: 'if (known?.token === token && known.transport === transport) {',
     put: 'if (known) {',
     spec: 'src/auth/access-tokens.spec.ts',
   },
@@ -1779,8 +1779,8 @@ export const MUTANTS = [
   {
     mechanism: 'an account is counted however it is spelt',
     file: 'src/throttle/throttle.guard.ts',
-    out: 'digest(canonicalEmail(email))',
-    put: 'digest(email)',
+    out: 'return account === null ? undefined : digest(account);',
+    put: 'return account === null ? undefined : digest(String(email));',
     spec: 'test/throttling.spec.ts',
   },
   {
@@ -2216,7 +2216,7 @@ export const MUTANTS = [
   {
     mechanism: 'a mailed change of address is judged when its link is followed',
     file: 'src/auth/email.service.ts',
-    out: 'if (!(await this.pending.isAuthorized(tx, token))) throw badToken();',
+    out: '!(await this.pending.isAuthorized(tx, token)) || ',
     spec: 'test/pending-actions.spec.ts',
   },
   {
@@ -2276,7 +2276,8 @@ export const MUTANTS = [
   {
     mechanism: 'an enrolment of a passkey is void once the credentials have changed',
     file: 'src/auth/passkey-changes.service.ts',
-    out: '!(await this.pending.isAuthorized(tx, enrolment)) || ',
+    out: 'if (isAuthorized && (await this.challenges.use(tx, challenge))) return true;',
+    put: 'if (await this.challenges.use(tx, challenge)) return true;',
     spec: 'test/pending-actions.spec.ts',
   },
   {
@@ -2417,8 +2418,7 @@ export const MUTANTS = [
   {
     mechanism: 'passkeys are used on pages within their domain only',
     file: 'src/config/relying-party.ts',
-    out: 'origins.filter((origin) => isWithin(new URL(origin).hostname, id))',
-    put: 'origins',
+    out: '&& isWithin(new URL(origin).hostname, id)',
     spec: 'src/config/load-settings.spec.ts',
   },
   {
@@ -2652,7 +2652,8 @@ export const MUTANTS = [
   {
     mechanism: 'a code works once, and none older than it (replay)',
     file: 'src/second-factor/totp-factors.ts',
-    out: ' and last_step < $2',
+    out: ' and (last_step < $2 or $3 and last_step = $2)',
+    put: ' and (last_step < $2 or $3 or true)',
     spec: 'test/second-factor.spec.ts',
   },
   {
