@@ -533,6 +533,12 @@ export interface Operations {
     };
     answer: Receipt;
   };
+  'POST /v1/admin/sessions/end-all': {
+    body: {
+      confirm: 'everyone';
+    };
+    answer: Receipt;
+  };
   'DELETE /v1/admin/tokens/{jti}': { body: undefined; answer: Receipt };
   'GET /v1/admin/revocations/{seq}': { body: undefined; answer: Receipt };
   'GET /v1/admin/audit-events': {
@@ -566,6 +572,8 @@ export interface Operations {
       postgres: 'ok' | 'failing';
       cache: 'ok' | 'failing';
       revocationFeed: 'ok' | 'failing';
+      /** `failing`: it differs from PostgreSQL's by more than 5 s */
+      clock: 'ok' | 'failing';
     };
   };
   'GET /metrics': { body: undefined; answer: string };
