@@ -129,9 +129,11 @@ const CHANGES: Change[] = [
   },
   {
     request: 'POST /v1/auth/reauthenticate/passkey',
-    prepare: async (me) => {
+    prepare: async (me, { clock }) => {
       const key = new Authenticator(ORIGIN);
       expect((await enrolPasskey(me, key)).status).toBe(201);
+      // What was requested in the millisecond of a change of credentials, or before, is void.
+      clock.advance(1);
       const { body } = await me.post(`${PASSKEY_STEP_UP}/options`);
       return (client) => client.post(PASSKEY_STEP_UP, { response: key.get(body) });
     },

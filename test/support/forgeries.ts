@@ -236,13 +236,13 @@ export const FORGERIES = {
     const at = (changes: object) => signed(HEADER, claims(changes));
     const base = claims();
     return {
-      'issued in the future': at({ iat: now + 60, exp: now + 120 }),
       'good for a second too long': at({ iat: now, exp: now + 901 }),
       'good for a century': at({ iat: now, exp: now + 3_155_760_000 }),
       'good for ever': signed(HEADER, JSON.stringify(base).replace(String(base['exp']), '1e400')),
       'over before it began': at({ iat: now, exp: now - 1 }),
       'with a fraction': at({ exp: now + 60.5 }),
       'as text': at({ exp: String(now + 60) }),
+      'issued in the future': at({ iat: now + 60, exp: now + 120 }),
     };
   },
 
