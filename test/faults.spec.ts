@@ -115,7 +115,7 @@ describeWithRedis('an instance that is cut off', () => {
 
   it('by a network that is slower than CACHE_BUDGET: the verdict is the one of PostgreSQL (S3)', async () => {
     stopFeeds();
-    toRedis.delay(200);
+    toRedis.delay(3_000); // tests wait for Redis for one second
     jest.spyOn(a.get(VerdictCache), 'bury').mockResolvedValue(); // as a Redis that has lost the write
     await endAlice(a);
     expect(await sessionTier(b, alice)).toBe('admin');
