@@ -24,7 +24,7 @@ export class MetricsController {
   @AlwaysAnswers()
   @ApiProduces('text/plain')
   @ApiOkResponse({ schema: { type: 'string' } })
-  @ApiProblems('resource.not_found')
+  @ApiProblems('resource.not_found', 'request.cross_site')
   async read(
     @Headers('authorization') authorization: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
