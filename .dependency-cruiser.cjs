@@ -5,7 +5,7 @@
 const ROOMS = {
   common: [],
   config: ['common'],
-  server: ['common', 'config'],
+  http: ['common', 'config'],
   database: ['common', 'config'],
   cache: ['common', 'config'],
   places: ['common', 'config'],
@@ -41,7 +41,7 @@ const ROOMS = {
   ],
   accounts: ['common', 'config', 'database', 'audit', 'users', 'sessions', 'second-factor', 'auth'],
   admin: ['common', 'config', 'database', 'audit', 'users', 'sessions', 'second-factor', 'auth', 'accounts'],
-  health: ['common', 'config', 'server', 'database', 'cache', 'sessions'],
+  health: ['common', 'config', 'http', 'database', 'cache', 'sessions'],
   metrics: ['common', 'config', 'throttle', 'sessions'],
   examples: ['common', 'config', 'database', 'sessions'],
 };

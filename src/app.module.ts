@@ -19,7 +19,7 @@ import { MetricsModule } from './metrics/metrics.module.js';
 import { PlacesModule } from './places/places.module.js';
 import { SecondFactorModule } from './second-factor/second-factor.module.js';
 import { PendingActionsModule } from './sessions/pending-actions.module.js';
-import { ServerModule } from './server/server.module.js';
+import { HttpModule } from './http/http.module.js';
 import { SessionGuard } from './sessions/session.guard.js';
 import { SessionsModule } from './sessions/sessions.module.js';
 import { CallerLimitGuard } from './throttle/caller-limit.guard.js';
@@ -40,7 +40,7 @@ export class AppModule {
       module: AppModule,
       imports: [
         ConfigModule.forRoot(settings, keys, replacements),
-        ServerModule,
+        HttpModule,
         DatabaseModule,
         CacheModule,
         PlacesModule,

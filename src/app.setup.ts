@@ -18,11 +18,11 @@ import { databaseProblem } from './database/database-problem.js';
 import { RouteTable } from './common/route-table.js';
 import { serveDocs } from './docs.js';
 import { PlacesService } from './places/places.service.js';
-import { checkInterval, Connections } from './server/connections.js';
-import { onlyOwnHosts } from './server/own-hosts.js';
-import { refuseBadHeaders, refuseTunnel, refuseUnreadable } from './server/refusals.js';
-import { Shutdown } from './server/shutdown.js';
-import { standardHeaders } from './server/standard-headers.js';
+import { checkInterval, Connections } from './http/connections.js';
+import { onlyOwnHosts } from './http/own-hosts.js';
+import { refuseBadHeaders, refuseTunnel, refuseUnreadable } from './http/refusals.js';
+import { Shutdown } from './http/shutdown.js';
+import { standardHeaders } from './http/standard-headers.js';
 
 /** How long a browser remembers what a preflight has allowed. */
 const PREFLIGHT_MAX_AGE_S = 600;

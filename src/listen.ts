@@ -2,8 +2,8 @@ import type { INestApplication } from '@nestjs/common';
 import type { Server } from 'node:http';
 import { BootError } from './common/boot-error.js';
 import type { Settings } from './config/settings.js';
-import { Connections } from './server/connections.js';
-import { MAX_DRAIN_MS, Shutdown } from './server/shutdown.js';
+import { Connections } from './http/connections.js';
+import { MAX_DRAIN_MS, Shutdown } from './http/shutdown.js';
 
 /** @throws BootError when `HOST` or `PORT` stands in the way */
 export async function listen(

@@ -5,7 +5,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { close } from '../src/listen.js';
-import { Shutdown } from '../src/server/shutdown.js';
+import { Shutdown } from '../src/http/shutdown.js';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import { runToEnd, startInstance, type Instance } from './support/instance.js';
 import { overHttp } from './support/over-http.js';

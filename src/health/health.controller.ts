@@ -9,7 +9,7 @@ import { AlwaysAnswers } from '../common/always-answers.decorator.js';
 import { within } from '../common/within.js';
 import { CachePort } from '../cache/cache-port.js';
 import { CHECK_POOL } from '../database/database.module.js';
-import { Shutdown } from '../server/shutdown.js';
+import { Shutdown } from '../http/shutdown.js';
 import { RevocationFeed } from '../sessions/revocation-feed.js';
 
 /** Probes give up soon after. */

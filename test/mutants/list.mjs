@@ -1893,27 +1893,27 @@ export const MUTANTS = [
 
   {
     mechanism: 'a connection that the server has half-closed is destroyed',
-    file: 'src/server/connections.ts',
+    file: 'src/http/connections.ts',
     out: 'return socket.writableEnded ? LINGER_MS : undefined;',
     put: 'return socket.writableEnded ? Infinity : undefined;',
     spec: 'test/connections.spec.ts',
   },
   {
     mechanism: 'a connection whose client reads no answers is destroyed',
-    file: 'src/server/connections.ts',
+    file: 'src/http/connections.ts',
     out: '    if (socket.writableLength > 0) return this.settings.requestTimeout;\n',
     spec: 'test/connections.spec.ts',
   },
   {
     mechanism: 'connections between two requests make room at MAX_CONNECTIONS',
-    file: 'src/server/connections.ts',
+    file: 'src/http/connections.ts',
     out: 'if (this.wasFull) server.closeIdleConnections();',
     put: 'void server;',
     spec: 'test/connections.spec.ts',
   },
   {
     mechanism: 'a refusal reaches a client that still sends',
-    file: 'src/server/refusals.ts',
+    file: 'src/http/refusals.ts',
     out: 'if (!socket.writable) return;',
     put: 'if (!socket.writable) return void socket.destroy();',
     spec: 'test/connections.spec.ts',
@@ -1927,7 +1927,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'an instance serves for SHUTDOWN_DELAY after it is told to end',
-    file: 'src/server/shutdown.ts',
+    file: 'src/http/shutdown.ts',
     out: 'await this.wait(this.settings.shutdownDelay);',
     put: '',
     spec: 'test/shutdown.spec.ts',
@@ -1948,7 +1948,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'an instance that shuts down closes connections with the answers that are under way',
-    file: 'src/server/connections.ts',
+    file: 'src/http/connections.ts',
     out: "if (response && !response.headersSent) response.setHeader('connection', 'close');",
     put: 'void response;',
     spec: 'test/shutdown.spec.ts',
@@ -1962,7 +1962,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a request that has begun is waited for',
-    file: 'src/server/shutdown.ts',
+    file: 'src/http/shutdown.ts',
     out: 'return this.connections.areBusy() || (',
     put: 'return (',
     spec: 'test/shutdown.spec.ts',
@@ -1976,14 +1976,14 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a request that expects what the server does not do is refused by a problem',
-    file: 'src/server/refusals.ts',
+    file: 'src/http/refusals.ts',
     out: "fastify.server.emit('request', request, response);",
     put: 'response.writeHead(417).end();',
     spec: 'test/own-answers.spec.ts',
   },
   {
     mechanism: 'a request has exactly one Host',
-    file: 'src/server/refusals.ts',
+    file: 'src/http/refusals.ts',
     out: "hosts > 1 || (hosts === 0 && raw.httpVersion === '1.1')",
     put: 'hosts > 99',
     spec: 'test/own-answers.spec.ts',

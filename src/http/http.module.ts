@@ -4,4 +4,4 @@ import { Shutdown } from './shutdown.js';
 
 /** What the HTTP server does besides answering requests. */
 @Module({ providers: [Connections, Shutdown], exports: [Connections, Shutdown] })
-export class ServerModule {}
+export class HttpModule {}
