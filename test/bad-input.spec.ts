@@ -575,7 +575,7 @@ describe('what nobody should send', () => {
       for (const [path, methods] of known) {
         if (methods.has('GET')) methods.add('HEAD');
         // A literal segment is also a value of a parameter in the same place.
-        if (path === '/v1/sessions/current') methods.add('DELETE');
+        if (['/v1/sessions/current', '/v1/admin/sessions/end-all'].includes(path)) methods.add('DELETE');
         if (path === '/v1/auth/passkeys/options') methods.add('DELETE').add('PATCH');
         const others = (['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const).filter(
           (method) => !methods.has(method),
