@@ -373,7 +373,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
     }
     /** Before anything else is done. */
     const admit = async (app: TestApp, email: string, ip = newAddress()) => {
-      const request = { id: 'x', ip, headers: {}, body: { email } };
+      const request = { id: 'x', clientAddress: ip, headers: {}, body: { email } };
       const context = {
         getClass: () => Route,
         getHandler: () => Route.prototype.forgot,
@@ -417,7 +417,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
         change(): void {}
       }
       const ask = (app: TestApp, userId: string) => {
-        const request = { id: 'x', ip: newAddress(), headers: {}, user: { userId } };
+        const request = { id: 'x', clientAddress: newAddress(), headers: {}, user: { userId } };
         const context = {
           getClass: () => Route,
           getHandler: () => Route.prototype.change,
