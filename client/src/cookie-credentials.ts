@@ -22,7 +22,7 @@ export interface Elsewhere {
   begun(): void;
 }
 
-/** Asks the server whose access token the browser sends: null for nobody, undefined if the server cannot be asked. */
+/** Asks the server whose access token the browser sends: null for no one logged in, undefined if the server does not answer. */
 export type WhoAmI = () => Promise<Person | null | undefined>;
 
 /** The browser holds the tokens and no script sees them. A tab knows of them what the server and the other tabs say. */
@@ -31,7 +31,7 @@ export class CookieCredentials implements Credentials {
   readonly mode = 'same-origin';
   readonly transport = 'cookie';
   private mark = 0;
-  /** The person for whom this tab has made calls. null: nobody. undefined: there may be one, and the server has not said who. */
+  /** The person for whom this tab has made calls. null: none. undefined: unknown, because the server has not answered yet. */
   private person: Person | null | undefined = null;
   /** Settled where the server has said who it is. */
   private asking: Promise<void> | null = null;

@@ -7,7 +7,7 @@ import type { User } from '../users/user.entity.js';
 import { LONGEST_PASSWORD } from './auth.schemas.js';
 import { BreachedPasswords } from './breached-passwords.js';
 
-/** With its lists it takes 25 MB, which an instance that nobody registers at does without. */
+/** With its lists it takes 25 MB, which an instance without registrations saves. */
 const guessable = keptModule('guessable', () => import('./guessable.js'));
 
 /**
