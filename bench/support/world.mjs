@@ -166,11 +166,9 @@ export class World {
     this.key ??= this.#signingKey();
     const { kid, key } = this.key;
     const iat = Math.floor(Date.now() / 1000);
-    const jti = Buffer.concat([
-      Buffer.from(id.replaceAll('-', ''), 'hex'),
-      randomBytes(14),
-      Buffer.alloc(2),
-    ]).toString('base64url');
+    const bytes = Buffer.concat([Buffer.from(id.replaceAll('-', ''), 'hex'), randomBytes(14), Buffer.alloc(2)]);
+    bytes[29] |= 1; // for a bearer, see `src/sessions/token-id.ts`
+    const jti = bytes.toString('base64url');
     const claims = {
       iss: 'drawbridge',
       aud: 'drawbridge',
