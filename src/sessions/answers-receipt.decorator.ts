@@ -14,7 +14,10 @@ import { ApiProblems } from '../common/api-problems.decorator.js';
 import { Problem } from '../common/problem.js';
 import { Receipt } from './receipt.js';
 
-/** For routes that return a receipt: 200 when it is in force everywhere, 202 when a cache has yet to be told, 404 for null. */
+/**
+ * For routes that return a {@link Receipt}. The route answers 200 when the revocation is applied, 202 while the
+ * session cache does not yet have it, and 404 (`resource.not_found`) when the handler returns null.
+ */
 export function AnswersReceipt() {
   return applyDecorators(
     UseInterceptors(ReceiptInterceptor),

@@ -4,11 +4,11 @@ import type { Principal } from '../common/request.js';
 import type { Ended, EndReason } from './end-reason.js';
 import type { RevocationKind } from './revocation.entity.js';
 
-/** A revocation as instances tell it each other. Instants are milliseconds since the epoch. */
+/** A revocation as instances send it to each other. Instants are milliseconds since the epoch. */
 export interface RevocationNotice {
   kind: RevocationKind;
   subjects: string[];
-  /** The `jti` that a `token` one denies. */
+  /** The `jti` that a revocation of kind `token` denies. */
   tokenId: string | null;
   reason: EndReason;
   notBefore: number | null;
@@ -17,18 +17,21 @@ export interface RevocationNotice {
 }
 
 interface Denial extends Ended {
-  /** Sessions created up to then are denied. */
+  /** Sessions created at or before this instant are denied. */
   notBefore: number;
   forgetAt: number;
 }
 
 /**
- * Who must not be let in although their token is still good: what makes the access tier refuse
- * without I/O. Applying a notice is idempotent and the order does not matter.
+ * The revoked sessions and tokens whose access tokens have not expired yet. With this list the access tier refuses a
+ * request without I/O. Applying a notice is idempotent, and notices may arrive in any order.
  */
 @Injectable()
 export class DenialList {
-  /** Moves on with each denial that is new. Who has passed at one revision passes as long as it is the same. */
+  /**
+   * Increases with each new denial. If a principal was accepted at a revision, it stays acceptable while the revision
+   * is unchanged.
+   */
   revision = 0;
   private readonly tokens = new Map<string, Denial>();
   private readonly sessions = new Map<string, Denial>();
@@ -47,18 +50,18 @@ export class DenialList {
     const list = { token: this.tokens, session: this.sessions, user: this.users }[kind];
     for (const subject of tokenId === null ? subjects : [tokenId]) {
       if (!deniesMore(denial, list.get(subject))) continue;
-      list.delete(subject); // to the end of the list: see forget()
+      list.delete(subject); // move it to the end of the list: see forget()
       list.set(subject, denial);
       this.revision += 1;
     }
   }
 
-  /** Whether this one token was denied, its session living on. */
+  /** Whether this one access token was denied. Its session goes on. */
   deniesToken({ tokenId }: Pick<Principal, 'tokenId'>): boolean {
     return this.tokens.size > 0 && this.tokens.has(tokenId);
   }
 
-  /** How the session behind a token ended, if that is known here. */
+  /** How the session of an access token ended; null if the list has no denial for it. */
   endOf({ sessionId, userId }: Pick<Principal, 'sessionId' | 'userId'>): Ended | null {
     const denial = this.sessions.get(sessionId);
     if (denial) return denial;
@@ -69,7 +72,10 @@ export class DenialList {
     return this.everyone && createdAt <= this.everyone.notBefore ? this.everyone : null;
   }
 
-  /** Drops what no living token can match any more. Notices arrive about in the order in which they expire. */
+  /**
+   * Removes denials that no unexpired access token can match. Notices arrive approximately in the order in which they
+   * expire.
+   */
   forget(now: number): void {
     for (const list of [this.tokens, this.sessions, this.users]) {
       for (const [subject, { forgetAt }] of list) {
@@ -80,12 +86,13 @@ export class DenialList {
     if (this.everyone && this.everyone.forgetAt <= now) this.everyone = null;
   }
 
+  /** The number of denials in memory. */
   get size(): number {
     return this.tokens.size + this.sessions.size + this.users.size + (this.everyone ? 1 : 0);
   }
 }
 
-/** Of two denials of one subject that deny the same, the first gives the reason. */
+/** When two denials of one subject deny the same sessions, the first one gives the reason. */
 function deniesMore(next: Denial, known?: Denial | null): boolean {
   return !known || known.notBefore < next.notBefore;
 }

@@ -13,14 +13,14 @@ export interface DeviceRecord {
   name: string;
   browser: string | null;
   os: string | null;
-  /** Of the session on it that was used last; null once that record is gone. */
+  /** IP address of the session on this device that was used last; null after the record of that session was removed. */
   ip: string | null;
   country: string | null;
   firstSeenAt: Date;
   lastSeenAt: Date;
 }
 
-/** More than anybody looks at. */
+/** A user never needs to look at more devices than this. */
 const MOST_LISTED = 200;
 
 const LIST = `
@@ -31,7 +31,7 @@ const LIST = `
   where d.user_id = $1 and ($2::uuid is null or d.id = $2)
   order by "lastSeenAt" desc, d.id limit ${MOST_LISTED}`;
 
-/** What people do with their devices. */
+/** Lists and renames the devices of a user, and ends the sessions on a device. */
 @Injectable()
 export class DeviceListService {
   constructor(
@@ -44,12 +44,16 @@ export class DeviceListService {
     private readonly audit: AuditService,
   ) {}
 
-  /** The last seen first; @param id only this one */
+  /**
+   * A user's devices, the last seen first.
+   *
+   * @param id if given, only this device
+   */
   list(userId: string, id?: string): Promise<DeviceRecord[]> {
     return this.database.query<DeviceRecord[]>(LIST, [userId, id]);
   }
 
-  /** A device of somebody else is left alone, as one that there is not. */
+  /** Renames a device. If the device belongs to another user or does not exist, nothing changes. */
   async rename(userId: string, id: string, name: string, { actorId, origin }: Acting): Promise<void> {
     const stale = await this.transactions.run(userId, async (tx) => {
       await this.users.lock(tx, userId);
@@ -67,7 +71,11 @@ export class DeviceListService {
     if (stale) await this.revocations.settle(stale);
   }
 
-  /** @returns null when it is no device of this person */
+  /**
+   * Ends all active sessions on one device.
+   *
+   * @returns null when the device does not belong to this user
+   */
   async endSessions(userId: string, id: string, actor: Acting): Promise<Receipt | null> {
     const recorded = await this.revoking.run(userId, async (tx) => {
       await this.users.lock(tx, userId);

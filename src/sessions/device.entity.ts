@@ -1,6 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
-/** A client installation of one person, recognised by its device token. */
+/** A client installation of one user. The server recognises it by its device token. */
 @Entity('devices')
 export class Device {
   @PrimaryColumn({ type: 'uuid' })

@@ -25,7 +25,7 @@ export type DeviceView = z.infer<typeof DeviceView>;
 
 export const DeviceList = z.object({ items: z.array(DeviceView) });
 
-/** @param live the person's sessions that live */
+/** @param live the user's live sessions */
 export function deviceViewOf(
   { browser, os, ip, country, firstSeenAt, lastSeenAt, ...device }: DeviceRecord,
   current: SessionSnapshot,

@@ -13,7 +13,7 @@ import { RequireSession } from './require-session.decorator.js';
 import type { SessionSnapshot } from './session-snapshot.js';
 import { SessionsService } from './sessions.service.js';
 
-/** The browsers and apps that a person has logged in with. */
+/** The browsers and apps that the user has logged in with. */
 @ApiTags('devices')
 @Controller('devices')
 @RequireSession()

@@ -11,16 +11,19 @@ import type { SessionSnapshot } from './session-snapshot.js';
 
 export interface RecognisedDevice {
   device: SessionSnapshot['device'];
-  /** For the client to keep; only its digest is stored. */
+  /** The client keeps this token; the server stores only its digest. */
   token: string;
   isNew: boolean;
 }
 
 const MOST_NAME = 100;
-/** No session lives and no device cookie is kept for longer. */
+/** No session lives longer than this, and no client keeps its device cookie longer. */
 const FORGOTTEN_AFTER_MS = milliseconds(LONGEST_SESSION);
 
-/** A program that never shows a device token has a new device with each login, so old ones go when one comes. */
+/**
+ * Also removes the user's old devices. A program that never sends a device token gets a new device with each login,
+ * so the list would grow without end.
+ */
 const ADD = `
   with forgotten as (
     delete from devices d where user_id = $2 and last_seen_at < $8
@@ -28,14 +31,14 @@ const ADD = `
   insert into devices (id, user_id, token_digest, name, browser, os, first_seen_at, last_seen_at)
   values ($1, $2, $3, $4, $5, $6, $7, $7)`;
 
-/** Client installations of a person, recognised across logins by a token that only the client holds. */
+/** Recognises the client installations of a user across logins, by a token that only the client has. */
 @Injectable()
 export class DevicesService {
   constructor(private readonly database: DataSource) {}
 
   /**
-   * The device of the account with this address that the token names: somebody has logged in there with the password.
-   * As long in coming, and null, where there is no such account.
+   * The device that the token names, if it belongs to the account with this address. Such a device exists only after
+   * a login with the password. An unknown address takes the same time as a known one, and gives null.
    */
   async idOf(email: string, deviceToken: string): Promise<string | null> {
     const [device] = await this.database.query<{ id: string }[]>(
@@ -47,8 +50,8 @@ export class DevicesService {
   }
 
   /**
-   * The device that the token names among this user's, or a new one with a token of its own: a token
-   * that somebody else brought is never adopted.
+   * The user's device that the token names, or a new device with a new token. The server never adopts a token that
+   * belongs to another user.
    */
   async recognise(
     tx: EntityManager,
@@ -77,6 +80,7 @@ export class DevicesService {
   }
 }
 
+/** SHA-256 of a device token. A token has 256 random bits, so it needs no slow hash (ASVS 6.5.2). */
 export function digestOf(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }
@@ -87,10 +91,13 @@ interface Description {
   name: string;
 }
 
-/** Browsers say the same of themselves each time, and to take it apart costs more than a session check. */
+/** Parsing a user agent costs more than a session check, and clients send the same one each time. */
 const described = new LRUCache<string, Description>({ max: 1_000 });
 
-/** What the user agent says of itself; for people to recognise, never to decide on. */
+/**
+ * Browser, operating system and name according to the user agent. They help the user to recognise a device. Never
+ * base a security decision on them.
+ */
 export function describe(userAgent: string | null): Description {
   if (!userAgent) return { browser: null, os: null, name: 'Unknown device' };
   let description = described.get(userAgent);

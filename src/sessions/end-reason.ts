@@ -15,7 +15,7 @@ export const END_REASONS = [
   'suspicious',
 ] as const;
 
-/** Why a session ended, as the person whose session it was may be told. */
+/** Why a session ended. The API shows this reason to the session's user. */
 export type EndReason = (typeof END_REASONS)[number];
 
 /** How a session ended; `at` is in milliseconds since the epoch. */

@@ -10,13 +10,18 @@ import {
   type RotationState,
 } from './rotation.js';
 
-/** Why a session got new keys: a step-up, or a change of credentials with the reason that ends the other sessions. */
+/**
+ * Why a session got new keys: a step-up, or a change of credentials (then it is the reason that ends the other
+ * sessions).
+ */
 export type KeyChange = 'step_up' | EndReason;
 
-/** The keys that a session had before its last change of keys, and what had been proved in it until then. */
+/**
+ * The superseded keys of a session: its keys before their last change, and the proofs of identity up to that change.
+ */
 export interface FormerKeys {
   change: KeyChange;
-  /** Base64; a nonce is no secret. */
+  /** Base64. A nonce is not a secret. */
   nonce: string;
   rotation: RotationState;
   /** Instants in ms since the epoch. */
@@ -24,33 +29,41 @@ export interface FormerKeys {
   authenticatedAt: number;
   secondFactorAt: number | null;
   deviations: readonly string[];
-  /** Whether a request has shown an access token of the new keys, so that the answer cannot be lost any more. */
+  /**
+   * Whether a request has presented an access token of the new keys. From then on the response with the new keys
+   * cannot be lost.
+   */
   delivered: boolean;
-  /** Whether a client has gone on from these keys. */
+  /** Whether a client has continued with these superseded keys. */
   resumed: boolean;
 }
 
 export type Resumption =
   | Rotation
-  /** A delayed request, or another tab's: the cookies of the client are new by now, so it only has to try again. */
+  /**
+   * A delayed request, or a request from another tab. The client's cookie jar has the new cookies by now, so the
+   * client only has to try again.
+   */
   | 'superseded'
-  /** A copy: end the session. */
+  /** The token is a copy: end the session. */
   | 'reuse'
-  /** Tells nothing about the client that holds the new keys: refuse the token, and leave the session alone. */
+  /** The token says nothing about the client that has the new keys: refuse the token and let the session go on. */
   | 'refuse';
 
 /**
- * Decides a refresh with a token of the former keys. Two honest clients send one: a client that lost the answer which
- * carried the new keys, and another tab whose request was on its way at that time. Both show the device token. Until a
- * request shows that the answer has arrived, they get the tokens that it carried, as often as they ask.
+ * Decides a refresh with a token of the superseded keys. Two honest clients send one: a client that lost the response
+ * with the new keys, and another tab whose request was in flight at that time. Both present the device token. Until a
+ * request shows that the response has arrived, they get the tokens of that response, however often they ask.
  *
- * After that, a token of before a step-up is good for one grace. For five graces it may be a delayed request, which gets
- * nothing and ends nothing. Later it is a theft that ends the session.
+ * After that, a token from before a step-up works for one grace period. For five grace periods it may be a delayed
+ * request: the client gets no tokens, and the session goes on. Later the token counts as stolen, and the session
+ * ends.
  *
- * A change of credentials is stricter, since people change a password to get rid of a copy of their cookies. As soon as
- * the answer has arrived, the former keys give out nothing. A tab that shares the cookies tries again, with the new ones.
- * A later use is refused, but does not end the session: the copy must not log its owner out. If a client has gone on
- * from the former keys, though, two clients may hold the session, and a later use is a theft.
+ * A change of credentials is stricter, because users change a password to lock out a copy of their cookies. After the
+ * response has arrived, the server issues no tokens for the superseded keys. A tab that shares the cookies tries
+ * again with the new ones. A later use is refused but does not end the session, so that the copy cannot log its owner
+ * out. There is one exception. If a client has continued with the superseded keys, two clients may have the session,
+ * and a later use counts as theft.
  */
 export function resume(
   { rotation, former }: { rotation: RotationState; former: FormerKeys },

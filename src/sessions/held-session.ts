@@ -28,7 +28,7 @@ import {
   type SnapshotRow,
 } from './session-snapshot.js';
 
-/** A session with what rotation needs of it, as it stood at one read. */
+/** A session with its rotation state, as one read found it. */
 export interface FoundSession {
   owner: Profiled;
   session: SessionSnapshot;
@@ -40,7 +40,7 @@ export interface FoundSession {
   now: number;
 }
 
-/** A live session under lock. */
+/** A live session whose row is locked. */
 export interface HeldSession extends FoundSession {
   user: User;
 }
@@ -76,7 +76,10 @@ const RENEW: Prepared = {
   where id = $1 and status = 'active' and rotation = $2 and refresh_nonce = $3`,
 };
 
-/** Who changes a session that is to live on holds it, so that its end comes before or after. */
+/**
+ * Finds, locks and renews sessions. Code that changes a live session locks it first, so that the change and a
+ * revocation are serialised.
+ */
 @Injectable()
 export class SessionHold {
   constructor(
@@ -88,7 +91,8 @@ export class SessionHold {
   ) {}
 
   /**
-   * Locks in the order that holds everywhere: the user, everyone's epoch, the session.
+   * Locks the user, the global epoch and the session, in this order. All code takes these locks in the same order.
+   *
    * @throws Problem `auth.session_ended`, `auth.invalid_token`
    */
   async live(tx: EntityManager, userId: string, sessionId: string): Promise<HeldSession> {
@@ -109,7 +113,11 @@ export class SessionHold {
     return row;
   }
 
-  /** Living or ended, and under no lock. @param pool whose connections are used; the main pool's when absent */
+  /**
+   * Finds a live or ended session, without a lock.
+   *
+   * @param pool the connection pool to use; the main pool when absent
+   */
   async find(sessionId: string, pool = this.pool): Promise<FoundSession | null> {
     const { rows } = await pool.query<FoundRow>({ ...FIND, values: [sessionId] });
     return rows[0] ? this.foundIn(rows[0]) : null;
@@ -128,15 +136,17 @@ export class SessionHold {
     };
   }
 
+  /** How the session had ended when it was found; null if it was live. */
   endOf({ session, now }: FoundSession): Ended | null {
     return judge(session, this.settings, now);
   }
 
   /**
-   * Writes down where its rotation stands now, and that it was seen.
-   * @param tx null for a statement of its own
-   * @param moved where; null leaves it where it was
-   * @returns false when it has ended or moved on since it was found, and nothing is written
+   * Saves the rotation state and the last-seen time of a session.
+   *
+   * @param tx null runs the statement outside a transaction
+   * @param moved the new request context; null keeps the saved one
+   * @returns false when the session has ended or its rotation has changed since it was found; then nothing is written
    */
   async renew(
     tx: EntityManager | null,
@@ -172,7 +182,7 @@ function ownerOf(row: FoundRow): Profiled {
   return { id, email, displayName, roles, createdAt };
 }
 
-/** The session as a renewal leaves it. */
+/** The session after a renewal. */
 export function renewed({ session, now }: FoundSession, moved: Origin | null): SessionSnapshot {
   const seen = { ...session, lastSeenAt: Math.max(session.lastSeenAt, now) };
   if (!moved) return seen;
@@ -181,11 +191,15 @@ export function renewed({ session, now }: FoundSession, moved: Origin | null): S
   return { ...seen, ip, country: place?.country ?? null, location };
 }
 
+/** Whether this device token belongs to the session's device. The comparison takes constant time. */
 export function isDeviceTokenOf({ deviceTokenDigest }: FoundSession, deviceToken: string | null): boolean {
   return deviceToken !== null && timingSafeEqual(digestOf(deviceToken), deviceTokenDigest);
 }
 
-/** Both sides of a dispute, for the audit log: who shows what, and who held the session until now. */
+/**
+ * Both sides of a disputed token, for the audit log: the request that presented it, and the session's client until
+ * now.
+ */
 export function evidence(
   { session, rotation, userAgent }: FoundSession,
   token: RefreshPosition,

@@ -25,13 +25,16 @@ import {
 } from './session-snapshot.js';
 
 const INTERVAL_MS = 10 * 60_000;
-/** Live records that one transaction looks at: some milliseconds. */
+/** Active records that one transaction checks. Takes a few milliseconds. */
 const PAGE = 5_000;
 /** Old records that one statement removes. */
 const REMOVE_BATCH = 1_000;
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 
-/** Of a page, what may have aged, and its last. Ages are looked at before roles, and few people are admins. */
+/**
+ * The sessions of a page that may have aged, and the last session of the page. The query checks ages before roles,
+ * because few users are admins.
+ */
 const MAY_HAVE_AGED = `
   select id, aged, place = ${PAGE} as "isLast" from (
     select id, row_number() over (order by id) as place,
@@ -40,7 +43,7 @@ const MAY_HAVE_AGED = `
     from sessions where status = 'active' and id > $1 order by id limit ${PAGE}) page
   where aged or place = ${PAGE}`;
 
-/** As they are under the lock; `judge` decides. */
+/** Reads the sessions under their lock; `judge` decides with these values. */
 const HOLD = `
   select ${SNAPSHOT_COLUMNS} from ${SNAPSHOT_TABLES}
   where s.id = any($1::uuid[]) and s.status = 'active'
@@ -54,7 +57,7 @@ const REMOVE_REVOCATIONS = `
   delete from revocations where seq in (
     select seq from revocations where created_at < $2 and applied_at is not null order by seq limit $1 for update skip locked)`;
 
-/** Of people who are no more, as soon as no record of a session refers to them. */
+/** Devices of deleted users. A device is removed as soon as no session record refers to it. */
 const REMOVE_DEVICES = `
   with unused as (
     select device_id from devices_left_behind l
@@ -63,9 +66,9 @@ const REMOVE_DEVICES = `
   delete from devices_left_behind where device_id in (select device_id from unused)`;
 
 /**
- * Writes down what time has done. A session that is too old is refused from that moment on, whether or not its
- * record says so already; here the record follows, and records that ended long ago go. One instance does it each time;
- * any number may at once: each skips what another one holds.
+ * Ends expired sessions in the database and removes old records. Every check refuses an expired session from the
+ * moment it expires, even while its record still says `active`. One instance runs the job each time. Several
+ * instances may run it at once, because each skips the rows that another one has locked.
  */
 @Injectable()
 export class HousekeepingService implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -90,13 +93,18 @@ export class HousekeepingService implements OnApplicationBootstrap, BeforeApplic
     this.stop();
   }
 
+  /** Runs the job once. */
   async run(): Promise<void> {
     const ended = await this.endAged();
     const removed = (await this.removeOld()) + (await this.outbox.removeGivenUp());
     if (ended + removed > 0) this.logger.info({ ended, removed }, 'aged sessions ended, old records removed');
   }
 
-  /** @returns how many sessions it ended */
+  /**
+   * Ends the sessions that have reached their idle timeout or their lifetime.
+   *
+   * @returns how many sessions it ended
+   */
   async endAged(): Promise<number> {
     let count = 0;
     for (let after: string | undefined = FIRST_ID; after !== undefined;) {
@@ -108,7 +116,11 @@ export class HousekeepingService implements OnApplicationBootstrap, BeforeApplic
     return count;
   }
 
-  /** @returns how many records of sessions, revocations and devices it removed */
+  /**
+   * Removes session records and revocations older than `SESSION_RETENTION`, and unused devices of deleted users.
+   *
+   * @returns how many records it removed
+   */
   async removeOld(): Promise<number> {
     const before = new Date(this.clock.now() - this.settings.sessionRetention);
     let count = await this.remove(REMOVE_SESSIONS, before);
@@ -124,9 +136,10 @@ export class HousekeepingService implements OnApplicationBootstrap, BeforeApplic
     return count;
   }
 
-  /** @returns how many it ended, and where the next page begins unless this was the last one */
+  /** @returns how many sessions it ended, and where the next page begins; `last` is absent on the last page */
   private async endAgedOfPage(tx: EntityManager, after: string): Promise<{ ended: number; last?: string }> {
-    // As it was when the last uses had certainly been written down: nobody is ended who was there just now.
+    // Judge by an earlier time, whose last-seen times are certainly saved. Otherwise the job could end a session that
+    // was used a moment ago.
     const now = (await databaseNow(tx, this.clock)).getTime() - this.lastSeenLag;
     const { sessionIdleTimeout, sessionLifetime, adminSessionIdleTimeout, adminSessionLifetime } =
       this.settings;
@@ -145,7 +158,10 @@ export class HousekeepingService implements OnApplicationBootstrap, BeforeApplic
     return { ended: aged.length, last: page.find(({ isLast }) => isLast)?.id };
   }
 
-  /** No notice and no tombstone: what is cached of them is judged by its age as well, and their tokens are dead. */
+  /**
+   * Needs no notice and no tombstone: readers judge the age of a cached session as well, and its access tokens have
+   * expired.
+   */
   private async end(tx: EntityManager, aged: { session: SessionSnapshot; ended: Ended }[]): Promise<void> {
     await tx.query(
       `update sessions s set status = 'ended', end_reason = aged.reason, ended_at = aged.at

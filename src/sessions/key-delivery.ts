@@ -13,8 +13,9 @@ const RECORD: Prepared = {
 };
 
 /**
- * Records that a client holds the new keys of its session, so that the former keys die: see `former-keys.ts`. The
- * request that shows it does not wait. It is one write for each change of keys.
+ * Records that a client has received the new keys of its session. This invalidates the superseded keys: see
+ * `former-keys.ts`. The request that proves the delivery does not wait for the write. There is one write for each
+ * change of keys.
  */
 @Injectable()
 export class KeyDelivery {
@@ -26,17 +27,21 @@ export class KeyDelivery {
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
-  /** @param session as a request with an access token of its present edition has found it */
+  /**
+   * Records the delivery in the background.
+   *
+   * @param session as a request with an access token of its current edition found it
+   */
   note({ id, edition }: Pick<SessionSnapshot, 'id' | 'edition'>): void {
     if (this.underWay.has(id)) return;
     const recorded = this.record(id, edition)
-      // The next request of the session tries again.
+      // If the write fails, the next request of the session tries again.
       .catch((error: unknown) => this.logger.debug({ err: error }, 'a delivery of keys is not recorded yet'))
       .finally(() => this.underWay.delete(id));
     this.underWay.set(id, recorded);
   }
 
-  /** Resolves when everything noted so far is recorded, or given up. */
+  /** Resolves when every delivery noted so far is recorded or has failed. */
   async settled(): Promise<void> {
     await Promise.all(this.underWay.values());
   }

@@ -12,15 +12,16 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { CHECK_POOL } from '../database/database.module.js';
 
-/** What was seen is written down after so long at most. */
+/** Last-seen times are saved at least this often. */
 export const MOST_FLUSH_INTERVAL_MS = 10_000;
 
-/** A statement of so many takes a fraction of the time that it may take. */
+/** A statement with this many sessions takes a fraction of its timeout. */
 const MOST_AT_ONCE = 2_000;
 
 /**
- * Moves forward only, never touches an ended session, and leaves alone what is fresh enough. It waits for nobody, so that
- * no two can wait for each other: who holds a row is about to renew the session or to end it, or the next use marks it.
+ * Only moves a time forward, never changes an ended session, and skips a session whose saved time is recent enough.
+ * It skips locked rows, so two flushes cannot deadlock. The lock means that another transaction renews or ends the
+ * session; otherwise the next use marks it.
  */
 const FLUSH = `
   with seen as (
@@ -32,8 +33,8 @@ const FLUSH = `
   update sessions s set last_seen_at = due.at from due where s.id = due.id`;
 
 /**
- * Notes when sessions were used. A request only writes to memory; one statement every few seconds
- * writes for all. What a crash loses is at most one flush.
+ * Records when sessions were last used. A request only writes to memory. Every few seconds, one statement saves all
+ * of them. A crash loses at most one flush.
  */
 @Injectable()
 export class LastSeenService implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -47,7 +48,7 @@ export class LastSeenService implements OnApplicationBootstrap, BeforeApplicatio
     @Inject(SETTINGS_TOKEN) settings: Settings,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {
-    // A session in steady use must never look idle: four marks fit into the shortest timeout.
+    // A session in steady use must never look idle. Therefore at least four marks fit into the shortest idle timeout.
     const shortestIdle = Math.min(settings.sessionIdleTimeout, settings.adminSessionIdleTimeout);
     this.resolution = Math.min(settings.lastSeenResolution, shortestIdle / 4);
   }
@@ -64,10 +65,12 @@ export class LastSeenService implements OnApplicationBootstrap, BeforeApplicatio
     await this.flush().catch(() => undefined);
   }
 
+  /** Marks a session as used now. Writes to memory only. */
   touch(sessionId: string): void {
     this.seen.set(sessionId, this.clock.now());
   }
 
+  /** Saves all marks. If PostgreSQL fails, the marks stay in memory for the next flush. */
   async flush(): Promise<void> {
     if (this.seen.size === 0) return;
     const left = [...this.seen];
@@ -80,7 +83,7 @@ export class LastSeenService implements OnApplicationBootstrap, BeforeApplicatio
         left.splice(0, batch.length);
       }
     } catch (error) {
-      // What was seen since is newer.
+      // Marks that were added during the flush are newer.
       this.seen = new Map([...left, ...this.seen]);
       throw error;
     }

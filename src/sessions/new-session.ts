@@ -19,15 +19,18 @@ export interface Opening {
   deviceToken: string | null;
   deviceName?: string;
   origin: Origin;
-  /** What was proved besides the password, if anything: the name is for the audit log. */
+  /** The second factor that the user proved, if any: its name, for the audit log. */
   secondFactor?: string;
-  /** Wrong guesses in a row before the right one. */
+  /** Failed login attempts in a row before this one succeeded. */
   failedBefore?: number;
-  /** A session that the new one takes the place of, in the same cookie jar (ASVS 7.2.4). */
+  /** A session in the same cookie jar that the new session replaces (ASVS 7.2.4). */
   replaces?: string;
 }
 
-/** What lives of a person's sessions, oldest first, for who knows the person: nothing is looked up besides. */
+/**
+ * The active sessions of one user, oldest first. The caller already has the user, so the statement joins no other
+ * table.
+ */
 export const OPEN_SESSIONS = `
   select id, latitude, longitude, ${instant('located_at')} as located_at,
     ${instant('created_at')} as created_at, ${instant('last_seen_at')} as last_seen_at
@@ -39,15 +42,16 @@ export type OpenSessionRow = Pick<
   'id' | 'latitude' | 'longitude' | 'located_at' | 'created_at' | 'last_seen_at'
 >;
 
-/** What is looked at of a person's other sessions when one begins. */
+/** The properties of a user's other sessions that a login needs. */
 export type OpenSession = Judged & Pick<SessionSnapshot, 'id' | 'location'>;
 
+/** @param roles the user's roles; the row does not have them */
 export function openSessionOf(row: OpenSessionRow, roles: Role[]): OpenSession {
   const { id, created_at: createdAt, last_seen_at: lastSeenAt } = row;
   return { id, roles, createdAt, lastSeenAt, location: locationOf(row), ended: null };
 }
 
-/** As a reader finds it once it is written. */
+/** A new session as a later read will find it. */
 export function begun(
   { transport, secondFactor, origin: { ip, place } }: Opening,
   { user, device, createdAt }: { user: User; device: SessionSnapshot['device']; createdAt: number },
@@ -75,6 +79,11 @@ export function begun(
   };
 }
 
+/**
+ * Inserts a new session at the start of its rotation.
+ *
+ * @param nonce 16 random bytes, from which the keys of the refresh tokens are derived
+ */
 export async function insert(
   tx: EntityManager,
   session: SessionSnapshot,

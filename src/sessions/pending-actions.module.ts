@@ -2,7 +2,7 @@ import { Global, Module } from '@nestjs/common';
 import { PendingActionPolicy } from '../common/pending-action.js';
 import { PendingActions } from './pending-actions.service.js';
 
-/** Global, so that modules below the sessions can ask for {@link PendingActionPolicy}. */
+/** Global, so that modules that must not import the sessions module can inject {@link PendingActionPolicy}. */
 @Global()
 @Module({
   providers: [PendingActions, { provide: PendingActionPolicy, useExisting: PendingActions }],

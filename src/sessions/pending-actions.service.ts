@@ -25,12 +25,16 @@ const REQUEST_TIME = `
   from users u cross join session_epoch e left join sessions s on s.id = $2 where u.id = $1`;
 
 /**
- * The one rule for everything that is requested now and takes effect later. An action is void when the session that requested it
- * has ended, for any reason. An action that was requested without a session is void when the user's or everyone's sessions have
- * been ended since. A change of credentials voids what was requested before it, also in the session that goes on: a copy of its
- * old tokens may have requested it.
+ * The single rule for every action that is requested now and takes effect later, such as a change of address:
  *
- * Revocations do not look for pending actions. Each action carries who requested it and when, and is judged when it takes effect.
+ * - An action is void when the session that requested it has ended, for any reason.
+ * - An action that was requested without a session is void when the user's sessions, or everyone's, have been ended
+ *   since.
+ * - A change of credentials voids the actions requested before it, also those of the session that goes on: a copy of
+ *   its old tokens may have requested them.
+ *
+ * Revocations do not search for pending actions. Each action records its user, its session and its time, and is
+ * judged when it takes effect.
  */
 @Injectable()
 export class PendingActions extends PendingActionPolicy {
@@ -42,8 +46,10 @@ export class PendingActions extends PendingActionPolicy {
   }
 
   /**
-   * Call it in the transaction of the effect, under `shareEpoch` and the user's lock: then either the effect or the revocation
-   * comes first, and the later one sees the earlier one.
+   * Call it in the transaction of the effect, with `shareEpoch` and the user's lock. The effect and a revocation are
+   * then serialised: the later one sees the earlier one.
+   *
+   * @returns whether the action may still take effect
    */
   async isAuthorized(tx: EntityManager, { userId, sessionId, requestedAt }: PendingAction): Promise<boolean> {
     if (sessionId === null) {
@@ -59,8 +65,8 @@ export class PendingActions extends PendingActionPolicy {
   }
 
   /**
-   * What to record as `requestedAt`. Under the user's lock it is later than every revocation before it, also within one
-   * millisecond or after the clock has stepped back.
+   * The time to record as `requestedAt`. Under the user's lock it is later than every earlier revocation, even within
+   * one millisecond or after the clock has stepped back.
    */
   async requestedAt(
     tx: EntityManager,

@@ -3,7 +3,10 @@ import { instant } from '../common/schemas.js';
 import type { Settings } from '../config/settings.js';
 import type { Revocation } from './revocation.entity.js';
 
-/** Records still to be ended; a receipt that is asked for again and again is not to be felt by others, and counting so many takes PostgreSQL ten milliseconds. */
+/**
+ * The receipt counts remaining records up to this number. Counting so many takes PostgreSQL 10 ms, and clients that
+ * poll a receipt must not slow down others.
+ */
 export const MOST_COUNTED = 10_000;
 
 export const Receipt = z
@@ -25,13 +28,14 @@ export const Receipt = z
   .meta({ id: 'Receipt' });
 export type Receipt = z.infer<typeof Receipt>;
 
-/** An instance that hears nothing knows so after 5 s; one more for the poll that was under way. */
+/** An instance that receives no revocations knows it after 5 s. One more second is for the poll that was running. */
 const BLIND_BOUND_MS = 6_000;
 const LONGEST_TOKEN_MS = 15 * 60_000;
 
 /**
- * What a revocation promises at `now`, which is the database's time. The bounds are the hard ones, with every store and every
- * instance misbehaving; it is usually everywhere within milliseconds.
+ * The promise that a revocation makes at `now`, by the database's clock in milliseconds since the epoch. The bounds
+ * are hard: they are valid even if every store and every instance fails. Usually a revocation is in force everywhere
+ * within milliseconds.
  */
 export function receiptOf(
   revocation: Revocation,

@@ -3,12 +3,12 @@ import type { RefreshPosition } from './rotation.js';
 
 const VERSION = 1;
 const HEADER_BYTES = 1 + 16 + 4 + 2; // version ‖ session id ‖ generation ‖ sibling
-/** With the number of the one block of HKDF that a key is. */
+/** The HKDF info, followed by the number of the only block of output. */
 const KEY_PURPOSE = 'drawbridge refresh token v1\x01';
 const SHAPE = /^[A-Za-z0-9_-]{74}$/; // 55 bytes in base64url
 
 export interface RefreshTokenClaims extends RefreshPosition {
-  /** The session's id, a UUID in lower case. */
+  /** The session's id: a UUID in lower case. */
   sessionId: string;
 }
 
@@ -17,8 +17,10 @@ export interface ParsedRefreshToken extends RefreshTokenClaims {
 }
 
 /**
- * Reads a token without believing it: only {@link verifyRefreshToken} says that we minted it. A token has exactly one
- * spelling. Anything else is null, whatever it is made of.
+ * Parses a token without verifying it; only {@link verifyRefreshToken} shows that this server minted it. Each token
+ * has exactly one accepted spelling.
+ *
+ * @returns null for any other text
  */
 export function parseRefreshToken(text: string): ParsedRefreshToken | null {
   if (!SHAPE.test(text)) return null;
@@ -33,8 +35,9 @@ export function parseRefreshToken(text: string): ParsedRefreshToken | null {
 }
 
 /**
- * The same token for the same claims, so that a repeated answer needs no store. Whoever reads the database finds
- * nothing to replay: the key needs the secret, which is not there.
+ * Mints a refresh token. The same claims always give the same token, so the server can repeat a response without a
+ * store. An attacker who reads the database cannot mint a token, because the secret is not in the database.
+ *
  * @throws RangeError when the claims do not fit the encoding
  */
 export function mintRefreshToken({
@@ -46,7 +49,10 @@ export function mintRefreshToken({
   return Buffer.concat([header, authenticate(header, secret, nonce)]).toString('base64url');
 }
 
-/** Whether one of the secrets minted it for the session with this nonce. Says nothing on whether it is still good. */
+/**
+ * Whether one of the secrets minted this token for the session with this nonce. Does not say whether the token is
+ * still valid.
+ */
 export function verifyRefreshToken(
   { mac, ...claims }: ParsedRefreshToken,
   { secrets, nonce }: { secrets: readonly Buffer[]; nonce: Buffer },
@@ -74,12 +80,15 @@ function hmac(key: Buffer, content: Buffer | string): Buffer {
   return createHmac('sha256', key).update(content).digest();
 }
 
-/** A refresh verifies one token and mints another: as long as a nonce that was read is held, its key is derived once. */
+/**
+ * A refresh verifies one token and mints another. The key is derived once for as long as the nonce object is in
+ * memory.
+ */
 const derived = new WeakMap<Buffer, WeakMap<Buffer, Buffer>>();
 
 /**
- * Of this session alone: a new nonce ends every token of the session. HKDF (RFC 5869), extract and one block of expand:
- * OpenSSL takes three times as long to get its own ready.
+ * The key belongs to one session: a new nonce invalidates every refresh token of the session. This is HKDF (RFC 5869)
+ * with extract and one block of expand. OpenSSL's own HKDF takes three times as long to set up.
  */
 function keyOf(secret: Buffer, nonce: Buffer): Buffer {
   let keys = derived.get(nonce);

@@ -38,10 +38,10 @@ export interface Presentation {
   origin: Origin;
 }
 
-/** Which keys a token was minted under: the session's, or those that it had before they last changed. */
+/** The keys that a token was minted with: the session's current keys, or its superseded keys. */
 type Lineage = 'current' | 'former';
 
-/** What a refresh has come to under the lock; a problem is answered after the commit. */
+/** The result of a refresh under the lock. A problem is thrown after the commit. */
 interface Outcome {
   grant?: SessionGrant;
   recorded?: (Recorded | undefined)[];
@@ -51,8 +51,9 @@ interface Outcome {
 const SUPERSEDED = 'This refresh token has just been replaced. Try again with the newest one.';
 
 /**
- * Renews sessions. What is decided is in `rotation.ts`; here it is done. Most refreshes are the only one of their session and
- * nothing is remarkable about them: they are decided on what was read and written if that still holds. All others hold the session.
+ * Renews sessions; `rotation.ts` decides, and this service acts. Most refreshes do not overlap with another one and
+ * show no risk signal. The service decides them from an unlocked read, and writes only if that state still holds. All
+ * others lock the session.
  */
 @Injectable()
 export class RefreshService {
@@ -73,8 +74,9 @@ export class RefreshService {
   ) {}
 
   /**
-   * The id of the session that an authentic refresh token names, whatever its place in the rotation: for its end.
-   * @returns null for anything that was never minted here, or not for this transport
+   * The session that an authentic refresh token names, at any position of the rotation. Logout uses it.
+   *
+   * @returns null when this server did not mint the token, or minted it for the other transport
    */
   async sessionOf(
     refreshToken: string,
@@ -85,8 +87,10 @@ export class RefreshService {
   }
 
   /**
-   * @throws Problem `auth.invalid_token`, `auth.session_ended` (also when this very call ended it,
-   * with reason `refresh_reuse` or `suspicious`), `auth.unavailable`
+   * Exchanges a refresh token for a new grant.
+   *
+   * @throws Problem `auth.invalid_token`, `auth.session_ended` (also when this call ends it, with reason
+   * `refresh_reuse` or `suspicious`), `auth.unavailable`
    */
   async refresh(presented: Presentation): Promise<SessionGrant> {
     const authentic = await this.authenticate(presented.refreshToken, presented.transport);
@@ -96,7 +100,7 @@ export class RefreshService {
     return grant ?? this.renewUnderLock(found.session.userId, token, presented);
   }
 
-  /** @returns null for whatever must be looked at under the lock */
+  /** @returns null when the refresh must be decided under the lock */
   private async renewAsFound(
     found: FoundSession,
     token: RefreshPosition,
@@ -118,7 +122,8 @@ export class RefreshService {
   ): Promise<SessionGrant> {
     const { grant, recorded, problem } = await this.transactions.run<Outcome>(userId, async (tx) => {
       const held = await this.hold.live(tx, userId, token.sessionId);
-      // The session may have got new keys since, under which nobody holds this token.
+      // The session may have got new keys since the first read. Then this token may match neither its current nor its
+      // superseded keys.
       const lineage = this.lineageOf(token, held);
       if (!lineage) throw new Problem('auth.invalid_token');
       const proof = isDeviceTokenOf(held, presented.deviceToken);
@@ -135,7 +140,7 @@ export class RefreshService {
           return this.reportUnknown(tx, held, token, presented);
       }
     });
-    // What was found out has committed: the answer may be an error, what it did stays done.
+    // The transaction has committed, so its changes stay even if the response is an error.
     for (const one of recorded ?? []) if (one) await this.revocations.settle(one);
     if (problem) throw problem;
     return grant!;
@@ -145,7 +150,7 @@ export class RefreshService {
     return { now, grace: this.settings.refreshGrace };
   }
 
-  /** A session keeps the transport that its login chose: on the other one its tokens are not authentic. */
+  /** A session keeps the transport of its login. On the other transport its tokens are not authentic. */
   private async authenticate(
     refreshToken: string,
     transport: Transport,
@@ -158,7 +163,7 @@ export class RefreshService {
     return lineage ? { token, found, lineage } : null;
   }
 
-  /** @returns null for what was minted under neither */
+  /** @returns null for a token that was minted with neither keys */
   private lineageOf(token: ParsedRefreshToken, { nonce, former }: FoundSession): Lineage | null {
     if (this.isMinted(token, nonce)) return 'current';
     return former && this.isMinted(token, Buffer.from(former.nonce, 'base64')) ? 'former' : null;
@@ -169,8 +174,9 @@ export class RefreshService {
   }
 
   /**
-   * With a token of the former keys: the client lost the answer that carried the new ones, or it is a copy. The session
-   * goes on, but the proof that came with the change of keys is withdrawn, so that a copy does not gain from it.
+   * Continues with a token of the superseded keys. The client lost the response with the new keys, or the token is a
+   * copy. The session goes on, but the proof of identity that came with the change of keys is withdrawn, so that a
+   * copy gains nothing.
    */
   private async resume(
     tx: EntityManager,
@@ -188,7 +194,7 @@ export class RefreshService {
     if (resumption === 'superseded') return this.refuseSuperseded(held);
     if (resumption === 'reuse') return this.endForReuse(tx, held, token, presented);
     const { authenticatedAt, deviations } = former!;
-    // If the change removed the last factor, there is none left that could be proved again.
+    // If the change removed the last factor, the user has no factor left to prove again.
     const secondFactorAt = session.secondFactorAt === null ? null : former!.secondFactorAt;
     await tx.query(
       `update sessions set authenticated_at = $2, second_factor_at = $3, deviations = $4,
@@ -225,7 +231,8 @@ export class RefreshService {
   ): Promise<Outcome> {
     const { response, recorded } = await this.suspicion.respond(tx, held, origin);
     if (response === 'end') return { recorded: [recorded], problem: endedAsSuspicious(recorded!) };
-    // Who has yet to prove that it is them is let go on, or could not prove it, but becomes no habit of the session.
+    // A session that must reauthenticate may still refresh, because the user could not reauthenticate otherwise. But
+    // its new request context is not saved as a familiar one.
     const moved = response === 'reauthenticate' ? null : origin;
     const grant = await this.grant(tx, held, rotation, {
       deviceToken: proof ? deviceToken! : undefined,
@@ -234,7 +241,7 @@ export class RefreshService {
     return { grant: grant!, recorded: [recorded] };
   }
 
-  /** @returns null when the session has ended or moved on since it was found: never while it is held */
+  /** @returns null when the session has ended or its rotation has changed since it was found; never under the lock */
   private async grant(
     tx: EntityManager | null,
     found: FoundSession,
@@ -253,7 +260,10 @@ export class RefreshService {
     };
   }
 
-  /** A delayed request of the session's client, or a copy of its cookies: either gets nothing, and the client goes on. */
+  /**
+   * The request is a delayed one from the session's client, or comes from a copy of its cookies. Either way it gets
+   * no tokens, and the session goes on.
+   */
   private refuseSuperseded({ session }: HeldSession): Outcome {
     this.logger.info(
       { session: nameOf(session.id) },
@@ -292,7 +302,7 @@ export class RefreshService {
     };
   }
 
-  /** A token that this database has never minted, under a MAC that is right: it was restored from a backup. */
+  /** The MAC is right, but this database has never minted the token. The database was restored from a backup. */
   private async reportUnknown(
     tx: EntityManager,
     held: HeldSession,

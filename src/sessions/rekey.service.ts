@@ -14,31 +14,39 @@ import type { SessionSnapshot } from './session-snapshot.js';
 import { SessionsService, type SessionGrant, type StillProven } from './sessions.service.js';
 
 export interface Rekeying {
-  /** Of the other sessions. */
+  /** How to end the other sessions. */
   order: RevocationOrder;
-  /** Judges the user as found under the lock. */
+  /** Verifies the proof again, for the user as read under the lock. */
   stillProven?: StillProven;
-  /** The change itself, in the same transaction. @param session before the change */
+  /**
+   * Makes the change, in the same transaction.
+   *
+   * @param session the session before the change
+   */
   act: (tx: EntityManager, user: User, now: Date, session: SessionSnapshot) => Promise<Changed>;
 }
 
-/** What a change has proved in its session. Instants in ms since the epoch; what is absent stays as it was. */
+/**
+ * The proofs of identity that a change adds to its session. Instants are milliseconds since the epoch. Absent
+ * properties keep their values.
+ */
 export interface Changed extends Partial<Pick<SessionSnapshot, 'authenticatedAt' | 'secondFactorAt'>> {
-  /** The name of the audit event, where that of the order does not fit. */
+  /** The type of the audit event, if it differs from that of the revocation. */
   audit?: RevocationOrder['audit'];
 }
 
-/** So long after a change of credentials, the session that made it may send the request again. */
+/** For this long after a change of credentials, its session may repeat the request. */
 const REPEATABLE_MS = 5 * 60_000;
 
 /**
- * One session goes on, and all others of its user end: the credentials have just changed.
+ * Changes credentials: one session goes on, and all other sessions of its user end.
  *
- * A session of the cookie transport gets new keys, and the presented access token is denied on all tiers. A client that
- * loses the answer goes on with its former keys: see `former-keys.ts`. Bearer clients keep their keys: an answer without
- * a body could not carry others, and taking away the present ones would end the one session that is to go on.
+ * A cookie session gets new keys, and the presented access token is denied on all tiers. A client that loses the
+ * response continues with its superseded keys: see `former-keys.ts`. A bearer session keeps its keys. A response
+ * without a body cannot carry new ones, and without keys the client would lose the session.
  *
- * What this session requested before is void, see {@link PendingActions}: a copy of its old keys may have requested it.
+ * Requests that this session made before are void, see {@link PendingActions}: a copy of its old keys may have made
+ * them.
  */
 @Injectable()
 export class RekeyService {
@@ -51,8 +59,9 @@ export class RekeyService {
   ) {}
 
   /**
-   * @returns null when what was proved has changed meanwhile; a grant where there is one to hand over
-   * @throws Problem `auth.session_ended`, `auth.token_expired` when the keys of the session have changed meanwhile
+   * @returns null when the proof is no longer valid; otherwise `grant` has the new tokens, or is null for a bearer
+   * session
+   * @throws Problem `auth.session_ended`; `auth.token_expired` when the session's keys have changed in the meantime
    */
   async rekey(
     { userId, sessionId, tokenId, edition }: Principal,
@@ -89,8 +98,8 @@ export class RekeyService {
   }
 
   /**
-   * Whether this session's last change of keys was this one, and not long ago: a client that lost the answer may be
-   * sending the request again.
+   * Whether this change was the session's last change of keys, at most five minutes ago. A client that lost the
+   * response may be sending the request again.
    */
   async mayRepeat({ sessionId }: Principal, change: KeyChange): Promise<boolean> {
     const { former, now } = (await this.hold.find(sessionId)) ?? { former: null, now: 0 };

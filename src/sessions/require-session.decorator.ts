@@ -4,35 +4,43 @@ import { ApiBearerAuth, ApiCookieAuth, ApiExtension } from '@nestjs/swagger';
 import { milliseconds, type Duration } from '../common/duration.js';
 import { ApiProblems } from '../common/api-problems.decorator.js';
 
+/** Options of {@link RequireSession}. */
 export interface RequireSessionOptions {
-  /** How long ago the person may at most have proved who they are: `'5m'`. Any age when absent. */
+  /** The maximum time since the user last proved their identity, for example `'5m'`. Any age when absent. */
   maxAuthAge?: Duration;
-  /** `cached` (default) or `strict`: Postgres on every check. */
+  /** `cached` (default) may use a cached session; `strict` reads Postgres on every check. */
   consistency?: 'cached' | 'strict';
-  /** Lets in a session that looks suspicious and waits for a proof (`SUSPICION_…=reauthenticate`): the route is there to prove it. */
+  /**
+   * Also allows a session with a risk signal that must reauthenticate (`SUSPICION_…=reauthenticate`). For routes that
+   * reauthenticate.
+   */
   provesIdentity?: true;
-  /** Lets in an admin who has yet to prove a second factor (`ADMIN_MFA=required`): the route is there to get so far. */
+  /**
+   * Also allows an admin without a verified second factor (`ADMIN_MFA=required`). For routes that enrol or verify a
+   * factor.
+   */
   awaitsSecondFactor?: true;
   /**
-   * With `maxAuthAge`: in a session that has proved a second factor, that proof must be as recent. For what changes the
-   * factors themselves, which a password alone must not (ASVS 7.5.1).
+   * With `maxAuthAge`: if the session has proved a second factor, that proof must be as recent. For changes of the
+   * factors themselves, which a password alone must not permit (ASVS 7.5.1).
    */
   bySecondFactor?: true;
 }
 
-/** What {@link RequireSession} leaves on a route. */
+/** The metadata that {@link RequireSession} sets on a route. */
 export const SessionRoute = Reflector.createDecorator<RequireSessionOptions>();
 
 /**
- * High-risk routes: besides the access token, the session record itself is checked, so that a session
- * that has ended is refused on its next request, everywhere.
+ * For high-risk routes. The session guard checks the session record as well as the access token. An ended session is
+ * therefore refused on its next request, on every instance.
  *
- * - `@RequireSession()`: account changes, payments; one cache round trip.
- * - `@RequireSession({ maxAuthAge: '5m' })`: what somebody at an unlocked screen must not do (RFC 9470); Postgres on every check.
- * - `@RequireSession({ consistency: 'strict' })`: where even a cache that lost writes must not matter.
+ * - `@RequireSession()`: for account changes and payments; one cache round trip.
+ * - `@RequireSession({ maxAuthAge: '5m' })`: for actions that an unlocked screen must not permit (RFC 9470); reads
+ *   Postgres on every check.
+ * - `@RequireSession({ consistency: 'strict' })`: for routes that must stay correct even if the cache loses writes.
  *
- * It does not look at roles; that is `@Roles()`, which asks Postgres for them as well. A payment that must not commit after the end of its
- * session also holds the fence, see `SessionFence`.
+ * It does not check roles. `@Roles()` does, and reads them from Postgres as well. If a write must not commit after
+ * its session has ended, also use `SessionFence`.
  */
 export function RequireSession(options: RequireSessionOptions = {}) {
   const tier = options.maxAuthAge ? 'fresh' : options.consistency === 'strict' ? 'strict' : 'session';
@@ -53,7 +61,11 @@ export function RequireSession(options: RequireSessionOptions = {}) {
   );
 }
 
-/** @throws RangeError when `maxAuthAge` is no duration, or is none at all */
+/**
+ * `maxAuthAge` in milliseconds; undefined when absent.
+ *
+ * @throws RangeError when `maxAuthAge` is not a duration, or is 0
+ */
 export function maxAuthAgeOf({ maxAuthAge }: RequireSessionOptions): number | undefined {
   if (maxAuthAge === undefined) return undefined;
   const age = milliseconds(maxAuthAge);

@@ -4,17 +4,20 @@ import type { RevocationNotice } from './denial-list.js';
 import type { EndReason } from './end-reason.js';
 import type { RevocationKind } from './revocation.entity.js';
 
-/** As many notices as one statement reads: about a megabyte. */
+/** Notices that one statement reads: about a megabyte. */
 const PAGE = 5_000;
-/** Where to begin: what has expired before is of concern to no living token. Found by index among a month of others, which a volatile clock is not. */
+/**
+ * Start at the oldest unexpired revocation; an expired one concerns no unexpired token. `statement_timestamp()`
+ * (stable) lets the planner use the index; `clock_timestamp()` (volatile) does not.
+ */
 const START = `
   with live as materialized (select xid from revocations where expires_at > statement_timestamp())
   select least((select xid from live order by xid limit 1), pg_snapshot_xmin(pg_current_snapshot()))::text as start`;
 
 /**
- * Everything since the last poll, a page at a time. Sequence values commit out of order, so the cursor is the
- * oldest transaction that was still open at the last poll: all before it had been seen, the rest is
- * read again. A long write transaction elsewhere only makes it read more.
+ * Reads every revocation since the last poll, page by page. Sequence numbers commit out of order. Therefore the
+ * cursor is the oldest transaction that was still open at the last poll. Everything before it has been read;
+ * everything after it is read again. A long write transaction elsewhere only makes a poll read more.
  */
 const POLL: Prepared = {
   name: 'poll revocations',
@@ -38,18 +41,21 @@ interface Page {
   horizon: string;
   /** The database's time, in milliseconds since the epoch. */
   now: number;
-  /** The highest number of a revocation that has committed, and of one that was ever begun. */
+  /** `newest`: the highest number of a committed revocation. `last`: the highest number ever assigned. */
   newest: string | null;
   last: string | null;
-  /** After whom the next page begins, if there may be one. */
+  /** The position after which the next page begins; null if there is no next page. */
   next: Place | null;
-  /** JSON of {@link Row}s, to be read when the next page has been asked for. */
+  /** JSON of {@link Row}s. It is parsed after the next page has been requested. */
   notices: string;
 }
 
 type Place = [xid: string, seq: string];
 
-/** An array, and floating point: half of what an object and `extract` cost PostgreSQL, which a boot waits for. */
+/**
+ * An array with floating-point numbers. PostgreSQL needs half the time of an object with `extract`, and a boot waits
+ * for it.
+ */
 type Row = [
   kind: RevocationKind,
   subjects: string[],
@@ -61,17 +67,20 @@ type Row = [
 ];
 
 /**
- * Where one instance stands in the log of revocations. Reads what is new, misses nothing, and knows up to which
- * number it has everything.
+ * The position of one instance in the revocation log. It reads new revocations, misses none, and knows up to which
+ * number it has read all.
  */
 export class RevocationCursor {
   private position = '0';
-  /** No revocation up to this number is missing, nor can one still commit. */
+  /** Every revocation up to this number has been read, and none of them can still commit. */
   private settledSeq = 0;
   private nextSettled = { seq: 0, horizon: 0n };
   private lastSeq = 0;
 
-  /** Before anything is read over a new connection: it may lead to a server that was promoted or restored and counts its transactions from elsewhere. */
+  /**
+   * Call it on every new connection before the first read. The server may have been promoted or restored, and then
+   * its transaction ids start elsewhere.
+   */
   async begin(client: pg.Client): Promise<void> {
     const { rows } = await client.query<{ start: string }>(START);
     this.position = rows[0]!.start;
@@ -80,16 +89,18 @@ export class RevocationCursor {
   }
 
   /**
-   * Applies everything that had committed before the call, and some of it again.
+   * Applies every revocation that committed before the call. Some are applied again.
+   *
    * @returns the database's time at the first read
    */
   async advance(client: pg.Client, apply: (notice: RevocationNotice) => void): Promise<Date> {
     const pageAfter = async (values: Place) => (await client.query<Page>({ ...POLL, values })).rows[0]!;
-    // What a later page does not see had not ended before the first one, whose cursor it is read again from.
+    // If a later page misses a revocation, its transaction was still open at the first page. The next poll starts at
+    // the first page's cursor and reads it.
     const first = await pageAfter([this.position, '0']);
     let page: Page | null = first;
     while (page) {
-      // PostgreSQL reads on while these are applied: a boot has many.
+      // PostgreSQL reads the next page while this one is applied. A boot has many pages.
       const asked: Promise<Page> | null = page.next && pageAfter(page.next);
       for (const row of JSON.parse(page.notices) as Row[]) apply(noticeOf(row));
       page = await asked;
@@ -98,19 +109,20 @@ export class RevocationCursor {
     return new Date(first.now);
   }
 
-  /** Whether the revocation of that number has certainly been read. */
+  /** Whether the revocation with this number has certainly been read. */
   hasPassed(seq: number): boolean {
     return seq <= this.settledSeq;
   }
 
-  /** Whether a revocation of that number had been begun by the last advance. */
+  /** Whether a revocation with this number had been started by the last advance. */
   knows(seq: number): boolean {
     return seq <= this.lastSeq;
   }
 
   /**
-   * A revocation has its transaction id before it has its number. So of the numbers below one that had committed
-   * at a poll, all that can still commit were open then: once they have ended, the list is whole up to there.
+   * A revocation gets its transaction id before its number. Take a number that had committed at a poll: every smaller
+   * number that could still commit belonged to a transaction open at that poll. When those transactions have ended,
+   * the list is complete up to that number.
    */
   private settle({ cursor, horizon, newest, last }: Page): void {
     this.position = cursor;

@@ -15,17 +15,22 @@ import { RevocationCursor } from './revocation-cursor.js';
 export const REVOCATIONS_CHANNEL = 'drawbridge_revocations';
 
 const POLL_INTERVAL_MS = 1_000;
-/** Without proof for so long, the list may lack a revocation that promised to be everywhere. */
+/**
+ * Without a successful poll for this long, the list may lack a revocation that is promised to be in force everywhere.
+ */
 const BLIND_AFTER_MS = 5_000;
 const ANSWER_TIMEOUT_MS = 2_000;
-/** Pages are read as the index has them: while the table is not analysed, each would sort all that is left, and be compiled. And one plan does. */
+/**
+ * Pages are read in index order. While the table is not analysed, PostgreSQL would sort the remaining rows for each
+ * page and compile the query (JIT). One generic plan is enough.
+ */
 const PLANS = { enable_sort: 'off', jit: 'off', plan_cache_mode: 'force_generic_plan' };
-/** Any number, the same for all instances of one database. */
+/** An arbitrary number, the same for all instances of one database. */
 const CACHE_FORM_LOCK = 7_263_402;
 
 /**
- * Follows the revocations of every instance, on a connection of its own: LISTEN for speed, a poll
- * each second for certainty. A notification carries nothing; it only brings the next poll forward.
+ * The revocation subscriber: receives the revocations of every instance, on its own connection. LISTEN makes it fast,
+ * and a poll each second makes it reliable. A notification has no content; it only triggers the next poll early.
  */
 @Injectable()
 export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShutdown {
@@ -47,7 +52,7 @@ export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShut
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
-  /** Nothing is served before the list is there. */
+  /** The instance serves no request before the denial list is complete. */
   async onApplicationBootstrap(): Promise<void> {
     await this.catchUp();
     this.stop = every(
@@ -57,8 +62,10 @@ export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShut
     );
   }
 
-  /** No poll begins from here on, and none that is under way leaves a connection behind. */
-  /** Last: requests that have begun are judged to their end. */
+  /**
+   * Runs last, because requests in progress still need the list. After it no poll begins, and a running poll leaves
+   * no connection open.
+   */
   async onApplicationShutdown(): Promise<void> {
     this.ending = true;
     this.stop();
@@ -66,19 +73,19 @@ export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShut
     await this.client?.end().catch(() => undefined);
   }
 
-  /** Whether the list may lack something: no poll that began in the last 5 s has succeeded. */
+  /** Whether the list may be incomplete: no poll that began in the last 5 s has succeeded. */
   isBlind(): boolean {
     return this.age() > BLIND_AFTER_MS;
   }
 
-  /** Milliseconds since the beginning of the last poll that succeeded. */
+  /** Milliseconds since the last successful poll began. */
   age(): number {
     return this.clock.monotonic() - this.provenAt;
   }
 
   /**
-   * Resolves when everything that had committed before the call is on the list. Calls that arrive
-   * while a poll runs share the one after it. Rejects when Postgres does not tell.
+   * Resolves when the list has every revocation that committed before the call. Calls that arrive during a poll share
+   * the next one. Rejects when Postgres does not answer.
    */
   catchUp(): Promise<void> {
     if (!this.running) {
@@ -95,8 +102,9 @@ export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShut
   }
 
   /**
-   * Resolves when the revocation of that number is on the list: at once, and without I/O, for all but those of
-   * the last second or two. Rejects when Postgres does not tell, or knows of no such number.
+   * Resolves when the list has the revocation with this number. It resolves at once, without I/O, unless the
+   * revocation is one or two seconds old. Rejects when Postgres does not answer, or when the number has not been
+   * assigned.
    */
   async reach(seq: number): Promise<void> {
     if (this.cursor.hasPassed(seq)) return;
@@ -123,7 +131,7 @@ export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShut
     }
   }
 
-  /** Once when it breaks and once when it is whole again, not each second. */
+  /** Logs once when the connection fails and once when it recovers, not each second. */
   private tell(error: unknown): void {
     if (error && !this.interrupted) this.logger.warn({ err: error }, 'the revocation feed is interrupted');
     if (!error && this.interrupted) this.logger.info('the revocation feed is back');
@@ -167,8 +175,8 @@ export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShut
   }
 
   /**
-   * An in-process cache hears of no other instance's tombstones, so its instance must be alone on
-   * the database; instances that share a Redis may be many. The lock lasts as long as the connection.
+   * An in-process cache does not receive the tombstones of other instances. Therefore its instance must be the only
+   * one on the database. Instances that share a Redis may be many. The lock lasts as long as the connection.
    */
   private async claimCacheForm(client: pg.Client): Promise<void> {
     const take = this.cache.kind === 'memory' ? 'pg_try_advisory_lock' : 'pg_try_advisory_lock_shared';

@@ -11,32 +11,35 @@ import { REVOCATIONS_CHANNEL } from './revocation-feed.js';
 import { lockEpochForRevocation } from './session-epoch.js';
 import { sessionOfTokenId } from './token-id.js';
 
-/** Why sessions are to end, and who says so. */
+/** Why sessions end, and which actor ends them. */
 export interface RevocationOrder extends Acting {
   reason: EndReason;
-  /** The name of its audit event, where the plain one says too little. */
+  /** The type of the audit event, if the default one says too little. */
   audit?: AuditEventType;
   details?: Record<string, unknown>;
 }
 
-/** Why one access token is denied: nobody's session ends by it. */
+/** Why one access token is denied. Its session goes on. */
 export type DenialOrder = Omit<RevocationOrder, 'reason'> & { reason: EndReason | 'step_up' };
 
-/** Which of one user's sessions: all, the ones named, or all but one. */
+/** Which of one user's sessions: all, the listed ones, or all except one. */
 export type Extent = 'all' | { only: string[] } | { except: string };
 
-/** A revocation that is part of a transaction, and is in force once that has committed. */
+/** A revocation that is written in a transaction. It is in force once the transaction has committed. */
 export interface Recorded {
   revocation: Revocation;
   sessionIds: string[];
 }
 
-/** No access token lives longer (TOK-01), whatever the setting was when it was signed; and clocks differ. */
+/**
+ * No access token lives longer than 15 minutes (TOK-01), whatever the setting was when it was signed. One more minute
+ * covers the difference of clocks.
+ */
 const TOKENS_DEAD_AFTER_MS = 15 * 60_000 + 60_000;
 
 /**
- * The part of a revocation that is a transaction: the records, the notice that every instance follows,
- * the audit event. Nothing is in force before its commit; after it, `RevocationService.settle` tells the caches.
+ * The transactional part of a revocation: the session records, the notice for every instance, and the audit event.
+ * Nothing is in force before the commit. After the commit, `RevocationService.settle` updates the caches.
  */
 @Injectable()
 export class RevocationLog {
@@ -63,7 +66,7 @@ export class RevocationLog {
     const sessionIds = candidates.map(({ id }) => id);
     const now = await databaseNow(tx, this.clock);
     const everything = extent === 'all';
-    // Not before any of them began, also when the clock has stepped back since.
+    // `notBefore` is not earlier than the start of any of these sessions, even if the clock has stepped back since.
     const notBefore = new Date(
       Math.max(now.getTime(), ...candidates.map((session) => session.created_at.getTime())),
     );
@@ -80,7 +83,7 @@ export class RevocationLog {
       [sessionIds, order.reason, now, revocation.seq],
     );
     if (onlyOf(extent) === null) {
-      // Also when one session goes on: what was requested without a session may be the work of those that have ended.
+      // Also when one session goes on: an ended session may have made a request that is recorded without a session.
       await tx.query(
         `update users set pending_not_before = greatest(pending_not_before, $2),
            sessions_not_before = case when $3 then greatest(sessions_not_before, $2) else sessions_not_before end
@@ -103,7 +106,10 @@ export class RevocationLog {
     return { revocation, sessionIds };
   }
 
-  /** One of them, also when it has died of age: then this is written down on it, for the caller who asks again. */
+  /**
+   * Ends one session. If its lifetime is already over, the revocation is recorded on it, so that a repeated request
+   * gets the same receipt.
+   */
   async endSession(
     tx: EntityManager,
     { id, userId }: { id: string; userId: string },
@@ -117,7 +123,7 @@ export class RevocationLog {
     return recorded;
   }
 
-  /** Ends everybody's sessions, however many: from the commit on Postgres refuses them all. */
+  /** Ends everyone's sessions. After the commit, Postgres refuses all of them, however many there are. */
   async endEveryone(tx: EntityManager, order: RevocationOrder): Promise<Recorded> {
     const { now, notBefore } = await lockEpochForRevocation(tx, this.clock);
     const revocation = await this.insert(tx, { kind: 'everyone', reason: order.reason, now, notBefore });
@@ -129,8 +135,9 @@ export class RevocationLog {
   }
 
   /**
-   * Denies one access token; its session lives on. Asked again, it gives what it gave the first time.
-   * @returns null when the token names no session that there is
+   * Denies one access token; its session goes on. A repeated call returns the first revocation.
+   *
+   * @returns null when the session that the token names does not exist
    */
   async denyToken(tx: EntityManager, tokenId: string, order: DenialOrder): Promise<Recorded | null> {
     const sessionId = sessionOfTokenId(tokenId);
@@ -155,8 +162,8 @@ export class RevocationLog {
   }
 
   /**
-   * For changes that end nothing but that the next check must see, such as roles: inside the
-   * transaction of the change.
+   * For changes that end no session but that the next check must see, such as roles. Call it inside the transaction
+   * of the change.
    */
   async markStale(tx: EntityManager, userId: string, what: string): Promise<Recorded> {
     const sessions = await tx.query<{ id: string }[]>(
@@ -174,7 +181,7 @@ export class RevocationLog {
     return { revocation, sessionIds };
   }
 
-  /** The revocation that already ended the session, for the caller who asks again. */
+  /** The revocation that already ended the session, for a repeated request; null if there is none. */
   async earlierEnd(tx: EntityManager, sessionId: string): Promise<Recorded | null> {
     const [ended] = await tx.query<{ revocation_seq: string | null }[]>(
       `select revocation_seq from sessions where id = $1 and status = 'ended'`,
@@ -187,7 +194,7 @@ export class RevocationLog {
     return { revocation: Object.assign(revocation, { endedSessions: 0 }), sessionIds };
   }
 
-  /** The sessions that a revocation is about, also long after. */
+  /** The sessions of a revocation. Also works long after the revocation. */
   async sessionsOf(tx: EntityManager, { kind, subjects, seq }: Revocation): Promise<string[]> {
     if (kind !== 'user') return subjects;
     const rows = await tx.query<{ id: string }[]>('select id from sessions where revocation_seq = $1', [seq]);

@@ -17,27 +17,40 @@ import { RevocationLog } from './revocation-log.js';
 import { VerdictCache } from './verdict-cache.js';
 
 const RELAY_INTERVAL_MS = 1_000;
-/** Whoever began is given so long to finish by itself. */
+/**
+ * The instance that made a revocation has this long to finish it. After that, the dispatcher of any instance takes
+ * over.
+ */
 const HANDOVER_MS = 2_000;
-/** Sessions that one statement ends when everyone's do: short enough to disturb nobody. */
+/**
+ * Sessions that one statement ends in a global revocation. The number is small, so that the statement does not slow
+ * down others.
+ */
 const SWEEP_BATCH = 100;
-/** Before each but the first it rests so many times as long as the last one took. There is no hurry: the end itself is in force since its commit. */
+/**
+ * Before each batch but the first, the sweep pauses for this many times the duration of the last batch. It need not
+ * hurry: the revocation is in force since its commit.
+ */
 const REST = 2;
-/** It rests under a lock: others give up waiting for that after 5 s, and PostgreSQL ends a transaction that does nothing for 10. */
+/**
+ * The sweep pauses under a row lock. Other transactions wait at most 5 s for a lock, and PostgreSQL ends a
+ * transaction that is idle for 10 s.
+ */
 const LONGEST_REST_MS = 1_000;
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
-/** These leave their sessions alive: what caches hold of them is only out of date. */
+/** These kinds end no session. Cached entries of the sessions are merely out of date. */
 const ENDS_NOTHING = new Set<RevocationKind>(['stale', 'token']);
-/** What is left is locked by a login or a refresh that is about to end. */
+/** The remaining rows are locked by a login or a refresh that will commit soon. */
 const LOCKED_ROWS_PAUSE_MS = 20;
 
 /**
- * Carries committed revocations to the cache. What it could not tell, a relay on any instance tells
- * later, also when the process that began has died: `applied_at` stays empty until then.
+ * The revocation dispatcher: carries committed revocations to the session cache. If the cache does not acknowledge
+ * one, the dispatcher of any instance tries again later, even after the process that made it has crashed. Until then
+ * `applied_at` is null.
  */
 @Injectable()
 export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  /** How many the last round found unfinished. */
+  /** The number of unfinished revocations that the last round found. */
   backlog = 0;
   private stop: () => void = () => undefined;
 
@@ -60,7 +73,7 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
     this.stop();
   }
 
-  /** Finishes what some instance began and could not finish. */
+  /** Finishes revocations that an instance has started but not completed. */
   async relay(): Promise<void> {
     const pending = await this.database
       .getRepository(Revocation)
@@ -77,7 +90,11 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
     }
   }
 
-  /** @returns the revocation, `appliedAt` set when the cache has acknowledged */
+  /**
+   * Writes tombstones to the session cache, or removes entries that are out of date.
+   *
+   * @returns the revocation; `appliedAt` is set when the cache has acknowledged
+   */
   async tellCache(revocation: Revocation, sessionIds: string[]): Promise<Revocation> {
     try {
       if (ENDS_NOTHING.has(revocation.kind)) await this.verdicts.forget(sessionIds);
@@ -93,8 +110,9 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
   }
 
   /**
-   * Ends the records of everyone, batch by batch in the order of their ids, which is that of their beginnings: whoever has
-   * logged in since is not looked at. Skips rows that are locked and comes back for them. Several instances may: they take turns.
+   * Ends session records after a global revocation, in batches ordered by session id. Ids increase with creation
+   * time, so the sweep never scans sessions that began later. It skips locked rows and returns to them at the end.
+   * Several instances may sweep at once; a row lock makes them take turns.
    */
   async sweep(revocation: Revocation): Promise<Revocation> {
     let last = FIRST_ID;
@@ -110,7 +128,7 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
     }
   }
 
-  /** How many records of everyone are still to be ended, counted no further than to `most`. */
+  /** How many records a global revocation still has to end. Stops counting at `most`. */
   async countLeft({ notBefore }: Revocation, most: number): Promise<number> {
     const [left] = await this.revocations.query<{ count: number }[]>(
       `select count(*)::int from (
@@ -121,9 +139,10 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
   }
 
   /**
-   * Commits a batch when the cache has acknowledged its tombstones: one that it has not is found again,
-   * and nobody takes the rest for done meanwhile. The end itself has committed long before.
-   * @param rest milliseconds; within its turn, so that all instances rest together
+   * Commits a batch after the cache has acknowledged its tombstones. Otherwise the batch rolls back and the sweep
+   * finds it again, so no instance takes it for done. The revocation itself has committed long before.
+   *
+   * @param rest a pause in milliseconds, taken inside the turn so that all instances pause together
    */
   private sweepBatch(
     revocation: Revocation,
@@ -167,7 +186,7 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
       );
       revocation.appliedAt = new Date(this.clock.fromDatabase(marked.applied_at));
     } catch (error) {
-      // It is in force whether or not that can be written down now; the relay will find it again.
+      // The revocation is in force even if this cannot be recorded now. The dispatcher will find it again.
       revocation.appliedAt = new Date(this.clock.now());
       this.logger.debug({ err: error, seq: revocation.seq }, 'applied, but not yet noted');
     }

@@ -16,15 +16,15 @@ import { RevocationLog, type Extent, type Recorded, type RevocationOrder } from 
 import { RevocationRelay } from './revocation-relay.js';
 import { sessionOfTokenId } from './token-id.js';
 
-/** How long a request waits for everyone's records; the rest is the relay's. */
+/** How long a request waits for a sweep. The dispatcher finishes the remaining records. */
 const SWEEP_PATIENCE_MS = 2_000;
 
 /**
- * The one door through which sessions end. In order: the records, the notice and the audit event in
- * one transaction (`RevocationLog`); then the tombstones (`RevocationRelay`); then the answer. Who has a
- * transaction of their own writes to the log in it, commits, and settles.
+ * The only API that ends sessions. Its order: first the records, the notice and the audit event in one transaction
+ * (`RevocationLog`), then the tombstones (`RevocationRelay`), then the response. A caller with its own transaction
+ * writes to the log in it, commits, and calls `settle`.
  *
- * All of it uses the connections of `RevocationDatabase`, which other work cannot use up.
+ * It uses only the connections of `RevocationDatabase`, which other work cannot exhaust.
  */
 @Injectable()
 export class RevocationService {
@@ -40,7 +40,11 @@ export class RevocationService {
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
-  /** Ends sessions of one user, and answers when every session check knows or until when it will. */
+  /**
+   * Ends sessions of one user.
+   *
+   * @returns a receipt that says whether every session check refuses them by now, or when it will at the latest
+   */
   async endSessions(userId: string, extent: Extent, order: RevocationOrder): Promise<Receipt> {
     const recorded = await this.transactions.run(userId, (tx) =>
       this.log.endSessions(tx, userId, extent, order),
@@ -49,9 +53,10 @@ export class RevocationService {
   }
 
   /**
-   * Ends one session. Asked again, it answers with the receipt of the first time.
-   * @param owner when given, a session of anybody else is not found
-   * @returns null when there is no such session
+   * Ends one session. A repeated call returns the receipt of the first call.
+   *
+   * @param owner if given, a session of any other user counts as missing
+   * @returns null when the session does not exist
    */
   async endSession(id: string, order: RevocationOrder, owner?: string): Promise<Receipt | null> {
     const userId = await this.ownerOf(id);
@@ -65,14 +70,15 @@ export class RevocationService {
 
   /**
    * Ends all sessions of one user.
-   * @returns null when there is no such user
+   *
+   * @returns null when the user does not exist
    */
   async endUser(userId: string, order: RevocationOrder): Promise<Receipt | null> {
     const found = await this.database.query<unknown[]>('select from users where id = $1', [userId]);
     return found.length > 0 ? this.endSessions(userId, 'all', order) : null;
   }
 
-  /** Ends everybody's sessions. Their records follow in batches; the receipt is `pending` until they have. */
+  /** Ends everyone's sessions. A sweep ends the records in batches; until it has finished, the receipt is `pending`. */
   async endEveryone(order: RevocationOrder): Promise<Receipt> {
     const { revocation } = await this.database.transaction((tx) => this.log.endEveryone(tx, order));
     this.denials.apply(noticeOf(revocation));
@@ -88,9 +94,10 @@ export class RevocationService {
   }
 
   /**
-   * Denies one access token. Its session lives on, and a refresh gets another.
-   * @param tokenId a `jti` of the grammar `TOKEN_ID`
-   * @returns null when there is no session that it could belong to
+   * Denies one access token. Its session goes on, and a refresh gets a new token.
+   *
+   * @param tokenId a `jti` that matches `TOKEN_ID`
+   * @returns null when the session of the token does not exist
    */
   async denyToken(tokenId: string, order: RevocationOrder): Promise<Receipt | null> {
     const userId = await this.ownerOf(sessionOfTokenId(tokenId));
@@ -99,21 +106,28 @@ export class RevocationService {
     return recorded && this.settle(recorded);
   }
 
-  /** After the commit: refuses here at once, tells the cache, and says how far that got. */
+  /**
+   * Call it after the commit. It denies the sessions on this instance at once, updates the session cache, and returns
+   * the receipt.
+   */
   async settle({ revocation, sessionIds }: Recorded): Promise<Receipt> {
-    // The end of everyone is settled by its sweep alone: what is asked again here is one session of many, and how many is nobody's business.
+    // A global revocation is completed by its sweep only. Asked for one of its sessions, return the receipt as it
+    // stands, without counts.
     if (revocation.appliedAt || revocation.kind === 'everyone') return this.plainReceipt(revocation);
     this.denials.apply(noticeOf(revocation));
     return this.receipt(await this.relay.tellCache(revocation, sessionIds));
   }
 
-  /** The receipt as it stands now; null when there is no such revocation. */
+  /** The receipt as it stands now; null when the revocation does not exist. */
   async receiptFor(seq: string): Promise<Receipt | null> {
     const revocation = await this.database.getRepository(Revocation).findOneBy({ seq });
     return revocation && this.receipt(revocation);
   }
 
-  /** By the database's clock, which also wrote down when the revocation was made. Without its answer nothing is promised too early. */
+  /**
+   * Uses the database's clock, which also set `createdAt`. If the database does not answer, `createdAt` serves as the
+   * time, so the receipt never promises too early.
+   */
   private async plainReceipt(revocation: Revocation): Promise<Receipt> {
     const now = revocation.appliedAt
       ? revocation.appliedAt

@@ -1,47 +1,67 @@
-/** What the token's encoding holds (uint16). New steps are a grace apart at least: seven days of lost answers. */
+/**
+ * The largest number that the token's encoding can carry (uint16). New steps are at least one grace period apart, so
+ * they last for seven days of lost responses.
+ */
 export const MAX_SIBLING = 0xffff;
 
-/** What a refresh token says: its place in the lineage of its session. */
+/** The position of a refresh token in the rotation of its session. */
 export interface RefreshPosition {
   generation: number;
   sibling: number;
 }
 
-/** The siblings from first to last, minted within one grace. One client may hold any of them, so they are equal. */
+/**
+ * Sibling tokens from first to last, minted within one grace period. The client may have any of them, so they are
+ * equivalent.
+ */
 export interface Step {
   first: number;
   last: number;
-  /** The first one's minting, in ms since the epoch. */
+  /** When the first sibling was minted, in milliseconds since the epoch. */
   mintedAt: number;
 }
 
-/** The lineage of one session, all of it: what its client is known to hold, and what has been minted since. */
+/**
+ * The whole rotation state of one session: the tokens that its client is known to have, and the tokens minted since.
+ */
 export interface RotationState {
   generation: number;
-  /** What the client was last known to hold: one of these was seen after its grace, or at login. */
+  /**
+   * The tokens that the client was last known to have. One of them was presented after its grace period, or issued at
+   * login.
+   */
   anchor: Step;
-  /** When one of its successors was seen within their grace, and the anchor no longer can be in the client's jar. */
+  /**
+   * When a successor was presented within its grace period, at a time when the client's jar could no longer contain
+   * the anchor.
+   */
   leftAt: number | null;
-  /** The anchor of the generation before; null if no request within the exchange limit can present it any more. */
+  /**
+   * The anchor of the previous generation; null if no request within the time limit of an exchange can still present
+   * it.
+   */
   recent: Step | null;
-  /** The last two steps of the generation after, minted from the anchor. Earlier ones count down to sibling 1. */
+  /**
+   * The last two steps of the next generation, minted from the anchor. Earlier steps have the siblings below them,
+   * down to 1.
+   */
   older: Step | null;
   newest: Step | null;
-  /** Whether the newest step went to a client that showed its device token. */
+  /** Whether the newest step was issued to a client that presented its device token. */
   proven: boolean;
 }
 
 export type RotationDecision =
-  /** `rotated` is false where the newest token is said again, and nothing has changed. */
+  /** `rotated` is false when the newest token is issued again and the state has not changed. */
   | { outcome: 'issue'; token: RefreshPosition; rotated: boolean }
-  /** No honest client presents this token any more: end the session. */
+  /** No honest client can still present this token: end the session. */
   | { outcome: 'reuse' }
   /**
-   * Its successor is known to be in the client's jar, but was minted so recently that this may be a delayed request that
-   * its client has given up. Give out nothing, and leave the session as it is.
+   * The client's jar is known to contain the token's successor. The successor was minted so recently that this may be
+   * a delayed request, which the client has given up. Issue nothing and let the session go on.
    */
   | { outcome: 'superseded' }
-  /** Newer than anything minted: the database has been restored from a backup. */
+  /** Newer than any minted token: the database was restored from a backup. */
   | { outcome: 'unknown' };
 
 export interface Rotation {
@@ -50,25 +70,27 @@ export interface Rotation {
 }
 
 export interface RefreshMoment {
-  /** Read under the session's row lock; ms since the epoch. */
+  /** Read under the session's row lock; milliseconds since the epoch. */
   now: number;
-  /** `REFRESH_GRACE` in ms, counted from the minting of a step. Using its tokens never extends it. */
+  /** `REFRESH_GRACE` in milliseconds, counted from the minting of a step. Use of the step's tokens never extends it. */
   grace: number;
 }
 
 /**
- * How long after the minting of its successor a token can still arrive from a client that waits for the answer: the
- * successor is given out for one grace and lands within a third of one, and until then another tab may send a request.
+ * How long after its successor was minted a token can still arrive from a client that waits for the response. The
+ * server issues the successor for one grace period, and it arrives within a third of one. Until then another tab may
+ * send a request.
  */
 const lastArrival = (grace: number): number => grace + (2 * grace) / 3;
 
 /**
- * For so many graces after its successor was minted, a token that the client has replaced is refused without ending the
- * session. A request that was given up may be so late, less the grace and the limit in which the successor lands.
+ * For this many grace periods after its successor was minted, a replaced token is refused without ending the session.
+ * An abandoned request may arrive this late. The number excludes the grace period itself and the time limit in which
+ * the successor arrives.
  */
 const SUPERSEDED_GRACES = 5;
 
-/** The state at login: the anchor's token is out, and nothing has been minted from it. */
+/** The state at login: the anchor's token has been issued, and nothing has been minted from it. */
 export const initialRotation = (): RotationState => ({
   generation: 1,
   anchor: { first: 0, last: 0, mintedAt: 0 },
@@ -79,21 +101,24 @@ export const initialRotation = (): RotationState => ({
   proven: false,
 });
 
+/** The position of the anchor's last token. */
 export const anchorOf = ({ generation, anchor }: RotationState): RefreshPosition => ({
   generation,
   sibling: anchor.last,
 });
 
 /**
- * Decides a refresh, for a token whose MAC is right and a session that is live. `proof`: the request carries this
- * session's device token.
+ * Decides a refresh. The token's MAC must be right and the session live. `proof`: the request carries the device
+ * token of this session.
  *
- * With proof, a client may lose answers, repeat requests, and refresh from any number of tabs that share one cookie
- * jar, at any pace and in any order. It gives an exchange up after a third of the grace. A request that was given up may
- * still arrive, up to three graces after it was sent. Without proof a token works once, and its second use is a theft.
+ * With proof, a client may lose responses, repeat requests, and refresh from any number of tabs with one cookie jar,
+ * at any pace and in any order. It abandons an exchange after a third of the grace period. An abandoned request may
+ * still arrive, up to three grace periods after it was sent. Without proof a token works once, and a second use
+ * counts as theft.
  *
- * A thief with the whole jar survives one refresh of the owner, and one more for each refresh of the owner that the
- * thief comes within a grace of. Decision 5 has the model, the two cases in which these bounds are wider, and why.
+ * A thief with the whole jar survives one refresh of the owner. Each refresh of the owner that the thief follows
+ * within a grace period allows one more. Decision 5 describes the model, the two cases with wider bounds, and the
+ * reasons.
  */
 export function rotate(
   state: RotationState,
@@ -110,7 +135,7 @@ export function rotate(
   const isAnchor = presented.generation === generation && includes(state.anchor, presented);
   if (newest === null) return isAnchor ? mintGeneration(state, proof, now) : reuse(state);
 
-  // What went to a client without proof is no lost answer of one that has it.
+  // A token that was issued without proof cannot be the lost response of a client with proof.
   const likelyLostAnswer = proof && state.proven;
   if (!likelyLostAnswer) {
     const firstUse = isSuccessor && presented.sibling === newest.last;
@@ -119,7 +144,7 @@ export function rotate(
 
   const withinGrace = now - newest.mintedAt <= grace;
   if (isSuccessor) {
-    // One generation per grace: a late answer never takes the jar back by more than one.
+    // At most one generation per grace period: a late response never sets the jar back by more than one generation.
     if (withinGrace && includes(newest, presented))
       return widenNewest(state, newest, presented, { now, grace });
     return moveAnchor(state, likelyHeld(state, newest, presented, { now, grace }), proof, now);
@@ -134,14 +159,15 @@ export function rotate(
     presented.generation === generation - 1 && state.recent !== null && includes(state.recent, presented);
   const { mintedAt } = state.anchor;
   if (isRecent && withinGrace && now - mintedAt <= lastArrival(grace)) return repeat(state, newest);
-  // Generations are more than a grace apart, so this is the latest instant at which the successor can have been minted.
+  // Generations are more than one grace period apart. So this is the latest time at which the successor can have been
+  // minted.
   const generationsSince = Math.max(0, generation - 1 - presented.generation);
   return outdated(state, mintedAt - generationsSince * grace, { now, grace });
 }
 
 /**
- * A new pair for a client that has just authenticated again and cannot show its refresh token: as if it had presented
- * the anchor with proof. It never shares a token with a client that came without proof.
+ * Mints a new token for a client that has just reauthenticated and cannot present its refresh token. The result is
+ * the same as if it had presented the anchor with proof. The client never shares a token with a client without proof.
  */
 export function reissue(state: RotationState, { now, grace }: RefreshMoment): Rotation {
   const { newest } = state;
@@ -150,7 +176,7 @@ export function reissue(state: RotationState, { now, grace }: RefreshMoment): Ro
   return withinGrace ? repeat(state, newest) : mintStep(state, newest, now);
 }
 
-/** The tokens that a jar may hold, now or soon, whose client has just shown this successor. */
+/** The tokens that a client's jar may contain, now or soon, after the client has presented this successor. */
 function likelyHeld(
   { older }: RotationState,
   newest: Step,
@@ -158,7 +184,7 @@ function likelyHeld(
   { now, grace }: RefreshMoment,
 ): Step {
   if (older === null || includes(newest, presented)) return newest;
-  // An earlier sibling was minted more than a grace before the older step.
+  // An earlier sibling was minted more than one grace period before the older step.
   if (!includes(older, presented)) return { ...older, first: presented.sibling, last: presented.sibling };
   const mayLandLast =
     now - newest.mintedAt <= grace && newest.mintedAt - older.mintedAt <= lastArrival(grace);
@@ -170,14 +196,14 @@ const includes = (step: Step, { sibling }: RefreshPosition): boolean =>
 
 const reuse = (state: RotationState): Rotation => ({ state, decision: { outcome: 'reuse' } });
 
-/** For a token that the client has replaced by one that was minted then. */
+/** Decides for a token that the client has replaced by a successor minted at that time. */
 function outdated(state: RotationState, successorMintedAt: number, moment: RefreshMoment): Rotation {
   return mayBeDelayed(successorMintedAt, moment)
     ? { state, decision: { outcome: 'superseded' } }
     : reuse(state);
 }
 
-/** Whether a client may have sent a token before it got the one that replaced it then. */
+/** Whether a client may have sent a token before it received the successor that replaced it. */
 export const mayBeDelayed = (replacedAt: number, { now, grace }: RefreshMoment): boolean =>
   now - replacedAt <= SUPERSEDED_GRACES * grace;
 
@@ -195,8 +221,8 @@ const mintGeneration = (state: RotationState, proven: boolean, now: number): Rot
   mint({ ...state, older: null, proven }, { first: 1, last: 1, mintedAt: now });
 
 function moveAnchor(state: RotationState, anchor: Step, proven: boolean, now: number): Rotation {
-  // The client got this token before the two last steps were minted. Every request with the former anchor that its
-  // client still waits for has arrived since.
+  // The client received this token before the last two steps were minted. Requests with the previous anchor whose
+  // client still waits have all arrived since.
   const hasSettled = state.older !== null && anchor.last < state.older.first;
   const recent = hasSettled ? null : state.anchor;
   return mintGeneration(
@@ -206,14 +232,17 @@ function moveAnchor(state: RotationState, anchor: Step, proven: boolean, now: nu
   );
 }
 
-/** For a client that has lost its answer: a step beside the newest. Whichever is seen first leaves the other behind. */
+/**
+ * For a client that has lost its response: mints a step next to the newest one. The first of the two that is
+ * presented replaces the other.
+ */
 function mintStep(state: RotationState, newest: Step, now: number): Rotation {
   if (newest.last === MAX_SIBLING) return reuse(state);
   const next = newest.last + 1;
   return mint({ ...state, older: newest, proven: true }, { first: next, last: next, mintedAt: now });
 }
 
-/** One more of the newest step, so that each of its tokens too works once for whoever has no proof. */
+/** Adds one sibling to the newest step, so that each of its tokens works once for a client without proof. */
 function widenNewest(
   state: RotationState,
   newest: Step,
@@ -222,7 +251,7 @@ function widenNewest(
 ): Rotation {
   const alreadyAnswered = presented.sibling < newest.last;
   if (alreadyAnswered || newest.last === MAX_SIBLING) return repeat(state, newest);
-  // The anchor was given out for one grace, and in less than another its last answer has come in.
+  // The anchor was issued for one grace period, and its last response arrives in less than another one.
   const anchorHasLanded = now - state.anchor.mintedAt > 2 * grace;
   const leftAt = state.leftAt ?? (anchorHasLanded ? now : null);
   return mint({ ...state, leftAt }, { ...newest, last: newest.last + 1 });

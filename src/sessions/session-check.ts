@@ -12,25 +12,26 @@ import { judge, lacksSecondFactor, type SessionSnapshot } from './session-snapsh
 import { VerdictCache } from './verdict-cache.js';
 import type { CachedVerdict } from './verdict.js';
 
-/** How strongly a route insists on its session. */
+/** The requirements of a route for its session. */
 export interface SessionRequirement {
-  /** The most milliseconds since the person last proved who they are; any age when absent. */
+  /** The maximum time since the user last proved their identity, in milliseconds; any age when absent. */
   maxAuthAge?: number;
-  /** Counts from the second factor, where the session has proved one. */
+  /** Counts from the last proof of a second factor, if the session has one. */
   bySecondFactor?: boolean;
-  /** Lets in an admin who has yet to prove a second factor, where that is required. */
+  /** Accepts an admin without a verified second factor, even where one is required. */
   mayLackSecondFactor?: boolean;
-  /** `strict` reads Postgres on every check; `cached` may believe a verdict of up to `CACHE_LEASE`. */
+  /** `strict` reads Postgres on every check; `cached` may use a cached session up to `CACHE_LEASE` old. */
   consistency: 'cached' | 'strict';
 }
 
 /**
- * Decides whether a session lives. A cached verdict can only let in: before it refuses for a reason
- * that time or a change could have lifted, Postgres is asked.
+ * Decides whether a session is live and meets the requirements of a route. The cache alone may accept a session, or
+ * refuse one by its tombstone. Before any other refusal, which time or a change could have lifted, the check reads
+ * Postgres.
  */
 @Injectable()
 export class SessionCheck {
-  /** How many checks were answered by whom; `unavailable` by nobody. */
+  /** How many checks each store has answered; `unavailable` counts the checks without an answer. */
   readonly answers = { cache: 0, postgres: 0, unavailable: 0 };
   private readonly cacheTurn = new TurnBatch((ids) => this.verdicts.read(ids).catch(() => NO_ANSWERS));
   private readonly missTurn = new TurnBatch((ids) => this.readAndFill(ids));
@@ -44,10 +45,11 @@ export class SessionCheck {
   ) {}
 
   /**
-   * The session behind a token, if it lives and meets the requirement.
-   * @throws Problem `auth.session_ended`, `auth.token_expired` (this one token was denied),
-   * `auth.invalid_token` (there is no such session of this user), `auth.reauthentication_required` (RFC 9470),
-   * `auth.second_factor_required`, `auth.unavailable`
+   * Returns the session of an access token, if it is live and meets the requirement.
+   *
+   * @throws Problem `auth.session_ended`, `auth.token_expired` (this token was denied), `auth.invalid_token` (this
+   * user has no such session), `auth.reauthentication_required` (RFC 9470), `auth.second_factor_required`,
+   * `auth.unavailable`
    */
   async require(principal: Principal, requirement: SessionRequirement): Promise<SessionSnapshot> {
     const { sessionId } = principal;
@@ -60,7 +62,8 @@ export class SessionCheck {
       if (snapshot.userId !== principal.userId) throw new Problem('auth.invalid_token');
       if (!this.objection(snapshot, principal, requirement)) return this.letIn(snapshot);
     }
-    // Whoever holds no lease must not fill: somebody else does, or the cache is away.
+    // Only the reader that holds the lease may fill the entry. If the lease was not granted, another reader holds it
+    // or the cache is down.
     const snapshot = await this.fromPostgres(sessionId, verdict === null);
     if (snapshot?.userId !== principal.userId) throw new Problem('auth.invalid_token');
     const objection = this.objection(snapshot, principal, requirement);
@@ -68,7 +71,7 @@ export class SessionCheck {
     return this.letIn(snapshot);
   }
 
-  /** The access token is of the session's present keys. */
+  /** Notes that the client has an access token of the session's current keys. */
   private letIn(snapshot: SessionSnapshot): SessionSnapshot {
     if (snapshot.undelivered) this.delivery.note(snapshot);
     return snapshot;
@@ -111,10 +114,14 @@ export class SessionCheck {
   }
 }
 
-/** The cache erred or took too long: Postgres answers in its place. */
+/** The cache failed or was too slow: read Postgres instead. */
 const NO_ANSWERS: ReadonlyMap<string, CachedVerdict | null> = new Map();
 
-/** @param about whose session it was, where the request does not say */
+/**
+ * The problem `auth.session_ended`, with the reason and the time of the end.
+ *
+ * @param about the session and its user, if the request does not name them
+ */
 export function sessionEnded(
   { reason, at }: Ended,
   about?: Pick<Principal, 'userId' | 'sessionId'>,
@@ -125,11 +132,16 @@ export function sessionEnded(
   });
 }
 
-/** The session lives on, so the client is to do what it does when a token is used up: refresh. */
+/** The problem `auth.token_expired`. The session goes on, so the client should refresh, as after an expired token. */
 export function tokenDenied(): Problem {
   return new Problem('auth.token_expired');
 }
 
+/**
+ * The problem `auth.reauthentication_required`, with the header of RFC 9470.
+ *
+ * @param maxAuthAge milliseconds; the response has seconds
+ */
 export function reauthenticationRequired(maxAuthAge: number, { bySecondFactor = false } = {}): Problem {
   const seconds = Math.floor(maxAuthAge / 1_000);
   return new Problem('auth.reauthentication_required', {

@@ -2,21 +2,21 @@ import type { EntityManager } from 'typeorm';
 import type { Clock } from '../common/clock.js';
 import { databaseNow } from '../database/database-now.js';
 
-/** Any number, the same for all instances of one database. */
+/** An arbitrary number, the same for all instances of one database. */
 const EPOCH_LOCK = 7_263_403;
 
 /**
- * Whatever must not overlap with the end of everyone's sessions (logins, fenced writes, refreshes under a user's lock)
- * shares this lock for the length of its transaction. Take it first.
+ * A transaction that must not overlap with a global revocation shares this lock until it ends. Examples are logins,
+ * fenced writes, and refreshes under a user's lock. Take this lock first.
  */
 export async function shareEpoch(tx: EntityManager): Promise<void> {
   await tx.query('select pg_advisory_xact_lock_shared($1)', [EPOCH_LOCK]);
 }
 
 /**
- * Ends everything that was created up to `notBefore`. That is never earlier than what is to be ended,
- * nor than the last time: a clock that stepped back must not spare or revive anybody. Ids grow with
- * the time of creation, so however many sessions there are, this looks at one.
+ * Ends every session created at or before `notBefore`. `notBefore` is never earlier than the newest session or the
+ * last global revocation. Otherwise a clock that stepped back could spare or revive sessions. Ids increase with
+ * creation time, so this reads only one session, however many there are.
  */
 export async function lockEpochForRevocation(
   tx: EntityManager,

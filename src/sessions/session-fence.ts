@@ -17,15 +17,15 @@ import {
 } from './session-snapshot.js';
 import { Problem } from '../common/problem.js';
 
-/** `for key share` lets refresh and last-seen pass, and makes a revocation's `for update` wait. */
+/** `for key share` does not block refreshes and last-seen updates, but makes the `for update` of a revocation wait. */
 const HOLD = `select ${SNAPSHOT_COLUMNS}, clock_timestamp() as now from ${SNAPSHOT_TABLES} where s.id = $1 for key share of s`;
 const HOLD_IF_FREE = `${HOLD} skip locked`;
 
 type HeldRow = SnapshotRow & { now: Date };
 
 /**
- * Makes a business write and the end of its session serialisable: either the write commits first, or
- * it is refused.
+ * Makes a business write and the end of its session serialisable: the write commits before the session ends, or it is
+ * refused.
  *
  * ```ts
  * await this.fence.write(session, (tx) => tx.insert(Payment, payment));
@@ -40,9 +40,10 @@ export class SessionFence {
   ) {}
 
   /**
-   * Runs `work` in a transaction that commits before the end of the session, or not at all. `work` may run more than once, see
-   * {@link UserTransactions}: what it does outside of the transaction is not undone.
-   * @throws Problem `auth.session_ended`, `auth.unavailable`
+   * Runs `work` in a transaction that commits before the session ends, or not at all. `work` may run more than once,
+   * see {@link UserTransactions}; side effects outside the transaction are not undone.
+   *
+   * @throws Problem `auth.session_ended`, `auth.invalid_token` (the session does not exist), `auth.unavailable`
    */
   write<T>(
     { id, userId }: Pick<SessionSnapshot, 'id' | 'userId'>,
@@ -54,7 +55,12 @@ export class SessionFence {
     });
   }
 
-  /** For a transaction that is open already: call it first. @throws Problem `auth.session_ended`; throw it on, so that the transaction rolls back */
+  /**
+   * For a transaction that is already open: call it first. If it throws, let the error propagate, so that the
+   * transaction rolls back.
+   *
+   * @throws Problem `auth.session_ended`, `auth.invalid_token` (the session does not exist)
+   */
   async hold(tx: EntityManager, sessionId: string): Promise<SessionSnapshot> {
     await shareEpoch(tx);
     const row = await this.lock(tx, sessionId);

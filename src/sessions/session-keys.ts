@@ -12,8 +12,9 @@ export interface SessionKeys {
 }
 
 /**
- * Gives a locked session new keys. The new nonce invalidates all its refresh tokens, the new edition all its access
- * tokens on the session tier. The former keys stay on the row for a client that loses the answer: see `former-keys.ts`.
+ * Gives a locked session new keys. The new nonce invalidates all its refresh tokens. The new edition invalidates all
+ * its access tokens on the session tier. The superseded keys stay on the row for a client that loses the response:
+ * see `former-keys.ts`.
  */
 export async function changeKeys(
   tx: EntityManager,
@@ -29,7 +30,10 @@ export async function changeKeys(
   return keys;
 }
 
-/** Records a change of credentials in a session that keeps its keys. The keys of an earlier step-up die. */
+/**
+ * Records a change of credentials in a session that keeps its keys. Keys superseded by an earlier step-up become
+ * invalid.
+ */
 export async function keepKeys(tx: EntityManager, held: HeldSession, change: KeyChange): Promise<void> {
   const kept = { ...formerOf(held, change), delivered: true };
   await tx.query('update sessions set former_keys = $2 where id = $1', [

@@ -12,7 +12,7 @@ import {
   type SnapshotRow,
 } from './session-snapshot.js';
 
-/** Each as one text: most are what they were when they were last read. */
+/** Reads each session as one JSON text. Most texts are the same as at the last read, so their parsed form is reused. */
 export const READ: Prepared = {
   name: 'read sessions',
   text: `
@@ -20,7 +20,7 @@ export const READ: Prepared = {
   from (select ${SNAPSHOT_COLUMNS} from ${SNAPSHOT_TABLES} where s.id = any($1::uuid[])) found`,
 };
 
-/** Reads sessions from Postgres, the judge. All that are asked for in a turn are one statement. */
+/** Reads sessions from Postgres, which is authoritative. Reads of the same event-loop turn share one statement. */
 @Injectable()
 export class SessionReader {
   private readonly snapshots = new LastReading((_, text) => snapshotOf(JSON.parse(text) as SnapshotRow));
@@ -28,12 +28,17 @@ export class SessionReader {
 
   constructor(@Inject(CHECK_POOL) private readonly pool: pg.Pool) {}
 
-  /** @throws Problem `auth.unavailable`, whatever went wrong: an unanswered question lets nobody in and logs nobody out */
+  /**
+   * Reads one session; undefined when it does not exist.
+   *
+   * @throws Problem `auth.unavailable` for every failure. Without an answer the server accepts no session and logs no
+   * user out.
+   */
   async read(id: string): Promise<SessionSnapshot | undefined> {
     return (await this.turn.ask(id)).get(id);
   }
 
-  /** As {@link read}, at once. */
+  /** Same as {@link read}, but for several sessions and without waiting for the end of the turn. */
   async readMany(ids: string[]): Promise<Map<string, SessionSnapshot>> {
     try {
       const { rows } = await this.pool.query<{ id: string; text: string }>({ ...READ, values: [ids] });

@@ -2,31 +2,35 @@ import type { Role } from '../common/roles.js';
 import type { Ended, EndReason } from './end-reason.js';
 import type { Transport } from './session.entity.js';
 
-/** A session with what its life depends on, as it stood at one read; frozen, as checks share it. Instants are milliseconds since the epoch. */
+/**
+ * A session with everything that decides whether it is live, as one read found it. It is frozen, because checks share
+ * it. Instants are milliseconds since the epoch.
+ */
 export interface SessionSnapshot {
   readonly id: string;
   readonly userId: string;
   readonly roles: readonly Role[];
   readonly transport: Transport;
-  /** Where it was last renewed. */
+  /** The IP address of the last renewal. */
   readonly ip: string | null;
+  /** The country of the last renewal. */
   readonly country: string | null;
-  /** Where it began. */
+  /** The country of the login. */
   readonly originCountry: string | null;
-  /** Where a database of cities last saw it. */
+  /** The last position that a city database gave for the session. */
   readonly location: { latitude: number; longitude: number; at: number } | null;
-  /** What was unusual about it and is known by now, see `suspicion.ts`. */
+  /** The risk signals that are already known for this session, see `suspicion.ts`. */
   readonly deviations: readonly string[];
   readonly createdAt: number;
   readonly lastSeenAt: number;
   readonly authenticatedAt: number;
-  /** When a second factor was last proved in it; null for never. */
+  /** When the session last proved a second factor; null for never. */
   readonly secondFactorAt: number | null;
-  /** Access tokens of another one were given out before its keys changed. */
+  /** Incremented when the session's keys change. Access tokens of another edition were issued before that. */
   readonly edition: number;
-  /** Whether no request has shown an access token of this edition since the keys changed, see `former-keys.ts`. */
+  /** Whether no request has presented an access token of this edition since the keys changed, see `former-keys.ts`. */
   readonly undelivered: boolean;
-  /** Access tokens of this session that are not to be let in although it lives, by `jti`. */
+  /** The `jti` of each denied access token of this session. The session itself goes on. */
   readonly deniedTokens: readonly string[];
   readonly device: {
     id: string;
@@ -35,10 +39,11 @@ export interface SessionSnapshot {
     os: string | null;
     firstSeenAt: number;
   };
-  /** What Postgres says has ended it; age is judged apart, see {@link judge}. */
+  /** The end that Postgres has recorded. The age is judged separately, see {@link judge}. */
   readonly ended: Ended | null;
 }
 
+/** The lifetimes of sessions, in milliseconds. */
 export interface Lifetimes {
   sessionIdleTimeout: number;
   sessionLifetime: number;
@@ -46,10 +51,10 @@ export interface Lifetimes {
   adminSessionLifetime: number;
 }
 
-/** What a session's life depends on. */
+/** The properties that decide whether a session is live. */
 export type Judged = Pick<SessionSnapshot, 'roles' | 'createdAt' | 'lastSeenAt' | 'ended'>;
 
-/** When the session dies of age if nobody uses it again. Settings and roles as they are now rule. */
+/** When the session ends by age if it is not used again. The current settings and roles apply. */
 export function endsOf(
   session: Omit<Judged, 'ended'>,
   settings: Lifetimes,
@@ -62,8 +67,11 @@ export function endsOf(
 }
 
 /**
- * The one predicate of life: check, refresh, fence, limit and list all ask it.
- * @returns null for a session that lives
+ * The only function that decides whether a session is live. The check, refresh, fence, session limit and session list
+ * all use it.
+ *
+ * @param now milliseconds since the epoch
+ * @returns null for a live session
  */
 export function judge(session: Judged, settings: Lifetimes, now: number): Ended | null {
   if (session.ended) return session.ended;
@@ -73,12 +81,15 @@ export function judge(session: Judged, settings: Lifetimes, now: number): Ended 
   return null;
 }
 
-/** What a session without a second factor may do; see `ADMIN_MFA`. */
+/** The rules for a session without a second factor; see `ADMIN_MFA`. */
 export interface FactorRules {
   adminMfa: 'off' | 'required';
 }
 
-/** Whether it is an admin's who has yet to prove a second factor, so that it is let in nowhere but where that is done. */
+/**
+ * Whether the session belongs to an admin without a verified second factor and the settings require one. Such a
+ * session can reach only the endpoints that enrol or verify a factor.
+ */
 export function lacksSecondFactor(
   { roles, secondFactorAt }: Pick<SessionSnapshot, 'roles' | 'secondFactorAt'>,
   { adminMfa }: FactorRules,
@@ -86,7 +97,7 @@ export function lacksSecondFactor(
   return adminMfa === 'required' && roles.includes('admin') && secondFactorAt === null;
 }
 
-/** The roles that count in this session: none that wants a second factor without one. */
+/** The roles that apply in this session. A role that requires a second factor does not apply without one. */
 export function rolesInForce(
   session: Pick<SessionSnapshot, 'roles' | 'secondFactorAt'>,
   rules: FactorRules,
@@ -94,10 +105,10 @@ export function rolesInForce(
   return lacksSecondFactor(session, rules) ? session.roles.filter((role) => role !== 'admin') : session.roles;
 }
 
-/** In milliseconds, and in half of the time that a date takes to be written and read. */
+/** A SQL expression for a timestamp in milliseconds. It takes half the time of a date that is formatted and parsed. */
 export const instant = (column: string): string => `round(date_part('epoch', ${column}) * 1000)`;
 
-/** For `select … from`, in every statement that ends in {@link snapshotOf}. */
+/** For `select … from`, in every statement whose rows go to {@link snapshotOf}. */
 export const SNAPSHOT_COLUMNS = `
   s.id, s.user_id, u.roles, s.transport, host(s.ip) as ip, s.country, s.origin_country,
   s.latitude, s.longitude, ${instant('s.located_at')} as located_at, s.deviations,
@@ -116,7 +127,7 @@ export const SNAPSHOT_TABLES = `
   join users u on u.id = s.user_id
   join devices d on d.id = s.device_id`;
 
-/** Also as JSON says it, by PostgreSQL's `row_to_json`. */
+/** A row of {@link SNAPSHOT_COLUMNS}, from the driver or from the JSON of PostgreSQL's `row_to_json`. */
 export interface SnapshotRow {
   id: string;
   user_id: string;
@@ -145,11 +156,12 @@ export interface SnapshotRow {
   first_seen_at: number;
   deleted_at: number | null;
   banned_at: number | null;
-  /** Until everyone has been ended for the first time -Infinity, which in JSON is text. */
+  /** -Infinity before the first global revocation. JSON has it as text. */
   not_before: number | string;
   denied_tokens: string[];
 }
 
+/** Converts a row to a snapshot. */
 export function snapshotOf(row: SnapshotRow): SessionSnapshot {
   return {
     id: row.id,
@@ -179,6 +191,7 @@ export function snapshotOf(row: SnapshotRow): SessionSnapshot {
   };
 }
 
+/** The position of a row; null if it has none. */
 export function locationOf({
   latitude,
   longitude,

@@ -7,9 +7,9 @@ export const TRANSPORTS = ['cookie', 'bearer'] as const;
 export type Transport = (typeof TRANSPORTS)[number];
 
 /**
- * One login, from then to its end. Once `ended` it stays so; the database refuses anything else.
- * Its id is a version 7 UUID that carries `createdAt`, so that a whole user's or everybody's
- * sessions can be refused by one not-before instant.
+ * One login, from its start to its end. An ended session stays ended; the database refuses any other change of
+ * status. The id is a version 7 UUID that contains `createdAt`. So one not-before instant can end all sessions of a
+ * user, or of everyone.
  */
 @Entity('sessions')
 export class Session {
@@ -34,11 +34,11 @@ export class Session {
   @Column({ type: 'timestamptz', precision: 3, name: 'ended_at', nullable: true })
   endedAt: Date | null;
 
-  /** The revocation that ended it; null for one that died of age. */
+  /** The revocation that ended it; null if it ended by age. */
   @Column({ type: 'bigint', name: 'revocation_seq', nullable: true })
   revocationSeq: string | null;
 
-  /** With the next two: where it was last renewed. */
+  /** `ip`, `userAgent` and `country` are those of the last renewal. */
   @Column({ type: 'inet', nullable: true })
   ip: string | null;
 
@@ -48,7 +48,7 @@ export class Session {
   @Column({ type: 'text', nullable: true })
   country: string | null;
 
-  /** Where it began. */
+  /** The country of the login. */
   @Column({ type: 'text', name: 'origin_country', nullable: true })
   originCountry: string | null;
 
@@ -67,26 +67,26 @@ export class Session {
   @Column({ type: 'timestamptz', precision: 3, name: 'created_at' })
   createdAt: Date;
 
-  /** Behind by at most `LAST_SEEN_RESOLUTION` and one flush. */
+  /** At most `LAST_SEEN_RESOLUTION` and one flush behind the last use. */
   @Column({ type: 'timestamptz', precision: 3, name: 'last_seen_at' })
   lastSeenAt: Date;
 
-  /** When the person last proved who they are; a refresh never moves it. */
+  /** When the user last proved their identity. A refresh does not change it. */
   @Column({ type: 'timestamptz', precision: 3, name: 'authenticated_at' })
   authenticatedAt: Date;
 
-  /** When a second factor was last proved in it, if ever; a refresh never moves it. */
+  /** When a second factor was last proved in this session; null for never. A refresh does not change it. */
   @Column({ type: 'timestamptz', precision: 3, name: 'second_factor_at', nullable: true })
   secondFactorAt: Date | null;
 
-  /** Random, 16 bytes; the key of this session's refresh tokens is derived from it. */
+  /** 16 random bytes. The keys of this session's refresh tokens are derived from it. */
   @Column({ type: 'bytea', name: 'refresh_nonce', select: false })
   refreshNonce: Buffer;
 
   @Column({ type: 'jsonb' })
   rotation: RotationState;
 
-  /** How often the two above were made anew; access tokens name it. */
+  /** How often the keys have changed, that is the nonce and the rotation. Access tokens contain this number. */
   @Column({ type: 'integer', default: 0 })
   edition: number;
 

@@ -10,14 +10,14 @@ import { SuspicionService } from './suspicion.service.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set by the access guard: who calls, by the token alone. */
+    /** Set by the access guard: the caller, by the access token alone. */
     user?: Principal;
     /** Set by the session guard: the session as it was checked for this request. */
     session?: SessionSnapshot;
   }
 }
 
-/** The session tier. Runs after the access guard, whose principal it checks against the record. */
+/** The session tier. It runs after the access guard and checks that guard's principal against the session record. */
 @Injectable()
 export class SessionGuard implements CanActivate {
   private readonly optionsOf = metadataReader(SessionRoute);
@@ -48,7 +48,7 @@ export class SessionGuard implements CanActivate {
     let requirement = this.requirements.get(options);
     if (!requirement) {
       const maxAuthAge = maxAuthAgeOf(options);
-      // Who can write to the cache could write that somebody has just proved who they are.
+      // An attacker with write access to the cache could pretend that a user has just proved their identity.
       const consistency = maxAuthAge === undefined ? options.consistency : 'strict';
       requirement = {
         maxAuthAge,

@@ -33,7 +33,7 @@ export type SessionView = z.infer<typeof SessionView>;
 
 export const SessionList = z.object({ items: z.array(SessionView) });
 
-/** A session as its owner and admins see it; life is judged now, whatever the record says. */
+/** A session as its owner and admins see it. Its status is judged now, even if the record still says `active`. */
 export function viewOf(session: SessionSnapshot, settings: Lifetimes, now: number): SessionView {
   const ended = judge(session, settings, now);
   const { idleAt, expiresAt } = endsOf(session, settings);

@@ -16,7 +16,7 @@ import { SessionsService } from './sessions.service.js';
 
 const EndMany = z.strictObject({ except: z.literal('current').optional() });
 
-/** People's own sessions. Admins go through another door to the same services. */
+/** The user's own sessions. The admin endpoints use the same services. */
 @ApiTags('sessions')
 @Controller('sessions')
 @RequireSession()

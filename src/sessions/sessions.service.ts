@@ -36,25 +36,28 @@ import {
 } from './session-snapshot.js';
 import { SuspicionService } from './suspicion.service.js';
 
-/** What a client is handed when a session begins or is renewed. */
+/** The tokens and the session that a client receives at login or refresh. */
 export interface SessionGrant {
   user: Profiled;
   session: SessionSnapshot;
-  /** When it was decided, by the database's clock, as {@link session} stood then. */
+  /** When the grant was decided, by the database's clock. {@link session} is as it stood then. */
   decidedAt: number;
   refreshToken: string;
-  /** The session has just begun. */
+  /** True when the session has just begun. */
   begins?: true;
-  /** Absent where the client has shown none and keeps none. */
+  /** Absent when the client sent no device token of its own and should not store one. */
   deviceToken?: string;
 }
 
-/** Judges somebody as found under the lock, in the transaction of what they want: what was proved may have changed meanwhile. */
+/**
+ * Verifies a proof of identity again, for the user as read under the lock and in the same transaction. The
+ * credentials may have changed since the first check.
+ */
 export type StillProven = (user: User, tx: EntityManager, now: Date) => boolean | Promise<boolean>;
 
 export type ListedStatus = 'active' | 'ended' | 'all';
 
-/** No limit of live sessions is greater. Of ended ones it is more than anybody looks at. */
+/** No limit of live sessions is greater. A reader never needs to see more ended ones. */
 const MOST_LISTED = 1_000;
 
 @Injectable()
@@ -74,9 +77,10 @@ export class SessionsService {
   ) {}
 
   /**
-   * Begins a session for somebody who has just proved who they are.
-   * @returns null when it has, or when the account may not be used
-   * @throws Problem `resource.conflict` when the limit is reached and its policy is `deny`
+   * Begins a session for a user who has just proved their identity.
+   *
+   * @returns null when the proof is no longer valid, or when the account may not log in
+   * @throws Problem `resource.conflict` when the session limit is reached and its policy is `deny`
    */
   async open(opening: Opening, stillProven: StillProven): Promise<SessionGrant | null> {
     const opened = await this.transactions.run(opening.userId, async (tx) => {
@@ -124,7 +128,7 @@ export class SessionsService {
     return opened?.grant ?? null;
   }
 
-  /** One user's sessions, newest first. Life is judged now, so the aged are among the ended. */
+  /** One user's sessions, newest first. Their status is judged now, so expired sessions count as ended. */
   async list(userId: string, status: ListedStatus = 'active'): Promise<SessionSnapshot[]> {
     const active = status === 'active' ? `and s.status = 'active'` : '';
     const found = await this.snapshots(
@@ -136,7 +140,11 @@ export class SessionsService {
     return found.filter((session) => (this.isLive(session) ? 'active' : 'ended') === status);
   }
 
-  /** @param now the database's time: instances that share it change over to a new secret in the same instant */
+  /**
+   * Mints a refresh token.
+   *
+   * @param now the database's time in milliseconds, so that all instances switch to a new secret at the same instant
+   */
   mint(sessionId: string, nonce: Buffer, position: RefreshPosition, now: number): string {
     return mintRefreshToken({ secret: this.keys.mintingSecret(now), nonce, sessionId, ...position });
   }
@@ -157,7 +165,10 @@ export class SessionsService {
     return rows.map(snapshotOf);
   }
 
-  /** The database's, under the user's lock; `createdAt` is later than every end that came before, also within one millisecond: not-before instants rely on it. */
+  /**
+   * The database's time, read under the user's lock. `createdAt` is later than every earlier revocation, even within
+   * one millisecond: not-before instants rely on that.
+   */
   private async moment(tx: EntityManager, userId: string): Promise<{ now: Date; createdAt: number }> {
     const [row] = await tx.query<{ now: Date; not_before: Date | number }[]>(
       `select clock_timestamp() as now, greatest(u.sessions_not_before, e.not_before) as not_before
@@ -168,7 +179,10 @@ export class SessionsService {
     return { now: new Date(now), createdAt: Math.max(now, Number(row!.not_before) + 1) };
   }
 
-  /** Ends what the new session replaces, and what is over the limit. The user's lock is held, so logins cannot race past it. */
+  /**
+   * Ends the session that the new one replaces, and the sessions over the limit. The user's lock is held, so
+   * concurrent logins cannot exceed the limit.
+   */
   private async makeRoom(
     tx: EntityManager,
     { id: userId, roles }: User,

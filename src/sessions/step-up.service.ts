@@ -13,14 +13,14 @@ import { SuspicionService } from './suspicion.service.js';
 
 export interface Proof {
   by: 'password' | 'second_factor';
-  /** Judges the user as found under the lock. */
+  /** Verifies the proof again, for the user as read under the lock. */
   stillProven: StillProven;
 }
 
 /**
- * The person has just proved who they are once more: the session is fresh again. What freshness lets do belongs to whoever
- * got this answer, so the session gets new keys (ASVS 7.2.4): no copy of the tokens from before is fresh, whoever has one.
- * A client that loses the answer is not logged out, see `former-keys.ts`.
+ * Step-up: the user has proved their identity again, so the session is fresh. Only the client that receives this
+ * response may use the freshness. Therefore the session gets new keys (ASVS 7.2.4), and no copy of its earlier tokens
+ * is fresh. A client that loses the response stays logged in, see `former-keys.ts`.
  */
 @Injectable()
 export class StepUp {
@@ -35,8 +35,10 @@ export class StepUp {
   ) {}
 
   /**
-   * @returns null when what was proved has changed meanwhile
-   * @throws Problem `auth.session_ended`, `auth.token_expired` when another step-up of the session was quicker
+   * Renews the proof of identity, and the keys of the session.
+   *
+   * @returns null when the proof is no longer valid
+   * @throws Problem `auth.session_ended`; `auth.token_expired` when another step-up of the session was faster
    */
   async renew(
     { sessionId, userId, tokenId, edition }: Principal,

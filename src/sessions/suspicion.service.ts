@@ -23,7 +23,7 @@ import {
   type Suspicion,
 } from './suspicion.js';
 
-/** What was done about a session under lock; what was recorded is in force once it has been settled. */
+/** The response to a risk signal, made under the session's lock. `recorded` is in force after `settle`. */
 export interface Responded {
   response: Suspicion['response'] | null;
   recorded?: Recorded;
@@ -31,7 +31,10 @@ export interface Responded {
 
 type Located = Pick<SessionSnapshot, 'location'>;
 
-/** Acts on what `suspicion.ts` sees: at login, at refresh and on each session check. */
+/**
+ * Evaluates the session risk and acts on it: at login, at refresh and at each session check. `suspicion.ts` defines
+ * the signals.
+ */
 @Injectable()
 export class SuspicionService {
   constructor(
@@ -46,11 +49,12 @@ export class SuspicionService {
   ) {}
 
   /**
-   * Looks at a request of a session that lives. Where there is nothing unusual it costs no I/O; where there is,
-   * the record decides, under its lock.
-   * @param mayProve lets in what waits for a proof: the route is there to prove it
-   * @returns undefined where there is nothing to wait for
-   * @throws Problem `auth.session_ended` (it has ended it), `auth.reauthentication_required`
+   * Evaluates a request of a live session. Without a risk signal it needs no I/O. With one, the record decides under
+   * its lock.
+   *
+   * @param mayProve accepts a session that must reauthenticate, because the route reauthenticates
+   * @returns undefined when there is nothing to await
+   * @throws Problem `auth.session_ended` (this call has ended it), `auth.reauthentication_required`
    */
   examine(session: SessionSnapshot, origin: Origin, mayProve: boolean): Promise<void> | undefined {
     const suspicion = this.suspect(session, origin, this.clock.now());
@@ -67,12 +71,15 @@ export class SuspicionService {
     if (response === 'reauthenticate' && !mayProve) throw reauthenticationRequired(0);
   }
 
-  /** Whether whoever renews the session has to {@link respond} first. */
+  /** Whether a renewal of the session must first call {@link respond}. */
   isUnusual(session: SessionSnapshot, origin: Origin, now: number): boolean {
     return this.suspect(session, origin, now) !== null;
   }
 
-  /** As {@link examine}, within the transaction of whoever holds the session, and settles. */
+  /**
+   * Same as {@link examine}, but in the transaction of a caller that has locked the session. The caller settles the
+   * revocation.
+   */
   async respond(tx: EntityManager, held: HeldSession, origin: Origin): Promise<Responded> {
     const suspicion = this.suspect(held.session, origin, held.now);
     if (!suspicion) return { response: null };
@@ -85,7 +92,10 @@ export class SuspicionService {
     return { response, recorded: await this.log.markStale(tx, userId, 'deviations') };
   }
 
-  /** The person has authenticated again from where the session looks unusual: it is theirs. */
+  /**
+   * Records that the user has reauthenticated in this request context: its risk signals are acknowledged for this
+   * session.
+   */
   async accept(tx: EntityManager, { session, now }: HeldSession, origin: Origin): Promise<void> {
     const signals = signalsOf(session, this.appearanceOf(origin), now);
     if (signals.length === 0) return;
@@ -94,8 +104,10 @@ export class SuspicionService {
   }
 
   /**
-   * A login has proved who it is, so that there is nothing to end; what is unusual about it is told.
-   * @param others where this person's other sessions are that live
+   * Reports the risk signals of a login to the user. The login has just proved the user's identity, so it ends no
+   * session.
+   *
+   * @param others the positions of this user's other live sessions
    */
   async tellOfLogin(
     tx: EntityManager,
@@ -112,7 +124,7 @@ export class SuspicionService {
         other.location && other.location.at > (location?.at ?? 0) ? other.location : location,
       null,
     );
-    // Of all signals only travel is about a person rather than about one session.
+    // Only the travel signal is about a user; the other signals are about one session.
     const familiar = {
       ...session,
       originCountry: null,
@@ -175,11 +187,12 @@ export class SuspicionService {
   }
 }
 
+/** The problem `auth.session_ended` for a session that was ended because of its risk. */
 export function endedAsSuspicious({ revocation }: Recorded) {
   return sessionEnded({ reason: 'suspicious', at: revocation.createdAt.getTime() });
 }
 
-/** What a mail says of where something happened. */
+/** The request context that a mail shows: time, device, IP address and country. */
 export function circumstances(session: SessionSnapshot, { ip, place }: Origin, now: number) {
   return { at: new Date(now).toISOString(), device: session.device.name, ip, country: place?.country };
 }

@@ -3,21 +3,21 @@ import type { Role } from '../common/roles.js';
 import type { Settings } from '../config/settings.js';
 import type { SessionSnapshot } from './session-snapshot.js';
 
-/** What may be unusual about a session that is used: signs that somebody else has it. */
+/** The risk signals of a session in use. Each may mean that an attacker has the session. */
 export type SignalName = 'country' | 'travel' | 'browser';
 
 export interface Signal {
   name: SignalName;
-  /** What is remembered of it on the session, once it was told or proved. */
+  /** The key that is stored on the session after the user was notified, or has proved their identity. */
   key: string;
-  /** Of travel: where the session was before. */
+  /** For travel: where the session was before. */
   from?: string;
-  /** For people, in the middle of a sentence. */
+  /** Text for a mail, to be used within a sentence. */
   says: string;
 }
 
 export type Response = Settings['suspicionCountry'];
-/** What is done about each signal. */
+/** The response to each signal. */
 export type Responses = Record<SignalName, Response>;
 
 type ResponseSettings = Pick<
@@ -25,6 +25,7 @@ type ResponseSettings = Pick<
   'suspicionCountry' | 'adminSuspicionCountry' | 'suspicionTravel' | 'suspicionBrowser'
 >;
 
+/** The responses for a user with these roles. Admins have their own setting for a new country. */
 export function responsesFor(roles: readonly Role[], settings: ResponseSettings): Responses {
   return {
     country: roles.includes('admin') ? settings.adminSuspicionCountry : settings.suspicionCountry,
@@ -33,32 +34,32 @@ export function responsesFor(roles: readonly Role[], settings: ResponseSettings)
   };
 }
 
-/** How a request looks; the browser as {@link describe} names it. */
+/** The properties of a request that the signals use. The browser is named as {@link describe} names it. */
 export interface Appearance {
   place: Place | null;
   browser: string | null;
 }
 
-/** What an appearance is held against. */
+/** The session that an appearance is compared with. */
 export type Familiar = Pick<SessionSnapshot, 'originCountry' | 'location' | 'device' | 'deviations'>;
 
 export interface Suspicion {
   response: Exclude<Response, 'off'>;
   signals: Signal[];
-  /** Whether some of it has not been told to anybody yet. */
+  /** Whether the user has not yet been notified of some of the signals. */
   isNew: boolean;
-  /** The session's deviations, once it has been told. */
+  /** The session's deviations after the notification. */
   deviations: string[];
 }
 
-/** A passenger plane. */
+/** The speed of a passenger plane. */
 const FASTEST_KM_PER_H = 900;
-/** Databases of cities are off by as much. */
+/** The error of city databases. */
 const LEAST_KM = 500;
-/** More than anybody moves about in the life of a session; then the oldest is asked about again. */
+/** A session never needs more. When the list is full, the oldest deviation is dropped and raises a signal again. */
 const MOST_DEVIATIONS = 20;
 
-/** How requests look different from the session that they are of. Nothing follows from what is not known. */
+/** The differences between a request and its session. Unknown properties raise no signal. */
 export function signalsOf(
   { originCountry, location, device }: Omit<Familiar, 'deviations'>,
   { place, browser }: Appearance,
@@ -78,7 +79,7 @@ export function signalsOf(
       signals.push({ name: 'travel', key: placeKey(place.at), from: placeKey(location), says });
     }
   }
-  // A program that never was a browser has nothing to be told apart by.
+  // A client that was not a browser at login has no browser to compare.
   if (device.browser && browser !== device.browser) {
     const says = `it was used by ${browser ?? 'something that is no browser'}, and not by ${device.browser}`;
     signals.push({ name: 'browser', key: `browser:${(browser ?? '').replace(/[^\w.-]/g, '_')}`, says });
@@ -87,8 +88,9 @@ export function signalsOf(
 }
 
 /**
- * The strictest response to these signals. A session learns: a country, a place or a browser that its person has proved raises
- * nothing on that session any more, and the person is told once of each.
+ * The strictest response to these signals. A session learns: a country, place or browser that the user has proved
+ * raises no further signal on that session. The user is notified once of each.
+ *
  * @returns null when there is nothing to do
  */
 export function suspicionOf(
@@ -112,7 +114,7 @@ export function suspicionOf(
   };
 }
 
-/** The session's deviations once the person has proved to be the one who looks like this. */
+/** The session's deviations after the user has proved their identity with these signals. */
 export function accepted(deviations: readonly string[], signals: Signal[]): string[] {
   return remember(
     deviations,
@@ -120,7 +122,7 @@ export function accepted(deviations: readonly string[], signals: Signal[]): stri
   );
 }
 
-/** Where the session was before is a place of its own, too, unless its person was told that it looked suspicious there. */
+/** The session's previous place also counts as known, unless the user was notified of risk there. */
 function departureOf({ from }: Signal, deviations: readonly string[]): string[] {
   return from === undefined || has(deviations, unproven(from)) ? [] : [from];
 }
@@ -129,14 +131,14 @@ function has(deviations: readonly string[], key: string): boolean {
   return deviations.some((known) => isSame(known, key));
 }
 
-/** The latest of each; what has been proved stays so. */
+/** Keeps the latest entry of each key. A proved key stays proved. */
 function remember(deviations: readonly string[], keys: string[]): string[] {
   const added = keys.filter((key) => !has(deviations, bare(key)));
   const others = deviations.filter((known) => !has(added.map(bare), bare(known)));
   return [...others, ...added].slice(-MOST_DEVIATIONS);
 }
 
-/** Databases of cities do not find the same place twice to the kilometre. */
+/** City databases do not give exactly the same position for a place each time. */
 function isSame(key: string, known: string): boolean {
   if (key === known) return true;
   const [place, knownPlace] = [PLACE.exec(key), PLACE.exec(known)];
@@ -144,7 +146,7 @@ function isSame(key: string, known: string): boolean {
   return distance(placeIn(place), placeIn(knownPlace)) < LEAST_KM;
 }
 
-/** A tenth of a degree is 11 km at most. */
+/** A tenth of a degree is at most 11 km. */
 const placeKey = ({ latitude, longitude }: Coordinates): string =>
   `place:${latitude.toFixed(1)},${longitude.toFixed(1)}`;
 const PLACE = /^(\??)place:([\d.-]+),([\d.-]+)$/;
@@ -164,7 +166,7 @@ function nameOf(country: string): string {
 
 const EARTH_RADIUS_KM = 6_371;
 
-/** Along the great circle, in km (haversine). */
+/** The great-circle distance in kilometres (haversine). */
 function distance(from: Coordinates, to: Coordinates): number {
   const [fromLatitude, toLatitude] = [radians(from.latitude), radians(to.latitude)];
   const chord =

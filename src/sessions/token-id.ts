@@ -1,17 +1,20 @@
 import { random } from '../common/random.js';
 import type { Transport } from './session.entity.js';
 
-/** 16 bytes of the session's id, 111 random bits, one bit of the transport, 2 bytes of the session's edition, in base64url. */
+/**
+ * In base64url: 16 bytes of the session id, 111 random bits, one bit for the transport, 2 bytes of the session's
+ * edition.
+ */
 export const TOKEN_ID = /^[\w-]{43}$/;
-/** Editions are counted modulo this. */
+/** Editions are counted modulo this number. */
 export const EDITIONS = 0x1_0000;
 const EDITION_AT = 30;
 const TRANSPORT_AT = 29;
 const IS_BEARER = 0b1;
 
 /**
- * A `jti` (RFC 7519 4.1.7) that says which session it belongs to, so that denying it needs no search, under which of the
- * session's keys it was given out, and for which transport: the access tier knows no more of a session than its token says.
+ * A `jti` (RFC 7519 4.1.7). It contains the session id, so denying it needs no search. It also contains the edition
+ * of the keys and the transport, because the access tier knows only the access token.
  */
 export function mintTokenId(sessionId: string, edition = 0, transport: Transport = 'bearer'): string {
   const bytes = Buffer.alloc(EDITION_AT + 2);
@@ -23,7 +26,7 @@ export function mintTokenId(sessionId: string, edition = 0, transport: Transport
   return bytes.toString('base64url');
 }
 
-/** The session that a `jti` names, whether or not there is one. */
+/** The session id in a `jti`, whether or not that session exists. */
 export function sessionOfTokenId(tokenId: string): string {
   const hex = Buffer.from(tokenId, 'base64url').toString('hex');
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join(
@@ -31,11 +34,12 @@ export function sessionOfTokenId(tokenId: string): string {
   );
 }
 
+/** The edition of the session's keys in a `jti`. */
 export function editionOfTokenId(tokenId: string): number {
   return Buffer.from(tokenId, 'base64url').readUInt16BE(EDITION_AT);
 }
 
-/** The transport of the session that a `jti` was minted for. */
+/** The transport in a `jti`. */
 export function transportOfTokenId(tokenId: string): Transport {
   return Buffer.from(tokenId, 'base64url')[TRANSPORT_AT]! & IS_BEARER ? 'bearer' : 'cookie';
 }

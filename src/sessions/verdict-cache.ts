@@ -11,23 +11,26 @@ import type { Ended } from './end-reason.js';
 import type { SessionSnapshot } from './session-snapshot.js';
 import { packEnded, packLive, unpack, type CachedVerdict } from './verdict.js';
 
-/** A reader has so long between taking its lease and filling; then the lease is gone and so is its right to fill. */
+/**
+ * A reader has this long between taking its lease and filling the entry. Then the lease expires, and the reader may
+ * no longer fill.
+ */
 const LEASE_MS = 2_000;
-/** How long a revocation waits for the cache to acknowledge before it answers `pending`. */
+/** How long a revocation waits for the cache to acknowledge. After that its receipt is `pending`. */
 const BURY_BUDGET_MS = 1_000;
 
-/** The right to fill one key, once, from a read that begins after it was taken. */
+/** The right to fill one key once, from a read that begins after the lease was taken. */
 export interface Lease {
   sessionId: string;
   token: string;
 }
 
 /**
- * The cached side of the session check. Three rules keep it from ever being stale:
- * - a verdict is written by compare-and-set from the writer's own lease, so a tombstone or a delete
- *   that came after the lease wins over any reader, however slow;
- * - a tombstone is written after the revocation has committed, never before;
- * - nothing else writes.
+ * The session cache of the session check. Three rules prevent stale entries:
+ * - A reader writes a session by compare-and-set from its own lease. So a tombstone or a delete after the lease wins
+ *   over any reader, however slow.
+ * - A revocation writes its tombstone after its commit, never before.
+ * - Nothing else writes.
  */
 @Injectable()
 export class VerdictCache {
@@ -41,15 +44,20 @@ export class VerdictCache {
   ) {}
 
   /**
-   * What the cache knows; null for a session it does not know.
-   * @throws CacheUnavailable when it errs, is slower than its budget, or was so just now
+   * The cached entries of these sessions; null for a session without an entry.
+   *
+   * @throws CacheUnavailable when the cache fails, exceeds its time limit, or has done so just now
    */
   async read(sessionIds: string[]): Promise<Map<string, CachedVerdict | null>> {
     const values = await this.attempt(() => this.cache.readMany(sessionIds.map(keyOf)));
     return new Map(sessionIds.map((id, index) => [id, this.believable(id, values[index] ?? null)]));
   }
 
-  /** Leases for those sessions that nobody else holds one of. @throws CacheUnavailable as {@link read} */
+  /**
+   * Takes leases for those sessions for which no other reader holds one.
+   *
+   * @throws CacheUnavailable as {@link read}
+   */
   async lease(sessionIds: string[]): Promise<Lease[]> {
     const leases = sessionIds.map((sessionId) => ({ sessionId, token: random.uuid() }));
     const entries = leases.map(({ sessionId, token }): [string, CacheValue] => [keyOf(sessionId), token]);
@@ -58,8 +66,10 @@ export class VerdictCache {
   }
 
   /**
-   * Writes what Postgres said, where the lease still stands. Failing to is no harm.
-   * @param readAt when the read began that made the snapshots: their verdicts are believed from then on
+   * Writes the result of a Postgres read where the lease is still valid. A failure does no harm.
+   *
+   * @param readAt when the read of the snapshots began, in milliseconds since the epoch; their lifetime in the cache
+   * starts then
    */
   async fill(leases: Lease[], snapshots: Map<string, SessionSnapshot>, readAt: number): Promise<void> {
     const believeUntil = readAt + this.settings.cacheLease;
@@ -75,26 +85,26 @@ export class VerdictCache {
   }
 
   /**
-   * Tombstones for sessions whose end has committed, in one round trip.
-   * Rejects when the cache did not acknowledge them.
+   * Writes tombstones for sessions whose end has committed, in one round trip. Rejects when the cache does not
+   * acknowledge them.
    */
   async bury(sessionIds: string[], ended: Ended): Promise<void> {
     const tombstone = packEnded(ended);
     const entries = sessionIds.map((id): [string, CacheValue] => [keyOf(id), tombstone]);
-    // Every verdict from before is gone by then, and Postgres refuses by itself.
+    // Every older entry has expired by then, and Postgres itself refuses the session.
     const ttl = this.settings.cacheLease + LEASE_MS;
     await within(BURY_BUDGET_MS, this.cache.setMany(entries, ttl));
   }
 
   /**
-   * Forgets sessions of which something other than their end has changed, and kills the leases of
-   * those who may have read the old state. Rejects as {@link bury}.
+   * Removes sessions that have changed without ending. This also cancels the leases of readers that may have read the
+   * old state. Rejects when the cache does not acknowledge.
    */
   async forget(sessionIds: string[]): Promise<void> {
     await within(BURY_BUDGET_MS, this.cache.deleteMany(sessionIds.map(keyOf)));
   }
 
-  /** Whether the cache fails so steadily that it is not even asked. */
+  /** Whether the circuit breaker is open: the cache fails so often that it is not asked. */
   isShutOut(): boolean {
     return this.breaker.isOpen;
   }
@@ -103,7 +113,7 @@ export class VerdictCache {
     const verdict = text === null ? null : this.verdicts.of(sessionId, text);
     if (verdict?.state !== 'live') return verdict;
     const left = verdict.believeUntil - this.clock.now();
-    // Nobody who keeps to the protocol claims more than a lease, give or take the clocks of two instances.
+    // A correct instance never claims more than one lease, plus the clock offset of two instances.
     return left > 0 && left <= this.settings.cacheLease + MAX_CLOCK_OFFSET_MS ? verdict : null;
   }
 

@@ -5,8 +5,8 @@ import type { SessionSnapshot } from './session-snapshot.js';
 import type { Transport } from './session.entity.js';
 
 /**
- * What the cache can hold for a session, next to nothing at all:
- * a lease (a string: some reader is asking Postgres), a live verdict, a tombstone.
+ * The entry of a session in the cache: a lease (a string: a reader is asking Postgres), a live session, or a
+ * tombstone.
  */
 export type CachedVerdict =
   | { state: 'leased' }
@@ -14,11 +14,11 @@ export type CachedVerdict =
   | { state: 'ended'; ended: Ended };
 
 const LETTERS: Record<Transport, string> = { cookie: 'c', bearer: 'b' };
-/** Of this layout: what another version has written is a miss. */
+/** The tag of this layout. An entry that another version has written counts as a miss. */
 const LIVE = 2;
 const ENDED = 0;
 
-/** `believeUntil` travels inside: a cache that forgets to expire does not make a verdict last longer. */
+/** `believeUntil` is part of the entry. So a cache that fails to expire entries cannot extend their lifetime. */
 export function packLive(snapshot: SessionSnapshot, believeUntil: number): CacheValue {
   const { device } = snapshot;
   return [
@@ -44,11 +44,12 @@ export function packLive(snapshot: SessionSnapshot, believeUntil: number): Cache
   ];
 }
 
+/** The tombstone of an ended session. */
 export function packEnded({ reason, at }: Ended): CacheValue {
   return [ENDED, reason, at];
 }
 
-/** @returns null for what this version did not write: a miss, not an error */
+/** @returns null for an entry that this version did not write; it counts as a miss, not as an error */
 export function unpack(sessionId: string, text: string): CachedVerdict | null {
   const value = parsed(text);
   if (typeof value === 'string') return { state: 'leased' };
@@ -122,7 +123,7 @@ type Live = [
   firstSeenAfter: number,
 ];
 
-/** One letter for each place of {@link Live}: a number or text; capital where it may be null. */
+/** One letter for each element of {@link Live}: n for a number, t for text; a capital letter if it may be null. */
 const LIVE_SHAPE = [...'nntttTttnnnNntttTTn'].map((letter) => ({
   type: letter.toLowerCase() === 'n' ? 'number' : 'string',
   mayBeNull: letter !== letter.toLowerCase(),
@@ -140,7 +141,7 @@ function hasLiveShape(value: unknown[]): boolean {
 
 type Edition = Pick<SessionSnapshot, 'edition' | 'undelivered'>;
 
-/** Below zero where no request has shown a token of it yet, which is rare and short. */
+/** Negative if no request has presented a token of this edition yet. That is rare and lasts only briefly. */
 function packEdition({ edition, undelivered }: Edition): number {
   return undelivered ? -1 - edition : edition;
 }
@@ -151,7 +152,7 @@ function unpackEdition(packed: number): Edition {
 
 type Places = Pick<SessionSnapshot, 'country' | 'originCountry' | 'location'>;
 
-/** Nothing where nothing is known; a tenth of a degree is at most 11 km. */
+/** An empty string when nothing is known. A tenth of a degree is at most 11 km. */
 function packPlaces({ originCountry, country, location, createdAt }: SessionSnapshot): string {
   if (!originCountry && !country && !location) return '';
   const moved = country === originCountry ? '' : (country ?? '-');
@@ -175,7 +176,7 @@ function unpackPlaces(packed: string, createdAt: number): Places {
   };
 }
 
-/** What most devices are called, so that it need not be said. */
+/** The name of most devices. The cache omits it. */
 function plainNameOf({ browser, os }: Pick<SessionSnapshot['device'], 'browser' | 'os'>): string {
   return [browser, os].filter(Boolean).join(' on ');
 }
@@ -184,7 +185,7 @@ function words(joined: string): string[] {
   return joined === '' ? [] : joined.split(' ');
 }
 
-/** 22 characters instead of 36: a verdict is to stay under 250 bytes. */
+/** 22 characters instead of 36: an entry should stay under 250 bytes. */
 function packUuid(uuid: string): string {
   return Buffer.from(uuid.replaceAll('-', ''), 'hex').toString('base64url');
 }
