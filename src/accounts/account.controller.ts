@@ -11,7 +11,9 @@ import type { Settings } from '../config/settings.js';
 import { RequireSession } from '../sessions/require-session.decorator.js';
 import { AccountService } from './account.service.js';
 
-/** The end of an account: among the security acts rather than the profile's, since it ends every session. */
+/**
+ * Deletes the user's own account. It is not part of the profile controller, because the deletion ends every session.
+ */
 @ApiTags('users')
 @Controller('users/me')
 export class AccountController {

@@ -18,10 +18,13 @@ import { isBanned, User } from '../users/user.entity.js';
 import { RevocationTransactions, UserTransactions } from '../database/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 
-/** Any number: those who take away an admin's rights take turns, or the last two could go at once. */
+/**
+ * An arbitrary number. Changes that may remove an admin run one after the other. Otherwise the last two admins could
+ * be removed at the same time.
+ */
 const ADMINS_LOCK = 7_263_404;
 
-/** What changes an account's standing, and with it the life of its sessions: ban, roles, deletion. */
+/** Changes the status of an account, and with it the life of its sessions: ban, roles, deletion. */
 @Injectable()
 export class AccountService {
   constructor(
@@ -37,8 +40,9 @@ export class AccountService {
   ) {}
 
   /**
-   * Ends everything the user has and keeps login and refresh shut, until then or until it is lifted.
-   * @throws Problem `resource.not_found`, `resource.conflict` for the last admin
+   * Ends all sessions of the user and refuses login and refresh, until the given time or until the ban is lifted.
+   *
+   * @throws Problem `resource.not_found`; `resource.conflict` for the last admin
    */
   async ban(
     userId: string,
@@ -63,8 +67,9 @@ export class AccountService {
   }
 
   /**
-   * Opens login again. Revives nothing.
-   * @returns the receipt of a revocation that ended nothing, since nothing is to be ended
+   * Allows login again. It restores no session.
+   *
+   * @returns the receipt of a revocation that ends no session
    * @throws Problem `resource.not_found`
    */
   async liftBan(userId: string, { actorId, origin }: Acting): Promise<Receipt> {
@@ -85,8 +90,9 @@ export class AccountService {
   }
 
   /**
-   * In force on the next session-checked request.
-   * @throws Problem `resource.not_found`, `resource.conflict` for the last admin
+   * Changes the roles of a user. They are in force on the next session-checked request.
+   *
+   * @throws Problem `resource.not_found`; `resource.conflict` for the last admin
    */
   async setRoles(userId: string, roles: Role[], { actorId, origin }: Acting): Promise<User> {
     const { user, recorded } = await this.transactions.run(userId, async (tx) => {
@@ -113,8 +119,9 @@ export class AccountService {
   }
 
   /**
-   * Ends everything and keeps nothing personal; the row stays, so that the audit log can be read.
-   * @throws Problem `resource.conflict` for the last admin
+   * Ends all sessions and deletes all personal data. The row stays, so that the audit log remains readable.
+   *
+   * @throws Problem `resource.not_found`; `resource.conflict` for the last admin
    */
   async delete(userId: string, { actorId, origin }: Acting): Promise<void> {
     const recorded = await this.revoking.run(userId, async (tx) => {
@@ -122,9 +129,10 @@ export class AccountService {
       const now = await databaseNow(tx, this.clock);
       await this.keepAnAdmin(tx, user, now);
       const order = { reason: 'account_deleted', actorId, origin, audit: 'user_deleted' } as const;
-      // First: it waits for payments that are under way, and they could not refer to a user whose key has changed.
+      // This comes first, because it waits for running payments. A payment cannot refer to a user whose key has
+      // changed.
       const recorded = await this.log.endSessions(tx, userId, 'all', order);
-      // Housekeeping removes them when the records of their sessions are gone.
+      // Housekeeping removes the devices when no session record refers to them.
       await tx.query(
         'insert into devices_left_behind select id from devices where user_id = $1 on conflict do nothing',
         [userId],
@@ -132,7 +140,7 @@ export class AccountService {
       await tx.query('delete from mails where recipient = $1', [user.email]);
       await tx.query('delete from mailed_tokens where user_id = $1', [userId]);
       await this.factors.removeAll(tx, userId);
-      // One that is being seen to waits for this user's lock, so it is not waited for: it will find nobody.
+      // Skip an account job that is running: it waits for this user's lock, and then does not find the user.
       await tx.query(
         `delete from account_errands where id in (
            select id from account_errands where user_id = $1 or email = $2 for update skip locked)`,
@@ -148,7 +156,10 @@ export class AccountService {
     await this.revocations.settle(recorded);
   }
 
-  /** What is too old by the roles until now stays so: longer lifetimes must not let it live again beside what has taken its place. */
+  /**
+   * Ends the sessions that have expired by the roles before the change. Longer lifetimes of the new roles must not
+   * revive them beside the sessions that have replaced them.
+   */
   private async endAged(tx: EntityManager, user: User, now: Date, acting: Acting): Promise<Recorded[]> {
     const rows = await tx.query<OpenSessionRow[]>(OPEN_SESSIONS, [user.id]);
     const open = rows.map((row) => openSessionOf(row, user.roles));
@@ -169,6 +180,7 @@ export class AccountService {
     return user;
   }
 
+  /** Refuses the change if this user is the last admin who can log in. */
   private async keepAnAdmin(tx: EntityManager, user: User, now: Date): Promise<void> {
     if (!user.roles.includes('admin')) return;
     const [others] = await tx.query<{ exists: boolean }[]>(

@@ -17,7 +17,7 @@ import { UsersService } from '../users/users.service.js';
 import { AdminOnly } from './admin.decorator.js';
 import { Everyone, Seq, SessionQuery, TokenId } from './admin.schemas.js';
 
-/** Force-logout of one session, one user, everyone; and one access token, whose session lives on. */
+/** Ends one session, the sessions of one user, or everyone's. Also denies one access token, whose session goes on. */
 @Controller('admin')
 @AdminOnly()
 export class AdminSessionsController {
@@ -60,7 +60,7 @@ export class AdminSessionsController {
     return this.revocations.endEveryone({ ...actor, reason: 'admin_everyone' });
   }
 
-  /** The same as `DELETE /v1/admin/sessions`, for proxies and clients that drop the body of a DELETE. */
+  /** Same as `DELETE /v1/admin/sessions`, for proxies and clients that drop the body of a DELETE request. */
   @Post('sessions/end-all')
   @RequireSession({ maxAuthAge: '5m' })
   @AnswersReceipt()

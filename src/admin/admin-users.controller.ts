@@ -16,7 +16,10 @@ import { UsersService } from '../users/users.service.js';
 import { AdminOnly } from './admin.decorator.js';
 import { AdminUser, AdminUserPage, adminViewOf, Ban, RoleChange, UserQuery } from './admin.schemas.js';
 
-/** Or a password alone would do for what a password alone must not. */
+/**
+ * The detail of the refusal. If admins could reset their own factors here, a password alone would be enough to remove
+ * a factor.
+ */
 const OWN_FACTORS = 'Your own factors are removed at `DELETE /v1/auth/mfa/totp`, or by another admin.';
 
 const Position = z.tuple([z.iso.datetime().transform((value) => new Date(value)), uuid]);
@@ -73,7 +76,7 @@ export class AdminUsersController {
     return this.accounts.liftBan(id, actor);
   }
 
-  /** For somebody who has lost their second factors and their recovery codes. Ends every session of theirs. */
+  /** For a user who has lost all second factors and recovery codes. Ends all sessions of the user. */
   @Delete(':id/mfa')
   @RequireSession({ maxAuthAge: '5m', bySecondFactor: true })
   @AnswersReceipt()

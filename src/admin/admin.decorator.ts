@@ -3,7 +3,7 @@ import { ApiTags } from '@nestjs/swagger';
 import { Roles } from '../auth/roles.decorator.js';
 import { RequireSession } from '../sessions/require-session.decorator.js';
 
-/** Every admin route: a live session, and the role as stored. */
+/** For every admin route: requires a live session and the admin role as stored in PostgreSQL. */
 export function AdminOnly() {
   return applyDecorators(ApiTags('admin'), RequireSession(), Roles('admin'));
 }

@@ -7,7 +7,7 @@ import { AdminAuditController } from './admin-audit.controller.js';
 import { AdminSessionsController } from './admin-sessions.controller.js';
 import { AdminUsersController } from './admin-users.controller.js';
 
-/** The admin door: thin, over the services that everybody's own doors use. */
+/** The admin API. It is thin and uses the same services as the user API. */
 @Module({
   imports: [AccountsModule, SecondFactorModule, SessionsModule, UsersModule],
   controllers: [AdminUsersController, AdminSessionsController, AdminAuditController],

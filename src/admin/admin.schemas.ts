@@ -19,7 +19,7 @@ export const AdminUserPage = z.object({ items: z.array(AdminUser), nextCursor: z
 
 export const SessionQuery = z.strictObject({ status: z.enum(['active', 'ended', 'all']).default('active') });
 
-/** Read here rather than by PostgreSQL, which knows fewer years and offsets than ISO 8601. */
+/** Parsed here and not by PostgreSQL, which accepts fewer years and offsets than ISO 8601. */
 const moment = z.iso
   .datetime({ offset: true, error: 'must be a date and time such as 2030-01-31T12:00:00Z' })
   .transform((value) => new Date(value));
@@ -36,7 +36,7 @@ export const Everyone = z.strictObject({ confirm: z.literal('everyone', 'must be
 /** The `jti` of an access token. */
 export const TokenId = z.string().regex(TOKEN_ID, 'must be the jti of an access token');
 
-/** A sequence number fits a bigint. */
+/** A sequence number that fits a bigint. */
 export const Seq = z.string().regex(/^\d{1,18}$/, 'must be the seq of a receipt');
 
 export const AuditQuery = z.strictObject({

@@ -9,7 +9,10 @@ import { requireMigrated } from '../database/migrate.js';
 import { canonicalEmail } from '../users/email-address.js';
 import { UsersService } from '../users/users.service.js';
 
-/** The first admin of a new installation: the person who may run this already owns the database. Audited like any other grant. */
+/**
+ * Makes a user the first admin of a new installation. The operator who can run this command already controls the
+ * database. The audit log records the grant like any other.
+ */
 await runCommand(async () => {
   const [address] = process.argv.slice(2);
   if (!address) throw new BootError('usage: npm run admin:grant -- <e-mail address of a registered user>');
@@ -18,7 +21,7 @@ await runCommand(async () => {
   const settings = loadSettings(process.env);
   const url = required(settings.databaseUrl, 'DATABASE_URL', 'the database of the instances');
   await requireMigrated(url, settings);
-  // What the application logs is not for the person who typed this: an error is said in a sentence.
+  // The operator does not need the application's log; an error is printed as one sentence.
   const app = await createApp(settings, await loadKeys(settings), { logger: createLogger('silent', false) });
   try {
     const user = await app.get(UsersService).findByEmail(email);

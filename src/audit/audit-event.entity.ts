@@ -1,6 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
-/** One thing that happened to somebody's security. Written once, in the transaction of the act. */
+/** One security event of a user. Written once, in the transaction of the action, and never changed. */
 @Entity('audit_events')
 export class AuditEvent {
   @PrimaryColumn({ type: 'bigint', generated: 'identity' })
@@ -12,11 +12,11 @@ export class AuditEvent {
   @Column({ type: 'text' })
   type: string;
 
-  /** Who did it; null for the system itself and for the unauthenticated. */
+  /** The user who acted; null for the system itself and for unauthenticated requests. */
   @Column({ type: 'uuid', name: 'actor_id', nullable: true })
   actorId: string | null;
 
-  /** Whom it happened to. */
+  /** The user whose account or session the event concerns. */
   @Column({ type: 'uuid', name: 'user_id', nullable: true })
   userId: string | null;
 

@@ -11,12 +11,17 @@ import { Chores } from '../database/chores.js';
 import { databaseNow } from '../database/database-now.js';
 import { MOST_SEALED, SEAL } from './seals.js';
 
-/** For so long an event can be changed without a trace by whoever owns the database. */
+/** In this interval, the owner of the database can change an event without a trace. */
 const INTERVAL_MS = 10_000;
-/** Any number: it only has to be the same for all instances, and nobody else's (migrations, cache form, epoch, admins). */
+/**
+ * An arbitrary number, the same for all instances. It must differ from the other locks (migrations, cache form,
+ * epoch, admins).
+ */
 const SEAL_LOCK = 7_263_405;
 
-/** Seals what the audit log has grown by. One instance does each time; any number may, and then they take turns. */
+/**
+ * Extends the audit hash chain by the new events. One instance runs the job each time; several instances take turns.
+ */
 @Injectable()
 export class AuditSealer implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private stop: () => void = () => undefined;
@@ -37,7 +42,7 @@ export class AuditSealer implements OnApplicationBootstrap, BeforeApplicationShu
     this.stop();
   }
 
-  /** @returns how many events it has sealed; what another instance is sealing is left to it */
+  /** @returns how many events it has sealed; 0 while another instance does the work */
   async seal(): Promise<number> {
     let sealed = 0;
     for (let count = MOST_SEALED; count === MOST_SEALED; sealed += count) count = await this.sealOnce();
@@ -52,7 +57,7 @@ export class AuditSealer implements OnApplicationBootstrap, BeforeApplicationShu
       if (!turn!.mine) return 0;
       const now = await databaseNow(tx, this.clock);
       const [seal] = await tx.query<{ id: string; count: number; hash: string }[]>(SEAL, [now]);
-      // Outside this database, so that seals cannot be made anew without contradicting it.
+      // The log is outside this database. An attacker who rebuilds the chain in the database contradicts it.
       if (seal)
         this.logger.info({ seal: seal.id, events: seal.count, hash: seal.hash }, 'audit events are sealed');
       return seal?.count ?? 0;

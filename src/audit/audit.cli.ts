@@ -42,7 +42,7 @@ await runCommand(async () => {
 });
 
 async function verify(client: pg.Client, about: Parameters<typeof verifyAudit>[1]): Promise<void> {
-  // As it was in one moment: a seal that is made meanwhile is no fault.
+  // A snapshot of one moment: a seal that an instance adds in the meantime is not a fault.
   await client.query('begin isolation level repeatable read read only');
   const { seals, events, removed, waiting, head, faults } = await verifyAudit(client, about);
   console.log(

@@ -5,7 +5,7 @@ import type { Acting } from '../common/actor.decorator.js';
 import type { Origin } from '../common/request.js';
 import { AuditEvent } from './audit-event.entity.js';
 
-/** Names as in the OWASP logging vocabulary where it has one. */
+/** Event names follow the OWASP logging vocabulary where it has one. */
 export type AuditEventType =
   | 'user_created'
   | 'user_updated'
@@ -49,16 +49,18 @@ export type AuditEventType =
   | 'excess_rate_limit_exceeded'
   | 'sensitive_read';
 
+/** An event to record. */
 export interface AuditEntry {
   type: AuditEventType;
   actorId?: string | null;
   userId?: string | null;
   sessionId?: string | null;
   origin?: Origin | null;
-  /** Never a secret, a token or a digest of one. */
+  /** Must never contain a secret, a token, or the digest of one. */
   details?: Record<string, unknown>;
 }
 
+/** Filters of {@link AuditService.read}. `from` is inclusive, `to` is exclusive. */
 export interface AuditFilter {
   userId?: string;
   type?: string;
@@ -73,7 +75,7 @@ export interface AuditFilter {
 export class AuditService {
   constructor(@InjectRepository(AuditEvent) private readonly events: Repository<AuditEvent>) {}
 
-  /** Part of the caller's transaction: an act and its record commit together or not at all. */
+  /** Part of the caller's transaction: an action and its event commit together or not at all. */
   async record(tx: EntityManager, entry: AuditEntry): Promise<void> {
     await tx.query(
       `insert into audit_events (type, actor_id, user_id, session_id, ip, user_agent, request_id, details)
@@ -91,7 +93,7 @@ export class AuditService {
     );
   }
 
-  /** Many of one type that nobody asked for, in one statement. */
+  /** Records many events of one type that no request caused, in one statement. */
   async recordAll(
     tx: EntityManager,
     type: AuditEventType,
@@ -105,7 +107,10 @@ export class AuditService {
     );
   }
 
-  /** For a person to look at: that they did is an event itself (ASVS 16.4.2), or they do not get it. Newest first. */
+  /**
+   * Events for an admin to read, newest first. The read itself is recorded (ASVS 16.4.2); if that fails, the admin
+   * gets no events.
+   */
   async read(filter: AuditFilter, { actorId, origin }: Acting): Promise<AuditEvent[]> {
     const events = await this.list(filter);
     const { limit: _limit, before: _before, ...asked } = filter;

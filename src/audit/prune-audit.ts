@@ -1,8 +1,9 @@
 import type { ClientBase } from 'pg';
 
 /**
- * Removes the events of whole seals that were made before; the seals stay, so that the chain does. Needs the right
- * to delete from the audit log, which instances do not have.
+ * Removes the events of all seals that were made before the given time. The seals stay, so that the hash chain stays
+ * complete. The database role needs the right to delete from the audit log, which instances do not have.
+ *
  * @returns how many events it removed
  */
 export async function pruneAudit(client: Pick<ClientBase, 'query'>, before: Date): Promise<number> {

@@ -1,25 +1,31 @@
 /**
- * The audit log is sealed as it grows: a seal is the hash of the seal before it and of all events that have committed
- * since. Who changes, removes or slips in an event afterwards has to make all later seals anew, and those
- * were also written to the log, where this database has no say.
+ * The audit hash chain. A seal is the hash of the previous seal and of all events that have committed since. An
+ * attacker who changes, removes or inserts an event later must rebuild all later seals. The instances have also
+ * written those seals to their log, which is outside this database.
  */
 
-/** What an event says, always in the same bytes. Columns that come later are not part of it. */
+/** The digest of an event, from the same bytes each time. Columns that are added later are not part of it. */
 const DIGEST = `sha256(convert_to(jsonb_build_array(
   e.id, e.type, extract(epoch from e.at), e.actor_id, e.user_id, e.session_id, host(e.ip), e.user_agent, e.request_id, e.details
 )::text, 'UTF8'))`;
 
-/** Of a seal: its predecessor's hash, then its events' digests in the order of their numbers. */
+/** The hash of a seal: the previous seal's hash, then the digests of its events in order of their numbers. */
 const hashOf = (previous: string): string =>
   `sha256(${previous} || string_agg(${DIGEST}, ''::bytea order by e.id))`;
 
-/** As many events as one statement reads. */
+/** Events that one statement reads. */
 export const MOST_SEALED = 10_000;
 
-/** No transaction of ours is open for longer (statements end after 10 s): what has a lower number has committed, or never will. */
+/**
+ * No transaction of an instance is open for longer, because statements end after 10 s. After this time an event with
+ * a lower number has committed, or never will.
+ */
 export const SETTLED_AFTER_MINUTES = 10;
 
-/** Numbers commit out of order, so those that are missing are looked for again for a while. Statement time is $1. */
+/**
+ * Numbers commit out of order. Therefore each run also looks for missing numbers, for a while. $1 is the time of the
+ * statement.
+ */
 export const SEAL = `
   with known as (
     select coalesce((select hash from audit_seals order by id desc limit 1), decode(repeat('00', 32), 'hex')) as previous,
@@ -35,7 +41,7 @@ export const SEAL = `
   from e, known group by known.previous
   returning id, count, encode(hash, 'hex') as hash`;
 
-/** One page of seals after number $1, each beside what its events hash to now. */
+/** One page of seals after number $1. Each row has the stored hash and the hash of the events as they are now. */
 export const COMPARE = `
   select s.id, s.at, s.count, encode(s.previous, 'hex') as previous, encode(s.hash, 'hex') as hash,
     (select encode(${hashOf('s.previous')}, 'hex') from audit_events e
@@ -44,7 +50,7 @@ export const COMPARE = `
      where e.id >= lower(s.events) and e.id < upper(s.events) and e.id <@ s.events) as found
   from audit_seals s where s.id > $1 order by s.id limit 100`;
 
-/** How many events there are, and how many of them may still wait for a seal. */
+/** The number of events, and how many of them may still wait for a seal. */
 export const UNSEALED = `
   with known as (
     select coalesce(max(last_id), 0) as settled from audit_seals

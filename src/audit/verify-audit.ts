@@ -7,7 +7,7 @@ interface Compared {
   count: number;
   previous: string;
   hash: string;
-  /** What its events hash to; null when there are none. */
+  /** The hash of its events as they are now; null when there are no events. */
   now: string | null;
   found: number;
 }
@@ -15,22 +15,23 @@ interface Compared {
 export interface Verification {
   seals: number;
   events: number;
-  /** Seals whose events retention has removed. */
+  /** Seals whose events were removed when their retention was over. */
   removed: number;
-  /** Events that the next seal will have. */
+  /** Events that wait for the next seal. */
   waiting: number;
   /** The last seal, as `number:hash`. */
   head: string | null;
-  /** What is not as it was; nothing in an honest log. */
+  /** Descriptions of every inconsistency; empty for an intact log. */
   faults: string[];
 }
 
 const NONE = '00'.repeat(32);
 
 /**
- * Compares the audit log with its seals.
- * @param heads seals as they were logged when they were made, `number:hash`: a chain that was made anew does not have them
- * @param retainedSince events of seals from before may have been removed
+ * Compares the audit log with its hash chain.
+ *
+ * @param heads seals as an instance logged them, in the form `number:hash`; a rebuilt chain does not contain them
+ * @param retainedSince events of older seals may have been removed
  */
 export async function verifyAudit(
   client: Pick<ClientBase, 'query'>,

@@ -6,7 +6,9 @@ import { Payment } from './payments/payment.entity.js';
 import { PaymentsController } from './payments/payments.controller.js';
 import { PaymentsService } from './payments/payments.service.js';
 
-/** One route of each tier, to learn from and then to delete: this folder and its line in `app.module.ts`. */
+/**
+ * One route of each tier, as an example. To remove the examples, delete this folder and its line in `app.module.ts`.
+ */
 @Module({
   imports: [TypeOrmModule.forFeature([Payment]), SessionsModule],
   controllers: [FeatureFlagsController, PaymentsController],

@@ -2,13 +2,16 @@ import { keptModule } from '../common/kept-module.js';
 import type { RelyingParty } from '../config/relying-party.js';
 import type { PasskeyAssertion, PasskeyAttestation } from './ceremony.schemas.js';
 
-/** EdDSA, ES256, RS256 (IANA COSE algorithms): in the order in which we like them; each authenticator knows one of them. */
+/**
+ * EdDSA, ES256, RS256 (IANA COSE algorithms), in order of preference. Each authenticator supports at least one of
+ * them.
+ */
 export const ALGORITHMS: number[] = [-8, -7, -257];
 
-/** WebAuthn 7.1, step 25. */
+/** The maximum length in bytes (WebAuthn 7.1, step 25). */
 const LONGEST_CREDENTIAL_ID = 1_023;
 
-/** What an authenticator has made, and all that is kept of it: nothing secret. */
+/** A credential that an authenticator has created, as the server stores it. It contains no secret. */
 export interface Credential {
   credentialId: Buffer;
   publicKey: Buffer;
@@ -19,16 +22,16 @@ export interface Credential {
   backedUp: boolean;
 }
 
-/** What a signature that is right says besides. */
+/** The data that comes with a valid signature. */
 export type Assertion = Pick<Credential, 'signCount' | 'backedUp'>;
 
-/** Why something that an authenticator is said to have answered is not believed; for the log. */
+/** Why the response of an authenticator failed its verification; for the log. */
 export class Disbelieved extends Error {}
 
-/** 260 modules and 25 MB, for those who use passkeys: they are loaded when somebody first does. */
+/** The library has 260 modules and takes 25 MB. It is loaded on the first use of a passkey. */
 const webauthn = keptModule('webauthn', () => import('./webauthn.js'));
 
-/** @returns what was signed as the challenge; null where that cannot be said, or a frame of another site has asked */
+/** @returns the challenge that was signed; null when it cannot be read, or a frame of another site made the request */
 export async function challengeIn({
   response,
 }: {
@@ -43,6 +46,7 @@ export async function challengeIn({
   }
 }
 
+/** Verifies a new credential (WebAuthn 7.1). */
 export function verifyAttestation(
   attestation: PasskeyAttestation,
   challenge: string,
@@ -75,8 +79,9 @@ export function verifyAttestation(
 }
 
 /**
- * Whether this passkey has signed the challenge for one of our pages, and its authenticator has verified the person. Its
- * counter is not looked at: that is for a transaction, and for signatures that are right only.
+ * Verifies that this passkey has signed the challenge for one of the allowed origins, and that its authenticator has
+ * verified the user. It does not check the signature counter. A transaction does that later, for valid signatures
+ * only.
  */
 export function verifyAssertion(
   { response, ...credential }: PasskeyAssertion,
@@ -104,8 +109,8 @@ export function verifyAssertion(
 }
 
 /**
- * We ask for no attestation. Where one comes all the same it is dropped unread, as a browser would have done: whatever the
- * authenticator is, it is welcome, and nobody's certificates are parsed or fetched.
+ * The server requests no attestation. If an authenticator sends one, it is dropped unread, as a browser would do. The
+ * server accepts every model of authenticator, and parses and fetches no certificates.
  */
 async function withoutStatement({
   response,
@@ -124,7 +129,7 @@ async function withoutStatement({
   return { ...credential, response: { ...response, attestationObject: isoBase64URL.fromBuffer(none) } };
 }
 
-/** The library looks at nothing but what it is given: whatever it throws is about that. */
+/** The library depends only on its input, so any error that it throws is about that input. */
 async function believing<T>(verify: () => Promise<T>): Promise<T | Disbelieved> {
   try {
     return await verify();

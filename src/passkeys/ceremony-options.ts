@@ -10,7 +10,7 @@ interface Enrolling {
   displayName: string | null;
 }
 
-/** A credential that can be found without a name, and that its authenticator hands out to the person alone. */
+/** Options for a discoverable credential that requires user verification. */
 export function creationOptions(
   { id, name }: RelyingParty,
   challenge: string,
@@ -37,7 +37,7 @@ export function creationOptions(
   };
 }
 
-/** @param allowed none: whichever the person chooses */
+/** @param allowed the passkeys that may answer; if empty, any passkey */
 export function requestOptions(
   { id }: RelyingParty,
   challenge: string,
@@ -52,7 +52,7 @@ export function requestOptions(
   };
 }
 
-/** What authenticators know people by, in base64url: it says nothing of them (WebAuthn 14.6.1). */
+/** The user handle for authenticators, in base64url. It contains no personal data (WebAuthn 14.6.1). */
 export function userHandleOf(userId: string): string {
   return Buffer.from(userId.replaceAll('-', ''), 'hex').toString('base64url');
 }

@@ -1,12 +1,15 @@
 import { z } from 'zod';
 
 /**
- * Either alphabet of RFC 4648, with or without padding. Browsers write base64url without padding; password managers that
- * answer in their place write all four.
+ * Either alphabet of RFC 4648, with or without padding. Browsers write base64url without padding. Password managers
+ * that answer in place of a browser write all four forms.
  */
 const BASE64 = /^(?:[A-Za-z0-9_-]+|[A-Za-z0-9+/]+)={0,2}$/;
 
-/** The one decoder of what authenticators answer: from here on it is base64url without padding. At most a body of 10 KiB. */
+/**
+ * The only decoder for the values of an authenticator. Its output is base64url without padding. At most a body of 10
+ * KiB.
+ */
 const bytes = z
   .string()
   .max(8_192)
@@ -14,7 +17,10 @@ const bytes = z
   .transform((text) => Buffer.from(text, 'base64').toString('base64url'))
   .meta({ description: 'base64url' });
 
-/** What `toJSON()` of a browser's credential says; what it says besides, in later browsers more, is not looked at. */
+/**
+ * The members of a browser credential's `toJSON()` that the server reads. It ignores all others; later browsers may
+ * add some.
+ */
 const credential = { id: bytes, rawId: bytes, type: z.literal('public-key') };
 
 export const PasskeyAttestation = z

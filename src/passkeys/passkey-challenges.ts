@@ -8,14 +8,14 @@ import { databaseNow } from '../database/database-now.js';
 
 export type ChallengePurpose = 'enrol' | 'login' | 'step_up';
 
-/** A person has so long to find their key and touch it (WebAuthn 15.1 suggests five minutes). */
+/** The time for a user to find and touch a security key (WebAuthn 15.1 suggests five minutes). */
 export const CHALLENGE_LIFETIME_MS = 5 * 60_000;
 const NONCE_BYTES = 32;
 const EXPIRY_BYTES = 6;
 const MAC_BYTES = 32;
-/** The nonce, its expiry in ms since the epoch, and a MAC over both, in base64url. */
+/** In base64url: the nonce, its expiry in milliseconds since the epoch, and a MAC over both. */
 const SHAPE = /^[A-Za-z0-9_-]{94}$/;
-/** That one statement removes, of those that have expired. */
+/** Expired challenges that one statement removes. */
 const PURGE_BATCH = 100;
 
 export interface Challenge {
@@ -29,9 +29,9 @@ const USE = `
   select $1, $2::timestamptz where $2 > $3::timestamptz on conflict do nothing`;
 
 /**
- * What an authenticator is asked to sign. Nothing is kept of a challenge that is handed out: it says itself until when it
- * is good, and a MAC by a secret of the key file says that it is ours, for what, and for whom. Only those
- * that have succeeded are written down, so that they succeed once.
+ * The challenges that authenticators sign. The server stores nothing when it issues a challenge. The challenge
+ * contains its expiry. A MAC with a secret of the key file shows that this server issued it, for which purpose and
+ * for which holder. Only used challenges are stored, so that each works once.
  */
 @Injectable()
 export class PasskeyChallenges {
@@ -40,7 +40,11 @@ export class PasskeyChallenges {
     private readonly keys: KeyStore,
   ) {}
 
-  /** @param holder who alone may answer: a session's id, or a secret that only the one who asks is given */
+  /**
+   * Issues a challenge for five minutes.
+   *
+   * @param holder the only party that may answer: a session's id, or a secret that only the requesting client gets
+   */
   async issue(tx: EntityManager, purpose: ChallengePurpose, holder: string): Promise<string> {
     const now = (await databaseNow(tx, this.clock)).getTime();
     const expiry = Buffer.alloc(EXPIRY_BYTES);
@@ -50,7 +54,11 @@ export class PasskeyChallenges {
     return Buffer.concat([content, seal]).toString('base64url');
   }
 
-  /** @returns null for what was not issued here for this purpose and holder. Its time is judged by {@link use}. */
+  /**
+   * Parses and authenticates a challenge. It does not check the expiry; {@link use} does.
+   *
+   * @returns null when this server did not issue it for this purpose and holder
+   */
   read(challenge: string, purpose: ChallengePurpose, holder: string): Challenge | null {
     if (!SHAPE.test(challenge)) return null;
     const bytes = Buffer.from(challenge, 'base64url');
@@ -64,7 +72,11 @@ export class PasskeyChallenges {
     return { nonce: content.subarray(0, NONCE_BYTES), issuedAt, expiresAt };
   }
 
-  /** Uses it up, in the transaction of what it is used for. @returns false when it has been, or is too old */
+  /**
+   * Marks the challenge as used, in the transaction of the action.
+   *
+   * @returns false when it was used before, or has expired
+   */
   async use(tx: EntityManager, { nonce, expiresAt }: Challenge): Promise<boolean> {
     const now = await databaseNow(tx, this.clock);
     await tx.query(

@@ -18,19 +18,19 @@ const COLUMNS = `
   created_at as "createdAt", last_used_at as "lastUsedAt"`;
 
 /**
- * Compare-and-set: a counter rises, or does not count at all and stays 0 (WebAuthn 6.1.1). The copies of a passkey that
- * was made to be on several devices each count by themselves, so that their counters say nothing.
+ * Compare-and-set: a counter increases, or the authenticator does not count and it stays 0 (WebAuthn 6.1.1). The
+ * copies of a synced passkey count separately, so their counters prove nothing.
  */
 const USE = `
   update passkeys set sign_count = greatest(sign_count, $2), backed_up = $3, last_used_at = greatest(last_used_at, $4)
   where id = $1 and (backup_eligible or sign_count < $2 or (sign_count = 0 and $2 = 0))`;
 
-/** People's passkeys as they are stored. Who may do what with them is for the services to say. */
+/** Stores the passkeys of users. The services that use it check the permissions. */
 @Injectable()
 export class PasskeysService {
   constructor(private readonly database: DataSource) {}
 
-  /** Oldest first. */
+  /** The user's passkeys, oldest first. */
   of(userId: string, tx: EntityManager = this.database.manager): Promise<Passkey[]> {
     return tx.query<Passkey[]>(`select ${COLUMNS} from passkeys where user_id = $1 order by created_at, id`, [
       userId,
@@ -45,7 +45,7 @@ export class PasskeysService {
     return row!.count;
   }
 
-  /** Whoever it belongs to. */
+  /** The passkey with this credential id, of any user. */
   async byCredential(
     credentialId: Buffer,
     tx: EntityManager = this.database.manager,
@@ -56,7 +56,7 @@ export class PasskeysService {
     return found ?? null;
   }
 
-  /** @returns false when somebody has this credential already */
+  /** @returns false when any user already has this credential */
   async add(tx: EntityManager, passkey: NewPasskey): Promise<boolean> {
     const added = await tx.query<unknown[]>(
       `insert into passkeys (id, user_id, credential_id, public_key, sign_count, transports, aaguid,
@@ -79,13 +79,21 @@ export class PasskeysService {
     return added.length === 1;
   }
 
-  /** @returns false when it is of one device and its counter does not rise, or it is gone */
+  /**
+   * Records a use of the passkey.
+   *
+   * @returns false when the counter of a device-bound passkey does not increase, or the passkey was removed
+   */
   async use(tx: EntityManager, id: string, { signCount, backedUp }: Assertion, now: Date): Promise<boolean> {
     const [, used] = await tx.query<[unknown, number]>(USE, [id, signCount, backedUp, now]);
     return used === 1;
   }
 
-  /** A passkey of somebody else is left alone, as one that there is not; so it is below. */
+  /**
+   * Leaves a passkey of another user unchanged, as if it did not exist. So do the methods below.
+   *
+   * @returns whether the user has this passkey
+   */
   async rename(tx: EntityManager, userId: string, id: string, name: string): Promise<boolean> {
     const [, renamed] = await tx.query<[unknown, number]>(
       'update passkeys set name = $3 where id = $1 and user_id = $2',
@@ -101,7 +109,7 @@ export class PasskeysService {
     return removed;
   }
 
-  /** @returns the name that it had; null when there is none */
+  /** @returns the name of the removed passkey; null when the user has no such passkey */
   async remove(tx: EntityManager, userId: string, id: string): Promise<string | null> {
     const [rows] = await tx.query<[{ name: string }[], number]>(
       'delete from passkeys where id = $1 and user_id = $2 returning name',

@@ -8,18 +8,18 @@ import { PendingActions } from '../sessions/pending-actions.service.js';
 import type { Transport } from '../sessions/session.entity.js';
 import type { User } from '../users/user.entity.js';
 
-/** Time to find the phone. */
+/** The time for a user to find their phone. */
 const GOOD_FOR_MS = 5 * 60_000;
 const REMOVED_AT_ONCE = 100;
 
-/** A login as it was begun; it is completed as the same, or not at all. */
+/** A login after its first step. It must be completed with the same transport, or it fails. */
 export interface LoginChallenge {
   digest: Buffer;
   userId: string;
   email: string;
   transport: Transport;
   deviceName: string | undefined;
-  /** Of the device token that came with the password. */
+  /** The digest of the device token that came with the password. */
   deviceDigest: Buffer | null;
 }
 
@@ -33,7 +33,7 @@ interface Row {
   created_at: Date;
 }
 
-/** Of the password that the user has now. */
+/** Valid only while the user still has the same password. */
 const GOOD = `
   select c.digest, c.user_id, u.email, c.transport, c.device_name, c.device_digest, c.created_at
   from login_challenges c join users u on u.id = c.user_id
@@ -41,8 +41,8 @@ const GOOD = `
     and c.password_digest = sha256(convert_to(u.password_hash, 'UTF8'))`;
 
 /**
- * Logins whose password was right and that wait for the second factor. A challenge is its transport and 256 random bits.
- * Only the digest is kept, it is no credential anywhere else, and it opens one session.
+ * Logins with a right password that still need the second factor. A challenge is its transport and 256 random bits.
+ * The server stores only the digest. A challenge works at no other endpoint, and opens one session.
  */
 @Injectable()
 export class LoginChallenges {
@@ -52,7 +52,11 @@ export class LoginChallenges {
     private readonly clock: Clock,
   ) {}
 
-  /** Under the user's lock. @returns the token, for the only time */
+  /**
+   * Starts a challenge, under the user's lock. It is valid for five minutes.
+   *
+   * @returns the token, which is not stored, and its lifetime in seconds
+   */
   async begin(
     tx: EntityManager,
     user: Pick<User, 'id' | 'passwordHash'>,
@@ -82,17 +86,18 @@ export class LoginChallenges {
     return { token, expiresIn: GOOD_FOR_MS / 1_000 };
   }
 
-  /** @returns null for one that was made up, is used, too old, or void */
+  /** @returns null for a challenge that is unknown, used, expired or void */
   async find(token: string): Promise<LoginChallenge | null> {
     const now = await databaseNow(this.database.manager, this.clock);
     return this.read(this.database.manager, sha256(token), now);
   }
 
-  /** As {@link find}, under the user's lock. */
+  /** Same as {@link find}, under the user's lock. */
   async isGood(tx: EntityManager, { digest }: LoginChallenge, now: Date): Promise<boolean> {
     return (await this.read(tx, digest, now)) !== null;
   }
 
+  /** Deletes the challenge, so that it cannot be used again. */
   async use(tx: EntityManager, { digest }: LoginChallenge): Promise<void> {
     await tx.query('delete from login_challenges where digest = $1', [digest]);
   }
@@ -121,12 +126,15 @@ export class LoginChallenges {
   }
 }
 
-/** Whether a token continues a login that was begun for this transport. Its digest covers the whole token, so nobody can change it. */
+/**
+ * Whether a token continues a login of this transport. Its digest covers the whole token, so a client cannot change
+ * the transport.
+ */
 export function isChallengeFor(transport: Transport, token: unknown): boolean {
   return typeof token === 'string' && token.startsWith(`${transport}.`);
 }
 
-/** Whether the login is completed where it was begun: by the device that was shown then, if it is shown again. */
+/** Whether the same device completes the login: if both steps sent a device token, the tokens must be equal. */
 export function isSameDevice({ deviceDigest }: LoginChallenge, deviceToken: string | null): boolean {
   return deviceToken === null || deviceDigest === null || sha256(deviceToken).equals(deviceDigest);
 }

@@ -2,10 +2,17 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { digestOfRecoveryCode, mintRecoveryCode, RECOVERY_CODES } from './recovery-code.js';
 
-/** What lets somebody in whose other factor is lost: each once. Within the caller's transaction, under the user's lock. */
+/**
+ * Recovery codes, for users who have lost their second factor. Each works once. All methods run in the caller's
+ * transaction, under the user's lock.
+ */
 @Injectable()
 export class RecoveryCodes {
-  /** A new set; the old one is void. @returns the codes, for the only time */
+  /**
+   * Issues a new set of codes and voids the old one.
+   *
+   * @returns the codes, which are not stored
+   */
   async issue(tx: EntityManager, userId: string): Promise<string[]> {
     const codes = Array.from({ length: RECOVERY_CODES }, mintRecoveryCode);
     await this.void(tx, userId);
@@ -16,7 +23,11 @@ export class RecoveryCodes {
     return codes;
   }
 
-  /** Takes it away, so that nobody can use it again. @returns whether it was there */
+  /**
+   * Deletes the code, so that it cannot be used again.
+   *
+   * @returns whether the code existed
+   */
   async use(tx: EntityManager, userId: string, code: string): Promise<boolean> {
     const digest = digestOfRecoveryCode(userId, code);
     if (!digest) return false;

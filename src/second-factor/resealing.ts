@@ -20,8 +20,8 @@ const OUTDATED = `
   order by user_id limit ${BATCH} for update skip locked`;
 
 /**
- * Seals anew what former encryption keys have sealed, so that nothing depends on those any more: whether or not its owner
- * ever comes back. Any number of instances may do this at once.
+ * Re-encrypts the secrets of earlier encryption keys, so that those keys can be removed. It does not need the users
+ * to log in. Several instances may run it at once.
  */
 @Injectable()
 export class Resealing implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -47,7 +47,7 @@ export class Resealing implements OnApplicationBootstrap, BeforeApplicationShutd
     this.stop();
   }
 
-  /** @returns how many it has sealed anew */
+  /** @returns how many secrets it re-encrypted */
   async run(): Promise<number> {
     const key = this.sealed.keyInUse(this.clock.now());
     if (!key) return 0;

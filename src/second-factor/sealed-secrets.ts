@@ -4,7 +4,7 @@ import { Problem } from '../common/problem.js';
 import { random } from '../common/random.js';
 import { KeyStore } from '../config/key-store.js';
 
-/** As it is kept: whoever reads the database without the key file has nothing. */
+/** An encrypted secret as stored. An attacker who reads the database without the key file cannot decrypt it. */
 export interface Sealed {
   sealed: Buffer;
   keyId: string;
@@ -14,19 +14,23 @@ const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
-/** Keeps what has to be read again, and could not be a digest: AES-256-GCM under the encryption keys of the key file. */
+/**
+ * Encrypts secrets that the server must read again, so that a digest is not enough. Uses AES-256-GCM with the
+ * encryption keys of the key file.
+ */
 @Injectable()
 export class SealedSecrets {
   constructor(private readonly keys: KeyStore) {}
 
-  /** The id of what seals now; undefined in files from before there was any. */
+  /** The id of the current encryption key; undefined if the key file has none. */
   keyInUse(now: number): string | undefined {
     return this.keys.sealingKey(now)?.id;
   }
 
   /**
-   * @param context whose it is and what for: sealed for one, it cannot be opened for another
-   * @throws Problem `auth.unavailable` when the key file has no encryption key in use
+   * @param context the owner and the purpose; a secret encrypted for one context cannot be decrypted for another
+   * @param now milliseconds since the epoch
+   * @throws Problem `auth.unavailable` when the key file has no current encryption key
    */
   seal(secret: Buffer, context: string, now: number): Sealed {
     const key = this.keys.sealingKey(now);
@@ -40,7 +44,7 @@ export class SealedSecrets {
     return { sealed: Buffer.concat([nonce, cipher.getAuthTag(), text]), keyId: key.id };
   }
 
-  /** @throws UnreadableSecret when its key is not in the file, or it was sealed for something else */
+  /** @throws UnreadableSecret when its key is not in the key file, or the secret was encrypted for another context */
   open({ sealed, keyId }: Sealed, context: string): Buffer {
     const key = this.keys.openingKey(keyId);
     if (!key) throw new UnreadableSecret(`the key file has no encryption key ${keyId}`);
@@ -59,7 +63,7 @@ export class SealedSecrets {
   }
 }
 
-/** Nobody is let in without it, and nobody is told that a code was wrong which could not be looked at. */
+/** Without the secret the server accepts no login. It does not report a code as wrong that it could not check. */
 export class UnreadableSecret extends Problem {
   constructor(why: string) {
     super('auth.unavailable', { cause: new Error(why) });

@@ -22,7 +22,7 @@ import { RecoveryCodes } from './recovery-codes.service.js';
 import { SecondFactors } from './second-factors.js';
 import { TotpFactors, type Confirmation, type TotpEnrolment } from './totp-factors.js';
 
-/** In mails. */
+/** The name of the factor in mails. */
 const APP = 'a code of an authenticator app';
 
 export interface EnrolledFactors {
@@ -32,8 +32,8 @@ export interface EnrolledFactors {
 }
 
 /**
- * What people do about their second factors. A change of them ends every other session and gives this one new keys, as a
- * password change does (ASVS 7.4.3): whoever has a factor has no session in which none was proved.
+ * Adds, removes and resets the second factors of a user. A change ends every other session and gives this one new
+ * keys, like a password change (ASVS 7.4.3). So a user with a factor has no session that never proved one.
  */
 @Injectable()
 export class SecondFactorChanges {
@@ -56,6 +56,7 @@ export class SecondFactorChanges {
     private readonly clock: Clock,
   ) {}
 
+  /** The factors that the user has enrolled. */
   async enrolled(userId: string): Promise<EnrolledFactors> {
     const addedAt = await this.totp.addedAt(this.database.manager, userId);
     const recoveryCodesLeft = await this.recoveryCodes.count(this.database.manager, userId);
@@ -63,7 +64,12 @@ export class SecondFactorChanges {
     return { totp: addedAt && { addedAt }, recoveryCodesLeft, passkeys };
   }
 
-  /** Nothing changes before {@link confirmTotp}. @throws Problem `auth.session_ended`, `auth.second_factor_required`, `auth.unavailable` */
+  /**
+   * Starts the enrolment of an authenticator app. Nothing changes before {@link confirmTotp}.
+   *
+   * @throws Problem `auth.session_ended`, `auth.second_factor_required`, `auth.reauthentication_required`,
+   * `auth.unavailable`
+   */
   async beginTotp({ userId, sessionId }: Principal): Promise<TotpEnrolment> {
     return this.transactions.run(userId, async (tx) => {
       const { user, session } = await this.lock(tx, userId, sessionId);
@@ -74,9 +80,11 @@ export class SecondFactorChanges {
   }
 
   /**
-   * The first code of the app. What is proved by it counts for this session. A client that lost the answer may confirm
-   * again: it gets new recovery codes, and the lost ones are void.
-   * @throws Problem `auth.invalid_credentials`, `resource.conflict` when nothing was begun here, `request.rate_limited`
+   * Confirms an enrolment with the first code of the app. The code also counts as a proof in this session. A client
+   * that lost the response may confirm again: it gets new recovery codes, and the lost ones are void.
+   *
+   * @throws Problem `auth.invalid_credentials`; `resource.conflict` when this session has not started an enrolment;
+   * `request.rate_limited`
    */
   async confirmTotp(
     principal: Principal,
@@ -121,7 +129,11 @@ export class SecondFactorChanges {
     return { recoveryCodes, grant: rekeyed.grant };
   }
 
-  /** @throws Problem `resource.not_found`, `auth.session_ended`, `auth.reauthentication_required` */
+  /**
+   * Removes the authenticator app of the user.
+   *
+   * @throws Problem `resource.not_found`, `auth.session_ended`, `auth.reauthentication_required`
+   */
   async removeTotp(principal: Principal, origin: Origin): Promise<SessionGrant | null> {
     const { userId } = principal;
     const rekeyed = await this.rekeys.rekey(principal, {
@@ -144,7 +156,11 @@ export class SecondFactorChanges {
     return rekeyed?.grant ?? null;
   }
 
-  /** The old ones are void. @throws Problem `resource.conflict` without a factor that they could stand in for */
+  /**
+   * Issues new recovery codes and voids the old ones.
+   *
+   * @throws Problem `resource.conflict` when the user has no second factor
+   */
   async renewRecoveryCodes({ userId, sessionId }: Principal, origin: Origin): Promise<string[]> {
     return this.transactions.run(userId, async (tx) => {
       const { user, session } = await this.lock(tx, userId, sessionId);
@@ -161,8 +177,9 @@ export class SecondFactorChanges {
   }
 
   /**
-   * For somebody who has lost everything: takes away all factors and ends all sessions.
-   * @throws Problem `resource.not_found` for nobody, and for who has none
+   * For a user who has lost all factors: removes them and ends all sessions.
+   *
+   * @throws Problem `resource.not_found` when the user does not exist or has no second factor
    */
   async reset(userId: string, { actorId, origin }: Acting): Promise<Receipt> {
     const recorded = await this.revoking.run(userId, async (tx) => {
@@ -191,7 +208,7 @@ export class SecondFactorChanges {
 
 const NOTHING_BEGUN = 'This session has not begun to enrol, or too long ago. Begin again.';
 
-/** @returns what is said of a code at all of its doors */
+/** @returns the problem `auth.invalid_credentials` for a code, the same at every endpoint */
 export function wrongCode(): Problem {
   return new Problem('auth.invalid_credentials', {
     detail: 'The code is wrong, too old, or was used before.',

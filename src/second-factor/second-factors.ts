@@ -15,14 +15,14 @@ import { RecoveryCodes } from './recovery-codes.service.js';
 import { TotpFactors } from './totp-factors.js';
 import { TOTP_CODE } from './totp.js';
 
-/** How recent a proof has to be that changes factors; as on the routes. */
+/** The maximum age of a proof that changes factors; the same as on the routes. */
 const FRESH_MS = 5 * 60_000;
 
-/** What a person can prove themselves with besides the password. */
+/** The methods by which a user can prove their identity besides the password. */
 export const SECOND_FACTOR_METHODS = ['totp', 'recovery_code', 'passkey'] as const;
 export type SecondFactorMethod = (typeof SECOND_FACTOR_METHODS)[number];
 
-/** The second factors of people, whatever they are. Within the caller's transaction, under the user's lock. */
+/** The second factors of a user, of all kinds. All methods run in the caller's transaction, under the user's lock. */
 @Injectable()
 export class SecondFactors {
   constructor(
@@ -34,7 +34,7 @@ export class SecondFactors {
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
-  /** What a login may be completed with; nothing for who has enrolled nothing. */
+  /** The methods that can complete a login; empty if the user has enrolled no factor. */
   async methodsOf(tx: EntityManager, userId: string): Promise<SecondFactorMethod[]> {
     if (!(await this.isEnrolled(tx, userId))) return [];
     const methods: SecondFactorMethod[] = ['totp'];
@@ -43,19 +43,24 @@ export class SecondFactors {
     return methods;
   }
 
-  /** Whether a login by password has to prove one. Who has but passkeys has another way in, and keeps the password as it was. */
+  /**
+   * Whether a login by password needs a second factor. For a user with passkeys only, a passkey is another way to log
+   * in, and the password works as before.
+   */
   async isEnrolled(tx: EntityManager, userId: string): Promise<boolean> {
     return (await this.totp.addedAt(tx, userId)) !== null;
   }
 
-  /** Passkeys included. */
+  /** Same as {@link isEnrolled}, but passkeys count as well. */
   async hasAny(tx: EntityManager, userId: string): Promise<boolean> {
     return (await this.isEnrolled(tx, userId)) || (await this.passkeys.count(tx, userId)) > 0;
   }
 
   /**
-   * Factors change by the factor. Two sessions may belong to a person with a factor and have proved none: the session of
-   * an admin that still owes it, and a session that lost the answer to the enrolment of an app.
+   * A change of factors needs a proof of a factor. Two kinds of session may have proved none although the user has a
+   * factor: the session of an admin that still owes it, and a session that lost the response to the enrolment of an
+   * app.
+   *
    * @throws Problem `auth.second_factor_required`, `auth.reauthentication_required`
    */
   async requireProof(tx: EntityManager, session: SessionSnapshot): Promise<void> {
@@ -66,7 +71,11 @@ export class SecondFactors {
       throw reauthenticationRequired(FRESH_MS, { bySecondFactor: true });
   }
 
-  /** Uses up what was typed: a code of an app, or a recovery code. @returns what it was; null for a wrong or a used one */
+  /**
+   * Uses up a code of an authenticator app, or a recovery code.
+   *
+   * @returns the method of the code; null when the code is wrong or was used before
+   */
   async useCode(
     tx: EntityManager,
     user: User,
@@ -90,13 +99,22 @@ export class SecondFactors {
     return 'recovery_code';
   }
 
-  /** Recovery codes complete a login by password: where that wants none any more, they go. @returns whether a factor is left */
+  /**
+   * Recovery codes complete a login by password. If such a login needs no second factor any more, the codes are
+   * removed.
+   *
+   * @returns whether the user still has a factor
+   */
   async voidIdleCodes(tx: EntityManager, userId: string): Promise<boolean> {
     if (!(await this.isEnrolled(tx, userId))) await this.recoveryCodes.void(tx, userId);
     return this.hasAny(tx, userId);
   }
 
-  /** All of them, and the logins that wait for one. @returns whether there were any */
+  /**
+   * Removes all factors, and the logins that wait for one.
+   *
+   * @returns whether there were any factors
+   */
   async removeAll(tx: EntityManager, userId: string): Promise<boolean> {
     await tx.query('delete from login_challenges where user_id = $1', [userId]);
     const removed = await this.totp.remove(tx, userId);

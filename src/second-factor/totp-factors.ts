@@ -7,13 +7,13 @@ import { PendingActions } from '../sessions/pending-actions.service.js';
 import { SealedSecrets } from './sealed-secrets.js';
 import { base32Of, otpauthUrlOf, SECRET_BYTES, stepOf, TOTP_CODE } from './totp.js';
 
-/** Time to find the app, and to install one. */
+/** The time to open an authenticator app, or to install one. */
 const ENROLMENT_MS = 15 * 60_000;
-/** A client that lost the answer may confirm again for so long; as long as a proof is fresh. */
+/** How long a client that lost the response may confirm again: as long as a proof is fresh. */
 const CONFIRMABLE_AGAIN_MS = 5 * 60_000;
 
 export interface TotpEnrolment {
-  /** Base 32, for who cannot scan. */
+  /** Base 32, for users who cannot scan the QR code. */
   secret: string;
   otpauthUrl: string;
   expiresAt: Date;
@@ -24,10 +24,13 @@ interface KeptSecret {
   key_id: string;
 }
 
-/** `again`: it was confirmed before, and the client has not seen the answer. `none`: this session has begun nothing. */
+/**
+ * `again`: it was confirmed before, and the client has lost the response. `none`: this session has not started an
+ * enrolment.
+ */
 export type Confirmation = 'confirmed' | 'again' | 'wrong' | 'none';
 
-/** Authenticator apps. All within the caller's transaction, under the user's lock. */
+/** Authenticator apps (TOTP). All methods run in the caller's transaction, under the user's lock. */
 @Injectable()
 export class TotpFactors {
   constructor(
@@ -37,8 +40,9 @@ export class TotpFactors {
   ) {}
 
   /**
-   * Shows a new secret, which opens nothing before {@link confirm}. The last one that was shown counts.
-   * @throws Problem `auth.unavailable` without an encryption key
+   * Creates a secret that becomes a factor only after {@link confirm}. It replaces an earlier unconfirmed secret.
+   *
+   * @throws Problem `auth.unavailable` when the key file has no current encryption key
    */
   async begin(
     tx: EntityManager,
@@ -70,9 +74,11 @@ export class TotpFactors {
   }
 
   /**
-   * Its first code makes it the factor, in the place of one that there was; that code is used up. The session that began
-   * the enrolment may confirm it again for a short time, with that code or a later one.
-   * @returns `none` when this session has not begun, or too long ago, or its credentials have changed since
+   * The first code makes the secret the user's factor and replaces an existing one. The code is used up. The session
+   * that started the enrolment may confirm it again for a short time, with that code or a later one.
+   *
+   * @returns `none` when this session has not started an enrolment, started it too long ago, or has changed its
+   * credentials since
    */
   async confirm(
     tx: EntityManager,
@@ -96,7 +102,8 @@ export class TotpFactors {
       [userId, begun.secret, begun.key_id, step, now],
     );
     const expiresAt = new Date(now.getTime() + CONFIRMABLE_AGAIN_MS);
-    // This confirmation voids what the session requested up to now; to confirm again comes after it.
+    // This confirmation voids the earlier requests of the session. The enrolment gets a later time, so that it can be
+    // confirmed again.
     await tx.query(
       'update totp_enrolments set confirmed = true, created_at = $2, expires_at = $3 where user_id = $1',
       [userId, new Date(now.getTime() + 1), expiresAt],
@@ -104,7 +111,7 @@ export class TotpFactors {
     return 'confirmed';
   }
 
-  /** When it was added; null where there is none. */
+  /** When the factor was added; null when the user has none. */
   async addedAt(tx: EntityManager, userId: string): Promise<Date | null> {
     const [factor] = await tx.query<{ created_at: Date }[]>(
       'select created_at from totp_factors where user_id = $1',
@@ -113,7 +120,11 @@ export class TotpFactors {
     return factor?.created_at ?? null;
   }
 
-  /** Uses a code up: neither it nor an older one is taken again (RFC 6238 5.2). @returns whether it was right, and new */
+  /**
+   * Uses up a code: the server accepts neither it nor an older one again (RFC 6238 5.2).
+   *
+   * @returns whether the code was right and new
+   */
   async use(tx: EntityManager, userId: string, code: string, now: Date): Promise<boolean> {
     const [kept] = await tx.query<KeptSecret[]>(
       'select secret, key_id from totp_factors where user_id = $1',
@@ -123,7 +134,11 @@ export class TotpFactors {
     return step !== null && this.useStep(tx, userId, step);
   }
 
-  /** With an enrolment that is under way. @returns whether there was one */
+  /**
+   * Removes the factor, and an enrolment in progress.
+   *
+   * @returns whether the user had the factor
+   */
   async remove(tx: EntityManager, userId: string): Promise<boolean> {
     await tx.query('delete from totp_enrolments where user_id = $1', [userId]);
     const [, removed] = await tx.query<[unknown, number]>('delete from totp_factors where user_id = $1', [
@@ -132,7 +147,10 @@ export class TotpFactors {
     return removed === 1;
   }
 
-  /** @param again takes the last one once more. @returns false for one that was used before */
+  /**
+   * @param again also accepts the last used code
+   * @returns false when the code was used before
+   */
   private async useStep(
     tx: EntityManager,
     userId: string,
@@ -153,14 +171,14 @@ export class TotpFactors {
     return stepOf(digits, opened, now.getTime());
   }
 
-  /** How apps name us: as our mails do. */
+  /** The name that apps show, the same as in mails. */
   private get issuer(): string {
     const { mailFrom, tokenIssuer } = this.settings;
     return mailFrom.split('<')[0]!.trim().replaceAll(':', ' ') || tokenIssuer;
   }
 }
 
-/** What its secret is sealed for. */
+/** The context for which a secret is encrypted. */
 export function contextOf(userId: string): string {
   return `totp secret of ${userId}`;
 }

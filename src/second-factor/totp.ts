@@ -1,17 +1,21 @@
 import { Secret, TOTP } from 'otpauth';
 
-/** What every authenticator app can do (RFC 6238): SHA-1, six digits, 30 seconds. HMAC-SHA-1 is not broken by collisions. */
+/**
+ * The parameters that every authenticator app supports (RFC 6238): SHA-1, six digits, 30 seconds. Collisions of SHA-1
+ * do not break HMAC-SHA-1.
+ */
 const PARAMETERS = { algorithm: 'SHA1', digits: 6, period: 30 } as const;
-/** 160 bits, as RFC 4226 4 recommends. */
+/** 160 bits, as RFC 4226 section 4 recommends. */
 export const SECRET_BYTES = 20;
-/** Clocks of phones differ: one code before and one after (RFC 6238 5.2). */
+/** The clocks of phones differ, so one code before and one after are accepted (RFC 6238 5.2). */
 const WINDOW = 1;
 
 export const TOTP_CODE = /^\d{6}$/;
 
 /**
- * The time step that the code is of, now or one before or after; null for a wrong one.
- * @param now ms since the epoch
+ * The time step of a code: the current one, or the one before or after; null for a wrong code.
+ *
+ * @param now milliseconds since the epoch
  */
 export function stepOf(code: string, secret: Buffer, now: number): number | null {
   const otp = { ...PARAMETERS, secret: secretOf(secret) };
@@ -19,12 +23,12 @@ export function stepOf(code: string, secret: Buffer, now: number): number | null
   return delta === null ? null : TOTP.counter({ period: PARAMETERS.period, timestamp: now }) + delta;
 }
 
-/** As people type it. */
+/** The spelling that users type. */
 export function base32Of(secret: Buffer): string {
   return secretOf(secret).base32;
 }
 
-/** What an authenticator app reads from a QR code. @param issuer and @param account name it there */
+/** The URL that an authenticator app reads from a QR code. The app shows `issuer` and `account` as the name. */
 export function otpauthUrlOf(
   secret: Buffer,
   { issuer, account }: { issuer: string; account: string },

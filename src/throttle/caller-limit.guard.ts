@@ -13,10 +13,13 @@ import { policyField, Refusals } from './refusals.js';
 import { ThrottledRoute } from './throttled.decorator.js';
 import { ThrottleGuard } from './throttle.guard.js';
 
-/** How a route's own limit is named, in headers and metrics. */
+/** The name of a route's own limit, in headers and metrics. */
 const POLICY = 'caller';
 
-/** Runs after the access guard: counts by who calls. `@RateLimit()` without I/O, what `@Throttled()` says of users with it. */
+/**
+ * Runs after the access guard and counts requests by caller: for `@RateLimit()` without I/O, and for the user limits
+ * of `@Throttled()` with I/O.
+ */
 @Injectable()
 export class CallerLimitGuard implements CanActivate {
   private readonly limitOf = metadataReader(RateLimitedRoute);

@@ -2,8 +2,9 @@ import { isIPv4 } from 'node:net';
 import { groupsOf, readAddress } from '../common/ip-address.js';
 
 /**
- * What counts as one client: an IPv4 address, or the /64 that an IPv6 customer has at the least and can
- * take 2^64 addresses from. Clients whose connection is already gone have no address, and are one client together.
+ * The network that counts as one client: an IPv4 address, or an IPv6 /64. An IPv6 customer has at least a /64, and
+ * can use its 2^64 addresses. Clients whose connection is already closed have no address; they count as one client
+ * together.
  */
 export function networkOf(address: string | null): string {
   const plain = readAddress(address ?? undefined);

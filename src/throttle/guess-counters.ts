@@ -16,15 +16,25 @@ import type { RedisCounters } from './redis-counters.js';
 const PREFIX = 'drawbridge:guesses:';
 const MOST_KEYS = 100_000;
 
+/** Counts the attempts at secrets. */
 export interface GuessCounters {
-  /** Counts a guess as a failure, atomically. @returns the milliseconds to wait instead; 0 when it may be made */
+  /**
+   * Counts an attempt as failed, atomically.
+   *
+   * @returns the milliseconds to wait instead; 0 when the attempt is allowed
+   */
   count(key: string): Promise<number>;
-  /** It was no guess after all. */
+  /** Removes an attempt that was not evaluated. */
   takeBack(key: string): Promise<void>;
-  /** It was right: whatever failed before is forgotten. @returns how many were counted in a row, itself included */
+  /**
+   * Removes all failures after a successful attempt.
+   *
+   * @returns how many attempts in a row were counted, including this one
+   */
   forget(key: string): Promise<number>;
 }
 
+/** Counters in the memory of one instance. */
 export class MemoryGuessCounters implements GuessCounters {
   private readonly records = boundedMap<GuessRecord>(MOST_KEYS);
 
@@ -52,7 +62,7 @@ export class MemoryGuessCounters implements GuessCounters {
   }
 }
 
-/** Shared by all instances. When Redis cannot be asked each counts for itself, by stricter rules. */
+/** Counters that all instances share. If Redis is not available, each instance counts alone, by stricter rules. */
 export class RedisGuessCounters implements GuessCounters {
   private readonly insurance: MemoryGuessCounters;
   private readonly arguments = ruleArguments(RULES);

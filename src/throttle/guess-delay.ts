@@ -1,12 +1,12 @@
-/** How guesses at one secret slow down. Durations are milliseconds. */
+/** How attempts at one secret are delayed. Durations are in milliseconds. */
 export interface GuessRules {
-  /** Failures in a row that cost nothing. */
+  /** Failures in a row without a delay. */
   free: number;
   firstDelay: number;
   longestDelay: number;
-  /** So many in a row and no more (NIST SP 800-63B-4 3.2.2), before `memory` is over. */
+  /** The maximum number of failures in a row before `memory` has passed (NIST SP 800-63B-4 3.2.2). */
   bound: number;
-  /** Failures are forgotten so long after the last one that was counted. */
+  /** How long after the last counted attempt the failures are forgotten. */
   memory: number;
 }
 
@@ -18,28 +18,32 @@ export const RULES: GuessRules = {
   memory: 86_400_000,
 };
 
-/** For an instance that counts alone, and does not know what the others have let pass. */
+/** For an instance that counts alone and does not know the attempts on other instances. */
 export const STRICT_RULES: GuessRules = { ...RULES, free: 5 };
 
-/** What is remembered of the guesses at one secret, by one kind of guesser. */
+/** The attempts at one secret, by one kind of client. */
 export interface GuessRecord {
-  /** In a row, those under way included. */
+  /** Failures in a row, including attempts that are not decided yet. */
   failures: number;
-  /** Nobody may guess before. */
+  /** The earliest time of the next attempt. */
   nextAt: number;
-  /** When the last one was counted. */
+  /** When the last attempt was counted. */
   at: number;
 }
 
 /** 30 s after the last free failure, then twice as long each time, up to an hour. */
 export function delayAfter(failures: number, { free, firstDelay, longestDelay, bound, memory }: GuessRules) {
   if (failures < free) return 0;
-  // Nothing is for good: that would be a lock in the hands of strangers.
+  // No block is permanent: otherwise an attacker could lock the owner out.
   if (failures >= bound) return memory;
   return Math.min(firstDelay * 2 ** (failures - free), longestDelay);
 }
 
-/** @returns the milliseconds to wait, or the record with the guess counted as a failure until it proves right */
+/**
+ * Counts an attempt as failed until it succeeds.
+ *
+ * @returns the milliseconds to wait, or the new record
+ */
 export function countGuess(
   known: GuessRecord | undefined,
   now: number,
@@ -47,15 +51,15 @@ export function countGuess(
 ): { wait: number } | { wait: 0; record: GuessRecord } {
   const isForgotten = known === undefined || known.at + rules.memory <= now;
   const before = isForgotten ? { failures: 0, nextAt: 0 } : known;
-  // What is refused is not counted: nobody can make the wait longer by asking.
+  // A refused attempt is not counted, so repeated requests cannot extend the delay.
   if (before.nextAt > now) return { wait: before.nextAt - now };
   const failures = before.failures + 1;
   return { wait: 0, record: { failures, nextAt: now + delayAfter(failures, rules), at: now } };
 }
 
 /**
- * {@link countGuess} where the counters are shared, in one step.
- * KEYS: the record. ARGV: now, and the rules in the order of {@link ruleArguments}. Answers the wait.
+ * {@link countGuess} as one atomic script, for shared counters. KEYS: the record. ARGV: the current time, then the
+ * rules in the order of {@link ruleArguments}. Returns the time to wait.
  */
 export const COUNT_GUESS = `
   local now, free, first, longest, bound, memory =
@@ -72,14 +76,17 @@ export const COUNT_GUESS = `
   redis.call('pexpire', KEYS[1], memory)
   return 0`;
 
-/** It was no guess after all: KEYS as above. */
+/** Removes an attempt that was not evaluated. KEYS as above. */
 export const TAKE_BACK = `
   local failures = tonumber(redis.call('hget', KEYS[1], 'failures') or 0)
   if failures == 0 then return 0 end
   redis.call('hset', KEYS[1], 'failures', failures - 1, 'nextAt', 0)
   return 1`;
 
-/** It was right: answers how many were counted in a row, itself included. KEYS as above. */
+/**
+ * Removes all failures after a successful attempt. Returns how many attempts in a row were counted, including this
+ * one. KEYS as above.
+ */
 export const FORGET = `
   local failures = tonumber(redis.call('hget', KEYS[1], 'failures') or 0)
   redis.call('del', KEYS[1])

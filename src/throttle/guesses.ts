@@ -13,14 +13,15 @@ import { Limiters, type Window } from './limiters.js';
 import { STRANGERS, type Limit } from './policies.js';
 import { Refusals, type Refusal } from './refusals.js';
 
+/** An attempt at a secret. */
 export interface Guess {
-  /** Which secret is guessed at; each is counted by itself. */
+  /** The kind of secret. Each kind has its own counter. */
   secret: 'password' | 'code' | 'passkey';
-  /** The canonical e-mail address, whether or not somebody has it. */
+  /** The canonical e-mail address, whether or not it is registered. */
   account: string;
   /**
-   * A device that has logged in to this very account before, or the session that asks: they are counted by themselves, so that
-   * strangers who guess cannot make the owner wait (OWASP, "device cookies"). Null for strangers.
+   * A device that has logged in to this account before, or the session of the request. Each has its own counter, so
+   * that attempts by strangers cannot delay the owner (OWASP, "device cookies"). Null for strangers.
    */
   known: string | null;
   origin: Origin;
@@ -29,8 +30,9 @@ export interface Guess {
 type Undo = () => Promise<void>;
 
 /**
- * Counts guesses at passwords and codes, before they are looked at: whoever is refused has not learned whether it was right.
- * A right one forgets the wrong ones before it; one that was never looked at does not count.
+ * The attempt limiter: counts attempts at passwords and codes before the server evaluates them. So a refused client
+ * does not learn whether its attempt was right. A successful attempt clears the failures before it. An attempt that
+ * was not evaluated does not count.
  */
 @Injectable()
 export class Guesses {
@@ -51,9 +53,10 @@ export class Guesses {
   }
 
   /**
-   * Looks whether it is right. Only the looking belongs in here: when it throws, the guess counts as never made.
-   * @returns what was seen, and how many wrong ones in a row were before a right one
-   * @throws Problem `request.rate_limited` without having looked
+   * Evaluates an attempt. `look` must only evaluate it: when it throws, the attempt does not count.
+   *
+   * @returns the result of `look`, and the number of failures in a row before a successful attempt
+   * @throws Problem `request.rate_limited` before the evaluation
    */
   async prove<T extends { proven: boolean }>(
     guess: Guess,
@@ -74,7 +77,7 @@ export class Guesses {
     return { ...seen, failedBefore: Math.max(0, counted - 1) };
   }
 
-  /** After a reset of the secret by other means: what strangers have guessed is over. */
+  /** Clears the attempts of strangers, after the secret was reset by other means. */
   async forget(account: string, secret: Guess['secret'] = 'password'): Promise<void> {
     await this.counters.forget(keyOf({ secret, account, known: null }));
   }
@@ -87,7 +90,7 @@ export class Guesses {
       throw await this.refuse(guess, key, { policy, limit: RULES.free, windowMs: RULES.memory, waitMs });
     const undo = { guess: () => this.counters.takeBack(key), windows: [] as Undo[] };
     if (guess.known !== null) return undo;
-    // The narrow one first: a single client must not use up what everyone shares.
+    // The narrow limit comes first, so that a single client cannot use up the limit that everyone shares.
     for (const [name, windowKey] of [
       ['address', networkOf(guess.origin.ip)],
       ['everyone', 'all'],
@@ -116,7 +119,7 @@ export class Guesses {
   }
 }
 
-/** Strangers share one bucket per account. */
+/** All strangers share one counter per account. */
 function keyOf({ secret, account, known }: Pick<Guess, 'secret' | 'account' | 'known'>): string {
   return known === null ? `${secret}:account:${digest(account)}` : `${secret}:known:${digest(known)}`;
 }

@@ -11,18 +11,25 @@ import { MemoryLimiter } from './memory-limiter.js';
 import type { Limit } from './policies.js';
 import { RedisCounters } from './redis-counters.js';
 
-/** Of a limit, what one instance allows while it counts alone. */
+/** The part of a limit that one instance allows while it counts alone. */
 const SHARE_ALONE = 0.5;
 
 /** A fixed window per key. */
 export interface Window {
-  /** Counts one. @returns the milliseconds to wait instead; 0 when there was room */
+  /**
+   * Counts one request.
+   *
+   * @returns the milliseconds to wait instead; 0 when the request is allowed
+   */
   consume(key: string): Promise<number>;
-  /** Gives one back. */
+  /** Takes one counted request back. */
   refund(key: string): Promise<void>;
 }
 
-/** Makes counters: shared through Redis, with this process' memory as insurance, or in memory where there is no Redis. */
+/**
+ * Creates rate limiters. With Redis, instances share the counters, and each instance falls back to its own memory.
+ * Without Redis, the counters are in memory.
+ */
 @Injectable()
 export class Limiters {
   private readonly redis: RedisCounters | null;
@@ -35,7 +42,7 @@ export class Limiters {
     this.redis = isRedis(cache) ? new RedisCounters(cache.servers, settings.cacheBudget, clock) : null;
   }
 
-  /** @param name unique; part of the keys */
+  /** @param name must be unique; it is part of the keys */
   window(name: string, { limit, per }: Limit): Window {
     const options = {
       keyPrefix: `drawbridge:limit:${name}`,

@@ -2,7 +2,10 @@ import { RateLimiterCompatibleAbstract, RateLimiterRes } from 'rate-limiter-flex
 import { boundedMap } from '../common/bounded-map.js';
 import type { Clock } from '../common/clock.js';
 
-/** About 15 MB. Who makes room for themselves by asking from so many addresses is not stopped by counting addresses. */
+/**
+ * About 15 MB. An attacker with more addresses than this can evict counters, but counting addresses does not stop
+ * that attacker anyway.
+ */
 const MOST_KEYS = 100_000;
 
 interface Count {
@@ -10,13 +13,17 @@ interface Count {
   endsAt: number;
 }
 
-/** Fixed windows in this process' memory, which is bounded. */
+/** Fixed windows in the memory of this process, with a bounded number of keys. */
 export class MemoryCounts {
   private readonly counts = boundedMap<Count>(MOST_KEYS);
 
   constructor(private readonly clock: Clock) {}
 
-  /** @returns the points of the window that runs, and the milliseconds that it still does */
+  /**
+   * Adds points to the current window of a key.
+   *
+   * @returns the points in the window, and the milliseconds until it ends
+   */
   add(key: string, points: number, windowMs: number): [points: number, msLeft: number] {
     const now = this.clock.now();
     let count = this.counts.get(key);
@@ -27,12 +34,12 @@ export class MemoryCounts {
 }
 
 /**
- * {@link MemoryCounts} as a limiter of rate-limiter-flexible, for as much as is used here. The library's own one keeps every
- * key and a timer for each, and asks no clock that could be moved.
+ * {@link MemoryCounts} as a limiter of rate-limiter-flexible, with only the methods that are used here. The library's
+ * own memory limiter keeps every key with a timer, and does not use an injectable clock.
  */
 export class MemoryLimiter extends RateLimiterCompatibleAbstract {
   override readonly keyPrefix = '';
-  // The library sets these on whatever is to be its insurance.
+  // The library sets these properties on its insurance limiter.
   override blockDuration = 0;
   override execEvenly = false;
   private readonly counts: MemoryCounts;

@@ -5,36 +5,36 @@ export interface Limit {
   per: Duration;
 }
 
-/** What a limit is counted by. */
+/** The limits of a policy. Each limit has its own key. */
 export interface Policy {
-  /** The client's IPv4 address or IPv6 /64. Generous: an office or a mobile network is one address. */
+  /** By the client's IPv4 address or IPv6 /64. Generous, because an office or a mobile network may be one address. */
   address: Limit;
-  /** The `email` of the body, whether or not somebody has it. */
+  /** By the `email` of the body, whether or not the address is registered. */
   account?: Limit;
-  /** A refresh token, cookie or body, that is shown again and again. */
+  /** By a refresh token (cookie or body) that is sent repeatedly. */
   token?: Limit;
-  /** The caller, on routes that know one. */
+  /** By the caller, on routes that have one. */
   user?: Limit;
-  /** All clients together. Short, since whoever exhausts it keeps others out. */
+  /** By all clients together. The window is short, because a client that exhausts it blocks the others. */
   everyone?: Limit;
 }
 
 /**
- * What `@Throttled(name)` means. These count requests; what guesses at a secret cost is counted by `Guesses` as well,
- * after the body has been validated.
+ * The policies of `@Throttled(name)`. They count requests. `Guesses` also counts attempts at a secret, after the body
+ * has been validated.
  */
 export const POLICIES = {
   login: { address: { limit: 600, per: '10m' } },
   mfa: { address: { limit: 600, per: '10m' } },
   reauthenticate: { address: { limit: 600, per: '10m' } },
-  // Two for a login, and one for each look at a login page that offers passkeys as it is opened.
+  // Two requests for a login, and one for each visit of a login page that offers passkeys when it opens.
   passkey: { address: { limit: 1_800, per: '10m' } },
-  // Each costs a hash. Ten a second is more than any launch has seen.
+  // Each request costs a password hash. Ten a second are more than any launch has had.
   register: { address: { limit: 100, per: '1h' }, everyone: { limit: 600, per: '1m' } },
-  // A client refreshes each 15 minutes: this is an address with thousands of them.
+  // A client refreshes every 15 minutes, so this allows an address with thousands of clients.
   refresh: { address: { limit: 3_000, per: '10m' }, token: { limit: 60, per: '1m' } },
   logout: { address: { limit: 3_000, per: '10m' } },
-  // Each is a mail to somebody.
+  // Each request sends a mail.
   password_forgot: {
     address: { limit: 30, per: '1h' },
     account: { limit: 5, per: '1h' },
@@ -48,12 +48,16 @@ export const POLICIES = {
 
 export type PolicyName = keyof typeof POLICIES;
 
-/** Wrong guesses from devices that the account does not know. Known ones have buckets of their own. */
+/** Failed attempts from devices that the account does not know. Known devices have their own counters. */
 export const STRANGERS = {
   address: { limit: 100, per: '1h' },
-  // A botnet that sprays is held to ten a second; it takes as many to keep new devices out, for as long as it goes on.
+  // Limits a botnet that sprays passwords to ten attempts a second. The same rate blocks logins from new devices for
+  // as long as the attack lasts.
   everyone: { limit: 600, per: '1m' },
 } as const satisfies Record<string, Limit>;
 
-/** Wrong signatures. They are no guesses, nobody comes nearer by them: this only spares us the work and the log. */
+/**
+ * Wrong signatures. They are not attempts at a secret and bring an attacker no closer. The limit only saves work and
+ * log entries.
+ */
 export const WRONG_SIGNATURES = { limit: 100, per: '1h' } as const satisfies Limit;

@@ -12,8 +12,8 @@ export interface RateLimitOptions {
 export const RateLimitedRoute = Reflector.createDecorator<RateLimitOptions>();
 
 /**
- * So many requests per caller, counted in this process alone, without I/O: for routes of the access tier. Behind a load balancer each
- * instance lets as many through. What must hold for all of them together is `@Throttled()`.
+ * Limits the requests of each caller, for routes of the access tier. It counts in the memory of this process, without
+ * I/O. Behind a load balancer, each instance allows that many. For a limit across all instances use `@Throttled()`.
  */
 export function RateLimit(options: RateLimitOptions) {
   return applyDecorators(RateLimitedRoute(options), ApiProblems('request.rate_limited'));

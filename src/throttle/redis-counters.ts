@@ -6,8 +6,8 @@ import type { Clock } from '../common/clock.js';
 import { within } from '../common/within.js';
 
 /**
- * The Redis that instances share, as far as counters need it: scripts with one key, sent to whichever server has that key.
- * Nobody waits for longer than the cache's budget, nor for a server that keeps failing. It stands in for a client of node-redis.
+ * The subset of a node-redis client that the counters need. It sends a script with one key to the server that has
+ * this key. No call waits longer than the cache's time limit, or waits for a server that keeps failing.
  */
 export class RedisCounters {
   private readonly breakers = new WeakMap<RedisNode, Breaker>();
@@ -18,7 +18,7 @@ export class RedisCounters {
     private readonly clock: Clock,
   ) {}
 
-  /** @throws CacheUnavailable when the server errs or is slower than the budget, or was so just now */
+  /** @throws CacheUnavailable when the server fails, exceeds the time limit, or has done so just now */
   eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown> {
     return this.ask(options.keys[0]!, ({ client }) => client.eval(script, options));
   }
@@ -48,7 +48,7 @@ export class RedisCounters {
 
   private breakerOf(node: RedisNode): Breaker {
     let breaker = this.breakers.get(node);
-    // One request asks several times, and is to wait once.
+    // A request makes several calls to a server, but should wait only once.
     if (!breaker) this.breakers.set(node, (breaker = new Breaker(1)));
     return breaker;
   }

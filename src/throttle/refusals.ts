@@ -7,23 +7,23 @@ import { LOGGER, type Logger } from '../common/logger.js';
 import { Problem } from '../common/problem.js';
 import { MemoryCounts } from './memory-limiter.js';
 
-/** One bucket that refuses is one event for so long, however often it does. */
+/** Repeated refusals of one counter are one audit event in this time. */
 const QUIET_MS = 600_000;
-/** Of all buckets together, on one instance: a flood must not fill the audit log. */
+/** The limit of audit events of all counters on one instance. A flood of requests must not fill the audit log. */
 const MOST_EVENTS_PER_MINUTE = 30;
 
 export interface Refusal {
-  /** As metrics and headers name it: the policy, and what was counted. */
+  /** The name in metrics and headers: the policy and its dimension. */
   policy: string;
   limit: number;
   windowMs: number;
   waitMs: number;
 }
 
-/** What is said, counted and written down when somebody is told to wait. */
+/** Rate limit responses: builds the problem, counts the refusals, and records audit events. */
 @Injectable()
 export class Refusals {
-  /** How often each policy has refused. */
+  /** How often each policy has refused a request. */
   readonly counts = new Map<string, number>();
   private readonly quiet: LRUCache<string, true>;
   private readonly events: MemoryCounts;
@@ -39,12 +39,16 @@ export class Refusals {
     this.events = new MemoryCounts(clock);
   }
 
+  /** The problem `request.rate_limited`, with its headers. Counts the refusal. */
   problem(refusal: Refusal): Problem {
     this.counts.set(refusal.policy, (this.counts.get(refusal.policy) ?? 0) + 1);
     return new Problem('request.rate_limited', { headers: headersOf(refusal) });
   }
 
-  /** Once per bucket and {@link QUIET_MS}. That it cannot be written down lets nobody in. */
+  /**
+   * Records one audit event per counter and {@link QUIET_MS}. If it cannot be recorded, the request is refused all
+   * the same.
+   */
   async record(bucket: string, entryOf: () => Promise<AuditEntry>): Promise<void> {
     if (this.quiet.has(bucket)) return;
     this.quiet.set(bucket, true);
@@ -69,6 +73,11 @@ function headersOf({ policy, limit, windowMs, waitMs }: Refusal): Record<string,
   };
 }
 
+/**
+ * The value of the `RateLimit-Policy` header.
+ *
+ * @param windowMs milliseconds; the header has seconds
+ */
 export function policyField(policy: string, limit: number, windowMs: number): string {
   return `"${policy}";q=${limit};w=${Math.ceil(windowMs / 1_000)}`;
 }

@@ -15,12 +15,12 @@ import { Refusals } from './refusals.js';
 import { ThrottledRoute } from './throttled.decorator.js';
 
 type Dimension = keyof Policy;
-/** What is known before anybody is asked who they are, in the order in which it is counted. */
+/** The dimensions that are known before authentication, in the order in which they are counted. */
 const BEFORE_ACCESS: Dimension[] = ['address', 'token', 'account', 'everyone'];
 
 /**
- * Counts requests of `@Throttled()` routes before anything is done for them. Whom one limit refuses the next does not
- * count: a single client must not use up what everyone shares.
+ * Counts requests of `@Throttled()` routes before any other work. After one limit has refused a request, the next
+ * limits do not count it. So a single client cannot use up a limit that everyone shares.
  */
 @Injectable()
 export class ThrottleGuard implements CanActivate {
@@ -39,7 +39,11 @@ export class ThrottleGuard implements CanActivate {
     return this.admit(policy, BEFORE_ACCESS, context.switchToHttp().getRequest<FastifyRequest>());
   }
 
-  /** @throws Problem `request.rate_limited` */
+  /**
+   * Counts a request in these dimensions of a policy.
+   *
+   * @throws Problem `request.rate_limited`
+   */
   async admit(name: PolicyName, dimensions: Dimension[], request: FastifyRequest): Promise<boolean> {
     const policy: Policy = POLICIES[name];
     for (const dimension of dimensions) {
@@ -74,7 +78,7 @@ export class ThrottleGuard implements CanActivate {
   }
 }
 
-/** Undefined where the request has nothing to count by. */
+/** The key in each dimension; undefined when the request has none. */
 const keyFor: Record<Dimension, (request: FastifyRequest) => string | undefined> = {
   address: (request) => networkOf(originOf(request).ip),
   everyone: () => 'all',
@@ -91,7 +95,10 @@ const keyFor: Record<Dimension, (request: FastifyRequest) => string | undefined>
   user: ({ user }) => user?.userId,
 };
 
-/** Whatever the cookie is called here; how it is to be read is for those to say who believe it. */
+/**
+ * The refresh cookie under either name. It serves only as a counter key; the code that authenticates the token parses
+ * it strictly.
+ */
 function refreshCookieOf(header: string | undefined): string | undefined {
   return /(?:^|; ?)(?:__Host-)?refresh=([^;]+)/.exec(header ?? '')?.[1];
 }

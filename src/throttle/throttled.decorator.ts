@@ -6,8 +6,8 @@ import type { PolicyName } from './policies.js';
 export const ThrottledRoute = Reflector.createDecorator<PolicyName>();
 
 /**
- * For routes that strangers may call, or that cost something: counted by the named policy of `policies.ts`, together with
- * all other instances, before anything else is done. It does not count guesses; that is `Guesses`.
+ * For routes that unauthenticated clients may call, or that are expensive. Requests are counted by the named policy
+ * of `policies.ts` across all instances, before any other work. Attempts at secrets are counted by `Guesses`.
  */
 export function Throttled(policy: PolicyName) {
   return applyDecorators(ThrottledRoute(policy), ApiProblems('request.rate_limited'));

@@ -11,8 +11,8 @@ import { Refusals } from './refusals.js';
 const POLICY = 'wrong-signatures-address';
 
 /**
- * Counts wrong signatures of whoever names no account, against the address that they come from and against nobody else: no
- * stranger can make the owner of a passkey wait, and passkeys go on while passwords are sprayed.
+ * Counts wrong signatures of requests that name no account, by client network only. So a stranger cannot delay the
+ * owner of a passkey, and passkey logins go on during a password spraying attack.
  */
 @Injectable()
 export class WrongSignatures {
@@ -27,8 +27,9 @@ export class WrongSignatures {
   }
 
   /**
-   * Looks whether it is right; then, or when the looking throws, it does not count.
-   * @throws Problem `request.rate_limited` without having looked
+   * Evaluates a signature. A right signature does not count, nor does an evaluation that throws.
+   *
+   * @throws Problem `request.rate_limited` before the evaluation
    */
   async prove<T extends { proven: boolean }>(origin: Origin, look: () => Promise<T>): Promise<T> {
     if (this.settings.rateLimits === 'off') return look();

@@ -6,18 +6,18 @@ export class User {
   @PrimaryColumn({ type: 'uuid' })
   id: string;
 
-  /** Canonical, see {@link canonicalEmail}; null once the account is deleted. */
+  /** In canonical spelling, see {@link canonicalEmail}; null after the account was deleted. */
   @Column({ type: 'text', nullable: true })
   email: string | null;
 
-  /** When its owner showed that they read that mailbox; null as long as nobody has. */
+  /** When the user proved access to the mailbox; null if the address is not verified. */
   @Column({ type: 'timestamptz', precision: 3, name: 'email_verified_at', nullable: true })
   emailVerifiedAt: Date | null;
 
   @Column({ type: 'text', name: 'display_name', nullable: true })
   displayName: string | null;
 
-  /** PHC string; null once the account is deleted. */
+  /** A PHC string; null after the account was deleted. */
   @Column({ type: 'text', name: 'password_hash', nullable: true, select: false })
   passwordHash: string | null;
 
@@ -27,7 +27,7 @@ export class User {
   @Column({ type: 'timestamptz', precision: 3, name: 'banned_at', nullable: true })
   bannedAt: Date | null;
 
-  /** The end of the ban; null for one without an end. */
+  /** The end of the ban; null if the ban has no end. */
   @Column({ type: 'timestamptz', precision: 3, name: 'banned_until', nullable: true })
   bannedUntil: Date | null;
 
@@ -41,11 +41,12 @@ export class User {
   createdAt: Date;
 }
 
-/** Whether the account may be used at `now`: neither deleted nor under a ban that still runs. */
+/** Whether the account may be used at `now` (milliseconds since the epoch). It may not if it is deleted or banned. */
 export function isUsable(user: Pick<User, 'deletedAt' | 'bannedAt' | 'bannedUntil'>, now: number): boolean {
   return user.deletedAt === null && !isBanned(user, now);
 }
 
+/** Whether a ban is in force at `now` (milliseconds since the epoch). */
 export function isBanned(user: Pick<User, 'bannedAt' | 'bannedUntil'>, now: number): boolean {
   return user.bannedAt !== null && (user.bannedUntil === null || user.bannedUntil.getTime() > now);
 }

@@ -4,7 +4,7 @@ import { instant, text, uuid } from '../common/schemas.js';
 import { canonicalEmail, EMAIL_RULE, MAX_EMAIL_LENGTH } from './email-address.js';
 import type { User } from './user.entity.js';
 
-/** Any spelling of an address; what comes out is the canonical one, see {@link canonicalEmail}. */
+/** Accepts any spelling of an address and returns the canonical one, see {@link canonicalEmail}. */
 export const email = text({ min: 3, max: MAX_EMAIL_LENGTH })
   .transform((value, context) => {
     const canonical = canonicalEmail(value);
@@ -26,7 +26,7 @@ export const Profile = z
   })
   .meta({ id: 'Profile' });
 
-/** Whoever a profile can be made of. */
+/** The properties of a user that a profile needs. */
 export type Profiled = Pick<User, 'id' | 'email' | 'displayName' | 'roles' | 'createdAt'>;
 
 export const profileOf = (user: Profiled): z.input<typeof Profile> => ({

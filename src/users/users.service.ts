@@ -9,7 +9,7 @@ import { User } from './user.entity.js';
 import { UserTransactions } from '../database/user-transactions.js';
 
 export interface NewUser {
-  /** Random when absent. */
+  /** A random UUID when absent. */
   id?: string;
   email: string;
   passwordHash: string;
@@ -19,13 +19,13 @@ export interface NewUser {
   createdAt: Date;
 }
 
-/** Whose password is asked for, and whether it would let them in. */
+/** A user at login: the password hash, and whether the account may log in. */
 export type LoginUser = Pick<
   User,
   'id' | 'passwordHash' | 'emailVerifiedAt' | 'bannedAt' | 'bannedUntil' | 'deletedAt'
 >;
 
-/** Written out: as the lock comes first in most transactions, to have it put together each time costs more than it. */
+/** Plain SQL. Most transactions begin with this lock, and a query builder would take longer than the query. */
 const LOCK = `
   select id, email, email_verified_at as "emailVerifiedAt", display_name as "displayName", password_hash as "passwordHash",
     roles, banned_at as "bannedAt", banned_until as "bannedUntil", ban_reason as "banReason", deleted_at as "deletedAt",
@@ -33,7 +33,10 @@ const LOCK = `
   from users where id = $1 for no key update`;
 const LOCK_IF_FREE = `${LOCK} skip locked`;
 
-/** The people. Knows nothing of sessions: whoever changes what a session depends on also revokes. */
+/**
+ * Reads and writes user accounts. It knows nothing of sessions. A caller that changes a property on which sessions
+ * depend must also revoke sessions.
+ */
 @Injectable()
 export class UsersService {
   constructor(
@@ -49,7 +52,7 @@ export class UsersService {
     return this.users.findOneBy({ email });
   }
 
-  /** One row either way, so that a look-up takes the same time whether or not somebody has the address. */
+  /** Returns one row in either case, so the lookup takes the same time whether or not the address is registered. */
   async findForLogin(email: string): Promise<LoginUser | null> {
     const [row] = await this.users.query<[LoginUser]>(
       `select u.id, u.password_hash as "passwordHash", u.email_verified_at as "emailVerifiedAt",
@@ -60,17 +63,19 @@ export class UsersService {
     return row.id ? row : null;
   }
 
-  /** With the password hash, which other look-ups do not bring. */
+  /** The user with the password hash, which other lookups omit. */
   findWithPassword(id: string): Promise<User | null> {
     return this.users.createQueryBuilder('user').addSelect('user.passwordHash').where({ id }).getOne();
   }
 
   /**
-   * Serialises what happens to one person: login, refresh, revocation and changes of rights all take
-   * this lock first, and hold it to the end of their transaction. It lets foreign keys pass: a payment
-   * that is under way refers to the user while a revocation waits for it.
+   * Serialises all changes of one user. Login, refresh, revocation and changes of rights take this lock first and
+   * keep it until their transaction ends. The lock does not block foreign keys: a running payment can refer to the
+   * user while a revocation waits for it.
    *
-   * The transaction is one of {@link UserTransactions}: it runs again when the lock is not free soon.
+   * The transaction must be one of {@link UserTransactions}, which retries when the lock is not granted soon.
+   *
+   * @returns null when the user does not exist
    */
   async lock(tx: EntityManager, id: string): Promise<User | null> {
     const [free] = await tx.query<User[]>(LOCK_IF_FREE, [id]);
@@ -79,12 +84,12 @@ export class UsersService {
     return user ?? null;
   }
 
-  /** As {@link lock}, by address. */
+  /** Same as {@link lock}, but by canonical address. */
   async lockByEmail(tx: EntityManager, email: string): Promise<User | null> {
     return tx.createQueryBuilder(User, 'user').where({ email }).setLock('for_no_key_update').getOne();
   }
 
-  /** Part of the caller's transaction, as those below. Sessions are the caller's business. */
+  /** Part of the caller's transaction, like the methods below. The caller must revoke the sessions. */
   async setPassword(tx: EntityManager, id: string, passwordHash: string): Promise<void> {
     await tx.update(User, { id }, { passwordHash });
   }
@@ -93,12 +98,17 @@ export class UsersService {
     await tx.update(User, { id, emailVerifiedAt: IsNull() }, { emailVerifiedAt: now });
   }
 
-  /** The unique index says no when somebody else has it. */
+  /** The unique index refuses an address that another user has. */
   async setEmail(tx: EntityManager, id: string, email: string, verifiedAt: Date): Promise<void> {
     await tx.update(User, { id }, { email, emailVerifiedAt: verifiedAt });
   }
 
-  /** Whether the owner of a taken address may be told again that somebody registers with it; if so, it counts as done. */
+  /**
+   * Whether the owner of a registered address may be told again that another person registers with it. If true, the
+   * notification counts as sent.
+   *
+   * @param pause the minimum time between two notifications, in milliseconds
+   */
   async mayTell(tx: EntityManager, id: string, now: Date, pause: number): Promise<boolean> {
     const [, told] = await tx.query<[unknown, number]>(
       `update users set registration_told_at = $2
@@ -109,8 +119,9 @@ export class UsersService {
   }
 
   /**
-   * One statement either way, so that a free address and a taken one take the same time.
-   * @returns the new user's id; null when the address is taken, also by a registration that ran at the same time
+   * One statement in either case, so that a free address and a registered one take the same time.
+   *
+   * @returns the new user's id; null when the address is registered, also by a concurrent registration
    */
   async create(tx: EntityManager, user: NewUser): Promise<string | null> {
     const { id, email, passwordHash, displayName, roles, emailVerifiedAt, createdAt } = user;
@@ -136,7 +147,11 @@ export class UsersService {
     );
   }
 
-  /** Newest first. `query` is the beginning of an address, in any spelling. */
+  /**
+   * Lists users, newest first.
+   *
+   * @param query the beginning of an address, in any spelling
+   */
   list({
     limit,
     before,

@@ -8,7 +8,7 @@ import { flagsFor } from './flags.js';
 
 const Flags = z.object({ flags: z.record(z.string(), z.boolean()) });
 
-/** A low-risk route: nothing asks for a session, so a valid access token lets in, and nothing is looked up. Not even for the limit. */
+/** A low-risk route. A valid access token is enough: the request needs no lookup, not even for its rate limit. */
 @ApiTags('examples')
 @Controller('feature-flags')
 export class FeatureFlagsController {

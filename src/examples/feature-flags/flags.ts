@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Principal } from '../../common/request.js';
 import type { Role } from '../../common/roles.js';
 
-/** Who sees a feature: a role, or a share of all users, always the same ones. */
+/** The users who see a feature: those with a role, or a percentage of all users. The selection is stable. */
 const FLAGS: Record<string, { role: Role } | { percent: number }> = {
   newDashboard: { percent: 50 },
   darkMode: { percent: 100 },
@@ -18,7 +18,7 @@ export function flagsFor({ userId, roles }: Pick<Principal, 'userId' | 'roles'>)
   );
 }
 
-/** 0 to 99, stable per flag and user. */
+/** A number from 0 to 99 that is stable for each flag and user. */
 function bucketOf(flag: string, userId: string): number {
   return createHash('sha256').update(`${flag}:${userId}`).digest().readUInt32BE() % 100;
 }

@@ -11,11 +11,13 @@ export class Payment {
   @Column({ type: 'uuid', name: 'session_id' })
   sessionId: string;
 
-  /** Chosen by the client, unique per user: a payment that is sent twice is made once. */
+  /**
+   * The client chooses this key, which is unique for each user. If the client sends a payment twice, it is made once.
+   */
   @Column({ type: 'text', name: 'idempotency_key' })
   idempotencyKey: string;
 
-  /** Minor units; the driver hands a bigint over as text. */
+  /** In minor units. The driver returns a bigint as text. */
   @Column({ type: 'bigint' })
   amount: string;
 

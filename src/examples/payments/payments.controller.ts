@@ -8,7 +8,7 @@ import { IdempotencyKey } from './idempotency-key.decorator.js';
 import { NewPayment, PaymentList, PaymentView, paymentView } from './payment.schemas.js';
 import { PaymentsService } from './payments.service.js';
 
-/** A high-risk route: one decorator, and an ended session is refused on its next request. */
+/** A high-risk route. With one decorator, an ended session is refused on its next request. */
 @ApiTags('examples')
 @Controller('payments')
 @RequireSession()

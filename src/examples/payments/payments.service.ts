@@ -19,7 +19,7 @@ export class PaymentsService {
     private readonly clock: Clock,
   ) {}
 
-  /** Newest first. */
+  /** The user's payments, newest first. */
   list(userId: string): Promise<Payment[]> {
     return this.payments.find({
       where: { userId },
@@ -29,9 +29,10 @@ export class PaymentsService {
   }
 
   /**
-   * Makes a payment, or finds the one that the key already made. Its commit and the end of the session
-   * are serialised: see `SessionFence`.
-   * @throws Problem `auth.session_ended`, `resource.conflict` for a key that was used for something else
+   * Makes a payment, or returns the payment that this key has already made. Its commit and the end of the session are
+   * serialised, see `SessionFence`.
+   *
+   * @throws Problem `auth.session_ended`; `resource.conflict` when the key was used for another payment
    */
   async make(session: { id: string; userId: string }, key: string, order: NewPayment): Promise<Payment> {
     return this.fence.write(session, async (tx) => {

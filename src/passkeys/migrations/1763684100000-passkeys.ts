@@ -6,11 +6,11 @@ export class Passkeys1763684100000 implements MigrationInterface {
       create table passkeys (
         id              uuid primary key,
         user_id         uuid not null references users,
-        -- what the authenticator calls it; nobody else's may have the same (WebAuthn 7.1, step 26)
+        -- the id that the authenticator uses; no other passkey may have it (WebAuthn 7.1, step 26)
         credential_id   bytea not null unique check (octet_length(credential_id) between 1 and 1023),
         -- COSE_Key (RFC 9052 7)
         public_key      bytea not null,
-        -- rises with each use; 0 for good where the authenticator does not count
+        -- increases with each use; always 0 if the authenticator does not count
         sign_count      bigint not null,
         transports      text[] not null,
         aaguid          uuid not null,
@@ -22,7 +22,7 @@ export class Passkeys1763684100000 implements MigrationInterface {
       );
       create index passkeys_of_user on passkeys (user_id, created_at);
 
-      -- those that have succeeded, until they would have expired: what is asked for and not used leaves nothing here
+      -- challenges that were used, until they would have expired; an unused challenge leaves no row here
       create table used_passkey_challenges (
         nonce      bytea primary key check (octet_length(nonce) = 32),
         expires_at timestamptz(3) not null

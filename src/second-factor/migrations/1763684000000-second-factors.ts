@@ -3,20 +3,20 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 export class SecondFactors1763684000000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
-      -- when a second factor was last proved in this session, if ever
+      -- when a second factor was last proved in this session; null for never
       alter table sessions add column second_factor_at timestamptz(3);
 
-      -- a secret is sealed, see second-factor/sealed.ts; key_id says with what
+      -- the secret is encrypted, see second-factor/sealed-secrets.ts; key_id names the encryption key
       create table totp_factors (
         user_id    uuid primary key references users,
         secret     bytea not null,
         key_id     text not null,
-        -- of the last code that was taken: neither it nor an older one is taken again
+        -- the time step of the last accepted code; this code and older ones are refused
         last_step  bigint not null,
         created_at timestamptz(3) not null
       );
 
-      -- a secret that has been shown and not been confirmed: it opens nothing
+      -- a secret that was shown but not confirmed; it cannot be used to log in
       create table totp_enrolments (
         user_id    uuid primary key references users,
         session_id uuid not null,
@@ -31,7 +31,7 @@ export class SecondFactors1763684000000 implements MigrationInterface {
         primary key (user_id, digest)
       );
 
-      -- a login whose password was right and that waits for the second factor
+      -- a login with a right password that still needs the second factor
       create table login_challenges (
         digest          bytea primary key check (octet_length(digest) = 32),
         user_id         uuid not null references users,

@@ -3,7 +3,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 export class ConfirmedEnrolments1763684519000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
-      -- a confirmed one is kept for a while: the client that lost the answer confirms it again
+      -- a confirmed enrolment is kept for a while: a client that lost the response confirms it again
       alter table totp_enrolments add column confirmed boolean not null default false;
     `);
   }

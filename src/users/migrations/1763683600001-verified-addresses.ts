@@ -5,9 +5,9 @@ export class VerifiedAddresses1763683600001 implements MigrationInterface {
     await queryRunner.query(`
       alter table users
         add column email_verified_at timestamptz(3),
-        -- when the owner of the address was last told that somebody registers with it
+        -- when the owner of the address was last told that another person registers with it
         add column registration_told_at timestamptz(3);
-      -- who was let in without it so far is not locked out by an upgrade
+      -- an upgrade must not lock out users who could log in without a verified address
       update users set email_verified_at = created_at where deleted_at is null;
     `);
   }

@@ -10,7 +10,10 @@ interface Row {
   email: string;
 }
 
-/** Addresses have one spelling, and the database refuses any other. {@link ValidateCanonicalAddresses1763684500601} reads the rows again. */
+/**
+ * Gives every address its canonical spelling, and makes the database refuse any other. {@link
+ * ValidateCanonicalAddresses1763684500601} validates the existing rows.
+ */
 export class CanonicalAddresses1763684500600 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
@@ -20,7 +23,7 @@ export class CanonicalAddresses1763684500600 implements MigrationInterface {
           ('^[a-z0-9!#$%&''*+/=?^_\`{|}~-]+(\\.[a-z0-9!#$%&''*+/=?^_\`{|}~-]+)*'
            '@([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$')
       $$;
-      -- other instances go on reading; none adds an address between the look and the constraint
+      -- other instances can still read; no instance adds an address between the check and the constraint
       lock table ${TABLES.join()} in share row exclusive mode;
     `);
     await this.correctUsers(queryRunner);
@@ -37,7 +40,7 @@ export class CanonicalAddresses1763684500600 implements MigrationInterface {
     await queryRunner.query('drop function is_canonical_email');
   }
 
-  /** @throws BootError for accounts that only a person can put right */
+  /** @throws BootError for accounts that only an operator can correct */
   private async correctUsers(queryRunner: QueryRunner): Promise<void> {
     const unsolved: string[] = [];
     for (const { id, email } of await this.others(queryRunner, 'users')) {
@@ -58,7 +61,7 @@ export class CanonicalAddresses1763684500600 implements MigrationInterface {
     );
   }
 
-  /** What waits for an address that is none goes: its person asks again. */
+  /** Deletes jobs and tokens whose address is not valid; the user can request them again. Corrects the others. */
   private async correct(queryRunner: QueryRunner, table: string): Promise<void> {
     for (const { id, email } of await this.others(queryRunner, table)) {
       const canonical = canonicalEmail(email);

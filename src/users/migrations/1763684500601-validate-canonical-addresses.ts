@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** In a transaction of its own, so that no instance waits while the tables are read. */
+/** A separate transaction, so that no instance waits while PostgreSQL reads the tables. */
 export class ValidateCanonicalAddresses1763684500601 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     for (const table of ['users', 'mailed_tokens', 'account_errands'])
@@ -8,6 +8,6 @@ export class ValidateCanonicalAddresses1763684500601 implements MigrationInterfa
   }
 
   async down(): Promise<void> {
-    // A constraint that is valid does not become invalid again.
+    // Nothing to do: a valid constraint does not become invalid again.
   }
 }
