@@ -22,8 +22,8 @@ async function enrolled(key: Authenticator): Promise<Credential> {
 }
 
 /** Real: the library, keys, signatures. */
-describe('what an authenticator answers', () => {
-  it.each(['ES256', 'EdDSA', 'RS256'] as const)('is believed when it is right, by %s', async (algorithm) => {
+describe('the response of an authenticator', () => {
+  it.each(['ES256', 'EdDSA', 'RS256'] as const)('a right response with %s is accepted', async (algorithm) => {
     const key = new Authenticator(ORIGIN, { algorithm });
     const made = await enrolled(key);
     expect(made).toEqual({
@@ -39,7 +39,7 @@ describe('what an authenticator answers', () => {
     expect(said).toEqual({ signCount: 2, backedUp: false });
   });
 
-  it('says whether it is synced', async () => {
+  it('the response says whether the passkey is synced', async () => {
     const key = new Authenticator(ORIGIN, { synced: true });
     const made = await enrolled(key);
     expect(made).toMatchObject({ signCount: 0, backupEligible: true, backedUp: true });
@@ -49,21 +49,21 @@ describe('what an authenticator answers', () => {
     ['for another site', { origin: 'https://example.com.evil.test' }],
     ['for another port', { origin: `${ORIGIN}:8443` }],
     ['for another scheme', { origin: 'http://app.example.com' }],
-    ['for no site', { origin: 'null' }],
+    ['for an opaque origin', { origin: 'null' }],
     ['for another domain', { rpId: 'example.org' }],
-    ['for a domain of another spelling', { rpId: 'Example.com' }],
-    ['without verifying the person', { userVerified: false }],
-    ['with nobody there', { userPresent: false }],
-    ['to another challenge', { challenge: 'YW5vdGhlcg' }],
-    ['as something else', { type: 'payment.get' }],
+    ['for a domain in another spelling', { rpId: 'Example.com' }],
+    ['without user verification', { userVerified: false }],
+    ['without user presence', { userPresent: false }],
+    ['for another challenge', { challenge: 'YW5vdGhlcg' }],
+    ['with another type', { type: 'payment.get' }],
   ];
 
   it.each<[string, Deviation]>([
     ...ALWAYS,
-    ['as a login', { type: 'webauthn.get' }],
+    ['with the type of a login', { type: 'webauthn.get' }],
     ['with an id that is too long', { credentialId: randomBytes(1_024) }],
     ['with an id that is empty', { credentialId: Buffer.alloc(0) }],
-  ])('is not believed when it makes a key %s', async (_what, deviation) => {
+  ])('a new passkey is refused when created %s', async (_what, deviation) => {
     const key = new Authenticator(ORIGIN);
     const attestation = key.create(CREATION, deviation);
     await expect(verifyAttestation(attestation as never, CHALLENGE, RP)).resolves.toBeInstanceOf(Disbelieved);
@@ -71,10 +71,10 @@ describe('what an authenticator answers', () => {
 
   it.each<[string, Deviation]>([
     ...ALWAYS,
-    ['as an enrolment', { type: 'webauthn.create' }],
+    ['with the type of an enrolment', { type: 'webauthn.create' }],
     ['with another key', { privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey }],
     ['with a key of another kind', { privateKey: generateKeyPairSync('ed25519').privateKey }],
-  ])('is not believed when it signs %s', async (_what, deviation) => {
+  ])('an assertion is refused when signed %s', async (_what, deviation) => {
     const key = new Authenticator(ORIGIN);
     const made = await enrolled(key);
     const assertion = key.get(REQUEST, deviation);
@@ -84,7 +84,7 @@ describe('what an authenticator answers', () => {
   });
 
   it.each(['authenticatorData', 'signature', 'clientDataJSON'] as const)(
-    'is not believed when a bit of its %s is another, whichever',
+    'an assertion with one changed bit in its %s is refused, for every byte',
     async (member) => {
       const key = new Authenticator(ORIGIN, { algorithm: 'EdDSA' });
       const made = await enrolled(key);
@@ -100,7 +100,7 @@ describe('what an authenticator answers', () => {
     },
   );
 
-  it('may come with an attestation, which is dropped unread', async () => {
+  it('an attestation statement is dropped unread, whatever its format', async () => {
     const x5c = [new Uint8Array(randomBytes(500))];
     for (const fmt of ['packed', 'tpm', 'apple', 'android-safetynet', 'of-tomorrow']) {
       const statement = { fmt, attStmt: new Map<string, unknown>([['x5c', x5c]]) };
@@ -111,7 +111,7 @@ describe('what an authenticator answers', () => {
     }
   });
 
-  it('is garbage, and not believed', async () => {
+  it('a response of random bytes is refused', async () => {
     const { response, ...credential } = new Authenticator(ORIGIN).create(CREATION);
     const garbage = [randomBytes(0), randomBytes(40), randomBytes(4_000), Buffer.alloc(7_000, 0x81)];
     for (const bytes of garbage) {
@@ -124,11 +124,11 @@ describe('what an authenticator answers', () => {
   });
 });
 
-describe('the challenge in an answer', () => {
+describe('the challenge in a response', () => {
   const inside = (said: string) =>
     challengeIn({ response: { clientDataJSON: Buffer.from(said).toString('base64url') } });
 
-  it('is what was signed', async () => {
+  it('the challenge is read from the signed client data', async () => {
     expect(await inside(`{"challenge":"${CHALLENGE}","crossOrigin":false}`)).toBe(CHALLENGE);
   });
 
@@ -141,7 +141,7 @@ describe('the challenge in an answer', () => {
     '{"challenge":1}',
     `{"challenge":["${CHALLENGE}"]}`,
     `{"challenge":"${CHALLENGE}","crossOrigin":true}`,
-  ])('is none in %j', async (said) => {
+  ])('client data %j gives no challenge', async (said) => {
     expect(await inside(said)).toBeNull();
   });
 });

@@ -3,12 +3,12 @@ import fc from 'fast-check';
 import { random } from '../common/random.js';
 import { DenialList, type RevocationNotice } from './denial-list.js';
 
-// Real: denial-list.ts. The time is an argument.
+// Real: denial-list.ts. The tests pass the time as an argument.
 
 const NOW = 1_750_000_000_000;
 const USERS = [random.uuid(), random.uuid()];
 const TOKENS = [random.secret(), random.secret()];
-/** One session for each ten milliseconds. */
+/** The sessions begin ten milliseconds apart. */
 const SESSIONS = Array.from({ length: 5 }, (_, index) => random.uuidAt(NOW + index * 10));
 
 const caller = (sessionId = SESSIONS[0]!, userId = USERS[0]!) => ({ sessionId, userId });
@@ -27,7 +27,9 @@ function notice(kind: RevocationNotice['kind'], rest: Partial<RevocationNotice> 
   };
 }
 
-/** Any list of notices, as revocations make them: whatever has a not-before instant was made at that instant. */
+/**
+ * Random lists of notices, as revocations create them. A notice with a not-before instant is created at that instant.
+ */
 const notices = fc.array(
   fc.oneof(
     fc.subarray(SESSIONS).map((subjects) => notice('session', { subjects, reason: 'logout' })),
@@ -43,7 +45,7 @@ const notices = fc.array(
   { maxLength: 12 },
 );
 
-/** Everything that can be asked of a list. */
+/** Every result that the list can give for these sessions and tokens. */
 function answersOf(list: DenialList) {
   return {
     ends: USERS.flatMap((userId) =>
@@ -63,27 +65,27 @@ function listOf(all: RevocationNotice[]): DenialList {
   return list;
 }
 
-describe('the list of denials', () => {
-  test('refuses nobody as long as it is empty', () => {
+describe('the denial list', () => {
+  test('an empty denial list denies no session and no token', () => {
     expect(new DenialList().endOf(caller())).toBeNull();
     expect(new DenialList().deniesToken({ tokenId: TOKENS[0]! })).toBe(false);
   });
 
-  test('refuses the sessions of a notice, says why and since when, and no others', () => {
+  test('the denial list denies exactly the sessions of a notice, with the reason and the time', () => {
     const list = listOf([notice('session', { subjects: SESSIONS.slice(0, 2), reason: 'logout' })]);
     expect(list.endOf(caller(SESSIONS[0]))).toMatchObject({ reason: 'logout', at: NOW });
     expect(list.endOf(caller(SESSIONS[1], USERS[1]))).toMatchObject({ reason: 'logout' });
     expect(list.endOf(caller(SESSIONS[2]))).toBeNull();
   });
 
-  test("refuses a user's sessions up to the instant, and lives with those that began a millisecond later", () => {
+  test("a user notice denies the user's sessions up to its instant, and none that began a millisecond later", () => {
     const list = listOf([notice('user', { subjects: [USERS[0]!], notBefore: NOW + 10 })]);
     expect(list.endOf(caller(random.uuidAt(NOW + 10)))).toMatchObject({ reason: 'admin', at: NOW + 10 });
     expect(list.endOf(caller(random.uuidAt(NOW + 11)))).toBeNull();
     expect(list.endOf(caller(random.uuidAt(NOW), USERS[1]))).toBeNull();
   });
 
-  test("refuses everyone's sessions up to the instant, and lives with those that began a millisecond later", () => {
+  test('an everyone notice denies all sessions up to its instant, and none that began a millisecond later', () => {
     const list = listOf([notice('everyone', { notBefore: NOW + 10, reason: 'admin_everyone' })]);
     for (const userId of USERS) {
       expect(list.endOf(caller(random.uuidAt(NOW + 10), userId))).toMatchObject({ reason: 'admin_everyone' });
@@ -91,19 +93,19 @@ describe('the list of denials', () => {
     }
   });
 
-  test('refuses one token, and neither its session nor its neighbours', () => {
+  test('a token notice denies one token, but not its session or other tokens', () => {
     const list = listOf([notice('token', { subjects: [SESSIONS[0]!], tokenId: TOKENS[0]! })]);
     expect(TOKENS.map((tokenId) => list.deniesToken({ tokenId }))).toEqual([true, false]);
     expect(list.endOf(caller())).toBeNull();
   });
 
-  test('refuses nobody for a notice that only says that caches are out of date', () => {
+  test('a stale notice denies no session, because it only says that caches are out of date', () => {
     const list = listOf([notice('stale', { subjects: SESSIONS })]);
     expect(list.endOf(caller())).toBeNull();
     expect(list.size).toBe(0);
   });
 
-  test('comes out the same in whatever order notices arrive', () => {
+  test('the denial list gives the same results in whatever order notices arrive', () => {
     const shuffled = notices.chain((all) =>
       fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length })),
     );
@@ -114,7 +116,7 @@ describe('the list of denials', () => {
     );
   });
 
-  test('comes out the same however often notices arrive', () => {
+  test('the denial list gives the same results however often notices arrive', () => {
     const repeated = notices.chain((all) =>
       fc.tuple(fc.constant(all), all.length > 0 ? fc.array(fc.constantFrom(...all)) : fc.constant([])),
     );
@@ -125,7 +127,7 @@ describe('the list of denials', () => {
     );
   });
 
-  test('a further notice never lets anybody in again', () => {
+  test('a further notice never makes a denied session or token acceptable again', () => {
     fc.assert(
       fc.property(notices, notices, (all, more) => {
         const before = answersOf(listOf(all));
@@ -136,7 +138,7 @@ describe('the list of denials', () => {
     );
   });
 
-  test('moves on to another revision with each notice that it did not know, and with no other', () => {
+  test('the revision of the denial list changes with each new denial, and only then', () => {
     fc.assert(
       fc.property(notices, notices, (all, more) => {
         const list = listOf(all);
@@ -152,7 +154,7 @@ describe('the list of denials', () => {
     );
   });
 
-  test('forgets what no living token can match, and not a moment earlier', () => {
+  test('the denial list forgets a denial exactly when no unexpired token can match it', () => {
     const list = listOf([
       notice('session', { subjects: [SESSIONS[0]!], expiresAt: NOW + 100 }),
       notice('token', { subjects: [SESSIONS[0]!], tokenId: TOKENS[0]!, expiresAt: NOW + 200 }),
@@ -167,7 +169,7 @@ describe('the list of denials', () => {
     expect(list.endOf(caller())).toBeNull();
   });
 
-  test('forgets others also while one user is ended again and again', () => {
+  test('the denial list forgets other denials while one user is denied again and again', () => {
     const list = new DenialList();
     for (let round = 0; round < 100; round++) {
       const notBefore = NOW + round * 500_000;
@@ -178,7 +180,7 @@ describe('the list of denials', () => {
     expect(list.size).toBeLessThanOrEqual(3);
   });
 
-  test('forgetting never loses what still has to be refused', () => {
+  test('the denial list never forgets a denial that is still needed', () => {
     fc.assert(
       fc.property(notices, (all) => {
         const list = listOf(all);

@@ -18,14 +18,14 @@ const anyClaims = fc.record({
 const key = (bytes: number) =>
   fc.uint8Array({ minLength: bytes, maxLength: bytes }).map((raw) => Buffer.from(raw));
 
-/** Read and believed. */
+/** Whether a text is parsed and verified. */
 function accepts(text: string, secrets = [secret], sessionNonce = nonce): boolean {
   const parsed = parseRefreshToken(text);
   return parsed !== null && verifyRefreshToken(parsed, { secrets, nonce: sessionNonce });
 }
 
 describe('a refresh token', () => {
-  test('says what it was minted for, and is believed under its own secret and nonce', () => {
+  test('a refresh token contains its claims, and is verified with its own secret and nonce', () => {
     fc.assert(
       fc.property(anyClaims, key(32), key(16), (claims, secret, nonce) => {
         const parsed = parseRefreshToken(mintRefreshToken({ secret, nonce, ...claims }));
@@ -35,16 +35,16 @@ describe('a refresh token', () => {
     );
   });
 
-  test('is minted the same again, so that a repeated answer needs no store', () => {
+  test('a refresh token for the same claims is the same text, so a repeated response needs no store', () => {
     expect(mintRefreshToken({ secret, nonce, ...claims })).toBe(token);
   });
 
-  // Should this fail, every client out there would be logged out: raise the version and read both.
-  test('keeps its format across releases', () => {
+  // If this fails, the change logs out every client. Increase the version and accept both versions.
+  test('a refresh token keeps its format across releases', () => {
     expect(token).toBe('AQGanzxbenwdji8BI0VniasAAAAHAAKdM6mSNw39UbuVP6uNIqSM9n87F7FRRFOuIm-W0B545w');
   });
 
-  test('is authenticated by a key of its session, by HKDF as RFC 5869 has it', () => {
+  test('a refresh token is authenticated with a key of its session, derived by HKDF (RFC 5869)', () => {
     fc.assert(
       fc.property(key(32), key(16), (secret, nonce) => {
         const derived = hkdfSync('sha256', secret, nonce, 'drawbridge refresh token v1', 32);
@@ -55,11 +55,11 @@ describe('a refresh token', () => {
     );
   });
 
-  test('fits a cookie and a header as it is', () => {
+  test('a refresh token fits into a cookie and a header without encoding', () => {
     expect(token).toMatch(/^[\w-]{74}$/);
   });
 
-  test('cannot be guessed: ten thousand of them share nothing but their form [REF-01, SES-02]', () => {
+  test('ten thousand refresh tokens have nothing in common but their format, so none can be guessed [REF-01, SES-02]', () => {
     const samples = Array.from({ length: 10_000 }, (_, generation) =>
       mintRefreshToken({ secret, nonce, sessionId, generation, sibling: 1 }),
     );
@@ -67,7 +67,7 @@ describe('a refresh token', () => {
     const macs = samples.map((sample) => parseRefreshToken(sample)!.mac);
     for (let bit = 0; bit < 256; bit += 1) {
       const ones = macs.filter((mac) => (mac[bit >> 3]! >> (bit & 7)) & 1).length;
-      // Six standard deviations of a fair coin: the same samples each time, so this cannot be bad luck.
+      // Six standard deviations of a fair coin. The samples are the same each time, so the test is not flaky.
       expect(Math.abs(ones - 5_000)).toBeLessThan(300);
     }
     for (const sample of samples) expect(sample).not.toMatch(/\.|^[0-9a-f-]{36}$/);
@@ -78,13 +78,13 @@ describe('a refresh token', () => {
     ['a negative generation', { generation: -1 }],
     ['a sibling', { sibling: 0x1_0000 }],
     ['an id', { sessionId: 'not-a-uuid' }],
-  ])('is not minted for %s that does not fit', (_, misfit) => {
+  ])('a refresh token is not minted for %s that does not fit the encoding', (_, misfit) => {
     expect(() => mintRefreshToken({ secret, nonce, ...claims, ...misfit })).toThrow(/out of range|is a UUID/);
   });
 });
 
-describe('a forger', () => {
-  test('cannot change a single bit [REF-01]', () => {
+describe('a forged refresh token', () => {
+  test('a refresh token with one changed bit is refused, for every bit [REF-01]', () => {
     const bytes = Buffer.from(token, 'base64url');
     for (let bit = 0; bit < bytes.length * 8; bit++) {
       const forged = Buffer.from(bytes);
@@ -93,7 +93,7 @@ describe('a forger', () => {
     }
   });
 
-  test('cannot move it to another place in the lineage, or to another session', () => {
+  test('a refresh token cannot be moved to another rotation position or to another session', () => {
     const { mac } = parseRefreshToken(token)!;
     const elsewhere = [{ generation: 8 }, { sibling: 3 }, { sessionId: sessionId.replace('019a', '019b') }];
     for (const change of elsewhere) {
@@ -101,11 +101,11 @@ describe('a forger', () => {
     }
   });
 
-  test('who reads the nonce in the database lacks the secret [REF-01, REF-02]', () => {
+  test('an attacker who reads the nonce in the database cannot mint a refresh token without the secret [REF-01, REF-02]', () => {
     expect(accepts(mintRefreshToken({ secret: Buffer.alloc(32), nonce, ...claims }))).toBe(false);
   });
 
-  test('cannot spell a token in another way', () => {
+  test('a refresh token in another spelling is refused', () => {
     const spareBits = token.slice(0, -1) + String.fromCharCode(token.charCodeAt(73) + 1);
     expect(Buffer.from(spareBits, 'base64url')).toEqual(Buffer.from(token, 'base64url'));
     const base64 = Buffer.from(token, 'base64url').toString('base64');
@@ -122,7 +122,7 @@ describe('a forger', () => {
     }
   });
 
-  test('gets null for anything else, and never an exception', () => {
+  test('parsing any other text returns null and never throws', () => {
     const shaped = fc
       .uint8Array({ minLength: 55, maxLength: 55 })
       .map((raw) => Buffer.from(raw).toString('base64url'));
@@ -134,27 +134,27 @@ describe('a forger', () => {
     );
   });
 
-  test('cannot bring a token of a version that we do not read', () => {
+  test('a refresh token of an unknown version is refused', () => {
     const bytes = Buffer.from(token, 'base64url');
     bytes[0] = 2;
     expect(parseRefreshToken(bytes.toString('base64url'))).toBeNull();
   });
 });
 
-describe('a change of secrets', () => {
+describe('a change of refresh token secrets', () => {
   const old = mintRefreshToken({ secret: retiredSecret, nonce, ...claims });
 
-  test('lets tokens of the former secret in while both are known', () => {
+  test('refresh tokens of the previous secret are accepted while both secrets are known', () => {
     expect(accepts(old, [secret, retiredSecret])).toBe(true);
     expect(accepts(token, [secret, retiredSecret])).toBe(true);
   });
 
-  test('ends them when the former one is gone', () => {
+  test('refresh tokens of the previous secret are refused after its removal', () => {
     expect(accepts(old, [secret])).toBe(false);
     expect(accepts(old, [])).toBe(false);
   });
 
-  test('of the session’s nonce ends every token of that session', () => {
+  test('a new nonce of a session invalidates all its refresh tokens', () => {
     expect(accepts(token, [secret], Buffer.alloc(16, 'another'))).toBe(false);
   });
 });

@@ -2,13 +2,14 @@ import { expect, test } from '@jest/globals';
 import { refreshesSurvived } from '../../test/support/theft-bound.js';
 import { rotate } from './rotation.js';
 
-// Real: rotation.ts. Modelled: owner, thief and time, in steps of a third of the grace, exhaustively.
+// Real: rotation.ts. Modelled, exhaustively: the owner, the thief and the time, in steps of a third of the grace
+// period.
 
 const GRACE = 3;
 
 const bounds: [string, number, [landings: number, survived: number][]][] = [
   [
-    'three graces apart',
+    'three grace periods apart',
     3 * GRACE,
     [
       [0, 1],
@@ -17,7 +18,7 @@ const bounds: [string, number, [landings: number, survived: number][]][] = [
     ],
   ],
   [
-    'more than one grace apart',
+    'more than one grace period apart',
     GRACE + 1,
     [
       [0, 1],
@@ -27,7 +28,7 @@ const bounds: [string, number, [landings: number, survived: number][]][] = [
 ];
 
 test.each(bounds)(
-  'a thief with the whole jar survives exactly as many refreshes of the owner, %s, as decision 5 says',
+  'a thief with the whole jar survives exactly as many owner refreshes, %s, as decision 5 states',
   (_, pace, expected) => {
     const survived = expected.map(([landings, most]) => [
       landings,

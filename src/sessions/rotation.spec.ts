@@ -32,7 +32,7 @@ class Session {
   state: RotationState = initialRotation();
   now = 1_750_000_000_000;
   ended = false;
-  /** Every token given out, the login's first. */
+  /** Every token that was issued, beginning with the login's token. */
   readonly issued: RefreshPosition[] = [anchorOf(this.state)];
 
   wait(ms: number): this {
@@ -40,7 +40,7 @@ class Session {
     return this;
   }
 
-  /** A session that has ended refuses everything, so that `ended` stands for the answer and the state. */
+  /** An ended session refuses everything. So `ended` describes both the response and the state. */
   present(token: RefreshPosition | undefined, proof: boolean): RefreshPosition | Refusal {
     if (this.ended) return 'ended';
     if (token === undefined) throw new Error('the test presents a token that was never issued');
@@ -51,7 +51,7 @@ class Session {
     return this.follow(reissue(this.state, { now: this.now, grace: GRACE }));
   }
 
-  /** Presents with proof and insists on an answer. */
+  /** Refreshes with proof; throws when the token is refused. */
   refresh(token: RefreshPosition): RefreshPosition {
     return expectIssued(this.present(token, true));
   }
@@ -78,11 +78,11 @@ class Session {
 const same = (a: RefreshPosition, b: RefreshPosition): boolean =>
   a.generation === b.generation && a.sibling === b.sibling;
 
-/** A refusal that ends nothing leaves the client as if its answer had been lost. */
+/** A refusal that does not end the session leaves the client in the same state as a lost response. */
 const answerOf = (answer: RefreshPosition | Refusal): RefreshPosition | undefined =>
   typeof answer === 'string' ? undefined : answer;
 
-/** A mutation of the state throws. */
+/** Makes any later mutation of the state throw. */
 function frozen<T>(value: T): T {
   if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(frozen);
   return value;
@@ -93,7 +93,7 @@ function expectIssued(answer: ReturnType<Session['present']>): RefreshPosition {
   return answer;
 }
 
-/** Logged in, refreshed once, and the successor refreshed long after: nothing is under way. */
+/** A session after its login, one refresh, and a refresh of the successor long after. No request is in flight. */
 function settledSession(): {
   session: Session;
   before: RefreshPosition;
@@ -107,8 +107,8 @@ function settledSession(): {
   return { session, before, anchor, successor };
 }
 
-describe('what each token is answered with', () => {
-  test('more than one generation ahead: the database was restored, and the session is left alone', () => {
+describe('the response to each refresh token', () => {
+  test('a token more than one generation ahead is unknown, because the database was restored, and the session goes on', () => {
     const { session, successor } = settledSession();
     const ahead = { ...successor, generation: successor.generation + 1 };
     expect(session.present(ahead, true)).toBe('unknown');
@@ -117,19 +117,19 @@ describe('what each token is answered with', () => {
   });
 
   test.each([-1, 0, 2, MAX_SIBLING])(
-    'sibling %d of the next generation, never minted: restored as well',
+    'a token with sibling %d of the next generation, which was never minted, is unknown',
     (sibling) => {
       const { session, successor } = settledSession();
       expect(session.present({ ...successor, sibling }, true)).toBe('unknown');
     },
   );
 
-  test('any successor, where none has been minted: restored as well', () => {
+  test('a successor is unknown when none has been minted', () => {
     expect(new Session().present({ generation: 2, sibling: 1 }, true)).toBe('unknown');
   });
 
   test.each([true, false])(
-    'a successor becomes the anchor and has a successor of its own (proof: %s)',
+    'a successor becomes the anchor and gets its own successor (proof: %s)',
     (proof) => {
       const { session, successor } = settledSession();
       const next = expectIssued(session.wait(LONG_AFTER).present(successor, proof));
@@ -138,17 +138,17 @@ describe('what each token is answered with', () => {
     },
   );
 
-  test.each([true, false])('the anchor without a successor: the first one (proof: %s)', (proof) => {
+  test.each([true, false])('the anchor without a successor gets the first one (proof: %s)', (proof) => {
     const session = new Session();
     expect(session.present(session.login, proof)).toEqual({ generation: 2, sibling: 1 });
   });
 
-  test('the anchor with proof, a successor minted within grace: the same successor', () => {
+  test('the anchor, with proof and a successor minted within the grace period, gets the same successor', () => {
     const { session, anchor, successor } = settledSession();
     expect(session.wait(GRACE).present(anchor, true)).toEqual(successor);
   });
 
-  test('the anchor with proof, a successor minted before: the next sibling', () => {
+  test('the anchor, with proof and a successor minted more than a grace period ago, gets the next sibling', () => {
     const { session, anchor, successor } = settledSession();
     const sibling = { ...successor, sibling: 2 };
     expect(session.wait(GRACE + 1).present(anchor, true)).toEqual(sibling);
@@ -156,7 +156,7 @@ describe('what each token is answered with', () => {
     expect(session.wait(1).present(anchor, true)).toEqual({ ...successor, sibling: 3 });
   });
 
-  test('the anchor before, with proof, is answered with the newest token for as long as a request may be under way', () => {
+  test('the previous anchor, with proof, gets the newest token for as long as a request may be in flight', () => {
     const session = new Session();
     const before = session.login;
     const anchor = session.refresh(before);
@@ -165,16 +165,17 @@ describe('what each token is answered with', () => {
     expect(session.wait(1).present(before, true)).toBe('superseded');
   });
 
-  test('the anchor before is a theft at once when its successor was minted long before it was used [REF-06]', () => {
+  test('the previous anchor counts as stolen at once when its successor was minted long before its use [REF-06]', () => {
     const { session, before } = settledSession();
     expect(session.present(before, true)).toBe('reuse');
   });
 
-  test('a token is superseded until five graces after its successor was minted, and then a theft', () => {
+  test('a replaced token is superseded until five grace periods after its successor was minted, and then counts as stolen', () => {
     const session = new Session();
     const tokens = [session.login];
     for (let i = 0; i < 5; i++) tokens.push(session.wait(GRACE + 1).refresh(tokens.at(-1)!));
-    // Generations are a grace and a millisecond apart: the successor of the first token was minted four of these ago.
+    // Generations are one grace period and a millisecond apart. The successor of the first token was minted four of
+    // these ago.
     const age = 4 * (GRACE + 1);
     const { state } = session;
     expect(session.present(tokens[0], true)).toBe('superseded');
@@ -183,41 +184,41 @@ describe('what each token is answered with', () => {
     expect(session.wait(4).present(tokens[0], true)).toBe('reuse');
   });
 
-  test('a superseded token without proof is a theft', () => {
+  test('a superseded token without proof counts as stolen', () => {
     const session = new Session();
     const anchor = session.refresh(session.login);
     session.wait(GRACE + 1).refresh(anchor);
     expect(session.wait(GRACE).present(session.login, false)).toBe('reuse');
   });
 
-  test('the anchor before that: theft at once [REF-06]', () => {
+  test('a token two anchors back counts as stolen at once [REF-06]', () => {
     const { session, before, successor } = settledSession();
     session.wait(LONG_AFTER).refresh(successor);
     expect(session.present(before, true)).toBe('reuse');
   });
 
-  test.each(['before', 'anchor'] as const)('%s without proof: theft at once', (which) => {
+  test.each(['before', 'anchor'] as const)('a token without proof (%s) counts as stolen at once', (which) => {
     const { session, ...tokens } = settledSession();
     expect(session.present(tokens[which], false)).toBe('reuse');
   });
 
-  test('the anchor before, once a second step is out: theft, however fresh that one is', () => {
+  test('the previous anchor counts as stolen after a second step was minted, however new that step is', () => {
     const { session, before, anchor } = settledSession();
     session.wait(GRACE + 1).refresh(anchor);
     expect(session.present(before, true)).toBe('reuse');
   });
 
   test.each([
-    ['', 0],
-    [', and later as well', 1],
-  ])('a sibling that lost: theft at once%s', (_, moves) => {
+    ['a generation later', 0],
+    ['two generations later', 1],
+  ])('a sibling that another one has replaced counts as stolen %s', (_, moves) => {
     const { session, anchor, successor: lost } = settledSession();
     let token = session.wait(LONG_AFTER).refresh(anchor);
     for (let i = 0; i <= moves; i++) token = session.wait(LONG_AFTER).refresh(token);
     expect(session.present(lost, true)).toBe('reuse');
   });
 
-  test('a successor within grace of its minting: one more of the same step, however often it is asked for', () => {
+  test('a successor within the grace period of its minting gets one more sibling of the same step, however often it is presented', () => {
     const { session, successor } = settledSession();
     const twin = { ...successor, sibling: 2 };
     expect(session.present(successor, true)).toEqual(twin);
@@ -226,7 +227,7 @@ describe('what each token is answered with', () => {
     expect(session.state.generation).toBe(successor.generation - 1);
   });
 
-  test('the anchor, more than a grace after its successor was used: superseded, and later a theft', () => {
+  test('the anchor, more than one grace period after the use of its successor, is superseded and later counts as stolen', () => {
     const { session, anchor, successor } = settledSession();
     session.refresh(successor);
     expect(session.wait(GRACE + 1).present(anchor, true)).toBe('superseded');
@@ -234,7 +235,7 @@ describe('what each token is answered with', () => {
     expect(session.wait(1).present(anchor, true)).toBe('reuse');
   });
 
-  test('the last sibling that fits the encoding is not passed: a client that loses 65,535 answers is none of ours', () => {
+  test('the last sibling that fits the encoding is not exceeded, and a client that loses 65,535 responses loses its session', () => {
     const { session, anchor, successor } = settledSession();
     const step = { first: MAX_SIBLING, last: MAX_SIBLING, mintedAt: session.now };
     session.state = { ...session.state, newest: step };
@@ -244,15 +245,15 @@ describe('what each token is answered with', () => {
     expect(session.wait(GRACE + 1).present(anchor, true)).toBe('reuse');
   });
 
-  test('asking again never extends the grace', () => {
+  test('repeated requests never extend the grace period', () => {
     const { session, anchor } = settledSession();
     const answers = Array.from({ length: 12 }, () => session.wait(GRACE / 6).refresh(anchor).sibling);
     expect(answers).toEqual([1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2]);
   });
 });
 
-describe('a new pair after authenticating again', () => {
-  test('is what the anchor would be answered with', () => {
+describe('a new token after reauthentication', () => {
+  test('a client that has reauthenticated gets the token that the anchor would get', () => {
     const session = new Session();
     const first = expectIssued(session.presentAnchorAfterReauthentication());
     expect(first).toEqual({ generation: 2, sibling: 1 });
@@ -260,13 +261,13 @@ describe('a new pair after authenticating again', () => {
     expect(session.wait(1).presentAnchorAfterReauthentication()).toEqual({ generation: 2, sibling: 2 });
   });
 
-  test('leaves what the client holds alive', () => {
+  test("a reauthentication does not invalidate the client's current token", () => {
     const { session, successor } = settledSession();
     session.wait(LONG_AFTER).presentAnchorAfterReauthentication();
     session.refresh(successor);
   });
 
-  test('is not shared with a thief who has just refreshed without proof', () => {
+  test('a client that has reauthenticated never shares a token with a thief who has just refreshed without proof', () => {
     const { session, successor } = settledSession();
     const stolen = expectIssued(session.wait(LONG_AFTER).present(successor, false));
     const own = expectIssued(session.presentAnchorAfterReauthentication());
@@ -277,7 +278,7 @@ describe('a new pair after authenticating again', () => {
 });
 
 describe('a client with its device token is never logged out', () => {
-  test('whatever up to four tabs send, lose, and get late and out of order', () => {
+  test('a client with its device token is not logged out by up to four tabs that lose, repeat and reorder requests', () => {
     fc.assert(
       fc.property(tabSchedules({ grace: GRACE }), (schedule) => {
         const session = new Session();
@@ -291,7 +292,7 @@ describe('a client with its device token is never logged out', () => {
     );
   });
 
-  test('by requests that one tab gave up, whenever they arrive within three graces', () => {
+  test('a client with its device token is not logged out by requests that one tab gave up and that arrive within three grace periods', () => {
     const schedules = tabSchedules({ grace: GRACE, maxTabs: 1, losses: 2, delays: 4 });
     fc.assert(
       fc.property(schedules, (schedule) => {
@@ -308,7 +309,7 @@ describe('a client with its device token is never logged out', () => {
     );
   });
 
-  test('by the arrival of a request that any of four tabs gave up, at refreshes faster than the grace and slower', () => {
+  test('a client with its device token is not logged out by an abandoned request of any of four tabs, at any pace', () => {
     const paces = [[GRACE + 1, LONG_AFTER], [GRACE / 2], [2 * GRACE, 3 * GRACE]];
     const schedules = fc.oneof(
       ...paces.map((absences) => tabSchedules({ grace: GRACE, losses: 2, delays: 4, absences })),
@@ -321,7 +322,8 @@ describe('a client with its device token is never logged out', () => {
           if ('wait' in event) session.wait(event.wait);
           else {
             event.answer = answerOf(session.present(event.request, true));
-            // The exception of decision 5: two answers landed in the wrong order, and a request between them was late.
+            // The exception of decision 5: two responses arrived in the wrong order, and a request between them was
+            // late.
             if (event.isDelayed) expect(session.ended).toBe(false);
             else fc.pre(event.answer !== undefined);
           }
@@ -331,7 +333,7 @@ describe('a client with its device token is never logged out', () => {
     );
   });
 
-  test('by a request that arrives three graces late while the client refreshes every third of a grace', () => {
+  test('a request that arrives three grace periods late does not log the client out while it refreshes every third of one', () => {
     const { session, successor } = settledSession();
     const delayed = successor;
     let token = session.wait(LONG_AFTER).refresh(successor);
@@ -340,7 +342,7 @@ describe('a client with its device token is never logged out', () => {
     session.refresh(token);
   });
 
-  test('by a hundred refreshes at once: one generation, one answer', () => {
+  test('a hundred refreshes at once get one token of one generation', () => {
     const { session, successor } = settledSession();
     session.wait(LONG_AFTER);
     const answers = Array.from({ length: 100 }, () => session.refresh(successor));
@@ -348,7 +350,7 @@ describe('a client with its device token is never logged out', () => {
     expect(session.state.generation).toBe(successor.generation);
   });
 
-  test('by refreshing as fast as it can: one generation per grace', () => {
+  test('a client that refreshes as fast as it can advances one generation per grace period', () => {
     const { session, successor } = settledSession();
     const before = session.state.generation;
     let token = successor;
@@ -356,7 +358,7 @@ describe('a client with its device token is never logged out', () => {
     expect(session.state.generation - before).toBe(9);
   });
 
-  test('by an answer that lands after those of two later refreshes', () => {
+  test('a response that arrives after those of two later refreshes does not log the client out', () => {
     const { session, successor } = settledSession();
     session.wait(LONG_AFTER);
     const slow = session.refresh(successor);
@@ -364,7 +366,7 @@ describe('a client with its device token is never logged out', () => {
     session.wait(LONG_AFTER).refresh(slow);
   });
 
-  test('by a request that was under way while another one’s late answer was used', () => {
+  test("a request in flight during the use of another request's late response does not log the client out", () => {
     const { session, successor } = settledSession();
     session.wait(LONG_AFTER).refresh(successor);
     const answer = session.wait(GRACE - 1).refresh(successor);
@@ -372,20 +374,20 @@ describe('a client with its device token is never logged out', () => {
     session.wait(EXCHANGE_LIMIT).refresh(successor);
   });
 
-  test('by a request that was under way while the successor was used, at the end of the grace', () => {
+  test('a request in flight during the use of the successor, at the end of the grace period, does not log the client out', () => {
     const { session, anchor, successor } = settledSession();
     session.wait(GRACE).refresh(successor);
     session.wait(EXCHANGE_LIMIT).refresh(anchor);
   });
 
-  test('by a request that was under way while the answer to a second try was used', () => {
+  test("a request in flight during the use of a second attempt's response does not log the client out", () => {
     const { session, anchor } = settledSession();
     const secondTry = session.wait(GRACE + 1).refresh(anchor);
     session.wait(GRACE + 1).refresh(secondTry);
     session.wait(EXCHANGE_LIMIT).refresh(anchor);
   });
 
-  test('by an answer that was under way when the grace ended', () => {
+  test('a response in flight at the end of the grace period does not log the client out', () => {
     const { session, successor } = settledSession();
     const late = session.wait(GRACE).refresh(successor);
     session.wait(1).refresh(successor);
@@ -395,17 +397,20 @@ describe('a client with its device token is never logged out', () => {
   test.each([
     ['the slower', 0, 1],
     ['the faster', 1, 0],
-  ])('by two siblings on their way at once, %s landing last', (_, used, landsLast) => {
-    const { session, successor } = settledSession();
-    const siblings = [
-      session.wait(LONG_AFTER).refresh(successor),
-      session.wait(GRACE + 1).refresh(successor),
-    ];
-    session.refresh(siblings[used]!);
-    session.wait(LONG_AFTER).refresh(siblings[landsLast]!);
-  });
+  ])(
+    'two siblings in flight at once do not log the client out when %s arrives last',
+    (_, used, landsLast) => {
+      const { session, successor } = settledSession();
+      const siblings = [
+        session.wait(LONG_AFTER).refresh(successor),
+        session.wait(GRACE + 1).refresh(successor),
+      ];
+      session.refresh(siblings[used]!);
+      session.wait(LONG_AFTER).refresh(siblings[landsLast]!);
+    },
+  );
 
-  test('by a last answer with the anchor that lands after two later refreshes', () => {
+  test('a last response to the anchor that arrives after two later refreshes does not log the client out', () => {
     const { session, successor: anchor } = settledSession();
     session.wait(GRACE + 1);
     session.refresh(session.refresh(anchor));
@@ -418,7 +423,7 @@ describe('a client without a device token', () => {
     maxLength: 30,
   });
 
-  test('can use each token once, in order; any other use ends the session', () => {
+  test('a client without a device token can use each token once, in order, and any other use ends the session', () => {
     fc.assert(
       fc.property(refreshes, (schedule) => {
         const session = new Session();
@@ -434,7 +439,7 @@ describe('a client without a device token', () => {
 });
 
 describe('a thief who copied the refresh token alone', () => {
-  test('is caught at the first double use, whoever is first, however fast', () => {
+  test('a thief with the refresh token alone is caught at the first double use, in either order and at any speed', () => {
     fc.assert(
       fc.property(doubleUses(GRACE), ({ past, thiefFirst, wait, between }) => {
         const session = new Session();
@@ -453,14 +458,14 @@ describe('a thief who copied the refresh token alone', () => {
 });
 
 describe('a thief who copied the whole jar', () => {
-  test('is out after two refreshes of the owner, unless within grace of one', () => {
+  test('a thief with the whole jar is out after two owner refreshes, unless the thief comes within a grace period of one', () => {
     fc.assert(
       fc.property(thefts(GRACE), (schedule) => {
         const session = new Session();
         const theft = new CopiedJar(session.login);
         for (const use of theft.play(schedule)) {
           const answer = session.wait(use.wait).present(use.request, true);
-          // An owner who is refused tries again, and the theft shows; a thief who is refused has nothing new.
+          // An owner who is refused tries again, and then the theft shows. A thief who is refused has gained nothing.
           if (answer === 'superseded' && use.party === 'owner')
             return expect(answerTo(session, use.request, 5 * GRACE + 1)).toBe('reuse');
           if (answer === 'superseded') use.answer = use.request;
@@ -478,7 +483,7 @@ describe('a thief who copied the whole jar', () => {
     );
   });
 
-  test('who polls through the night is out once the owner has refreshed twice', () => {
+  test('a thief with the whole jar who polls all night is out after the owner has refreshed twice', () => {
     const { session, successor: stolen } = settledSession();
     let jar = stolen;
     const poll = (): void => {
@@ -492,14 +497,14 @@ describe('a thief who copied the whole jar', () => {
     expect(session.ended).toBe(true);
   });
 
-  test('and comes within a grace of every second refresh of the owner is out after the third one', () => {
+  test('a thief within a grace period of every second owner refresh is out after the third refresh', () => {
     const { session, successor: stolen } = settledSession();
     const first = session.wait(LONG_AFTER).refresh(stolen);
     session.wait(LONG_AFTER).refresh(first);
     expect(session.wait(1).present(stolen, true)).toBe('reuse');
   });
 
-  test('and polls before the refresh that they come close to is out as well', () => {
+  test('a thief who polls before the owner refresh that the thief comes close to is out as well', () => {
     const { session, successor: stolen } = settledSession();
     const first = session.wait(LONG_AFTER).refresh(stolen);
     const polled = session.wait(LONG_AFTER).refresh(stolen);
@@ -507,7 +512,7 @@ describe('a thief who copied the whole jar', () => {
     expect(session.wait(1).present(polled, true)).toBe('reuse');
   });
 
-  test('and polls twice before the refresh that they come close to is out as well', () => {
+  test('a thief who polls twice before the owner refresh that the thief comes close to is out as well', () => {
     const { session, successor: stolen } = settledSession();
     const first = session.wait(LONG_AFTER).refresh(stolen);
     for (let i = 0; i < 2; i++) session.wait(GRACE + 1).refresh(stolen);
@@ -516,7 +521,7 @@ describe('a thief who copied the whole jar', () => {
   });
 });
 
-/** What a token would be answered with later, when nothing is under way any more, in a copy of the session. */
+/** The outcome for a token after some time, when no request is in flight, in a copy of the session. */
 function answerTo(
   { state, now }: Session,
   token: RefreshPosition,
@@ -531,14 +536,14 @@ describe('one live lineage', () => {
     { maxLength: 40 },
   );
 
-  test('whoever refreshes twice on their own leaves everybody else behind', () => {
+  test('after two refreshes of one client alone, all other tokens of the session are refused', () => {
     fc.assert(
       fc.property(chaos, PICK, (schedule, survivor) => {
         const session = new Session();
         for (const { pick, proof, wait } of schedule) {
           session.wait(wait);
           const token = session.issued[Math.max(0, session.issued.length - 1 - (pick % 4))]!;
-          // Only what keeps the session alive: the rest is for the other properties.
+          // Only the requests that keep the session alive; other properties cover the rest.
           const { decision } = rotate(session.state, token, { proof, now: session.now, grace: GRACE });
           if (decision.outcome === 'issue') session.present(token, proof);
         }

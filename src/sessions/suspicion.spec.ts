@@ -32,38 +32,38 @@ const looks = (place: Appearance['place'], browser: string | null = null): Appea
 const names = (familiar: Familiar, appearance: Appearance, now = NOW) =>
   signalsOf(familiar, appearance, now).map(({ name }) => name);
 
-describe('what is unusual', () => {
+describe('the risk signals of a request', () => {
   it.each<[string, Familiar, Appearance, string[]]>([
     ['the same country', session(), looks({ country: 'AT' }), []],
     ['another country', session(), looks({ country: 'DE' }), ['country']],
-    ['a country that is not known', session(), looks(null), []],
+    ['an unknown country', session(), looks(null), []],
     [
-      'a session that began nobody knows where',
+      'a session with an unknown country at login',
       session({ originCountry: null }),
       looks({ country: 'DE' }),
       [],
     ],
     ['the same browser', session({ browser: 'Firefox' }), looks(null, 'Firefox'), []],
     ['another browser', session({ browser: 'Firefox' }), looks(null, 'Chrome'), ['browser']],
-    ['no browser where there was one', session({ browser: 'Firefox' }), looks(null), ['browser']],
-    ['a program that is no browser and says another name', session(), looks(null, 'Chrome'), []],
-  ])('%s', (_, familiar, appearance, expected) => {
+    ['no browser after a browser', session({ browser: 'Firefox' }), looks(null), ['browser']],
+    ['a program that was no browser and now names one', session(), looks(null, 'Chrome'), []],
+  ])('a request from %s raises exactly the expected risk signals', (_, familiar, appearance, expected) => {
     expect(names(familiar, appearance)).toEqual(expected);
   });
 
   it.each([
-    ['Vienna to Graz at once: databases are off by more', VIENNA, GRAZ, 0, []],
+    ['Vienna to Graz at once, which is within the error of databases', VIENNA, GRAZ, 0, []],
     ['Vienna to Berlin within half an hour', VIENNA, BERLIN, 0.5, ['travel']],
     ['Vienna to Berlin by plane', VIENNA, BERLIN, 1, []],
     ['Vienna to Auckland within 19 hours', VIENNA, AUCKLAND, 19, ['travel']],
     ['Vienna to Auckland within 21 hours', VIENNA, AUCKLAND, 21, []],
-    ['back in time, when clocks differ', VIENNA, BERLIN, -1, ['travel']],
-  ])('%s', (_, from, to, hours, expected) => {
+    ['Vienna to Berlin back in time, when clocks differ', VIENNA, BERLIN, -1, ['travel']],
+  ])('travel from %s raises exactly the expected risk signals', (_, from, to, hours, expected) => {
     const familiar = session({ location: { ...from, at: NOW - hours * HOUR } });
     expect(names(familiar, looks({ country: 'AT', at: to }))).toEqual(expected);
   });
 
-  it('distances are those of the globe, also across the antimeridian', () => {
+  it('distances are measured on the globe, also across the antimeridian', () => {
     const familiar = session({ location: { latitude: 0, longitude: 179.9, at: NOW } });
     expect(names(familiar, looks({ country: 'AT', at: { latitude: 0, longitude: -179.9 } }))).toEqual([]);
     const [far] = signalsOf(
@@ -74,7 +74,7 @@ describe('what is unusual', () => {
     expect(far?.says).toBe('it was used 17900 km from where it had been 1 h before');
   });
 
-  it('is said so that people understand it', () => {
+  it('risk signals are described in plain language', () => {
     const says = signalsOf(session({ browser: 'Firefox' }), looks({ country: 'DE' }), NOW).map(
       (signal) => signal.says,
     );
@@ -85,27 +85,27 @@ describe('what is unusual', () => {
   });
 });
 
-describe('what is done about it', () => {
+describe('the response to risk signals', () => {
   const abroad = signalsOf(session({ browser: 'Firefox' }), looks({ country: 'DE' }, 'Chrome'), NOW);
   const respond = (responses: Partial<Responses>, deviations: string[] = []) =>
     suspicionOf(abroad, deviations, { ...DEFAULTS, ...responses });
 
   it.each<[string, Partial<Responses>, string | undefined]>([
-    ['the strictest counts: end', {}, 'end'],
-    ['then reauthenticate', { country: 'notify', browser: 'reauthenticate' }, 'reauthenticate'],
-    ['then notify', { country: 'off' }, 'notify'],
-    ['off is nothing', { country: 'off', browser: 'off' }, undefined],
-  ])('%s', (_, settings, response) => {
+    ['end over every other response', {}, 'end'],
+    ['reauthenticate over notify', { country: 'notify', browser: 'reauthenticate' }, 'reauthenticate'],
+    ['notify over off', { country: 'off' }, 'notify'],
+    ['nothing when every response is off', { country: 'off', browser: 'off' }, undefined],
+  ])('the strictest setting decides: %s', (_, settings, response) => {
     expect(respond(settings)?.response).toBe(response);
   });
 
-  it('what the person has been told of is not told again', () => {
+  it('the user is not notified twice of the same signal', () => {
     const first = respond({ country: 'notify' })!;
     expect(first).toMatchObject({ isNew: true, deviations: ['?country:DE', '?browser:Chrome'] });
     expect(respond({ country: 'notify' }, first.deviations)).toMatchObject({ isNew: false });
   });
 
-  it('what waits for a proof is told once, and refused until it is proved', () => {
+  it('a signal that needs reauthentication is reported once, and refused until the user has reauthenticated', () => {
     const settings = { country: 'reauthenticate' } as const;
     const first = respond(settings)!;
     expect(first.deviations).toEqual(['?country:DE', '?browser:Chrome']);
@@ -117,16 +117,16 @@ describe('what is done about it', () => {
     expect(respond({}, proven)).toBeNull();
   });
 
-  it('being told is no proof, when the setting has become stricter since', () => {
+  it('a notification is no proof when the setting has become stricter since', () => {
     expect(respond({ country: 'end' }, ['?country:DE'])?.response).toBe('end');
   });
 
-  it('another country than the one that was accepted is unusual again', () => {
+  it('a country other than the acknowledged one raises the signal again', () => {
     const elsewhere = signalsOf(session(), looks({ country: 'FR' }), NOW);
     expect(suspicionOf(elsewhere, ['country:DE'], DEFAULTS)?.response).toBe('end');
   });
 
-  it('a session remembers a limited number, the latest', () => {
+  it('a session stores a limited number of deviations, and keeps the latest', () => {
     let deviations: string[] = [];
     for (let browser = 0; browser < 50; browser++) {
       const signals = signalsOf(session({ browser: 'Firefox' }), looks(null, `Browser ${browser}`), NOW);
@@ -136,7 +136,7 @@ describe('what is done about it', () => {
     expect(deviations.at(-1)).toBe('?browser:Browser_49');
   });
 
-  it('is stricter for admins where another country is concerned', () => {
+  it('admins have their own response to another country', () => {
     const settings = {
       suspicionCountry: 'reauthenticate',
       adminSuspicionCountry: 'end',
@@ -152,13 +152,13 @@ describe('what is done about it', () => {
   });
 });
 
-describe('travel between places', () => {
+describe('the travel signal', () => {
   const REAUTHENTICATE: Responses = { country: 'off', travel: 'reauthenticate', browser: 'off' };
   const NEAR_BERLIN = { latitude: 52.4, longitude: 13.1 };
   const travel = (from: typeof VIENNA, to: typeof VIENNA) =>
     signalsOf(session({ location: { ...from, at: NOW } }), looks({ country: 'AT', at: to }), NOW);
 
-  it('is proved for both of its ends, and for what is near them, and for no third place', () => {
+  it('a proof acknowledges both ends of a journey and the places near them, and no third place', () => {
     const proven = accepted([], travel(VIENNA, BERLIN));
     for (const [from, to] of [
       [VIENNA, BERLIN],
@@ -170,7 +170,7 @@ describe('travel between places', () => {
     expect(suspicionOf(travel(BERLIN, AUCKLAND), proven, REAUTHENTICATE)?.response).toBe('reauthenticate');
   });
 
-  it('is told once for each place, whichever way it goes', () => {
+  it('the user is notified once for each place, in either direction', () => {
     const responses: Responses = { ...REAUTHENTICATE, travel: 'notify' };
     const first = suspicionOf(travel(VIENNA, BERLIN), [], responses)!;
     expect(first.isNew).toBe(true);
@@ -181,7 +181,7 @@ describe('travel between places', () => {
     expect(suspicionOf(travel(VIENNA, AUCKLAND), first.deviations, responses)).toMatchObject({ isNew: true });
   });
 
-  it('is not proved for the place of a thief by its owner, who has been told of it', () => {
+  it('a proof by the owner does not acknowledge the place of a thief that the owner was notified of', () => {
     const told = suspicionOf(travel(VIENNA, AUCKLAND), [], { ...REAUTHENTICATE, travel: 'notify' })!;
     const proven = accepted(told.deviations, travel(AUCKLAND, VIENNA));
     expect(suspicionOf(travel(VIENNA, AUCKLAND), proven, REAUTHENTICATE)?.response).toBe('reauthenticate');

@@ -10,12 +10,12 @@ const ID = '01a1fb9c-777e-76a0-9173-796b28a79329';
 const clock = new SystemClock();
 const settings = loadSettings({ NODE_ENV: 'test' });
 
-describe('whoever can write to the cache', () => {
+describe('a writer with access to the session cache', () => {
   it.each([
-    ['believed for as long as a lease lasts', settings.cacheLease, 'live'],
-    ['not believed for longer: S2 is not for sale', settings.cacheLease + 60_000, undefined],
-    ['not believed after its time', -1, undefined],
-  ])('a verdict is %s', async (_, claims, state) => {
+    ['accepted for as long as a lease lasts', settings.cacheLease, 'live'],
+    ['refused when it claims a longer lifetime (S2)', settings.cacheLease + 60_000, undefined],
+    ['refused after its lifetime', -1, undefined],
+  ])('a cached session is %s', async (_, claims, state) => {
     const cache = new MemoryCache(clock);
     const verdict = packLive(snapshot(), clock.now() + claims);
     await cache.setMany([[`session:${ID}`, verdict]], 3_600_000);
@@ -48,19 +48,16 @@ function snapshot(): SessionSnapshot {
   };
 }
 
-describe('a verdict that goes through the cache', () => {
+describe('a session that goes through the cache', () => {
   it.each<[string, Partial<SessionSnapshot>]>([
-    ['nothing known of where it is', {}],
+    ['no known place', {}],
     ['a second factor', { secondFactorAt: clock.now() + 90_000_000 }],
     ['new keys', { edition: 65_535 }],
-    ['new keys that were not shown yet', { edition: 1, undelivered: true }],
+    ['new keys that no request has presented', { edition: 1, undelivered: true }],
     ['a country', { country: 'AT', originCountry: 'AT' }],
-    [
-      'a country that it has moved to',
-      { country: 'DE', originCountry: 'AT', deviations: ['?country:DE', 'travel'] },
-    ],
-    ['a country that it has left for nobody knows where', { country: null, originCountry: 'AT' }],
-    ['a country that was not known when it began', { country: 'DE', originCountry: null }],
+    ['a new country', { country: 'DE', originCountry: 'AT', deviations: ['?country:DE', 'travel'] }],
+    ['a known country that has become unknown', { country: null, originCountry: 'AT' }],
+    ['a country that was unknown at login', { country: 'DE', originCountry: null }],
     [
       'a city',
       {
@@ -70,14 +67,14 @@ describe('a verdict that goes through the cache', () => {
       },
     ],
     [
-      'a device that is called what it is',
+      'a device with its default name',
       { device: { ...snapshot().device, name: 'Firefox on Linux', browser: 'Firefox', os: 'Linux' } },
     ],
     [
-      'a device that was there before',
+      'a device that was seen before',
       { device: { ...snapshot().device, firstSeenAt: clock.now() - 9_000_000_000 } },
     ],
-  ])('comes back as it was, with %s', async (_, what) => {
+  ])('a cached session is read back unchanged, with %s', async (_, what) => {
     const cache = new MemoryCache(clock);
     const verdicts = new VerdictCache(cache, clock, settings);
     const leases = await verdicts.lease([ID]);

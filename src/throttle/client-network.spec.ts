@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { networkOf } from './client-network.js';
 
-describe('one client', () => {
+describe('the network of a client', () => {
   it.each([
     ['192.0.2.7', '192.0.2.7'],
     ['::ffff:192.0.2.7', '192.0.2.7'],
@@ -15,16 +15,18 @@ describe('one client', () => {
     ['64:ff9b::192.0.2.7', '64:ff9b:0:0::/64'],
     ['1.2.3.4:80', '1.2.3.4'],
     ['[2001:db8:1:2::7]:443', '2001:db8:1:2::/64'],
-  ])('%s is counted as %s', (address, network) => expect(networkOf(address)).toBe(network));
+  ])('the address %s counts as the network %s', (address, network) =>
+    expect(networkOf(address)).toBe(network),
+  );
 
-  it('has all addresses of a /64, and its neighbour has none of them', () => {
+  it('all addresses of a /64 count as one client, and those of the next /64 do not', () => {
     const of = (suffix: string) => networkOf(`2001:db8:0:1:${suffix}`);
     expect(new Set([of(':'), of(':1'), of('ffff:ffff:ffff:ffff'), of('1::')]).size).toBe(1);
     expect(of(':1')).not.toBe(networkOf('2001:db8:0:2::1'));
   });
 
   it.each([null, '', 'unknown', '1.2.3', '999.1.1.1', 'a b'])(
-    'that is not an address (%j) is one with all others',
+    'a text that is not an address (%j) counts as the unknown network',
     (address) => expect(networkOf(address)).toBe('unknown'),
   );
 });

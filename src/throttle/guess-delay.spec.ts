@@ -13,7 +13,11 @@ const MINUTE = 60_000;
 const HOUR = 3_600_000;
 const DAY = 86_400_000;
 
-/** Somebody who guesses as soon as they may. @returns when each guess was counted */
+/**
+ * An attacker that tries again as soon as the limiter allows it.
+ *
+ * @returns when each attempt was counted
+ */
 function guessOnAndOn(rules: GuessRules, until: number): number[] {
   const times: number[] = [];
   let record: GuessRecord | undefined;
@@ -27,36 +31,36 @@ function guessOnAndOn(rules: GuessRules, until: number): number[] {
   return times;
 }
 
-describe('guesses at one secret', () => {
-  it('cost nothing up to the tenth, then 30 s, twice as much each time, and an hour at the most [AUT-03]', () => {
+describe('attempts at one secret', () => {
+  it('attempts are free up to the tenth, then wait 30 s, twice as long each time, and an hour at most [AUT-03]', () => {
     expect([1, 9].map((failures) => delayAfter(failures, RULES))).toEqual([0, 0]);
     const growing = [10, 11, 12, 13, 14, 15, 16].map((failures) => delayAfter(failures, RULES) / 1_000);
     expect(growing).toEqual([30, 60, 120, 240, 480, 960, 1920]);
     for (const failures of [17, 40, 99]) expect(delayAfter(failures, RULES)).toBe(HOUR);
   });
 
-  it('are a hundred in a row and no more, until a day has passed; which is no lock for good [AUT-03, AUT-06]', () => {
+  it('after a hundred failed attempts in a row the next one waits a day, so the account is never locked for good [AUT-03, AUT-06]', () => {
     expect(delayAfter(100, RULES)).toBe(DAY);
     expect(delayAfter(1e6, RULES)).toBe(DAY);
     const times = guessOnAndOn(RULES, 30 * DAY);
     expect(times[100]! - times[99]!).toBe(DAY);
-    // A patient attacker, in a month, at a secret of 15 characters.
+    // A patient attacker, in a month, against a secret of 15 characters.
     expect(times.length).toBeLessThan(750);
   });
 
-  it('are fewer where an instance counts alone', () => {
+  it('an instance that counts alone allows fewer free attempts', () => {
     expect(delayAfter(4, STRICT_RULES)).toBe(0);
     expect(delayAfter(5, STRICT_RULES)).toBe(30_000);
     expect(guessOnAndOn(STRICT_RULES, MINUTE).length).toBeLessThan(guessOnAndOn(RULES, MINUTE).length);
   });
 
-  it('are forgotten a day after the last that was counted, not before', () => {
+  it('failed attempts are forgotten exactly a day after the last counted one', () => {
     const record = { failures: 12, nextAt: 0, at: 1_000 };
     expect(countGuess(record, 1_000 + DAY - 1, RULES)).toMatchObject({ record: { failures: 13 } });
     expect(countGuess(record, 1_000 + DAY, RULES)).toMatchObject({ record: { failures: 1 } });
   });
 
-  it('that are refused do not count, so that nobody can make the wait longer by asking', () => {
+  it('refused attempts do not count, so that repeated requests cannot extend the delay', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 29_999 }), { maxLength: 50 }), (instants) => {
         const record = { failures: 10, nextAt: 30_000, at: 0 };

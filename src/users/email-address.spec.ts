@@ -12,10 +12,10 @@ function domainOf(length: number): string {
 
 describe('the canonical spelling of an e-mail address', () => {
   it.each([
-    ['one in lower case', 'anna@example.com', 'anna@example.com'],
+    ['a lower-case address', 'anna@example.com', 'anna@example.com'],
     ['upper case on both sides', 'ANNA@EXAMPLE.COM', 'anna@example.com'],
     ['all characters of RFC 5322 atext', "!#$%&'*+/=?^_`{|}~-x@b.co", "!#$%&'*+/=?^_`{|}~-x@b.co"],
-    ['dots and a tag, which mean something to its own host alone', 'an.na+shop@b.co', 'an.na+shop@b.co'],
+    ['dots and a tag, which only the mail host interprets', 'an.na+shop@b.co', 'an.na+shop@b.co'],
     ['a U-label (RFC 5891)', 'anna@bücher.example', 'anna@xn--bcher-kva.example'],
     ['an A-label', 'anna@xn--bcher-kva.example', 'anna@xn--bcher-kva.example'],
     ['an A-label in upper case', 'anna@XN--BCHER-KVA.example', 'anna@xn--bcher-kva.example'],
@@ -28,18 +28,18 @@ describe('the canonical spelling of an e-mail address', () => {
     ['full-width letters', 'anna@\uff45\uff58\uff41\uff4d\uff50\uff4c\uff45.com', 'anna@example.com'],
     ['a soft hyphen, which UTS 46 ignores', 'anna@exam\u00adple.com', 'anna@example.com'],
     ['a zero-width space, which UTS 46 ignores', 'anna@exam\u200bple.com', 'anna@example.com'],
-    ['a domain in a script of its own', 'anna@日本語。jp', 'anna@xn--wgv71a119e.jp'],
+    ['a domain in another script', 'anna@日本語。jp', 'anna@xn--wgv71a119e.jp'],
     ['a local part of 64 octets', `${'l'.repeat(64)}@b.co`, `${'l'.repeat(64)}@b.co`],
     ['a label of 63 octets', `anna@${label(63)}.co`, `anna@${label(63)}.co`],
     ['254 octets', `a@${domainOf(252)}`, `a@${domainOf(252)}`],
-  ])('exists for %s', (_what, text, canonical) => {
+  ])('an e-mail address has a canonical spelling: %s', (_what, text, canonical) => {
     expect(canonicalEmail(text)).toBe(canonical);
   });
 
   it.each([
     ['angle brackets', '<a@b.co>'],
-    ['half of them', 'a@b.co>'],
-    ['the other half', '<a@b.co'],
+    ['a closing angle bracket only', 'a@b.co>'],
+    ['an opening angle bracket only', '<a@b.co'],
     ['a display name', 'Anna <a@b.co>'],
     ['a scheme', 'mailto:a@b.co'],
     ['a quoted local part (RFC 5321 4.1.2)', '"a"@b.co'],
@@ -51,8 +51,8 @@ describe('the canonical spelling of an e-mail address', () => {
     ['two addresses with a comma', 'a@b.co,c@d.co'],
     ['two addresses with a semicolon', 'a@b.co;c@d.co'],
     ['two addresses with a space', 'a@b.co c@d.co'],
-    ['two signs', 'a@b@c.co'],
-    ['a full-width sign', 'a\uff20b.co'],
+    ['two @ signs', 'a@b@c.co'],
+    ['a full-width @ sign', 'a\uff20b.co'],
     ['an IPv4 literal', 'a@[192.0.2.1]'],
     ['an IPv6 literal', 'a@[IPv6:2001:db8::1]'],
     ['an IPv4 address', 'a@192.0.2.1'],
@@ -70,8 +70,8 @@ describe('the canonical spelling of an e-mail address', () => {
     ['no local part', '@b.co'],
     ['no domain', 'a@'],
     ['one label', 'a@localhost'],
-    ['a hyphen at the beginning of a label', 'a@-b.co'],
-    ['a hyphen at the end of a label', 'a@b-.co'],
+    ['a label that begins with a hyphen', 'a@-b.co'],
+    ['a label that ends with a hyphen', 'a@b-.co'],
     ['an underscore in the domain', 'a@b_c.co'],
     ['a port', 'a@b.co:25'],
     ['a path', 'a@b.co/c'],
@@ -97,20 +97,20 @@ describe('the canonical spelling of an e-mail address', () => {
     ['a bidirectional override in the domain', 'a@\u202eb.co'],
     ['a joiner where no script joins (RFC 5892 A.2)', 'a@b\u200dc.co'],
     ['half a surrogate pair', 'a@b\ud800.co'],
-    ['an A-label of what stands there already', 'a@xn--example-.com'],
-    ['an A-label with a second hyphen, a spelling that decodes to the same name', 'a@xn---57k.co'],
-    ['an A-label that is no Punycode', 'a@xn--a.de'],
-    ['an A-label of upper case', 'a@xn--bcher-9la.example'],
+    ['an A-label of a name that is ASCII already', 'a@xn--example-.com'],
+    ['an A-label with a second hyphen, another spelling of the same name', 'a@xn---57k.co'],
+    ['an A-label that is not Punycode', 'a@xn--a.de'],
+    ['an A-label of an upper-case name', 'a@xn--bcher-9la.example'],
     ['a local part of 65 octets', `${'l'.repeat(65)}@b.co`],
     ['a label of 64 octets', `a@${label(64)}.co`],
     ['a label of 64 octets as an A-label', `a@${'ü'.repeat(60)}${'abc'.repeat(15)}.co`],
     ['255 octets', `a@${domainOf(253)}`],
-    ['255 octets as A-labels, and fewer as it was typed', `${'l'.repeat(60)}@ü${label(40)}.${domainOf(145)}`],
-  ])('does not exist for %s', (_what, text) => {
+    ['255 octets as A-labels, and fewer as typed', `${'l'.repeat(60)}@ü${label(40)}.${domainOf(145)}`],
+  ])('a text is not an e-mail address: %s', (_what, text) => {
     expect(canonicalEmail(text)).toBeNull();
   });
 
-  it('is its own canonical spelling, in ASCII, of at most 254 octets', () => {
+  it('a canonical address is ASCII of at most 254 octets, and its own canonical spelling', () => {
     const part = fc.string({ unit: 'grapheme', maxLength: 12 });
     const texts = fc.oneof(
       fc.emailAddress(),
@@ -130,7 +130,7 @@ describe('the canonical spelling of an e-mail address', () => {
   });
 });
 
-describe('the beginning of an address that an admin looks for', () => {
+describe('the search for addresses by their beginning', () => {
   it.each([
     ['an', 'an'],
     ['ANNA@Exam', 'anna@exam'],
@@ -139,7 +139,7 @@ describe('the beginning of an address that an admin looks for', () => {
     ['anna@b\u3002co', 'anna@b.co'],
     ['anna@bü/..', 'anna@bü/..'],
     ['100%_', '100%_'],
-  ])('%s begins %s', (text, prefix) => {
+  ])('a search for %s looks for canonical addresses that begin with %s', (text, prefix) => {
     expect(canonicalEmailPrefix(text)).toBe(prefix);
   });
 });

@@ -4,9 +4,9 @@ export class SessionEditions1763684000001 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
       alter table sessions
-        -- how often its keys have changed: access tokens name it
+        -- how often the session's keys have changed; access tokens contain this number
         add column edition integer not null default 0,
-        -- what a step-up has taken the place of, see sessions/former-keys.ts
+        -- the keys before the last change, see sessions/former-keys.ts
         add column former_keys jsonb;
     `);
   }

@@ -3,13 +3,13 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 export class PendingActions1763684500000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
-      -- what was requested up to here and has not taken effect is void, see sessions/pending-actions.service.ts:
-      -- of a user what no session requested, of a session what it requested before its credentials changed
+      -- requests up to this time that have not taken effect are void, see sessions/pending-actions.service.ts:
+      -- on a user, the requests without a session; on a session, its requests before its credentials changed
       alter table users add column pending_not_before timestamptz(3) not null default '-infinity';
       update users set pending_not_before = sessions_not_before where sessions_not_before > '-infinity';
       alter table sessions add column pending_not_before timestamptz(3) not null default '-infinity';
 
-      -- which session requested a change of address is not known of those that are under way: they have to be requested again
+      -- the session that requested a pending change of address is not known: users must request these changes again
       delete from account_errands where kind = 'email_change';
       alter table account_errands drop column password_digest, add column session_id uuid;
       alter table account_errands add constraint address_changes_name_their_session
