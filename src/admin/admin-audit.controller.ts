@@ -8,6 +8,7 @@ import { decodeCursor, pageOf } from '../common/page.js';
 import { AdminOnly } from './admin.decorator.js';
 import { AuditPage, AuditQuery, Seq } from './admin.schemas.js';
 
+/** Lists audit events. Each read is an audit event itself. */
 @Controller('admin/audit-events')
 @AdminOnly()
 export class AdminAuditController {

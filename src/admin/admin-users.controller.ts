@@ -24,6 +24,7 @@ const OWN_FACTORS = 'Your own factors are removed at `DELETE /v1/auth/mfa/totp`,
 
 const Position = z.tuple([z.iso.datetime().transform((value) => new Date(value)), uuid]);
 
+/** Lists users, and changes their bans, roles and second factors. */
 @Controller('admin/users')
 @AdminOnly()
 export class AdminUsersController {

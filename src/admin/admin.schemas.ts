@@ -65,6 +65,11 @@ export const AuditEventView = z.object({
 
 export const AuditPage = z.object({ items: z.array(AuditEventView), nextCursor: z.string().nullable() });
 
+/**
+ * A user as admins see it.
+ *
+ * @param now milliseconds since the epoch; decides whether a ban is in force
+ */
 export function adminViewOf(user: User, now: number): z.input<typeof AdminUser> {
   const banned = isBanned(user, now);
   return {

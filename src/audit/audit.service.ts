@@ -71,6 +71,7 @@ export interface AuditFilter {
   limit: number;
 }
 
+/** Records audit events, and reads them for admins. */
 @Injectable()
 export class AuditService {
   constructor(@InjectRepository(AuditEvent) private readonly events: Repository<AuditEvent>) {}

@@ -12,6 +12,7 @@ interface Compared {
   found: number;
 }
 
+/** The result of {@link verifyAudit}. `seals` and `events` are the numbers found. */
 export interface Verification {
   seals: number;
   events: number;

@@ -18,6 +18,7 @@ const SHAPE = /^[A-Za-z0-9_-]{94}$/;
 /** Expired challenges that one statement removes. */
 const PURGE_BATCH = 100;
 
+/** An authenticated challenge. */
 export interface Challenge {
   nonce: Buffer;
   issuedAt: Date;

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { Assertion, Credential } from './ceremonies.js';
 
+/** A passkey as stored. */
 export interface Passkey extends Credential {
   id: string;
   userId: string;
@@ -37,6 +38,7 @@ export class PasskeysService {
     ]);
   }
 
+  /** The number of the user's passkeys. */
   async count(tx: EntityManager, userId: string): Promise<number> {
     const [row] = await tx.query<{ count: number }[]>(
       'select count(*)::int as count from passkeys where user_id = $1',
@@ -102,6 +104,7 @@ export class PasskeysService {
     return renamed === 1;
   }
 
+  /** @returns how many passkeys it removed */
   async removeAll(tx: EntityManager, userId: string): Promise<number> {
     const [, removed] = await tx.query<[unknown, number]>('delete from passkeys where user_id = $1', [
       userId,

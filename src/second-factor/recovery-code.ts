@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { random } from '../common/random.js';
 
+/** The number of codes in a set. */
 export const RECOVERY_CODES = 10;
 /** 16 letters of five bits: 80 bits are too many to guess, even for an attacker who has the digests. */
 const LETTERS = 16;

@@ -38,6 +38,7 @@ export class RecoveryCodes {
     return used === 1;
   }
 
+  /** The number of unused codes. */
   async count(tx: EntityManager, userId: string): Promise<number> {
     const [row] = await tx.query<{ count: number }[]>(
       'select count(*)::int as count from recovery_codes where user_id = $1',
@@ -46,6 +47,7 @@ export class RecoveryCodes {
     return row!.count;
   }
 
+  /** Deletes all codes of the user. */
   async void(tx: EntityManager, userId: string): Promise<void> {
     await tx.query('delete from recovery_codes where user_id = $1', [userId]);
   }

@@ -57,9 +57,10 @@ export class SecondFactors {
   }
 
   /**
-   * A change of factors needs a proof of a factor. Two kinds of session may have proved none although the user has a
-   * factor: the session of an admin that still owes it, and a session that lost the response to the enrolment of an
-   * app.
+   * A change of factors needs a proof of a factor. In two cases a session may have proved none although the user has
+   * a factor:
+   * - the session of an admin that still owes the factor
+   * - a session that lost the response to the enrolment of an app
    *
    * @throws Problem `auth.second_factor_required`, `auth.reauthentication_required`
    */

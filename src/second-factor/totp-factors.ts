@@ -12,6 +12,7 @@ const ENROLMENT_MS = 15 * 60_000;
 /** How long a client that lost the response may confirm again: as long as a proof is fresh. */
 const CONFIRMABLE_AGAIN_MS = 5 * 60_000;
 
+/** A new secret for an authenticator app, not confirmed yet. */
 export interface TotpEnrolment {
   /** Base 32, for users who cannot scan the QR code. */
   secret: string;

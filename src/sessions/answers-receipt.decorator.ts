@@ -15,8 +15,10 @@ import { Problem } from '../common/problem.js';
 import { Receipt } from './receipt.js';
 
 /**
- * For routes that return a {@link Receipt}. The route answers 200 when the revocation is applied, 202 while the
- * session cache does not yet have it, and 404 (`resource.not_found`) when the handler returns null.
+ * For routes that return a {@link Receipt}:
+ * - 200 when the revocation is applied
+ * - 202 while the session cache does not yet have it
+ * - 404 (`resource.not_found`) when the handler returns null
  */
 export function AnswersReceipt() {
   return applyDecorators(

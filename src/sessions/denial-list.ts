@@ -38,6 +38,7 @@ export class DenialList {
   private readonly users = new Map<string, Denial>();
   private everyone: Denial | null = null;
 
+  /** Adds the denials of a notice. A notice of kind `stale` denies nothing. */
   apply({ kind, subjects, tokenId, reason, notBefore, createdAt, expiresAt }: RevocationNotice): void {
     if (kind === 'stale') return;
     const denial = { reason, at: createdAt, notBefore: notBefore ?? Infinity, forgetAt: expiresAt };

@@ -51,9 +51,12 @@ export type Resumption =
   | 'refuse';
 
 /**
- * Decides a refresh with a token of the superseded keys. Two honest clients send one: a client that lost the response
- * with the new keys, and another tab whose request was in flight at that time. Both present the device token. Until a
- * request shows that the response has arrived, they get the tokens of that response, however often they ask.
+ * Decides a refresh with a token of the superseded keys. An honest client sends one in two cases:
+ * - It lost the response with the new keys.
+ * - A request of another tab was in flight at that time.
+ *
+ * In both cases it presents the device token. Until a request shows that the response has arrived, the client gets the
+ * tokens of that response, however often it asks.
  *
  * After that, a token from before a step-up works for one grace period. For five grace periods it may be a delayed
  * request: the client gets no tokens, and the session goes on. Later the token counts as stolen, and the session

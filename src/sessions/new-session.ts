@@ -13,6 +13,7 @@ import {
 } from './session-snapshot.js';
 import type { Transport } from './session.entity.js';
 
+/** A login that is about to begin a session. */
 export interface Opening {
   userId: string;
   transport: Transport;

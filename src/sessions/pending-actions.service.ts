@@ -30,7 +30,7 @@ const REQUEST_TIME = `
  * - An action is void when the session that requested it has ended, for any reason.
  * - An action that was requested without a session is void when the user's sessions, or everyone's, have been ended
  *   since.
- * - A change of credentials voids the actions requested before it, also those of the session that goes on: a copy of
+ * - A change of credentials voids the actions requested before it, also those of the session that goes on. A copy of
  *   its old tokens may have requested them.
  *
  * Revocations do not search for pending actions. Each action records its user, its session and its time, and is

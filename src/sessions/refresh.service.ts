@@ -31,6 +31,7 @@ import type { Transport } from './session.entity.js';
 import { SessionsService, type SessionGrant } from './sessions.service.js';
 import { circumstances, endedAsSuspicious, SuspicionService } from './suspicion.service.js';
 
+/** The credentials and the request context of a refresh. */
 export interface Presentation {
   refreshToken: string;
   deviceToken: string | null;

@@ -13,6 +13,7 @@ import { changeKeys, keepKeys } from './session-keys.js';
 import type { SessionSnapshot } from './session-snapshot.js';
 import { SessionsService, type SessionGrant, type StillProven } from './sessions.service.js';
 
+/** A change of credentials, for {@link RekeyService.rekey}. */
 export interface Rekeying {
   /** How to end the other sessions. */
   order: RevocationOrder;

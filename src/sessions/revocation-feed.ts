@@ -190,6 +190,7 @@ export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShut
   }
 }
 
+/** An instance with an in-process cache shares its database with another instance. */
 export class CacheFormConflict extends BootError {
   constructor() {
     super(

@@ -69,6 +69,7 @@ export interface Rotation {
   decision: RotationDecision;
 }
 
+/** The time of a refresh, and the grace period. */
 export interface RefreshMoment {
   /** Read under the session's row lock; milliseconds since the epoch. */
   now: number;
@@ -111,8 +112,8 @@ export const anchorOf = ({ generation, anchor }: RotationState): RefreshPosition
  * Decides a refresh. The token's MAC must be right and the session live. `proof`: the request carries the device
  * token of this session.
  *
- * With proof, a client may lose responses, repeat requests, and refresh from any number of tabs with one cookie jar,
- * at any pace and in any order. It abandons an exchange after a third of the grace period. An abandoned request may
+ * With proof, a client may lose responses and repeat requests. It may refresh from any number of tabs with one cookie
+ * jar, at any pace and in any order. It abandons an exchange after a third of the grace period. An abandoned request may
  * still arrive, up to three grace periods after it was sent. Without proof a token works once, and a second use
  * counts as theft.
  *

@@ -5,6 +5,7 @@ import type { HeldSession } from './held-session.js';
 import { initialRotation, type RotationState } from './rotation.js';
 import { EDITIONS } from './token-id.js';
 
+/** The keys of a session: the nonce and rotation of its refresh tokens, and the edition of its access tokens. */
 export interface SessionKeys {
   nonce: Buffer;
   rotation: RotationState;

@@ -60,6 +60,7 @@ export type ListedStatus = 'active' | 'ended' | 'all';
 /** No limit of live sessions is greater. A reader never needs to see more ended ones. */
 const MOST_LISTED = 1_000;
 
+/** Begins and lists sessions, and mints refresh tokens. */
 @Injectable()
 export class SessionsService {
   constructor(

@@ -11,6 +11,7 @@ import { changeKeys } from './session-keys.js';
 import { SessionsService, type SessionGrant, type StillProven } from './sessions.service.js';
 import { SuspicionService } from './suspicion.service.js';
 
+/** A proof of identity for a step-up. */
 export interface Proof {
   by: 'password' | 'second_factor';
   /** Verifies the proof again, for the user as read under the lock. */

@@ -6,6 +6,7 @@ import type { SessionSnapshot } from './session-snapshot.js';
 /** The risk signals of a session in use. Each may mean that an attacker has the session. */
 export type SignalName = 'country' | 'travel' | 'browser';
 
+/** One difference between a request and its session. */
 export interface Signal {
   name: SignalName;
   /** The key that is stored on the session after the user was notified, or has proved their identity. */
@@ -43,6 +44,7 @@ export interface Appearance {
 /** The session that an appearance is compared with. */
 export type Familiar = Pick<SessionSnapshot, 'originCountry' | 'location' | 'device' | 'deviations'>;
 
+/** The session risk of a request, and the response to it. */
 export interface Suspicion {
   response: Exclude<Response, 'off'>;
   signals: Signal[];

@@ -61,6 +61,7 @@ export class Limiters {
     );
   }
 
+  /** The counters of attempts at secrets. */
   guesses(): GuessCounters {
     return this.redis ? new RedisGuessCounters(this.redis, this.clock) : new MemoryGuessCounters(this.clock);
   }

@@ -1,5 +1,6 @@
 import type { Duration } from '../common/duration.js';
 
+/** A number of requests or attempts per time window. */
 export interface Limit {
   limit: number;
   per: Duration;

@@ -12,6 +12,7 @@ const QUIET_MS = 600_000;
 /** The limit of audit events of all counters on one instance. A flood of requests must not fill the audit log. */
 const MOST_EVENTS_PER_MINUTE = 30;
 
+/** A refused request. Times are in milliseconds. */
 export interface Refusal {
   /** The name in metrics and headers: the policy and its dimension. */
   policy: string;

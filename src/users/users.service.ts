@@ -48,6 +48,7 @@ export class UsersService {
     return this.users.findOneBy({ id });
   }
 
+  /** @param email the canonical spelling */
   findByEmail(email: string): Promise<User | null> {
     return this.users.findOneBy({ email });
   }
@@ -94,6 +95,7 @@ export class UsersService {
     await tx.update(User, { id }, { passwordHash });
   }
 
+  /** Marks the address as verified, unless it is verified already. */
   async markVerified(tx: EntityManager, id: string, now: Date): Promise<void> {
     await tx.update(User, { id, emailVerifiedAt: IsNull() }, { emailVerifiedAt: now });
   }
@@ -141,6 +143,7 @@ export class UsersService {
     return row?.id ?? null;
   }
 
+  /** Changes the display name of an account that is not deleted. */
   async rename(id: string, displayName: string | null): Promise<void> {
     await this.transactions.attempt(id, () =>
       this.users.update({ id, deletedAt: IsNull() }, { displayName }),

@@ -11,6 +11,7 @@ import type { NewPayment } from './payment.schemas.js';
 
 const MOST_LISTED = 100;
 
+/** An example of a business write whose commit is serialised with the end of its session. */
 @Injectable()
 export class PaymentsService {
   constructor(
