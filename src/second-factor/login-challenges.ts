@@ -12,7 +12,7 @@ import type { User } from '../users/user.entity.js';
 const GOOD_FOR_MS = 5 * 60_000;
 const REMOVED_AT_ONCE = 100;
 
-/** A login after its first step. It must be completed with the same transport, or it fails. */
+/** A login after its first step. It is completed with the same transport and on the same device, or not at all. */
 export interface LoginChallenge {
   digest: Buffer;
   userId: string;

@@ -86,8 +86,7 @@ const lastArrival = (grace: number): number => grace + (2 * grace) / 3;
 
 /**
  * For this many grace periods after its successor was minted, a replaced token is refused without ending the session.
- * An abandoned request may arrive this late. The number excludes the grace period itself and the time limit in which
- * the successor arrives.
+ * An abandoned request may be late by this time, minus the grace period and the time in which the successor arrives.
  */
 const SUPERSEDED_GRACES = 5;
 

@@ -25,9 +25,8 @@ export interface SessionRequirement {
 }
 
 /**
- * Decides whether a session is live and meets the requirements of a route. The cache alone may accept a session, or
- * refuse one by its tombstone. Before any other refusal, which time or a change could have lifted, the check reads
- * Postgres.
+ * Decides whether a session is live and meets the requirements of a route. A cached session can only let a request
+ * pass. Before the check refuses for a reason that time or a change could have lifted, it reads Postgres.
  */
 @Injectable()
 export class SessionCheck {
