@@ -42,7 +42,7 @@ const singleUse: Strategy<{ current: RefreshPosition }> = {
 /** `used`: when each generation was. */
 const graceWindow: Strategy<{ current: RefreshPosition; used: Record<number, number> }> = {
   name: 'grace window',
-  rule: 'A token works once, and for 10 s after that it is answered with the newest one. Later use ends the session.',
+  rule: 'A token works once. For 10 s after that, it gets the newest token. Later use ends the session.',
   initial: () => ({ current: LOGIN, used: {} }),
   rotate(state, presented, { now, grace }) {
     const usedAt = state.used[presented.generation];
@@ -58,7 +58,7 @@ const graceWindow: Strategy<{ current: RefreshPosition; used: Record<number, num
 
 const parentUntilChild: Strategy<{ parent: RefreshPosition; children: number }> = {
   name: 'parent until child',
-  rule: 'A token works until one of those that it was answered with has been used; then it and the others are dead, and their use ends the session.',
+  rule: 'A token works until one successor is used. It and the other successors then end the session.',
   initial: () => ({ parent: LOGIN, children: 0 }),
   rotate({ parent, children }, presented) {
     const isChild = presented.generation === parent.generation + 1;

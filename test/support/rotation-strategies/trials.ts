@@ -122,13 +122,13 @@ const [inBounds, outOfBounds] = [exchangeLimitOf(GRACE), 2 * GRACE];
 
 export const HONEST = {
   atOnce: {
-    name: 'up to four tabs at once; nothing is lost',
+    name: 'up to four tabs at once; no message is lost',
     schedules: tabsAtOnce(absences),
     limit: inBounds,
     proof: true,
   },
   oneTab: {
-    name: 'one tab; requests and answers get lost',
+    name: 'one tab; requests and answers are lost',
     schedules: tabSchedules({ grace: GRACE, absences, maxTabs: 1 }),
     limit: inBounds,
     proof: true,
@@ -140,27 +140,27 @@ export const HONEST = {
     proof: true,
   },
   deviceless: {
-    name: 'the same, by a client that has no device token',
+    name: 'the same, by a client without a device token',
     schedules: anything,
     limit: inBounds,
     proof: false,
   },
   delayedOneTab: {
-    name: 'one tab, and requests that it gave up arrive up to 30 s after they were sent',
+    name: 'one tab; abandoned requests arrive up to 30 s after they were sent',
     schedules: delayed(1),
     limit: inBounds,
     proof: true,
     longestDelay: 3 * GRACE,
   },
   delayed: {
-    name: 'up to four tabs, and such requests, at refreshes faster than the grace',
+    name: 'up to four tabs; the same, with refreshes faster than the grace',
     schedules: delayed(4),
     limit: inBounds,
     proof: true,
     longestDelay: 3 * GRACE,
   },
   slow: {
-    name: 'the same with one, but an exchange may take 20 s',
+    name: 'up to four tabs with a device token; an exchange may take 20 s',
     schedules: anything,
     limit: outOfBounds,
     proof: true,
