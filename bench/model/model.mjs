@@ -257,7 +257,7 @@ export function loadOf(sessions, activity = ACTIVITY, settings = SETTINGS) {
  */
 export const LIMITS = [
   {
-    what: 'connections, `max_connections` as it comes',
+    what: 'connections, with the default `max_connections`',
     of: (load) => load.connections,
     limit: 97,
     unit: 'of 97',
@@ -265,27 +265,27 @@ export const LIMITS = [
     today: true,
   },
   {
-    what: 'connections, 500 and pools of 4',
+    what: 'connections, with 500 and pools of 4',
     of: (load) => load.instances * 10,
     limit: 497,
     unit: 'of 497',
-    remedy: 'PgBouncer for the pools; the feed past it, which needs a setting of its own',
+    remedy: 'PgBouncer for the pools; a new setting lets the feed connect directly',
     today: false,
   },
   {
-    what: 'a seal of the audit log',
+    what: 'one batch of the audit hash chain',
     of: (load) => load.sealSeconds,
     limit: 10,
     unit: 's, then the statement times out',
-    remedy: 'a look back that is shorter than ten minutes; a second cell',
+    remedy: 'a look-back shorter than ten minutes; a second cell',
     today: false,
   },
   {
-    what: 'housekeeping: a walk takes as long as the interval',
+    what: 'housekeeping: one run takes as long as its interval',
     of: (load) => load.housekeepingCpu,
     limit: 1,
     unit: 'core',
-    remedy: 'none needed: the next instance begins beside it; or a second cell',
+    remedy: 'not needed: the next instance starts in parallel; or a second cell',
     today: true,
   },
   {
@@ -297,7 +297,7 @@ export const LIMITS = [
     today: false,
   },
   {
-    what: 'reads, refreshes, logins, marks',
+    what: 'reads, refreshes, logins, last-seen marks',
     of: (load) => load.actsCpu,
     limit: 16,
     unit: 'cores, half of 32',
@@ -305,7 +305,7 @@ export const LIMITS = [
     today: false,
   },
   {
-    what: 'transaction ids: a forced vacuum of everything each day',
+    what: 'transaction ids: a forced vacuum of all tables each day',
     of: (load) => (load.transactions * DAY) / ACTIVITY.peak / 1e6,
     limit: 200,
     unit: 'M a day',
@@ -317,7 +317,7 @@ export const LIMITS = [
     of: (load) => load.wal / 1e6,
     limit: 100,
     unit: 'MB/s',
-    remedy: '`wal_compression`, checkpoints further apart; then a second cell',
+    remedy: '`wal_compression`, less frequent checkpoints; then a second cell',
     today: true,
   },
   {
@@ -329,7 +329,7 @@ export const LIMITS = [
     today: true,
   },
   {
-    what: "Redis' one thread",
+    what: 'the single thread of Redis',
     of: (load) => load.redisCpu,
     limit: 0.6,
     unit: 'of a core',
@@ -345,19 +345,19 @@ export const LIMITS = [
     today: true,
   },
   {
-    what: 'commits that notify, one after the other',
+    what: 'commits with NOTIFY, which run one after the other',
     of: (load) => load.notifyShare,
     limit: 0.5,
     unit: 'of the time',
-    remedy: 'a feed relay that polls each 5 ms instead of NOTIFY; then a second cell',
+    remedy: 'a feed relay that polls every 5 ms instead of NOTIFY; then a second cell',
     today: false,
   },
   {
-    what: 'boot with the list of the last 16 minutes',
+    what: 'boot: reading the denial list of the last 16 minutes',
     of: (load) => load.bootSeconds,
     limit: 10,
     unit: 's',
-    remedy: 'a feed relay that hands over the list ready-made; a second cell',
+    remedy: 'a feed relay that sends the complete list; a second cell',
     today: false,
   },
 ];

@@ -11,17 +11,11 @@ const PER_CELL = 25e6;
 const SEED = 20_261_121;
 const PROMISE = 50;
 
-/** What docs/scale.md shows between `<!-- scale:NAME -->` and `<!-- /scale -->`. */
+/** The tables of docs/scale.md, between `<!-- scale:NAME -->` and `<!-- /scale -->`. */
 export const BLOCKS = {
   instance: (activity) =>
     table([
-      [
-        'your own CPU for a request',
-        'requests/s',
-        'live sessions behind them',
-        'of them session checks/s',
-        'refreshes/s',
-      ],
+      ['your own CPU per request', 'requests/s', 'live sessions', 'session checks/s', 'refreshes/s'],
       ...[0, 1_000, 5_000].map((ownWork) => {
         const sessions = 0.5e8 / loadOf(1e8, { ...activity, ownWork }).cores;
         const { requests, checks, refreshes } = loadOf(sessions, { ...activity, ownWork });
@@ -36,9 +30,9 @@ export const BLOCKS = {
         'requests/s',
         'refreshes/s',
         'logins/s',
-        'ends/s',
-        'our cores',
-        'with your 1 ms',
+        'revocations/s',
+        'cores for Drawbridge',
+        'cores with 1 ms of your code',
         'instances',
       ],
       ...STAGES.map((sessions) => {
@@ -69,7 +63,7 @@ export const BLOCKS = {
 
   work: (activity) =>
     table([
-      ['sessions', 'for requests', 'feed', 'housekeeping', 'seals', 'idle polls', 'cores in all'],
+      ['sessions', 'requests', 'feed', 'housekeeping', 'audit hash chain', 'idle polls', 'total cores'],
       ...STAGES.map((sessions) => {
         const load = loadOf(sessions, activity);
         const { actsCpu, feedCpu, housekeepingCpu, sealCpu, idleCpu, databaseCpu } = load;
@@ -83,8 +77,8 @@ export const BLOCKS = {
         'sessions',
         'Redis memory',
         'commands/s',
-        'its cores',
-        'feed, entries/s',
+        'Redis cores',
+        'feed entries/s',
         'bytes/s per instance',
         'denial list',
         'boot',
@@ -106,7 +100,7 @@ export const BLOCKS = {
 
   limits: (activity) =>
     table([
-      ['live sessions', 'what saturates', 'at', 'remedy', 'today'],
+      ['live sessions', 'saturated resource', 'at', 'remedy', 'available today'],
       ...limitsInOrder(activity).map(({ sessions, what, limit, unit, remedy, today }) => [
         short(sessions),
         what,
@@ -123,15 +117,15 @@ export const BLOCKS = {
       [
         'live sessions',
         'refused by PostgreSQL and the access tier',
-        'by a cached verdict',
+        'refused by the session cache',
         'records swept',
-        'one count for a receipt',
+        'counting for a receipt',
       ],
       ...STAGES.map((sessions) => {
         const { sweepSeconds, countSeconds } = loadOf(sessions);
         return [
           short(sessions),
-          'at the commit; see the feed',
+          'at the commit (plus feed latency)',
           '≤ 30 s',
           duration(sweepSeconds),
           duration(countSeconds),
@@ -189,25 +183,33 @@ export const BLOCKS = {
   faults: () => {
     const hundred = { instances: 100, rate: 10, seconds: 12, seed: SEED };
     return faultTable({
-      'nothing goes wrong': hundred,
-      'one notification in a hundred is lost': { ...hundred, lost: 0.01 },
-      'one in ten': { ...hundred, lost: 0.1 },
-      'none arrives: PgBouncer in transaction mode, or no LISTEN': { ...hundred, path: 'poll' },
-      'half of them cut off from PostgreSQL for 4 s': {
+      'no fault': hundred,
+      '1 % of notifications are lost': { ...hundred, lost: 0.01 },
+      '10 % of notifications are lost': { ...hundred, lost: 0.1 },
+      'no notification arrives (PgBouncer in transaction mode, or no LISTEN)': { ...hundred, path: 'poll' },
+      'half of the instances lose PostgreSQL for 4 s': {
         ...hundred,
         cut: { share: 0.5, from: 2_000, to: 6_000 },
       },
-      'for 9 s': { ...hundred, cut: { share: 0.5, from: 2_000, to: 11_000 } },
-      'a burst: 2,000 at 10,000 a second': { ...hundred, rate: 10_000, seconds: 0.2 },
-      'feed relay: one message in a hundred is lost': { ...hundred, path: 'relay', lost: 0.01 },
-      'feed relay: it is cut off for 9 s': {
+      'half of the instances lose PostgreSQL for 9 s': {
+        ...hundred,
+        cut: { share: 0.5, from: 2_000, to: 11_000 },
+      },
+      'a burst: 2,000 revocations at 10,000 per second': { ...hundred, rate: 10_000, seconds: 0.2 },
+      'feed relay: 1 % of messages are lost': { ...hundred, path: 'relay', lost: 0.01 },
+      'feed relay: it loses PostgreSQL for 9 s': {
         ...hundred,
         path: 'relay',
         cut: { share: 1, from: 2_000, to: 11_000 },
       },
-      'the end of everyone: 1,000 instances': { instances: 1_000, rate: 1e-6, seed: SEED },
-      '5,000 instances': { instances: 5_000, rate: 1e-6, seed: SEED },
-      '5,000 instances behind feed relays': { instances: 5_000, rate: 1e-6, path: 'relay', seed: SEED },
+      'global logout: 1,000 instances': { instances: 1_000, rate: 1e-6, seed: SEED },
+      'global logout: 5,000 instances': { instances: 5_000, rate: 1e-6, seed: SEED },
+      'global logout: 5,000 instances behind feed relays': {
+        instances: 5_000,
+        rate: 1e-6,
+        path: 'relay',
+        seed: SEED,
+      },
     });
   },
 
@@ -217,9 +219,9 @@ export const BLOCKS = {
         'instances',
         'regions',
         'each follows PostgreSQL',
-        'its cores',
+        'PostgreSQL cores',
         'a feed relay per region',
-        'its cores',
+        'PostgreSQL cores',
       ],
       ...[
         [100, 1],
@@ -248,7 +250,7 @@ export const BLOCKS = {
       ...[1, 5, 70].map((commitMs) => [
         `${commitMs} ms`,
         ...rates.map((rate) => {
-          if (rate * commitMs >= 1_000) return '**grows without end**';
+          if (rate * commitMs >= 1_000) return '**unbounded**';
           const seconds = Math.min(400, 4_000 / rate);
           return ms(simulate({ instances: 1, rate, seconds, commitMs, seed: SEED }).turnP99);
         }),
@@ -258,7 +260,7 @@ export const BLOCKS = {
 
   calibration: () =>
     table([
-      ['beside the stores', 'measured', 'simulated'],
+      ['followers', 'measured', 'simulated'],
       ...LATENCIES.map(({ what, instances, cores, ...measured }) => {
         const [rate, seconds] = instances === 2 ? [5, 200] : [10, 20];
         const plan = { instances, cores, rate, seconds, away: 0.05, seed: SEED };
@@ -268,7 +270,7 @@ export const BLOCKS = {
 
   measured: () =>
     table([
-      ['constant', 'value', 'where it was measured'],
+      ['constant', 'value', 'source'],
       ...Object.entries(MEASURED).map(([name, { value, unit, where }]) => [
         `\`${name}\``,
         `${value.toLocaleString('en-US', { maximumSignificantDigits: 4 })} ${unit}`.trim(),
@@ -278,7 +280,7 @@ export const BLOCKS = {
 
   activity: () =>
     table([
-      ['what people do', 'assumed'],
+      ['flag', 'assumed'],
       ...Object.entries(ACTIVITY).map(([name, value]) => [
         `\`${flagOf(name)}\``,
         value.toLocaleString('en-US'),
@@ -286,7 +288,7 @@ export const BLOCKS = {
     ]),
 };
 
-/** Blocks that an activity of one's own changes. */
+/** Blocks that depend on the activity. */
 export const OF_ACTIVITY = ['instance', 'traffic', 'postgres', 'work', 'redis', 'limits', 'cells'];
 
 /** `activeInPeakHour` → `--active-in-peak-hour` */
@@ -296,7 +298,7 @@ export function flagOf(name) {
 
 const BLOCK = /(<!-- scale:(\w+) -->\n)[\s\S]*?(<!-- \/scale -->)/g;
 
-/** The page with all its tables made anew. */
+/** Replaces all tables of the page. */
 export function renew(page) {
   return page.replace(BLOCK, (_, begin, name, end) => `${begin}\n${BLOCKS[name]()}\n\n${end}`);
 }
@@ -304,14 +306,14 @@ export function renew(page) {
 export const readPage = () => readFileSync(PAGE, 'utf8');
 export const writePage = (page) => writeFileSync(PAGE, page);
 
-/** Some forty revocations or some seconds, whichever is less. */
+/** About forty revocations, in half a second to 15 s. */
 function steady(instances, rate) {
   return { instances, rate, seconds: Math.min(15, Math.max(0.5, 40 / rate)), seed: SEED };
 }
 
 function faultTable(plans) {
   return table([
-    ['', 'p50', 'p99', 'max', 'later than 5 s', 'while it claimed to see'],
+    ['scenario', 'p50', 'p99', 'max', 'later than 5 s', 'late while it claimed to be current'],
     ...Object.entries(plans).map(([name, plan]) => {
       const { p50, p99, max, late, lies, wanted } = simulate(plan);
       const share = (count) => (count === 0 ? '0' : `${((100 * count) / wanted).toFixed(1)} %`);
@@ -322,7 +324,7 @@ function faultTable(plans) {
 
 const threeOf = ({ p50, p99, max }) => `${ms(p50)} · ${ms(p99)} · ${ms(max)}`;
 
-/** Milliseconds, as many digits as are worth it. */
+/** Milliseconds, with two or three significant digits. */
 function ms(value) {
   return value < 10 ? value.toFixed(1) : whole(Number(value.toPrecision(value < 1_000 ? 2 : 3)));
 }
