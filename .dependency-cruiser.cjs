@@ -1,6 +1,6 @@
 /**
- * Who may know whom. Rooms stand on those before them; decorators are the words that every room may
- * use. A room that is missing here is caught by `rooms-are-listed`.
+ * Which modules may import which. Each module may import the modules listed for it. Every module may import
+ * decorators. The rule `rooms-are-listed` reports a module that is missing here.
  */
 const ROOMS = {
   common: [],
@@ -49,7 +49,7 @@ const ROOMS = {
 const direction = Object.entries(ROOMS).map(([room, below]) => ({
   name: `${room}-stands-on-what-is-below`,
   severity: 'error',
-  // Command lines assemble the application as main.ts does.
+  // CLI files assemble the application as main.ts does.
   from: { path: `^src/${room}/`, pathNot: '[.](cli|spec)[.]ts$' },
   to: { path: '^src/', pathNot: [`^src/(${[room, ...below].join('|')})/`, '[.]decorator[.]ts$'] },
 }));
@@ -101,7 +101,7 @@ module.exports = {
       to: { path: '^test/' },
     },
     {
-      // A connection of another class would end the process when PostgreSQL ends it.
+      // A connection of another class would end the process when PostgreSQL closes it.
       name: 'connections-to-postgres-are-made-in-database',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/database/' },

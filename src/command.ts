@@ -4,8 +4,9 @@ import { milliseconds } from './common/duration.js';
 import { reasonOf } from './failure.js';
 
 /**
- * Runs a command line tool, with the settings of `.env`. What goes wrong is said in one sentence, without a stack, and the exit code is 1.
- * @param work throws {@link BootError} for what the person who typed the command can mend
+ * Runs a command line tool with the settings of `.env`. On an error it prints one sentence without a stack
+ * and exits with code 1.
+ * @param work throws {@link BootError} for errors that the operator can fix
  */
 export async function runCommand(work: () => Promise<void>): Promise<void> {
   try {
@@ -17,19 +18,25 @@ export async function runCommand(work: () => Promise<void>): Promise<void> {
   }
 }
 
-/** Node.js gives a code to what it throws for an argument or a file; an error of the language without one is a bug. */
+/**
+ * Node.js sets a code on errors about arguments or files. A TypeError or ReferenceError without a code is a
+ * bug.
+ */
 function isFaultOfOurs(error: unknown): boolean {
   const isOfTheLanguage = error instanceof TypeError || error instanceof ReferenceError;
   return !(error instanceof Error) || (isOfTheLanguage && !('code' in error));
 }
 
-/** @throws BootError when the database of a command is not named */
+/** @throws BootError if the setting is not set */
 export function required(value: string | undefined, variable: string, what: string): string {
   if (value === undefined) throw new BootError(`${variable} is not set: name ${what}`);
   return value;
 }
 
-/** Of an option such as `--lead 15m`, in milliseconds. @throws BootError when it is no duration */
+/**
+ * Parses an option such as `--lead 15m` into milliseconds.
+ * @throws BootError if it is no duration
+ */
 export function durationOf(option: string, text: string): number {
   try {
     return milliseconds(text);

@@ -7,12 +7,18 @@ import { Problem, PROBLEMS, type ProblemCode } from './common/problem.js';
 import { instant } from './common/schemas.js';
 import { END_REASONS } from './sessions/end-reason.js';
 
-/** The page runs its own scripts and nothing else; Swagger UI styles its elements inline. */
+/**
+ * The page may run only its own scripts. Inline styles are allowed because Swagger UI sets them on its
+ * elements.
+ */
 const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
   "object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
-/** Of those that Swagger UI brings along, such as its `package.json`, its page needs these. */
+/**
+ * The only files of the Swagger UI package that are served. Others, such as its `package.json`, are not
+ * found.
+ */
 const PAGE_FILES = new Set([
   'favicon-16x16.png',
   'favicon-32x32.png',
@@ -21,7 +27,7 @@ const PAGE_FILES = new Set([
   'swagger-ui-standalone-preset.js',
 ]);
 
-/** `/openapi.json`, and a page to read and try it at `/docs`. */
+/** Serves `/openapi.json`, and `/docs`, a page to read it and try it. */
 export function serveDocs(app: NestFastifyApplication, fastify: FastifyInstance): void {
   fastify.addHook('onRoute', (route) => {
     if (!/^\/docs(\/|$)/.test(route.url)) return;
@@ -46,7 +52,7 @@ export function serveDocs(app: NestFastifyApplication, fastify: FastifyInstance)
 
 const PROBLEM_SCHEMA = 'Problem';
 
-/** A problem may say more than these, as RFC 9457 3.2 has it: a client ignores what it does not know. */
+/** A problem may have more members (RFC 9457 3.2): a client ignores members that it does not know. */
 const ProblemBody = z.looseObject({
   type: z.string(),
   title: z.string(),
@@ -68,7 +74,7 @@ const ProblemBody = z.looseObject({
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']> & { [extension: `x-${string}`]: unknown };
 
-/** What a route answers that has no decorator: the access tier is the default. */
+/** The problems of a route without a tier decorator: the access tier is the default. */
 const ACCESS_PROBLEMS: ProblemCode[] = [
   'auth.unauthenticated',
   'auth.invalid_token',
@@ -76,16 +82,16 @@ const ACCESS_PROBLEMS: ProblemCode[] = [
   'auth.session_ended',
   'auth.unavailable',
 ];
-/** What any route may answer; a packed body is refused wherever it comes. */
+/** The problems that every route may answer. Every route refuses a compressed body. */
 const COMMON_PROBLEMS: ProblemCode[] = ['auth.ambiguous_credentials', 'request.media_type', 'internal.error'];
-/** What any route may answer that wants to know who calls: `X-Min-Revocation-Seq` may be none. */
+/** The problems that every non-public route may answer: `X-Min-Revocation-Seq` may be malformed. */
 const GUARDED_PROBLEMS: ProblemCode[] = ['request.invalid'];
-/** What any route may answer that does something: a body is read also where none is asked for. */
+/** The problems that every unsafe method may answer: a body is parsed even if the route expects none. */
 const UNSAFE_PROBLEMS: ProblemCode[] = ['request.invalid', 'request.too_large', 'request.cross_site'];
 
 const RETRY_AFTER = { 'Retry-After': { description: 'seconds', schema: { type: 'integer' } } } as const;
 const field = (description: string) => ({ description, schema: { type: 'string' } }) as const;
-/** What a client waits by. */
+/** Headers that tell a client how long to wait. */
 const HEADERS: Partial<
   Record<number, Record<string, { description: string; schema: { type: 'integer' | 'string' } }>>
 > = {
@@ -97,7 +103,7 @@ const HEADERS: Partial<
   503: RETRY_AFTER,
 };
 
-/** Adds what no single decorator can know: the default tier, and all the problems of a route, by status. */
+/** Adds facts that no single decorator knows: the default tier, and all problems of a route by status. */
 function complete(document: OpenAPIObject): OpenAPIObject {
   const problemSchema = z.toJSONSchema(ProblemBody, { target: 'openapi-3.0' }) as never;
   document.components = {
@@ -115,10 +121,10 @@ function complete(document: OpenAPIObject): OpenAPIObject {
 function describeOperation(operation: Operation, isUnsafe: boolean): void {
   const byDefault = operation['x-tier'] === undefined;
   operation['x-tier'] ??= 'access';
-  // Once, also where the controller and the route both ask for a session.
+  // Set once, even if both the controller and the route require a session.
   if (operation['x-tier'] !== 'public') operation.security = [{ bearer: [] }, { cookie: [] }];
   const roles = operation['x-roles'] as string[] | undefined;
-  // Beside the path, also while the operation is folded.
+  // Shown beside the path, even while the operation is collapsed.
   operation.summary = [operation['x-tier'] as string, ...(roles ?? []), operation.summary]
     .filter(Boolean)
     .join(' · ');
@@ -140,7 +146,7 @@ function describeOperation(operation: Operation, isUnsafe: boolean): void {
   operation['x-problems'] = [...codes];
 }
 
-/** Collects what `@ApiProblems()` has left, and tidies up after it. */
+/** Collects the extensions that `@ApiProblems()` set, and removes them. */
 function takeProblems(operation: Operation): ProblemCode[] {
   const keys = Object.keys(operation).filter((key) => key.startsWith(PROBLEM_EXTENSION)) as `x-${string}`[];
   for (const key of keys) delete operation[key];

@@ -2,7 +2,10 @@ import { BootError } from './common/boot-error.js';
 import { isConnectionSpent, isDatabaseRefusal, isDatabaseUnavailable } from './database/database-problem.js';
 import { isAboutTls } from './database/postgres-connection.js';
 
-/** Why the application or a command cannot do its work, for the person who started it. Null for what only its developers can mend. */
+/**
+ * The reason why the application or a command cannot work, for the operator. Null for errors that only a
+ * developer can fix.
+ */
 export function reasonOf(error: unknown): string | null {
   const { code, message } = error as { code?: string; message: string };
   if (error instanceof BootError) return message;

@@ -5,7 +5,10 @@ import type { Settings } from './config/settings.js';
 import { Connections } from './http/connections.js';
 import { MAX_DRAIN_MS, Shutdown } from './http/shutdown.js';
 
-/** @throws BootError when `HOST` or `PORT` stands in the way */
+/**
+ * Starts listening on `HOST` and `PORT`.
+ * @throws BootError if `HOST` or `PORT` cannot be used
+ */
 export async function listen(
   app: Pick<INestApplication, 'listen'>,
   { port, host }: Pick<Settings, 'port' | 'host'>,
@@ -20,7 +23,7 @@ export async function listen(
       throw new BootError(
         `PORT ${port} is not for this user; allowed: mostly those from 1024 on, or 0 for any`,
       );
-    // The name is looked up, or the address is bound; what else goes wrong is no matter of settings.
+    // A failed name lookup or bind has a `syscall`. Other errors are not about the settings.
     if (syscall === undefined) throw error;
     throw new BootError(
       `HOST "${host}" is not where one can listen: ${message}; allowed: an address of this machine, or 0.0.0.0 for all`,
@@ -29,19 +32,19 @@ export async function listen(
 }
 
 /**
- * Finishes what clients have begun, then closes the application. What the checks of sessions rely on, such as the revocation feed,
- * goes on until no request is under way.
+ * Answers requests that are under way, then closes the application. The parts that session checks need, such
+ * as the revocation feed, keep running until no request is under way.
  */
 export async function close(
   app: Pick<INestApplication, 'close' | 'get' | 'getHttpServer'>,
   { requestTimeout }: Pick<Settings, 'requestTimeout'>,
 ): Promise<void> {
   const server = app.getHttpServer() as Server;
-  // A boot that has failed serves nobody.
+  // After a failed boot there are no clients to drain.
   if (server.listening) await app.get(Shutdown).run();
   const connections = app.get(Connections);
   connections.destroyAll();
-  // Node.js stops looking for slow requests when a server closes, so they are cut off here.
+  // Node.js stops checking for slow requests when a server closes, so a timer cuts them off here.
   const cutOff = setTimeout(() => connections.destroyAll(), Math.min(requestTimeout, MAX_DRAIN_MS));
   await app.close().finally(() => clearTimeout(cutOff));
 }

@@ -18,7 +18,7 @@ import { refuseDemoUsers, seedUsers } from './seeds.js';
 import { welcome } from './welcome.js';
 
 type Undo = () => Promise<unknown>;
-/** What has been started, to be stopped in the opposite order. */
+/** Shutdown steps of the started parts. They run in reverse order. */
 const undo: Undo[] = [];
 
 async function boot(): Promise<void> {
@@ -39,7 +39,8 @@ async function boot(): Promise<void> {
   const url = await app.getUrl();
   if (settings.nodeEnv === 'development') console.log(welcome(settings, url));
   const logger = app.get<Logger>(LOGGER);
-  // What nobody has waited for concerns nobody's answer: it is told, and serving goes on (ASVS 16.5.4).
+  // No request waits for such a promise, so no answer depends on it: the error is logged, and the server
+  // continues (ASVS 16.5.4).
   process.on('unhandledRejection', (error) =>
     logger.error({ err: error }, 'a rejection that nobody handles'),
   );
@@ -48,7 +49,7 @@ async function boot(): Promise<void> {
   undo.push(async () => logger.info({ event: 'sys_shutdown' }, 'Drawbridge stops'));
 }
 
-/** Without a database of one's own: the embedded one. */
+/** If `DATABASE_URL` is not set, starts the embedded PostgreSQL. */
 async function withDatabase(settings: Settings): Promise<Settings> {
   if (settings.databaseUrl) return settings;
   const postgres = await startEmbeddedPostgres({
@@ -59,7 +60,7 @@ async function withDatabase(settings: Settings): Promise<Settings> {
   return { ...settings, databaseUrl: postgres.url };
 }
 
-/** Instances with a Redis in common may share an embedded PostgreSQL: the last one turns out the light. */
+/** Instances that share a Redis may share an embedded PostgreSQL: only the last one stops it. */
 async function stopUnlessShared(postgres: EmbeddedPostgres): Promise<void> {
   const client = new PostgresClient({ connectionString: postgres.url });
   await client.connect();
@@ -82,7 +83,7 @@ function explain(error: unknown): unknown {
 }
 
 let stopping = false;
-// A terminal that has gone sends SIGHUP, and nothing can be written to it any more.
+// When a terminal closes, it sends SIGHUP, and later writes to it fail.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {

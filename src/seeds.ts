@@ -8,7 +8,7 @@ import { UsersService } from './users/users.service.js';
 
 export const DEMO_PASSWORD = 'drawbridge demo password';
 
-/** Ids that do not change, so that commands in the README can name them. */
+/** Fixed ids, so that commands in the README can name them. */
 export const DEMO_USERS: { id: string; email: string; displayName: string; roles: Role[] }[] = [
   {
     id: 'ad000000-0000-4000-8000-000000000000',
@@ -30,7 +30,7 @@ export const DEMO_USERS: { id: string; email: string; displayName: string; roles
   },
 ];
 
-/** Creates those demo users whose addresses are free. Never in production: the settings refuse it. */
+/** Creates the demo users whose addresses are free. Never in production: the settings refuse it. */
 export async function seedUsers(app: INestApplicationContext): Promise<void> {
   const users = app.get(UsersService);
   const createdAt = new Date(app.get(Clock).now());
@@ -43,8 +43,9 @@ export async function seedUsers(app: INestApplicationContext): Promise<void> {
 }
 
 /**
- * For production, whose database may once have been that of development: everybody knows the password of the demo users.
- * @throws BootError naming those who would still be let in
+ * For production, whose database may once have been a development database: the password of the demo users is
+ * public.
+ * @throws BootError with the demo users that could still log in
  */
 export async function refuseDemoUsers(app: INestApplicationContext): Promise<void> {
   const found = await app.get(DataSource).query<{ email: string; passwordHash: string }[]>(

@@ -1,7 +1,7 @@
 import type { Settings } from './config/settings.js';
 import { DEMO_PASSWORD, DEMO_USERS } from './seeds.js';
 
-/** What a newcomer sees first: where it runs, on what, and three commands to paste. */
+/** The start-up message for new developers: the address, the configuration, and three commands to paste. */
 export function welcome(settings: Settings, url: string): string {
   const base = url.replace('[::1]', 'localhost').replace('127.0.0.1', 'localhost');
   const json = `-H 'content-type: application/json'`;

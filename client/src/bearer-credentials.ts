@@ -3,26 +3,26 @@ import { renewAtOf, type AuthRequest, type Credentials, type Held } from './cred
 import { AuthUnavailable } from './errors.js';
 import type { Time } from './time.js';
 
-/** What a bearer session consists of. All of it is secret but `userId` and `renewAt`. */
+/** The tokens of a bearer session. All of them are secret except `userId` and `renewAt`. */
 export interface Tokens {
   accessToken?: string;
   refreshToken?: string;
-  /** Outlives the session: it tells the server that the next login comes from the same installation. */
+  /** Outlives the session: at the next login the server recognizes the installation by it. */
   deviceToken?: string;
   userId?: string;
   renewAt?: number;
 }
 
 /**
- * Where an app keeps its tokens: a keychain, a file. It may be shared by tabs or processes. `set` replaces everything,
- * and must have written it when it resolves, since the tokens before are of no use for long.
+ * Where an app keeps its tokens, such as a keychain or a file. Tabs or processes may share it. `set` replaces
+ * everything, and must have written it when it resolves, since the previous tokens soon become useless.
  */
 export interface TokenStorage {
   get(): Tokens | null | undefined | Promise<Tokens | null | undefined>;
   set(tokens: Tokens): void | Promise<void>;
 }
 
-/** The default: nothing outlives the page or the process. */
+/** The default storage: the tokens are lost when the page or the process ends. */
 export function memoryStorage(): TokenStorage {
   let kept: Tokens = {};
   return { get: () => kept, set: (tokens) => void (kept = tokens) };
@@ -84,7 +84,10 @@ export class BearerCredentials implements Credentials {
     return this.keep(grant, this.known ?? {});
   }
 
-  /** What has been written meanwhile is newer than what we bring: another tab's refresh, a logout, a login. */
+  /**
+   * If another tab has refreshed, logged out or logged in meanwhile, the stored tokens are newer than `grant`
+   * and stay.
+   */
   async renew(grant: Grant, before: Held): Promise<Held> {
     const stored = await this.look();
     if (stored.tokens.refreshToken !== tokensOf(before).refreshToken) return stored;
@@ -111,7 +114,10 @@ export class BearerCredentials implements Credentials {
     });
   }
 
-  /** Written down first, used then: a token that only a call knows of would be lost with it. */
+  /**
+   * Stores the tokens before the client uses them: tokens that only one call knows would be lost with that
+   * call.
+   */
   private async write(tokens: Tokens): Promise<Held> {
     await this.storing(() => this.storage.set(tokens));
     return heldOf((this.known = tokens));
@@ -121,7 +127,9 @@ export class BearerCredentials implements Credentials {
     return (await this.storing(() => this.storage.get())) ?? {};
   }
 
-  /** A keychain may be locked just now. That is no reason to log anybody out. */
+  /**
+   * A storage such as a keychain may be locked for a moment. The client does not log the user out for that.
+   */
   private async storing<T>(act: () => T | Promise<T>): Promise<T> {
     try {
       return await act();

@@ -4,18 +4,21 @@ export type FetchInput = Parameters<typeof globalThis.fetch>[0];
 
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 
-/** One call of the app, which may have to be sent more than once. */
+/** One call of the app. The client may have to send it more than once. */
 export class Call {
   readonly signal: AbortSignal | null | undefined;
-  /** May be repeated without asking what became of it before (RFC 9110 9.2.1). */
+  /**
+   * A safe method (RFC 9110 9.2.1): the client may repeat the call without knowing the outcome of the first
+   * try.
+   */
   readonly safe: boolean;
-  /** A stream can be read once. The body of a `Request` is copied for each try. */
+  /** False for a stream, which can be read only once. The body of a `Request` is copied for each try. */
   readonly replayable: boolean;
-  /** The app wants to be nobody: for what strangers may do. */
+  /** The app wants an unauthenticated call, for endpoints that are open to anonymous callers. */
   readonly anonymous: boolean;
   private readonly target: string | Request;
 
-  /** @throws TypeError for anything that is not below the base: no other host gets our tokens */
+  /** @throws TypeError for a URL that is not below the base: the client sends tokens to no other host */
   constructor(
     base: string,
     input: FetchInput,
@@ -59,8 +62,9 @@ function isStream(body: unknown): boolean {
 }
 
 /**
- * The address of the API, absolute and without a slash at its end; a path, or nothing, is taken from the page's own.
- * @throws TypeError where there is no page to take it from
+ * The base URL of the API, absolute and without a slash at its end. A path or an empty string is resolved
+ * against the origin of the page.
+ * @throws TypeError if `baseUrl` is a path or empty and there is no page
  */
 export function baseOf(baseUrl: string): string {
   const page = (globalThis as { location?: { origin: string } }).location?.origin;

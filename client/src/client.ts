@@ -9,22 +9,28 @@ import { isOfAnother, mayBeMended, Session, type Refusal, type Tried } from './s
 import { Patience, systemTime, type Time } from './time.js';
 
 export interface ClientOptions {
-  /** Where the API is: `https://api.example.com`; in a page also a path, or nothing for the page's own origin. */
+  /**
+   * The address of the API: `https://api.example.com`. In a page also a path, or nothing for the page's own
+   * origin.
+   */
   baseUrl?: string;
   /** `cookie` for pages of the API's own origin, `bearer` for everything else. */
   transport: 'cookie' | 'bearer';
-  /** Where bearer tokens are kept [in memory]. */
+  /** The storage of bearer tokens [in memory]. */
   storage?: TokenStorage;
-  /** Called once when the session is over, here or in another tab. */
+  /** Called once when the session has ended, in this tab or in another one. */
   onSessionEnded?: (ended: SessionEnded) => void;
-  /** Refresh in the last tenth of an access token's life, beside the calls [true]. */
+  /** Refresh in the last tenth of an access token's lifetime, in parallel with the calls [true]. */
   refreshAhead?: boolean;
-  /** How long one refresh may take, in ms [3000]. At most a third of the server's `REFRESH_GRACE`. */
+  /** Timeout of one refresh in ms [3000]. At most a third of the server's `REFRESH_GRACE`. */
   refreshTimeout?: number;
-  /** How often a GET, HEAD or OPTIONS is sent again after a network error, a 429 or a 503 [2]. */
+  /** How many times a GET, HEAD or OPTIONS is retried after a network error, a 429 or a 503 [2]. */
   retries?: number;
 
-  /** In the place of what the platform has; without a channel (null) tabs learn from the server what others did. */
+  /**
+   * Replace the platform's own implementations. Without a channel (null), a tab learns only from the server
+   * about logins, refreshes and logouts in other tabs.
+   */
   fetch?: typeof globalThis.fetch;
   locks?: Locks;
   channel?: Channel | null;
@@ -45,32 +51,41 @@ export type Proof =
 
 export interface Client {
   /**
-   * As the platform's `fetch`, for paths below `baseUrl`, with the session's credentials. Refreshes and sends again
-   * when the access token has expired. `credentials: 'omit'` makes a call as a stranger.
-   * @throws SessionEnded | AuthUnavailable | BodyNotReplayable, or what `fetch` throws
+   * Works like the platform's `fetch`, for paths below `baseUrl`, with the session's credentials. If the
+   * access token has expired, the client refreshes and sends the request again. `credentials: 'omit'` makes
+   * an unauthenticated call.
+   * @throws SessionEnded | AuthUnavailable | BodyNotReplayable, or any error of `fetch`
    */
   fetch(input: FetchInput, init?: RequestInit): Promise<Response>;
   /**
-   * Who has enrolled a second factor is not in yet: ask for a code, and {@link completeLogin}.
+   * Logs a user in. A user with an enrolled second factor gets `MfaRequired`: ask for a code and call
+   * {@link completeLogin}.
    * @throws ApiProblem | AuthUnavailable
    */
   login(login: LoginBody | PasskeyLoginBody, options?: CallOptions): Promise<LoggedIn | MfaRequired>;
   /**
-   * With a code of an app, or a recovery code.
-   * @throws ApiProblem (`auth.invalid_credentials`: try another code; `auth.invalid_token`: log in again) | AuthUnavailable
+   * Completes a login with a code of an authenticator app, or with a recovery code.
+   * @throws ApiProblem (`auth.invalid_credentials`: try another code; `auth.invalid_token`: log in again) |
+   *   AuthUnavailable
    */
   completeLogin(step: SecondStep, options?: CallOptions): Promise<LoggedIn>;
-  /** Over when it resolves, on the server too. @throws ApiProblem | AuthUnavailable, and then nothing has changed */
+  /**
+   * Ends the session. When the promise resolves, the session has ended on the server as well.
+   * @throws ApiProblem | AuthUnavailable; the session is then unchanged
+   */
   logout(): Promise<void>;
-  /** The session is fresh again. @throws ApiProblem | AuthUnavailable | SessionEnded */
+  /**
+   * Makes the session fresh again (step-up).
+   * @throws ApiProblem | AuthUnavailable | SessionEnded
+   */
   reauthenticate(proof: Proof, options?: CallOptions): Promise<void>;
-  /** How the session ended, if it has. */
+  /** How the session ended; null while it has not. */
   readonly ended: SessionEnded | null;
   /** Stops listening to other tabs. */
   close(): void;
 }
 
-/** Nothing is sent and nothing is read until a call is made. */
+/** Creates a client. It sends and reads nothing until the first call. */
 export function createClient(options: ClientOptions): Client {
   return new SessionClient(options);
 }
@@ -167,7 +182,7 @@ class SessionClient implements Client {
   async reauthenticate(proof: Proof, { signal }: CallOptions = {}): Promise<void> {
     await this.session.authorized({ replayable: true, signal }, (held) =>
       this.session.exclusively(async (): Promise<Tried<void>> => {
-        // A refresh may have been under way: what is proved is to count for the tokens that came of it.
+        // A refresh may have run meanwhile. The proof must count for the tokens of that refresh.
         const latest = await this.credentials.look();
         const asked = isOfAnother(latest.userId, held.userId) ? held : latest;
         const request = this.credentials.reauthenticationRequest(asked, proof);
@@ -192,7 +207,10 @@ class SessionClient implements Client {
     return { user: grant.user, session: grant.session };
   }
 
-  /** What is safe is sent again when it could not be answered; what is not, never without the server's refusal. */
+  /**
+   * Retries a safe request that the server could not answer. An unsafe request is sent again only after the
+   * server has refused it.
+   */
   private async sendPatiently(call: Call, headers: Record<string, string>): Promise<Tried<Response>> {
     for (let failures = 1; ; failures++) {
       const again = call.safe && failures <= this.retries;
@@ -212,12 +230,14 @@ class SessionClient implements Client {
   }
 }
 
-/** Passkeys have doors of their own, see `passkeys.ts`. */
+/** Passkeys have separate endpoints, see `passkeys.ts`. */
 function doorFor(name: string, proof: object): string {
   return 'response' in proof ? `${name}/passkey` : name;
 }
 
-/** What a 401 says. The answer to a HEAD has no body, and its header has to do. */
+/**
+ * The problem of a 401. The answer to a HEAD has no body, so its `WWW-Authenticate` header is read instead.
+ */
 async function refusalIn(response: Response): Promise<Refusal | undefined> {
   if (response.status !== 401) return undefined;
   const problem = problemIn({ body: parseJson(await response.clone().text()) });
@@ -233,6 +253,6 @@ function platformLocks(): Locks | undefined {
 function platformChannel(name: string): Channel | null {
   if (typeof BroadcastChannel === 'undefined') return null;
   const channel = new BroadcastChannel(name) as unknown as Channel & { unref?(): void };
-  channel.unref?.(); // in Node it would keep the process alive
+  channel.unref?.(); // in Node an open channel would keep the process running
   return channel;
 }

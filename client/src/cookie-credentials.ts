@@ -3,37 +3,52 @@ import { renewAtOf, type AuthRequest, type Credentials, type Held, type Person }
 import type { EndReason } from './errors.js';
 import type { Time } from './time.js';
 
-/** What we use of a `BroadcastChannel`: whatever is posted reaches all others of one name, and not who posts it. */
+/**
+ * The subset of `BroadcastChannel` that the client uses. A message reaches all other channels of the same
+ * name, but not its sender.
+ */
 export interface Channel {
   postMessage(message: unknown): void;
   addEventListener(type: 'message', listener: (event: { data: unknown }) => void): void;
   close(): void;
 }
 
-/** What tabs tell each other about the cookies that they share: whose session has begun, was renewed or has ended. Never a token. */
+/**
+ * A message between tabs that share cookies: a session has begun, was renewed or has ended. It never contains
+ * a token.
+ */
 type Note =
   | ({ kind: 'begun' | 'renewed'; expiresIn?: number } & Person)
   | { kind: 'ended'; sessionId?: string; reason: EndReason; endedAt?: string };
 
-/** What another tab's note means for this one. */
+/** Callbacks for messages of another tab that affect this one. */
 export interface Elsewhere {
   ended(reason: EndReason, endedAt?: string): void;
-  /** The person of this tab has logged in again, or the first person has. */
+  /** The user of this tab has logged in again, or a first user has logged in. */
   begun(): void;
 }
 
-/** Asks the server whose access token the browser sends: null for no one logged in, undefined if the server does not answer. */
+/**
+ * Asks the server whose access token the browser sends. Null if no user is logged in, undefined if the server
+ * does not answer.
+ */
 export type WhoAmI = () => Promise<Person | null | undefined>;
 
-/** The browser holds the tokens and no script sees them. A tab knows of them what the server and the other tabs say. */
+/**
+ * The browser keeps the tokens, and no script can read them. A tab knows only the state that the server and
+ * the other tabs report.
+ */
 export class CookieCredentials implements Credentials {
-  /** The server lets no other origin in by cookie. */
+  /** The server accepts cookies from no other origin. */
   readonly mode = 'same-origin';
   readonly transport = 'cookie';
   private mark = 0;
-  /** The person for whom this tab has made calls. null: none. undefined: unknown, because the server has not answered yet. */
+  /**
+   * The user for whom this tab has made calls. Null: none. Undefined: unknown, because the server has not
+   * answered yet.
+   */
   private person: Person | null | undefined = null;
-  /** Settled where the server has said who it is. */
+  /** Resolves when the server has answered `whoami`. */
   private asking: Promise<void> | null = null;
   private heard: Promise<void> = Promise.resolve();
   private renewAt: number | undefined;
@@ -47,7 +62,10 @@ export class CookieCredentials implements Credentials {
     channel?.addEventListener('message', ({ data }) => this.hear(data as Note | null));
   }
 
-  /** The first call of a tab asks `whoami` as well, beside it: only a tab that knows its person can judge the notes of others. */
+  /**
+   * The first call of a tab also requests `whoami`, in parallel: only a tab that knows its user can judge
+   * messages from other tabs.
+   */
   async held(): Promise<Held> {
     if (this.channel && !this.person) this.asking ??= this.identify();
     return this.now();
@@ -57,7 +75,7 @@ export class CookieCredentials implements Credentials {
     return this.now();
   }
 
-  /** Only a note can say so. */
+  /** Always false: only a message from another tab can report a new session. */
   async isBack(): Promise<boolean> {
     return false;
   }
@@ -116,7 +134,7 @@ export class CookieCredentials implements Credentials {
     return this.moved({ userId, sessionId });
   }
 
-  /** What a login or a refresh has said meanwhile is newer than the answer. */
+  /** If a login or a refresh has set the user meanwhile, that is newer than this answer. */
   private async identify(): Promise<void> {
     const { mark } = this;
     this.person = undefined;
@@ -126,7 +144,7 @@ export class CookieCredentials implements Credentials {
     if (person === undefined) this.asking = null;
   }
 
-  /** One note after the other, and none before the tab knows for whom it has been used. */
+  /** Handles messages one at a time, and none before the tab knows its user. */
   private hear(note: Note | null): void {
     this.heard = this.heard.then(() => this.asking).then(() => this.judge(note));
   }
@@ -140,7 +158,7 @@ export class CookieCredentials implements Credentials {
         return isOfAnotherSession ? undefined : this.over(note.reason, note.endedAt);
       }
       case 'renewed':
-        // A late note about a session that was here before means nothing.
+        // A late message about an earlier session is ignored.
         if (!person || person.sessionId === note.sessionId) this.take(note);
         return;
       case 'begun':
@@ -155,7 +173,7 @@ export class CookieCredentials implements Credentials {
     this.forgetUnknown();
   }
 
-  /** After an end that the app has been told of, a tab that never knew its person is a login page like any other. */
+  /** Once the app has been told of the end, a tab that never knew its user behaves like a new login page. */
   private forgetUnknown(): void {
     this.person ??= null;
   }

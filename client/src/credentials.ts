@@ -1,65 +1,76 @@
 import type { Grant } from './api-types.js';
 import type { EndReason } from './errors.js';
 
-/** Whose session it is, and which one. */
+/** The user of a session, and the session. */
 export interface Person {
   userId: string;
   sessionId: string;
 }
 
-/** What a call is made with, at one moment. */
+/** The credentials of a call at one moment. */
 export interface Held {
-  /** Another one as soon as calls are made with something else: after a refresh, after a login, here or in another tab. */
+  /**
+   * Changes as soon as calls use other credentials: after a refresh or a login, in this tab or in another
+   * one.
+   */
   mark: unknown;
-  /** Whose session it is, where that is known. */
+  /** The user of the session, if known. */
   userId?: string;
-  /** From then on it is time to refresh, by this machine's clock in ms; where that is known. */
+  /** Time from which a refresh is due, by the clock of this machine in ms, if known. */
   renewAt?: number;
-  /** Whether a call can be made with it, or has to wait for a refresh. */
+  /** Whether a call can use these credentials now. If not, it waits for a refresh. */
   usable: boolean;
   headers: Record<string, string>;
 }
 
-/** What a request to one of the doors under /v1/auth is made with. */
+/** Headers and body of a request to an endpoint under /v1/auth. */
 export interface AuthRequest {
   headers?: Record<string, string>;
   body?: unknown;
 }
 
-/** `credentials` of `fetch`. */
+/** The `credentials` option of `fetch`. */
 export type CredentialsMode = NonNullable<RequestInit['credentials']>;
 
-/** How a session travels: in cookies that no script sees, or in tokens that the app keeps. */
+/** How a session is transported: in cookies that no script can read, or in tokens that the app keeps. */
 export interface Credentials {
   readonly transport: 'cookie' | 'bearer';
-  /** Bearer tokens and cookies in one request would be one credential too many. */
+  /** Bearer calls omit cookies: a request with both would carry two credentials. */
   readonly mode: CredentialsMode;
-  /** As last read or written. */
+  /** The state as last read or written. */
   held(): Promise<Held>;
-  /** As it stands now, if another tab has written it. */
+  /** The current state, including changes by another tab. */
   look(): Promise<Held>;
-  /** Whether a session of this person has come back since theirs ended here: they have logged in in another tab. */
+  /** Whether this user has logged in again in another tab since the session ended here. */
   isBack(userId: string | undefined): Promise<boolean>;
   loginRequest(login: object): Promise<AuthRequest>;
   secondStepRequest(step: object): Promise<AuthRequest>;
   reauthenticationRequest(held: Held, proof: object): AuthRequest;
-  /** null when there is nothing to refresh, or to end */
+  /** null if there is nothing to refresh or to end */
   refreshRequest(held: Held): AuthRequest | null;
   logoutRequest(held: Held): AuthRequest | null;
-  /** Keeps what a login has brought. */
+  /** Keeps the result of a login. */
   begin(grant: Grant): Promise<Held>;
-  /** Keeps what a refresh has brought, in the place of what it was made with. @returns what is held now */
+  /**
+   * Keeps the result of a refresh in place of the credentials that it was made with.
+   * @returns the current credentials
+   */
   renew(grant: Grant, before: Held): Promise<Held>;
-  /** Where nobody can look: another tab has refreshed what all of them hold, and it is this person's. */
+  /**
+   * Only for credentials that cannot be read (cookies): another tab has refreshed the shared credentials, and
+   * they belong to this user.
+   */
   moved?(person: Person): Held;
-  /** The session is over; a device token stays. */
+  /** Removes the credentials after the session has ended. A device token stays. */
   drop(held: Held, reason: EndReason, endedAt?: string): Promise<void>;
   close(): void;
 }
 
 /**
- * When nine tenths of its life are over. Nothing depends on it: a token that expires sooner is refreshed when the
- * server says so.
+ * The time at which nine tenths of the token's lifetime are over. Nothing depends on it: if a token expires
+ * sooner, the client refreshes when the server says so.
+ * @param expiresIn lifetime of the access token in seconds
+ * @param now ms since the epoch
  */
 export function renewAtOf(expiresIn: number | undefined, now: number): number | undefined {
   return expiresIn === undefined ? undefined : now + expiresIn * 900;

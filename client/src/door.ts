@@ -5,7 +5,7 @@ import { orAborted, type Patience, type Time } from './time.js';
 
 export interface Answer {
   status: number;
-  /** Parsed, where it is JSON. */
+  /** The parsed body if it is JSON. */
   body: unknown;
   retryAfter?: number;
 }
@@ -16,28 +16,34 @@ export interface DoorParts {
   fetch: typeof globalThis.fetch;
   time: Time;
   patience: Patience;
-  /** An exchange is given up after so many ms. */
+  /** Timeout of one exchange in ms. */
   limit: number;
 }
 
 interface ExchangeOptions {
-  /** null for as long as it takes */
+  /** null: no timeout */
   limit?: number | null;
   signal?: AbortSignal | null;
 }
 
-/** Where sessions begin, are renewed and end: POST /v1/auth/… */
+/** The endpoints that begin, renew and end sessions: POST /v1/auth/… */
 export class AuthDoor {
   constructor(private readonly parts: DoorParts) {}
 
-  /** @throws AuthUnavailable when there is no whole answer; whether the server has acted is then unknown */
+  /**
+   * @throws AuthUnavailable if there is no complete answer; whether the server has processed the request is
+   *   then unknown
+   */
   post(name: string, { headers, body }: AuthRequest, options: ExchangeOptions = {}): Promise<Answer> {
     if (body === undefined) return this.exchange(name, { method: 'POST', headers }, options);
     const json = { ...headers, 'content-type': 'application/json' };
     return this.exchange(name, { method: 'POST', headers: json, body: JSON.stringify(body) }, options);
   }
 
-  /** Whose access token the browser sends. It costs the server no I/O. @returns null if it sends none that is good now, undefined if the server cannot be asked */
+  /**
+   * Asks whose access token the browser sends. The request costs the server no I/O.
+   * @returns null if the browser sends no valid token, undefined if the server cannot be reached
+   */
   async whoami(): Promise<Person | null | undefined> {
     const answer = await this.exchange('whoami', {}, {}).catch(() => undefined);
     if (answer?.status === 401 && problemIn(answer)) return null;
@@ -65,7 +71,7 @@ export class AuthDoor {
     }
   }
 
-  /** A redirect would carry tokens to wherever it points. */
+  /** Redirects are errors: a redirect would send the tokens to another address. */
   private async ask(name: string, init: RequestInit): Promise<Answer> {
     const { base, mode, fetch, patience } = this.parts;
     const response = await fetch(`${base}/v1/auth/${name}`, {
@@ -78,7 +84,7 @@ export class AuthDoor {
   }
 }
 
-/** @returns undefined for what is not JSON */
+/** @returns undefined if the text is not JSON */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -87,7 +93,10 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** What a body is, if it is one of ours: a proxy or a hotel's login page answers as it likes, with any status. */
+/**
+ * The problem in a body, if the server itself wrote it. A proxy or a captive portal can send any body with
+ * any status.
+ */
 export function problemIn({ body }: Pick<Answer, 'body'>): Problem | undefined {
   const { code, requestId } = (body ?? {}) as Partial<Problem>;
   return typeof code === 'string' && typeof requestId === 'string' ? (body as Problem) : undefined;
@@ -106,7 +115,7 @@ export function challengeIn({ status, body }: Answer): MfaRequired | undefined {
   return isChallenge ? challenge : undefined;
 }
 
-/** Of an answer that is neither what was asked for nor the end of the session. */
+/** The error for an answer that is neither the requested result nor the end of the session. */
 export function failureOf(answer: Answer): Error {
   const { status, retryAfter } = answer;
   const problem = problemIn(answer);

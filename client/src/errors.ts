@@ -1,19 +1,22 @@
 import type { Problem } from './api-types.js';
 
 /**
- * Why a session ended, as the server says it. Three are ours: `replaced`, when another person has logged in from here
- * meanwhile; `cookies_refused`, when the browser did not keep the cookies of a login; `unknown`, when the server does not
- * know the tokens, or they are gone without a word.
+ * Why a session ended, as the server reports it. The client adds three reasons:
+ * - `replaced`: another user has logged in from here meanwhile.
+ * - `cookies_refused`: the browser did not keep the cookies of a login.
+ * - `unknown`: the server does not know the tokens, or they have disappeared without an explanation.
  */
 export type EndReason = NonNullable<Problem['reason']> | 'replaced' | 'cookies_refused' | 'unknown';
 
 const COOKIES_REFUSED =
   'the browser did not keep the cookies of the login: over plain HTTP use localhost (not in Safari) or COOKIE_SECURE=false, else HTTPS';
 
-/** It could not be found out now whether the session lives. Nobody has been logged out: try again. */
+/**
+ * The client could not find out whether the session is still valid. The user is still logged in: try again.
+ */
 export class AuthUnavailable extends Error {
   override readonly name: string = 'AuthUnavailable';
-  /** Milliseconds that the server asks to wait, where it said so. */
+  /** Milliseconds to wait before the next try, if the server sent `Retry-After`. */
   readonly retryAfter?: number;
 
   constructor(message: string, { cause, retryAfter }: { cause?: unknown; retryAfter?: number } = {}) {
@@ -23,8 +26,8 @@ export class AuthUnavailable extends Error {
 }
 
 /**
- * The access token had expired, and the body was a stream that has been read. The session is fresh now and the server
- * has done nothing: make the call again with a new stream.
+ * The access token had expired, and the body was a stream that has already been read. The session is fresh
+ * now, and the server has done nothing: make the call again with a new stream.
  */
 export class BodyNotReplayable extends AuthUnavailable {
   override readonly name = 'BodyNotReplayable';
@@ -34,11 +37,11 @@ export class BodyNotReplayable extends AuthUnavailable {
   }
 }
 
-/** The only end there is: log in again, and tell the person why. */
+/** The session has ended. Only this error means so: ask the user to log in again, and show the reason. */
 export class SessionEnded extends Error {
   override readonly name = 'SessionEnded';
 
-  /** @param endedAt RFC 3339, where the server said it */
+  /** @param endedAt RFC 3339, if the server reported it */
   constructor(
     readonly reason: EndReason,
     readonly endedAt?: string,
@@ -47,7 +50,7 @@ export class SessionEnded extends Error {
   }
 }
 
-/** The server refuses what was asked of it, as such: `code` says why, `auth.invalid_credentials` for one. */
+/** The server rejects this request. `code` gives the reason, for example `auth.invalid_credentials`. */
 export class ApiProblem extends Error {
   override readonly name = 'ApiProblem';
   readonly code: Problem['code'];

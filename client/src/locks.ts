@@ -1,6 +1,6 @@
 import type { Time } from './time.js';
 
-/** What we use of the Web Locks API; `navigator.locks` is one. */
+/** The subset of the Web Locks API that the client uses; `navigator.locks` implements it. */
 export interface Locks {
   request<T>(
     name: string,
@@ -9,13 +9,13 @@ export interface Locks {
   ): Promise<T>;
 }
 
-/** Longer than one exchange takes. Whoever holds a lock for longer is suspended, or the tab of a browser that has hung. */
+/** Longer than one exchange takes. A tab that keeps a lock longer is suspended, or its browser hangs. */
 const PATIENCE_MS = 5_000;
 
 /**
- * Does something while no other tab does it, as far as that can be had: where there are no locks, or their holder
- * does not let go, it is done all the same, since the server puts up with refreshes that race.
- * @param work is told whether it had to wait, and so whether somebody else may just have done it
+ * Runs `work` while no other tab does, if possible. Without Web Locks, or if another tab does not release the
+ * lock in time, `work` runs anyway: the server tolerates concurrent refreshes.
+ * @param work is told whether it had to wait, that is, whether another tab may just have done the same
  */
 export async function exclusively<T>(
   { locks, name, time }: { locks: Locks; name: string; time: Time },
@@ -41,7 +41,7 @@ export async function exclusively<T>(
   }
 }
 
-/** For one tab, or one process, where there are no Web Locks. It has one lock, whatever it is called. */
+/** A lock within one tab or one process, for platforms without Web Locks. All names share the same lock. */
 export function localLocks(): Locks {
   let waiting: (() => void)[] = [];
   let held = false;

@@ -6,15 +6,19 @@ type LoginOptions = Operations['POST /v1/auth/login/passkey/options']['answer'];
 type CreationOptions = Operations['POST /v1/auth/passkeys/options']['answer'];
 
 export interface PasskeyLoginOptions extends CallOptions {
-  /** `conditional` offers passkeys where the login form is filled in: `<input autocomplete="username webauthn">`. */
+  /**
+   * `conditional` offers passkeys in the autofill of the login form:
+   * `<input autocomplete="username webauthn">`.
+   */
   mediation?: CredentialMediationRequirement;
   deviceName?: string;
 }
 
 /**
- * Logs in with a passkey, without a name or a password. A page that is open for longer than five minutes asks again.
- * @throws ApiProblem (`auth.invalid_credentials`) | AuthUnavailable, or what the browser throws: `NotAllowedError` when the
- * person does not want to
+ * Logs in with a passkey, without a name or a password. The options are valid for five minutes: a page that
+ * stays open longer requests new ones.
+ * @throws ApiProblem (`auth.invalid_credentials`) | AuthUnavailable, or the browser's error:
+ *   `NotAllowedError` if the user cancels
  */
 export async function signInWithPasskey(
   client: Client,
@@ -27,15 +31,19 @@ export async function signInWithPasskey(
   return client.login({ challengeToken, response, deviceName }, { signal }) as Promise<LoggedIn>;
 }
 
-/** The session is fresh again, and has proved a second factor. @throws as above | SessionEnded */
+/**
+ * Makes the session fresh again (step-up), with a verified second factor.
+ * @throws as above | SessionEnded
+ */
 export async function reauthenticateWithPasskey(client: Client, { signal }: CallOptions = {}): Promise<void> {
   const options = await post<PasskeyRequestOptions>(client, 'reauthenticate/passkey/options', { signal });
   return client.reauthenticate({ response: await assertion(options, { signal }) }, { signal });
 }
 
 /**
- * Makes a passkey for whoever is logged in; other sessions of theirs end. The session has to be fresh.
- * @throws as above | SessionEnded, or what the browser throws: `InvalidStateError` for an authenticator that has one already
+ * Creates a passkey for the user of the session. Other sessions of the user end. The session has to be fresh.
+ * @throws as above | SessionEnded, or the browser's error: `InvalidStateError` if the authenticator has a
+ *   passkey already
  */
 export async function addPasskey(
   client: Client,
@@ -57,8 +65,9 @@ async function assertion(
 }
 
 /**
- * What `toJSON()` says. Password managers answer with objects of their own in the place of the browser's, on which
- * `toJSON()` throws "Illegal invocation" or is missing: their fields say the same.
+ * The credential as `toJSON()` returns it. Password managers replace the browser's credential objects with
+ * their own, on which `toJSON()` is missing or throws "Illegal invocation". Their fields contain the same
+ * data.
  */
 function jsonOf(credential: PublicKeyCredential): unknown {
   try {
@@ -89,7 +98,7 @@ function responseOf(response: AuthenticatorResponse) {
   };
 }
 
-/** They are a hint for later logins, and do without. */
+/** Transports are a hint for later logins and may be missing. */
 function transportsOf(response: AuthenticatorAttestationResponse): string[] {
   try {
     return response.getTransports();

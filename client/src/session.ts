@@ -5,16 +5,16 @@ import { AuthUnavailable, BodyNotReplayable, SessionEnded, type EndReason } from
 import { exclusively, type Locks } from './locks.js';
 import { orAborted, type Patience, type Time } from './time.js';
 
-/** A refresh that fails for a moment is tried so often; with its pauses that takes some seconds. */
+/** Maximum number of tries of a refresh that fails temporarily. With the pauses they take some seconds. */
 const MOST_TRIES = 4;
-/** Of one call: what has just been issued may have expired again on the way. */
+/** Maximum number of refreshes for one call: a new token may have expired again before it arrives. */
 const MOST_RENEWALS = 3;
 
 export interface SessionParts {
   credentials: Credentials;
   door: AuthDoor;
   locks: Locks;
-  /** Of the lock that all tabs share. */
+  /** Name of the lock that all tabs share. */
   name: string;
   time: Time;
   patience: Patience;
@@ -22,27 +22,29 @@ export interface SessionParts {
   onEnded: ((ended: SessionEnded) => void) | undefined;
 }
 
-/** What a 401 says. */
+/** The problem of a 401. */
 export type Refusal = Pick<Problem, 'code' | 'reason' | 'endedAt'>;
 
-/** What one try of a call has come to. */
+/** The result of one try of a call. */
 export interface Tried<T> {
   refusal?: Refusal;
   value: T;
 }
 
-/** The life of the session as one tab sees it: one refresh for all calls that wait, and one end. */
+/**
+ * The session as one tab sees it: all waiting calls share one refresh, and the app is told once of the end.
+ */
 export class Session {
   ended: SessionEnded | null = null;
-  /** Whose session this client is for: no call is repeated as somebody else. */
+  /** The user of this client: no call is repeated with the session of another user. */
   private userId: string | undefined;
   private renewing: Promise<Held> | null = null;
-  /** A login has set cookies, and no answer has shown yet that the browser sends them. */
+  /** A login has set cookies, and no answer has confirmed yet that the browser sends them. */
   private awaitsCookies = false;
 
   constructor(private readonly parts: SessionParts) {}
 
-  /** Tries a call, and again after a refresh where that is all that it lacks. */
+  /** Tries a call. If only a refresh is missing, refreshes and tries it again. */
   async authorized<T>(
     { replayable, signal }: { replayable: boolean; signal?: AbortSignal | null },
     attempt: (held: Held) => Promise<Tried<T>>,
@@ -59,12 +61,12 @@ export class Session {
     }
   }
 
-  /** Does something that changes the session while no other tab does. */
+  /** Runs an operation that changes the session, while no other tab runs one. */
   exclusively<T>(work: (waited: boolean) => Promise<T>): Promise<T> {
     return exclusively(this.parts, work);
   }
 
-  /** The same until it has worked, for what may be asked twice. */
+  /** As {@link exclusively}, with retries, for operations that may be repeated. */
   async insist<T>(work: (waited: boolean) => Promise<T>): Promise<T> {
     for (let failures = 1; ; failures++) {
       try {
@@ -76,7 +78,7 @@ export class Session {
     }
   }
 
-  /** A login has worked. */
+  /** Called after a successful login. */
   async begin(grant: Grant): Promise<void> {
     await this.parts.credentials.begin(grant);
     this.awaitsCookies = this.parts.credentials.transport === 'cookie';
@@ -84,13 +86,13 @@ export class Session {
     this.ended = null;
   }
 
-  /** The server has said that it is over. That the storage fails now changes nothing about it. */
+  /** The server has reported the end of the session. A failure of the storage does not change that. */
   async finish(held: Held, reason: EndReason, endedAt?: string): Promise<SessionEnded> {
     await this.parts.credentials.drop(held, reason, endedAt).catch(() => undefined);
     return this.end(reason, endedAt);
   }
 
-  /** It is over, here or in another tab. The app is told once. */
+  /** The session has ended, in this tab or in another one. The app is told once. */
   end(reason: EndReason, endedAt?: string): SessionEnded {
     if (this.ended) return this.ended;
     const ended = (this.ended = new SessionEnded(reason, endedAt));
@@ -99,7 +101,10 @@ export class Session {
     return ended;
   }
 
-  /** What a call is made with. A refresh that is only due goes on beside it, unless the call has one try. */
+  /**
+   * The credentials for a call. A refresh that is merely due runs in parallel, unless the call cannot be
+   * repeated.
+   */
   private async ready(replayable: boolean): Promise<Held> {
     const { credentials, time, refreshAhead } = this.parts;
     if (this.ended) {
@@ -116,7 +121,7 @@ export class Session {
     return held;
   }
 
-  /** One refresh for all that ask meanwhile. Once it is under way nobody's abort stops it. */
+  /** All callers that need a refresh at the same time share one. Once it runs, no caller's abort stops it. */
   private async renew(stale: Held, refusal?: Refusal): Promise<Held> {
     this.renewing ??= this.insist((waited) => this.renewOnce(stale, waited, refusal)).finally(
       () => (this.renewing = null),
@@ -130,7 +135,7 @@ export class Session {
     const { credentials, door } = this.parts;
     if (this.ended) throw this.ended;
     const held = this.requireOurs(await credentials.look(), refusal);
-    if (held.mark !== stale.mark) return held; // somebody was quicker
+    if (held.mark !== stale.mark) return held; // another tab or call has refreshed first
     const fresh = waited && credentials.moved ? await door.whoami() : undefined;
     if (fresh) return this.requireOurs(credentials.moved!(fresh), refusal);
     const answer = await door.post('refresh', credentials.refreshRequest(held)!);
@@ -148,7 +153,7 @@ export class Session {
     return held;
   }
 
-  /** Only what the server says of the session itself ends it. */
+  /** Only an answer about the session itself ends it. */
   private async refused(answer: Answer, held: Held): Promise<Error> {
     const problem = answer.status === 401 ? problemIn(answer) : undefined;
     switch (problem?.code) {
@@ -168,9 +173,10 @@ export const isOfAnother = (userId: string | undefined, ours: string | undefined
   userId !== undefined && ours !== undefined && userId !== ours;
 
 /**
- * Whether a refresh finds out more. A session that has ended may have been replaced in another tab, whose refresh token
- * is the one that counts; a key that is no more makes access tokens invalid and leaves refresh tokens good. Cookies
- * can vanish; whom nobody has ever known is just not logged in.
+ * Whether a refresh can help after this refusal:
+ * - An ended session may have been replaced in another tab, whose refresh token is the valid one.
+ * - A removed signing key invalidates access tokens, but not refresh tokens.
+ * - Cookies can disappear. But if the client has never known a user, the caller is just not logged in.
  */
 export function mayBeMended({ code }: Refusal, { userId }: Held): boolean {
   if (code === 'auth.unauthenticated') return userId !== undefined;

@@ -1,8 +1,11 @@
-/** The clock and the timers, for tests to replace. */
+/** Clock and timers. Tests replace them. */
 export interface Time {
-  /** Milliseconds since the epoch, by this machine. */
+  /** Milliseconds since the epoch, by the clock of this machine. */
   now(): number;
-  /** Runs something later. @returns what takes it back */
+  /**
+   * Runs a function later.
+   * @returns a function that cancels it
+   */
   after(ms: number, run: () => void): () => void;
 }
 
@@ -14,7 +17,10 @@ export const systemTime: Time = {
   },
 };
 
-/** Settles as the promise does, or rejects as soon as the signal aborts. What the promise stands for goes on. */
+/**
+ * Settles as the promise does, or rejects as soon as the signal aborts. The operation behind the promise
+ * continues.
+ */
 export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
@@ -27,10 +33,12 @@ export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | null | u
 }
 
 const FIRST_PAUSE_MS = 500;
-/** A caller waits no longer than this for one retry: a server that asks for more is taken at its word, by the caller. */
+/**
+ * The longest wait for one retry. If the server asks for more, the caller gets the error with `retryAfter`.
+ */
 const LONGEST_WAIT_MS = 10_000;
 
-/** When to try again what has failed so often, and how long a client may want to wait for it. */
+/** Computes the pauses between retries, and limits how long a caller waits. */
 export class Patience {
   constructor(
     private readonly time: Time,
@@ -38,9 +46,10 @@ export class Patience {
   ) {}
 
   /**
-   * Waits before the next try: twice as long each time, half of it by chance, so that clients do not come back in step.
-   * @param retryAfter what the server asked for, in ms; it comes on top
-   * @returns false, at once, when that would take too long
+   * Waits before the next try. The pause doubles each time, and half of it is random, so that clients do not
+   * retry in step.
+   * @param retryAfter requested by the server, in ms; added to the pause
+   * @returns false, immediately, if `retryAfter` is longer than the limit
    */
   async pause(failures: number, retryAfter = 0, signal?: AbortSignal | null): Promise<boolean> {
     if (retryAfter > LONGEST_WAIT_MS) return false;
@@ -53,7 +62,7 @@ export class Patience {
     return true;
   }
 
-  /** `Retry-After` in ms: seconds, or a date (RFC 9110 10.2.3). */
+  /** `Retry-After` in ms. The header contains seconds or a date (RFC 9110 10.2.3). */
   retryAfterOf({ headers }: Response): number | undefined {
     const value = headers.get('retry-after');
     if (!value) return undefined;

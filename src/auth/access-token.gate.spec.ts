@@ -24,8 +24,8 @@ const without = (name: keyof typeof CLAIMS) => {
   return rest;
 };
 
-describe('the gate before any cryptography', () => {
-  it('lets one of ours through, with the bytes that were signed', () => {
+describe('decodeAccessToken()', () => {
+  it('decodeAccessToken() accepts a token of this server and returns the signed bytes', () => {
     const token = tokenOf();
     expect(decodeAccessToken(token)).toEqual({
       header: HEADER,
@@ -46,13 +46,13 @@ describe('the gate before any cryptography', () => {
     ['one of ours in another case', { Sub: CLAIMS.sub }],
     ['one of every object', { constructor: 1 }],
     ['one of every object, by its own name', JSON.parse('{"__proto__":{"admin":true}}') as object],
-  ])('refuses a claim more than those of the contract: %s [TOK-13]', (_what, more) => {
+  ])('decodeAccessToken() refuses a token with an extra claim: %s [TOK-13]', (_what, more) => {
     const claims = JSON.stringify(CLAIMS).slice(0, -1) + `,${JSON.stringify(more).slice(1)}`;
     expect(decodeAccessToken(tokenOf(HEADER, claims))).toBeNull();
   });
 
   it.each(['header', 'claims'] as const)(
-    'refuses a name that stands twice in the %s (RFC 7519 4)',
+    'decodeAccessToken() refuses a token with a duplicate name in its %s (RFC 7519 4)',
     (part) => {
       const twice = (value: object) => {
         const [[name, first]] = Object.entries(value) as [[string, unknown]];
@@ -104,15 +104,15 @@ describe('the gate before any cryptography', () => {
     ['nothing', ' '],
     ['JSON that ends early', '{"alg":"ES256"'],
     ['JSON with more behind it', `${JSON.stringify(HEADER)}x`],
-  ])('refuses a header with %s [TOK-02, TOK-14]', (_what, header) => {
+  ])('decodeAccessToken() refuses a header with %s [TOK-02, TOK-14]', (_what, header) => {
     expect(decodeAccessToken(tokenOf(header))).toBeNull();
   });
 
   const wrong = [undefined, null, 0, -1, 1.5, true, '', '\u0000', 'x', [], ['x'], {}, { a: 1 }];
-  it.each(Object.keys(CLAIMS) as (keyof typeof CLAIMS)[])('refuses any other kind of %s', (name) => {
+  it.each(Object.keys(CLAIMS) as (keyof typeof CLAIMS)[])('decodeAccessToken() refuses a token without %s or with a wrong type of it', (name) => {
     expect(decodeAccessToken(tokenOf(HEADER, without(name)))).toBeNull();
     const isRight = (value: unknown) => {
-      if (name === 'iss' || name === 'aud') return typeof value === 'string'; // which one is judged later
+      if (name === 'iss' || name === 'aud') return typeof value === 'string'; // other code checks the value
       if (name === 'iat' || name === 'exp') return value === 0;
       return name === 'roles' && Array.isArray(value) && value.length === 0;
     };
@@ -125,7 +125,7 @@ describe('the gate before any cryptography', () => {
     }
   });
 
-  it('wants the grammar of our own jti', () => {
+  it('decodeAccessToken() accepts only the exact format of a jti', () => {
     for (const other of [
       CLAIMS.jti.slice(1),
       `${CLAIMS.jti}A`,
@@ -138,7 +138,7 @@ describe('the gate before any cryptography', () => {
     }
   });
 
-  it.each(['sub', 'sid'] as const)('wants one spelling of a UUID as %s', (name) => {
+  it.each(['sub', 'sid'] as const)('decodeAccessToken() accepts only the canonical spelling of a UUID as %s', (name) => {
     const { [name]: id } = CLAIMS;
     for (const other of [id.toUpperCase(), `{${id}}`, ` ${id}`, `${id}\n`, id.replaceAll('-', ''), [id]]) {
       if (other === id) continue;
@@ -146,7 +146,7 @@ describe('the gate before any cryptography', () => {
     }
   });
 
-  it('refuses numbers that are not safe integers, and roles that do not exist', () => {
+  it('decodeAccessToken() refuses numbers that are not safe integers, and unknown roles', () => {
     for (const exp of ['1e400', '9007199254740993', '-0.5', '"1700000900"']) {
       const claims = JSON.stringify(CLAIMS).replace('1700000900', exp);
       expect(decodeAccessToken(tokenOf(HEADER, claims))).toBeNull();
@@ -154,9 +154,9 @@ describe('the gate before any cryptography', () => {
     expect(decodeAccessToken(tokenOf(HEADER, { ...CLAIMS, roles: ['root'] }))).toBeNull();
   });
 
-  it('refuses every spelling but the canonical one [TOK-15]', () => {
+  it('decodeAccessToken() refuses every spelling except the canonical one [TOK-15]', () => {
     const [header, claims, signature] = tokenOf().split('.') as [string, string, string];
-    // 64 bytes leave four unused bits in the last character: 15 other characters mean the same bytes.
+    // 64 bytes leave four unused bits in the last character, so 15 other characters decode to the same bytes.
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
     const last = alphabet.indexOf(signature.at(-1)!);
     for (let spare = 1; spare < 16; spare++) {
@@ -184,12 +184,12 @@ describe('the gate before any cryptography', () => {
     }
   });
 
-  it('refuses bytes that are no UTF-8 [TOK-15]', () => {
+  it('decodeAccessToken() refuses claims that are not valid UTF-8 [TOK-15]', () => {
     const latin1 = Buffer.from(JSON.stringify({ ...CLAIMS, iss: 'é' }), 'latin1').toString('base64url');
     expect(decodeAccessToken(`${encode(HEADER)}.${latin1}.${SIGNATURE}`)).toBeNull();
   });
 
-  it('does not read what is longer than any of ours [TOK-15, TOK-16]', () => {
+  it('decodeAccessToken() refuses a token longer than 4,096 characters [TOK-15, TOK-16]', () => {
     const padded = (length: number) => tokenOf(HEADER, { ...CLAIMS, iss: 'x'.repeat(length) });
     let length = 0;
     while (padded(length + 1).length <= 4_096) length += 1;
@@ -198,7 +198,7 @@ describe('the gate before any cryptography', () => {
   });
 });
 
-describe('whatever comes to the gate', () => {
+describe('decodeAccessToken() with arbitrary input', () => {
   const anyText = fc.string({ unit: 'binary' });
   const segments = fc.tuple(
     fc.oneof(fc.constant(encode(HEADER)), fc.json().map(encode), fc.base64String(), anyText),
@@ -207,7 +207,7 @@ describe('whatever comes to the gate', () => {
   );
   const looksLikeOne = segments.map((parts) => parts.join('.'));
 
-  it('never makes it throw, and passes only as the canonical spelling of a complete token', () => {
+  it('decodeAccessToken() never throws and accepts only the canonical spelling of a complete token', () => {
     fc.assert(
       fc.property(fc.oneof(anyText, looksLikeOne), (token) => {
         const decoded = decodeAccessToken(token);
@@ -220,7 +220,7 @@ describe('whatever comes to the gate', () => {
     );
   });
 
-  it('one changed character is refused, or is in what the signature covers', () => {
+  it('A token with one changed character is refused, unless the signature covers the change', () => {
     const token = tokenOf();
     fc.assert(
       fc.property(

@@ -2,12 +2,12 @@ import { z } from 'zod';
 import { ROLES } from '../common/roles.js';
 import { TOKEN_ID } from '../sessions/token-id.js';
 
-/** Ours have about 500 bytes; anything much longer is not one of ours (TOK-15). */
+/** Maximum length in characters. Our tokens have about 500 (TOK-15). */
 const LONGEST = 4_096;
 const GRAMMAR = /^[\w-]+\.[\w-]+\.[\w-]{86}$/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-/** RFC 9068 2.1: these three and nothing else, so no `crit`, `jwk`, `jku`, `x5u`, `b64`, `zip`. */
+/** RFC 9068 2.1: exactly these three parameters, so no `crit`, `jwk`, `jku`, `x5u`, `b64` or `zip`. */
 const Header = z.strictObject({
   alg: z.literal('ES256'),
   typ: z.literal('at+jwt'),
@@ -15,8 +15,9 @@ const Header = z.strictObject({
 });
 
 /**
- * The contract's claims and nothing else: a token with another one was not made by {@link AccessTokens}, whoever signed it. An application
- * declares its own claims here, with their types, in the release before the first one that mints them.
+ * Exactly the claims of the contract. {@link AccessTokens} did not make a token with any other claim, even if
+ * its signature is valid. An application that adds claims declares them here, with their types, one release
+ * before the first release that mints them.
  */
 const Claims = z.strictObject({
   iss: z.string(),
@@ -35,16 +36,16 @@ export type AccessTokenClaims = z.infer<typeof Claims>;
 export interface DecodedAccessToken {
   header: AccessTokenHeader;
   claims: AccessTokenClaims;
-  /** What is signed. */
+  /** The signed bytes. */
   content: Buffer;
   signature: Buffer;
 }
 
 /**
- * The strict gate before any cryptography: length, alphabet, canonical base64url, UTF-8, the exact
- * header, the exact claims and their types. jsonwebtoken checks none of `typ`, `crit`, presence or
+ * The strict check before any cryptography: length, alphabet, canonical base64url, UTF-8, the exact header,
+ * and the exact claims with their types. jsonwebtoken does not check `typ`, `crit`, the presence of claims or
  * canonical spelling.
- * @returns null for anything that cannot be one of ours; it never throws
+ * @returns null for a token that this server cannot have made; it never throws
  */
 export function decodeAccessToken(token: string): DecodedAccessToken | null {
   if (token.length > LONGEST || !GRAMMAR.test(token)) return null;
@@ -58,7 +59,7 @@ export function decodeAccessToken(token: string): DecodedAccessToken | null {
   return { header: header.data, claims: claims.data, content, signature };
 }
 
-/** One spelling only: unused trailing bits must be zero (RFC 4648 3.5). */
+/** Accepts only one spelling: unused trailing bits must be zero (RFC 4648 3.5). */
 function decode(text: string): Buffer | null {
   const bytes = Buffer.from(text, 'base64url');
   return bytes.toString('base64url') === text ? bytes : null;
@@ -66,7 +67,10 @@ function decode(text: string): Buffer | null {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** One spelling only, as ours are: without names that stand twice, which some reader would read otherwise (RFC 7519 4). */
+/**
+ * Accepts only the spelling that this server writes, so no duplicate names: parsers disagree about them (RFC
+ * 7519 4).
+ */
 function decodeJson(text: string): unknown {
   const bytes = decode(text);
   try {

@@ -11,7 +11,7 @@ import { KeyRing } from './key-ring.js';
 
 const DAY = 86_400_000;
 const TTL = 900_000;
-/** Of P-256: `s` and `N - s` sign the same (SEC 1, 4.1.4). */
+/** Order of P-256: `s` and `N - s` are both valid for the same message (SEC 1, 4.1.4). */
 const N = BigInt('0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551');
 const settings = {
   tokenIssuer: 'drawbridge',
@@ -25,8 +25,8 @@ function newKey(kid: string) {
   return { kid, privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey };
 }
 
-/** A signature is checked once for each token, and everything else each time. */
-describe('tokens that were verified before', () => {
+/** The signature of a token is verified once. Everything else is checked on each use. */
+describe('The cache of verified access tokens', () => {
   const ours = newKey('ours');
   let clock: StoppedClock;
   let keys: KeyStore;
@@ -35,7 +35,7 @@ describe('tokens that were verified before', () => {
 
   beforeEach(() => {
     clock = new StoppedClock();
-    clock.advance(-(clock.now() % 1_000)); // tokens live by whole seconds
+    clock.advance(-(clock.now() % 1_000)); // token times are whole seconds
     keys = new KeyStore({ signing: [ours], refreshSecrets: [], encryption: [] });
     tokens = new AccessTokens(new KeyRing(keys), clock, settings);
     ({ verified } = tokens as unknown as { verified: typeof verified });
@@ -61,11 +61,11 @@ describe('tokens that were verified before', () => {
     }
   };
 
-  it('take a bounded place, however many there are, and those that had to leave are verified anew', () => {
+  it('The cache of verified tokens stays within its size limit, and an evicted token is verified again', () => {
     const first = mint();
     expect(whatOf(first.token)).toBe(first.id);
     const bytes = 16 * 1024 * 1024;
-    // As many as fit, and a hundred more, however long the issuer's name makes each of them.
+    // As many tokens as fit and a hundred more, for any length of the issuer name.
     const count = Math.ceil(bytes / verified.weight) + 100;
     for (let minted = 1; minted < count; minted += 1) tokens.verify(mint().token, 'cookie');
     expect(verified.weight).toBeLessThanOrEqual(bytes);
@@ -74,7 +74,7 @@ describe('tokens that were verified before', () => {
     expect(whatOf(first.token)).toBe(first.id);
   });
 
-  it('are never forgeries: none of them gets a place, nor puts out one that has it', () => {
+  it('A forged token never enters the cache of verified tokens and never evicts a valid one', () => {
     const { token } = mint();
     tokens.verify(token, 'cookie');
     const [header, claims, signature] = token.split('.') as [string, string, string];
@@ -100,7 +100,7 @@ describe('tokens that were verified before', () => {
     expect(verified.get(endOf(token))).toMatchObject({ token });
   });
 
-  it('end with their time, to the millisecond, and leave', () => {
+  it('A cached token expires at its time, to the millisecond, and leaves the cache', () => {
     const { token, id } = mint();
     expect(whatOf(token)).toBe(id);
     clock.advance(TTL - 1);
@@ -112,7 +112,7 @@ describe('tokens that were verified before', () => {
     expect(verified.size).toBe(0);
   });
 
-  it('end with the key that signed them, also where another one has taken over its name', () => {
+  it('A cached token is refused once its key has been removed, even if another key has the same kid', () => {
     const { token, id } = mint();
     expect(whatOf(token)).toBe(id);
     keys.replace({ signing: [newKey('ours')], refreshSecrets: [], encryption: [] });
@@ -122,7 +122,7 @@ describe('tokens that were verified before', () => {
     expect(whatOf(token)).toBe('auth.token_expired');
   });
 
-  it('say the same of both spellings of a signature: whoever denies the session or the token denies both', () => {
+  it('Both spellings of a signature get the same result: denying the session or the token denies both', () => {
     const { token, id } = mint();
     const dot = token.lastIndexOf('.');
     const bytes = Buffer.from(token.slice(dot + 1), 'base64url');
@@ -140,7 +140,7 @@ describe('tokens that were verified before', () => {
   });
 });
 
-/** By what a token is found. */
+/** The cache key of a token. */
 const endOf = (token: string) => token.slice(-43);
 
 function decode(part: string): object {

@@ -19,32 +19,32 @@ export interface MintedAccessToken {
   expiresIn: number;
 }
 
-/** Whom an authentic token names, and which key said so. */
+/** The principal of an authentic token, and the key that verified it. */
 export interface Verified {
   token: string;
   principal: Principal;
   transport: Transport;
   kid: string;
   key: KeyObject;
-  /** The last revision of the denial list that let it pass. */
+  /** The last revision of the denial list at which the token was not denied. */
   passed?: number;
 }
 
-/** About 10,000 callers' tokens of about 500 characters, with what was read from them. */
+/** Enough for about 10,000 tokens of about 500 characters, with their decoded contents. */
 const VERIFIED_BYTES = 16 * 1024 * 1024;
 const ENTRY_OVERHEAD_BYTES = 600;
-/** Half of a signature: 256 bits that no two authentic tokens have in common. */
+/** Half of a signature: 256 bits, so no two authentic tokens share it. */
 const END_LENGTH = 43;
-/** A token from further in the future was not signed by an instance that is ready. */
+/** An instance that is ready cannot have signed a token from further in the future. */
 const CLOCK_SKEW_S = MAX_CLOCK_OFFSET_MS / 1_000;
 const LONGEST_LIFE_S = 900;
 
-/** Signs and verifies access tokens: ES256, `at+jwt` (RFC 9068), nothing personal inside. */
+/** Signs and verifies access tokens: ES256, `at+jwt` (RFC 9068), without personal data. */
 @Injectable()
 export class AccessTokens {
   /**
-   * Authentic tokens that have not expired, by their ends: a hash of 500 characters is dearer than comparing them.
-   * What can change (time, revocation, keys) is judged on each use.
+   * Authentic tokens that have not expired, by the last part of their signature: hashing 500 characters costs
+   * more than comparing them. Everything that can change (time, revocations, keys) is checked on each use.
    */
   private readonly verified = new SecondChance<Verified>(
     VERIFIED_BYTES,
@@ -58,9 +58,9 @@ export class AccessTokens {
   ) {}
 
   /**
-   * A token for the session as it stands, dead at the latest when the session itself is.
-   * @param decidedAt when the session was last seen alive: the token's time runs from then, so that one
-   * that is signed late does not outlive what instances remember of a revocation in between
+   * Signs a token for the session in its current state. The token expires no later than the session.
+   * @param decidedAt when the session was last known to be alive, in ms. The lifetime of the token starts
+   *   then, so that a token signed late does not outlive the denial-list entry of a revocation in between.
    */
   mint(session: SessionSnapshot, decidedAt: number): MintedAccessToken {
     const now = this.clock.now();
@@ -81,7 +81,8 @@ export class AccessTokens {
       roles: [...rolesInForce(session, this.settings)],
     };
     const content = `${encode({ alg: 'ES256', typ: 'at+jwt', kid })}.${encode(claims)}`;
-    // OpenSSL 3.5 takes twice as long to write JOSE's spelling itself (`ieee-p1363`), and half as long again to read it.
+    // OpenSSL 3.5 takes twice as long to write the JOSE format (`ieee-p1363`) itself, and half as long again
+    // to read it.
     const signature = derToJose(sign('sha256', Buffer.from(content), privateKey), 'ES256');
     return {
       token: `${content}.${signature}`,
@@ -90,9 +91,10 @@ export class AccessTokens {
   }
 
   /**
-   * @param transport on which the token was presented: a session keeps the one that its login chose
-   * @throws Problem `auth.invalid_token` for all that is not authentic, `auth.token_expired` for what was, and for
-   * all that names a retired key
+   * Verifies an access token.
+   * @param transport the transport on which the token was sent: a session keeps the transport of its login
+   * @throws Problem `auth.invalid_token` if the token is not authentic
+   * @throws Problem `auth.token_expired` if it is authentic but expired, or if it names a retired key
    */
   verify(token: string, transport: Transport): Verified {
     const now = this.clock.now();
@@ -109,14 +111,15 @@ export class AccessTokens {
       this.verified.set(end, found);
       return found;
     }
-    // The session lives on without the key that its token was signed with, so the client is to refresh.
+    // The session continues without the key that signed this token, so the client should refresh.
     const isUsedUp = found || this.keys.hasRetired(decoded.header.kid, now);
     throw new Problem(isUsedUp ? 'auth.token_expired' : 'auth.invalid_token');
   }
 
   /**
-   * Who an authentic token was given to, whatever the time is: enough to end that session,
-   * never enough to be let in. Null for anything else.
+   * The principal of an authentic token, even if it has expired. This is enough to end its session, but never
+   * enough for access.
+   * @returns null if the token is not authentic
    */
   authenticate(token: string, transport: Transport): Principal | null {
     const decoded = this.decode(token, transport);

@@ -12,7 +12,7 @@ import { readCredentials } from './credentials.js';
 import { JwtStrategy } from './jwt.strategy.js';
 import { PublicRoute } from './public.decorator.js';
 
-/** The access tier, for every route that is not `@Public()`: closed by default. */
+/** The access tier. It protects every route that is not `@Public()`: routes are closed by default. */
 @Injectable()
 export class AccessGuard implements CanActivate {
   private readonly isPublic = metadataReader(PublicRoute);
@@ -25,18 +25,18 @@ export class AccessGuard implements CanActivate {
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
-  /** Waits for nothing where nothing is to be waited for, which is nearly always. */
+  /** Synchronous unless it has to wait for a revocation or a session check, which is rare. */
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     if (!this.isPublic(context)) return this.admit(request);
-    readCredentials(request, this.settings.cookieSecure); // two at once are refused everywhere
+    readCredentials(request, this.settings.cookieSecure); // a request with two credentials is refused everywhere
     return true;
   }
 
   private admit(request: FastifyRequest): boolean | Promise<boolean> {
     const floor = request.headers['x-min-revocation-seq'];
     if (floor === undefined) return this.judge(request);
-    this.strategy.run(request); // whoever is refused as it is makes nobody ask PostgreSQL
+    this.strategy.run(request); // checks the token first: a refused request must not cause a query to PostgreSQL
     return this.reach(floor).then(() => this.judge(request));
   }
 
@@ -52,7 +52,11 @@ export class AccessGuard implements CanActivate {
     return true;
   }
 
-  /** The caller knows of a revocation: nobody is let in before this instance has it too. */
+  /**
+   * The caller knows of a revocation, so the request waits until this instance has read it.
+   * @throws Problem `request.invalid` if the header is malformed
+   * @throws Problem `auth.unavailable` if the instance does not catch up in time
+   */
   private async reach(seq: string | string[]): Promise<void> {
     if (typeof seq !== 'string' || !/^\d{1,18}$/.test(seq)) {
       throw new Problem('request.invalid', {
@@ -64,7 +68,11 @@ export class AccessGuard implements CanActivate {
     });
   }
 
-  /** The list may lack a revocation. `allow` is bounded by the token's `exp`. */
+  /**
+   * The denial list may lack a revocation, so `ACCESS_WHEN_BLIND` decides. With `allow`, a revoked token
+   * works at most until its `exp`.
+   * @throws Problem `auth.unavailable`, or as the session check
+   */
   private async admitBlindly(principal: Principal): Promise<void> {
     if (this.settings.accessWhenBlind === 'deny') throw new Problem('auth.unavailable');
     if (this.settings.accessWhenBlind === 'session')

@@ -15,10 +15,13 @@ import { PendingActions } from '../sessions/pending-actions.service.js';
 import { shareEpoch } from '../sessions/session-epoch.js';
 import type { Errand, RequestedErrand } from './errand.js';
 
-/** Not at once: what it costs must not fall into the time of whoever asks next. */
+/**
+ * Jobs run on a one-second timer rather than immediately, so that their load does not show up as a timing
+ * difference in the next request.
+ */
 const INTERVAL_MS = 1_000;
 const RETRY_MS = 60_000;
-/** Who asked has asked again by then. */
+/** After this time the job is dropped: the user has asked again by then. */
 const WORTHLESS_AFTER_MS = 3_600_000;
 
 interface Row {
@@ -37,8 +40,9 @@ const TAKE = `
   returning id, kind, email, user_id, session_id, origin, created_at`;
 
 /**
- * What public routes have promised to do about an address. They only write it down, which takes the same time whoever
- * has the address, if anybody; what comes of it is done later, once, by any instance (ASVS 6.3.8, OWASP: forgot password).
+ * Account jobs of public routes, all about an e-mail address. The routes only insert a row, which takes the
+ * same time whether or not the address belongs to an account. Any instance runs the job later, once (ASVS
+ * 6.3.8, OWASP: forgot password).
  */
 @Injectable()
 export class AccountErrands implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -74,14 +78,17 @@ export class AccountErrands implements OnApplicationBootstrap, BeforeApplication
     );
   }
 
-  /** Does what is due. @returns how many */
+  /**
+   * Runs all jobs that are due.
+   * @returns how many
+   */
   async run(): Promise<number> {
     for (let count = 0; ; count += 1) {
       if (!(await this.hasDue()) || !(await this.runOne())) return count;
     }
   }
 
-  /** Mostly there is nothing, and no transaction is needed to see that. */
+  /** Usually no job is due, and this check needs no transaction. */
   private async hasDue(): Promise<boolean> {
     const now = await databaseNow(this.database.manager, this.clock);
     const due = await this.database.query<unknown[]>(

@@ -11,12 +11,15 @@ import { isUsable, type User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 import type { RequestedErrand } from './errand.js';
 
-/** Anybody can make us write to anybody by registering with their address; not more often than this. */
+/** Any client can trigger a mail to any address by registering with it, but at most once per hour. */
 const TELL_AGAIN_AFTER_MS = 3_600_000;
-/** Who registers again has probably lost the first mail. */
+/** A user who registers again has probably lost the first mail, so the next one may follow after a minute. */
 const VERIFY_AGAIN_AFTER_MS = 60_000;
 
-/** What is written to people because somebody has asked for something in their name. All within the caller's transaction. */
+/**
+ * Writes the mails for requests that name an account or an address. All methods run in the caller's
+ * transaction.
+ */
 @Injectable()
 export class AccountMail {
   constructor(
@@ -28,7 +31,7 @@ export class AccountMail {
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
-  /** Call it under `shareEpoch`: what was requested before everyone was logged out is void, too. */
+  /** Call this under `shareEpoch`: requests made before a global logout are void as well. */
   async handle(tx: EntityManager, errand: RequestedErrand, now: Date): Promise<void> {
     switch (errand.kind) {
       case 'registered':
@@ -54,7 +57,10 @@ export class AccountMail {
     } else await this.tellOfAccount(tx, user, now);
   }
 
-  /** Locks the user of the address. @returns null when there is none, or what was requested without a session is void by now */
+  /**
+   * Locks the user who has the address.
+   * @returns null if there is none, or if a request without a session is void by now
+   */
   private async ownerOf(
     tx: EntityManager,
     { email, requestedAt }: RequestedErrand,
@@ -73,9 +79,10 @@ export class AccountMail {
   }
 
   /**
-   * Whose password the account has is anybody's guess: the first one may be somebody's who waits for the owner of the mailbox
-   * to sign up, too, and to confirm it for them. So whoever reads the mailbox chooses. The same link again while it is good:
-   * nobody can make it useless by registering once more.
+   * It is unknown whose password the account has. An attacker may have registered first, waiting for the
+   * owner of the mailbox to sign up as well and to confirm the address for them. So the person who reads the
+   * mailbox chooses a new password. While the previous link is valid, the mail contains the same link: an
+   * attacker cannot invalidate it by registering once more.
    */
   private async askForPassword(tx: EntityManager, { id, email }: User, requestedAt: Date): Promise<void> {
     await this.tokens.void(tx, id, ['email_verification']);
@@ -103,14 +110,14 @@ export class AccountMail {
   }
 
   /**
-   * The old address is told in any case, so the requester does not learn from it whether the new one is taken. If the session
-   * that requested the change has ended, no mail is written at all.
+   * The old address is told in any case, so the requester does not learn from it whether the new one is
+   * taken. If the session that requested the change has ended, no mail is written at all.
    */
   private async askNewAddress(tx: EntityManager, errand: RequestedErrand, now: Date): Promise<void> {
     if (errand.kind !== 'email_change') return;
     const { email, userId, origin } = errand;
     const owner = await this.users.lockByEmail(tx, email);
-    // Never both, or two who want each other's address would wait for each other.
+    // Never lock both users: two users who request each other's address would deadlock.
     const user = owner ? await this.users.find(userId) : await this.users.lock(tx, userId);
     if (!user?.email || !isUsable(user, now.getTime()) || user.email === email) return;
     if (!(await this.pending.isAuthorized(tx, errand))) return;

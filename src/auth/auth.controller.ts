@@ -72,7 +72,10 @@ export class AuthController {
     return { status: 'accepted' };
   }
 
-  /** Without a second factor a session; with one a challenge, and neither session nor cookies. */
+  /**
+   * Without a second factor the answer is a session. With one it is a challenge, and neither a session nor
+   * cookies.
+   */
   @Post('login')
   @Public()
   @AnswersWithCookies(({ transport }) => transport === 'bearer')
@@ -97,7 +100,10 @@ export class AuthController {
     return this.grants.hand(reply, outcome);
   }
 
-  /** Completes a login with a code of an app or a recovery code, on the transport that it was begun for. */
+  /**
+   * Completes a login with a code of an authenticator app or with a recovery code, on the transport of that
+   * login.
+   */
   @Post('login/mfa')
   @Public()
   @AnswersWithCookies(({ challengeToken }) => isChallengeFor('bearer', challengeToken))
@@ -198,7 +204,7 @@ export class AuthController {
     return this.grants.hand(reply, grant);
   }
 
-  /** From the token alone: no store is asked. */
+  /** Answers from the token alone, without I/O. */
   @Get('whoami')
   @ApiOkResponse({ standardSchema: WhoAmI })
   whoami(@CurrentUser() { userId, sessionId, roles, expiresAt }: Principal) {

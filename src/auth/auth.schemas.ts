@@ -7,10 +7,16 @@ import { TRANSPORTS } from '../sessions/session.entity.js';
 import { code, MfaRequired } from './second-factor.schemas.js';
 import { displayName, email, Profile } from '../users/user.schemas.js';
 
-/** Long passphrases are welcome; what is longer is refused, never cut (ASVS 6.2.8, 6.2.9). */
+/**
+ * Maximum length in characters. Long passphrases are welcome; a longer password is refused, never truncated
+ * (ASVS 6.2.8, 6.2.9).
+ */
 export const LONGEST_PASSWORD = 256;
 
-/** As somebody types it to log in: whatever was once accepted. */
+/**
+ * A password as a user types it to log in. Only the length is checked, because older rules may have accepted
+ * it.
+ */
 export const presentedPassword = text({ max: LONGEST_PASSWORD });
 
 export const Registration = z.strictObject({
@@ -28,7 +34,7 @@ export const Login = z.strictObject({
 });
 export type Login = z.infer<typeof Login>;
 
-/** Opaque here; what it is worth is for the one who minted it to say. */
+/** Not parsed here; the service that issued it verifies it. */
 const token = z.string().min(1).max(4_096);
 
 export const Refresh = z.strictObject({ refreshToken: token.optional() }).optional();
@@ -48,7 +54,7 @@ export const PasswordChange = z.strictObject({
 });
 export type PasswordChange = z.infer<typeof PasswordChange>;
 
-/** As a link in a mail has it. */
+/** A token from a link in a mail. */
 const mailedToken = text({ max: 200 });
 
 export const PasswordForgotten = z.strictObject({ email });
@@ -82,7 +88,7 @@ export const Grant = z
   .meta({ id: 'Grant' });
 export type Grant = z.input<typeof Grant>;
 
-/** In, or asked for the second factor. */
+/** A session, or a request for the second factor. */
 export const LoginAnswer = z.xor([Grant, MfaRequired]);
 export type LoginAnswer = z.input<typeof LoginAnswer>;
 

@@ -6,12 +6,13 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 
 const PREFIX_LENGTH = 5;
-/** About 1,000 lines of 40 characters, and the padding. */
+/** About 1,000 lines of 40 characters, plus padding. */
 const MOST_ANSWER_BYTES = 500_000;
 
 /**
- * Whether a password is known from a breach, asked of a range service (`BREACHED_PASSWORDS_URL`). Five hex digits of
- * its SHA-1 leave, which about one in a million passwords shares; the answer, all that begin so, is compared here.
+ * Checks whether a password is part of a known breach, by a query to a range service
+ * (`BREACHED_PASSWORDS_URL`). Only five hex digits of the SHA-1 leave this server; about one in a million
+ * passwords shares them. The service answers with all hashes that begin so, and they are compared here.
  */
 @Injectable()
 export class BreachedPasswords {
@@ -20,7 +21,10 @@ export class BreachedPasswords {
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
-  /** @throws Problem `auth.unavailable` when the service is down and `BREACHED_PASSWORDS_WHEN_DOWN` says so */
+  /**
+   * @returns whether the password is known from a breach
+   * @throws Problem `auth.unavailable` if the service is down and `BREACHED_PASSWORDS_WHEN_DOWN` says so
+   */
   async has(password: string): Promise<boolean> {
     const { breachedPasswordsUrl, breachedPasswordsWhenDown } = this.settings;
     if (!breachedPasswordsUrl) return false;
@@ -37,7 +41,7 @@ export class BreachedPasswords {
 
   private async ask(base: string, prefix: string): Promise<string> {
     const answer = await fetch(`${base.replace(/\/+$/, '')}/${prefix}`, {
-      // Answers of all lengths look alike to whoever sees the line.
+      // Padding hides the length of the answer from an observer of the network.
       headers: { 'add-padding': 'true', 'user-agent': 'drawbridge', accept: 'text/plain' },
       redirect: 'error',
       signal: AbortSignal.timeout(this.settings.breachedPasswordsPatience),

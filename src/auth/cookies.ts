@@ -4,15 +4,21 @@ import type { FastifyReply } from 'fastify';
 export const COOKIE_KINDS = ['access', 'refresh', 'device'] as const;
 export type CookieKind = (typeof COOKIE_KINDS)[number];
 
-/** 400 days is the most that browsers keep a cookie (RFC 6265bis 5.5). It is not what ends a session. */
+/** Browsers keep a cookie for at most 400 days (RFC 6265bis 5.5). This does not limit the session. */
 export const LONGEST_COOKIE_S = 400 * 86_400;
 
-/** `__Host-` binds a cookie to this very host over TLS: no sibling domain and no plain HTTP can plant one (RFC 6265bis 4.1.3.2). */
+/**
+ * The `__Host-` prefix binds a cookie to this host over TLS: neither a sibling domain nor plain HTTP can set
+ * it (RFC 6265bis 4.1.3.2).
+ */
 export function cookieName(kind: CookieKind, secure: boolean): string {
   return `${secure ? '__Host-' : ''}${kind}`;
 }
 
-/** @param maxAge seconds; of the tokens as long as their session may live, so that an expired access token still says "refresh" */
+/**
+ * @param maxAge seconds. Token cookies last as long as the session may, so that an expired access token still
+ *   leads to a refresh.
+ */
 export function setCookie(
   reply: FastifyReply,
   kind: CookieKind,
@@ -42,9 +48,8 @@ function write(reply: FastifyReply, kind: CookieKind, value: string, secure: boo
 }
 
 /**
- * Every value that a `Cookie` header has for each of our names. The header is read as it stands:
- * names are compared exactly and values are not decoded, so that no spelling of another cookie can
- * pass for ours.
+ * All values of each of our cookies in a `Cookie` header. Names are compared exactly, and values are not
+ * decoded, so that no other spelling of a name passes for one of our cookies.
  */
 export function readCookies(header: string | undefined, secure: boolean): Record<CookieKind, string[]> {
   const found: Record<CookieKind, string[]> = { access: [], refresh: [], device: [] };

@@ -3,14 +3,14 @@ import { Problem } from '../common/problem.js';
 import type { Transport } from '../sessions/session.entity.js';
 import { readCookies } from './cookies.js';
 
-/** What a request shows of itself. Where a token stands says how its session travels. */
+/** The credentials of a request. The place of the token determines the transport of its session. */
 export interface Credentials {
   transport: Transport | null;
   accessToken: string | null;
-  /** Of the cookie; a bearer client sends its refresh token in the body. */
+  /** From the cookie. A bearer client sends its refresh token in the body. */
   refreshToken: string | null;
   deviceToken: string | null;
-  /** Whether any of our cookies came along, the device cookie included. */
+  /** Whether the request carries any of our cookies, including the device cookie. */
   carriesCookies: boolean;
 }
 
@@ -22,9 +22,9 @@ interface CredentialHeaders {
 const BEARER = /^Bearer +\S/i;
 
 /**
- * Reads the one credential of a request, from `Authorization: Bearer` or our cookies and from nowhere
- * else (RFC 6750 2, RFC 9700 4.3.2).
- * @throws Problem `auth.ambiguous_credentials` when there is more than one
+ * Reads the one credential of a request, only from `Authorization: Bearer` or from our cookies (RFC 6750 2,
+ * RFC 9700 4.3.2).
+ * @throws Problem `auth.ambiguous_credentials` if there is more than one
  */
 export function readCredentials({ raw, headers }: CredentialHeaders, secure: boolean): Credentials {
   const bearer = bearerOf(headers.authorization, raw);
@@ -45,7 +45,10 @@ export function readCredentials({ raw, headers }: CredentialHeaders, secure: boo
   };
 }
 
-/** Node keeps the first of several `Authorization` headers and drops the rest, so they are counted in the raw ones. */
+/**
+ * Node keeps the first of several `Authorization` headers and drops the others, so this counts them in the
+ * raw headers.
+ */
 function bearerOf(authorization: string | string[] | undefined, raw: IncomingMessage): string | null {
   if (typeof authorization !== 'string') return null;
   let count = 0;

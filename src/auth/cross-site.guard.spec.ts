@@ -7,11 +7,11 @@ interface Site {
   /** [test] */
   nodeEnv?: string;
   appUrl?: string;
-  /** As Fastify says it: by the socket, or by a trusted `X-Forwarded-Proto`. [http] */
+  /** As Fastify reports it: from the socket, or from a trusted `X-Forwarded-Proto`. [http] */
   protocol?: string;
 }
 
-/** What the guard says of a request by cookie that has an `Origin` and no Fetch Metadata. */
+/** Whether the guard accepts a request with a cookie and an `Origin`, but without Fetch Metadata. */
 function isLetIn(origin: string, host: string, { nodeEnv = 'test', appUrl, protocol = 'http' }: Site = {}) {
   const settings = { nodeEnv, appUrl, cookieSecure: true, trustedOrigins: [] } as Partial<Settings>;
   const headers = { origin, cookie: '__Host-access=x' };
@@ -32,7 +32,7 @@ function isLetIn(origin: string, host: string, { nodeEnv = 'test', appUrl, proto
 const PRODUCTION = { nodeEnv: 'production' };
 const BEHIND_A_TRUSTED_PROXY = { protocol: 'https' };
 
-describe('a request with an Origin and without Fetch Metadata', () => {
+describe('The cross-site guard, for a request with an Origin and without Fetch Metadata', () => {
   it.each<[string, string, Site]>([
     ['https://example.com', 'example.com', PRODUCTION],
     ['https://example.com', 'example.com:443', PRODUCTION],
@@ -54,7 +54,7 @@ describe('a request with an Origin and without Fetch Metadata', () => {
     ['https://tunnel.example', 'tunnel.example', {}],
     ['https://example.com', 'example.com', BEHIND_A_TRUSTED_PROXY],
     ['http://mybox.lan:3000', 'mybox.lan:3000', { appUrl: 'http://mybox.lan:3000' }],
-  ])('is let in when it comes from the page’s own origin: %s at %s', (origin, host, site) => {
+  ])('A request from the page’s own origin is accepted: %s at %s', (origin, host, site) => {
     expect(isLetIn(origin, host, site)).toBe(true);
   });
 
@@ -64,7 +64,7 @@ describe('a request with an Origin and without Fetch Metadata', () => {
     ['https://app.example.com', 'https://APP.example.com:443/'],
     ['https://app.example.com.', 'https://app.example.com'],
     ['https://app.example.com:8443', 'https://app.example.com:8443'],
-  ])('is let in from %s when APP_URL is %s, whatever Host a proxy sends', (origin, appUrl) => {
+  ])('A request from %s is accepted when APP_URL is %s, for any Host that a proxy sends', (origin, appUrl) => {
     for (const host of ['10.0.0.7:3000', 'backend', '', 'a b'])
       for (const nodeEnv of ['test', 'production'])
         expect(isLetIn(origin, host, { nodeEnv, appUrl })).toBe(true);
@@ -80,7 +80,7 @@ describe('a request with an Origin and without Fetch Metadata', () => {
     ['http://example.com', 'example.com', BEHIND_A_TRUSTED_PROXY],
     ['http://localhost:3000', 'backend', PRODUCTION],
     ['https://mybox.lan', 'mybox.lan', { appUrl: 'http://mybox.lan' }],
-  ])('is refused when the scheme is not that of the site: %s at %s, %j', (origin, host, site) => {
+  ])('A request whose scheme differs from that of the site is refused: %s at %s, %j', (origin, host, site) => {
     expect(isLetIn(origin, host, site)).toBe(false);
   });
 
@@ -104,7 +104,7 @@ describe('a request with an Origin and without Fetch Metadata', () => {
     ['null', ''],
     ['', ''],
     ['example.com', 'example.com'],
-  ])('is refused from %j at %j', (origin, host) => {
+  ])('A request from another origin is refused: %j at %j', (origin, host) => {
     for (const nodeEnv of ['test', 'production']) expect(isLetIn(origin, host, { nodeEnv })).toBe(false);
   });
 });

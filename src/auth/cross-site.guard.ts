@@ -11,8 +11,9 @@ import { readCredentials } from './credentials.js';
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
- * Refuses unsafe requests that another site made a browser send: the browser attaches its cookies, and a login would put the person
- * into the account of an attacker. Two kinds of requests are exempt (OWASP CSRF cheat sheet, Fetch Metadata):
+ * Refuses unsafe requests that another site made a browser send. The browser attaches its cookies to them,
+ * and a forged login would log the victim into an attacker's account. Two kinds of requests are exempt (OWASP
+ * CSRF cheat sheet, Fetch Metadata):
  * - A request that authenticates by `Authorization`: no site can make a browser send that header.
  * - A request from `TRUSTED_ORIGINS` that neither carries nor asks for a cookie.
  */
@@ -20,7 +21,7 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 export class CrossSiteGuard implements CanActivate {
   private readonly asksForCookies = metadataReader(CookieRoute);
   private readonly home: string | null;
-  /** The scheme of this site where the settings say it. */
+  /** The scheme of this site, if the settings define it. */
   private readonly scheme: string | null;
 
   constructor(@Inject(SETTINGS_TOKEN) private readonly settings: Settings) {
@@ -50,7 +51,10 @@ export class CrossSiteGuard implements CanActivate {
     return origin !== undefined && this.settings.trustedOrigins.includes(origin);
   }
 
-  /** The origin of `APP_URL`, or the host that the request names, by the scheme of this site (RFC 6454 5: scheme, host and port count). */
+  /**
+   * Whether the origin is that of `APP_URL`, or of the host of the request with the scheme of this site (RFC
+   * 6454 5: scheme, host and port count).
+   */
   private isOwn(origin: string, request: FastifyRequest): boolean {
     const sent = hostForm(webOriginOf(origin));
     if (sent === null) return false;
@@ -60,7 +64,10 @@ export class CrossSiteGuard implements CanActivate {
     );
   }
 
-  /** Without `APP_URL`, development may stand behind a proxy that ends TLS and says nothing about it: either scheme is then its own. */
+  /**
+   * In development without `APP_URL`, a proxy may terminate TLS without saying so: both schemes are then
+   * accepted.
+   */
   private schemesOf({ protocol }: FastifyRequest): string[] {
     if (protocol === 'https') return ['https'];
     return this.scheme ? [this.scheme] : ['https', 'http'];

@@ -15,7 +15,7 @@ import { Public } from './public.decorator.js';
 export class EmailController {
   constructor(private readonly emails: EmailService) {}
 
-  /** With the token of a mail: of a new account's address, or of a changed one. */
+  /** Verifies the address of a new account, or a changed address, with the token from a mail. */
   @Post('verify')
   @Public()
   @Throttled('email_verify')
@@ -29,7 +29,10 @@ export class EmailController {
     await this.emails.verify(token, originOf(request));
   }
 
-  /** A link goes to the new address, a notice to the old one. The change is void once the session that requested it has ended. */
+  /**
+   * Sends a link to the new address and a notice to the old one. The change is void once the session that
+   * requested it has ended.
+   */
   @Post('change')
   @RequireSession({ maxAuthAge: '5m' })
   @Throttled('email_change')

@@ -19,7 +19,7 @@ import { badToken } from './password-reset.service.js';
 
 const UNIQUE_VIOLATION = '23505';
 
-/** The address of an account: proof that its owner reads it, and its change. */
+/** Verifies and changes the e-mail address of an account. */
 @Injectable()
 export class EmailService {
   constructor(
@@ -35,9 +35,11 @@ export class EmailService {
   ) {}
 
   /**
-   * Nothing changes before the link to the new address is followed, and the request is void once its session has ended.
-   * Whether the address is taken is not told here.
-   * @throws Problem `auth.session_ended`, `auth.token_expired` when the session has got new keys meanwhile
+   * Requests a change of the address. The address changes only when the user follows the link sent to the new
+   * address. The request is void once its session has ended. The answer does not tell whether the address is
+   * taken.
+   * @throws Problem `auth.session_ended` if the session has ended
+   * @throws Problem `auth.token_expired` if the session has got new keys meanwhile
    */
   async requestChange(
     { userId, sessionId, edition }: Pick<Principal, 'userId' | 'sessionId' | 'edition'>,
@@ -46,7 +48,8 @@ export class EmailService {
   ): Promise<void> {
     await this.transactions.run(userId, async (tx) => {
       await shareEpoch(tx);
-      // A change of credentials comes before this request, which its new keys then refuse, or after, and voids it.
+      // A concurrent change of credentials runs either before this request, whose old keys are then refused,
+      // or after it, and then voids it.
       await this.users.lock(tx, userId);
       const session = await this.fence.hold(tx, sessionId);
       if (session.edition !== edition) throw tokenDenied();
@@ -57,8 +60,9 @@ export class EmailService {
   }
 
   /**
-   * Of a new account, or of a new address. The same link again does nothing, and is no error.
-   * @throws Problem `request.invalid` for a token that is not, or no longer, good
+   * Verifies the address of a new account, or completes a change of address. Following the same link again
+   * has no effect and is no error.
+   * @throws Problem `request.invalid` if the token is not valid, or no longer
    */
   async verify(token: string, origin: Origin): Promise<void> {
     const found = await this.tokens.find(token, ['email_verification', 'email_change']);
@@ -66,7 +70,7 @@ export class EmailService {
     try {
       await this.transactions.run(found.userId, (tx) => this.verifyIn(tx, found, origin));
     } catch (error) {
-      // Somebody else has registered with it meanwhile.
+      // Another user has registered with this address meanwhile.
       if (error instanceof QueryFailedError && error.driverError.code === UNIQUE_VIOLATION) throw badToken();
       throw error;
     }
@@ -86,7 +90,9 @@ export class EmailService {
     await this.audit.record(tx, { type: 'email_verified', actorId: user.id, userId: user.id, origin });
   }
 
-  /** What was sent to the old address is void: whoever reads that mailbox has no say any more. */
+  /**
+   * Tokens sent to the old address become void: the reader of that mailbox no longer controls the account.
+   */
   private async change(
     tx: EntityManager,
     { id, email: old }: User,
@@ -102,7 +108,10 @@ export class EmailService {
   }
 }
 
-/** The link was followed before. @throws Problem `request.invalid` unless it has verified the address that the account has */
+/**
+ * Handles a link that was followed before.
+ * @throws Problem `request.invalid` unless the link verified the current address of the account
+ */
 function requireDone({ email, emailVerifiedAt }: User, token: MailedToken): void {
   if (email !== token.email || emailVerifiedAt === null) throw badToken();
 }

@@ -7,7 +7,7 @@ import type { User } from '../users/user.entity.js';
 import type { Credentials } from './credentials.js';
 import { LogoutService } from './logout.service.js';
 
-/** Lets somebody in who has proved all that there is to prove: a new session, in the place of what was in the same cookie jar. */
+/** Opens a new session after all proofs of a login. It replaces the session in the same cookie jar. */
 @Injectable()
 export class Entrance {
   constructor(
@@ -16,12 +16,12 @@ export class Entrance {
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
-  /** Whoever they are: not before the address is verified, where it has to be. */
+  /** Whether this user may log in. An unverified address is refused if the settings require verification. */
   admits({ emailVerifiedAt }: Pick<User, 'emailVerifiedAt'>): boolean {
     return this.settings.emailVerification === 'off' || emailVerifiedAt !== null;
   }
 
-  /** @returns null when what was proved has changed meanwhile, and for whom it does not admit */
+  /** @returns null if a proof is no longer valid, or if the user may not log in */
   async open(
     opening: Omit<Opening, 'replaces'>,
     presented: Credentials,

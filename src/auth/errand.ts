@@ -1,11 +1,11 @@
 import type { Origin } from '../common/request.js';
 
-/** What is to be done about an address, after its request has been answered. */
+/** A job about an e-mail address or account, which runs after its request has been answered. */
 export type Errand =
-  /** Somebody registers with this address; `made` when an account came of it. */
+  /** A client registers with this address. `registered`: the request has created an account. */
   | { kind: 'registered' | 'registered_taken'; email: string; origin: Origin }
   | { kind: 'password_forgotten'; email: string; origin: Origin }
-  /** To this address, requested by this session. */
+  /** A session requests a change to this address. */
   | { kind: 'email_change'; email: string; userId: string; sessionId: string; origin: Origin };
 
 /** By the database's clock. */

@@ -12,7 +12,7 @@ import { AccessTokens } from './access-tokens.js';
 import type { Grant } from './auth.schemas.js';
 import { clearCookies, LONGEST_COOKIE_S, setCookie } from './cookies.js';
 
-/** Hands a grant to the client on the transport that its session keeps: cookies, or the body. */
+/** Sends a grant to the client on the transport of its session: in cookies or in the body. */
 @Injectable()
 export class Grants {
   constructor(
@@ -46,8 +46,9 @@ export class Grants {
   }
 
   /**
-   * Clears the cookies of the session, by name. The device cookie stays: it opens nothing, and the next login needs it to recognise the browser.
-   * `Clear-Site-Data` would also remove what is not ours: cookies of sibling domains, drafts and service workers of the page.
+   * Clears the cookies of the session, by name. The device cookie stays: it grants no access, and the next
+   * login needs it to recognise the browser. `Clear-Site-Data` would also remove cookies of sibling domains,
+   * and drafts and service workers of the page.
    */
   takeBack(reply: FastifyReply): void {
     clearCookies(reply, ['access', 'refresh'], this.settings.cookieSecure);

@@ -7,22 +7,22 @@ const CONTEXT = ['drawbridge', 'alice.miller@example.com', 'alice', 'miller', 'A
 const LIST = dictionary['passwords-common'] as string[];
 const MOST_COMMON = 3_000;
 
-describe('a long password that anybody would try first', () => {
-  it('is each of the most common ones, said again until it is long enough [PWD-04]', () => {
+describe('weaknessOf()', () => {
+  it('weaknessOf() rejects each of the most common passwords, repeated until it is long enough [PWD-04]', () => {
     const passed = LIST.slice(0, MOST_COMMON)
       .map((word) => word.repeat(Math.ceil(MIN_LENGTH / word.length)))
       .filter((password) => weaknessOf(password, []) === null);
     expect(passed).toEqual([]);
   });
 
-  it('is each of the list that is long enough by itself, in any case [PWD-04]', () => {
+  it('weaknessOf() rejects each listed password that is long enough by itself, in any case [PWD-04]', () => {
     const long = LIST.filter((word) => [...word].length >= MIN_LENGTH);
     expect(long.length).toBeGreaterThan(30);
     expect(long.filter((word) => weaknessOf(word, []) === null)).toEqual([]);
     expect(long.filter((word) => weaknessOf(word.toUpperCase(), []) === null)).toEqual([]);
   });
 
-  it('is two of the most common ones in a row, with something between them or not [PWD-04]', () => {
+  it('weaknessOf() rejects two of the most common passwords in a row, with or without a separator [PWD-04]', () => {
     const words = LIST.slice(0, 400).filter((word) => word.length >= 6);
     const pairs = words.flatMap((word, index) => {
       const other = words[words.length - 1 - index]!;
@@ -60,7 +60,7 @@ describe('a long password that anybody would try first', () => {
     ['alicemillerexamplecom', /your name|your address/],
     ['alice miller 1984', /your name/],
     ['Alice_Miller_2026_!', /your name/],
-  ])('is %s, and it is said why', (password, why) => {
+  ])('weaknessOf() rejects %s and gives the reason', (password, why) => {
     expect(weaknessOf(password, CONTEXT)).toMatch(why);
   });
 
@@ -75,13 +75,13 @@ describe('a long password that anybody would try first', () => {
     '9vK-2m_Tq8.zL4!',
     '!*(#@;:%&)-_/?"',
     'ab?%-#!&(*@:/)',
-    // Only one end of it is bad.
+    // Only one end of this password is weak.
     `${'password'.repeat(12)}${'xkqzjvbnmwpfhgd'.repeat(8).slice(0, 96)} and the cat sat on the mat`,
-  ])('is not %s', (password) => {
+  ])('weaknessOf() accepts %s', (password) => {
     expect(weaknessOf(password, CONTEXT)).toBeNull();
   });
 
-  it('is not what is in the name of somebody else, or in a name of one letter', () => {
+  it("weaknessOf() accepts a password that contains another user's name or a name of one letter", () => {
     expect(weaknessOf('alice miller reads at night', ['bob', 'a', 'i'])).toBeNull();
     expect(weaknessOf('a b c of the reading room', ['a', 'b', 'c'])).toBeNull();
   });

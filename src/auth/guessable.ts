@@ -2,15 +2,21 @@ import { ZxcvbnFactory, type Match } from '@zxcvbn-ts/core';
 import { adjacencyGraphs, dictionary } from '@zxcvbn-ts/language-common';
 
 /**
- * Three common parts, in any order and spelling, are found within 10^8 guesses and a little more; four words that
- * nobody has listed take 10^12 and more.
+ * Three common parts, in any order and spelling, take 10^8 guesses and a little more. Four unlisted words
+ * take at least 10^12.
  */
 const MOST_GUESSES = 1.5e8;
-/** The time that it takes grows with the square of the length; what is longer is looked at piece by piece. */
+/**
+ * In characters. The time of an estimate grows with the square of the length, so a longer password is checked
+ * in pieces.
+ */
 const PIECE = 48;
-/** Shorter ones are in every text. */
+/** In characters. Shorter words occur in every text. */
 const SHORTEST_CONTEXT_WORD = 3;
-/** Of a password, in spaces and punctuation. Where there is more, it is what makes it hard to guess. */
+/**
+ * Maximum share of spaces and punctuation that is ignored. A larger share contributes to the strength of the
+ * password.
+ */
 const MOST_ORNAMENT = 0.25;
 
 const IS_OWN_NAME = 'is easily guessed: it is built on your name, your address or the name of this product';
@@ -18,19 +24,23 @@ const REPEATS_ITSELF = 'is easily guessed: it repeats itself';
 const FOLLOWS_SOMETHING = 'is easily guessed: it follows the alphabet, the digits or the keyboard';
 const IS_COMMON = 'is easily guessed: it is made of common passwords, words or dates';
 
-/** 49,000 passwords and 7,800 words in order of their use; spellings (`p4ssw0rd`, backwards), keyboards, sequences, dates, repetitions. */
+/**
+ * 49,000 passwords and 7,800 words in order of their use; spellings (`p4ssw0rd`, backwards), keyboards,
+ * sequences, dates, repetitions.
+ */
 const estimator = new ZxcvbnFactory({
   dictionary: { ...dictionary },
   graphs: adjacencyGraphs,
-  // Spellings that are tried; the default of 100 lets some passwords take a quarter of a second.
+  // Number of spellings to try. With the default of 100, some passwords take a quarter of a second.
   l33tMaxSubstitutions: 20,
 });
 
 /**
- * Why a password is among the first that anybody would try, although it is long enough; null when it is not.
- * A list of common passwords says next to nothing at fifteen characters, so what counts is what a password is
- * made of: listed entries and rules, strung together or repeated.
- * @param context what this person's passwords are likely to be made of: name, address, product
+ * Explains why a password is easy to guess although it is long enough. At fifteen characters a list of common
+ * passwords covers almost nothing. So this estimates the parts of a password: listed entries and patterns,
+ * strung together or repeated.
+ * @param context words that this user's password is likely to contain: name, address, product
+ * @returns null if the password is not easy to guess
  */
 export function weaknessOf(password: string, context: string[]): string | null {
   const words = [...new Set([...context, ...context.map(bareOf)])].filter(
@@ -47,7 +57,7 @@ export function weaknessOf(password: string, context: string[]): string | null {
   return repeats && weakness !== IS_OWN_NAME ? REPEATS_ITSELF : weakness;
 }
 
-/** 3 of `abcabcab`: what is said often is worth little more than what is said once. */
+/** The length of the repeated part: 3 for `abcabcab`. A repetition adds little strength. */
 function periodOf(characters: string[]): number {
   for (let period = 1; period * 2 <= characters.length; period += 1) {
     if (characters.every((one, index) => index < period || one === characters[index - period])) return period;
@@ -55,7 +65,7 @@ function periodOf(characters: string[]): number {
   return characters.length;
 }
 
-/** As it was typed, and as it would be typed by somebody who forgets what stands between its parts. */
+/** Estimates the piece as typed, and without its separators. */
 function weaknessOfPiece(piece: string, words: string[]): string | null {
   const bare = bareOf(piece);
   const isOrnament = piece.length - bare.length <= piece.length * MOST_ORNAMENT;

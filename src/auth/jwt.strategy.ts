@@ -12,15 +12,15 @@ import { DenialList } from '../sessions/denial-list.js';
 import { AccessTokens, type Verified } from './access-tokens.js';
 import { readCredentials, type Credentials } from './credentials.js';
 
-/** Judges tokens of one transport. */
+/** Verifies tokens of one transport. */
 interface TransportVerifier {
   tokens: AccessTokens;
   transport: Transport;
 }
 
 /**
- * passport-jwt verifies through a static that may be replaced. Ours takes the verifier in the place
- * of the key, so that each application brings its own, and jsonwebtoken never sees a token.
+ * passport-jwt verifies through a replaceable static. This one takes the verifier in place of the key: each
+ * application brings its own, and jsonwebtoken never sees a token.
  */
 type Verifier = (
   token: string,
@@ -38,10 +38,10 @@ type Verifier = (
   done(null, verified);
 };
 
-/** Who calls, by the access token alone and without I/O. */
+/** Authenticates the caller by the access token alone, without I/O. */
 @Injectable()
 export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
-  /** What came of an attempt, see {@link run}. */
+  /** The result of an attempt, see {@link run}. */
   private principal?: Principal;
   private problem?: unknown;
 
@@ -52,7 +52,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   ) {
     const verifiers = { cookie: { tokens, transport: 'cookie' }, bearer: { tokens, transport: 'bearer' } };
     super({
-      // What is authenticated is not the request but the credentials that were read from it, see `run`.
+      // `run` passes the credentials that were read from the request in place of the request.
       jwtFromRequest: (credentials: unknown) => (credentials as Credentials).accessToken,
       secretOrKeyProvider: (
         credentials: unknown,
@@ -60,7 +60,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
         done: (error: null, verifier: never) => void,
       ) => done(null, verifiers[(credentials as Credentials).transport!] as never),
     });
-    // Nest awaits `validate`, which has nothing to wait for: six promises for each request.
+    // Nest awaits `validate`, although it is synchronous. That would cost six promises for each request.
     Object.assign(this, { _verify: this.judge });
   }
 
@@ -76,7 +76,8 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   }
 
   /**
-   * Passport's interface of a strategy, without the middleware that it builds for each request.
+   * Runs the strategy through Passport's interface, without the middleware that Passport builds for each
+   * request.
    * @throws Problem as {@link AccessTokens.verify}, and `auth.unauthenticated`, `auth.session_ended`
    */
   run(request: FastifyRequest): Principal {

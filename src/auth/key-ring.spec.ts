@@ -7,8 +7,8 @@ const NOW = Date.UTC(2026, 0, 1);
 const text = generateKeyFile('production');
 const keysIn = () => keysOf(parseKeyFile(text));
 
-describe('the key ring', () => {
-  it('keeps a key that is read again, so that no token has to be verified again', () => {
+describe('The key ring', () => {
+  it('The key ring keeps a key that is read again, so that no token has to be verified again', () => {
     const store = new KeyStore(keysIn());
     const ring = new KeyRing(store);
     const { kid } = ring.signer(NOW);
@@ -18,7 +18,7 @@ describe('the key ring', () => {
     expect(ring.verifier(kid, NOW)).toBe(before);
   });
 
-  it('knows a key that has had its time, and one that is remembered by name, from one that never was', () => {
+  it('The key ring tells a retired key, and a key remembered by its kid, from an unknown one', () => {
     const keys = keysIn();
     const [signing] = keys.signing;
     const retiring = { ...signing!, kid: 'retiring', retiresAt: NOW };

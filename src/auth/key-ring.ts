@@ -4,7 +4,7 @@ import type { Keys, SigningKey } from '../config/key-format.js';
 import { inUse, isGood } from '../config/key-schedule.js';
 import { KeyStore } from '../config/key-store.js';
 
-/** A public signing key as published (RFC 7517 4): these members and no others. */
+/** A public signing key as published (RFC 7517 4): exactly these members. */
 export interface PublicJwk {
   kty: string;
   crv: string;
@@ -21,7 +21,10 @@ interface Verifier {
   retiresAt: number;
 }
 
-/** The keys of access tokens, parsed once for each change of them: parsing costs ten times what verifying does. */
+/**
+ * The keys of access tokens, parsed once after each change. Parsing a key costs ten times as much as a
+ * verification.
+ */
 @Injectable()
 export class KeyRing {
   private readFrom: Keys | null = null;
@@ -34,19 +37,25 @@ export class KeyRing {
     return inUse(this.store.current.signing, now);
   }
 
-  /** Looked up in memory and nowhere else (RFC 8725 3.10). The same object as long as the key is the same. */
+  /**
+   * Looks a key up, only in memory (RFC 8725 3.10). It returns the same object as long as the key is the
+   * same.
+   */
   verifier(kid: string, now: number): KeyObject | undefined {
     const found = this.read().get(kid);
     return found && isGood(found, now) ? found.key : undefined;
   }
 
-  /** Whether the kid was one of ours. Says nothing on who signed a token that names it. */
+  /** Whether the kid was one of ours. It does not show who signed a token that names it. */
   hasRetired(kid: string, now: number): boolean {
     const found = this.read().get(kid);
     return found ? !isGood(found, now) : this.retired.has(kid);
   }
 
-  /** The key that will sign next, so that everybody knows it by then, the one that signs, and those that still verify. */
+  /**
+   * The keys of the JWKS: the next signing key, so that all verifiers know it in time, the current one, and
+   * those that still verify.
+   */
   published(now: number): PublicJwk[] {
     return [...this.read().values()].filter((verifier) => isGood(verifier, now)).map(({ jwk }) => jwk);
   }
