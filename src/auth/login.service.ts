@@ -19,10 +19,10 @@ import type { Credentials } from './credentials.js';
 import { Entrance } from './entrance.service.js';
 import { PasswordsService } from './passwords.service.js';
 
-/** Whose password was right. */
+/** A user whose password was correct. */
 type Proven = Pick<User, 'id' | 'passwordHash'>;
 
-/** The password was right, and is not all. */
+/** The answer to a correct password when a second factor is still required. */
 export interface Challenged {
   challengeToken: string;
   methods: SecondFactorMethod[];
@@ -30,7 +30,7 @@ export interface Challenged {
   expiresIn: number;
 }
 
-/** Getting in with a password: into a session, or to where the second factor is asked for. */
+/** Login with a password. The result is a session, or a challenge for the second factor. */
 @Injectable()
 export class LoginService {
   constructor(
@@ -48,7 +48,11 @@ export class LoginService {
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
-  /** @throws Problem `auth.invalid_credentials`: unknown address, wrong password, banned and unverified user look alike; `request.rate_limited` */
+  /**
+   * @throws Problem `auth.invalid_credentials`; unknown address, wrong password, banned user and unverified
+   *   user look alike
+   * @throws Problem `request.rate_limited`
+   */
   async login(login: Login, presented: Credentials, origin: Origin): Promise<SessionGrant | Challenged> {
     const { email, password, transport, deviceName } = login;
     const { deviceToken } = presented;
@@ -57,7 +61,8 @@ export class LoginService {
       { secret: 'password', account: email, known, origin },
       async () => {
         const user = await this.users.findForLogin(email);
-        // Of whom it would not let in nobody learns whether it was right, by no count and no clock.
+        // Accounts that may not log in (banned, unverified) are verified against the decoy hash, so neither
+        // timing nor the attempt counter reveals whether the password was right.
         const hash = user && this.mayEnter(user) ? user.passwordHash : null;
         return { user, proven: await this.passwords.verify(password, hash) };
       },
@@ -76,7 +81,7 @@ export class LoginService {
     return grant;
   }
 
-  /** @returns null for whom a login without a second factor would refuse as well */
+  /** @returns null for a user that a login without a second factor would also refuse */
   private async challenge(
     user: Proven,
     { password, transport, deviceName }: Login,
@@ -84,7 +89,8 @@ export class LoginService {
     origin: Origin,
     failedBefore: number,
   ): Promise<Challenged | null> {
-    // Now, while the password is at hand; the challenge is bound to the hash.
+    // Rehash before the challenge is issued: the challenge is bound to the hash, and only now is the password
+    // known.
     if (this.passwords.isOutdated(user.passwordHash!)) await this.rehash(user, password);
     return this.transactions.run(user.id, async (tx) => {
       const found = await this.users.lock(tx, user.id);
@@ -114,7 +120,10 @@ export class LoginService {
     throw new Problem('auth.invalid_credentials');
   }
 
-  /** Compare-and-set: a password that was changed meanwhile stays changed. What cannot be done now is left to the next login. */
+  /**
+   * Stores a hash with the current parameters, by compare-and-set: a password that was changed meanwhile
+   * stays changed. If the update cannot be made now, the next login tries again.
+   */
   private async rehash({ id, passwordHash }: Proven, password: string): Promise<void> {
     try {
       const renewed = await this.passwords.hash(password);

@@ -7,7 +7,7 @@ import type { Credentials } from './credentials.js';
 
 export type NamedSession = Pick<Principal, 'sessionId' | 'userId'>;
 
-/** The end of a session by whoever holds it. */
+/** Ends sessions for a client that holds their tokens. */
 @Injectable()
 export class LogoutService {
   constructor(
@@ -16,7 +16,10 @@ export class LogoutService {
     private readonly tokens: AccessTokens,
   ) {}
 
-  /** Ends the session of whatever authentic token is shown, also an expired one. Nothing to end is no error. */
+  /**
+   * Ends the session of every authentic token in the request, including expired ones. A request without such
+   * a token is no error.
+   */
   async logout(presented: Credentials, refreshToken: string | undefined, origin: Origin): Promise<void> {
     const named = new Map<string, NamedSession>();
     const { accessToken, transport } = presented;
@@ -29,7 +32,10 @@ export class LogoutService {
     for (const session of named.values()) await this.end(session, origin);
   }
 
-  /** The session whose cookies a new one takes the place of: nobody could use or end it from there any more (ASVS 7.2.4). */
+  /**
+   * The session whose cookies a new one replaces. It should end, because no client could use or end it any
+   * more (ASVS 7.2.4).
+   */
   async sessionInJar({ transport, accessToken, refreshToken }: Credentials): Promise<NamedSession | null> {
     if (transport !== 'cookie') return null;
     const byAccess = accessToken ? this.tokens.authenticate(accessToken, transport) : null;

@@ -26,10 +26,16 @@ import { UserTransactions } from '../database/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
 import type { PasskeyEnrolment } from './passkey.schemas.js';
 
-/** More than anybody has devices; each is shown to the authenticator when another one is made. */
+/**
+ * Maximum number of passkeys of a user, more than a user has devices. All of them are sent to the
+ * authenticator when another one is created.
+ */
 const MOST_PASSKEYS = 20;
 
-/** What people do about their passkeys. One that comes or goes ends every other session, as a change of second factors does. */
+/**
+ * Adds, renames and removes the passkeys of a user. Adding or removing one ends every other session, as a
+ * change of second factors does.
+ */
 @Injectable()
 export class PasskeyChangesService {
   private readonly site: RelyingParty;
@@ -51,7 +57,11 @@ export class PasskeyChangesService {
     this.site = relyingPartyOf(settings);
   }
 
-  /** @throws Problem `resource.conflict` for who has enough of them, `auth.second_factor_required` */
+  /**
+   * Starts the enrolment of a passkey.
+   * @throws Problem `resource.conflict` if the user has the maximum number of passkeys
+   * @throws Problem `auth.second_factor_required`
+   */
   async begin(session: SessionSnapshot): Promise<PasskeyCreationOptions> {
     const { manager: tx } = this.database;
     const user = await this.users.find(session.userId);
@@ -63,10 +73,11 @@ export class PasskeyChangesService {
   }
 
   /**
-   * Ends every other session; what the authenticator has verified counts for this one. A client that lost the answer may
-   * send the same request again: it gets the passkey, and nothing changes.
-   * @throws Problem `request.invalid` for an answer that is not believed, `resource.conflict`, `auth.session_ended`,
-   * `auth.second_factor_required`
+   * Stores a new passkey and ends every other session. This session counts as verified by a second factor,
+   * because the authenticator has verified the user. If a client loses the answer, it may send the same
+   * request again: it gets the passkey, and nothing changes.
+   * @throws Problem `request.invalid` if the answer of the authenticator cannot be verified
+   * @throws Problem `resource.conflict`, `auth.session_ended`, `auth.second_factor_required`
    */
   async add(
     principal: Principal,
@@ -112,7 +123,7 @@ export class PasskeyChangesService {
     return { passkey: added!, grant: rekeyed?.grant ?? null };
   }
 
-  /** @returns null when it is no passkey of this person; so it is below */
+  /** @returns null if the user has no such passkey */
   async rename(
     userId: string,
     id: string,
@@ -131,7 +142,7 @@ export class PasskeyChangesService {
   }
 
   /**
-   * Ends every other session: whoever had that passkey is out.
+   * Removes a passkey and ends every other session, so that sessions opened with it end as well.
    * @throws Problem `resource.not_found`, `auth.session_ended`
    */
   async remove(principal: Principal, id: string, origin: Origin): Promise<SessionGrant | null> {

@@ -26,7 +26,7 @@ export class PasskeyLoginController {
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
-  /** For `navigator.credentials.get()`: nobody has to say who they are. */
+  /** Options for `navigator.credentials.get()`. The user does not have to enter a name. */
   @Post('login/passkey/options')
   @Public()
   @Throttled('passkey')
@@ -60,7 +60,7 @@ export class PasskeyLoginController {
     return this.grants.hand(reply, grant);
   }
 
-  /** For `navigator.credentials.get()`, with one of the caller's own passkeys. */
+  /** Options for `navigator.credentials.get()`, limited to the caller's own passkeys. */
   @Post('reauthenticate/passkey/options')
   @RequireSession({ provesIdentity: true, awaitsSecondFactor: true })
   @Throttled('passkey')

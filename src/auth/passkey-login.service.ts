@@ -20,7 +20,10 @@ import { Entrance } from './entrance.service.js';
 import { PasskeyProofs } from './passkey-proofs.js';
 import type { PasskeyLogin, PasskeyLoginOptions } from './passkey.schemas.js';
 
-/** Getting in with a passkey alone, and proving oneself with it: its authenticator has verified the person, so it is two factors. */
+/**
+ * Login and step-up with a passkey alone. The authenticator has verified the user, so a passkey counts as two
+ * factors.
+ */
 @Injectable()
 export class PasskeyLoginService {
   private readonly site: RelyingParty;
@@ -40,14 +43,20 @@ export class PasskeyLoginService {
     this.site = relyingPartyOf(settings);
   }
 
-  /** The token is for the one who asks: whoever else comes by the answer of an authenticator cannot use it. */
+  /**
+   * The challenge token is only for this client: an attacker who obtains an answer of the authenticator
+   * cannot use it without the token.
+   */
   async loginOptions(): Promise<PasskeyLoginOptions> {
     const challengeToken = random.secret();
     const challenge = await this.challenges.issue(this.database.manager, 'login', challengeToken);
     return { ...requestOptions(this.site, challenge), challengeToken };
   }
 
-  /** @throws Problem `auth.invalid_credentials`, also for who is banned or has to verify an address; `request.rate_limited` */
+  /**
+   * @throws Problem `auth.invalid_credentials`, also for a banned user or an unverified address
+   * @throws Problem `request.rate_limited`
+   */
   async login(
     { challengeToken, response, transport, deviceName }: PasskeyLogin,
     presented: Credentials,
@@ -71,7 +80,7 @@ export class PasskeyLoginService {
   }
 
   /**
-   * The session is fresh again, with a new pair of tokens, and has proved a second factor.
+   * Makes the session fresh again, with new tokens and a verified second factor.
    * @throws Problem `auth.invalid_credentials`, `auth.session_ended`, `request.rate_limited`
    */
   async stepUp(
@@ -94,7 +103,7 @@ export class PasskeyLoginService {
     return grant ?? this.refuse(origin, userId, sessionId);
   }
 
-  /** The same for all that can be wrong. */
+  /** Answers every failure in the same way. */
   private async refuse(origin: Origin, userId?: string, sessionId?: string): Promise<never> {
     await this.audit.record(this.database.manager, {
       type: 'authn_login_fail',

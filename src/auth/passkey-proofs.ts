@@ -16,31 +16,34 @@ import { circumstances } from '../sessions/circumstances.js';
 import { PendingActions } from '../sessions/pending-actions.service.js';
 import type { User } from '../users/user.entity.js';
 
-/** A signature that is right. What may have changed meanwhile is judged by {@link PasskeyProofs.use}. */
+/** A valid signature. {@link PasskeyProofs.use} checks the state that may have changed since. */
 export interface PasskeyProof {
   proven: true;
   passkey: Passkey;
   challenge: Challenge;
-  /** Which session it was issued to; null for a login. */
+  /** The session for which the challenge was issued; null for a login. */
   sessionId: string | null;
   assertion: Assertion;
 }
 
 export interface Unproven {
   proven: false;
-  /** Where it is known whose passkey was named. */
+  /** The owner of the named passkey, if known. */
   userId?: string;
 }
 
-/** For what a challenge was issued, and to whom. */
+/** The purpose and the holder of the expected challenge. */
 interface Asked {
   purpose: ChallengePurpose;
   holder: string;
-  /** Only a passkey of this person will do. */
+  /** Only a passkey of this user is accepted. */
   owner?: string;
 }
 
-/** Whether somebody holds a passkey: looked at first, and used up in the transaction of what it is for. */
+/**
+ * Verifies passkey assertions. `examine` checks the signature first; `use` consumes the challenge in the
+ * transaction of the action.
+ */
 @Injectable()
 export class PasskeyProofs {
   private readonly site: RelyingParty;
@@ -75,9 +78,10 @@ export class PasskeyProofs {
   }
 
   /**
-   * Under the user's lock, in a transaction that commits whatever the answer is.
-   * @returns false when it is not good any more: it was used, took too long, was asked for before a revocation, its passkey is
-   * gone, or there are two of that
+   * Consumes the challenge. Call it under the user's lock, in a transaction that commits regardless of the
+   * result.
+   * @returns false if the challenge was used, has expired or was requested before a revocation, if the
+   *   passkey is gone, or if the signature counter indicates a copy of it
    */
   async use(
     tx: EntityManager,
@@ -105,9 +109,9 @@ export class PasskeyProofs {
 }
 
 /**
- * Whether an answer may have been signed before the last one that was taken, and have arrived after it. WebAuthn 7.2 names
- * this race beside copies as a reason why a counter falls behind, so it is refused without an alarm. No two answers of
- * one authenticator show the same count.
+ * Whether an answer may have been signed before the last accepted one and arrived after it. Besides copies,
+ * WebAuthn 7.2 names this race as a reason for a lower counter, so the answer is refused without an alarm.
+ * One authenticator never shows the same count twice.
  */
 function isOvertaken(stored: Passkey, { issuedAt }: Challenge, { signCount }: Assertion): boolean {
   return (
@@ -118,7 +122,10 @@ function isOvertaken(stored: Passkey, { issuedAt }: Challenge, { signCount }: As
   );
 }
 
-/** An authenticator that was asked for no passkey in particular has to say whose it is (WebAuthn 7.2, step 6). */
+/**
+ * Whether the answer names the owner of the passkey. If the options named no passkeys, the answer must
+ * contain a user handle (WebAuthn 7.2, step 6).
+ */
 function isOf({ response }: PasskeyAssertion, { userId }: Passkey, owner: string | undefined): boolean {
   const named = response.userHandle ?? null;
   if (owner === undefined) return named === userHandleOf(userId);

@@ -35,12 +35,15 @@ import {
   passkeyViewOf,
 } from './passkey.schemas.js';
 
-/** As of the other factors: who has proved a second one in this session proves it again, who has not, a recent login. */
+/**
+ * As for other factors: a session with a verified second factor has to verify it again, any other session
+ * needs a recent login.
+ */
 const FRESH = { maxAuthAge: '5m', bySecondFactor: true } as const;
-/** What an admin may do who has none yet. */
+/** An admin without a verified second factor may use these routes as well. */
 const ENROLS = { awaitsSecondFactor: true } as const;
 
-/** The passkeys of whoever asks. */
+/** The passkeys of the caller. */
 @ApiTags('passkeys')
 @Controller('auth/passkeys')
 export class PasskeysController {
@@ -57,7 +60,7 @@ export class PasskeysController {
     return { items: (await this.passkeys.of(userId)).map(passkeyViewOf) };
   }
 
-  /** For `navigator.credentials.create()`. Nothing changes yet. */
+  /** Options for `navigator.credentials.create()`. Nothing is stored but the challenge. */
   @Post('options')
   @RequireSession({ ...FRESH, ...ENROLS })
   @Throttled('passkey')
@@ -68,7 +71,9 @@ export class PasskeysController {
     return this.changes.begin(session);
   }
 
-  /** Ends every other session. A browser gets new cookies with the answer; a bearer client goes on with what it has. */
+  /**
+   * Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens.
+   */
   @Post()
   @RequireSession({ ...FRESH, ...ENROLS })
   @Throttled('passkey')
@@ -100,7 +105,7 @@ export class PasskeysController {
     return passkeyViewOf(passkey);
   }
 
-  /** Ends every other session; as above for this one. */
+  /** Ends every other session. For this session, see above. */
   @Delete(':id')
   @RequireSession(FRESH)
   @Throttled('passkey')

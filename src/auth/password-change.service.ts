@@ -12,7 +12,7 @@ import { UsersService } from '../users/users.service.js';
 import { PasswordPolicy } from './password-policy.js';
 import { PasswordsService } from './passwords.service.js';
 
-/** A new password for whoever knows the old one. */
+/** Changes a password for a user who knows the old one. */
 @Injectable()
 export class PasswordChangeService {
   constructor(
@@ -27,10 +27,12 @@ export class PasswordChangeService {
   ) {}
 
   /**
-   * Ends every other session; this one gets new keys. A client that lost the answer may send the same request again:
-   * the new password proves that it is the same, and nothing changes.
-   * @returns what the client is to be handed, where its transport has a way; see {@link RekeyService}
-   * @throws Problem `auth.invalid_credentials`, `request.invalid`, `auth.session_ended`, `request.rate_limited`, `auth.unavailable`
+   * Changes the password, ends every other session and gives this one new keys. If a client loses the answer,
+   * it may send the same request again: the new password proves that it is the same request, and nothing
+   * changes.
+   * @returns the new tokens, if the transport can deliver them; see {@link RekeyService}
+   * @throws Problem `auth.invalid_credentials`, `request.invalid`, `auth.session_ended`,
+   *   `request.rate_limited`, `auth.unavailable`
    */
   async change(
     principal: Principal,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 
-/** OWASP's argon2id parameters: 19 MiB, two passes, one lane. About 10 ms of one core. */
+/** OWASP's argon2id parameters: 19 MiB, two passes, one lane. A hash takes about 10 ms of one core. */
 export const PARAMETERS = {
   algorithm: 2 satisfies Algorithm.Argon2id,
   memoryCost: 19_456,
@@ -12,35 +12,40 @@ export const PARAMETERS = {
   parallelism: 1,
 };
 
-/** Of as many passwords at a time as there are cores. */
+/** Number of concurrent hashes: one for each core. */
 export const HASHERS = availableParallelism();
 
-/** So much less important than serving (`nice(2)`): a core that does both answers at once, and hashes in between. */
+/**
+ * Priority below that of the server (`nice(2)`): a core that does both answers requests first and hashes in
+ * between.
+ */
 const NICE = 10;
-/** Threads that nobody has needed for so long end; the first one starts with the first password. */
+/** Idle threads end after this time. The first thread starts with the first password. */
 const IDLE_MS = 60_000;
 
 /**
- * Hashes on threads of its own. Those of Node are shared with files and name look-ups, and run with the same priority as
- * the event loop, which a flood of logins would keep from its turn.
+ * Hashes passwords on separate threads. Node's own threads also serve files and name look-ups. They run with
+ * the same priority as the event loop, so a flood of logins would delay it.
  */
 @Injectable()
 export class PasswordHasher implements OnApplicationShutdown {
   private readonly threads = new Piscina({
-    // Of the sources, not of the build: threads start at any time, and a build may have deleted `dist` meanwhile.
+    // The file in `src`, not in `dist`: threads start at any time, and a build may have deleted `dist`
+    // meanwhile.
     filename: join(import.meta.dirname, '../../src/auth/password-worker.js'),
     minThreads: 0,
     maxThreads: HASHERS,
     idleTimeout: IDLE_MS,
     niceIncrement: NICE,
-    // A thread that fails without a task is replaced; without a listener its error would end the process.
+    // Piscina replaces a thread that fails without a task. Without a listener, its error would end the
+    // process.
   }).on('error', () => undefined);
 
   hash(password: string): Promise<string> {
     return this.threads.run({ password, parameters: PARAMETERS }, { name: 'hash' }) as Promise<string>;
   }
 
-  /** @returns false also for what is no hash */
+  /** @returns false also if `passwordHash` is malformed */
   verify(passwordHash: string, password: string): Promise<boolean> {
     return this.threads.run({ password, passwordHash }, { name: 'verify' }) as Promise<boolean>;
   }

@@ -7,12 +7,12 @@ import type { User } from '../users/user.entity.js';
 import { LONGEST_PASSWORD } from './auth.schemas.js';
 import { BreachedPasswords } from './breached-passwords.js';
 
-/** With its lists it takes 25 MB, which an instance without registrations saves. */
+/** Loaded on first use: with its lists it takes 25 MB, which an instance without registrations saves. */
 const guessable = keptModule('guessable', () => import('./guessable.js'));
 
 /**
- * What a new password must be; what an old one is, is not asked again. No composition rules: length is what
- * counts, and that nobody would try it first (NIST SP 800-63B-4 3.1.1.2).
+ * The rules for new passwords; an existing password is not checked again. There are no composition rules. A
+ * password must be long enough, and must not be easy to guess (NIST SP 800-63B-4 3.1.1.2).
  */
 @Injectable()
 export class PasswordPolicy {
@@ -28,9 +28,10 @@ export class PasswordPolicy {
   }
 
   /**
-   * Cheapest question first.
-   * @param path of the field that is told about
-   * @throws Problem `request.invalid`; `auth.unavailable`, see {@link BreachedPasswords.has}
+   * Checks a new password, cheapest check first.
+   * @param path of the field in the error
+   * @throws Problem `request.invalid`
+   * @throws Problem `auth.unavailable`, see {@link BreachedPasswords.has}
    */
   async require(
     password: string,
@@ -54,25 +55,25 @@ export class PasswordPolicy {
 }
 
 /**
- * The code points as they were typed and as they are hashed. One may be many after NFKC (18 for U+FDFA, a ligature), and many may be one
- * (a letter and its marks): neither count alone says how much was chosen.
+ * The code points as typed and as hashed. NFKC can turn one into many (18 for U+FDFA, a ligature) and many
+ * into one (a letter and its marks), so neither count alone measures how much the user chose.
  */
 function formsOf(password: string): string[][] {
   return [password, password.normalize('NFKC')].map((form) => [...form]);
 }
 
-/** Without what nobody sees or types, such as zero-width spaces. */
+/** The length without invisible characters, such as zero-width spaces. */
 function visibleLengthOf(characters: string[]): number {
   return characters.filter((character) => !/\p{Default_Ignorable_Code_Point}/u.test(character)).length;
 }
 
-/** The whole and its words. */
+/** The whole name and its words. */
 function wordsOf(name: string): string[] {
   return [name.trim(), ...name.split(/[^\p{L}\p{N}]+/u)].filter(Boolean);
 }
 
 function addressWords(email: string): string[] {
   const [local = '', domain = ''] = email.split('@');
-  // Not the country or the like at the end of the domain: three letters that are in every other word.
+  // Without the top-level domain: its two or three letters occur in many words.
   return [email, ...wordsOf(local), ...wordsOf(domain).slice(0, -1)];
 }

@@ -19,7 +19,7 @@ import { AccountErrands } from './account-errands.js';
 import { PasswordPolicy } from './password-policy.js';
 import { PasswordsService } from './passwords.service.js';
 
-/** A new password for whoever reads the account's mailbox and does not know the old one. */
+/** Sets a new password for a user who can read the account's mailbox but does not know the old password. */
 @Injectable()
 export class PasswordResetService {
   constructor(
@@ -38,14 +38,19 @@ export class PasswordResetService {
     private readonly clock: Clock,
   ) {}
 
-  /** Whether anybody has the address is found out after the answer, and told to that address alone. */
+  /**
+   * Requests a reset link. A job looks the address up after the answer, and only that address learns the
+   * result.
+   */
   async request(email: string, origin: Origin): Promise<void> {
     await this.errands.add(this.database.manager, { kind: 'password_forgotten', email, origin });
   }
 
   /**
-   * Ends every session, and begins none: whoever has a second factor still has to show it.
-   * @throws Problem `request.invalid` for a token that is not, or no longer, good; `auth.unavailable`
+   * Sets a new password, ends every session and opens none: a user with a second factor still has to verify
+   * it.
+   * @throws Problem `request.invalid` if the token is not valid, or no longer
+   * @throws Problem `auth.unavailable`
    */
   async reset(token: string, newPassword: string, origin: Origin): Promise<void> {
     const found = await this.tokens.find(token, ['password_reset']);
@@ -71,12 +76,15 @@ export class PasswordResetService {
       });
     });
     await this.revocations.settle(recorded);
-    // Who was locked out by strangers is let in with the new one at once.
+    // Clears the attempt counters, so that a user locked out by an attacker can log in at once.
     await this.guesses.forget(found.email);
   }
 }
 
-/** One answer for a token that was made up, used, voided or too old. It is no credential of a session, hence no 401. */
+/**
+ * The same error for a token that is forged, used, void or expired. It is no credential of a session, so the
+ * status is not 401.
+ */
 export function badToken(): Problem {
   return invalidRequest([{ path: 'token', message: 'is not good, or no longer: ask for a new one' }]);
 }

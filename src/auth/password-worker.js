@@ -1,7 +1,8 @@
 /**
- * Hashes and verifies passwords on a thread of `password-hasher.ts`. It is plain JavaScript that is run from here, because
- * a running instance starts threads from this file at any time, and a build deletes `dist`. An instance that was started
- * before a `git pull` starts the new one: keep what the two functions take and return.
+ * Hashes and verifies passwords on a thread of `password-hasher.ts`. It is plain JavaScript and runs from
+ * `src`, because a running instance starts threads at any time and a build deletes `dist`. An instance
+ * started before a `git pull` loads the new file: keep the parameters and results of both functions
+ * compatible.
  */
 import { hashSync, verifySync } from '@node-rs/argon2';
 
@@ -10,7 +11,10 @@ export function hash({ password, parameters }) {
   return hashSync(password, parameters);
 }
 
-/** @param {{ password: string, passwordHash: string }} task @returns false also for what is no hash */
+/**
+ * @param {{ password: string, passwordHash: string }} task
+ * @returns false also if `passwordHash` is malformed
+ */
 export function verify({ password, passwordHash }) {
   try {
     return verifySync(passwordHash, password);

@@ -21,7 +21,9 @@ export class PasswordController {
     private readonly grants: Grants,
   ) {}
 
-  /** Ends every other session. A browser gets new cookies with the answer; a bearer client goes on with what it has. */
+  /**
+   * Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens.
+   */
   @Post('change')
   @RequireSession()
   @Throttled('password_change')
@@ -38,7 +40,7 @@ export class PasswordController {
     if (grant) this.grants.hand(reply, grant);
   }
 
-  /** A mail follows, if anybody has the address. */
+  /** If an account has this address, a mail follows. */
   @Post('forgot')
   @Public()
   @Throttled('password_forgot')
@@ -53,7 +55,7 @@ export class PasswordController {
     return { status: 'accepted' };
   }
 
-  /** Ends every session and logs nobody in. */
+  /** Ends every session and opens none. */
   @Post('reset')
   @Public()
   @Throttled('password_reset')

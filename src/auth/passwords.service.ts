@@ -9,8 +9,8 @@ import { HASHERS, PARAMETERS, PasswordHasher } from './password-hasher.js';
 const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$/;
 
 /**
- * Hashes and verifies passwords, a bounded number at a time. Passwords are normalised (NFKC), so that
- * one typed on another keyboard is the same (NIST SP 800-63B-4 3.1.1.2), and never cut.
+ * Hashes and verifies passwords, a bounded number at a time. Passwords are normalised (NFKC), so that input
+ * from another keyboard is equal (NIST SP 800-63B-4 3.1.1.2). They are never truncated.
  */
 @Injectable()
 export class PasswordsService {
@@ -22,14 +22,14 @@ export class PasswordsService {
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
-  /** @throws Problem `auth.unavailable` when too many are waiting */
+  /** @throws Problem `auth.unavailable` if the queue is full (`PASSWORD_HASH_QUEUE`) */
   hash(password: string): Promise<string> {
     return this.queued(() => this.hasher.hash(password.normalize('NFKC')));
   }
 
   /**
-   * Takes the same time for an address that nobody has: without a hash, a decoy is verified.
-   * @throws Problem `auth.unavailable` when too many are waiting
+   * Verifies a password. Without a hash it verifies a decoy, so that an unknown address takes the same time.
+   * @throws Problem `auth.unavailable` if the queue is full (`PASSWORD_HASH_QUEUE`)
    */
   async verify(password: string, passwordHash: string | null | undefined): Promise<boolean> {
     const matches = await this.queued(() =>
@@ -39,9 +39,9 @@ export class PasswordsService {
   }
 
   /**
-   * Whether a password that was right for one hash is so for what is stored by now: that of another password, or of the same
-   * one, which a login has made anew meanwhile.
-   * @throws Problem `auth.unavailable` when too many are waiting
+   * Whether a password that matched `hash` also matches the hash stored now. The stored hash may be of
+   * another password, or of the same one after a rehash by a concurrent login.
+   * @throws Problem `auth.unavailable` if the queue is full (`PASSWORD_HASH_QUEUE`)
    */
   async isStillRight(
     password: string,
@@ -51,7 +51,7 @@ export class PasswordsService {
     return stored === hash || this.verify(password, stored);
   }
 
-  /** Whether the hash was made with weaker parameters than today's, and should be made again. */
+  /** Whether the hash was made with weaker parameters than the current ones and should be replaced. */
   isOutdated(passwordHash: string): boolean {
     const [, memory, passes] = PHC.exec(passwordHash)?.map(Number) ?? [];
     return !memory || !passes || memory < PARAMETERS.memoryCost || passes < PARAMETERS.timeCost;
@@ -63,7 +63,7 @@ export class PasswordsService {
   }
 }
 
-/** Costs what any other costs to verify, and is of no password. */
+/** A decoy hash: it costs as much to verify as any other, and no password matches it. */
 function hashOfNothing(): string {
   const [salt, digest] = [16, 32].map((bytes) => random.bytes(bytes).toString('base64').replaceAll('=', ''));
   const { memoryCost, timeCost, parallelism } = PARAMETERS;

@@ -4,7 +4,7 @@ import { ApiExtension } from '@nestjs/swagger';
 
 export const PublicRoute = Reflector.createDecorator<true>();
 
-/** Opens a route to everybody. Without it, and without anything else, a valid access token is wanted. */
+/** Opens a route to unauthenticated callers. A route with no tier decorator requires a valid access token. */
 export function Public() {
   return applyDecorators(PublicRoute(true), ApiExtension('x-tier', 'public'));
 }

@@ -13,8 +13,8 @@ import type { Credentials } from './credentials.js';
 import { PasswordsService } from './passwords.service.js';
 
 /**
- * Proves once more who sits there, by either factor (ASVS 7.5.3): the session is fresh again, with a new pair of tokens.
- * What a password alone does not make fresh says so: `@RequireSession({ bySecondFactor: true })`.
+ * Step-up by either factor (ASVS 7.5.3): the session is fresh again, with new tokens. A route that does not
+ * accept a password alone is declared with `@RequireSession({ bySecondFactor: true })`.
  */
 @Injectable()
 export class ReauthenticationService {
@@ -52,7 +52,10 @@ export class ReauthenticationService {
     throw new Problem('auth.invalid_credentials');
   }
 
-  /** @throws Problem `auth.invalid_credentials`, also for who has enrolled nothing; `request.rate_limited` */
+  /**
+   * @throws Problem `auth.invalid_credentials`, also if the user has enrolled no second factor
+   * @throws Problem `request.rate_limited`
+   */
   async byCode(
     principal: Principal,
     code: string,

@@ -10,8 +10,8 @@ import { rolesInForce } from '../sessions/session-snapshot.js';
 import { RolesRoute } from './roles.decorator.js';
 
 /**
- * Runs last: it judges what the guards before it have established. A role that a session check has found is confirmed
- * by PostgreSQL, because the cache may be written to by others (ASVS 8.3.1).
+ * Runs last, on the results of the guards before it. If a cached session has the role, PostgreSQL has to
+ * confirm it, because others may be able to write to the cache (ASVS 8.3.1).
  */
 @Injectable()
 export class RolesGuard implements CanActivate {

@@ -19,9 +19,9 @@ import {
   TotpEnrolmentView,
 } from './second-factor.schemas.js';
 
-/** Whoever has a factor changes factors by showing it; whoever has none, by a recent login. */
+/** A user with a second factor has to verify it before a change; a user without one needs a recent login. */
 const FRESH = { maxAuthAge: '5m', bySecondFactor: true } as const;
-/** What an admin may do who has none yet. */
+/** An admin without a verified second factor may use these routes as well. */
 const ENROLS = { awaitsSecondFactor: true } as const;
 
 @ApiTags('auth')
@@ -33,7 +33,7 @@ export class SecondFactorController {
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
-  /** What is enrolled. */
+  /** The enrolled factors. */
   @Get()
   @RequireSession(ENROLS)
   @ApiOkResponse({ standardSchema: SecondFactorsView })
@@ -46,7 +46,9 @@ export class SecondFactorController {
     };
   }
 
-  /** Shows a secret for an authenticator app; nothing changes before its first code has confirmed it. */
+  /**
+   * Returns a secret for an authenticator app. It takes effect only after its first code has confirmed it.
+   */
   @Post('totp')
   @RequireSession({ ...FRESH, ...ENROLS })
   @Throttled('mfa')
@@ -57,7 +59,9 @@ export class SecondFactorController {
     return { ...shown, expiresAt: expiresAt.toISOString() };
   }
 
-  /** Ends every other session. A browser gets new cookies with the answer; a bearer client goes on with what it has. */
+  /**
+   * Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens.
+   */
   @Post('totp/confirm')
   @RequireSession({ ...FRESH, ...ENROLS })
   @Throttled('mfa')
@@ -75,7 +79,7 @@ export class SecondFactorController {
     return { recoveryCodes };
   }
 
-  /** Ends every other session; as above for this one. */
+  /** Ends every other session. For this session, see above. */
   @Delete('totp')
   @RequireSession(FRESH)
   @Throttled('mfa')
@@ -91,7 +95,7 @@ export class SecondFactorController {
     if (grant) this.grants.hand(reply, grant);
   }
 
-  /** Makes new ones; the old ones are void. */
+  /** Makes new recovery codes; the old ones become void. */
   @Post('recovery-codes')
   @RequireSession(FRESH)
   @Throttled('mfa')

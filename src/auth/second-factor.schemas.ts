@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { instant, text } from '../common/schemas.js';
 import { SECOND_FACTOR_METHODS } from '../second-factor/second-factors.js';
 
-/** As people type it: six digits of an app, or a recovery code. */
+/** As users type it: six digits of an authenticator app, or a recovery code. */
 export const code = text({ max: 64 });
 
 export const SecondStepOfLogin = z.strictObject({ challengeToken: text({ max: 200 }), code });

@@ -12,7 +12,7 @@ import { Guesses } from '../throttle/guesses.js';
 import type { Credentials } from './credentials.js';
 import { Entrance } from './entrance.service.js';
 
-/** The second half of a login: see `LoginService` for the first. */
+/** The second step of a login; `LoginService` has the first. */
 @Injectable()
 export class SecondStep {
   constructor(
@@ -26,8 +26,10 @@ export class SecondStep {
   ) {}
 
   /**
-   * @throws Problem `auth.invalid_token` when the login has to begin again, `auth.invalid_credentials` when another code
-   * may be tried, `request.rate_limited`
+   * Completes a login with a code.
+   * @throws Problem `auth.invalid_token` if the login has to begin again
+   * @throws Problem `auth.invalid_credentials` if another code may be tried
+   * @throws Problem `request.rate_limited`
    */
   async complete(
     { challengeToken, code }: { challengeToken: string; code: string },
@@ -40,7 +42,7 @@ export class SecondStep {
     const known = deviceToken ? await this.devices.idOf(account, deviceToken) : null;
     const { transport, deviceName } = challenge;
     const opening = { userId, transport, deviceName, deviceToken, origin, secondFactor: 'code' };
-    // Whoever was refused has used up neither the code nor the challenge; whoever was let in, both.
+    // A refused login consumes neither the code nor the challenge. A successful one consumes both.
     const stillProven: StillProven = async (user, tx, now) => {
       if (!(await this.challenges.isGood(tx, challenge, now))) throw new Problem('auth.invalid_token');
       if (!(await this.factors.useCode(tx, user, code, { origin, now }))) return false;

@@ -7,13 +7,13 @@ import type { Settings } from './settings.js';
 
 export const SETTINGS_TOKEN = Symbol('SETTINGS');
 
-/** What tests put in the place of the real thing. */
+/** Replacements of shared providers, for tests. */
 export interface Replacements {
   clock?: Clock;
   logger?: Logger;
 }
 
-/** What every room needs and none owns: the settings, the clock, the log. */
+/** Provides the settings, the keys, the clock and the logger to all modules. */
 @Global()
 @Module({})
 export class ConfigModule {

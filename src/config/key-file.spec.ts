@@ -41,8 +41,8 @@ async function refusal(attempt: Promise<unknown>): Promise<string> {
   return (error as SettingsError).message;
 }
 
-describe('the first boot in development', () => {
-  it('makes keys that only the owner of the process can read, and keeps them', async () => {
+describe('Keys of the data folder', () => {
+  it('The first boot in development makes keys that only the owner of the process can read, and later boots keep them', async () => {
     const first = await ofDataFolder();
     expect(first.refreshSecrets.map(({ secret }) => secret.length)).toEqual([32]);
     expect(first.signing[0]!.privateKey.asymmetricKeyDetails).toEqual({ namedCurve: 'prime256v1' });
@@ -53,7 +53,7 @@ describe('the first boot in development', () => {
     expect(second.refreshSecrets).toEqual(first.refreshSecrets);
   });
 
-  it('of several instances at once ends with one file, which all of them use', async () => {
+  it('When several instances boot for the first time at once, all of them use the same key file', async () => {
     const keys = await Promise.all(Array.from({ length: 8 }, ofDataFolder));
     const message = Buffer.from('signed by one, verified by all');
     const signature = sign('sha256', message, keys[0]!.signing[0]!.privateKey);
@@ -65,7 +65,7 @@ describe('the first boot in development', () => {
   });
 
   it.each(['', 'below'])(
-    'in a data folder that is none stops, and names the variable: a file/%s',
+    'A boot with a DATA_DIR that is no folder stops and names the variable: a file/%s',
     async (below) => {
       await write('nothing');
       const DATA_DIR = join(file, below);
@@ -75,7 +75,7 @@ describe('the first boot in development', () => {
     },
   );
 
-  it('makes keys that nobody else has [KEY-01]', () => {
+  it('Every generated key file has new keys [KEY-01]', () => {
     const [a, b] = [generateKeyFile('production'), generateKeyFile('production')].map(
       (text) => JSON.parse(text) as ReturnType<typeof keyFile>,
     );
@@ -84,25 +84,25 @@ describe('the first boot in development', () => {
   });
 });
 
-describe('a key file', () => {
-  it('made for production is accepted there', async () => {
+describe('A key file', () => {
+  it('A key file made for production is accepted in production', async () => {
     await write(generateKeyFile('production'));
     expect((await inProduction()).signing).toHaveLength(1);
   });
 
-  it('made for development is refused in production [KEY-01]', async () => {
+  it('A key file made for development is refused in production [KEY-01]', async () => {
     await write(generateKeyFile('development'));
     expect(await refusal(inProduction())).toMatch(/^KEYS_FILE was made for development/);
     expect((await ofFile()).signing).toHaveLength(1);
   });
 
-  it('of the data folder is not for production either', async () => {
+  it('The key file of the data folder is refused in production', async () => {
     await ofDataFolder();
     file = join(folder, 'data', 'keys.json');
     expect(await refusal(inProduction())).toMatch(/^KEYS_FILE was made for development/);
   });
 
-  it('may hold several keys: the first signs, the order is kept', async () => {
+  it('A key file may contain several keys: the first one signs, and their order is kept', async () => {
     const signing = ['new', 'old'].map((kid) => ({ kid, privateKey: pem(p256().privateKey) }));
     await write(keyFile('', { signing, refresh: [REFRESH, Buffer.alloc(32, 8).toString('base64url')] }));
     const keys = await inProduction();
@@ -110,7 +110,7 @@ describe('a key file', () => {
     expect(keys.refreshSecrets.map(({ secret }) => secret[0])).toEqual([7, 8]);
   });
 
-  it('may say from when on a key is used and until when it verifies; the last to start comes first', async () => {
+  it('A key file may say from when a key is used and until when it verifies, and the key that starts last comes first', async () => {
     const entry = (kid: string, term: object) => ({ kid, privateKey: pem(p256().privateKey), ...term });
     const [first, second] = ['2026-01-01T00:00:00Z', '2026-02-01T00:00:00.000Z'];
     const signing = [entry('since-ever', { retiresAt: second }), entry('next', { startsAt: first })];
@@ -133,7 +133,7 @@ describe('a key file', () => {
       [{ retiresAt: '2026-02-01T00:00:00Z' }, { startsAt: '2026-02-01T00:00:01Z' }],
     ],
     ['the last one to sign', [{}, { startsAt: '2026-02-01T00:00:00Z', retiresAt: '2026-03-01T00:00:00Z' }]],
-  ])('that retires %s is refused: there would be an instant at which nobody signs', async (_, terms) => {
+  ])('A key file that retires %s is refused, because at some instant no key would sign', async (_, terms) => {
     const signing = terms.map((term, index) => ({
       kid: `k${index}`,
       privateKey: pem(p256().privateKey),
@@ -172,7 +172,7 @@ describe('a key file', () => {
     ['a shared secret', () => 'correct horse battery staple'],
     ['nothing', () => ''],
   ])(
-    'with %s in the place of a P-256 private key is refused, and the key is not shown [TOK-06, TOK-07]',
+    'A key file with %s in place of a P-256 private key is refused, and the error does not show the key [TOK-06, TOK-07]',
     async (_kind, make) => {
       const key = make();
       await write(keyFile(key));
@@ -183,7 +183,7 @@ describe('a key file', () => {
     },
   );
 
-  it('with one weak key among good ones is refused [TOK-07]', async () => {
+  it('A key file with one weak key among good ones is refused [TOK-07]', async () => {
     const weak = pem(generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey);
     const signing = [pem(p256().privateKey), weak].map((privateKey, index) => ({
       kid: `k${index}`,
@@ -207,20 +207,20 @@ describe('a key file', () => {
     ['no environment', () => ({ ...good(), environment: undefined })],
     ['an environment of its own', () => ({ ...good(), environment: 'staging' })],
     ['a member that nobody knows', () => ({ ...good(), refesh: [REFRESH] })],
-  ])('that has %s is refused, with what to do [REF-01]', async (_kind, content) => {
+  ])('A key file that has %s is refused with an instruction [REF-01]', async (_kind, content) => {
     await write(content());
     const message = await refusal(ofFile());
     expect(message).toMatch(/^KEYS_FILE is not a key file; make one with `npm run keys:generate`/);
     expect(message).not.toContain('PRIVATE KEY');
   });
 
-  it('with one kid for two keys is refused: tokens of the first could not be verified', async () => {
+  it('A key file with one kid for two keys is refused, because tokens of the first could not be verified', async () => {
     const signing = [1, 2].map(() => ({ kid: 'same', privateKey: pem(p256().privateKey) }));
     await write(keyFile('', { signing }));
     expect(await refusal(ofFile())).toMatch(/^KEYS_FILE has two signing keys with one kid/);
   });
 
-  it('with one key or secret twice is refused: its retirement would change nothing [KEY-04]', async () => {
+  it('A key file that has a key or secret twice is refused, because retiring one copy would change nothing [KEY-04]', async () => {
     const privateKey = pem(p256().privateKey);
     await write(keyFile('', { signing: ['a', 'b'].map((kid) => ({ kid, privateKey })) }));
     expect(await refusal(ofFile())).toMatch(/^KEYS_FILE has one signing key under two kids/);
@@ -228,7 +228,7 @@ describe('a key file', () => {
     expect(await refusal(ofFile())).toMatch(/^KEYS_FILE has one refresh secret twice/);
   });
 
-  it("that is named and not there is not made: a typing error must not end everybody's sessions", async () => {
+  it('A missing KEYS_FILE is refused and not created, so that a typing error does not end all sessions', async () => {
     expect(await refusal(ofFile())).toMatch(/^KEYS_FILE cannot be read: /);
     await expect(readFile(file)).rejects.toThrow('ENOENT');
   });

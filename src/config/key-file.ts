@@ -5,14 +5,16 @@ import { generateKeyFile, keysOf, parseKeyFile, refuse, type Keys } from './key-
 import { SettingsError } from './load-settings.js';
 import type { Settings } from './settings.js';
 
-/** `KEYS_FILE`; without one, that of the data folder. */
+/** `KEYS_FILE`; if unset, the key file of the data folder. */
 export function keyFilePath({ keysFile, dataDir }: Pick<Settings, 'keysFile' | 'dataDir'>): string {
   return keysFile ?? join(dataDir, 'keys.json');
 }
 
 /**
- * The keys of `KEYS_FILE`; without one, those of the data folder, which are made the first time.
- * @throws SettingsError when the file is missing, unreadable, weak, cannot be made, or one of development in production
+ * Loads the keys of `KEYS_FILE`. If it is unset, loads those of the data folder and creates them on first
+ * use.
+ * @throws SettingsError if the file is missing, unreadable or weak, cannot be created, or was made for
+ *   development and this is production
  */
 export async function loadKeys(settings: Settings): Promise<Keys> {
   const path = keyFilePath(settings);
@@ -26,12 +28,12 @@ export async function loadKeys(settings: Settings): Promise<Keys> {
   return keysFor(settings, await readKeyFile(path));
 }
 
-/** @throws SettingsError */
+/** @throws SettingsError if the file cannot be read */
 export async function readKeyFile(path: string): Promise<string> {
   return readFile(path, 'utf8').catch((error: Error) => refuse(`cannot be read: ${error.message}`));
 }
 
-/** @throws SettingsError */
+/** @throws SettingsError if the file is invalid, or was made for development and this is production */
 export function keysFor({ nodeEnv }: Pick<Settings, 'nodeEnv'>, text: string): Keys {
   const file = parseKeyFile(text);
   if (nodeEnv === 'production' && file.environment !== 'production') {
@@ -40,7 +42,7 @@ export function keysFor({ nodeEnv }: Pick<Settings, 'nodeEnv'>, text: string): K
   return keysOf(file);
 }
 
-/** Several instances may start at once on one data folder: the first to link its file wins. */
+/** Several instances may start at once on one data folder: the first one that links its file wins. */
 async function makeOnce(path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const draft = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;

@@ -42,8 +42,8 @@ function rotated(text: string, lead: number | null = LEAD): string {
   return formatKeyFile(rotateKeys(parseKeyFile(text), order).file);
 }
 
-describe('an instance that follows its key file', () => {
-  it('takes up what has changed, and says which key does what, by name alone [LOG-01]', async () => {
+describe('An instance that follows its key file', () => {
+  it('The key follower loads changed keys and logs the stage of each key by name only [LOG-01]', async () => {
     await follower.poll();
     expect(lines).toEqual([]);
     const [old] = store.current.signing;
@@ -84,7 +84,7 @@ describe('an instance that follows its key file', () => {
       expect(JSON.stringify(lines)).not.toContain(secret);
   });
 
-  it('leaves everything in its place while the file is the same', async () => {
+  it('The key follower keeps the same keys object while the file is unchanged', async () => {
     await follower.poll();
     const { current } = store;
     await writeFile(path, made);
@@ -107,7 +107,7 @@ describe('an instance that follows its key file', () => {
       /was made for development/,
     ],
   ])(
-    'keeps its keys while the file %s, says once what is wrong, and takes the next good one',
+    'The key follower keeps its keys while the file %s, logs the problem once, and loads the next valid file',
     async (_, harm, problem) => {
       const kids = kidsOf(store);
       await harm();
@@ -127,7 +127,7 @@ describe('an instance that follows its key file', () => {
     },
   );
 
-  it('follows the links that Kubernetes swaps', async () => {
+  it('The key follower follows the symbolic links that Kubernetes swaps', async () => {
     const version = async (name: string, text: string) => {
       await mkdir(join(folder, name));
       await writeFile(join(folder, name, 'keys.json'), text);

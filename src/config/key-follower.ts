@@ -9,8 +9,8 @@ import type { KeyStore } from './key-store.js';
 import type { Settings } from './settings.js';
 
 /**
- * Brings what the key file says to a serving instance. It reads the file each second and compares the content:
- * links that are swapped (Kubernetes), files that are replaced and network file systems look alike that way.
+ * Loads changes of the key file into a running instance. It reads the file every second and compares the
+ * content, which works equally for swapped links (Kubernetes), replaced files and network file systems.
  */
 export class KeyFollower {
   private contentSeen: string | null = null;
@@ -25,7 +25,7 @@ export class KeyFollower {
     this.stagesSeen = this.stages();
   }
 
-  /** @returns what stops it */
+  /** @returns a function that stops it */
   start(): () => void {
     return every(
       RELOAD_INTERVAL_MS,
@@ -34,7 +34,7 @@ export class KeyFollower {
     );
   }
 
-  /** Keys change all at once or not at all: what cannot be read leaves those that we have. */
+  /** Replaces all keys at once or none: if the file cannot be read, the current keys stay. */
   async poll(): Promise<void> {
     try {
       const text = await readKeyFile(keyFilePath(this.settings));
@@ -48,7 +48,7 @@ export class KeyFollower {
     this.tellStages();
   }
 
-  /** Once when it comes and once when it has gone, not each second. */
+  /** Logs a problem once when it appears and once when it is gone, not every second. */
   private tellProblem(error: Error | null): void {
     const problem = error && error.message;
     if (problem === this.store.problem) return;
@@ -58,7 +58,7 @@ export class KeyFollower {
     this.store.problem = problem;
   }
 
-  /** When the file brings a key or takes one, and when time makes one sign or retire. */
+  /** Logs the stages when the file adds or removes a key, and when a key starts or retires by time. */
   private tellStages(): void {
     const stages = this.stages();
     if (stages !== this.stagesSeen)

@@ -10,13 +10,13 @@ import { z } from 'zod';
 import { isUnbroken, newestFirst, type Term } from './key-schedule.js';
 import { SettingsError } from './load-settings.js';
 
-/** Everything secret that tokens and what is kept sealed rest on, newest first. */
+/** All secrets of tokens and of encrypted data, newest first. */
 export interface Keys {
   signing: SigningKey[];
   refreshSecrets: RefreshSecret[];
-  /** None in files from before there was anything to encrypt. */
+  /** Empty in files that were made before encryption keys existed. */
   encryption: EncryptionKey[];
-  /** The kids of keys that are no more: whoever shows a token of one is to refresh. */
+  /** The kids of removed keys: a client with a token of one of them is told to refresh. */
   retiredKids?: string[];
 }
 
@@ -25,12 +25,15 @@ export interface SigningKey extends Term {
   privateKey: KeyObject;
 }
 
-/** A server secret of the refresh tokens, 32 bytes. */
+/** A server secret for refresh tokens, 32 bytes. */
 export interface RefreshSecret extends Term {
   secret: Buffer;
 }
 
-/** Seals what has to be read again, 32 bytes. It never retires by itself: what it has sealed is kept for years, and in backups. */
+/**
+ * Encrypts secrets that have to be read again, 32 bytes. It never retires by itself: data encrypted with it
+ * is kept for years, and in backups.
+ */
 export interface EncryptionKey {
   id: string;
   key: Buffer;
@@ -52,14 +55,14 @@ const KeyFile = z.strictObject({
   retired: z.array(z.strictObject({ kid, retiredAt: instant })).default([]),
 });
 
-/** What a key file says. Keys are texts, instants are ms since the epoch. */
+/** The content of a key file. Keys are texts, instants are ms since the epoch. */
 export type KeyFile = z.output<typeof KeyFile>;
 export type SigningEntry = KeyFile['signing'][number];
 export type RefreshEntry = { secret: string } & Term;
 
 export type EncryptionEntry = KeyFile['encryption'][number];
 
-/** Files that were never rotated hold bare secrets. */
+/** Files that were never rotated contain bare secrets. */
 function withoutTerm(secret: string): RefreshEntry {
   return { secret };
 }
@@ -80,7 +83,7 @@ export function newEncryptionEntry(): EncryptionEntry {
   return { id: randomBytes(6).toString('base64url'), key: randomBytes(32).toString('base64url') };
 }
 
-/** What a refresh secret is called where people can see it; nothing follows from it. */
+/** A public name for a refresh secret. It reveals nothing about the secret. */
 export function nameOf(secret: Buffer): string {
   return createHash('sha256')
     .update('drawbridge refresh secret')
@@ -107,7 +110,7 @@ export function formatKeyFile(file: KeyFile): string {
   return `${JSON.stringify(file, write, 2)}\n`;
 }
 
-/** @throws SettingsError that says nothing of the content */
+/** @throws SettingsError if the text is no key file; the error contains nothing of it */
 export function parseKeyFile(text: string): KeyFile {
   const file = KeyFile.safeParse(attempt(() => JSON.parse(text) as unknown));
   if (!file.success) refuse('is not a key file; make one with `npm run keys:generate`');
@@ -123,7 +126,7 @@ export function parseKeyFile(text: string): KeyFile {
   return file.data;
 }
 
-/** @throws SettingsError when a key is weak or none */
+/** @throws SettingsError if a key is weak or invalid */
 export function keysOf({ signing, refresh, encryption, retired }: KeyFile): Keys {
   const signingKeys = newestFirst(signing).map((entry) => ({
     ...entry,

@@ -33,8 +33,8 @@ const rotated = (file: KeyFile, now: number, lead: number | null = LEAD, kinds: 
   rotateKeys(file, { kinds, now, lead }).file;
 const signer = ({ signing }: KeyFile, now: number) => inUse(newestFirst(signing), now).kid;
 
-describe('a planned rotation', () => {
-  it('adds a key of each kind, which nobody uses before the lead is over', () => {
+describe('A planned rotation', () => {
+  it('A planned rotation adds a key of each kind, and no instance uses it before the lead time is over', () => {
     const before = made();
     const file = rotated(before, NOW);
     const [next, old] = file.signing;
@@ -50,7 +50,7 @@ describe('a planned rotation', () => {
     expect(file.refresh[0]!.secret).not.toBe(before.refresh[0]!.secret);
   });
 
-  it.each(BOTH)('of %s keys leaves the others as they are', (kind) => {
+  it.each(BOTH)('A planned rotation of %s keys leaves the other keys unchanged', (kind) => {
     const before = made();
     const file = rotated(before, NOW, LEAD, [kind]);
     const other = kind === 'signing' ? 'refresh' : 'signing';
@@ -58,7 +58,7 @@ describe('a planned rotation', () => {
     expect(file[other]).toEqual(before[other]);
   });
 
-  it('given again while the next key waits adds none and says so', () => {
+  it('A second rotation while the next key waits adds no key and reports so', () => {
     const order = { kinds: BOTH, now: NOW, lead: LEAD };
     const first = rotateKeys(made(), order);
     const again = rotateKeys(first.file, { ...order, now: NOW + LEAD - 1 });
@@ -67,7 +67,7 @@ describe('a planned rotation', () => {
     expect(again.file).toEqual(first.file);
   });
 
-  it('takes those away whose time has passed, and remembers their kids for as long as a session may live', () => {
+  it('A planned rotation removes expired keys, and remembers their kids for the longest life of a session', () => {
     const before = made();
     const first = rotated(before, NOW);
     const stillNeeded = rotated(first, NOW + LEAD + KEPT_MS.signing - 1);
@@ -87,7 +87,7 @@ describe('a planned rotation', () => {
     );
   });
 
-  it('of a file with several keys of old lets the first sign on, and all of them verify', () => {
+  it('A planned rotation of a file with several old keys lets the first continue to sign, and all of them verify', () => {
     const [a, b] = [made(), made()];
     const old = { ...a, signing: [...a.signing, ...b.signing], refresh: [...a.refresh, ...b.refresh] };
     const file = rotated(old, NOW);
@@ -100,12 +100,15 @@ describe('a planned rotation', () => {
     ]);
   });
 
-  /** What an instance has read may be old by almost the least lead; what it signs has to be good on all others until it expires. */
-  it('never makes an instance refuse what another one has given out, however often keys rotate', () => {
+  /**
+   * The file that an instance has read may be outdated by almost the minimum lead time. All other instances
+   * must accept its tokens until they expire.
+   */
+  it('No instance refuses a token of another instance, however often keys rotate', () => {
     const rotation = fc.record({ after: fc.nat({ max: 40 * DAY }), more: fc.nat({ max: 2 * LEAD }) });
     const lateness = fc.nat({ max: LEAST_LEAD_MS - 1 });
     const moment = fc.record({
-      // Just before and after a key takes its turn, and anywhere.
+      // Just before or after a key starts, or at any other time.
       change: fc.nat(),
       offset: fc.oneof(fc.constantFrom(-1, 0), fc.integer({ min: -2 * LEAD, max: 2 * LEAD })),
       age: fc.oneof(fc.constantFrom(0, 1), fc.double({ min: 0, max: 1, noNaN: true })),
@@ -143,11 +146,11 @@ describe('a planned rotation', () => {
 type Entry = KeyFile['signing'][number] | RefreshEntry;
 const identityOf = (entry: Entry) => ('kid' in entry ? entry.kid : entry.secret);
 
-describe('encryption keys', () => {
+describe('Encryption keys', () => {
   const encryption = ['encryption'] as const;
   const storeOf = (file: KeyFile) => new KeyStore(keysOf(file));
 
-  it('are rotated like the others, and none ever retires: what it has sealed is kept for years', () => {
+  it('Encryption keys rotate like other keys but never retire, because encrypted data is kept for years', () => {
     const before = made();
     const [old] = before.encryption;
     const file = rotated(before, NOW, LEAD, encryption);
@@ -168,14 +171,14 @@ describe('encryption keys', () => {
     expect(rotateKeys(file, { kinds: encryption, now: NOW + LEAD - 1, lead: LEAD }).added).toEqual([]);
   });
 
-  it('that have leaked seal no more from now on, and still open', () => {
+  it('A leaked encryption key encrypts nothing from now on, and still decrypts', () => {
     const before = made();
     const store = storeOf(rotated(before, NOW, null, encryption));
     expect(store.sealingKey(NOW)!.id).not.toBe(before.encryption[0]!.id);
     expect(store.openingKey(before.encryption[0]!.id)).toBeDefined();
   });
 
-  it('of a file from before there were any: one comes with the next rotation, and seals when all may have heard of it', () => {
+  it('A key file without encryption keys gets one at the next rotation, which encrypts after the lead time', () => {
     const { encryption: _none, ...old } = JSON.parse(generateKeyFile('production')) as Record<
       string,
       unknown
@@ -187,7 +190,7 @@ describe('encryption keys', () => {
     expect(store.sealingKey(NOW + LEAD)).toBeDefined();
   });
 
-  it('have each an id of its own', () => {
+  it('Two encryption keys with the same id are refused', () => {
     const file = JSON.parse(generateKeyFile('production')) as { encryption: object[] };
     expect(() =>
       parseKeyFile(JSON.stringify({ ...file, encryption: [...file.encryption, ...file.encryption] })),
@@ -195,8 +198,8 @@ describe('encryption keys', () => {
   });
 });
 
-describe('an emergency', () => {
-  it('leaves the new key alone, used at once, also where a next one was waiting', () => {
+describe('An emergency rotation', () => {
+  it('An emergency rotation leaves only the new key, in use at once, even if a next key was waiting', () => {
     const waiting = rotated(made(), NOW);
     const file = rotated(waiting, NOW + 1, null, ['signing']);
     expect(file.signing).toHaveLength(1);
@@ -207,7 +210,7 @@ describe('an emergency', () => {
   });
 });
 
-describe('a rotated file', () => {
+describe('A rotated key file', () => {
   let folder: string;
   let path: string;
   beforeEach(async () => {
@@ -220,7 +223,7 @@ describe('a rotated file', () => {
   const order = { kinds: BOTH, now: NOW, lead: LEAD };
   const read = async (at = path) => parseKeyFile(await readFile(at, 'utf8'));
 
-  it('is read as it was written', async () => {
+  it('A rotated key file is read as it was written', async () => {
     for (const now of [NOW, NOW + DAY]) {
       const { file } = await rotateKeyFile(path, { ...order, now });
       expect(await read()).toEqual(file);
@@ -228,7 +231,7 @@ describe('a rotated file', () => {
     expect((await read()).retired).toHaveLength(1);
   });
 
-  it('takes the place of the old one in one step, which a reader of the old one does not notice', async () => {
+  it('A rotated key file replaces the old one in one step, so a reader of the old file is not disturbed', async () => {
     const opened = join(folder, 'as-opened-before');
     await link(path, opened);
     const before = await readFile(path, 'utf8');
@@ -238,22 +241,22 @@ describe('a rotated file', () => {
     expect((await readdir(folder)).toSorted()).toEqual(['as-opened-before', 'keys.json']);
   });
 
-  it.each(['600', '640', '400'])('keeps its mode %s', async (octal) => {
+  it.each(['600', '640', '400'])('A rotated key file keeps its mode %s', async (octal) => {
     const mode = parseInt(octal, 8);
     await chmod(path, mode);
     await rotateKeyFile(path, order);
     expect((await stat(path)).mode & 0o777).toBe(mode);
   });
 
-  it('keeps its owner, whoever rotates', async () => {
-    const isRoot = process.getuid?.() === 0; // nobody else can give a file away
+  it('A rotated key file keeps its owner, even if another user rotates it', async () => {
+    const isRoot = process.getuid?.() === 0; // only root can change the owner of a file
     const { uid, gid } = isRoot ? { uid: 12_345, gid: 54_321 } : await stat(path);
     await chown(path, uid, gid);
     await rotateKeyFile(path, order);
     expect(await stat(path)).toMatchObject({ uid, gid });
   });
 
-  it('stays where a link names it', async () => {
+  it('A key file behind a symbolic link is rotated in place, and the link stays', async () => {
     const name = join(folder, 'link.json');
     await symlink('keys.json', name);
     await rotateKeyFile(name, order);
@@ -261,7 +264,7 @@ describe('a rotated file', () => {
     expect((await read()).signing).toHaveLength(2);
   });
 
-  it('loses no key when several rotate at once: one goes on, the others are told', async () => {
+  it('Concurrent rotations lose no key: one continues, and the others are refused', async () => {
     let done = 0;
     const keepRotating = async () => {
       for (let round = 0; round < 20; round++)
@@ -277,7 +280,7 @@ describe('a rotated file', () => {
     expect(await readdir(folder)).toEqual(['keys.json']);
   });
 
-  it('is not begun over the draft of a rotation that died, which is named', async () => {
+  it('A rotation is refused while the draft of a crashed one exists, and the error names the draft', async () => {
     const before = await readFile(path, 'utf8');
     await writeFile(`${path}.draft`, '');
     await expect(rotateKeyFile(path, order)).rejects.toThrow(`remove ${path}.draft`);
@@ -293,14 +296,14 @@ describe('a rotated file', () => {
       generateKeyFile('production').replace(/MIG[^\\]+/, 'AAAA'),
       /^KEYS_FILE has a signing key/,
     ],
-  ])('is not made of %s, which stays as it is', async (_, text, problem) => {
+  ])('A rotation of %s is refused, and the file stays unchanged', async (_, text, problem) => {
     await writeFile(path, text);
     await expect(rotateKeyFile(path, order)).rejects.toThrow(problem);
     expect(await readFile(path, 'utf8')).toBe(text);
     expect(await readdir(folder)).toEqual(['keys.json']);
   });
 
-  it('is not made of nothing', async () => {
+  it('A rotation of a missing key file is refused and creates nothing', async () => {
     await expect(rotateKeyFile(join(folder, 'none.json'), order)).rejects.toThrow(
       /^KEYS_FILE cannot be read/,
     );

@@ -19,20 +19,23 @@ export interface RotationOrder {
   /** ms since the epoch. */
   now: number;
   /**
-   * How long everybody has to hear of the new key before it is used. `null`: it is used at once, and all that there
-   * was may have leaked, so nothing of it is good any more. Encryption keys stay all the same: what they have sealed is
-   * sealed again with the new one, and would be lost without them.
+   * Time in ms for all instances and verifiers to learn the new key before it is used. `null`: an emergency.
+   * The new key is used at once, and all old keys become invalid, because they may have leaked. Encryption
+   * keys stay even then: the data is re-encrypted with the new key and would be lost without the old one.
    */
   lead: number | null;
 }
 
 export interface Rotated {
   file: KeyFile;
-  /** Of these kinds there is a new key. Where the next one still waits for its turn, none is added. */
+  /** The kinds that got a new key. A kind whose next key is still waiting gets none. */
   added: KeyKind[];
 }
 
-/** The file with a new key of each kind, and without what has had its time. A command given twice does no more than once. */
+/**
+ * The file with a new key of each kind, and without expired keys. Running the same command twice has the
+ * effect of running it once.
+ */
 export function rotateKeys(file: KeyFile, { kinds, now, lead }: RotationOrder): Rotated {
   const signing = kinds.includes('signing')
     ? succeed<SigningEntry>(file.signing, newSigningEntry, { now, lead, keep: KEPT_MS.signing })
@@ -92,7 +95,10 @@ function newlyRetired(
     .map(({ kid, retiresAt = now }) => ({ kid, retiredAt: Math.min(retiresAt, now) }));
 }
 
-/** A client may come back with an old access token for as long as its session lives, and is to hear that it should refresh. */
+/**
+ * A client may return with an old access token as long as its session lives, and then has to be told to
+ * refresh.
+ */
 function stillRemembered(retired: KeyFile['retired'], now: number): KeyFile['retired'] {
   return retired.filter(({ retiredAt }) => now < retiredAt + milliseconds(LONGEST_SESSION));
 }

@@ -1,26 +1,32 @@
 import { milliseconds } from '../common/duration.js';
 import { LONGEST_ACCESS_TOKEN, LONGEST_SESSION } from './settings.js';
 
-/** When a key is used, in ms since the epoch. It verifies before that too, so that instances may switch one after the other. */
+/**
+ * The period in which a key is used, in ms since the epoch. A key also verifies before it starts, so that
+ * instances may switch one after the other.
+ */
 export interface Term {
-  /** It signs or mints from then on, until another one does. Absent: it always has. */
+  /** The key signs or mints from this time on, until another key starts. Absent: it always has. */
   startsAt?: number;
-  /** What it has signed is good no longer from then on. Absent: nothing has taken its place yet. */
+  /** Tokens of this key are invalid from this time on. Absent: no other key has replaced it yet. */
   retiresAt?: number;
 }
 
-/** How long others may keep the published keys. */
+/** How long verifiers may cache the published keys, in seconds. */
 export const JWKS_MAX_AGE_S = 300;
-/** How often an instance looks at its key file. */
+/** How often an instance reads its key file, in ms. */
 export const RELOAD_INTERVAL_MS = 1_000;
-/** Clocks of instances, and of those who verify our tokens, differ. */
+/** Allowance for differences between the clocks of instances and verifiers, in ms. */
 const SKEW_MS = 60_000;
 
-/** Nobody who follows the published keys meets one that signs before they have heard of it. */
+/** Minimum lead time in ms. A verifier that follows the published keys always knows a key before it signs. */
 export const LEAST_LEAD_MS = JWKS_MAX_AGE_S * 1_000 + SKEW_MS;
-/** A Kubernetes node takes up to two minutes to bring a changed secret, a person takes longer to see that it has not. */
+/**
+ * A Kubernetes node takes up to two minutes to deliver a changed secret. An operator takes longer to notice
+ * that it has not arrived.
+ */
 export const DEFAULT_LEAD = '15m';
-/** How long a key verifies after another has taken its place: as long as the last of its tokens may be shown. */
+/** How long a key verifies after another has replaced it, in ms: until the last of its tokens has expired. */
 export const KEPT_MS = {
   signing: milliseconds(LONGEST_ACCESS_TOKEN) + SKEW_MS,
   refresh: milliseconds(LONGEST_SESSION) + SKEW_MS,
@@ -28,21 +34,25 @@ export const KEPT_MS = {
 
 export const startOf = ({ startsAt = 0 }: Term): number => startsAt;
 
-/** The last to start is first; among equals, the order that they had. */
+/** Sorts by start, latest first. Equal starts keep their order. */
 export function newestFirst<T extends Term>(terms: readonly T[]): T[] {
   return terms.toSorted((a, b) => startOf(b) - startOf(a));
 }
 
 /**
- * The one that signs or mints: the last that has started. All instances switch at the instant that the file names,
- * whenever they have read it. Where none has started (a clock is behind), the one that will be the first.
+ * The key that signs or mints: the last one that has started. All instances switch at the instant that the
+ * file names, regardless of when they have read it. If none has started (a clock is behind), the one that
+ * starts first.
  * @param terms newest first, and not empty
  */
 export function inUse<T extends Term>(terms: readonly T[], now: number): T {
   return hasStarted(terms, now) ?? terms.at(-1)!;
 }
 
-/** As {@link inUse}, and nobody where none has started: what others cannot open yet is not sealed. */
+/**
+ * As {@link inUse}, but undefined if none has started: an instance must not encrypt with a key that others do
+ * not know yet.
+ */
 export function hasStarted<T extends Term>(terms: readonly T[], now: number): T | undefined {
   return terms.find((term) => startOf(term) <= now);
 }
@@ -51,7 +61,7 @@ export function isGood({ retiresAt = Infinity }: Term, now: number): boolean {
   return now < retiresAt;
 }
 
-/** Whether somebody is in use, and good, at every instant: a key retires only after another has started. */
+/** Whether a valid key is in use at every instant: a key retires only after another has started. */
 export function isUnbroken(terms: readonly Term[]): boolean {
   return newestFirst(terms).every(({ retiresAt = Infinity }, index, ordered) => {
     const successor = ordered[index - 1];

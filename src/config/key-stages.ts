@@ -2,11 +2,11 @@ import { nameOf, type Keys } from './key-format.js';
 import type { KeyKind } from './key-rotation.js';
 import { hasStarted, inUse, isGood, startOf, type Term } from './key-schedule.js';
 
-/** What each key is for at an instant, by name: for logs and people. */
+/** The role of each key at an instant, by name: for logs and operators. */
 export interface KeyStage {
   kind: KeyKind;
   name: string;
-  /** `next` waits for its turn, `current` signs, mints or seals, `former` only verifies or opens. */
+  /** `next` waits for its start, `current` signs, mints or encrypts, `former` only verifies or decrypts. */
   stage: 'next' | 'current' | 'former';
   term: Term;
 }

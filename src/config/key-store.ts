@@ -1,19 +1,19 @@
 import type { EncryptionKey, Keys } from './key-format.js';
 import { hasStarted, inUse, isGood } from './key-schedule.js';
 
-/** The keys as they are now: they change while we serve, by the clock and when their file does. */
+/** The current keys. They change at runtime, by the clock and when the key file changes. */
 export class KeyStore {
-  /** Why their file cannot be used, so that a key may be missed that others will sign with. */
+  /** Why the key file cannot be used. This instance may then lack a key with which others will sign. */
   problem: string | null = null;
 
   constructor(private keys: Keys) {}
 
-  /** Another object after each change of the file. */
+  /** A new object after each change of the file. */
   get current(): Keys {
     return this.keys;
   }
 
-  /** From the next use on, everywhere. What is half done goes on with the keys that it has taken. */
+  /** Takes effect from the next use on. Operations that have already read a key finish with it. */
   replace(keys: Keys): void {
     this.keys = keys;
   }
@@ -22,12 +22,15 @@ export class KeyStore {
     return inUse(this.keys.refreshSecrets, now).secret;
   }
 
-  /** Newest first: most tokens are of the first one. */
+  /** Newest first, because most tokens belong to the newest secret. */
   verifyingSecrets(now: number): Buffer[] {
     return this.keys.refreshSecrets.filter((term) => isGood(term, now)).map(({ secret }) => secret);
   }
 
-  /** What seals now. Undefined in files from before there was any, and while the first one waits for its turn. */
+  /**
+   * The key that encrypts now. Undefined for files without encryption keys, and while the first key waits for
+   * its start.
+   */
   sealingKey(now: number): EncryptionKey | undefined {
     return hasStarted(this.keys.encryption, now);
   }

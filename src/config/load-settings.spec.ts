@@ -8,7 +8,7 @@ const ALL = Object.entries(SETTINGS) as [SettingName, Setting<unknown>][];
 const fallbackOf = ({ fallback }: Setting<unknown>, production: boolean) =>
   typeof fallback === 'function' ? fallback(production) : fallback;
 
-/** What production needs of its own. */
+/** The settings that production requires. */
 const PRODUCTION = {
   NODE_ENV: 'production',
   DATABASE_URL: 'postgres://app:pw@db/app',
@@ -26,8 +26,8 @@ function complaints(env: Record<string, string>): string[] {
   return [];
 }
 
-describe('without any environment', () => {
-  it('the defaults are the documented ones', () => {
+describe('Settings of an empty environment', () => {
+  it('The default settings are the documented ones', () => {
     const minutes = 60_000;
     const days = 24 * 60 * minutes;
     expect(loadSettings({})).toMatchObject({
@@ -56,29 +56,29 @@ describe('without any environment', () => {
     expect(loadSettings({})).not.toHaveProperty('redisUrl');
   });
 
-  it.each(ALL)('the default of %s is one of its allowed values', (_name, setting) => {
+  it.each(ALL)('The default of %s is one of its allowed values', (_name, setting) => {
     for (const production of [false, true]) {
       const text = fallbackOf(setting, production);
       if (text !== undefined) expect(setting.parse.safeParse(text).success).toBe(true);
     }
   });
 
-  it('an empty variable is an unset one', () => {
+  it('An empty variable has the same effect as an unset one', () => {
     const empty = Object.fromEntries(ALL.map(([name]) => [variableOf(name), '']));
     expect(loadSettings(empty)).toEqual(loadSettings({}));
   });
 
-  it('nobody can change them afterwards', () => {
+  it('Loaded settings cannot be changed', () => {
     const settings = loadSettings({}) as { cookieSecure: boolean };
     expect(() => (settings.cookieSecure = false)).toThrow(TypeError);
   });
 });
 
-describe('a bad value stops the boot', () => {
-  // Spaces are in no word, number or list, and NUL is in no path.
+describe('Settings with a wrong value', () => {
+  // No word, number or list contains spaces, and no path contains NUL.
   const BAD = 'no such value\0';
 
-  it.each(ALL)('and says so for %s: which variable, what is wrong, what is allowed', (name, setting) => {
+  it.each(ALL)('A wrong value of %s is reported with the variable, the problem and the allowed values', (name, setting) => {
     const lines = complaints({ [variableOf(name)]: BAD });
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatch(new RegExp(`^${variableOf(name)} .*(is|has) `));
@@ -86,7 +86,7 @@ describe('a bad value stops the boot', () => {
     expect(lines[0]!.includes(BAD)).toBe(!setting.secret);
   });
 
-  it('with all of them at once', () => {
+  it('All wrong values are reported at once', () => {
     const everything = Object.fromEntries(ALL.map(([name]) => [variableOf(name), BAD]));
     const named = complaints(everything).map((line) => line.split(' ')[0]);
     expect(named).toEqual(ALL.map(([name]) => variableOf(name)));
@@ -97,7 +97,7 @@ describe('a bad value stops the boot', () => {
     ['DATABASE_URL', 'postgres//app:hunter2@db/app'],
     ['REDIS_URL', 'http://:hunter2@cache'],
     ['REDIS_URL', 'hunter2'],
-  ])('and never prints what may be a secret: %s=%s', (variable, value) => {
+  ])('An error about a setting never shows a value that may be a secret: %s=%s', (variable, value) => {
     const [line] = complaints({ [variable]: value });
     expect(line).toContain(variable);
     expect(line).not.toContain('hunter2');
@@ -212,7 +212,7 @@ describe('a bad value stops the boot', () => {
       ['redis://cache', 'redis://cache/', 'rediss://cache:6380/1', 'redis://a,redis://b/0'],
       ['unix:///tmp/redis.sock', 'redis://cache/sessions', 'redis://cache/1/2', 'redis://:50%@cache'],
     ],
-  ] as [string, string[], string[]][])('%s lets %j pass and refuses %j [OPS-01]', (variable, good, bad) => {
+  ] as [string, string[], string[]][])('%s accepts %j and refuses %j [OPS-01]', (variable, good, bad) => {
     for (const value of good)
       expect({ value, lines: complaints({ [variable]: value }) }).toEqual({ value, lines: [] });
     for (const value of bad) {
@@ -222,10 +222,10 @@ describe('a bad value stops the boot', () => {
   });
 });
 
-describe('the domain of passkeys', () => {
+describe('The relying party of passkeys', () => {
   const APP_URL = 'https://app.example.com/account';
 
-  it('is the host of APP_URL, on a desk localhost, and its pages are those of APP_URL', () => {
+  it('The passkey domain is the host of APP_URL, in development localhost, and its pages are those of APP_URL', () => {
     const on = (env: Record<string, string>) => relyingPartyOf(loadSettings(env));
     expect(on({})).toEqual({ id: 'localhost', name: 'Drawbridge', origins: ['http://localhost:3000'] });
     expect(on({ TRUSTED_ORIGINS: 'capacitor://localhost' }).origins).toEqual(['http://localhost:3000']);
@@ -237,7 +237,7 @@ describe('the domain of passkeys', () => {
     });
   });
 
-  it('may be one above it; then trusted origins below it have pages too, and others do not', () => {
+  it('The passkey domain may be a parent domain, whose trusted origins then have pages too, and other origins have not', () => {
     const TRUSTED_ORIGINS =
       'https://example.com,https://shop.example.com,https://evilexample.com,https://example.com.evil.test';
     const env = { APP_URL, PASSKEY_RP_ID: 'example.com', TRUSTED_ORIGINS };
@@ -252,15 +252,15 @@ describe('the domain of passkeys', () => {
   });
 
   it.each(['other.com', 'pp.example.com', 'my.app.example.com', 'localhost'])(
-    'stops the boot when it is %s, where no page of ours could use it',
+    'PASSKEY_RP_ID=%s stops the boot, because no page of APP_URL could use it',
     (PASSKEY_RP_ID) => {
       expect(complaints({ APP_URL, PASSKEY_RP_ID })).toEqual([expect.stringMatching(/^PASSKEY_RP_ID is/)]);
     },
   );
 });
 
-describe('production', () => {
-  it('starts with a database, a cache and keys of its own, and with no more than it needs [AUT-10, OPS-02]', () => {
+describe('Settings in production', () => {
+  it('Production starts with a database, a cache and keys, and enables nothing else by default [AUT-10, OPS-02]', () => {
     expect(loadSettings(PRODUCTION)).toMatchObject({
       host: '0.0.0.0',
       cookieSecure: true,
@@ -271,7 +271,7 @@ describe('production', () => {
   });
 
   it.each(['DATABASE_URL', 'REDIS_URL', 'KEYS_FILE'] as const)(
-    'refuses to start without %s [KEY-01, OPS-01]',
+    'Production refuses to start without %s [KEY-01, OPS-01]',
     (variable) => {
       const { [variable]: _, ...rest } = PRODUCTION;
       expect(complaints(rest)).toEqual([expect.stringMatching(new RegExp(`^${variable} is not set`))]);
@@ -283,14 +283,14 @@ describe('production', () => {
     ['COOKIE_SECURE', 'false'],
     ['SEED_USERS', 'true'],
     ['RATE_LIMITS', 'off'],
-  ])('refuses %s=%s [AUT-10, COK-03, OPS-01]', (variable, value) => {
+  ])('Production refuses %s=%s [AUT-10, COK-03, OPS-01]', (variable, value) => {
     expect(complaints({ ...PRODUCTION, [variable]: value })).toEqual([
       expect.stringMatching(new RegExp(`^${variable} .*refused in production`)),
     ]);
     expect(complaints({ ...PRODUCTION, NODE_ENV: 'development', [variable]: value })).toEqual([]);
   });
 
-  it('says all that is missing at once', () => {
+  it('Production reports everything that is missing at once', () => {
     expect(complaints({ NODE_ENV: 'production', COOKIE_SECURE: 'false', SEED_USERS: 'true' })).toHaveLength(
       5,
     );
@@ -303,7 +303,7 @@ describe('production', () => {
     ['redis://127.0.0.1:7000', null],
     ['redis://[::1]', null],
     ['rediss://cache', null],
-  ])('reaches a Redis on another machine by TLS or not at all: %s [OPS-04]', (url, complaint) => {
+  ])('Production connects to a Redis on another machine only by TLS: %s [OPS-04]', (url, complaint) => {
     const given = { ...PRODUCTION, REDIS_URL: url };
     expect(complaints(given)).toEqual(complaint ? [expect.stringContaining(complaint)] : []);
     expect(complaints({ ...given, STORE_TLS: 'off' })).toEqual([]);
@@ -312,7 +312,7 @@ describe('production', () => {
   });
 
   it.each(['disable', 'prefer', 'require', 'no-verify', 'verify-ca'])(
-    'takes no sslmode that verifies less: %s [OPS-04]',
+    'Production refuses an sslmode that verifies less: %s [OPS-04]',
     (mode) => {
       const at = (url: string, more = {}) => complaints({ ...PRODUCTION, DATABASE_URL: url, ...more });
       const refused = [expect.stringMatching(/^DATABASE_URL has an sslmode/)];

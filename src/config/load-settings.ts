@@ -4,16 +4,14 @@ import { SETTINGS, variableOf, type SettingName, type Settings } from './setting
 import type { Setting } from './setting.js';
 import { wantsTls } from './store-tls.js';
 
-/** Says all that is wrong with the environment, one line per variable. */
+/** Reports everything that is wrong with the environment, one line for each variable. */
 export class SettingsError extends BootError {
   constructor(readonly lines: string[]) {
     super(lines.join('\n'));
   }
 }
 
-/**
- * @throws SettingsError naming each variable that is wrong, what is wrong with it and what is allowed
- */
+/** @throws SettingsError that names each wrong variable, the problem and the allowed values */
 export function loadSettings(env: NodeJS.ProcessEnv): Settings {
   const values: Record<string, unknown> = {};
   const lines: string[] = [];
@@ -27,7 +25,10 @@ export function loadSettings(env: NodeJS.ProcessEnv): Settings {
   return Object.freeze(values) as Settings;
 }
 
-/** One of them, for a command that needs no others. @throws SettingsError */
+/**
+ * Reads one setting, for a command that needs no others.
+ * @throws SettingsError
+ */
 export function loadSetting<Name extends SettingName>(name: Name, env: NodeJS.ProcessEnv): Settings[Name] {
   const { value, complaint } = read(name, env);
   if (complaint) throw new SettingsError([complaint]);
@@ -37,7 +38,7 @@ export function loadSetting<Name extends SettingName>(name: Name, env: NodeJS.Pr
 function read(name: SettingName, env: NodeJS.ProcessEnv): { value?: unknown; complaint?: string } {
   const setting = SETTINGS[name] as Setting<unknown>;
   const variable = variableOf(name);
-  // An empty variable is an unset one: that is what `FOO=` in a compose file means.
+  // An empty variable counts as unset: that is what `FOO=` in a compose file means.
   const text = env[variable] || fallbackOf(setting, env['NODE_ENV'] === 'production');
   if (text === undefined) return {};
   const result = setting.parse.safeParse(text);
@@ -50,7 +51,7 @@ function fallbackOf(setting: Setting<unknown>, production: boolean): string | un
   return typeof setting.fallback === 'function' ? setting.fallback(production) : setting.fallback;
 }
 
-/** What is right for each variable but wrong together. */
+/** Values that are valid by themselves, but contradict each other. */
 function contradictions(settings: Settings): string[] {
   const lines: string[] = [];
   const refuse = (name: SettingName, why: string) => lines.push(`${variableOf(name)} ${why}`);

@@ -1,17 +1,17 @@
 import type { Settings } from './settings.js';
 
-/** For whom passkeys are made, and on whose pages they may be used (WebAuthn 5.1.2, 13.4.9). */
+/** The domain for which passkeys are made, and the pages that may use them (WebAuthn 5.1.2, 13.4.9). */
 export interface RelyingParty {
-  /** A domain. Passkeys are bound to it for good: whoever changes it makes all of them useless. */
+  /** A domain. Passkeys are bound to it permanently: changing it makes all of them useless. */
   id: string;
-  /** What the browser calls us when it asks. */
+  /** The name that the browser shows to the user. */
   name: string;
   origins: string[];
 }
 
 type Needed = Pick<Settings, 'appUrl' | 'mailFrom' | 'passkeyRpId' | 'port' | 'trustedOrigins'>;
 
-/** From the settings alone: what a request says of its host is no evidence of where it came from. */
+/** Built from the settings alone: the host of a request does not prove where the request came from. */
 export function relyingPartyOf(settings: Needed): RelyingParty {
   const home = homeOf(settings);
   const id = settings.passkeyRpId ?? home.hostname;
@@ -23,12 +23,15 @@ export function relyingPartyOf(settings: Needed): RelyingParty {
   };
 }
 
-/** Where people meet the application. */
+/** The address of the application for users. */
 export function homeOf({ appUrl, port }: Pick<Settings, 'appUrl' | 'port'>): URL {
   return new URL(appUrl ?? `http://localhost:${port}`);
 }
 
-/** Whether pages of a host may use the passkeys of a domain (WebAuthn: a registrable domain suffix of, or equal to). */
+/**
+ * Whether pages of a host may use the passkeys of a domain (WebAuthn: a registrable domain suffix of, or
+ * equal to).
+ */
 export function isWithin(host: string, domain: string): boolean {
   return host === domain || host.endsWith(`.${domain}`);
 }

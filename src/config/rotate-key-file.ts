@@ -6,12 +6,13 @@ import { formatKeyFile, keysOf, parseKeyFile } from './key-format.js';
 import { rotateKeys, type Rotated, type RotationOrder } from './key-rotation.js';
 
 /**
- * Rotates the keys in a file, with its mode and owner. Whoever reads it meanwhile, or after a crash, finds the old
- * file or the new one. The draft is the lock as well: of two rotations at once one is refused.
- * @throws BootError when another rotation is under way, or the file is not a key file
+ * Rotates the keys in a file and keeps its mode and owner. A concurrent reader, or a reader after a crash,
+ * sees either the old file or the new one. The draft also serves as a lock: of two concurrent rotations one
+ * is refused.
+ * @throws BootError if another rotation is under way, or the file is no key file
  */
 export async function rotateKeyFile(path: string, order: RotationOrder): Promise<Rotated> {
-  await readKeyFile(path); // a missing one is told of in its own words
+  await readKeyFile(path); // reports a missing file with its own error
   const file = await realpath(path);
   const draft = `${file}.draft`;
   const handle = await openDraft(draft);
@@ -19,7 +20,7 @@ export async function rotateKeyFile(path: string, order: RotationOrder): Promise
   try {
     rotated = rotateKeys(parseKeyFile(await readFile(file, 'utf8')), order);
     const text = formatKeyFile(rotated.file);
-    keysOf(parseKeyFile(text)); // nothing is written that would not be read
+    keysOf(parseKeyFile(text)); // checks that the new file can be read before it replaces the old one
     await handle.writeFile(text);
     await resemble(handle, file);
     await handle.sync();
@@ -41,7 +42,7 @@ async function openDraft(draft: string): Promise<FileHandle> {
   });
 }
 
-/** Whoever runs the command may be somebody else than who runs the instances. */
+/** The user who runs the command may differ from the user of the instances. */
 async function resemble(handle: FileHandle, file: string): Promise<void> {
   const [own, wanted] = await Promise.all([handle.stat(), stat(file)]);
   if (own.uid !== wanted.uid || own.gid !== wanted.gid) await handle.chown(wanted.uid, wanted.gid);

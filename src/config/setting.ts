@@ -1,16 +1,16 @@
 import { z } from 'zod';
 import { milliseconds } from '../common/duration.js';
 
-/** One variable of the environment: what it means, what it may be, what it is when unset. */
+/** One environment variable: its meaning, its allowed values and its default. */
 export interface Setting<T> {
   doc: string;
-  /** For people: the values that are allowed, with their unit. */
+  /** The allowed values with their unit, for people. */
   allowed: string;
-  /** As it would be written in the environment; a function where it depends on NODE_ENV. */
+  /** As written in the environment. A function if the default depends on NODE_ENV. */
   fallback?: string | ((production: boolean) => string | undefined);
-  /** What the documentation shows as the default where the value itself would say too little. */
+  /** The default for the documentation, if the value itself would say too little. */
   fallbackDoc?: string;
-  /** Never printed, not even when it is wrong. */
+  /** If true, the value is never printed, not even in an error. */
   secret?: boolean;
   parse: z.ZodType<T, string>;
 }
@@ -95,7 +95,7 @@ export function url(doc: string, protocols: string[], details: Details = {}): Se
 
 const STRAY_PERCENT = 'has a `%` that begins no escape; write `%25`';
 
-/** Drivers throw at what is not: it is met in passwords that were pasted as they are. */
+/** Drivers throw on a malformed escape, which occurs in passwords that were pasted without escaping. */
 function isDecodable(url: string): boolean {
   try {
     decodeURIComponent(url);
@@ -105,7 +105,7 @@ function isDecodable(url: string): boolean {
   }
 }
 
-/** What links are made of by adding a path. */
+/** A base URL: links are made by adding a path to it. */
 export function baseUrl(doc: string, details: Details = {}): Setting<string | undefined> {
   const one = url(doc, ['https:', 'http:'], details);
   return {
@@ -116,7 +116,10 @@ export function baseUrl(doc: string, details: Details = {}): Setting<string | un
   };
 }
 
-/** One URL with at most the number of a database as its path, or several nodes of a cluster: they share their scheme, their credentials and database 0. */
+/**
+ * One URL whose path may only be the number of a database, or several nodes of a cluster, which share their
+ * scheme, their credentials and database 0.
+ */
 export function urls(doc: string, protocols: string[], details: Details = {}): Setting<string[] | undefined> {
   const one = url(doc, protocols, details);
   return {
@@ -158,7 +161,7 @@ export function word(doc: string, details: Details = {}): Setting<string> {
   };
 }
 
-/** The name of a request header, in small letters as Node gives it. */
+/** The name of a request header, in lower case as Node provides it. */
 export function header(doc: string, details: Details = {}): Setting<string> {
   return {
     doc,
@@ -171,7 +174,7 @@ export function header(doc: string, details: Details = {}): Setting<string> {
   };
 }
 
-/** Nothing that can be guessed; never shown again. */
+/** A secret: long enough that it cannot be guessed, and never printed. */
 export function secret(doc: string, details: Details = {}): Setting<string | undefined> {
   return {
     doc,
@@ -194,7 +197,7 @@ export function address(doc: string, details: Details = {}): Setting<string> {
 const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
 const DOMAIN = new RegExp(`^(?=.{1,253}$)(localhost|(${LABEL}\\.)+(?!\\d+$)${LABEL})$`);
 
-/** As URLs have it: small letters, Punycode. No address, and nothing that everybody shares as `com`. */
+/** A domain as in URLs: lower case, Punycode. Neither an IP address nor a top-level domain such as `com`. */
 export function domain(doc: string, details: Details = {}): Setting<string | undefined> {
   return {
     doc,
@@ -206,7 +209,7 @@ export function domain(doc: string, details: Details = {}): Setting<string | und
 
 const ADDRESS_LITERAL = /^\[(IPv6:)?[\da-f.:]+\]$/i;
 
-/** As a client of SMTP greets with it (RFC 5321 4.1.1.1). */
+/** The name with which an SMTP client introduces itself (RFC 5321 4.1.1.1). */
 export function heloName(doc: string, details: Details = {}): Setting<string | undefined> {
   return {
     doc,

@@ -19,7 +19,7 @@ import {
   type Setting,
 } from './setting.js';
 
-/** What rests on tokens and sessions for a while (keys above all) relies on these bounds. */
+/** Key rotation and other parts rely on these upper bounds. */
 export const LONGEST_ACCESS_TOKEN = '15m';
 export const LONGEST_SESSION = '400d';
 
@@ -27,8 +27,8 @@ export const LONGEST_SESSION = '400d';
 const RESPONSES = ['off', 'notify', 'reauthenticate', 'end'] as const;
 
 /**
- * Everything that can be set, in the order in which the documentation shows it. `.env.example` and
- * the README's table are generated from here (`npm run docs:settings`).
+ * All settings, in the order of the documentation. `npm run docs:settings` generates `.env.example` and the
+ * README's table from them.
  */
 export const SETTINGS = {
   nodeEnv: choice(
@@ -310,7 +310,7 @@ export function variableOf(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 }
 
-/** What is in force, by variable; of what may be a secret only that it is set. */
+/** The effective settings by variable. A setting that may be a secret is only reported as set. */
 export function settingsForLog(settings: Settings): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(SETTINGS as Record<string, Setting<unknown>>)
@@ -328,6 +328,6 @@ function isNetwork(item: string): boolean {
   const [address = '', prefix, ...rest] = item.split('/');
   if (rest.length > 0 || isIP(address) === 0) return false;
   if (prefix === undefined) return true;
-  // Everybody is no proxy: Fastify throws at `/0`.
+  // A range of all addresses is refused: Fastify throws at `/0`.
   return /^\d{1,3}$/.test(prefix) && Number(prefix) >= 1 && Number(prefix) <= (isIPv4(address) ? 32 : 128);
 }

@@ -6,17 +6,20 @@ export const PLAIN: StoreTls = { storeTls: 'off' };
 
 export type StoreTls = Pick<Settings, 'storeTls'> & Partial<Pick<Settings, 'storeCaFile'>>;
 
-/** Whether a connection to there is to be encrypted, with a certificate that is verified (ASVS 12.3.1, 12.3.2). */
+/** Whether a connection to this URL must be encrypted, with a verified certificate (ASVS 12.3.1, 12.3.2). */
 export function wantsTls(url: string, { storeTls }: Pick<StoreTls, 'storeTls'>): boolean {
   return storeTls === 'always' || (storeTls === 'remote' && !isOnThisMachine(url));
 }
 
-/** The authorities that `STORE_CA_FILE` names; without one, those that Node knows. @throws BootError */
+/**
+ * The certificate authorities of `STORE_CA_FILE`; undefined means those that Node knows.
+ * @throws BootError
+ */
 export function authoritiesOf({ storeCaFile }: Pick<StoreTls, 'storeCaFile'>): string | undefined {
   return storeCaFile === undefined ? undefined : readAuthorities('STORE_CA_FILE', storeCaFile);
 }
 
-/** @throws BootError naming the variable */
+/** @throws BootError that names the variable */
 export function readAuthorities(variable: string, path: string): string {
   let pem: string;
   try {
@@ -29,7 +32,7 @@ export function readAuthorities(variable: string, path: string): string {
   return pem;
 }
 
-/** A socket of the file system, or the loopback interface. PostgreSQL may be named in a parameter. */
+/** Whether the URL names a Unix socket or the loopback interface. PostgreSQL may be named in a parameter. */
 export function isOnThisMachine(url: string): boolean {
   const { hostname, searchParams } = new URL(url);
   const host = (searchParams.get('host') ?? hostname).replace(/^\[|\]$/g, '');
