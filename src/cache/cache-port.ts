@@ -1,41 +1,49 @@
-/** Anything that survives JSON unchanged; compared by its JSON text. */
+/** Any value that survives JSON unchanged. Values are compared by their JSON text. */
 export type CacheValue = string | (string | number | null | string[])[];
 
 /**
- * What the session protocol needs of a cache: plain values, and three steps that are atomic.
- * Times to live are milliseconds, at least one. Every method may reject, which means that the
- * cache could not be asked: callers fall back to PostgreSQL.
+ * The cache as the session protocol needs it: plain values, and three atomic steps. Times to live are in
+ * milliseconds, at least one. Every method may reject, which means that the cache could not be asked: callers
+ * then fall back to PostgreSQL.
  *
- * What `setIfAbsent` and `compareAndSet` wrote is forgotten at the latest when another server takes the place of the
- * one that was told, or the same one a second time. What `setMany` wrote may outlive that.
+ * Values written by `setIfAbsent` and `compareAndSet` are lost at the latest when another server replaces the
+ * one that acknowledged them, or when that server becomes master again. Values written by `setMany` may
+ * outlive that.
  *
- * Two forms: Redis, shared by all instances, and this process' memory, for one.
+ * There are two implementations: Redis, which all instances share, and the memory of this process, for a
+ * single instance.
  */
 export abstract class CachePort {
   abstract readonly kind: 'redis' | 'memory';
 
   /**
-   * The values as JSON texts, in one round trip for all keys; null where there is nothing, or nobody who could be asked for that
-   * key alone. A text need not be JSON where somebody else has written it.
+   * Reads the values as JSON texts, in one round trip for all keys. Null for a key without a value, or if no
+   * server could be asked for that key alone. A text may be malformed if another program has written it.
    */
   abstract readMany(keys: string[]): Promise<(string | null)[]>;
 
-  /** For each key, atomically: sets it if it is absent. One round trip for all. Says which are known to be set. */
+  /**
+   * Sets each key atomically if it is absent, in one round trip for all. Returns true for each key that is
+   * known to be set.
+   */
   abstract setIfAbsent(entries: [key: string, value: CacheValue][], ttl: number): Promise<boolean[]>;
 
-  /** For each key, atomically: replaces the value if it still is `expected`. One round trip for all. Says which are known to be replaced. */
+  /**
+   * Replaces each value atomically if it still is `expected`, in one round trip for all. Returns true for
+   * each value that is known to be replaced.
+   */
   abstract compareAndSet(
     swaps: [key: string, expected: CacheValue, value: CacheValue][],
     ttl: number,
   ): Promise<boolean[]>;
 
-  /** Resolves when the cache has acknowledged all of them. */
+  /** Resolves when the cache has acknowledged all values. */
   abstract setMany(entries: [key: string, value: CacheValue][], ttl: number): Promise<void>;
 
-  /** Resolves when the cache has acknowledged all of them. */
+  /** Resolves when the cache has acknowledged all deletions. */
   abstract deleteMany(keys: string[]): Promise<void>;
 
-  /** Why it cannot be used before somebody changes a setting; null when there is no such reason. */
+  /** The reason why the cache cannot be used until an operator changes a setting; null if there is none. */
   get misconfiguration(): string | null {
     return null;
   }

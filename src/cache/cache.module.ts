@@ -7,9 +7,15 @@ import { authoritiesOf } from '../config/store-tls.js';
 import { CachePort } from './cache-port.js';
 import { MemoryCache } from './memory-cache.js';
 
-/** A boot waits so long for Redis and then goes on without: PostgreSQL judges until it comes. */
+/**
+ * How long a boot waits for Redis. Then it continues without: PostgreSQL answers session checks until Redis
+ * is available.
+ */
 const BOOT_PATIENCE_MS = 1_000;
-/** Of the budget of a check: what a node of a cluster may take without costing the others their answers. */
+/**
+ * The share of a check's time budget that one node of a cluster may use, so that a slow node does not delay
+ * the answers of the others.
+ */
 const NODE_SHARE = 0.8;
 
 @Global()
@@ -20,7 +26,7 @@ const NODE_SHARE = 0.8;
       inject: [SETTINGS_TOKEN, Clock, LOGGER],
       useFactory: async (settings: Settings, clock: Clock, logger: Logger) => {
         if (!settings.redisUrl) return new MemoryCache(clock);
-        const { RedisCache } = await import('./redis-cache.js'); // 700 modules, for those who have a Redis
+        const { RedisCache } = await import('./redis-cache.js'); // loads 700 modules, so only with a Redis
         const redis = new RedisCache(
           settings.redisUrl,
           settings.cacheBudget * NODE_SHARE,

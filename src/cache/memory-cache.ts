@@ -4,13 +4,10 @@ import { boundedMap } from '../common/bounded-map.js';
 import { Clock } from '../common/clock.js';
 import { CachePort, type CacheValue } from './cache-port.js';
 
-/** About 30 MB of verdicts; the least recently used leave first, which only costs a read. */
+/** About 30 MB of cached sessions. The least recently used leave first, which only costs a read. */
 const MOST_ENTRIES = 100_000;
 
-/**
- * The cache of a single instance. Each method does its work before it first yields, which is what
- * makes its steps atomic.
- */
+/** The cache of a single instance. Each method completes before it first yields, so its steps are atomic. */
 @Injectable()
 export class MemoryCache extends CachePort {
   override readonly kind = 'memory';

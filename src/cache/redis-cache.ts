@@ -11,15 +11,16 @@ const PREFIX = 'drawbridge:';
 type Entry = [key: string, value: CacheValue];
 
 /**
- * The cache that instances share: one Redis, or a Redis Cluster. Plain values go through cache-manager; the atomic
- * steps use its client.
+ * The cache that instances share: one Redis server or a Redis Cluster. Plain values go through cache-manager.
+ * The atomic steps use its client.
  *
- * Three things keep it from ever being stale:
- * - A session has one key, whichever server has it. So whoever tells of an end overwrites what others would believe,
- *   and a slot that moves takes both along.
- * - What a reader wrote (leases, verdicts) is sealed, and counts only in the reign in which it was written: a server that was
- *   restored, replaced or promoted starts with an empty cache, whatever it holds.
- * - What a revocation wrote is not sealed: an end is an end in every reign.
+ * Three properties keep stale entries from being used:
+ * - A session has one key, on whichever server. So a tombstone overwrites a cached session, and when a slot
+ *   moves, both move with it.
+ * - Entries of readers (leases, cached sessions) carry the Redis epoch in which they were written and are
+ *   ignored in any other. So a server that was restored, replaced or promoted starts with an empty cache,
+ *   whatever data it has.
+ * - Tombstones carry no epoch: an ended session is ended in every epoch.
  */
 @Injectable()
 export class RedisCache extends CachePort implements OnApplicationShutdown {
@@ -28,7 +29,7 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
 
   /**
    * @param urls one server, or several nodes of one cluster
-   * @param patience milliseconds; how long the answers of other nodes of a cluster wait for those of one
+   * @param patience in ms: how long the answers of other cluster nodes wait for a slow one
    */
   constructor(
     urls: readonly string[],
@@ -40,7 +41,9 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
     this.servers = new RedisServers(urls, logger, authorities);
   }
 
-  /** Resolves when Redis is there; rejects after `timeout` ms, while attempts go on in the background. */
+  /**
+   * Resolves when Redis is available. Rejects after `timeout` ms, while attempts continue in the background.
+   */
   connect(timeout: number): Promise<void> {
     return this.servers.connect(timeout);
   }
@@ -96,7 +99,10 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
     this.servers.close();
   }
 
-  /** An atomic step for each key. One script does them all; in a cluster, where a script has one slot, one each. */
+  /**
+   * An atomic step for each key. One script handles all keys of a server. In a cluster a script is limited to
+   * one slot, so each key gets its own call.
+   */
   private async swap<Item extends [key: string, ...CacheValue[]]>(
     script: string,
     items: Item[],
@@ -118,7 +124,7 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
     return answers.map((answer) => answer === 1);
   }
 
-  /** Asks each server about its keys. In a cluster, undefined is for those that get no answer in time. */
+  /** Asks each server about its keys. In a cluster, undefined means that a key got no answer in time. */
   private async gather<Item, T>(
     items: Item[],
     keyOf: (item: Item) => string,
@@ -135,7 +141,10 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
     return answers;
   }
 
-  /** Tells each server about its keys: all are told, also when one cannot be, which rejects. */
+  /**
+   * Sends each server the writes for its keys. If one server cannot be reached, the others still get theirs,
+   * and the promise rejects.
+   */
   private async tell<Item>(
     items: Item[],
     keyOf: (item: Item) => string,
@@ -148,7 +157,7 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
     await Promise.all([...this.shares(items, keyOf)].map(work));
   }
 
-  /** The places of the items, by the server that has their keys. */
+  /** The indexes of the items, by the server that has their keys. */
   private shares<Item>(items: Item[], keyOf: (item: Item) => string): Map<Share[0], Share[1]> {
     const shares = new Map<RedisNode | undefined, number[]>();
     items.forEach((item, place) => {
@@ -160,7 +169,10 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
     return shares;
   }
 
-  /** What one node of a cluster answers in time. One that is late is not asked again before it has answered. */
+  /**
+   * The answer of one cluster node, or undefined if it is late. A late node is not asked again before it has
+   * answered.
+   */
   private async soon<T>(node: RedisNode | undefined, work: () => Promise<T>): Promise<T | undefined> {
     if (!node?.isMaster || node.owes) return undefined;
     const answer = work();
@@ -184,8 +196,8 @@ function openAll(texts: Texts, seal: string): (string | null)[] {
 }
 
 /**
- * MGET refuses keys of different slots, and one slot that has moved fails a whole pipeline: then each key is asked for
- * by itself.
+ * MGET refuses keys of different slots, and one moved slot fails a whole pipeline. In that case each key is
+ * read separately.
  */
 async function readEach(node: RedisNode, keys: string[]): Promise<(string | null)[]> {
   try {
@@ -201,7 +213,7 @@ async function readEach(node: RedisNode, keys: string[]): Promise<(string | null
   }
 }
 
-/** A slot that is elsewhere, or on its way, leaves its keys without an answer, and no others. */
+/** A slot that has moved or is moving leaves only its own keys without an answer. */
 function each<Item, T>(
   node: RedisNode,
   items: Item[],
@@ -215,7 +227,9 @@ function each<Item, T>(
   return Promise.all(items.map((item) => ask(item).catch(forItsKeyOnly)));
 }
 
-/** A time to live that rounds to 0 would mean "for ever" to cache-manager-redis-yet. */
+/**
+ * cache-manager-redis-yet treats a time to live of 0 as "no expiry", so it is rounded up to at least 1 ms.
+ */
 function wholeTtl(ttl: number): number {
   return Math.max(1, Math.ceil(ttl));
 }

@@ -9,38 +9,42 @@ import type { Logger } from '../common/logger.js';
 import { CacheUnavailable } from './cache-port.js';
 import { goesOn, readGreeting, type Greeting, type Reign } from './reign.js';
 
-/** When nothing has been asked of it, a server's replacement is noticed so late; it also keeps connections alive. */
+/**
+ * Interval of the identity check in ms. If nothing else is asked, a replaced server is noticed after this
+ * time. The check also keeps connections alive.
+ */
 const GREETING_INTERVAL_MS = 1_000;
 
 interface NodeEvents {
-  /** It has said who it is, and that is news. */
+  /** The server has reported a new identity. */
   greeted: [];
-  /** It is away, or an answer suggests that roles or slots have changed hands. */
+  /** The server is down, or an answer suggests that roles or slots have changed. */
   doubted: [];
-  /** Its certificate is for other names. */
+  /** The certificate of the server is for other names. */
   refused: [];
 }
 
 /**
- * One Redis server: its connection, and in which reign it is. That is learned at each connect and each second, and
- * looked at with everything that is read; while it is not known, or the server is no master, nothing else is asked.
+ * One Redis server: its connection and its Redis epoch. The epoch is read at each connect and every second,
+ * and checked with every read. While it is unknown, or while the server is no master, no other command is
+ * sent.
  */
 export class RedisNode extends EventEmitter<NodeEvents> {
   readonly client: Client;
-  /** For plain values. */
+  /** Access to plain values. */
   readonly cache: Cache;
   greeting: Greeting | null = null;
-  /** Why it was last away, where that was said. */
+  /** The last error of the connection, if known. */
   trouble?: unknown;
-  /** Whether an answer that came too late is still to come. */
+  /** Whether a late answer is still pending. */
   owes = false;
   private reign: Reign | null = null;
   private questions = 0;
   private readonly stop: () => void;
 
   /**
-   * @param authorities whose certificates are believed, in PEM; else those that Node knows
-   * @param names for one of which its certificate has to be, the preferred one first
+   * @param authorities trusted certificate authorities in PEM; by default those that Node knows
+   * @param names the certificate must be for one of them; the preferred one comes first
    */
   constructor(
     private readonly url: string,
@@ -50,10 +54,11 @@ export class RedisNode extends EventEmitter<NodeEvents> {
   ) {
     super();
     this.client = clientFor(url, authorities, names);
-    // cache-manager-redis-yet is typed for an older client; it only calls get, set(PX) and del, which are the same.
+    // cache-manager-redis-yet is typed for an older client. It only calls get, set(PX) and del, which are
+    // unchanged.
     this.cache = createCache(redisInsStore(this.client as unknown as RedisStore['client']));
     const lose = (why?: unknown) => this.lose(why);
-    // Without a listener for `error` a dropped socket would end the process.
+    // Without a listener for `error`, a dropped socket would end the process.
     this.client.on('error', lose).on('reconnecting', lose).on('end', lose).on('connect', lose);
     this.client.on('ready', () => void this.greet());
     this.stop = every(
@@ -64,7 +69,7 @@ export class RedisNode extends EventEmitter<NodeEvents> {
     void this.client.connect().catch(() => undefined);
   }
 
-  /** Where it is, without what is secret about it. */
+  /** Host and port, without credentials. */
   get address(): string {
     return new URL(this.url).host;
   }
@@ -73,22 +78,25 @@ export class RedisNode extends EventEmitter<NodeEvents> {
     return new URL(this.url).hostname;
   }
 
-  /** Whether it cannot be used because its certificate is for other names. That does not pass by itself. */
+  /**
+   * Whether the server cannot be used because its certificate is for other names. Retries do not help then.
+   */
   get isMisnamed(): boolean {
     return (
       this.greeting === null && (this.trouble as { code?: unknown })?.code === 'ERR_TLS_CERT_ALTNAME_INVALID'
     );
   }
 
-  /** Whether it may be asked for values. */
+  /** Whether the server may be asked for values. */
   get isMaster(): boolean {
     return this.reign !== null;
   }
 
   /**
-   * Asks in one round trip, and in the same breath whether the reign goes on. A reign that has ended does not come back:
-   * what was answered before was answered in it, also by a server whose demotion nobody has noticed.
-   * @throws CacheUnavailable when it has ended or is not known, or when the server errs
+   * Reads values and checks in the same round trip that the Redis epoch continues. An epoch that has ended
+   * never returns. So the values were read within the epoch, even from a server whose demotion has not been
+   * noticed yet.
+   * @throws CacheUnavailable if the epoch has ended or is unknown, or if the server reports an error
    */
   ask<T>(
     questions: (pipeline: Pipeline) => unknown,
@@ -103,7 +111,11 @@ export class RedisNode extends EventEmitter<NodeEvents> {
     });
   }
 
-  /** Does several things, and asks after them what {@link ask} asks: nobody but a master can acknowledge. */
+  /**
+   * Runs several commands and then checks the epoch as {@link ask} does: only a master can acknowledge
+   * writes.
+   * @throws CacheUnavailable as {@link ask}
+   */
   tell<T>(work: (seal: string) => Promise<T>): Promise<T> {
     return this.attempt(async (reign) => {
       const result = await work(reign.seal);
@@ -112,7 +124,10 @@ export class RedisNode extends EventEmitter<NodeEvents> {
     });
   }
 
-  /** Does what is harmless when the reign has ended meanwhile. @throws as {@link ask} */
+  /**
+   * Runs work that is harmless if the Redis epoch has ended meanwhile.
+   * @throws CacheUnavailable as {@link ask}
+   */
   async attempt<T>(work: (reign: Reign) => Promise<T>): Promise<T> {
     if (this.reign === null) throw new CacheUnavailable();
     try {
@@ -123,7 +138,7 @@ export class RedisNode extends EventEmitter<NodeEvents> {
     }
   }
 
-  /** Asks the server who it is. Of several questions under way the last one counts. */
+  /** Asks the server for its identity. Of several concurrent checks the last one counts. */
   async greet(): Promise<void> {
     if (!this.client.isReady) return;
     const question = ++this.questions;
@@ -135,14 +150,17 @@ export class RedisNode extends EventEmitter<NodeEvents> {
     }
   }
 
-  /** Draws conclusions from an error: who has not got a slot may know who has. */
+  /**
+   * Reports an error that suggests a changed cluster: a node that has lost a slot may know which node has it
+   * now.
+   */
   heed(error: unknown): void {
     if (startsWith(error, MOVED_WORDS)) this.emit('doubted');
   }
 
-  /** Connects anew, for an address that may lead to another server by now. */
+  /** Reconnects, because the address may lead to another server by now. */
   reconnect(): void {
-    // Otherwise it is connecting already.
+    // If the client is not ready, it is already connecting.
     if (!this.client.isReady) return;
     this.client.destroy();
     void this.client.connect().catch(() => undefined);
@@ -191,7 +209,7 @@ export class RedisNode extends EventEmitter<NodeEvents> {
 const MOVED_WORDS = ['MOVED ', 'CLUSTERDOWN '];
 const SLOT_WORDS = [...MOVED_WORDS, 'ASK ', 'TRYAGAIN '];
 
-/** Whether a node of a cluster says of one key that its slot is elsewhere, on its way, or nowhere. */
+/** Whether a cluster node reports that the slot of a key is elsewhere, is moving, or is not served. */
 export function isAboutSlot(error: unknown): boolean {
   return startsWith(error, SLOT_WORDS);
 }
@@ -208,7 +226,7 @@ function clientFor(url: string, authorities: string | undefined, names: () => st
     tls: true as const,
     ca: authorities,
     rejectUnauthorized: true,
-    // A server that has several certificates chooses by this name; an address cannot be one.
+    // A server with several certificates chooses one by this name. An IP address is not allowed here.
     servername: names().find((name) => isIP(bare(name)) === 0),
     checkServerIdentity: (_: string, certificate: PeerCertificate) => {
       const [refusal, ...others] = names().map((name) => checkServerIdentity(bare(name), certificate));
@@ -217,7 +235,7 @@ function clientFor(url: string, authorities: string | undefined, names: () => st
   });
   return createClient({
     url,
-    // A command is refused rather than kept for a server that is away: PostgreSQL answers meanwhile.
+    // While a server is down, commands are refused instead of queued: PostgreSQL answers meanwhile.
     disableOfflineQueue: true,
     commandsQueueMaxLength: 50_000,
     socket: {
@@ -229,7 +247,7 @@ function clientFor(url: string, authorities: string | undefined, names: () => st
   });
 }
 
-/** An IPv6 address without the brackets that it has in URLs. */
+/** An IPv6 address without the brackets of a URL. */
 export function bare(host: string): string {
   return host.replace(/^\[|\]$/g, '');
 }

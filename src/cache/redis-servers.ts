@@ -9,25 +9,30 @@ import { bare, RedisNode } from './redis-node.js';
 const SLOTS = 16_384;
 const DEFAULT_PORT = 6_379;
 const REFRESH_INTERVAL_MS = 1_000;
-/** Many answers hint at the same change, and to list all slots is work for a server. */
+/**
+ * Pause between two refreshes in ms. Many answers indicate the same change, and listing all slots is
+ * expensive for a server.
+ */
 const HINT_PAUSE_MS = 100;
 const SLOTS_TIMEOUT_MS = 500;
 
 /**
- * Which server has a key: the only one there is or, in a Redis Cluster, the master of its slot.
+ * Finds the server of a key: the only server or, in a Redis Cluster, the master of its slot.
  *
- * The map of a cluster may be out of date without harm: a server answers for a key only while it has the slot, and
- * what it answers counts in its own reign only. So redirections are not followed; they bring the next look at the map
- * forward, and until then their keys have no answer.
+ * An outdated slot map is harmless: a server answers for a key only while it has the slot, and the answer
+ * counts only in its own Redis epoch. So redirections are not followed. They trigger the next refresh of the
+ * map, and until then their keys have no answer.
  */
 export class RedisServers extends EventEmitter<{ changed: [] }> {
   private readonly nodes = new Map<string, RedisNode>();
-  /** The names that nodes announce beside their addresses (`cluster-announce-hostname`), by address. */
+  /** The names that nodes announce besides their addresses (`cluster-announce-hostname`), by address. */
   private readonly hostnames = new Map<string, string>();
-  /** Always connected: from them the others are learned, also when all that were known have gone. */
+  /**
+   * Nodes that stay connected. The other nodes are discovered through them, even if all known nodes are gone.
+   */
   private readonly seeds: ReadonlySet<string>;
   private readonly first: RedisNode;
-  /** The master of each slot; null while there is but one server. */
+  /** The master of each slot; null if there is only one server. */
   private slots: (RedisNode | undefined)[] | null;
   private owners: ReadonlySet<RedisNode | undefined>;
   private turn = 0;
@@ -37,8 +42,8 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
   private readonly stop: () => void;
 
   /**
-   * @param urls one server, or several of a cluster; credentials and TLS are those of the first
-   * @param authorities whose certificates are believed, in PEM; else those that Node knows
+   * @param urls one server, or several nodes of a cluster; credentials and TLS are those of the first
+   * @param authorities trusted certificate authorities in PEM; by default those that Node knows
    */
   constructor(
     private readonly urls: readonly string[],
@@ -59,7 +64,10 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
     );
   }
 
-  /** Resolves when every key has a server that is there; rejects after `timeout` ms with why not, while attempts go on. */
+  /**
+   * Resolves when every key has an available server. Rejects with the reason after `timeout` ms, while
+   * attempts continue.
+   */
   async connect(timeout: number): Promise<void> {
     const whole = async () => {
       while (!this.isWhole) await once(this, 'changed');
@@ -69,17 +77,20 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
     });
   }
 
-  /** The one that has every key; null in a cluster. */
+  /** The server that has every key; null in a cluster. */
   get only(): RedisNode | null {
     return this.slots ? null : this.first;
   }
 
-  /** @param key as Redis knows it; undefined when nobody is known to have its slot */
+  /**
+   * @param key with its prefix, as stored in Redis
+   * @returns undefined if no node is known to have its slot
+   */
   nodeFor(key: string): RedisNode | undefined {
     return this.slots ? this.slots[calculateSlot(key)] : this.first;
   }
 
-  /** Those that have keys; undefined among them when some slot is nobody's. */
+  /** The nodes that have keys. Contains undefined if a slot has no known node. */
   get masters(): ReadonlySet<RedisNode | undefined> {
     return this.owners;
   }
@@ -90,7 +101,7 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
     for (const node of this.nodes.values()) node.close();
   }
 
-  /** Looks at the map again, with the eyes of `knowing` or of whoever's turn it is. */
+  /** Refreshes the slot map, from `knowing` or from the node whose turn it is. */
   async refresh(knowing?: RedisNode): Promise<void> {
     this.restUntil = performance.now() + HINT_PAUSE_MS;
     if (!this.slots) return this.leaveReplica();
@@ -98,7 +109,7 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
     const turn = this.turn++ % nodes.length;
     const asked = [...(knowing ? [knowing] : []), ...nodes.slice(turn), ...nodes.slice(0, turn)];
     for (const node of asked) {
-      // Refused at once where there is no connection. Who has left the cluster knows of no slots.
+      // Rejects at once if there is no connection. A node that has left the cluster returns no slots.
       const ranges = await within(SLOTS_TIMEOUT_MS, slotsOf(node)).catch(() => []);
       if (this.closed) return;
       if (ranges.length > 0) return this.assign(ranges, node);
@@ -109,7 +120,7 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
     return [...this.owners].every((node) => node?.isMaster);
   }
 
-  /** Behind one address another server may be the master by now, while this connection stays with its predecessor. */
+  /** The address may lead to a new master by now, while this connection still leads to the demoted one. */
   private leaveReplica(): void {
     if (this.first.greeting?.role !== 'replica') return;
     this.complain(
@@ -123,7 +134,7 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
   private assign(ranges: SlotRange[], source: RedisNode): void {
     const slots = nobodysSlots();
     for (const { from, to, master } of ranges) {
-      // Without a host of its own it is where it was asked; `?` is a name that it does not know itself.
+      // An empty host means the host that was asked. `?` means that the node does not know its own name.
       const host = master.host || source.hostname;
       if (host === '?') continue;
       const address = addressOf(host, master.port);
@@ -154,8 +165,8 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
   }
 
   /**
-   * The names that a node's certificate may be for. Clusters often announce addresses, and their certificates have names:
-   * the one that the node announces beside, or those by which `REDIS_URL` reaches the cluster.
+   * The names that a node's certificate may be for. Clusters often announce IP addresses, but their
+   * certificates contain names: the announced name of the node, or the names in `REDIS_URL`.
    */
   private namesOf(address: string): string[] {
     const { hostname } = new URL(`rediss://${address}`);
@@ -164,7 +175,7 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
     return [hostname, ...(announced ? [announced] : []), ...this.urls.map((url) => new URL(url).hostname)];
   }
 
-  /** Why the cache will not be used before somebody changes a setting; null when there is no such reason. */
+  /** The reason why the cache cannot be used until an operator changes a setting; null if there is none. */
   get misconfiguration(): string | null {
     const misnamed =
       [...this.owners].find((node) => node?.isMisnamed) ?? (this.first.isMisnamed ? this.first : undefined);
@@ -196,7 +207,7 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
     this.emit('changed');
   }
 
-  /** Once, not each second. */
+  /** Logs only once, not every second. */
   private complain(level: 'warn' | 'error', node: RedisNode, what: string): void {
     if (!this.complained) this.logger[level]({ redis: node.address }, what);
     this.complained = true;
@@ -217,7 +228,7 @@ interface SlotRange {
   master: { host: string | null; port: number; hostname?: string };
 }
 
-/** As the client reads `CLUSTER SLOTS`, with the names that Redis 7 tells beside addresses, which it leaves out. */
+/** Reads `CLUSTER SLOTS` as the client does, but keeps the host names of Redis 7, which the client drops. */
 async function slotsOf({ client }: RedisNode): Promise<SlotRange[]> {
   const ranges = (await client.sendCommand(['CLUSTER', 'SLOTS'])) as unknown as [number, number, RawNode][];
   return ranges.map(([from, to, [host, port, , metadata]]) => {

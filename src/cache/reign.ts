@@ -2,17 +2,17 @@ import { createHash } from 'node:crypto';
 import type { CacheValue } from './cache-port.js';
 
 /**
- * The time for which one server process is the master, without interruption. Its name is made of the process'
- * `run_id` and of `master_replid`, which is another one after each promotion: a server that comes back
- * to its office does not come back to its old reign.
+ * A Redis epoch: the time in which one server process is the master, without interruption. It is identified
+ * by the `run_id` of the process and by `master_replid`, which changes at each promotion. So a server that
+ * becomes master again starts a new epoch.
  */
 export interface Reign {
-  /** A line end, which JSON has nowhere, and 48 bits. */
+  /** A suffix of values: a line feed, which compact JSON never contains, and 48 bits. */
   readonly seal: string;
   readonly replicationId: string;
 }
 
-/** What a server says of itself in `INFO server` and `INFO replication`. */
+/** The identity of a server, from `INFO server` and `INFO replication`. */
 export interface Greeting extends Reign {
   role: 'master' | 'replica';
   inCluster: boolean;
@@ -34,7 +34,7 @@ export function readGreeting(info: string): Greeting {
   };
 }
 
-/** Whether a server that says this, on the connection on which its reign was learned, is in that reign still. */
+/** Whether the server is still in the same Redis epoch, by its `INFO replication` on the same connection. */
 export function goesOn({ replicationId }: Reign, infoReplication: string): boolean {
   return (
     infoReplication.includes('\nrole:master\r') &&
@@ -42,12 +42,12 @@ export function goesOn({ replicationId }: Reign, infoReplication: string): boole
   );
 }
 
-/** As text that counts in one reign only; without a seal it counts in all of them. */
+/** Encodes a value. With a suffix it counts in one Redis epoch only, without one in all of them. */
 export function close(value: CacheValue, seal: string): string {
   return JSON.stringify(value) + seal;
 }
 
-/** The value's text, as far as it counts in this reign. */
+/** The text of a value, or null if it belongs to another Redis epoch. */
 export function open(text: string | null, seal: string): string | null {
   if (text === null) return null;
   const isSealed = text.charCodeAt(text.length - SEAL_LENGTH) === LINE_END;
@@ -58,8 +58,8 @@ export function open(text: string | null, seal: string): string | null {
 const LINE_END = 10;
 
 /**
- * KEYS: the keys. ARGV: the time to live, the seal; then for each key its sealed value. What another reign has sealed is not in
- * the way. Returns 1 for each key that was set, else 0.
+ * KEYS: the keys. ARGV: the time to live, the epoch suffix; then for each key its value with that suffix. A
+ * value of another Redis epoch counts as absent. Returns 1 for each key that was set, otherwise 0.
  */
 export const SET_IF_ABSENT = `
   local done = {}
@@ -71,7 +71,10 @@ export const SET_IF_ABSENT = `
   end
   return done`;
 
-/** As {@link SET_IF_ABSENT}, but for each key what has to be there, sealed or not, and what then takes its place. */
+/**
+ * As {@link SET_IF_ABSENT}, but with two values for each key: the expected one, with or without suffix, and
+ * its replacement.
+ */
 export const COMPARE_AND_SET = `
   local done = {}
   for place, key in ipairs(KEYS) do

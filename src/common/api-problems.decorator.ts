@@ -2,10 +2,13 @@ import { applyDecorators } from '@nestjs/common';
 import { ApiExtension } from '@nestjs/swagger';
 import type { ProblemCode } from './problem.js';
 
-/** One key per code, so that what the controller says and what the route says add up; `docs.ts` turns them into answers. */
+/**
+ * One extension for each code, so that the codes of a controller and of its routes add up. `docs.ts` turns
+ * them into responses.
+ */
 export const PROBLEM_EXTENSION = 'x-problem-';
 
-/** Documents problems that a route answers with. */
+/** Documents the problems that a route may answer. */
 export function ApiProblems(...codes: ProblemCode[]) {
   return applyDecorators(...codes.map((code) => ApiExtension(PROBLEM_EXTENSION + code, true)));
 }

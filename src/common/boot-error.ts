@@ -1,2 +1,2 @@
-/** Stops the boot for something that whoever started the process can mend: shown as it is, without a stack. */
+/** Stops the boot for an error that the operator can fix. The message is shown without a stack. */
 export class BootError extends Error {}

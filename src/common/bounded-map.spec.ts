@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { boundedMap } from './bounded-map.js';
 
-describe('a bounded map', () => {
-  it('holds so many and no more: the least recently used leaves', () => {
+describe('A bounded map', () => {
+  it('A bounded map keeps at most its maximum of entries, and the least recently used one leaves first', () => {
     const map = boundedMap<string>(3);
     for (const key of ['a', 'b', 'c']) map.set(key, key);
     map.get('a');
@@ -10,7 +10,7 @@ describe('a bounded map', () => {
     expect([...map.keys()].sort()).toEqual(['a', 'c', 'd']);
   });
 
-  it('is not filled by one who comes again', () => {
+  it('A bounded map does not evict an entry when another key is set again and again', () => {
     const map = boundedMap<string>(2);
     map.set('a', 'a');
     for (let count = 0; count < 10; count += 1) map.set('b', `${count}`);

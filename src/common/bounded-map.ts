@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
 
 /**
- * Forgets the least recently used beyond so many. It grows as it is used: with `max` the library lays out room for all of
- * them at once, 2 MB for 100,000 that may never come.
+ * A map that evicts the least recently used entries beyond a maximum. It grows as it is used: with the option
+ * `max`, the library allocates space for all entries at once, 2 MB for 100,000.
  */
 export function boundedMap<Value extends object | string>(
   most: number,

@@ -12,20 +12,20 @@ function broken(at = 0): Breaker {
   return breaker;
 }
 
-describe('the breaker', () => {
-  test('lets two failures in a row pass as bad luck', () => {
+describe('The circuit breaker', () => {
+  test('The circuit breaker stays closed after two failures in a row', () => {
     const breaker = new Breaker();
     breaker.failed(0);
     breaker.failed(0);
     expect(breaker.allows(0)).toBe(true);
   });
 
-  test('opens after three failures in a row', () => {
+  test('The circuit breaker opens after three failures in a row', () => {
     expect(broken().allows(0)).toBe(false);
     expect(broken().allows(PROBE_MS - 1)).toBe(false);
   });
 
-  test('does not add up failures with successes between them', () => {
+  test('The circuit breaker does not add up failures with successes between them', () => {
     const breaker = new Breaker();
     for (let round = 0; round < 10; round++) {
       breaker.failed(round);
@@ -35,13 +35,13 @@ describe('the breaker', () => {
     expect(breaker.allows(10)).toBe(true);
   });
 
-  test('lets one attempt through each half second, however many ask', () => {
+  test('An open circuit breaker allows one attempt every half second, however many callers ask', () => {
     const breaker = broken();
     const asked = Array.from({ length: 1_001 }, (_, now) => breaker.allows(now) && now);
     expect(asked.filter((now) => now !== false)).toEqual([PROBE_MS, 2 * PROBE_MS]);
   });
 
-  test('waits half a second from the failure of a probe, not from its beginning', () => {
+  test('An open circuit breaker waits half a second from the failure of a probe, not from its start', () => {
     const breaker = broken();
     expect(breaker.allows(PROBE_MS)).toBe(true);
     breaker.failed(PROBE_MS + 400);
@@ -49,13 +49,13 @@ describe('the breaker', () => {
     expect(breaker.allows(2 * PROBE_MS + 400)).toBe(true);
   });
 
-  test('closes with the first success', () => {
+  test('The circuit breaker closes with the first success', () => {
     const breaker = broken();
     breaker.succeeded();
     expect([breaker.allows(1), breaker.allows(1), breaker.allows(1)]).toEqual([true, true, true]);
   });
 
-  test('never stays open for good: half a second after whatever happened it lets somebody through', () => {
+  test('The circuit breaker allows an attempt at the latest half a second after any sequence of events', () => {
     const event = fc.record({
       what: fc.constantFrom('failed', 'succeeded', 'allows' as const),
       after: fc.nat(PROBE_MS * 2),

@@ -1,8 +1,8 @@
 const PROBE_INTERVAL_MS = 500;
 
 /**
- * Spares callers the wait for something that keeps failing: after three failures in a row, unless told otherwise, it lets
- * one attempt through each half second, until one succeeds.
+ * A circuit breaker. After three failures in a row, or another number, callers fail at once. Then one attempt
+ * is allowed every half second, until one succeeds.
  */
 export class Breaker {
   private failures = 0;

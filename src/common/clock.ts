@@ -1,24 +1,24 @@
 /**
  * The only source of time. Instants are milliseconds since the epoch.
  *
- * Two clocks matter: this process' own, and the database's, which rules over everything that is
- * written down (RFC 6819 5.1.5.3 asks for one authority). Both pass through here, so that a test
- * can move them together and nothing ever sleeps.
+ * There are two clocks: that of this process and that of the database, which is authoritative for all stored
+ * times (RFC 6819 5.1.5.3 asks for one authority). Code reads both through this class, so that a test can
+ * move them together and never has to sleep.
  */
 export abstract class Clock {
   abstract now(): number;
 
-  /** As {@link now}, without any correction: what the machine's clock says. */
+  /** As {@link now}, without any correction: the machine's clock. */
   uncorrected(): number {
     return this.now();
   }
 
-  /** An instant that the database read off its own clock. */
+  /** An instant that the database read from its own clock. */
   fromDatabase(instant: Date): number {
     return instant.getTime();
   }
 
-  /** Never jumps; for measuring how long something took, in milliseconds. */
+  /** A clock that never jumps, for measuring durations in milliseconds. */
   monotonic(): number {
     return performance.now();
   }
@@ -30,12 +30,13 @@ export class SystemClock extends Clock {
   }
 }
 
-/** Clocks may differ by so much: what is compared across machines allows for it. */
+/** Maximum difference between clocks in ms. Comparisons across machines allow for it. */
 export const MAX_CLOCK_OFFSET_MS = 5_000;
 
 /**
- * The machine's clock, compared with the database's again and again. Within {@link MAX_CLOCK_OFFSET_MS} it is used as
- * it is. Beyond, the instance goes by the database's time: a session or a token must not depend on which instance judges it.
+ * The machine's clock, regularly compared with the database's. Within {@link MAX_CLOCK_OFFSET_MS} it is used
+ * unchanged. Beyond, the instance uses the database's time: the validity of a session or token must not
+ * depend on the instance that checks it.
  */
 export class AlignedClock extends Clock {
   /** Milliseconds by which the machine's clock was ahead of the database's at the last comparison. */
@@ -63,14 +64,17 @@ export class AlignedClock extends Clock {
     return this.machine.monotonic();
   }
 
-  /** Whether the clocks differ by more than is allowed for. Such an instance should get no traffic. */
+  /**
+   * Whether the clocks differ by more than {@link MAX_CLOCK_OFFSET_MS}. Such an instance should get no
+   * traffic.
+   */
   get isOff(): boolean {
     return Math.abs(this.offset) > MAX_CLOCK_OFFSET_MS;
   }
 
   /**
-   * @param database what the database's clock said, by {@link fromDatabase}
-   * @param askedAt what {@link uncorrected} said before the database was asked; the time that the answer took is allowed for
+   * @param database the database's time, from {@link fromDatabase}
+   * @param askedAt {@link uncorrected} before the query; the duration of the query is allowed for
    */
   compare(database: number, askedAt: number): void {
     const now = this.machine.now();
@@ -80,8 +84,8 @@ export class AlignedClock extends Clock {
   }
 
   /**
-   * By how much the machine's clock has been set back since the last comparison, if that was just now. A suspended machine
-   * only makes it jump forward.
+   * The ms by which the machine's clock was set back since the last comparison, if that was a moment ago. A
+   * suspended machine only jumps forward.
    */
   private setBack(now: number): number {
     if (!this.compared) return 0;

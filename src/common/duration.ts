@@ -3,8 +3,8 @@ const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as con
 export type Duration = `${number}${keyof typeof UNITS}`;
 
 /**
- * Milliseconds in a duration such as `50ms`, `10s`, `15m`, `12h` or `30d`.
- * @throws RangeError when the text is anything else
+ * Parses a duration such as `50ms`, `10s`, `15m`, `12h` or `30d` into milliseconds.
+ * @throws RangeError if the text is no duration
  */
 export function milliseconds(text: string): number {
   const [, amount, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];

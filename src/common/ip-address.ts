@@ -3,15 +3,16 @@ import { isIP, isIPv4, isIPv6 } from 'node:net';
 const PORT = /:\d{0,5}$/;
 
 /**
- * The address in a text that a proxy or the operating system wrote: `203.0.113.7`, `203.0.113.7:51234`, `[2001:db8::7]:443`,
- * quoted as in RFC 7239. Without the port, the brackets and the zone; an IPv4 address in IPv6 form becomes IPv4.
- * @returns null when the text names no address, such as `unknown`
+ * Reads an IP address as written by a proxy or the operating system: `203.0.113.7`, `203.0.113.7:51234`,
+ * `[2001:db8::7]:443`, quoted as in RFC 7239. Port, brackets and zone are removed; an IPv4-mapped IPv6
+ * address becomes IPv4.
+ * @returns null if the text contains no address, such as `unknown`
  */
 export function readAddress(text: string | undefined): string | null {
   if (text === undefined) return null;
   if (isIPv4(text)) return text;
   const trimmed = text.trim().replace(/^"(.*)"$/, '$1');
-  // First as it is: `2001:db8::7:443` is an address, not one with a port.
+  // Tries the text without removing a port first: `2001:db8::7:443` is an address without a port.
   for (const candidate of [trimmed, trimmed.replace(PORT, '')]) {
     const bare = candidate.replace(/^\[(.*)\]$/, '$1').replace(/%.*$/, '');
     if (isIP(bare)) return toIPv4(bare) ?? bare;
@@ -19,7 +20,7 @@ export function readAddress(text: string | undefined): string | null {
   return null;
 }
 
-/** The eight groups of an IPv6 address, in small letters and without leading zeros. */
+/** The eight groups of an IPv6 address, in lower case and without leading zeros. */
 export function groupsOf(address: string): string[] {
   const hex = address.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, ...bytes: string[]) => {
     const [a, b, c, d] = bytes.map(Number) as [number, number, number, number];
@@ -30,7 +31,7 @@ export function groupsOf(address: string): string[] {
   return [...head, ...zeros, ...(tail ?? [])].map((group) => parseInt(group, 16).toString(16));
 }
 
-/** Of an IPv4-mapped IPv6 address (RFC 4291 2.5.5.2), however it is spelled. */
+/** The IPv4 address of an IPv4-mapped IPv6 address (RFC 4291 2.5.5.2), in any spelling. */
 function toIPv4(address: string): string | undefined {
   if (!isIPv6(address)) return undefined;
   const groups = groupsOf(address);

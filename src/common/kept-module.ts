@@ -3,14 +3,15 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { compileFunction } from 'node:vm';
 
-/** Set by `bundle.js`, and by nothing else. */
+/** Only `bundle.js` sets it. */
 declare const BUNDLED: true | undefined;
 
 /**
- * A large module that most instances never use, loaded on first use. In the bundle its text is read at once and kept,
- * because a build may delete or replace the file while the instance runs. A text takes a tenth of what the module takes.
+ * Loads a large module on first use; most instances never need it. In the bundle its text is read at start
+ * and kept in memory, because a build may delete or replace the file while the instance runs. The text takes
+ * a tenth of the memory of the module.
  * @param name of the file beside the bundle, see `KEPT` in `bundle.js`
- * @param load imports the module where there is no bundle
+ * @param load imports the module if there is no bundle
  */
 export function keptModule<Module>(name: string, load: () => Promise<Module>): () => Promise<Module> {
   if (typeof BUNDLED === 'undefined') return load;

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { LastReading } from './last-reading.js';
 
-describe('a text that is read when it has changed', () => {
+describe('A cache of parsed texts', () => {
   let read: string[];
   let readings: LastReading<{ text: string; parts: string[] }>;
 
@@ -13,19 +13,19 @@ describe('a text that is read when it has changed', () => {
     });
   });
 
-  it('is read once while it stays the same, and for each key by itself', () => {
+  it('The parse cache parses an unchanged text once, and separately for each key', () => {
     const first = readings.of('a', 'one');
     expect(readings.of('a', ['o', 'ne'].join(''))).toBe(first);
     expect(readings.of('b', 'one')).not.toBe(first);
     expect(read).toEqual(['a: one', 'b: one']);
   });
 
-  it('is read again when it has changed, also back to what it was', () => {
+  it('The parse cache parses a text again when it has changed, even back to an earlier text', () => {
     for (const text of ['one', 'two', 'one']) expect(readings.of('a', text).text).toBe(text);
     expect(read).toEqual(['a: one', 'a: two', 'a: one']);
   });
 
-  it('means the same to all: nobody can change what others will get', () => {
+  it('The parse cache returns frozen values, so that no caller can change them for another', () => {
     const reading = readings.of('a', 'one');
     expect(() => reading.parts.push('admin')).toThrow(TypeError);
     expect(() => Object.assign(reading, { text: 'two' })).toThrow(TypeError);

@@ -8,8 +8,8 @@ export const LOGGER = Symbol('LOGGER');
 export type { Logger };
 
 /**
- * One JSON line per event; in a developer's terminal the same lines made readable. Headers, bodies
- * and query strings are never handed to it, so there is nothing to redact.
+ * Creates a logger with one JSON line per event, in a developer's terminal in a readable form. Headers,
+ * bodies and query strings are never passed to it, so nothing has to be redacted.
  */
 export function createLogger(level: LevelWithSilent, pretty: boolean): Logger {
   const options: LoggerOptions = {
@@ -23,13 +23,13 @@ export function createLogger(level: LevelWithSilent, pretty: boolean): Logger {
     const readable = { translateTime: 'SYS:HH:MM:ss', ignore: 'requestId,service,version' };
     return pino({ ...options, transport: { target: 'pino-pretty', options: readable } });
   }
-  // A write costs more than the line: some twenty are one, and nobody waits for them for longer than this.
+  // A write costs more than a line, so about twenty lines are written at once, after at most 100 ms.
   const lines = pino.destination({ dest: 1, sync: true, minLength: 4_096, periodicFlush: 100 });
   process.once('exit', () => lines.flushSync());
   return pino(options, lines);
 }
 
-/** As pino's own, which writes out each date anew: many lines are of one millisecond. */
+/** As pino's own, but formats each millisecond only once: many lines share it. */
 function isoTime(): () => string {
   let of = 0;
   let text = '';
@@ -40,7 +40,7 @@ function isoTime(): () => string {
   };
 }
 
-/** It is a development dependency: an image for production does without. */
+/** pino-pretty is a development dependency, which a production image does not have. */
 function isInstalled(name: string): boolean {
   try {
     createRequire(import.meta.url).resolve(name);
@@ -50,7 +50,10 @@ function isInstalled(name: string): boolean {
   }
 }
 
-/** Errors of drivers carry connections, statements and their parameters: only what helps to find the fault is logged. */
+/**
+ * Errors of drivers contain connections, statements and their parameters. Only the fields that help to find
+ * the cause are logged.
+ */
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const { name, message, stack, cause } = error;
@@ -58,7 +61,7 @@ function describeError(error: unknown): unknown {
   return { type: name, message, code, stack, ...(cause instanceof Error && { cause: describeError(cause) }) };
 }
 
-/** Nest's own messages, at their level, with their context. */
+/** Logs Nest's own messages, with their level and context. */
 export class NestLogger implements LoggerService {
   constructor(private readonly logger: Logger) {}
 

@@ -4,7 +4,7 @@ import { invalidRequest } from './problem.js';
 const DEFAULT_LIMIT = 50;
 const MOST = 200;
 
-/** `?limit&cursor` of a page. A query is text, so numbers are read from it. */
+/** The parameters `?limit&cursor` of a page. Query values are texts, so the number is parsed. */
 export const pageQuery = {
   limit: z
     .string()
@@ -15,12 +15,12 @@ export const pageQuery = {
   cursor: z.string().max(200).optional(),
 };
 
-/** Where the next page begins, opaque to clients. */
+/** The start of the next page, opaque to clients. */
 export function encodeCursor(position: unknown): string {
   return Buffer.from(JSON.stringify(position)).toString('base64url');
 }
 
-/** @throws Problem `request.invalid` for what was not made by {@link encodeCursor} */
+/** @throws Problem `request.invalid` if {@link encodeCursor} did not make the cursor */
 export function decodeCursor<T>(cursor: string | undefined, schema: z.ZodType<T>): T | undefined {
   if (cursor === undefined) return undefined;
   try {
@@ -30,7 +30,9 @@ export function decodeCursor<T>(cursor: string | undefined, schema: z.ZodType<T>
   }
 }
 
-/** Asks for one more than the page holds, to know whether there is a next one. */
+/**
+ * Builds a page. Query for one item more than `limit`, so that the page knows whether another one follows.
+ */
 export function pageOf<Item, View>(
   found: Item[],
   limit: number,

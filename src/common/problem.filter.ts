@@ -4,10 +4,10 @@ import type { Logger } from 'pino';
 import './request-event.js';
 import { invalidRequest, Problem, PROBLEM_TYPE, type ProblemCode } from './problem.js';
 
-/** Recognises an error of some library as a problem; undefined when it is not one it knows. */
+/** Translates an error of a library into a problem; undefined if it does not know the error. */
 export type ProblemTranslator = (error: unknown) => Problem | undefined;
 
-/** Every error leaves as problem+json; what is for the log stays in the log. */
+/** Turns every error into problem+json. Details for the log are only logged. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
   constructor(
@@ -49,7 +49,10 @@ export class ProblemFilter implements ExceptionFilter {
     return fromStatus(statusOf(error), error);
   }
 
-  /** The framework says 404 for a known path with another method; HTTP says 405 and which ones work. */
+  /**
+   * The framework answers 404 for a known path with another method. HTTP requires 405 with the allowed
+   * methods.
+   */
   private methodOrMissing(request: FastifyRequest): Problem {
     const methods = this.allowedMethods(request.url);
     return methods.length > 0

@@ -6,7 +6,7 @@ import { Problem, PROBLEMS, type ProblemCode } from './problem.js';
 
 const CODES = Object.keys(PROBLEMS) as ProblemCode[];
 
-/** What clients are written against. A change here breaks them. */
+/** The codes that clients depend on. A change here breaks them. */
 const CONTRACT = {
   'request.invalid': 400,
   'auth.ambiguous_credentials': 400,
@@ -27,13 +27,13 @@ const CONTRACT = {
   'auth.unavailable': 503,
 };
 
-describe('the catalogue of problems', () => {
-  it('keeps every code that clients know, under its status', () => {
+describe('The catalogue of problems', () => {
+  it('The catalogue keeps every code that clients know, with its status', () => {
     const known = Object.fromEntries(CODES.map((code) => [code, PROBLEMS[code][0]]));
     expect(known).toMatchObject(CONTRACT);
   });
 
-  it.each(CODES)('%s has every member of RFC 9457 and ours [HTTP-05]', (code) => {
+  it.each(CODES)('Problem %s has every member of RFC 9457 and our own [HTTP-05]', (code) => {
     const problem = new Problem(code);
     expect(problem.body('4f1c')).toEqual({
       type: `urn:drawbridge:problem:${code}`,
@@ -46,25 +46,28 @@ describe('the catalogue of problems', () => {
     });
   });
 
-  it.each(CODES.filter((code) => PROBLEMS[code][0] === 401))('%s says how to authenticate', (code) => {
-    expect(new Problem(code).headers['www-authenticate']).toMatch(/^Bearer\b/);
-  });
+  it.each(CODES.filter((code) => PROBLEMS[code][0] === 401))(
+    'Problem %s says how to authenticate',
+    (code) => {
+      expect(new Problem(code).headers['www-authenticate']).toMatch(/^Bearer\b/);
+    },
+  );
 
-  it('names an error only to who has shown a token (RFC 6750 3.1) [TOK-17]', () => {
+  it('The WWW-Authenticate header names an error only if the request had a token (RFC 6750 3.1) [TOK-17]', () => {
     expect(new Problem('auth.unauthenticated').headers['www-authenticate']).toBe('Bearer');
     expect(new Problem('auth.invalid_token').headers['www-authenticate']).toBe(
       'Bearer error="invalid_token"',
     );
   });
 
-  it('says when to come back when it cannot decide, and lets a better guess stand', () => {
+  it('Problem auth.unavailable has a Retry-After header, and a caller may set a better value', () => {
     expect(new Problem('auth.unavailable').headers['retry-after']).toMatch(/^\d+$/);
     const headers = { 'retry-after': '30' };
     expect(new Problem('auth.unavailable', { headers }).headers['retry-after']).toBe('30');
   });
 });
 
-describe('an error on its way out', () => {
+describe('An error that leaves the server', () => {
   const SECRET = 'password=hunter2 at /srv/app.js:12';
 
   function answerTo(error: unknown, translators: ProblemTranslator[] = [], methods: string[] = []) {
@@ -94,7 +97,7 @@ describe('an error on its way out', () => {
     ['a status that is no error', Object.assign(new Error(SECRET), { statusCode: 200 })],
     ['an unknown exception of the framework', new HttpException(SECRET, 500)],
     ['a problem with a cause', new Problem('internal.error', { cause: new Error(SECRET) })],
-  ])('that nobody expected (%s) tells the client nothing and the log that it happened', (_kind, error) => {
+  ])('An unexpected error (%s) reveals nothing to the client and is logged', (_kind, error) => {
     const { status, text, headers, body, log } = answerTo(error);
     expect({ status, code: body['code'] }).toEqual({ status: 500, code: 'internal.error' });
     expect(headers['content-type']).toBe('application/problem+json; charset=utf-8');
@@ -114,7 +117,7 @@ describe('an error on its way out', () => {
     [503, 'auth.unavailable'],
     [418, 'request.invalid'],
     [502, 'internal.error'],
-  ])('that the framework throws with %i is %s, without its text', (thrown, code) => {
+  ])('A framework error with status %i is answered as %s, without its text', (thrown, code) => {
     for (const error of [
       new HttpException(SECRET, thrown),
       Object.assign(new Error(SECRET), { statusCode: thrown }),
@@ -126,7 +129,7 @@ describe('an error on its way out', () => {
     }
   });
 
-  it('for a method that a path does not know says which it does; for a thing that is not there it does not', () => {
+  it('An unknown method is answered with the allowed ones, and a missing resource with 404', () => {
     const unknownRoute = new HttpException('Cannot PUT /v1/x', 404);
     const methods = ['GET', 'HEAD'];
     expect(answerTo(unknownRoute, [], methods)).toMatchObject({
@@ -136,14 +139,14 @@ describe('an error on its way out', () => {
     expect(answerTo(new Problem('resource.not_found'), [], methods).status).toBe(404);
   });
 
-  it('is what a translator recognises', () => {
+  it('An error is answered as the problem of the first translator that knows it', () => {
     const translate = (error: unknown) =>
       (error as Error).message === 'away' ? new Problem('auth.unavailable', { cause: error }) : undefined;
     expect(answerTo(new Error('away'), [() => undefined, translate]).body['code']).toBe('auth.unavailable');
     expect(answerTo(new Error('odd'), [() => undefined, translate]).body['code']).toBe('internal.error');
   });
 
-  it('does not touch an answer that is already under way', () => {
+  it('An error after the start of the answer does not touch that answer', () => {
     const filter = new ProblemFilter(pino({ level: 'silent' }), [], () => []);
     const send = jest.fn();
     filter.answer(new Error(), {} as never, { sent: true, raw: {}, send } as never);

@@ -1,8 +1,8 @@
 import type { Principal } from './request.js';
 
 /**
- * Every answer that is not a success, in one flat table (RFC 9457). The code is what a client
- * switches on; `detail` is for the person who reads it and never repeats what was sent.
+ * All error answers, in one flat table (RFC 9457). Clients decide by the code. `detail` is for people and
+ * never contains data from the request.
  */
 export const PROBLEMS = {
   'request.invalid': [400, 'The request is not valid', 'Mend the request and send it again.'],
@@ -44,16 +44,16 @@ export type ProblemCode = keyof typeof PROBLEMS;
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
 export interface ProblemOptions {
-  /** Replaces the catalogue's status where HTTP has one that says more, such as 408. */
+  /** Replaces the catalogue's status by a more precise one, such as 408. */
   status?: number;
-  /** Replaces the catalogue's sentence. Must not contain what the client sent. */
+  /** Replaces the catalogue's sentence. Must not contain data from the request. */
   detail?: string;
   /** Further members of the body. */
   members?: Record<string, unknown>;
   headers?: Record<string, string>;
-  /** What happened, for the log only. */
+  /** The underlying error, for the log only. */
   cause?: unknown;
-  /** Whom it happened to, for the log only. */
+  /** The user and session concerned, for the log only. */
   about?: Pick<Principal, 'userId' | 'sessionId'>;
 }
 
@@ -68,7 +68,7 @@ export class Problem extends Error {
     this.status = options.status ?? PROBLEMS[code][0];
   }
 
-  /** A 401 always says how to authenticate (RFC 9110 15.5.2, RFC 6750 3); a 503 when to come back. */
+  /** A 401 always says how to authenticate (RFC 9110 15.5.2, RFC 6750 3), a 503 when to retry. */
   get headers(): Record<string, string> {
     const headers = { ...this.options.headers };
     if (this.status === 401) headers['www-authenticate'] ??= CHALLENGES[this.code] ?? 'Bearer';
@@ -97,7 +97,7 @@ const CHALLENGES: Partial<Record<ProblemCode, string>> = {
   'auth.session_ended': 'Bearer error="invalid_token", error_description="session ended"',
 };
 
-/** What went wrong, field by field; `path` is dotted, empty for the whole. */
+/** An error of one field. `path` is dotted, and empty for the whole body. */
 export interface FieldError {
   path: string;
   message: string;

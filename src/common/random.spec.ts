@@ -4,7 +4,7 @@ import { instantOf, lastUuidOf, random } from './random.js';
 
 const instants = fc.integer({ min: 0, max: 2 ** 48 - 2 });
 
-test('an id tells its instant, and ids are in the order of theirs', () => {
+test('An id contains its instant, and ids sort by their instants', () => {
   fc.assert(
     fc.property(instants, (instant) => {
       const id = random.uuidAt(instant);

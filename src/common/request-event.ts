@@ -4,8 +4,9 @@ import type { Problem, ProblemCode } from './problem.js';
 import { originOf, type Principal } from './request.js';
 
 /**
- * What the line of a request in the log says besides, named as in the OWASP logging vocabulary where it has a name.
- * It is no line of its own: whoever sends many bad requests does not make the log grow faster than good ones do.
+ * The event in the log line of a request, named as in the OWASP logging vocabulary if that has a name. It
+ * adds no line of its own: a client that sends many bad requests does not make the log grow faster than one
+ * with good requests.
  */
 export type RequestEventName =
   | 'session_created'
@@ -19,20 +20,20 @@ export type RequestEventName =
 
 export interface RequestEvent {
   event: RequestEventName;
-  /** Whom it is about, where the request's own principal does not say. */
+  /** The user and session concerned, if the principal of the request does not tell. */
   about?: Pick<Principal, 'userId' | 'sessionId'>;
 }
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set by whoever has done something that the log is to name. */
+    /** Set by code whose action the log should name. */
     event?: RequestEvent;
     /** Set by the problem filter. */
     problem?: Problem;
   }
 }
 
-/** An access token that has expired and a login that failed are not here: the first is routine, the second an audit event. */
+/** Without expired access tokens, which are routine, and failed logins, which are audit events. */
 const EVENTS: Partial<Record<ProblemCode, RequestEventName>> = {
   'request.invalid': 'input_validation_fail',
   'request.too_large': 'input_validation_fail',
@@ -46,7 +47,10 @@ const EVENTS: Partial<Record<ProblemCode, RequestEventName>> = {
   'auth.forbidden': 'authz_fail',
 };
 
-/** What, with what outcome, why, who, from where (ASVS 16.2.1); nothing for a request that is like any other. */
+/**
+ * The event with its outcome, reason, user and request context (ASVS 16.2.1). Undefined for an ordinary
+ * request.
+ */
 export function describeEvent(request: FastifyRequest): Record<string, unknown> | undefined {
   const { problem, user } = request;
   const event = problem ? EVENTS[problem.code] : request.event?.event;
@@ -65,7 +69,10 @@ export function describeEvent(request: FastifyRequest): Record<string, unknown> 
   };
 }
 
-/** Ids of sessions are in the audit log; other logs tell sessions apart without them (OWASP session management cheat sheet). */
+/**
+ * A pseudonym of a session. Session ids appear only in the audit log; other logs distinguish sessions without
+ * them (OWASP session management cheat sheet).
+ */
 export function nameOf(sessionId: string): string {
   return createHash('sha256').update(sessionId).digest('base64url').slice(0, 16);
 }

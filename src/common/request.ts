@@ -1,28 +1,31 @@
 import type { Role } from './roles.js';
 
-/** Who calls, as far as the access token alone says. */
+/** The caller, from the access token alone. */
 export interface Principal {
   userId: string;
   sessionId: string;
   /** The `jti`. */
   tokenId: string;
-  /** Of the session's keys, that it was given out under; part of the `jti`. */
+  /** Version of the session's keys when the token was issued; part of the `jti`. */
   edition: number;
   roles: readonly Role[];
-  /** Milliseconds since the epoch, as the two below. */
+  /** Milliseconds since the epoch, like `expiresAt`. */
   issuedAt: number;
   expiresAt: number;
 }
 
-/** Where on earth, as the edge or a database of addresses says; never what a client says of itself. */
+/** A location from the edge or from a geolocation database, never from the client. */
 export interface Place {
-  /** ISO 3166-1 alpha-2, officially assigned: a code that names no country, such as `T1` for Tor, is an unknown place. */
+  /**
+   * ISO 3166-1 alpha-2, officially assigned. A code that names no country, such as `T1` for Tor, counts as
+   * unknown.
+   */
   country: string;
-  /** Degrees; known to databases of cities only. */
+  /** Degrees; only city databases have them. */
   at?: { latitude: number; longitude: number };
 }
 
-/** Where a request came from, as it is kept on sessions and in the audit log. */
+/** The request context, as stored with sessions and in the audit log. */
 export interface Origin {
   ip: string | null;
   userAgent: string | null;
@@ -32,7 +35,10 @@ export interface Origin {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Of the client, behind all proxies of `TRUSTED_PROXIES`; null when the connection is gone. Fastify's `ip` is as a proxy wrote it. */
+    /**
+     * The address of the client behind all proxies of `TRUSTED_PROXIES`; null if the connection is closed.
+     * Fastify's `ip` is the unparsed text of a proxy.
+     */
     readonly clientAddress: string | null;
   }
 }
@@ -56,7 +62,10 @@ export function originOf(request: HttpRequest): Origin {
   };
 }
 
-/** Header bytes arrive as Latin-1; what could forge a log line or upset Postgres is dropped. */
+/**
+ * Header bytes arrive as Latin-1. Control characters are dropped: they could forge a log line, and PostgreSQL
+ * rejects some.
+ */
 function printable(header: string): string {
   return header.replace(/\p{Cc}/gu, '');
 }

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 
-/** Which methods a path knows, for `Allow` on a 405 (RFC 9110 15.5.6). */
+/** The methods of each path, for `Allow` on a 405 (RFC 9110 15.5.6). */
 export class RouteTable {
   private readonly routes: { pattern: RegExp; methods: string[] }[] = [];
 
@@ -11,7 +11,7 @@ export class RouteTable {
     });
   }
 
-  /** Sorted; empty for a path that nothing answers. */
+  /** Sorted; empty for an unknown path. */
   methodsOf(url: string): string[] {
     const path = url.split('?')[0] ?? '';
     const methods = this.routes.filter(({ pattern }) => pattern.test(path)).flatMap((route) => route.methods);

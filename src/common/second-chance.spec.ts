@@ -1,16 +1,16 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { SecondChance } from './second-chance.js';
 
-describe('what is remembered up to a weight', () => {
+describe('A cache with a weight limit', () => {
   let memory: SecondChance<number>;
-  /** Each weighs what it is. */
+  /** The weight of a value is the value itself. */
   const known = (...keys: string[]) => keys.filter((key) => memory.get(key) !== undefined);
 
   beforeEach(() => {
     memory = new SecondChance(10, (value) => value);
   });
 
-  it('never weighs more than that, however many there are', () => {
+  it('The cache never exceeds its weight limit, however many entries are added', () => {
     for (let count = 0; count < 10_000; count += 1) {
       memory.set(`${count % 37}`, count % 7);
       if (count % 3 === 0) memory.get(`${count % 5}`);
@@ -21,9 +21,9 @@ describe('what is remembered up to a weight', () => {
     expect(weights.reduce((sum, weight) => sum + weight)).toBe(memory.weight);
   });
 
-  it('keeps what is used, and parts with what is not', () => {
+  it('The cache keeps entries that are used and evicts those that are not', () => {
     for (const key of ['a', 'b', 'c', 'd', 'e']) memory.set(key, 2);
-    memory.set('f', 2); // nobody has been passed over yet: the oldest leaves
+    memory.set('f', 2); // no entry has been passed over yet, so the oldest leaves
     expect(known('a', 'f')).toEqual(['f']);
     for (let next = 0; next < 100; next += 1) {
       memory.get('c');
@@ -32,7 +32,7 @@ describe('what is remembered up to a weight', () => {
     expect(known('b', 'c', 'd', 'e', 'f')).toEqual(['c']);
   });
 
-  it('puts a new value where the old one was, and counts what it weighs now', () => {
+  it('The cache replaces the value of a key and counts the new weight', () => {
     memory.set('a', 3);
     memory.set('a', 5);
     expect([memory.get('a'), memory.weight, memory.size]).toEqual([5, 5, 1]);
@@ -41,7 +41,7 @@ describe('what is remembered up to a weight', () => {
     expect([memory.get('a'), memory.weight, memory.size]).toEqual([undefined, 0, 0]);
   });
 
-  it('cannot remember what is heavier than all of it', () => {
+  it('The cache does not store a value that is heavier than its limit', () => {
     memory.set('a', 11);
     expect([memory.get('a'), memory.weight]).toEqual([undefined, 0]);
     memory.set('a', 10);

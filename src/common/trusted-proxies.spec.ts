@@ -11,7 +11,7 @@ const request = (forwardedFor: string | undefined, peer: string | undefined = ED
   socket: { remoteAddress: peer },
 });
 
-describe('the address of a client behind a trusted proxy', () => {
+describe('The client address behind a trusted proxy', () => {
   it.each<[string, string, string]>([
     ['plain', '203.0.113.7', '203.0.113.7'],
     ['with a port, as Azure Application Gateway writes it', '203.0.113.7:51234', '203.0.113.7'],
@@ -41,7 +41,7 @@ describe('the address of a client behind a trusted proxy', () => {
       '203.0.113.7',
     ],
     ['when the client is a trusted proxy', '10.0.0.9', '10.0.0.9'],
-  ])('%s', (_what, header, address) => {
+  ])('The client address is read from an X-Forwarded-For element: %s', (_what, header, address) => {
     expect(proxies.clientOf(request(header))).toBe(address);
   });
 
@@ -57,13 +57,13 @@ describe('the address of a client behind a trusted proxy', () => {
     '-',
     '"',
     'for=203.0.113.7',
-  ])('is the address of the proxy that wrote %j, not one that stands before it', (element) => {
+  ])('The client address is that of the proxy that wrote %j, not of one before it', (element) => {
     expect(proxies.clientOf(request(element))).toBe(EDGE);
     expect(proxies.clientOf(request(`198.51.100.1, ${element}`))).toBe(EDGE);
     expect(proxies.clientOf(request(`198.51.100.1, ${element}, 10.0.0.9:80`))).toBe('10.0.0.9');
   });
 
-  it('is the address of the peer when the peer is no trusted proxy, or says nothing', () => {
+  it('The client address is that of the peer if the peer is no trusted proxy or sends no header', () => {
     expect(proxies.clientOf(request('203.0.113.7', '198.51.100.1'))).toBe('198.51.100.1');
     expect(proxies.clientOf(request('203.0.113.7', '::ffff:198.51.100.1'))).toBe('198.51.100.1');
     expect(proxies.clientOf(request(undefined))).toBe(EDGE);
@@ -72,21 +72,21 @@ describe('the address of a client behind a trusted proxy', () => {
   });
 
   it.each(['::ffff:10.0.0.8', '::ffff:a00:8', 'fd12::1', '192.168.0.1', 'fe80::5%eth1'])(
-    'is believed from the trusted peer %s',
+    'The client address is accepted from the trusted peer %s',
     (peer) => expect(proxies.clientOf(request('203.0.113.7:1', peer))).toBe('203.0.113.7'),
   );
 
-  it('is unknown when the connection is gone', () => {
+  it('The client address is unknown if the connection is closed', () => {
     expect(proxies.clientOf({ headers: { 'x-forwarded-for': '203.0.113.7' }, socket: {} })).toBeNull();
   });
 
-  it('is found in a header that is as long as headers can be', () => {
+  it('The client address is found in a header of maximum length', () => {
     expect(proxies.clientOf(request(','.repeat(16_000)))).toBe(EDGE);
     expect(proxies.clientOf(request('10.0.0.8,'.repeat(1_700)))).toBe('10.0.0.8');
   });
 });
 
-describe('plain HTTP', () => {
+describe('Detection of plain HTTP', () => {
   it.each<[string, string | undefined, string, boolean]>([
     ['is what the header names', undefined, 'http', true],
     ['in capitals', undefined, 'HTTP', true],
@@ -110,11 +110,11 @@ describe('plain HTTP', () => {
     ['that only the client names does not count', '198.51.100.1, 203.0.113.7', 'http, https', false],
     ['to a proxy that names no client counts', 'unknown', 'http', true],
     ['counts beside addresses that were appended to', '198.51.100.1, 203.0.113.7', 'http', true],
-  ])('%s', (_what, forwardedFor, protocol, isPlain) => {
+  ])('X-Forwarded-Proto and plain HTTP: %s', (_what, forwardedFor, protocol, isPlain) => {
     expect(proxies.isPlainHttp(request(forwardedFor, EDGE, protocol))).toBe(isPlain);
   });
 
-  it('is no word of a peer that is not trusted', () => {
+  it('X-Forwarded-Proto from an untrusted peer is ignored', () => {
     expect(proxies.isPlainHttp(request(undefined, '198.51.100.1', 'http'))).toBe(false);
     expect(new TrustedProxies([]).isPlainHttp(request(undefined, EDGE, 'http'))).toBe(false);
   });

@@ -8,10 +8,10 @@ interface Received {
   socket: { remoteAddress?: string | undefined };
 }
 
-/** Proxies and clients that come back: their addresses are looked up once. */
+/** Number of cached addresses. Proxies and clients return, so each address is looked up once. */
 const REMEMBERED = 10_000;
 
-/** What a request says about its way, as far as proxies of `TRUSTED_PROXIES` wrote it. */
+/** Client address and protocol of a request, from headers that proxies of `TRUSTED_PROXIES` wrote. */
 export class TrustedProxies {
   private readonly networks = new BlockList();
   private readonly verdicts = boundedMap<'trusted' | 'other'>(REMEMBERED);
@@ -36,23 +36,25 @@ export class TrustedProxies {
     return verdict === 'trusted';
   }
 
-  /** Whether a trusted proxy sent the request itself, so that headers that only one proxy writes count. */
+  /** Whether a trusted proxy sent the request itself, so that headers of a single proxy may be used. */
   sent({ socket }: Received): boolean {
     return this.includes(readAddress(socket.remoteAddress));
   }
 
   /**
-   * Follows `X-Forwarded-For` from the last proxy backwards, for as long as each sender is trusted. An element that names no address
-   * ends the way: the client is then the proxy that wrote the element, because everything before it could be invented.
-   * @returns null when the connection is gone
+   * Follows `X-Forwarded-For` from the last proxy backwards, as long as each sender is trusted. It stops at
+   * an element without an address: the client is then the proxy that wrote it, because everything before
+   * could be forged.
+   * @returns null if the connection is closed
    */
   clientOf(request: Received): string | null {
     return this.wayOf(request).client;
   }
 
   /**
-   * Whether the client reached the first trusted proxy over plain HTTP, by `X-Forwarded-Proto`. Where this header has as many
-   * elements as `X-Forwarded-For`, the element beside the client's address counts; else the first one.
+   * Whether the client reached the first trusted proxy over plain HTTP, by `X-Forwarded-Proto`. If this
+   * header has as many elements as `X-Forwarded-For`, the element of the client's address counts, otherwise
+   * the first one.
    */
   isPlainHttp(request: Received): boolean {
     const header = request.headers['x-forwarded-proto'];
@@ -63,7 +65,7 @@ export class TrustedProxies {
     return PLAIN_PROTOCOLS.has(protocol!.trim().toLowerCase());
   }
 
-  /** The client, and how many elements of `X-Forwarded-For` were followed to it. */
+  /** The client, and the number of `X-Forwarded-For` elements that led to it. */
   private wayOf(request: Received): { client: string | null; hops: number } {
     let client = readAddress(request.socket.remoteAddress);
     let hops = 0;
@@ -72,7 +74,7 @@ export class TrustedProxies {
       const start = elements.lastIndexOf(',', end - 1) + 1;
       const element = elements.slice(start, end).trim();
       end = start - 1;
-      // Empty elements of a list mean nothing (RFC 9110 5.6.1).
+      // Empty elements of a list are ignored (RFC 9110 5.6.1).
       if (element === '') continue;
       const address = readAddress(element);
       if (address === null) break;

@@ -4,7 +4,7 @@ import { TurnBatch } from './turn-batch.js';
 
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
-describe('the look-ups of one turn', () => {
+describe('The batch of look-ups in one turn of the event loop', () => {
   const load = jest.fn<(keys: string[]) => Promise<Map<string, string>>>();
   let batch: TurnBatch<string>;
 
@@ -16,13 +16,13 @@ describe('the look-ups of one turn', () => {
     batch = new TurnBatch(load);
   });
 
-  it('are one, with each key once, and everybody gets what they asked for', async () => {
+  it('Look-ups of one turn become one load with each key once, and each caller gets its own answer', async () => {
     const answers = await Promise.all(['a', 'b', 'a', 'c'].map((key) => get(key)));
     expect(answers).toEqual(['value of a', 'value of b', 'value of a', 'value of c']);
     expect(load.mock.calls).toEqual([[['a', 'b', 'c']]]);
   });
 
-  it('never take in a key that is asked for after the load began: its answer would be older than the question', async () => {
+  it('A key requested after the start of a load is loaded again, because that answer would be older than the request', async () => {
     const stored = new Map([['a', 'before']]);
     let answer!: () => void;
     load.mockImplementationOnce(async () => {
@@ -42,7 +42,7 @@ describe('the look-ups of one turn', () => {
     expect(load).toHaveBeenCalledTimes(2);
   });
 
-  it('say undefined for what nobody knows, and ask again the next time', async () => {
+  it('A look-up of an unknown key returns undefined, and the next one loads it again', async () => {
     load.mockResolvedValueOnce(new Map());
     expect(await get('a')).toBeUndefined();
     expect(await get('a')).toBe('value of a');
@@ -56,14 +56,17 @@ describe('the look-ups of one turn', () => {
         throw new Error('away');
       },
     ],
-  ])('all fail when the load %s, and the next turn starts afresh', async (_how, fail) => {
-    load.mockImplementationOnce(fail);
-    const answers = await Promise.allSettled([get('a'), get('b'), get('a')]);
-    expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
-    expect(await get('a')).toBe('value of a');
-  });
+  ])(
+    'All look-ups of a turn fail when the load %s, and the next turn starts a new load',
+    async (_how, fail) => {
+      load.mockImplementationOnce(fail);
+      const answers = await Promise.allSettled([get('a'), get('b'), get('a')]);
+      expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+      expect(await get('a')).toBe('value of a');
+    },
+  );
 
-  it('are answered with their own keys, whatever is asked in whichever turn', async () => {
+  it('Each look-up gets the answer of its own key, for any keys in any turn', async () => {
     const key = fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', 'toString', ''));
     await fc.assert(
       fc.asyncProperty(fc.array(fc.array(key), { maxLength: 5 }), async (turns) => {

@@ -1,8 +1,8 @@
 type Answers<Value> = ReadonlyMap<string, Value>;
 
 /**
- * Joins the look-ups that arrive in one turn of the event loop into one: `load` is called once with
- * every key that was asked for, and never with one that was asked for after it began.
+ * Batches the look-ups of one turn of the event loop: `load` is called once with all keys of the turn, and
+ * never with a key that was requested after it began.
  */
 export class TurnBatch<Value> {
   private readonly keys = new Set<string>();
@@ -10,7 +10,10 @@ export class TurnBatch<Value> {
 
   constructor(private readonly load: (keys: string[]) => Promise<Answers<Value>>) {}
 
-  /** The answers to all that was asked for in this turn, which are one object: a promise for each would cost more than the look-up. */
+  /**
+   * Adds a key to the batch of this turn. All callers share one promise of all answers: a promise for each
+   * would cost more than the look-up.
+   */
   ask(key: string): Promise<Answers<Value>> {
     this.keys.add(key);
     return (this.answers ??= new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.begin()));

@@ -3,10 +3,10 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { invalidRequest, type FieldError } from './problem.js';
 
 const FIELD_NAME = /^\w{1,40}$/;
-/** A request can be wrong in more ways than anybody wants to read. */
+/** Maximum number of reported errors. */
 const MOST_ERRORS = 20;
 
-/** Validates every `@Body({ schema })`, `@Query({ schema })`, `@Param(…)`; unknown fields are errors. */
+/** Validates every `@Body({ schema })`, `@Query({ schema })` and `@Param(…)`. Unknown fields are errors. */
 export function validationPipe(): StandardSchemaValidationPipe {
   return new StandardSchemaValidationPipe({
     exceptionFactory: (issues) => invalidRequest(issues.slice(0, MOST_ERRORS).flatMap(fieldErrors)),
@@ -27,7 +27,7 @@ function fieldErrors(issue: StandardSchemaV1.Issue): FieldError[] {
   return [{ path: path.map(printable).join('.'), message: lowerFirst(issue.message) }];
 }
 
-/** A field's name goes back to the developer only when it looks like one: nothing else is echoed. */
+/** Returns a field name only if it looks like one: no other input is echoed. */
 function printable(name: string): string {
   return FIELD_NAME.test(name) ? name : '';
 }

@@ -1,4 +1,4 @@
-/** The work's outcome, or a rejection after `ms` milliseconds; the work itself is not called off. */
+/** The result of `work`, or a rejection after `ms` milliseconds. The work itself is not cancelled. */
 export async function within<T>(ms: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

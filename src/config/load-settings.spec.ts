@@ -78,13 +78,16 @@ describe('Settings with a wrong value', () => {
   // No word, number or list contains spaces, and no path contains NUL.
   const BAD = 'no such value\0';
 
-  it.each(ALL)('A wrong value of %s is reported with the variable, the problem and the allowed values', (name, setting) => {
-    const lines = complaints({ [variableOf(name)]: BAD });
-    expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatch(new RegExp(`^${variableOf(name)} .*(is|has) `));
-    expect(lines[0]!.endsWith(`; allowed: ${setting.allowed}`)).toBe(true);
-    expect(lines[0]!.includes(BAD)).toBe(!setting.secret);
-  });
+  it.each(ALL)(
+    'A wrong value of %s is reported with the variable, the problem and the allowed values',
+    (name, setting) => {
+      const lines = complaints({ [variableOf(name)]: BAD });
+      expect(lines).toHaveLength(1);
+      expect(lines[0]).toMatch(new RegExp(`^${variableOf(name)} .*(is|has) `));
+      expect(lines[0]!.endsWith(`; allowed: ${setting.allowed}`)).toBe(true);
+      expect(lines[0]!.includes(BAD)).toBe(!setting.secret);
+    },
+  );
 
   it('All wrong values are reported at once', () => {
     const everything = Object.fromEntries(ALL.map(([name]) => [variableOf(name), BAD]));
