@@ -109,21 +109,24 @@ describe('decodeAccessToken()', () => {
   });
 
   const wrong = [undefined, null, 0, -1, 1.5, true, '', '\u0000', 'x', [], ['x'], {}, { a: 1 }];
-  it.each(Object.keys(CLAIMS) as (keyof typeof CLAIMS)[])('decodeAccessToken() refuses a token without %s or with a wrong type of it', (name) => {
-    expect(decodeAccessToken(tokenOf(HEADER, without(name)))).toBeNull();
-    const isRight = (value: unknown) => {
-      if (name === 'iss' || name === 'aud') return typeof value === 'string'; // other code checks the value
-      if (name === 'iat' || name === 'exp') return value === 0;
-      return name === 'roles' && Array.isArray(value) && value.length === 0;
-    };
-    for (const value of wrong.filter((candidate) => !isRight(candidate))) {
-      const claims = { ...CLAIMS, [name]: value };
-      expect({ value, decoded: decodeAccessToken(tokenOf(HEADER, claims)) }).toEqual({
-        value,
-        decoded: null,
-      });
-    }
-  });
+  it.each(Object.keys(CLAIMS) as (keyof typeof CLAIMS)[])(
+    'decodeAccessToken() refuses a token without %s or with a wrong type of it',
+    (name) => {
+      expect(decodeAccessToken(tokenOf(HEADER, without(name)))).toBeNull();
+      const isRight = (value: unknown) => {
+        if (name === 'iss' || name === 'aud') return typeof value === 'string'; // other code checks the value
+        if (name === 'iat' || name === 'exp') return value === 0;
+        return name === 'roles' && Array.isArray(value) && value.length === 0;
+      };
+      for (const value of wrong.filter((candidate) => !isRight(candidate))) {
+        const claims = { ...CLAIMS, [name]: value };
+        expect({ value, decoded: decodeAccessToken(tokenOf(HEADER, claims)) }).toEqual({
+          value,
+          decoded: null,
+        });
+      }
+    },
+  );
 
   it('decodeAccessToken() accepts only the exact format of a jti', () => {
     for (const other of [
@@ -138,13 +141,16 @@ describe('decodeAccessToken()', () => {
     }
   });
 
-  it.each(['sub', 'sid'] as const)('decodeAccessToken() accepts only the canonical spelling of a UUID as %s', (name) => {
-    const { [name]: id } = CLAIMS;
-    for (const other of [id.toUpperCase(), `{${id}}`, ` ${id}`, `${id}\n`, id.replaceAll('-', ''), [id]]) {
-      if (other === id) continue;
-      expect(decodeAccessToken(tokenOf(HEADER, { ...CLAIMS, [name]: other }))).toBeNull();
-    }
-  });
+  it.each(['sub', 'sid'] as const)(
+    'decodeAccessToken() accepts only the canonical spelling of a UUID as %s',
+    (name) => {
+      const { [name]: id } = CLAIMS;
+      for (const other of [id.toUpperCase(), `{${id}}`, ` ${id}`, `${id}\n`, id.replaceAll('-', ''), [id]]) {
+        if (other === id) continue;
+        expect(decodeAccessToken(tokenOf(HEADER, { ...CLAIMS, [name]: other }))).toBeNull();
+      }
+    },
+  );
 
   it('decodeAccessToken() refuses numbers that are not safe integers, and unknown roles', () => {
     for (const exp of ['1e400', '9007199254740993', '-0.5', '"1700000900"']) {

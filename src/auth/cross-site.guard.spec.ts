@@ -64,11 +64,14 @@ describe('The cross-site guard, for a request with an Origin and without Fetch M
     ['https://app.example.com', 'https://APP.example.com:443/'],
     ['https://app.example.com.', 'https://app.example.com'],
     ['https://app.example.com:8443', 'https://app.example.com:8443'],
-  ])('A request from %s is accepted when APP_URL is %s, for any Host that a proxy sends', (origin, appUrl) => {
-    for (const host of ['10.0.0.7:3000', 'backend', '', 'a b'])
-      for (const nodeEnv of ['test', 'production'])
-        expect(isLetIn(origin, host, { nodeEnv, appUrl })).toBe(true);
-  });
+  ])(
+    'A request from %s is accepted when APP_URL is %s, for any Host that a proxy sends',
+    (origin, appUrl) => {
+      for (const host of ['10.0.0.7:3000', 'backend', '', 'a b'])
+        for (const nodeEnv of ['test', 'production'])
+          expect(isLetIn(origin, host, { nodeEnv, appUrl })).toBe(true);
+    },
+  );
 
   it.each<[string, string, Site]>([
     ['http://example.com', 'example.com', PRODUCTION],
@@ -80,9 +83,12 @@ describe('The cross-site guard, for a request with an Origin and without Fetch M
     ['http://example.com', 'example.com', BEHIND_A_TRUSTED_PROXY],
     ['http://localhost:3000', 'backend', PRODUCTION],
     ['https://mybox.lan', 'mybox.lan', { appUrl: 'http://mybox.lan' }],
-  ])('A request whose scheme differs from that of the site is refused: %s at %s, %j', (origin, host, site) => {
-    expect(isLetIn(origin, host, site)).toBe(false);
-  });
+  ])(
+    'A request whose scheme differs from that of the site is refused: %s at %s, %j',
+    (origin, host, site) => {
+      expect(isLetIn(origin, host, site)).toBe(false);
+    },
+  );
 
   it.each([
     ['https://example.com:444', 'example.com'],

@@ -1,12 +1,13 @@
 import type { ClientBase } from 'pg';
 
-/** What instances do nothing to but add and read. */
+/** Tables that instances may only read and append to. */
 const APPEND_ONLY = ['audit_events', 'audit_seals'];
 
 /**
- * Gives a role what an instance needs of this database and no more: it reads and writes the tables of the application,
- * changes no schema, and can neither change nor remove what the audit log says. Run by their owner, after each migration.
- * @throws when there is no such role
+ * Grants a role exactly the rights that an instance needs in this database. It can read and write the tables
+ * of the application, but not change the schema, and it can neither change nor delete audit records. The
+ * owner of the tables runs this after each migration.
+ * @throws a PostgreSQL error if the role does not exist
  */
 export async function grantToApp(
   client: Pick<ClientBase, 'query' | 'escapeIdentifier'>,

@@ -4,10 +4,13 @@ import { Clock } from '../common/clock.js';
 import { every } from '../common/every.js';
 import { databaseNow } from './database-now.js';
 
-/** Less than all of it: a timer that rings a little early must not be refused, or a lone instance would do every second turn. */
+/**
+ * Less than 1, because a timer may fire slightly early: with 1, a single instance would run a job only at
+ * every second interval.
+ */
 const CLAIMED_SHARE_OF_INTERVAL = 0.9;
 
-/** A claim from further ahead than an interval is by a clock that was wrong, and keeps nobody away. */
+/** A claim that lies more than an interval in the future comes from a wrong clock and is ignored. */
 const CLAIM = `
   insert into chores (name, begun_at) values ($1, $2)
   on conflict (name) do update set begun_at = excluded.begun_at
@@ -16,8 +19,9 @@ const CLAIM = `
   returning name`;
 
 /**
- * What one instance does for all of them. Nothing is held meanwhile: when it dies at its chore, or fails, another one begins an
- * interval later; when it takes longer than that, so does another one. A chore must not mind.
+ * Runs scheduled jobs, each on one instance at a time. No lock is held while a job runs. If its instance
+ * dies, or if the job fails or takes longer than an interval, another instance starts it again. A job must
+ * tolerate that.
  */
 @Injectable()
 export class Chores {
@@ -26,7 +30,7 @@ export class Chores {
     private readonly clock: Clock,
   ) {}
 
-  /** As {@link every}, with the turns shared by all instances. */
+  /** As {@link every}, but all instances share the runs. */
   every(
     interval: number,
     name: string,
@@ -40,7 +44,10 @@ export class Chores {
     if (await this.claim(name, interval * CLAIMED_SHARE_OF_INTERVAL)) await work();
   }
 
-  /** @returns whether nobody has begun this chore within the last `interval` ms; then the caller has, now */
+  /**
+   * @param interval in ms
+   * @returns true if no instance has started this job within the last `interval` ms; the caller then has, now
+   */
   async claim(name: string, interval: number): Promise<boolean> {
     const now = await databaseNow(this.database.manager, this.clock);
     const claimed = await this.database.query<unknown[]>(CLAIM, [name, now, interval / 1_000]);

@@ -14,36 +14,43 @@ import { RevocationDatabase } from './revocation-database.js';
 import { requireSuitableServer } from './server-requirements.js';
 import { RevocationTransactions, UserTransactions } from './user-transactions.js';
 
-/** Connections of their own for session checks: a slow report cannot keep anybody from being let in or refused. */
+/** Separate connections for session checks, so that a slow report cannot delay them. */
 export const CHECK_POOL = Symbol('CHECK_POOL');
-/** The connections of everything else, without TypeORM: for a statement that is asked all the time, see {@link Prepared}. */
+/** The connections of all other code, without TypeORM, for frequent statements, see {@link Prepared}. */
 export const MAIN_POOL = Symbol('MAIN_POOL');
 
 /**
- * PostgreSQL plans a statement that has a name once for each connection, and not each time it is asked: planning is most of
- * what a short one costs. Names are unique, and of at most 63 characters.
+ * A named statement. PostgreSQL plans it once for each connection instead of at each execution; planning is
+ * most of the cost of a short one. Names are unique and have at most 63 characters.
  */
 export interface Prepared {
   name: string;
   text: string;
 }
 
-/** Checks come in batches, one statement for all of a turn, so few connections carry many. */
+/** Few connections suffice, because one statement serves all checks of a turn of the event loop. */
 const CHECK_CONNECTIONS = 3;
 /**
- * The driver would close each connection that nobody has used for ten seconds, and on a quiet server the next request would wait
- * for a new one. What lies between hears of these every half minute, so that it does not forget them either.
+ * By default the driver closes each connection that was idle for ten seconds, and on a quiet server the next
+ * request would wait for a new one. Keep-alive packets every 30 seconds prevent network devices from dropping
+ * idle connections.
  */
 const KEPT = { keepAlive: true, keepAliveInitialDelayMillis: 30_000, idleTimeoutMillis: 60_000 };
-/** Of everything else's, so many stay open for longer than that. */
+/** Number of main connections that stay open beyond the idle timeout. */
 const KEPT_CONNECTIONS = 2;
-/** A database that is silent for longer than this is unavailable, and that is answered. */
+/** Timeouts in ms. A database that does not answer in time is unavailable, and the client gets a 503. */
 const CONNECT_TIMEOUT_MS = 2_000;
 const CHECK_TIMEOUT_MS = 2_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
-/** Shorter than {@link CONNECT_TIMEOUT_MS}: who waits for a connection gets it before it gives up. See `UserTransactions`. */
+/**
+ * Shorter than {@link CONNECT_TIMEOUT_MS}, so that a transaction that waits for a connection gets one before
+ * it gives up. See `UserTransactions`.
+ */
 const LOCK_TIMEOUT_MS = 1_000;
-/** Of a list that may have any length PostgreSQL expects ten, and would plan each time for one that is shorter. */
+/**
+ * For a list parameter PostgreSQL assumes ten elements, and would plan again at each execution with a shorter
+ * list.
+ */
 const PLAN_ONCE = { plan_cache_mode: 'force_generic_plan' };
 
 const logLostConnection = (logger: Logger) => (error: Error) =>

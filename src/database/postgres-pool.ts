@@ -3,7 +3,7 @@ import { PostgresClient, type PostgresConfig } from './postgres-client.js';
 
 export type PostgresPoolConfig = pg.PoolConfig & PostgresConfig;
 
-/** A pool of {@link PostgresClient}s. It takes back only connections that the next user can use. */
+/** A pool of {@link PostgresClient}s. It takes back only connections that are ready for the next user. */
 export class PostgresPool extends pg.Pool {
   constructor(config: PostgresPoolConfig) {
     super({ ...config, Client: PostgresClient });
@@ -19,7 +19,10 @@ export class PostgresPool extends pg.Pool {
   }
 }
 
-/** After a statement that timed out, its transaction may still be open: the next user would commit what it did. */
+/**
+ * After a statement that timed out, its transaction may still be open, and the next user of the connection
+ * would commit it.
+ */
 function isBusy(client: pg.PoolClient): boolean {
   const { readyForQuery } = client as pg.PoolClient & { readyForQuery: boolean };
   return !readyForQuery || client.getTransactionStatus() !== 'I';

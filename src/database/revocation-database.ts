@@ -4,14 +4,14 @@ import { DataSource } from 'typeorm';
 import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
 import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
 
-/** A revocation takes some milliseconds, so a few connections serve many. */
+/** A revocation takes some milliseconds, so few connections serve many. */
 const CONNECTIONS = 2;
 const CONNECT_ATTEMPTS = 6;
 const CONNECT_PAUSE_MS = 1_000;
 
 /**
- * A second pool, for the transactions that end sessions. Slow reports and long waits for locks can use up the main pool:
- * a revocation still gets a connection.
+ * A second pool, for the transactions that end sessions. Slow reports and long waits for locks can exhaust
+ * the main pool, but a revocation still gets a connection.
  */
 export class RevocationDatabase extends DataSource {
   constructor(main: DataSource) {

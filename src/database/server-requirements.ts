@@ -4,17 +4,20 @@ import { PLAIN, type StoreTls } from '../config/store-tls.js';
 import { connectionTo } from './postgres-connection.js';
 
 const TIMEOUT_MS = 10_000;
-/** A pooler that shares server connections gives itself away in the first round, unless other clients use it at that moment. */
+/**
+ * A pooler that shares server connections shows it in the first round, unless other clients use it at the
+ * same moment.
+ */
 const ROUNDS = 20;
 
 /**
- * Refuses what no connection can put right by its own settings.
- * @throws BootError when the database is not in UTF-8, or when a pooler does not keep sessions
+ * Checks conditions that connections cannot correct by their settings.
+ * @throws BootError if the database is not in UTF-8, or if a pooler does not keep sessions
  */
 export async function requireSuitableServer(url: string, tls: StoreTls = PLAIN): Promise<void> {
   const opened: pg.Client[] = [];
   const open = async () => {
-    // Not a PostgresClient: behind such a pooler, its settings would stay in sessions of others.
+    // Not a PostgresClient: behind such a pooler, its settings would leak into the sessions of other clients.
     const client = new pg.Client({
       ...connectionTo(url, tls),
       application_name: 'drawbridge-boot',
@@ -30,7 +33,8 @@ export async function requireSuitableServer(url: string, tls: StoreTls = PLAIN):
     const client = await open();
     const { encoding, pid } = await ask(client);
     if (encoding !== 'UTF8') throw new BootError(notUtf8(encoding));
-    // A pooler has keys of its own for cancelling; PostgreSQL names the process of the session.
+    // A pooler reports its own process id for cancel requests; `pg_backend_pid()` returns that of the
+    // session.
     const isPooled = pid !== (client as pg.Client & { processID: number }).processID;
     if (isPooled && !(await keepsSessions(client, await open()))) throw new BootError(SHARED_SESSIONS);
   } finally {
@@ -39,8 +43,9 @@ export async function requireSuitableServer(url: string, tls: StoreTls = PLAIN):
 }
 
 /**
- * Of two clients that stay connected each must have a session of its own, the same one at every statement. A pooler that takes
- * the connection that was used last gives it to both; one that takes turns gives another one to the second of two statements.
+ * Whether each of two connected clients has its own session, the same one at every statement. A pooler that
+ * reuses the last connection gives the same one to both clients. A pooler that takes turns gives a different
+ * one to the second of two statements.
  */
 async function keepsSessions(one: pg.Client, other: pg.Client): Promise<boolean> {
   const { pid } = await ask(one);

@@ -5,7 +5,7 @@ import { UserTransactions } from './user-transactions.js';
 
 const LOCKED = Object.assign(new Error('canceling statement due to lock timeout'), { code: '55P03' });
 
-describe("one user's transactions", () => {
+describe('Transactions of one user', () => {
   const database = { options: { poolSize: 10 } } as unknown as DataSource;
   let transactions: UserTransactions;
 
@@ -18,7 +18,7 @@ describe("one user's transactions", () => {
   const never = () => new Promise<never>(() => undefined);
   const remembered = () => (transactions as unknown as { turns: Map<string, unknown> }).turns.size;
 
-  it('run two at a time, those of another user beside them, and none is remembered when they are over', async () => {
+  it('Transactions of one user run two at a time, those of another user run in parallel, and ended ones leave no memory', async () => {
     const open: (() => void)[] = [];
     const work = () => new Promise<void>((done) => open.push(done));
     const all = Array.from({ length: 5 }, () => transactions.attempt('alice', work));
@@ -34,7 +34,7 @@ describe("one user's transactions", () => {
     expect(remembered()).toBe(0);
   });
 
-  it('that wait for their turn for 10 s are given up, and do not run later', async () => {
+  it('A transaction that waits 10 s for its turn is given up and does not run later', async () => {
     for (let count = 0; count < 2; count++) void transactions.attempt('alice', never);
     const work = jest.fn(async () => undefined);
     const waiting = transactions.attempt('alice', work).catch((error: unknown) => error);
@@ -43,7 +43,7 @@ describe("one user's transactions", () => {
     expect(work).not.toHaveBeenCalled();
   });
 
-  it('run again while a lock is not free, and fail after 5 s', async () => {
+  it('A transaction runs again while a lock is not free, and fails after 5 s', async () => {
     const work = jest.fn<() => Promise<string>>().mockRejectedValueOnce(LOCKED).mockResolvedValue('done');
     const done = transactions.attempt('alice', work);
     await jest.advanceTimersByTimeAsync(1_000);
@@ -58,7 +58,7 @@ describe("one user's transactions", () => {
     expect(remembered()).toBe(0);
   });
 
-  it('do not run again after any other error', async () => {
+  it('A transaction does not run again after any other error', async () => {
     const work = jest.fn<() => Promise<void>>().mockRejectedValue(new Error('no'));
     await expect(transactions.attempt('alice', work)).rejects.toThrow('no');
     expect(work).toHaveBeenCalledTimes(1);

@@ -5,19 +5,26 @@ import type { Clock } from '../common/clock.js';
 import { Problem } from '../common/problem.js';
 import { isLockTimeout, poolSizeOf } from './lock-waits.js';
 
-/** A request waits so long for a turn, which costs no connection, and so long for its locks. Then the answer is 503. */
+/**
+ * Maximum waits of a request in ms: for its turn, which occupies no connection, and for its locks. After that
+ * the answer is 503.
+ */
 const TURN_PATIENCE_MS = 10_000;
 const LOCK_PATIENCE_MS = 5_000;
-/** Between two attempts. A user who stays locked costs one short transaction per pause. */
+/** Pause between two attempts in ms. While a user stays locked, each pause costs one short transaction. */
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [25, 400];
-/** One user's transactions use this share of a pool at most, two of ten connections; and no more, since they wait for each other. */
+/**
+ * Maximum share of a pool for the transactions of one user: two of ten connections. More would not help,
+ * because they wait for each other.
+ */
 const SHARE_OF_POOL = 1 / 5;
 const MOST_AT_ONCE = 4;
 
 /**
- * Transactions that need one user's lock. A lock that is held for long must not use up the pool:
- * - One user's transactions take turns, a few at a time. The others wait without a connection.
- * - A transaction that cannot get its lock soon is rolled back and gives its connection back. It runs again after a pause.
+ * Runs transactions that need the lock of one user. A lock that is held for long must not exhaust the pool:
+ * - The transactions of one user take turns, a few at a time. The others wait without a connection.
+ * - A transaction that cannot get its lock soon is rolled back and releases its connection. It runs again
+ *   after a pause.
  *
  * So `work` may run more than once. It must have no effect outside of its transaction.
  */
@@ -32,7 +39,7 @@ export class UserTransactions {
     this.atOnce = Math.min(MOST_AT_ONCE, Math.max(1, Math.floor(poolSizeOf(database) * SHARE_OF_POOL)));
   }
 
-  /** @throws Problem `auth.unavailable` when its turn did not come, or its locks were not free, in time */
+  /** @throws Problem `auth.unavailable` if its turn did not come, or its locks were not free, in time */
   run<T>(userId: string, work: (tx: EntityManager) => Promise<T>): Promise<T> {
     return this.attempt(userId, () => this.database.transaction(work));
   }
@@ -42,7 +49,7 @@ export class UserTransactions {
     let turns = this.turns.get(userId);
     if (!turns) this.turns.set(userId, (turns = pLimit(this.atOnce)));
     if (turns.activeCount < this.atOnce) return this.inTurn(userId, turns, () => this.untilFree(work));
-    // A turn that does not come in time is given up. Work that has begun never is.
+    // A turn that does not come in time is given up. Work that has started never is.
     let timer: NodeJS.Timeout;
     let isLate = false;
     const late = new Promise<never>((_, reject) => {
@@ -77,5 +84,5 @@ export class UserTransactions {
   }
 }
 
-/** As {@link UserTransactions}, on connections of their own: for what ends sessions. */
+/** As {@link UserTransactions}, but on separate connections, for transactions that end sessions. */
 export class RevocationTransactions extends UserTransactions {}

@@ -12,9 +12,9 @@ import { CHECK_POOL } from '../database/database.module.js';
 import { Shutdown } from '../http/shutdown.js';
 import { RevocationFeed } from '../sessions/revocation-feed.js';
 
-/** Probes give up soon after. */
+/** In ms; probes give up soon after. */
 const PATIENCE_MS = 1_000;
-/** Changes nothing. PostgreSQL refuses it where it takes no writes, and where the role may not write. */
+/** Changes nothing. PostgreSQL refuses it if it takes no writes, or if the role may not write. */
 const WRITE_NOTHING = 'update session_epoch set not_before = not_before where false';
 
 const Live = z.object({ status: z.literal('ok') });
@@ -39,7 +39,7 @@ export class HealthController {
     private readonly shutdown: Shutdown,
   ) {}
 
-  /** The process runs. Restart it when this fails. */
+  /** The process runs. If this fails, restart it. */
   @Get('live')
   @AlwaysAnswers()
   @ApiOkResponse({ standardSchema: Live })
@@ -48,10 +48,11 @@ export class HealthController {
   }
 
   /**
-   * Traffic may come. Without the cache it may, only slower: PostgreSQL answers in its place. It must not come
+   * Ready for traffic. A missing cache does not matter: PostgreSQL answers in its place, only slower. The
+   * instance is not ready
    * - without a PostgreSQL that takes writes, or without the revocation feed,
-   * - when the clock is wrong, or a setting keeps the cache from ever being used,
-   * - when the instance shuts down; it goes on serving for `SHUTDOWN_DELAY`.
+   * - if its clock is wrong, or a setting makes the cache permanently unusable,
+   * - during shutdown; it then continues to serve for `SHUTDOWN_DELAY`.
    */
   @Get('ready')
   @AlwaysAnswers()

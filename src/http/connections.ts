@@ -5,23 +5,26 @@ import { Clock } from '../common/clock.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 
-/** After the server has closed its half of a connection, the client has this long to close the other half. */
+/**
+ * After the server has closed its half of a connection, the client has this many ms to close the other half.
+ */
 const LINGER_MS = 1_000;
 const MAX_CHECK_INTERVAL_MS = 1_000;
 
-/** Node.js checks slow requests this often, and {@link Connections} checks the rest. */
+/** Interval in ms at which Node.js checks for slow requests, and {@link Connections} checks the rest. */
 export function checkInterval({ requestTimeout }: Pick<Settings, 'requestTimeout'>): number {
   return Math.min(MAX_CHECK_INTERVAL_MS, Math.floor(requestTimeout / 3));
 }
 
 /**
- * Bounds how long a client can occupy a connection that the server has no more use for. Node.js ends slow requests and idle
- * connections, but leaves two open for as long as the client likes: one that the server has half-closed, and one whose
- * client does not read its answers. A timer checks all connections, so that requests pay nothing for it.
+ * Limits how long a client can occupy a connection that the server no longer needs. Node.js ends slow
+ * requests and idle connections. But it leaves two kinds open as long as the client likes: half-closed
+ * connections, and those whose client does not read its answers. A timer checks all connections, so that
+ * requests pay nothing for it.
  */
 @Injectable()
 export class Connections {
-  /** With the time since which the server waits for the client to read or to close. */
+  /** Each connection, with the time since which the server waits for the client to read or to close. */
   private readonly open = new Map<Socket, number | undefined>();
   private wasFull = false;
 
@@ -46,12 +49,12 @@ export class Connections {
     return this.open.size;
   }
 
-  /** Whether a request is under way on one of them. */
+  /** Whether a request is under way on any connection. */
   areBusy(): boolean {
     return [...this.open.keys()].some((socket) => responseOn(socket) !== null);
   }
 
-  /** The responses that are under way become the last ones on their connections. */
+  /** Makes the current response the last one on each connection. */
   closeAfterResponses(): void {
     for (const socket of this.open.keys()) {
       const response = responseOn(socket);
@@ -71,7 +74,7 @@ export class Connections {
       else if (since === undefined) this.open.set(socket, now);
       else if (now - since >= bound) socket.destroy();
     }
-    // At MAX_CONNECTIONS, connections between two requests make room for new clients.
+    // At MAX_CONNECTIONS, connections between two requests are closed for new clients.
     if (this.wasFull) server.closeIdleConnections();
     this.wasFull = false;
   }
@@ -83,7 +86,7 @@ export class Connections {
   }
 }
 
-/** The response that is under way on a connection. Node.js keeps it there, and has no public name for it. */
+/** The current response on a connection. Node.js stores it there, but has no public name for it. */
 export function responseOn(socket: Socket): ServerResponse | null {
   return (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? null;
 }

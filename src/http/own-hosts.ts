@@ -2,12 +2,16 @@ import type { FastifyInstance } from 'fastify';
 import { Problem } from '../common/problem.js';
 import type { Settings } from '../config/settings.js';
 
-/** The routes that development opens to everybody, by their patterns. `/metrics` is one of them for as long as it needs no token. */
+/**
+ * Patterns of the routes that are public in development. `/metrics` is one of them unless it requires a
+ * token.
+ */
 const OPEN_IN_DEVELOPMENT = /^\/(dev|docs|openapi\.json|metrics)(\/|$)/;
 
 /**
- * A page of another site can let its own name point to 127.0.0.1, and then read what a server there answers (DNS rebinding). The
- * browser still sends the name in `Host`, so routes that development opens answer under names of this machine only.
+ * A page of another site can point its own name to 127.0.0.1 and then read the answers of a server there (DNS
+ * rebinding). The browser still sends that name in `Host`. So routes that are public in development answer
+ * only under names of this machine.
  */
 export function onlyOwnHosts(
   fastify: FastifyInstance,
@@ -25,13 +29,13 @@ export function onlyOwnHosts(
   });
 }
 
-/** Without the port and a final dot, in small letters; undefined for what is no host. */
+/** The host name in lower case, without the port and a final dot; undefined if the text is no host. */
 function nameIn(host: string | undefined): string | undefined {
   if (host === undefined || !/^[\w.[\]:-]+$/.test(host) || !URL.canParse(`http://${host}`)) return undefined;
   return new URL(`http://${host}`).hostname.replace(/\.$/, '');
 }
 
-/** RFC 6761 6.3 gives all names under `localhost` to this machine. */
+/** RFC 6761 6.3 reserves all names under `localhost` for this machine. */
 function isLoopback(name: string): boolean {
   return /^(([\w-]+\.)*localhost|127(\.\d+){3}|\[::1\])$/.test(name);
 }

@@ -7,28 +7,34 @@ import { random } from '../common/random.js';
 import { responseOn } from './connections.js';
 import { STANDARD_HEADERS } from './standard-headers.js';
 
-/** By the `code` of Node.js; everything else is 400. */
+/** By the error `code` of Node.js; all other errors are answered with 400. */
 const UNREADABLE: Record<string, () => Problem> = {
   ERR_HTTP_REQUEST_TIMEOUT: () => new Problem('request.invalid', { status: 408 }),
   HPE_HEADER_OVERFLOW: () => new Problem('request.invalid', { status: 431 }),
   HPE_CHUNK_EXTENSIONS_OVERFLOW: () => new Problem('request.too_large'),
 };
 
-/** Answers what is not HTTP or does not arrive in time, and ends the connection, because the next request could begin anywhere in it. */
+/**
+ * Answers a request that is not HTTP or does not arrive in time, and closes the connection, because the start
+ * of the next request is unknown.
+ */
 export function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET') return void socket.destroy();
-  // Already refused: what the client still sends is dropped until `Connections` closes.
+  // Already refused: `Connections` drops further data and closes.
   if (!socket.writable) return;
-  // Within another answer this one would be read as part of it.
+  // Within another answer, this one would be read as part of it.
   if (responseOn(socket)?.headersSent) return void socket.destroy();
   const problem = UNREADABLE[error.code ?? '']?.() ?? new Problem('request.invalid');
   socket.end(bytesOf(problem));
 }
 
-/** As Node.js has it, which has then already answered 100. */
+/** The pattern of Node.js, which has then already answered 100. */
 const CONTINUE = /(?:^|\W)100-continue(?:$|\W)/i;
 
-/** What Node.js would answer by itself, without headers or a body: requests whose `Host` or `Expect` are not as RFC 9110 and 9112 want them. */
+/**
+ * Refuses requests whose `Host` or `Expect` violates RFC 9110 or 9112. Node.js itself would answer without
+ * headers or a body.
+ */
 export function refuseBadHeaders(fastify: FastifyInstance): void {
   fastify.server.on('checkExpectation', (request, response) => {
     fastify.server.emit('request', request, response);
@@ -44,7 +50,10 @@ export function refuseBadHeaders(fastify: FastifyInstance): void {
   });
 }
 
-/** Node.js keeps the first one in `headers` (RFC 9112 3.2 wants the request refused). */
+/**
+ * Counts the `Host` headers, because Node.js keeps only the first in `headers` (RFC 9112 3.2 requires a
+ * refusal).
+ */
 function countHosts(rawHeaders: readonly string[]): number {
   let count = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -60,7 +69,7 @@ export function refuseTunnel(_request: IncomingMessage, socket: Duplex): void {
   socket.end(bytesOf(new Problem('request.method', { headers: { allow: '' } })));
 }
 
-/** An answer for connections on which Node.js offers no response object. */
+/** A complete answer as text, for connections on which Node.js offers no response object. */
 function bytesOf(problem: Problem): string {
   const body = JSON.stringify(problem.body(random.uuid()));
   const headers = {

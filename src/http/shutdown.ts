@@ -5,15 +5,19 @@ import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 import { Connections } from './connections.js';
 
-/** Requests that have begun take PostgreSQL's longest statement at most. */
+/** In ms: a request that has begun takes at most the longest statement of PostgreSQL. */
 export const MAX_DRAIN_MS = 10_000;
-/** A request that is already on its way over an idle connection arrives within this time, and is answered. */
+/**
+ * A request that is already on its way over an idle connection arrives within this time in ms and is
+ * answered.
+ */
 const IDLE_GRACE_MS = 250;
 const POLL_MS = 20;
 
 /**
- * The end of an instance, in two steps. First it is not ready and serves as before, until load balancers have noticed. Then it
- * refuses new requests and finishes those that have begun. In both, each answer is the last one on its connection.
+ * The shutdown of an instance, in two phases. First it reports that it is not ready, but serves as before
+ * until load balancers have noticed. Then it refuses new requests and finishes current ones. In both phases
+ * each answer closes its connection.
  */
 @Injectable()
 export class Shutdown {
@@ -33,7 +37,7 @@ export class Shutdown {
     return this.phase === 'draining';
   }
 
-  /** Resolves when no request is under way any more, or those that are have had their time. */
+  /** Resolves when no request is under way, or when the time for current requests is over. */
   async run(): Promise<void> {
     this.begin('announced');
     await this.wait(this.settings.shutdownDelay);
@@ -44,12 +48,12 @@ export class Shutdown {
     while (this.isWaitedFor(passed()) && passed() < bound) await sleep(POLL_MS);
   }
 
-  /** Apart, so that a test says when the time is over. */
+  /** A separate method, so that a test can decide when the time is over. */
   async wait(ms: number): Promise<void> {
     if (ms > 0) await sleep(ms);
   }
 
-  /** From now on new requests are refused. */
+  /** Refuses new requests from now on. */
   refuseRequests(): void {
     this.begin('draining');
   }

@@ -2,7 +2,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import helmet from 'helmet';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** What helmet says, asked once: the answers are the same for every request, also for those that no hook sees. */
+/**
+ * The headers of helmet, computed once: they are the same for every request, and also needed for answers that
+ * no hook sees.
+ */
 function securityHeaders(): Record<string, string> {
   const headers: Record<string, string> = {};
   const response = {
@@ -10,7 +13,7 @@ function securityHeaders(): Record<string, string> {
     removeHeader: () => undefined,
   } as unknown as ServerResponse;
   const ask = helmet({
-    // What is said to pages and plug-ins of old says nothing for JSON.
+    // Headers for pages and old plug-ins have no meaning for JSON.
     crossOriginOpenerPolicy: false,
     originAgentCluster: false,
     xDnsPrefetchControl: false,
@@ -31,7 +34,7 @@ function securityHeaders(): Record<string, string> {
 
 export const STANDARD_HEADERS = {
   ...securityHeaders(),
-  // Answers here are somebody's own. A route that has something for everybody says so itself.
+  // Answers are private. A route with a public answer sets its own value.
   'cache-control': 'no-store',
 };
 

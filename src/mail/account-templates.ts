@@ -1,6 +1,6 @@
 import { quoted, where, type Circumstances, type Written } from './written.js';
 
-/** The mails that an account's own acts cause. Those with a `tokenId` carry a link, see `LINKS`. */
+/** The mails about actions of an account. A mail with a `tokenId` contains a link, see `LINKS`. */
 export interface AccountTemplateData {
   verify_email: { tokenId: string };
   registered_again: { tokenId: string };
@@ -122,7 +122,7 @@ export const ACCOUNT_MAILS: Writers<AccountTemplateData> = {
   }),
 };
 
-/** Fewer than these are few. */
+/** If fewer codes are left, the mail advises to make new ones. */
 const FEW_CODES = 4;
 
 function leftOf(left: number): string {

@@ -19,7 +19,7 @@ interface KeptMail {
   text: string;
 }
 
-/** For a desk: the mails that were kept as files, newest first. Not there in production. */
+/** Only in development: shows the mails that were stored as files, newest first. */
 @ApiExcludeController()
 @Controller({ path: 'dev/mails', version: VERSION_NEUTRAL })
 @Public()
@@ -50,7 +50,7 @@ export class DevMailsController {
   }
 }
 
-/** As `FolderTransport` writes it. */
+/** Parses the format of `FolderTransport`. */
 function parse(at: number, file: string): KeptMail {
   const [, to = '', subject = '', text = ''] = /^To: (.*)\nSubject: (.*)\n\n([^]*)\n$/.exec(file) ?? [];
   return { at: new Date(at).toISOString(), to, subject, text };

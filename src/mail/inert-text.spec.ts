@@ -7,9 +7,10 @@ const OWN_LINK = 'https://app.example/reset-password#token=0123456789abcdefABCDE
 const AT = '2026-01-31T12:00:00.000Z';
 
 /**
- * What mail programs make a link of: absolute URIs (RFC 3986 3), network paths, e-mail addresses, bare domains with any dot of IDNA
- * (UTS 46 2.3) or one that looks like it, paths of Windows, phone numbers (ITU-T E.164: from seven digits on). And what could make
- * text look as if it stood somewhere else: line ends, controls, bidirectional marks, what nobody sees, tags.
+ * Everything that mail programs turn into a link: absolute URIs (RFC 3986 3), network paths, e-mail
+ * addresses, bare domains with any dot of IDNA (UTS 46 2.3) or one that looks like it, Windows paths, and
+ * phone numbers (ITU-T E.164: from seven digits on). Also everything that moves text visually: line ends,
+ * controls, bidirectional marks, invisible characters, tags.
  */
 const LINKED: [string, RegExp][] = [
   ['a URI', /[a-z][a-z\d+.-]*:\S/giu],
@@ -90,7 +91,7 @@ type Everything<Data> = (Data extends Data ? (data: Data) => void : never) exten
   ? All
   : never;
 
-/** All that any template is told, with the text wherever somebody else may have written it. */
+/** The data of all templates, with the given text in each field that another person may have written. */
 const withText = (text: string): Everything<TemplateData[TemplateName]> => ({
   at: AT,
   ip: '192.0.2.7',
@@ -117,21 +118,21 @@ const unescaped = (html: string) =>
     .replaceAll('&gt;', '>')
     .replaceAll('&amp;', '&');
 
-/** As far as a recipient's program could tell: no link but ours, and no line but ours. */
+/** Expects the mail to contain no link and no line but our own, as a mail program would see it. */
 function expectOwnLinksOnly(name: TemplateName, text: string): void {
   const [plain, attacked] = [mail(name, withText('x')), mail(name, withText(text))];
   for (const part of [attacked.subject, attacked.text, unescaped(attacked.html)])
     expect({ name, text, linked: linkedIn(part) }).toEqual({ name, text, linked: [] });
   const linesOf = (whole: string) => whole.split(/\r\n|[\n\r\u2028\u2029\u0085]/).length;
-  // Of nothing but invisible characters nothing is left, and its line goes.
+  // Text of invisible characters alone becomes empty, and its line is omitted.
   const isMore = linesOf(attacked.text) > linesOf(plain.text);
   expect({ name, text, isMore }).toEqual({ name, text, isMore: false });
   expect(attacked.text.split(OWN_LINK).length).toBe(name in LINKS ? 2 : 1);
   expect(attacked.subject).toBe(plain.subject);
 }
 
-describe('a mail with text that somebody else wrote', () => {
-  it.each(TEMPLATE_NAMES)('%s has no link but ours, whatever that text is', (name) => {
+describe('A mail with text of other people', () => {
+  it.each(TEMPLATE_NAMES)('Mail %s contains no link but our own, for any hostile text', (name) => {
     for (const text of HOSTILE) {
       expectOwnLinksOnly(name, text);
       expectOwnLinksOnly(name, `Call ${text} now`);
@@ -139,7 +140,7 @@ describe('a mail with text that somebody else wrote', () => {
     }
   });
 
-  it('has no link but ours for any text at all', () => {
+  it('Mails contain no link but our own, for any text', () => {
     const piece = fc.oneof(
       fc.constantFrom(
         ...HOSTILE,
@@ -167,7 +168,7 @@ describe('a mail with text that somebody else wrote', () => {
     );
   });
 
-  it('takes an instant and an address of the caller for ours only if they are', () => {
+  it('A mail shows an instant and a client address unquoted only if they are valid', () => {
     const { text } = mail('new_device', { at: 'evil.com', ip: 'evil.com', device: 'x' });
     expect(linkedIn(text)).toEqual([]);
     expect(mail('new_device', { at: AT, ip: '2001:db8::7', device: 'x' }).text).toContain(
@@ -175,7 +176,7 @@ describe('a mail with text that somebody else wrote', () => {
     );
   });
 
-  it('cuts a long text', () => {
+  it('A mail cuts long text', () => {
     const { text } = mail('new_device', { at: AT, device: 'A very long name '.repeat(20) });
     expect(/^Device: “(.*)”$/m.exec(text)![1]!.length).toBeLessThanOrEqual(65);
     const sentence = 'it was used by X; '.repeat(100);
@@ -183,7 +184,7 @@ describe('a mail with text that somebody else wrote', () => {
   });
 });
 
-describe('text that somebody else wrote', () => {
+describe('inertText()', () => {
   it.each([
     ["Anna's iPhone 15 Pro (work)", "Anna's iPhone 15 Pro (work)"],
     ['Chrome on Windows', 'Chrome on Windows'],
@@ -196,7 +197,7 @@ describe('text that somebody else wrote', () => {
       'it was used 12300 km from where it had been 120 h before',
       'it was used 12300 km from where it had been 120 h before',
     ],
-  ])('%s reads as %s', (text, inert) => {
+  ])('inertText() turns %s into %s', (text, inert) => {
     expect(inertText(text)).toBe(inert);
   });
 });

@@ -1,21 +1,24 @@
 import { isIP } from 'node:net';
 
-/** Enough to recognise a device or an address by; too little for a letter of one's own. In code points. */
+/** In code points: enough to recognise a device or an address, too little for a message. */
 const MAX_LENGTH = 64;
-/** Of sentences of ours with names inside. */
+/** For our own sentences that contain names. */
 const MAX_SENTENCE_LENGTH = 240;
 const SENTENCES = new Set(['signal']);
 
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\p{Cf}]/gu;
-/** All other characters become spaces: full stops of other scripts, line ends, controls, slashes, colons, brackets, quotation marks. */
+/**
+ * All other characters become spaces: full stops of other scripts, line ends, controls, slashes, colons,
+ * brackets, quotation marks.
+ */
 const NOT_PLAIN = /[^\p{L}\p{M}\p{N}\p{Extended_Pictographic} .,;!?'’()&+_\-[\]…]+/gu;
-/** Mail programs call what has seven digits, whatever stands between them. */
+/** Mail programs link any seven digits as a phone number, even with separators between them. */
 const PHONE_NUMBER = /\p{N}(?:[^\p{L}\p{N}]*\p{N}){6,}/gu;
 const MAX_DIGITS = 6;
 
 /**
- * Text of other people for a mail, so that no mail program makes a link of it: not of a URL, a bare domain, an e-mail address or a
- * phone number, in any script or width. `thief@evil.com` becomes `thief[at]evil[dot]com`.
+ * Changes text of other people so that no mail program makes a link of it: no URL, bare domain, e-mail
+ * address or phone number, in any script or width. `thief@evil.com` becomes `thief[at]evil[dot]com`.
  */
 export function inertText(text: string, maxLength = MAX_LENGTH): string {
   const characters = [...text.normalize('NFKC').replace(INVISIBLE, '')];
@@ -34,7 +37,10 @@ function maskedFromTheSeventh(number: string): string {
   return number.replace(/\p{N}/gu, (digit) => ((digits += 1) > MAX_DIGITS ? '•' : digit));
 }
 
-/** What is read before a template has it: templates cannot forget it. Ours are instants and addresses of callers, and only if they look so. */
+/**
+ * Makes all data of a mail inert before a template gets it, so that no template can forget to. Only valid
+ * instants and client addresses stay unchanged.
+ */
 export function inertData<Data extends object>(data: Data): Data {
   const inert = Object.entries(data).map(([name, value]) => [
     name,

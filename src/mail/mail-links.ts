@@ -4,7 +4,10 @@ import type { Settings } from '../config/settings.js';
 import { MailedTokens } from './mailed-tokens.js';
 import { LINKS, type LinkedTemplate, type TemplateName } from './templates.js';
 
-/** Where the links in mails lead: to pages under `APP_URL`, whatever host a request was sent to (OWASP: forgot password). */
+/**
+ * Builds the links in mails. They lead to pages under `APP_URL`, regardless of the host of the request
+ * (OWASP: forgot password).
+ */
 @Injectable()
 export class MailLinks {
   constructor(
@@ -12,7 +15,10 @@ export class MailLinks {
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
-  /** The token is in the fragment, which browsers send to nobody: no log and no `Referer` has it. */
+  /**
+   * The link contains the token in its fragment, which browsers never send. So it appears in no log and no
+   * `Referer`.
+   */
   of(template: TemplateName, { tokenId }: { tokenId?: string }, now: number): string {
     if (!isLinked(template) || tokenId === undefined) return '';
     const { purpose, page } = LINKS[template];

@@ -16,17 +16,23 @@ import { MailTransport } from './mail-transport.js';
 import { render, type TemplateData, type TemplateName } from './templates.js';
 
 const INTERVAL_MS = 1_000;
-/** Sent at once are so few that a slow server holds up no more than these. */
+/** Number of mails sent at once: a slow mail server delays no more than these. */
 const BATCH = 10;
 const FIRST_RETRY_MS = 10_000;
 const LONGEST_RETRY_MS = 3_600_000;
-/** As long as other mail servers try (RFC 5321 4.5.4.1: four to five days). */
+/** The retry period of other mail servers (RFC 5321 4.5.4.1: four to five days). */
 const GIVE_UP_AFTER_MS = 4 * 24 * 3_600_000;
-/** For whoever looks at what a server refuses; it names people and where they were, so not for longer. */
+/**
+ * How long refused mails are kept so that operators can examine them. They contain personal data, so not for
+ * longer.
+ */
 const KEEP_GIVEN_UP_MS = 30 * 24 * 3_600_000;
-/** After months without a mail server there may be any number. */
+/** After months without a mail server there may be very many. */
 const REMOVE_BATCH = 1_000;
-/** A worker that has not said how it went by then has died; another one takes the mail. */
+/**
+ * If a worker has not reported the result after this time in ms, it has died, and another worker takes the
+ * mail.
+ */
 const CLAIM_MS = 60_000;
 
 interface Claimed {
@@ -36,13 +42,13 @@ interface Claimed {
   data: never;
   attempts: number;
   created_at: Date;
-  /** Of the action that its link completes; null without a link. */
+  /** The action that the link completes; null without a link. */
   user_id: string | null;
   session_id: string | null;
   requested_at: Date | null;
 }
 
-/** Not before they are due, and nobody else's: the claim moves the next attempt ahead. */
+/** Claims mails that are due. The claim postpones the next attempt, so that no other worker takes them. */
 const CLAIM = `
   update mails set attempts = attempts + 1, next_attempt_at = $1::timestamptz + make_interval(secs => ${CLAIM_MS / 1_000})
   where id in (
@@ -50,15 +56,15 @@ const CLAIM = `
     order by next_attempt_at limit ${BATCH} for update skip locked)
   returning id, recipient, template, data, attempts, created_at, user_id, session_id, requested_at`;
 
-/** With the action that its token stands for, where it has one. */
+/** Adds a mail, together with the action of its token, if it has one. */
 const ADD = `
   insert into mails (recipient, template, data, created_at, next_attempt_at, user_id, session_id, requested_at)
   select $1, $2, $3, $4, $4, t.user_id, t.session_id, t.created_at
   from (select) one left join mailed_tokens t on t.id = $5`;
 
 /**
- * Mails are part of the transaction that they tell of: none is lost, and none is sent for what was rolled
- * back. They leave afterwards, from any instance, at least once.
+ * Mails are added in the transaction that they report: none is lost, and none is sent for a transaction that
+ * was rolled back. Any instance sends them afterwards, at least once.
  */
 @Injectable()
 export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -83,9 +89,9 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
   }
 
   /**
-   * Inside the transaction of the act.
-   * @param data never a secret: it stays in the database until it has been sent
-   * @param now the transaction's time, where the caller has asked for it already
+   * Adds a mail. Call it in the transaction of the action.
+   * @param data must not contain secrets: it stays in the database until the mail has been sent
+   * @param now the transaction's time, if the caller already knows it
    */
   async add<Name extends TemplateName>(
     tx: EntityManager,
@@ -99,7 +105,10 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
     await tx.query(ADD, [recipient, template, JSON.stringify(data), createdAt, tokenId]);
   }
 
-  /** Sends what is due. @returns how many left */
+  /**
+   * Sends all mails that are due.
+   * @returns how many were sent
+   */
   async send(): Promise<number> {
     let sent = 0;
     for (let claimed = BATCH; claimed === BATCH;) {
@@ -107,7 +116,7 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
       const [mails] = await this.database.query<[Claimed[], number]>(CLAIM, [now]);
       let turn: Promise<unknown> = Promise.resolve();
       const inTurn = async (mail: Claimed) => {
-        await (turn = turn.then(() => setImmediate())); // requests come first: nobody waits until ten mails are written
+        await (turn = turn.then(() => setImmediate())); // yields between mails, so that requests do not wait until ten mails are rendered
         return this.sendOne(mail, now);
       };
       sent += (await Promise.all(mails.map(inTurn))).filter(Boolean).length;
@@ -116,7 +125,10 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
     return sent;
   }
 
-  /** @returns how many that were given up long ago it has removed */
+  /**
+   * Removes mails that were given up long ago.
+   * @returns how many
+   */
   async removeGivenUp(): Promise<number> {
     const now = await databaseNow(this.database.manager, this.clock);
     const before = new Date(now.getTime() - KEEP_GIVEN_UP_MS);
@@ -144,7 +156,7 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
     return !isVoid;
   }
 
-  /** A link that was requested by a session that has ended, for example, is not mailed. */
+  /** A mail is not sent if its link is void, for example because the session that requested it has ended. */
   private async isVoid({ id, user_id, session_id, requested_at }: Claimed): Promise<boolean> {
     if (!user_id || !requested_at) return false;
     const action = { userId: user_id, sessionId: session_id, requestedAt: requested_at };

@@ -5,9 +5,9 @@ import type { Logger } from '../common/logger.js';
 import type { Settings } from '../config/settings.js';
 import { isOnThisMachine, readAuthorities } from '../config/store-tls.js';
 
-/** One mail as it leaves. */
+/** A rendered mail. */
 export interface Mail {
-  /** The same each time that it is tried, so that receivers can tell a repetition. */
+  /** The same at each attempt, so that receivers can recognise a duplicate. */
   id: string;
   to: string;
   subject: string;
@@ -15,7 +15,7 @@ export interface Mail {
   html: string;
 }
 
-/** How mails leave. Rejects when it could not be handed over; it is tried again then. */
+/** Sends mails. `send` rejects if the mail could not be handed over; the outbox then tries again. */
 export abstract class MailTransport {
   abstract send(mail: Mail): Promise<void>;
 }
@@ -28,7 +28,7 @@ export class SmtpTransport extends MailTransport {
   private readonly smtp: Transporter;
   private readonly domain: string;
 
-  /** @throws BootError when `SMTP_CA_FILE` has no certificates */
+  /** @throws BootError if `SMTP_CA_FILE` contains no certificates */
   constructor(
     url: string,
     private readonly settings: SmtpSettings,
@@ -47,7 +47,8 @@ export class SmtpTransport extends MailTransport {
       disableFileAccess: true,
       disableUrlAccess: true,
     });
-    // With `pool=true` in the URL, idle connections fail too; without a listener that would end the process.
+    // With `pool=true` in the URL, idle connections emit errors too. Without a listener, that would end the
+    // process.
     this.smtp.on('error', () => undefined);
   }
 
@@ -55,11 +56,11 @@ export class SmtpTransport extends MailTransport {
     await this.smtp
       .sendMail({
         ...mail,
-        // One address, whatever is in it: as a string it would be read as a list.
+        // Passed as an object: a string would be parsed as a list of addresses.
         to: { name: '', address: to },
         from: this.settings.mailFrom,
         messageId: `<${id}@${this.domain}>`,
-        // Nobody's absence assistant is to answer (RFC 3834).
+        // Prevents automatic replies (RFC 3834).
         headers: { 'Auto-Submitted': 'auto-generated' },
       })
       .catch((error: Error & { code?: string }) => {
@@ -69,7 +70,7 @@ export class SmtpTransport extends MailTransport {
   }
 }
 
-/** Before it logs in and before it sends a mail: both carry secrets (ASVS 12.3.1). */
+/** Whether TLS is required before the client logs in and sends mails: both contain secrets (ASVS 12.3.1). */
 function wantsTls(url: string, { smtpTls }: Pick<Settings, 'smtpTls'>): boolean {
   return smtpTls === 'always' || (smtpTls === 'remote' && !isOnThisMachine(url));
 }
@@ -78,12 +79,12 @@ export function mailsFolder({ dataDir }: Settings): string {
   return join(dataDir, 'mails');
 }
 
-/** For a desk: mails are told of in the log, kept as files, and printed where somebody is there to follow their links. */
+/** For development: mails are stored as files, named in the log, and printed if a terminal is present. */
 export class FolderTransport extends MailTransport {
   constructor(
     private readonly folder: string,
     private readonly logger: Logger,
-    /** Not the log, which knows no tokens. */
+    /** Separate from the log, which must not contain tokens. */
     private readonly print?: (mail: string) => void,
   ) {
     super();
@@ -97,7 +98,7 @@ export class FolderTransport extends MailTransport {
     this.print?.(mail);
   }
 
-  /** The folder is made when it is missed. */
+  /** Creates the folder if it is missing. */
   private async write(file: string, text: string): Promise<void> {
     const write = () => writeFile(file, text, { mode: 0o600 });
     await write().catch(async () => {

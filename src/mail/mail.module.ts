@@ -31,7 +31,7 @@ import { MailedTokens } from './mailed-tokens.js';
   exports: [MailedTokens, MailOutbox],
 })
 export class MailModule {
-  /** The page that shows mails shows their links too: it exists on a desk only. */
+  /** The page that shows mails also shows their links, so it exists only in development. */
   static forRoot({ nodeEnv }: Settings): DynamicModule {
     return { module: MailModule, controllers: nodeEnv === 'development' ? [DevMailsController] : [] };
   }

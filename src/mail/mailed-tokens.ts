@@ -9,18 +9,22 @@ import { databaseNow } from '../database/database-now.js';
 
 export type MailedPurpose = 'password_reset' | 'email_verification' | 'email_change';
 
-/** A reset is worth an account, so it is short (OWASP: at most an hour); a greeting may be read tomorrow. */
+/**
+ * In ms. A reset gives control of an account, so it expires soon (OWASP: at most an hour). A verification may
+ * be read the next day.
+ */
 const LIFETIMES_MS: Record<MailedPurpose, number> = {
   password_reset: 30 * 60_000,
   email_verification: 24 * 3_600_000,
   email_change: 60 * 60_000,
 };
 /**
- * Proof of an address can be shown again: mail scanners and impatient people follow a link twice, and nothing more
- * happens. A reset cannot: each use sets another password, and a link in an old mail must not set one.
+ * Purposes whose token may be used again. Mail scanners and impatient users follow a link twice, and the
+ * second time has no effect. A reset is not repeatable: each use sets another password, and a link in an old
+ * mail must not set one.
  */
 const REPEATABLE: readonly MailedPurpose[] = ['email_verification', 'email_change'];
-/** The id's 16 bytes, then a MAC of 32, in base64url. */
+/** The 16 bytes of the id, then a MAC of 32 bytes, in base64url. */
 const SHAPE = /^[A-Za-z0-9_-]{64}$/;
 const ID_BYTES = 16;
 const MAC_BYTES = 32;
@@ -29,7 +33,10 @@ const MARK_USED = `
   update mailed_tokens set used_at = $2 where id = $1 and used_at is null and expires_at > $2`;
 const USE_UP = 'delete from mailed_tokens where id = $1 and expires_at > $2';
 
-/** What a token stands for. Its bearer reads that mailbox; whether its action may still take effect is for `PendingActions` to say. */
+/**
+ * The content of a token. The client that has it can read the mailbox. `PendingActions` decides whether its
+ * action may still take effect.
+ */
 export interface MailedToken extends PendingAction {
   id: string;
   purpose: MailedPurpose;
@@ -48,8 +55,8 @@ interface Row {
 const COLUMNS = 'id, user_id, purpose, email, session_id, created_at';
 
 /**
- * Tokens that reach people by mail, and each do one thing once. A token is derived from its row's id and a secret of the key
- * file at the moment that its mail leaves: neither the row nor the outbox holds anything that could be used.
+ * Single-use tokens in mails. A token is derived from the id of its row and a secret of the key file, at the
+ * moment the mail is sent. So neither the row nor the outbox contains a usable token.
  */
 @Injectable()
 export class MailedTokens {
@@ -59,7 +66,10 @@ export class MailedTokens {
     private readonly keys: KeyStore,
   ) {}
 
-  /** One of each purpose per person: the one before is void from the commit on. @returns its id */
+  /**
+   * Issues a token. A user has one token for each purpose: the previous one is void from the commit on.
+   * @returns the id of the token
+   */
   async issue(
     tx: EntityManager,
     purpose: MailedPurpose,
@@ -92,7 +102,10 @@ export class MailedTokens {
     return row!.id;
   }
 
-  /** The one that is out already and has not expired: a mail that anyone may cause repeats it, and must not replace it. */
+  /**
+   * The current token that has not expired. A mail that any client can trigger repeats this token and must
+   * not replace it.
+   */
   async standing(
     tx: EntityManager,
     purpose: MailedPurpose,
@@ -107,12 +120,18 @@ export class MailedTokens {
     return row ? tokenOf(row) : null;
   }
 
-  /** As it is written into the mail: the same each time. @param now the database's time */
+  /**
+   * The token as the mail contains it, the same each time.
+   * @param now the database's time, in ms
+   */
   tokenOf(purpose: MailedPurpose, id: string, now: number): string {
     return Buffer.concat([idBytes(id), mac(this.keys.mintingSecret(now), purpose, id)]).toString('base64url');
   }
 
-  /** What an authentic token stands for, unless it is gone or void. Its time is judged by {@link use} and {@link wasUsed}. */
+  /**
+   * The content of an authentic token; null if it is forged, used up or void. {@link use} and {@link wasUsed}
+   * check its expiry.
+   */
   async find(token: string, purposes: readonly MailedPurpose[]): Promise<MailedToken | null> {
     if (!SHAPE.test(token)) return null;
     const bytes = Buffer.from(token, 'base64url');
@@ -128,7 +147,10 @@ export class MailedTokens {
     return isOurs ? tokenOf(row) : null;
   }
 
-  /** Uses it up, in the transaction of what it is used for. @returns false when it was used before, or is too old */
+  /**
+   * Uses the token, in the transaction of its action.
+   * @returns false if it was used before, or has expired
+   */
   async use(tx: EntityManager, { id, purpose }: MailedToken): Promise<boolean> {
     const now = await databaseNow(tx, this.clock);
     const [, used] = REPEATABLE.includes(purpose)
@@ -137,7 +159,7 @@ export class MailedTokens {
     return used === 1;
   }
 
-  /** Whether it has done what it is for, and is shown again before it expires. */
+  /** Whether the token was used before and has not expired yet. */
   async wasUsed(tx: EntityManager, { id }: MailedToken): Promise<boolean> {
     const rows = await tx.query<unknown[]>(
       'select from mailed_tokens where id = $1 and used_at is not null and expires_at > $2',

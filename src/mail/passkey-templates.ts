@@ -1,6 +1,6 @@
 import { quoted, where, type Circumstances, type Written } from './written.js';
 
-/** The name is what the person calls it. */
+/** The name that the user gave the passkey. */
 export interface PasskeyTemplateData {
   passkey_added: Circumstances & { name: string };
   passkey_removed: Circumstances & { name: string };

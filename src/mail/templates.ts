@@ -6,7 +6,9 @@ import { where, type Circumstances, type Written } from './written.js';
 
 export type { Circumstances } from './written.js';
 
-/** What each mail is told, see {@link inertData}: texts that other people wrote reach a template as text that nothing links. */
+/**
+ * The data of each mail. Text of other people reaches a template only in inert form, see {@link inertData}.
+ */
 export interface TemplateData extends AccountTemplateData, PasskeyTemplateData {
   new_device: Circumstances;
   refresh_reuse: Circumstances;
@@ -15,7 +17,7 @@ export interface TemplateData extends AccountTemplateData, PasskeyTemplateData {
 }
 export type TemplateName = keyof TemplateData;
 
-/** Which mails carry a link: the page that it opens, and what its token is good for. */
+/** The mails with a link: its page, and the purpose of its token. */
 export const LINKS = {
   verify_email: { page: 'verify-email', purpose: 'email_verification' },
   registered_again: { page: 'reset-password', purpose: 'password_reset' },
@@ -63,7 +65,10 @@ const WRITTEN: { [Name in TemplateName]: (data: TemplateData[Name]) => Written }
 
 export const TEMPLATE_NAMES = Object.keys(WRITTEN) as TemplateName[];
 
-/** In plain text and HTML. @param link of the mails that have one, empty for the others */
+/**
+ * Renders a mail as plain text and HTML.
+ * @param link empty for mails without a link
+ */
 export function render<Name extends TemplateName>(
   template: Name,
   data: TemplateData[Name],
@@ -87,7 +92,7 @@ const ENTITIES: Record<string, string> = {
   "'": '&#39;',
 };
 
-/** For HTML, in content and in attributes. */
+/** Escapes text for HTML, in content and in attributes. */
 export function escape(text: string): string {
   return text.replace(/[&<>"']/g, (character) => ENTITIES[character]!);
 }

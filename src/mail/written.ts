@@ -1,4 +1,4 @@
-/** Under which circumstances something happened, as the person concerned may be told. Instants are ISO 8601. */
+/** The context of an event, as a mail may show it. Instants are ISO 8601. */
 export interface Circumstances {
   at: string;
   device?: string | null;
@@ -6,14 +6,14 @@ export interface Circumstances {
   country?: string | null;
 }
 
-/** A mail before it is text and HTML. */
+/** The content of a mail before it is rendered as text and HTML. */
 export interface Written {
   subject: string;
-  /** A mail's link, where it has one, stands after the first. */
+  /** The link of a mail, if any, follows the first paragraph. */
   paragraphs: string[];
 }
 
-/** Marks text that other people wrote as theirs. */
+/** Quotes text of other people. */
 export function quoted(text: string): string {
   return `“${text}”`;
 }

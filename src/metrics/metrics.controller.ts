@@ -19,7 +19,7 @@ export class MetricsController {
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
-  /** For Prometheus, which shows `METRICS_TOKEN` as its bearer token. Whoever may not read it finds nothing here. */
+  /** For Prometheus, which sends `METRICS_TOKEN` as bearer token. All other clients get 404. */
   @Get()
   @AlwaysAnswers()
   @ApiProduces('text/plain')

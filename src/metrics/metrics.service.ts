@@ -12,7 +12,7 @@ import { VerdictCache } from '../sessions/verdict-cache.js';
 import { Refusals } from '../throttle/refusals.js';
 import { RequestDurations } from './request-durations.js';
 
-/** What an operator watches. What sessions count for themselves is read when somebody looks, not when it happens. */
+/** The metrics of an instance. Counters that sessions maintain are read only when metrics are requested. */
 @Injectable()
 export class MetricsService implements OnModuleInit {
   private readonly registry = new Registry();
@@ -104,7 +104,7 @@ export class MetricsService implements OnModuleInit {
     if (!this.ofProcess) {
       this.ofProcess = true;
       collectDefaultMetrics({ register: this.registry });
-      this.registry.removeSingleMetric('nodejs_version_info'); // nobody is told what to look up (ASVS 13.4.6)
+      this.registry.removeSingleMetric('nodejs_version_info'); // hides the version, so that an attacker cannot look up its vulnerabilities (ASVS 13.4.6)
     }
     return this.registry.metrics();
   }

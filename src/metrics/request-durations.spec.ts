@@ -2,8 +2,8 @@ import { expect, it } from '@jest/globals';
 import { Histogram, Registry, type Metric } from 'prom-client';
 import { RequestDurations } from './request-durations.js';
 
-/** Real: prom-client, whose own histogram says what is right. */
-it('prints what prom-client’s own histogram would', async () => {
+/** Real: prom-client, whose own histogram is the reference. */
+it('RequestDurations prints the same text as prom-client’s own histogram', async () => {
   const [ours, theirs] = [new Registry(), new Registry()];
   const durations = new RequestDurations();
   ours.registerMetric(durations as unknown as Metric);

@@ -1,23 +1,24 @@
-/** Seconds; most answers take a fraction of a millisecond, a login some ten. */
+/** Seconds. Most answers take a fraction of a millisecond, a login about ten. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
 
 interface Series {
   labels: { method: string; route: string; status: number };
-  /** How many took so long, each bucket by itself; the last is for what took longer than all. */
+  /** Number of requests in each bucket, not cumulative. The last one counts requests above all buckets. */
   counts: number[];
   sum: number;
 }
 
 /**
- * The histogram of all requests. prom-client's own checks and joins its labels on each observation, which was a tenth of a
- * request; this counts, and is made into what prom-client prints when somebody looks.
+ * The histogram of all requests. prom-client's own validates and joins its labels at each observation, which
+ * took a tenth of a request. This one only counts, and converts to prom-client's format when metrics are
+ * requested.
  */
 export class RequestDurations {
   readonly name = 'http_request_duration_seconds';
   readonly help = 'Requests by the pattern of their route.';
   private readonly series = new Map<string, Series>();
 
-  /** @param route a pattern, of which there are few: each is kept for ever */
+  /** @param route a pattern; there are few of them, and each is kept for ever */
   observe(method: string, route: string, status: number, seconds: number): void {
     const key = `${status} ${method} ${route}`;
     let series = this.series.get(key);
@@ -31,7 +32,7 @@ export class RequestDurations {
     series.sum += seconds;
   }
 
-  /** As prom-client's registry asks its metrics. */
+  /** The interface that prom-client's registry expects of a metric. */
   async get() {
     const values = [...this.series.values()].flatMap((series) => this.samplesOf(series));
     return { name: this.name, help: this.help, type: 'histogram', aggregator: 'sum', values };

@@ -1,7 +1,8 @@
 /**
- * The officially assigned codes of ISO 3166-1 alpha-2. Edges and databases of addresses also use codes that name no country: `T1`
- * (Tor), `XX` and `ZZ` (unknown), `A1` (anonymous proxy), `A2` (satellite), `O1` (other), `EU`, `AP`, and whatever ISO leaves to users
- * (AA, QM–QZ, XA–XZ). A list of what is a country holds for codes that nobody has thought of, too.
+ * The officially assigned codes of ISO 3166-1 alpha-2. Edges and geolocation databases also use codes that
+ * name no country: `T1` (Tor), `XX` and `ZZ` (unknown), `A1` (anonymous proxy), `A2` (satellite), `O1`
+ * (other), `EU`, `AP`, and the codes that ISO leaves to users (AA, QM–QZ, XA–XZ). A list of countries also
+ * excludes codes that are not in this enumeration.
  */
 const COUNTRIES = new Set(
   `AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ
@@ -13,7 +14,7 @@ const COUNTRIES = new Set(
    UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW`.split(/\s+/),
 );
 
-/** Where the exit of such a network stands is not where the person is, and it changes with each connection. */
+/** The location of an exit of such a network is not that of the user, and changes with each connection. */
 const HIDING = new Set(['T1', 'A1', 'A2']);
 
 export function isCountry(code: string): boolean {

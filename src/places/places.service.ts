@@ -9,10 +9,10 @@ import { TrustedProxies } from '../common/trusted-proxies.js';
 import type { Settings } from '../config/settings.js';
 import { hidesItsUsers, isCountry } from './countries.js';
 
-/** Publishers of such databases bring a new one once or twice a week. */
+/** Interval in ms. Publishers of such databases release an update once or twice a week. */
 const LOOK_FOR_UPDATE_MS = 60_000;
 
-/** What the free databases of countries hold, beside what MaxMind's do. */
+/** The fields of free country databases, besides those of MaxMind's. */
 type Entry = CityResponse & { country_code?: string };
 
 interface Located {
@@ -21,7 +21,10 @@ interface Located {
   socket: { remoteAddress?: string };
 }
 
-/** Tells where a request comes from: `COUNTRY_HEADER` of a trusted proxy, or else `GEOIP_DATABASE`. No I/O. */
+/**
+ * Geolocation of a request: by `COUNTRY_HEADER` of a trusted proxy, otherwise by `GEOIP_DATABASE`. Without
+ * I/O.
+ */
 @Injectable()
 export class PlacesService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private stop: () => void = () => undefined;
@@ -33,7 +36,7 @@ export class PlacesService implements OnApplicationBootstrap, BeforeApplicationS
     private readonly logger: Logger,
   ) {}
 
-  /** @throws BootError when `GEOIP_DATABASE` cannot be read */
+  /** @throws BootError if `GEOIP_DATABASE` cannot be read */
   static async create(
     settings: Pick<Settings, 'countryHeader' | 'geoipDatabase' | 'trustedProxies'>,
     logger: Logger,
@@ -68,7 +71,10 @@ export class PlacesService implements OnApplicationBootstrap, BeforeApplicationS
     return placeOf(code) ?? this.fromDatabase(request.clientAddress);
   }
 
-  /** Takes up a database that was replaced. @throws what reading it throws */
+  /**
+   * Loads the database again if the file was replaced.
+   * @throws any error of reading it
+   */
   async update(): Promise<void> {
     const path = this.settings.geoipDatabase;
     if ((await versionOf(path)) !== this.database?.version) this.database = await read(path);
