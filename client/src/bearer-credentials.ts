@@ -32,6 +32,7 @@ interface HeldTokens extends Held {
   tokens: Tokens;
 }
 
+/** The credentials of a bearer session, in a storage that other tabs or processes may share. */
 export class BearerCredentials implements Credentials {
   readonly mode = 'omit';
   readonly transport = 'bearer';

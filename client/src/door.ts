@@ -102,6 +102,10 @@ export function problemIn({ body }: Pick<Answer, 'body'>): Problem | undefined {
   return typeof code === 'string' && typeof requestId === 'string' ? (body as Problem) : undefined;
 }
 
+/**
+ * The session in a successful answer. Undefined for all other answers, and for a bearer session without both
+ * tokens.
+ */
 export function grantIn({ status, body }: Answer, transport: 'cookie' | 'bearer'): Grant | undefined {
   const grant = body as Grant | null | undefined;
   if (status !== 200 || typeof grant?.user?.id !== 'string') return undefined;
@@ -109,6 +113,7 @@ export function grantIn({ status, body }: Answer, transport: 'cookie' | 'bearer'
   return complete ? grant : undefined;
 }
 
+/** The challenge in the answer to a login that still needs a second factor. */
 export function challengeIn({ status, body }: Answer): MfaRequired | undefined {
   const challenge = body as MfaRequired | null | undefined;
   const isChallenge = status === 200 && challenge?.status === 'mfa_required' && !!challenge.challengeToken;

@@ -36,7 +36,7 @@ describe('decodeAccessToken()', () => {
   });
 
   it.each([
-    ['one that nobody declared', { admin: true }],
+    ['an undeclared one', { admin: true }],
     ['a registered one that is not in the contract (RFC 7519 4.1.5)', { nbf: 0 }],
     ['one of OAuth (RFC 9068 2.2)', { client_id: 'x', scope: 'all' }],
     ['a key to hold (RFC 7800)', { cnf: { jkt: 'x' } }],

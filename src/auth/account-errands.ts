@@ -65,6 +65,7 @@ export class AccountErrands implements OnApplicationBootstrap, BeforeApplication
     this.stop();
   }
 
+  /** Adds a job in the caller's transaction. A job of a session requires the lock of its user. */
   async add(tx: EntityManager, errand: Errand): Promise<void> {
     const { kind, email, origin } = errand;
     const { userId, sessionId } = kind === 'email_change' ? errand : { userId: null, sessionId: null };

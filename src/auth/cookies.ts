@@ -29,6 +29,7 @@ export function setCookie(
   write(reply, kind, value, secure, Math.min(maxAge, LONGEST_COOKIE_S));
 }
 
+/** Makes the browser delete these cookies. */
 export function clearCookies(reply: FastifyReply, kinds: CookieKind[], secure: boolean): void {
   for (const kind of kinds) write(reply, kind, '', secure, 0);
 }

@@ -21,6 +21,11 @@ export class Grants {
     @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
   ) {}
 
+  /**
+   * Signs an access token and sends the tokens. A browser gets cookies, a bearer client gets them in the
+   * body.
+   * @returns the body of the answer
+   */
   hand(reply: FastifyReply, grant: SessionGrant): Grant {
     const { user, session, decidedAt, refreshToken, deviceToken } = grant;
     reply.request.event = {

@@ -33,6 +33,10 @@ export class KeyRing {
 
   constructor(private readonly store: KeyStore) {}
 
+  /**
+   * The key that signs at this time.
+   * @param now ms since the epoch
+   */
   signer(now: number): SigningKey {
     return inUse(this.store.current.signing, now);
   }

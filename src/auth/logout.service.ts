@@ -42,6 +42,7 @@ export class LogoutService {
     return byAccess ?? (refreshToken ? this.refreshes.sessionOf(refreshToken, transport) : null);
   }
 
+  /** Ends one session with the reason `logout`. */
   async end({ sessionId, userId }: NamedSession, origin: Origin): Promise<void> {
     await this.revocations.endSession(sessionId, { reason: 'logout', actorId: userId, origin }, userId);
   }

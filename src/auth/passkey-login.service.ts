@@ -74,6 +74,7 @@ export class PasskeyLoginService {
     return grant ?? this.refuse(origin, userId);
   }
 
+  /** Options for a step-up, bound to this session and limited to the user's passkeys. */
   async stepUpOptions({ userId, sessionId }: Principal): Promise<PasskeyRequestOptions> {
     const challenge = await this.challenges.issue(this.database.manager, 'step_up', sessionId);
     return requestOptions(this.site, challenge, await this.passkeys.of(userId));

@@ -60,6 +60,10 @@ export class PasskeyProofs {
     this.site = relyingPartyOf(settings);
   }
 
+  /**
+   * Verifies the signature of an assertion. It changes nothing.
+   * @param holder of the challenge: the challenge token of a login, or a session
+   */
   async examine(
     answer: PasskeyAssertion,
     { purpose, holder, owner }: Asked,

@@ -41,6 +41,7 @@ export class PasswordHasher implements OnApplicationShutdown {
     // process.
   }).on('error', () => undefined);
 
+  /** @returns the argon2id hash in PHC format */
   hash(password: string): Promise<string> {
     return this.threads.run({ password, parameters: PARAMETERS }, { name: 'hash' }) as Promise<string>;
   }

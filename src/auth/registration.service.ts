@@ -9,6 +9,7 @@ import type { Registration } from './auth.schemas.js';
 import { PasswordPolicy } from './password-policy.js';
 import { PasswordsService } from './passwords.service.js';
 
+/** Registration of new accounts. */
 @Injectable()
 export class RegistrationService {
   constructor(

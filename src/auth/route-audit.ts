@@ -93,6 +93,7 @@ function faultsIn(where: string, parse: () => unknown): string[] {
   }
 }
 
+/** The boot error of {@link RouteAudit}, with all contradictions. */
 export class RouteContradiction extends BootError {
   constructor(readonly faults: string[]) {
     super(`routes contradict themselves:\n  ${faults.join('\n  ')}`);

@@ -52,6 +52,7 @@ export abstract class CachePort {
   abstract ping(): Promise<void>;
 }
 
+/** The cache could not be asked. */
 export class CacheUnavailable extends Error {
   constructor(cause?: unknown) {
     super('the cache is unavailable', { cause });

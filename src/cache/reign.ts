@@ -20,6 +20,10 @@ export interface Greeting extends Reign {
 
 const SEAL_LENGTH = 9;
 
+/**
+ * Parses the identity of a server.
+ * @throws Error if a field is missing, for example because INFO is not allowed
+ */
 export function readGreeting(info: string): Greeting {
   const tell = (name: string) => new RegExp(`^${name}:(\\w+)`, 'm').exec(info)?.[1];
   const [role, runId, replicationId] = ['role', 'run_id', 'master_replid'].map(tell);

@@ -24,6 +24,7 @@ export abstract class Clock {
   }
 }
 
+/** The machine's clock. */
 export class SystemClock extends Clock {
   override now(): number {
     return Date.now();

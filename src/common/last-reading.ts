@@ -24,6 +24,7 @@ export class LastReading<Value> {
 
   constructor(private readonly read: (key: string, text: string) => Value) {}
 
+  /** The parsed value of a text, from the cache if the text of this key is unchanged. */
   of(key: string, text: string): Value {
     const known = this.readings.get(key);
     if (known?.text === text) return known.value;

@@ -21,6 +21,10 @@ export class ProblemFilter implements ExceptionFilter {
     this.answer(error, http.getRequest<FastifyRequest>(), http.getResponse<FastifyReply>());
   }
 
+  /**
+   * Sends the problem for an error, unless an answer has already started. Errors with status 500 and above
+   * are logged.
+   */
   answer(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     if (reply.sent || reply.raw.headersSent) return;
     let problem = this.recognise(error);

@@ -57,6 +57,10 @@ export interface ProblemOptions {
   about?: Pick<Principal, 'userId' | 'sessionId'>;
 }
 
+/**
+ * An error with a defined answer. Throw it anywhere in a request: {@link ProblemFilter} sends it as
+ * problem+json.
+ */
 export class Problem extends Error {
   readonly status: number;
 
@@ -103,6 +107,7 @@ export interface FieldError {
   message: string;
 }
 
+/** The problem `request.invalid` with errors of single fields. */
 export function invalidRequest(errors: FieldError[]): Problem {
   return new Problem('request.invalid', { members: { errors } });
 }

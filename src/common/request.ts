@@ -52,6 +52,7 @@ interface HttpRequest {
 
 const MOST_USER_AGENT = 512;
 
+/** The request context of a request. */
 export function originOf(request: HttpRequest): Origin {
   const userAgent = request.headers['user-agent'];
   return {

@@ -206,7 +206,7 @@ describe('A key file', () => {
     ['a kid with a path', () => ({ ...good(), signing: [{ ...good().signing[0], kid: '../k1' }] })],
     ['no environment', () => ({ ...good(), environment: undefined })],
     ['an environment of its own', () => ({ ...good(), environment: 'staging' })],
-    ['a member that nobody knows', () => ({ ...good(), refesh: [REFRESH] })],
+    ['an unknown member', () => ({ ...good(), refesh: [REFRESH] })],
   ])('A key file that has %s is refused with an instruction [REF-01]', async (_kind, content) => {
     await write(content());
     const message = await refusal(ofFile());

@@ -67,6 +67,7 @@ function withoutTerm(secret: string): RefreshEntry {
   return { secret };
 }
 
+/** A new P-256 key pair with a random kid. */
 export function newSigningEntry(): SigningEntry {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   return {
@@ -75,10 +76,12 @@ export function newSigningEntry(): SigningEntry {
   };
 }
 
+/** A new refresh secret of 32 random bytes. */
 export function newRefreshEntry(): RefreshEntry {
   return { secret: randomBytes(32).toString('base64url') };
 }
 
+/** A new encryption key of 32 random bytes. */
 export function newEncryptionEntry(): EncryptionEntry {
   return { id: randomBytes(6).toString('base64url'), key: randomBytes(32).toString('base64url') };
 }
@@ -92,6 +95,7 @@ export function nameOf(secret: Buffer): string {
     .slice(0, 12);
 }
 
+/** The text of a new key file with one key of each kind. */
 export function generateKeyFile(environment: KeyFile['environment']): string {
   const { secret } = newRefreshEntry();
   const file = {
@@ -103,6 +107,7 @@ export function generateKeyFile(environment: KeyFile['environment']): string {
   return `${JSON.stringify(file, null, 2)}\n`;
 }
 
+/** The text of a key file; {@link parseKeyFile} reads it. */
 export function formatKeyFile(file: KeyFile): string {
   const instants = new Set(['startsAt', 'retiresAt', 'retiredAt']);
   const write = (name: string, value: unknown) =>
@@ -166,6 +171,7 @@ function attempt<T>(work: () => T): T | undefined {
   }
 }
 
+/** @throws SettingsError about `KEYS_FILE` */
 export function refuse(why: string): never {
   throw new SettingsError([`KEYS_FILE ${why}`]);
 }

@@ -57,6 +57,7 @@ export function hasStarted<T extends Term>(terms: readonly T[], now: number): T 
   return terms.find((term) => startOf(term) <= now);
 }
 
+/** Whether tokens of a key are still valid at `now`. */
 export function isGood({ retiresAt = Infinity }: Term, now: number): boolean {
   return now < retiresAt;
 }

@@ -11,6 +11,7 @@ export interface KeyStage {
   term: Term;
 }
 
+/** The stages of all keys that are valid at `now` (ms since the epoch). */
 export function stagesOf({ signing, refreshSecrets, encryption }: Keys, now: number): KeyStage[] {
   return [
     ...stages('signing', signing, ({ kid }) => kid, { now, current: inUse(signing, now) }),

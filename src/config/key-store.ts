@@ -18,6 +18,10 @@ export class KeyStore {
     this.keys = keys;
   }
 
+  /**
+   * The secret for new refresh tokens.
+   * @param now ms since the epoch
+   */
   mintingSecret(now: number): Buffer {
     return inUse(this.keys.refreshSecrets, now).secret;
   }
@@ -35,6 +39,7 @@ export class KeyStore {
     return hasStarted(this.keys.encryption, now);
   }
 
+  /** The key that decrypts data of this key id, if the file still has it. */
   openingKey(id: string): EncryptionKey | undefined {
     return this.keys.encryption.find((key) => key.id === id);
   }

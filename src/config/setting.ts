@@ -17,6 +17,7 @@ export interface Setting<T> {
 
 type Details = Pick<Setting<unknown>, 'fallback' | 'fallbackDoc' | 'secret'>;
 
+/** A duration such as `15m`, in milliseconds, within bounds. */
 export function duration(
   doc: string,
   { min, max, ...rest }: { min: string; max: string } & Details,
@@ -38,6 +39,7 @@ export function duration(
   };
 }
 
+/** A whole number within bounds. */
 export function integer(
   doc: string,
   { min, max, ...rest }: { min: number; max: number } & Details,
@@ -54,6 +56,7 @@ export function integer(
   };
 }
 
+/** One of several words. */
 export function choice<const T extends string>(
   doc: string,
   values: readonly T[],
@@ -67,6 +70,7 @@ export function choice<const T extends string>(
   };
 }
 
+/** `true` or `false`. */
 export function flag(doc: string, details: Details = {}): Setting<boolean> {
   return {
     doc,
@@ -78,6 +82,7 @@ export function flag(doc: string, details: Details = {}): Setting<boolean> {
   };
 }
 
+/** A URL with one of several protocols. */
 export function url(doc: string, protocols: string[], details: Details = {}): Setting<string | undefined> {
   return {
     doc,
@@ -152,6 +157,7 @@ function credentialsOf({ username, password }: URL): string {
   return username || password ? `${username}:${password}` : '';
 }
 
+/** Text without spaces. */
 export function word(doc: string, details: Details = {}): Setting<string> {
   return {
     doc,
@@ -185,6 +191,7 @@ export function secret(doc: string, details: Details = {}): Setting<string | und
   };
 }
 
+/** A mail address, with or without a name. */
 export function address(doc: string, details: Details = {}): Setting<string> {
   return {
     doc,
@@ -219,6 +226,7 @@ export function heloName(doc: string, details: Details = {}): Setting<string | u
   };
 }
 
+/** A path in the file system. */
 export function path(doc: string, details: Details = {}): Setting<string> {
   return {
     doc,
@@ -228,6 +236,7 @@ export function path(doc: string, details: Details = {}): Setting<string> {
   };
 }
 
+/** Several items, separated by commas. */
 export function list(
   doc: string,
   allowed: string,

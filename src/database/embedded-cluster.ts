@@ -169,6 +169,10 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/**
+ * Runs a program of PostgreSQL and waits for its end.
+ * @throws EmbeddedPostgresError on a system without glibc
+ */
 export async function run(program: string, args: string[], user: OsUser | undefined): Promise<void> {
   try {
     await promisify(execFile)(program, args, { ...user, cwd: dirname(program), env: ENVIRONMENT });

@@ -38,6 +38,7 @@ export function isLockTimeout(error: unknown): boolean {
   return (cause as { code?: unknown } | null)?.code === LOCK_NOT_AVAILABLE;
 }
 
+/** Maximum number of connections in the pool of a data source. */
 export function poolSizeOf({ options }: DataSource): number {
   return (options as PostgresDataSourceOptions).poolSize!;
 }

@@ -33,6 +33,7 @@ export class Connections {
     @Inject(SETTINGS_TOKEN) private readonly settings: Pick<Settings, 'requestTimeout'>,
   ) {}
 
+  /** Starts to check the connections of a server. */
   watch(server: Server): void {
     server.on('connection', (socket: Socket) => {
       this.open.set(socket, undefined);

@@ -38,6 +38,7 @@ export const STANDARD_HEADERS = {
   'cache-control': 'no-store',
 };
 
+/** Sets the headers that every answer has. */
 export function standardHeaders(request: FastifyRequest, reply: FastifyReply): void {
   void reply.headers(STANDARD_HEADERS).header('x-request-id', request.id);
 }

@@ -24,6 +24,7 @@ const SMTP_TIMEOUT_MS = 10_000;
 
 type SmtpSettings = Pick<Settings, 'smtpTls' | 'smtpCaFile' | 'smtpHeloName' | 'mailFrom'>;
 
+/** Sends mails to the server of `SMTP_URL`. */
 export class SmtpTransport extends MailTransport {
   private readonly smtp: Transporter;
   private readonly domain: string;
@@ -75,6 +76,7 @@ function wantsTls(url: string, { smtpTls }: Pick<Settings, 'smtpTls'>): boolean 
   return smtpTls === 'always' || (smtpTls === 'remote' && !isOnThisMachine(url));
 }
 
+/** The folder for mails that are stored as files. */
 export function mailsFolder({ dataDir }: Settings): string {
   return join(dataDir, 'mails');
 }

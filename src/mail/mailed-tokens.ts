@@ -168,6 +168,7 @@ export class MailedTokens {
     return rows.length === 1;
   }
 
+  /** Invalidates the tokens of these purposes, in the caller's transaction. */
   async void(tx: EntityManager, userId: string, purposes: readonly MailedPurpose[]): Promise<void> {
     await tx.query('delete from mailed_tokens where user_id = $1 and purpose = any($2)', [userId, purposes]);
   }

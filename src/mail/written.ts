@@ -18,6 +18,7 @@ export function quoted(text: string): string {
   return `“${text}”`;
 }
 
+/** The context of an event as lines of a mail. Unknown facts are omitted. */
 export function where({ at, device, ip, country }: Circumstances): string {
   const facts = [
     ['When', at],

@@ -17,10 +17,12 @@ const COUNTRIES = new Set(
 /** The location of an exit of such a network is not that of the user, and changes with each connection. */
 const HIDING = new Set(['T1', 'A1', 'A2']);
 
+/** Whether the code names a country. */
 export function isCountry(code: string): boolean {
   return COUNTRIES.has(code);
 }
 
+/** Whether the code names a network that hides the location of its users. */
 export function hidesItsUsers(code: string): boolean {
   return HIDING.has(code);
 }

@@ -65,6 +65,7 @@ export class PlacesService implements OnApplicationBootstrap, BeforeApplicationS
     this.stop();
   }
 
+  /** @returns null if the place is unknown, or if the network hides it */
   locate(request: Located): Place | null {
     const code = this.countryHeaderOf(request);
     if (code !== undefined && hidesItsUsers(code)) return null;

@@ -740,7 +740,7 @@ export const MUTANTS = [
   {
     mechanism: 'whoever is refused anyway makes nobody look for a revocation',
     file: 'src/auth/access.guard.ts',
-    out: 'this.strategy.run(request); // whoever',
+    out: 'this.strategy.run(request); // checks',
     put: '// whoever',
     spec: 'test/revocation-feed.spec.ts',
   },

@@ -3,7 +3,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 export class AccountErrands1763683600002 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
-      -- what is done about an address after its request has been answered, whether or not anybody has it
+      -- jobs about an address that run after the answer, whether or not an account has the address
       create table account_errands (
         id         bigint generated always as identity primary key,
         kind       text not null,

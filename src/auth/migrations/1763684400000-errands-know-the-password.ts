@@ -3,7 +3,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 export class ErrandsKnowThePassword1763684400000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
-      -- of what the user's password hash was when a change of address was asked for: another password calls it off
+      -- digest of the user's password hash at the request of an address change: a new password cancels the change
       alter table account_errands add column password_digest bytea;
     `);
   }

@@ -13,7 +13,7 @@ export class PeopleAndSessions1763683200000 implements MigrationInterface {
         banned_until        timestamptz(3),
         ban_reason          text,
         deleted_at          timestamptz(3),
-        -- every session created up to here has been ended; a login never creates one at or before it
+        -- all sessions of the user created up to this time have ended; a login never creates one at or before it
         sessions_not_before timestamptz(3) not null default '-infinity',
         created_at          timestamptz(3) not null,
         constraint living_users_can_log_in
@@ -47,23 +47,23 @@ export class PeopleAndSessions1763683200000 implements MigrationInterface {
         created_at          timestamptz(3) not null,
         last_seen_at        timestamptz(3) not null,
         authenticated_at    timestamptz(3) not null,
-        -- what refresh tokens are derived from, and where their rotation stands: see sessions/rotation.ts
+        -- source of the refresh tokens, and the state of their rotation: see sessions/rotation.ts
         refresh_nonce       bytea not null check (octet_length(refresh_nonce) = 16),
         rotation            jsonb not null,
         constraint ended_sessions_say_why
           check ((status = 'ended') = (end_reason is not null and ended_at is not null))
-      ) with (fillfactor = 80); -- room on the page, so that last_seen_at and rotation are updated in place
+      ) with (fillfactor = 80); -- free space on the page, so that last_seen_at and rotation are updated in place
       create index sessions_of_user on sessions (user_id, created_at desc);
       create index sessions_active on sessions (user_id) where status = 'active';
       create index sessions_of_revocation on sessions (revocation_seq) where revocation_seq is not null;
 
-      -- an ended session never becomes active again, whoever tries
+      -- an ended session never becomes active again, regardless of the role that tries
       create function refuse_revival() returns trigger language plpgsql as $$
         begin raise exception 'session % has ended and stays ended', old.id; end $$;
       create trigger sessions_stay_ended before update of status on sessions
         for each row when (old.status = 'ended' and new.status <> 'ended') execute function refuse_revival();
 
-      -- every session created up to here has been ended, whoever owns it
+      -- the sessions of all users created up to this time have ended
       create table session_epoch (
         only_row   boolean primary key default true check (only_row),
         not_before timestamptz(3) not null
@@ -72,7 +72,7 @@ export class PeopleAndSessions1763683200000 implements MigrationInterface {
 
       create table revocations (
         seq            bigint generated always as identity primary key,
-        -- what the feed resumes from: sequence values commit out of order, snapshots of transaction ids do not lie
+        -- the feed resumes from it: sequence values commit out of order, snapshots of transaction ids are reliable
         xid            xid8 not null default pg_current_xact_id(),
         kind           text not null check (kind in ('token', 'session', 'user', 'everyone', 'stale')),
         subjects       uuid[] not null,

@@ -3,18 +3,18 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 export class RevocationAtScale1763683300000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
-      -- of a denied access token its jti; subjects name its session
+      -- jti of a denied access token; subjects contains its session
       alter table revocations add column token_id text;
       alter table revocations add constraint tokens_have_an_id check ((kind = 'token') = (token_id is not null));
       create unique index revocations_of_token on revocations (token_id) where token_id is not null;
-      -- what every read of a session looks into: nearly always empty
+      -- every read of a session uses this index, which is nearly always empty
       create index revocations_of_session_tokens on revocations ((subjects[1])) where kind = 'token';
 
-      -- the feed reads on from a position
+      -- the feed continues from a position
       drop index revocations_by_xid;
       create index revocations_by_position on revocations (xid, seq);
 
-      -- sweeps walk the live in the order of their ids, retention the ended in the order of their ends
+      -- sweeps read active sessions in the order of their ids, retention reads ended ones in the order of their ends
       create index sessions_active_by_id on sessions (id) where status = 'active';
       create index sessions_ended on sessions (ended_at) where status = 'ended';
     `);

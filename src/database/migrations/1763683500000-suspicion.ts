@@ -4,13 +4,13 @@ export class Suspicion1763683500000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
       alter table sessions
-        -- where it began, and where it was last renewed: so are ip and user_agent from now on
+        -- place of the login, and of the last refresh; from now on ip and user_agent are of the last refresh too
         add column origin_country text,
         add column country text,
         add column latitude real,
         add column longitude real,
         add column located_at timestamptz(3),
-        -- what was unusual about it and is known by now; what has a question mark is not proved to be them
+        -- risk signals already reported; a question mark means that the user has not confirmed the signal
         add column deviations text[] not null default '{}';
       create index sessions_of_device on sessions (device_id);
     `);

@@ -3,11 +3,11 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 export class AuditSeals1763683900000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
-      -- what the audit log was at some moment: see audit/seals.ts
+      -- the audit hash chain: the state of the audit log at a moment, see audit/seals.ts
       create table audit_seals (
         id       bigint generated always as identity primary key,
         at       timestamptz(3) not null,
-        -- the events that it is of, which are in no other one, and the last of them
+        -- the events of this seal, which are in no other one, and the last of them
         events   int8multirange not null,
         last_id  bigint not null,
         count    integer not null,
@@ -16,7 +16,8 @@ export class AuditSeals1763683900000 implements MigrationInterface {
       );
       create index audit_seals_by_last on audit_seals (last_id);
 
-      -- written once; only whoever enforces retention says so first, and instances may not (see operations/least-privilege.md)
+      -- append-only; only the retention job may delete, after setting a variable, and instances may not
+      -- (see operations/least-privilege.md)
       create function refuse_change_of_audit() returns trigger language plpgsql as $$
         begin
           if current_setting('drawbridge.audit_retention', true) is distinct from 'on' then

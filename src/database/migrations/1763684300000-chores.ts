@@ -3,13 +3,13 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 export class Chores1763684300000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
-      -- what one instance does for all of them, and when one last began: see database/chores.ts
+      -- scheduled jobs, each run by one instance, and when it last started: see database/chores.ts
       create table chores (
         name     text primary key,
         begun_at timestamptz(3) not null
       );
 
-      -- housekeeping asks for each session that is older than an admin's may be whether it is one
+      -- housekeeping checks each session older than the admin limit for an admin
       create index users_admins on users (id) where 'admin' = any(roles);
     `);
   }

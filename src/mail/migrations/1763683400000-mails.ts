@@ -3,11 +3,11 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 export class Mails1763683400000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
-      -- what has yet to be sent, and what could not be
+      -- mails to send, and mails that were given up
       create table mails (
         id              bigint generated always as identity primary key,
         recipient       text not null,
-        -- which template, and what it says; never a secret
+        -- the template and its data; never a secret
         template        text not null,
         data            jsonb not null,
         created_at      timestamptz(3) not null,
