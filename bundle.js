@@ -1,7 +1,6 @@
 /**
- * Bundles the server and the parts of `node_modules` that it needs into a few files in `dist/server`.
- * Finding, reading and linking 2,000 modules one by one takes half of the boot time. Decision 20 has the
- * figures.
+ * Bundles the server and the parts of `node_modules` that it needs into a few files in `dist/server`. Finding,
+ * reading and linking 2,000 modules one by one takes half of the boot time. Decision 20 has the figures.
  */
 import { build } from 'esbuild';
 
@@ -15,10 +14,7 @@ const NEED_THEIR_FOLDERS = [
   'swagger-ui-dist',
 ];
 
-/**
- * Optional dependencies of libraries that are not installed here. If you install one, remove it from this
- * list.
- */
+/** Optional dependencies of libraries that are not installed here. If you install one, remove it from this list. */
 const ABSENT = [
   '@fastify/multipart',
   '@fastify/view',
@@ -30,8 +26,8 @@ const ABSENT = [
 ];
 
 /**
- * `typeorm-compat.js` asks for classes that TypeORM no longer has, with a `require` that would load all of
- * TypeORM a second time.
+ * `typeorm-compat.js` asks for classes that TypeORM no longer has, with a `require` that would load all of TypeORM a
+ * second time.
  */
 const ONE_TYPEORM = {
   name: 'one TypeORM',
@@ -49,8 +45,8 @@ const require = bundleRequire(import.meta.url);
 const { filename: __filename, dirname: __dirname } = import.meta;`;
 
 /**
- * Large modules that are seldom used. Each becomes one file without imports. A running instance keeps its
- * text in memory (`kept-module.ts`).
+ * Large modules that are seldom used. Each becomes one file without imports. A running instance keeps its text in
+ * memory (`kept-module.ts`).
  */
 const KEPT = { guessable: 'dist/auth/guessable.js', webauthn: 'dist/passkeys/webauthn.js' };
 
@@ -76,8 +72,8 @@ await build({
   logLevel: 'error',
 });
 
-// `keepNames` is off: it names each closure again whenever one is created, which makes a request a quarter
-// more expensive.
+// `keepNames` is off: it names each closure again whenever one is created, which makes a request a quarter more
+// expensive.
 await build({
   entryPoints: ['dist/main.js'],
   outdir: 'dist/server', // as deep as the source folder, so that relative paths to the package root stay valid

@@ -1,6 +1,6 @@
 /**
- * Compiles `src` to `dist` as the tests do, without type checks, in a quarter of the time of `tsc`.
- * `npm start` uses it. `npm run build`, which checks types, compiles the deployed code.
+ * Compiles `src` to `dist` as the tests do, without type checks, in a quarter of the time of `tsc`. `npm start` uses
+ * it. `npm run build`, which checks types, compiles the deployed code.
  */
 import { transformFile } from '@swc/core';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';

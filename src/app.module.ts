@@ -28,9 +28,8 @@ import { ThrottleModule } from './throttle/throttle.module.js';
 import { UsersModule } from './users/users.module.js';
 
 /**
- * Every request passes these guards in this order, on every route: a route is closed unless a decorator opens
- * it. The cross-site guard comes first, so a forged cross-site request does not count against the victim's
- * rate limits.
+ * Every request passes these guards in this order, on every route: a route is closed unless a decorator opens it. The
+ * cross-site guard comes first, so a forged cross-site request does not count against the victim's rate limits.
  */
 const GUARDS = [CrossSiteGuard, ThrottleGuard, AccessGuard, CallerLimitGuard, SessionGuard, RolesGuard];
 

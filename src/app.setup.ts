@@ -112,8 +112,8 @@ export async function createApp(
 }
 
 /**
- * During shutdown each answer closes its connection. While the instance drains, it refuses requests with a
- * problem of its own.
+ * During shutdown each answer closes its connection. While the instance drains, it refuses requests with a problem of
+ * its own.
  */
 function shutDownWithAnswers(fastify: FastifyInstance, shutdown: Shutdown): void {
   fastify.addHook('onRequest', (request, reply, done) => {
@@ -138,8 +138,8 @@ function locateRequests(fastify: FastifyInstance, places: PlacesService): void {
 }
 
 /**
- * CORS: pages of these origins may read answers that were made for their visitor. Other origins get no CORS
- * header, however similar they look. The cross-site guard decides what such pages may change.
+ * CORS: pages of these origins may read answers that were made for their visitor. Other origins get no CORS header,
+ * however similar they look. The cross-site guard decides what such pages may change.
  */
 function letRead(app: NestFastifyApplication, origins: readonly string[]): void {
   app.enableCors({
@@ -164,8 +164,8 @@ function letRead(app: NestFastifyApplication, origins: readonly string[]): void 
 }
 
 /**
- * A request that reached a trusted proxy over plain HTTP is refused, not redirected. Its credentials were
- * visible on the network, and a redirect would hide the mistake (OWASP REST cheat sheet).
+ * A request that reached a trusted proxy over plain HTTP is refused, not redirected. Its credentials were visible on
+ * the network, and a redirect would hide the mistake (OWASP REST cheat sheet).
  */
 function refusePlainHttp(fastify: FastifyInstance, proxies: TrustedProxies): void {
   fastify.addHook('onRequest', (request, _reply, done) => {
@@ -177,8 +177,8 @@ function refusePlainHttp(fastify: FastifyInstance, proxies: TrustedProxies): voi
 /** Accepts only JSON: other sites can make a browser send forms (OWASP CSRF cheat sheet). */
 function onlyJson(fastify: FastifyInstance): void {
   const parse = fastify.getDefaultJsonParser('error', 'error');
-  // Compressed bodies are refused (RFC 7694): bodies of this size gain nothing from it, and a few bytes can
-  // expand to many.
+  // Compressed bodies are refused (RFC 7694): bodies of this size gain nothing from it, and a few bytes can expand to
+  // many.
   fastify.addHook('onRequest', (request, _reply, done) => {
     const encoding = request.headers['content-encoding'];
     if (encoding === undefined || encoding.toLowerCase() === 'identity') done();

@@ -4,8 +4,8 @@ import { milliseconds } from './common/duration.js';
 import { reasonOf } from './failure.js';
 
 /**
- * Runs a command line tool with the settings of `.env`. On an error it prints one sentence without a stack
- * and exits with code 1.
+ * Runs a command line tool with the settings of `.env`. On an error it prints one sentence without a stack and exits
+ * with code 1.
  * @param work throws {@link BootError} for errors that the operator can fix
  */
 export async function runCommand(work: () => Promise<void>): Promise<void> {
@@ -18,10 +18,7 @@ export async function runCommand(work: () => Promise<void>): Promise<void> {
   }
 }
 
-/**
- * Node.js sets a code on errors about arguments or files. A TypeError or ReferenceError without a code is a
- * bug.
- */
+/** Node.js sets a code on errors about arguments or files. A TypeError or ReferenceError without a code is a bug. */
 function isFaultOfOurs(error: unknown): boolean {
   const isOfTheLanguage = error instanceof TypeError || error instanceof ReferenceError;
   return !(error instanceof Error) || (isOfTheLanguage && !('code' in error));

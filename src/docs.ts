@@ -7,18 +7,12 @@ import { Problem, PROBLEMS, type ProblemCode } from './common/problem.js';
 import { instant } from './common/schemas.js';
 import { END_REASONS } from './sessions/end-reason.js';
 
-/**
- * The page may run only its own scripts. Inline styles are allowed because Swagger UI sets them on its
- * elements.
- */
+/** The page may run only its own scripts. Inline styles are allowed because Swagger UI sets them on its elements. */
 const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
   "object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
-/**
- * The only files of the Swagger UI package that are served. Others, such as its `package.json`, are not
- * found.
- */
+/** The only files of the Swagger UI package that are served. Others, such as its `package.json`, are not found. */
 const PAGE_FILES = new Set([
   'favicon-16x16.png',
   'favicon-32x32.png',

@@ -3,8 +3,8 @@ import { isConnectionSpent, isDatabaseRefusal, isDatabaseUnavailable } from './d
 import { isAboutTls } from './database/postgres-connection.js';
 
 /**
- * The reason why the application or a command cannot work, for the operator. Null for errors that only a
- * developer can fix.
+ * The reason why the application or a command cannot work, for the operator. Null for errors that only a developer
+ * can fix.
  */
 export function reasonOf(error: unknown): string | null {
   const { code, message } = error as { code?: string; message: string };

@@ -32,8 +32,8 @@ export async function listen(
 }
 
 /**
- * Answers requests that are under way, then closes the application. The parts that session checks need, such
- * as the revocation feed, keep running until no request is under way.
+ * Answers requests that are under way, then closes the application. The parts that session checks need, such as the
+ * revocation feed, keep running until no request is under way.
  */
 export async function close(
   app: Pick<INestApplication, 'close' | 'get' | 'getHttpServer'>,

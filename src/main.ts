@@ -39,8 +39,8 @@ async function boot(): Promise<void> {
   const url = await app.getUrl();
   if (settings.nodeEnv === 'development') console.log(welcome(settings, url));
   const logger = app.get<Logger>(LOGGER);
-  // No request waits for such a promise, so no answer depends on it: the error is logged, and the server
-  // continues (ASVS 16.5.4).
+  // No request waits for such a promise, so no answer depends on it: the error is logged, and the server continues
+  // (ASVS 16.5.4).
   process.on('unhandledRejection', (error) =>
     logger.error({ err: error }, 'a rejection that nobody handles'),
   );

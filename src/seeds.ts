@@ -43,8 +43,7 @@ export async function seedUsers(app: INestApplicationContext): Promise<void> {
 }
 
 /**
- * For production, whose database may once have been a development database: the password of the demo users is
- * public.
+ * For production, whose database may once have been a development database: the password of the demo users is public.
  * @throws BootError with the demo users that could still log in
  */
 export async function refuseDemoUsers(app: INestApplicationContext): Promise<void> {

@@ -86,8 +86,8 @@ export class BearerCredentials implements Credentials {
   }
 
   /**
-   * If another tab has refreshed, logged out or logged in meanwhile, the stored tokens are newer than `grant`
-   * and stay.
+   * If another tab has refreshed, logged out or logged in meanwhile, the stored tokens are newer than `grant` and
+   * stay.
    */
   async renew(grant: Grant, before: Held): Promise<Held> {
     const stored = await this.look();
@@ -115,10 +115,7 @@ export class BearerCredentials implements Credentials {
     });
   }
 
-  /**
-   * Stores the tokens before the client uses them: tokens that only one call knows would be lost with that
-   * call.
-   */
+  /** Stores the tokens before the client uses them: tokens that only one call knows would be lost with that call. */
   private async write(tokens: Tokens): Promise<Held> {
     await this.storing(() => this.storage.set(tokens));
     return heldOf((this.known = tokens));
@@ -128,9 +125,7 @@ export class BearerCredentials implements Credentials {
     return (await this.storing(() => this.storage.get())) ?? {};
   }
 
-  /**
-   * A storage such as a keychain may be locked for a moment. The client does not log the user out for that.
-   */
+  /** A storage such as a keychain may be locked for a moment. The client does not log the user out for that. */
   private async storing<T>(act: () => T | Promise<T>): Promise<T> {
     try {
       return await act();

@@ -7,10 +7,7 @@ const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 /** One call of the app. The client may have to send it more than once. */
 export class Call {
   readonly signal: AbortSignal | null | undefined;
-  /**
-   * A safe method (RFC 9110 9.2.1): the client may repeat the call without knowing the outcome of the first
-   * try.
-   */
+  /** A safe method (RFC 9110 9.2.1): the client may repeat the call without knowing the outcome of the first try. */
   readonly safe: boolean;
   /** False for a stream, which can be read only once. The body of a `Request` is copied for each try. */
   readonly replayable: boolean;
@@ -62,8 +59,8 @@ function isStream(body: unknown): boolean {
 }
 
 /**
- * The base URL of the API, absolute and without a slash at its end. A path or an empty string is resolved
- * against the origin of the page.
+ * The base URL of the API, absolute and without a slash at its end. A path or an empty string is resolved against the
+ * origin of the page.
  * @throws TypeError if `baseUrl` is a path or empty and there is no page
  */
 export function baseOf(baseUrl: string): string {

@@ -10,8 +10,7 @@ import { Patience, systemTime, type Time } from './time.js';
 
 export interface ClientOptions {
   /**
-   * The address of the API: `https://api.example.com`. In a page also a path, or nothing for the page's own
-   * origin.
+   * The address of the API: `https://api.example.com`. In a page also a path, or nothing for the page's own origin.
    */
   baseUrl?: string;
   /** `cookie` for pages of the API's own origin, `bearer` for everything else. */
@@ -28,8 +27,8 @@ export interface ClientOptions {
   retries?: number;
 
   /**
-   * Replace the platform's own implementations. Without a channel (null), a tab learns only from the server
-   * about logins, refreshes and logouts in other tabs.
+   * Replace the platform's own implementations. Without a channel (null), a tab learns only from the server about
+   * logins, refreshes and logouts in other tabs.
    */
   fetch?: typeof globalThis.fetch;
   locks?: Locks;
@@ -51,9 +50,9 @@ export type Proof =
 
 export interface Client {
   /**
-   * Works like the platform's `fetch`, for paths below `baseUrl`, with the session's credentials. If the
-   * access token has expired, the client refreshes and sends the request again. `credentials: 'omit'` makes
-   * an unauthenticated call.
+   * Works like the platform's `fetch`, for paths below `baseUrl`, with the session's credentials. If the access token
+   * has expired, the client refreshes and sends the request again. `credentials: 'omit'` makes an unauthenticated
+   * call.
    * @throws SessionEnded | AuthUnavailable | BodyNotReplayable, or any error of `fetch`
    */
   fetch(input: FetchInput, init?: RequestInit): Promise<Response>;
@@ -208,8 +207,8 @@ class SessionClient implements Client {
   }
 
   /**
-   * Retries a safe request that the server could not answer. An unsafe request is sent again only after the
-   * server has refused it.
+   * Retries a safe request that the server could not answer. An unsafe request is sent again only after the server
+   * has refused it.
    */
   private async sendPatiently(call: Call, headers: Record<string, string>): Promise<Tried<Response>> {
     for (let failures = 1; ; failures++) {
@@ -235,9 +234,7 @@ function doorFor(name: string, proof: object): string {
   return 'response' in proof ? `${name}/passkey` : name;
 }
 
-/**
- * The problem of a 401. The answer to a HEAD has no body, so its `WWW-Authenticate` header is read instead.
- */
+/** The problem of a 401. The answer to a HEAD has no body, so its `WWW-Authenticate` header is read instead. */
 async function refusalIn(response: Response): Promise<Refusal | undefined> {
   if (response.status !== 401) return undefined;
   const problem = problemIn({ body: parseJson(await response.clone().text()) });

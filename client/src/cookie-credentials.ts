@@ -4,8 +4,8 @@ import type { EndReason } from './errors.js';
 import type { Time } from './time.js';
 
 /**
- * The subset of `BroadcastChannel` that the client uses. A message reaches all other channels of the same
- * name, but not its sender.
+ * The subset of `BroadcastChannel` that the client uses. A message reaches all other channels of the same name, but
+ * not its sender.
  */
 export interface Channel {
   postMessage(message: unknown): void;
@@ -14,8 +14,8 @@ export interface Channel {
 }
 
 /**
- * A message between tabs that share cookies: a session has begun, was renewed or has ended. It never contains
- * a token.
+ * A message between tabs that share cookies: a session has begun, was renewed or has ended. It never contains a
+ * token.
  */
 type Note =
   | ({ kind: 'begun' | 'renewed'; expiresIn?: number } & Person)
@@ -29,14 +29,14 @@ export interface Elsewhere {
 }
 
 /**
- * Asks the server whose access token the browser sends. Null if no user is logged in, undefined if the server
- * does not answer.
+ * Asks the server whose access token the browser sends. Null if no user is logged in, undefined if the server does
+ * not answer.
  */
 export type WhoAmI = () => Promise<Person | null | undefined>;
 
 /**
- * The browser keeps the tokens, and no script can read them. A tab knows only the state that the server and
- * the other tabs report.
+ * The browser keeps the tokens, and no script can read them. A tab knows only the state that the server and the other
+ * tabs report.
  */
 export class CookieCredentials implements Credentials {
   /** The server accepts cookies from no other origin. */
@@ -44,8 +44,8 @@ export class CookieCredentials implements Credentials {
   readonly transport = 'cookie';
   private mark = 0;
   /**
-   * The user for whom this tab has made calls. Null: none. Undefined: unknown, because the server has not
-   * answered yet.
+   * The user for whom this tab has made calls. Null: none. Undefined: unknown, because the server has not answered
+   * yet.
    */
   private person: Person | null | undefined = null;
   /** Resolves when the server has answered `whoami`. */
@@ -63,8 +63,8 @@ export class CookieCredentials implements Credentials {
   }
 
   /**
-   * The first call of a tab also requests `whoami`, in parallel: only a tab that knows its user can judge
-   * messages from other tabs.
+   * The first call of a tab also requests `whoami`, in parallel: only a tab that knows its user can judge messages
+   * from other tabs.
    */
   async held(): Promise<Held> {
     if (this.channel && !this.person) this.asking ??= this.identify();
@@ -173,7 +173,9 @@ export class CookieCredentials implements Credentials {
     this.forgetUnknown();
   }
 
-  /** Once the app has been told of the end, a tab that never knew its user behaves like a new login page. */
+  /**
+   * After the app has received the end of the session, a tab that never knew its user behaves like a new login page.
+   */
   private forgetUnknown(): void {
     this.person ??= null;
   }

@@ -9,10 +9,7 @@ export interface Person {
 
 /** The credentials of a call at one moment. */
 export interface Held {
-  /**
-   * Changes as soon as calls use other credentials: after a refresh or a login, in this tab or in another
-   * one.
-   */
+  /** Changes as soon as calls use other credentials: after a refresh or a login, in this tab or in another one. */
   mark: unknown;
   /** The user of the session, if known. */
   userId?: string;
@@ -57,8 +54,8 @@ export interface Credentials {
    */
   renew(grant: Grant, before: Held): Promise<Held>;
   /**
-   * Only for credentials that cannot be read (cookies): another tab has refreshed the shared credentials, and
-   * they belong to this user.
+   * Only for credentials that cannot be read (cookies): another tab has refreshed the shared credentials, and they
+   * belong to this user.
    */
   moved?(person: Person): Held;
   /** Removes the credentials after the session has ended. A device token stays. */
@@ -67,8 +64,8 @@ export interface Credentials {
 }
 
 /**
- * The time at which nine tenths of the token's lifetime are over. Nothing depends on it: if a token expires
- * sooner, the client refreshes when the server says so.
+ * The time at which nine tenths of the token's lifetime are over. Nothing depends on it: if a token expires sooner,
+ * the client refreshes when the server says so.
  * @param expiresIn lifetime of the access token in seconds
  * @param now ms since the epoch
  */

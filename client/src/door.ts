@@ -31,8 +31,8 @@ export class AuthDoor {
   constructor(private readonly parts: DoorParts) {}
 
   /**
-   * @throws AuthUnavailable if there is no complete answer; whether the server has processed the request is
-   *   then unknown
+   * @throws AuthUnavailable if there is no complete answer; whether the server has processed the request is then
+   *   unknown
    */
   post(name: string, { headers, body }: AuthRequest, options: ExchangeOptions = {}): Promise<Answer> {
     if (body === undefined) return this.exchange(name, { method: 'POST', headers }, options);
@@ -94,8 +94,8 @@ export function parseJson(text: string): unknown {
 }
 
 /**
- * The problem in a body, if the server itself wrote it. A proxy or a captive portal can send any body with
- * any status.
+ * The problem in a body, if the server itself wrote it. A proxy or a captive portal can send any body with any
+ * status.
  */
 export function problemIn({ body }: Pick<Answer, 'body'>): Problem | undefined {
   const { code, requestId } = (body ?? {}) as Partial<Problem>;
@@ -103,8 +103,7 @@ export function problemIn({ body }: Pick<Answer, 'body'>): Problem | undefined {
 }
 
 /**
- * The session in a successful answer. Undefined for all other answers, and for a bearer session without both
- * tokens.
+ * The session in a successful answer. Undefined for all other answers, and for a bearer session without both tokens.
  */
 export function grantIn({ status, body }: Answer, transport: 'cookie' | 'bearer'): Grant | undefined {
   const grant = body as Grant | null | undefined;

@@ -11,9 +11,7 @@ export type EndReason = NonNullable<Problem['reason']> | 'replaced' | 'cookies_r
 const COOKIES_REFUSED =
   'the browser did not keep the cookies of the login: over plain HTTP use localhost (not in Safari) or COOKIE_SECURE=false, else HTTPS';
 
-/**
- * The client could not find out whether the session is still valid. The user is still logged in: try again.
- */
+/** The client could not find out whether the session is still valid. The user is still logged in: try again. */
 export class AuthUnavailable extends Error {
   override readonly name: string = 'AuthUnavailable';
   /** Milliseconds to wait before the next try, if the server sent `Retry-After`. */
@@ -26,8 +24,8 @@ export class AuthUnavailable extends Error {
 }
 
 /**
- * The access token had expired, and the body was a stream that has already been read. The session is fresh
- * now, and the server has done nothing: make the call again with a new stream.
+ * The access token had expired, and the body was a stream that has already been read. The session is fresh now, and
+ * the server has done nothing: make the call again with a new stream.
  */
 export class BodyNotReplayable extends AuthUnavailable {
   override readonly name = 'BodyNotReplayable';

@@ -13,8 +13,8 @@ export interface Locks {
 const PATIENCE_MS = 5_000;
 
 /**
- * Runs `work` while no other tab does, if possible. Without Web Locks, or if another tab does not release the
- * lock in time, `work` runs anyway: the server tolerates concurrent refreshes.
+ * Runs `work` while no other tab does, if possible. Without Web Locks, or if another tab does not release the lock in
+ * time, `work` runs anyway: the server tolerates concurrent refreshes.
  * @param work is told whether it had to wait, that is, whether another tab may just have done the same
  */
 export async function exclusively<T>(

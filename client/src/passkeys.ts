@@ -6,19 +6,16 @@ type LoginOptions = Operations['POST /v1/auth/login/passkey/options']['answer'];
 type CreationOptions = Operations['POST /v1/auth/passkeys/options']['answer'];
 
 export interface PasskeyLoginOptions extends CallOptions {
-  /**
-   * `conditional` offers passkeys in the autofill of the login form:
-   * `<input autocomplete="username webauthn">`.
-   */
+  /** `conditional` offers passkeys in the autofill of the login form: `<input autocomplete="username webauthn">`. */
   mediation?: CredentialMediationRequirement;
   deviceName?: string;
 }
 
 /**
- * Logs in with a passkey, without a name or a password. The options are valid for five minutes: a page that
- * stays open longer requests new ones.
- * @throws ApiProblem (`auth.invalid_credentials`) | AuthUnavailable, or the browser's error:
- *   `NotAllowedError` if the user cancels
+ * Logs in with a passkey, without a name or a password. The options are valid for five minutes: a page that stays
+ * open longer requests new ones.
+ * @throws ApiProblem (`auth.invalid_credentials`) | AuthUnavailable, or the browser's error: `NotAllowedError` if the
+ *   user cancels
  */
 export async function signInWithPasskey(
   client: Client,
@@ -42,8 +39,8 @@ export async function reauthenticateWithPasskey(client: Client, { signal }: Call
 
 /**
  * Creates a passkey for the user of the session. Other sessions of the user end. The session has to be fresh.
- * @throws as above | SessionEnded, or the browser's error: `InvalidStateError` if the authenticator has a
- *   passkey already
+ * @throws as above | SessionEnded, or the browser's error: `InvalidStateError` if the authenticator has a passkey
+ *   already
  */
 export async function addPasskey(
   client: Client,
@@ -65,9 +62,8 @@ async function assertion(
 }
 
 /**
- * The credential as `toJSON()` returns it. Password managers replace the browser's credential objects with
- * their own, on which `toJSON()` is missing or throws "Illegal invocation". Their fields contain the same
- * data.
+ * The credential as `toJSON()` returns it. Password managers replace the browser's credential objects with their own,
+ * on which `toJSON()` is missing or throws "Illegal invocation". Their fields contain the same data.
  */
 function jsonOf(credential: PublicKeyCredential): unknown {
   try {

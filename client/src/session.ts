@@ -31,9 +31,7 @@ export interface Tried<T> {
   value: T;
 }
 
-/**
- * The session as one tab sees it: all waiting calls share one refresh, and the app is told once of the end.
- */
+/** The session as one tab sees it: all waiting calls share one refresh, and the app is notified once of the end. */
 export class Session {
   ended: SessionEnded | null = null;
   /** The user of this client: no call is repeated with the session of another user. */
@@ -92,7 +90,7 @@ export class Session {
     return this.end(reason, endedAt);
   }
 
-  /** The session has ended, in this tab or in another one. The app is told once. */
+  /** The session has ended, in this tab or in another one. The app is notified once. */
   end(reason: EndReason, endedAt?: string): SessionEnded {
     if (this.ended) return this.ended;
     const ended = (this.ended = new SessionEnded(reason, endedAt));
@@ -102,8 +100,7 @@ export class Session {
   }
 
   /**
-   * The credentials for a call. A refresh that is merely due runs in parallel, unless the call cannot be
-   * repeated.
+   * The credentials for a call. A refresh that is merely due runs in parallel, unless the call cannot be repeated.
    */
   private async ready(replayable: boolean): Promise<Held> {
     const { credentials, time, refreshAhead } = this.parts;

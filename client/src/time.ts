@@ -18,8 +18,7 @@ export const systemTime: Time = {
 };
 
 /**
- * Settles as the promise does, or rejects as soon as the signal aborts. The operation behind the promise
- * continues.
+ * Settles as the promise does, or rejects as soon as the signal aborts. The operation behind the promise continues.
  */
 export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
   if (!signal) return promise;
@@ -33,9 +32,7 @@ export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | null | u
 }
 
 const FIRST_PAUSE_MS = 500;
-/**
- * The longest wait for one retry. If the server asks for more, the caller gets the error with `retryAfter`.
- */
+/** The longest wait for one retry. If the server asks for more, the caller gets the error with `retryAfter`. */
 const LONGEST_WAIT_MS = 10_000;
 
 /** Computes the pauses between retries, and limits how long a caller waits. */
@@ -46,8 +43,8 @@ export class Patience {
   ) {}
 
   /**
-   * Waits before the next try. The pause doubles each time, and half of it is random, so that clients do not
-   * retry in step.
+   * Waits before the next try. The pause doubles each time, and half of it is random, so that clients do not retry in
+   * step.
    * @param retryAfter requested by the server, in ms; added to the pause
    * @returns false, immediately, if `retryAfter` is longer than the limit
    */

@@ -15,9 +15,9 @@ const Header = z.strictObject({
 });
 
 /**
- * Exactly the claims of the contract. {@link AccessTokens} did not make a token with any other claim, even if
- * its signature is valid. An application that adds claims declares them here, with their types, one release
- * before the first release that mints them.
+ * Exactly the claims of the contract. {@link AccessTokens} did not make a token with any other claim, even if its
+ * signature is valid. An application that adds claims declares them here, with their types, one release before the
+ * first release that mints them.
  */
 const Claims = z.strictObject({
   iss: z.string(),
@@ -42,9 +42,9 @@ export interface DecodedAccessToken {
 }
 
 /**
- * The strict check before any cryptography: length, alphabet, canonical base64url, UTF-8, the exact header,
- * and the exact claims with their types. jsonwebtoken does not check `typ`, `crit`, the presence of claims or
- * canonical spelling.
+ * The strict check before any cryptography: length, alphabet, canonical base64url, UTF-8, the exact header, and the
+ * exact claims with their types. jsonwebtoken does not check `typ`, `crit`, the presence of claims or canonical
+ * spelling.
  * @returns null for a token that this server cannot have made; it never throws
  */
 export function decodeAccessToken(token: string): DecodedAccessToken | null {
@@ -68,8 +68,7 @@ function decode(text: string): Buffer | null {
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Accepts only the spelling that this server writes, so no duplicate names: parsers disagree about them (RFC
- * 7519 4).
+ * Accepts only the spelling that this server writes, so no duplicate names: parsers disagree about them (RFC 7519 4).
  */
 function decodeJson(text: string): unknown {
   const bytes = decode(text);

@@ -43,8 +43,8 @@ const LONGEST_LIFE_S = 900;
 @Injectable()
 export class AccessTokens {
   /**
-   * Authentic tokens that have not expired, by the last part of their signature: hashing 500 characters costs
-   * more than comparing them. Everything that can change (time, revocations, keys) is checked on each use.
+   * Authentic tokens that have not expired, by the last part of their signature: hashing 500 characters costs more
+   * than comparing them. Everything that can change (time, revocations, keys) is checked on each use.
    */
   private readonly verified = new SecondChance<Verified>(
     VERIFIED_BYTES,
@@ -59,8 +59,8 @@ export class AccessTokens {
 
   /**
    * Signs a token for the session in its current state. The token expires no later than the session.
-   * @param decidedAt when the session was last known to be alive, in ms. The lifetime of the token starts
-   *   then, so that a token signed late does not outlive the denial-list entry of a revocation in between.
+   * @param decidedAt when the session was last known to be alive, in ms. The lifetime of the token starts then, so
+   *   that a token signed late does not outlive the denial-list entry of a revocation in between.
    */
   mint(session: SessionSnapshot, decidedAt: number): MintedAccessToken {
     const now = this.clock.now();
@@ -81,8 +81,8 @@ export class AccessTokens {
       roles: [...rolesInForce(session, this.settings)],
     };
     const content = `${encode({ alg: 'ES256', typ: 'at+jwt', kid })}.${encode(claims)}`;
-    // OpenSSL 3.5 takes twice as long to write the JOSE format (`ieee-p1363`) itself, and half as long again
-    // to read it.
+    // OpenSSL 3.5 takes twice as long to write the JOSE format (`ieee-p1363`) itself, and half as long again to read
+    // it.
     const signature = derToJose(sign('sha256', Buffer.from(content), privateKey), 'ES256');
     return {
       token: `${content}.${signature}`,
@@ -117,8 +117,8 @@ export class AccessTokens {
   }
 
   /**
-   * The principal of an authentic token, even if it has expired. This is enough to end its session, but never
-   * enough for access.
+   * The principal of an authentic token, even if it has expired. This is enough to end its session, but never enough
+   * for access.
    * @returns null if the token is not authentic
    */
   authenticate(token: string, transport: Transport): Principal | null {

@@ -69,8 +69,8 @@ export class AccessGuard implements CanActivate {
   }
 
   /**
-   * The denial list may lack a revocation, so `ACCESS_WHEN_BLIND` decides. With `allow`, a revoked token
-   * works at most until its `exp`.
+   * The denial list may lack a revocation, so `ACCESS_WHEN_BLIND` decides. With `allow`, a revoked token works at
+   * most until its `exp`.
    * @throws Problem `auth.unavailable`, or as the session check
    */
   private async admitBlindly(principal: Principal): Promise<void> {

@@ -16,8 +16,8 @@ import { shareEpoch } from '../sessions/session-epoch.js';
 import type { Errand, RequestedErrand } from './errand.js';
 
 /**
- * Jobs run on a one-second timer rather than immediately, so that their load does not show up as a timing
- * difference in the next request.
+ * Jobs run on a one-second timer rather than immediately, so that their load does not show up as a timing difference
+ * in the next request.
  */
 const INTERVAL_MS = 1_000;
 const RETRY_MS = 60_000;
@@ -40,9 +40,9 @@ const TAKE = `
   returning id, kind, email, user_id, session_id, origin, created_at`;
 
 /**
- * Account jobs of public routes, all about an e-mail address. The routes only insert a row, which takes the
- * same time whether or not the address belongs to an account. Any instance runs the job later, once (ASVS
- * 6.3.8, OWASP: forgot password).
+ * Account jobs of public routes, all about an e-mail address. The routes only insert a row, which takes the same time
+ * whether or not the address belongs to an account. Any instance runs the job later, once (ASVS 6.3.8, OWASP: forgot
+ * password).
  */
 @Injectable()
 export class AccountErrands implements OnApplicationBootstrap, BeforeApplicationShutdown {

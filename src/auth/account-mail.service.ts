@@ -16,10 +16,7 @@ const TELL_AGAIN_AFTER_MS = 3_600_000;
 /** A user who registers again has probably lost the first mail, so the next one may follow after a minute. */
 const VERIFY_AGAIN_AFTER_MS = 60_000;
 
-/**
- * Writes the mails for requests that name an account or an address. All methods run in the caller's
- * transaction.
- */
+/** Writes the mails for requests that name an account or an address. All methods run in the caller's transaction. */
 @Injectable()
 export class AccountMail {
   constructor(
@@ -79,10 +76,10 @@ export class AccountMail {
   }
 
   /**
-   * It is unknown whose password the account has. An attacker may have registered first, waiting for the
-   * owner of the mailbox to sign up as well and to confirm the address for them. So the person who reads the
-   * mailbox chooses a new password. While the previous link is valid, the mail contains the same link: an
-   * attacker cannot invalidate it by registering once more.
+   * It is unknown who set the password of the account. An attacker may have registered first, expecting the owner of
+   * the mailbox to sign up as well and to confirm the address for them. So the person who reads the mailbox chooses a
+   * new password. While the previous link is valid, the mail contains the same link: an attacker cannot invalidate it
+   * by registering once more.
    */
   private async askForPassword(tx: EntityManager, { id, email }: User, requestedAt: Date): Promise<void> {
     await this.tokens.void(tx, id, ['email_verification']);
@@ -110,8 +107,8 @@ export class AccountMail {
   }
 
   /**
-   * The old address is told in any case, so the requester does not learn from it whether the new one is
-   * taken. If the session that requested the change has ended, no mail is written at all.
+   * The old address is told in any case, so the requester does not learn from it whether the new one is taken. If the
+   * session that requested the change has ended, no mail is written at all.
    */
   private async askNewAddress(tx: EntityManager, errand: RequestedErrand, now: Date): Promise<void> {
     if (errand.kind !== 'email_change') return;

@@ -6,7 +6,7 @@ type Body = Readonly<Record<string, unknown>>;
 export const CookieRoute = Reflector.createDecorator<(body: Body) => boolean>();
 
 /**
- * For public routes that can set or clear cookies. Pages of other origins may call them only if they do not
- * ask for cookies.
+ * For public routes that can set or clear cookies. Pages of other origins may call them only if they do not ask for
+ * cookies.
  */
 export const AnswersWithCookies = (unless: (body: Body) => boolean) => CookieRoute((body) => !unless(body));

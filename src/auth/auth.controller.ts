@@ -73,8 +73,7 @@ export class AuthController {
   }
 
   /**
-   * Without a second factor the answer is a session. With one it is a challenge, and neither a session nor
-   * cookies.
+   * Without a second factor the answer is a session. With one it is a challenge, and neither a session nor cookies.
    */
   @Post('login')
   @Public()
@@ -101,8 +100,7 @@ export class AuthController {
   }
 
   /**
-   * Completes a login with a code of an authenticator app or with a recovery code, on the transport of that
-   * login.
+   * Completes a login with a code of an authenticator app or with a recovery code, on the transport of that login.
    */
   @Post('login/mfa')
   @Public()

@@ -8,15 +8,12 @@ import { code, MfaRequired } from './second-factor.schemas.js';
 import { displayName, email, Profile } from '../users/user.schemas.js';
 
 /**
- * Maximum length in characters. Long passphrases are welcome; a longer password is refused, never truncated
- * (ASVS 6.2.8, 6.2.9).
+ * Maximum length in characters. Long passphrases are welcome; a longer password is refused, never truncated (ASVS
+ * 6.2.8, 6.2.9).
  */
 export const LONGEST_PASSWORD = 256;
 
-/**
- * A password as a user types it to log in. Only the length is checked, because older rules may have accepted
- * it.
- */
+/** A password as a user types it to log in. Only the length is checked, because older rules may have accepted it. */
 export const presentedPassword = text({ max: LONGEST_PASSWORD });
 
 export const Registration = z.strictObject({

@@ -10,9 +10,9 @@ const PREFIX_LENGTH = 5;
 const MOST_ANSWER_BYTES = 500_000;
 
 /**
- * Checks whether a password is part of a known breach, by a query to a range service
- * (`BREACHED_PASSWORDS_URL`). Only five hex digits of the SHA-1 leave this server; about one in a million
- * passwords shares them. The service answers with all hashes that begin so, and they are compared here.
+ * Checks whether a password is part of a known breach, by a query to a range service (`BREACHED_PASSWORDS_URL`). Only
+ * five hex digits of the SHA-1 leave this server; about one in a million passwords shares them. The service answers
+ * with all hashes that begin so, and they are compared here.
  */
 @Injectable()
 export class BreachedPasswords {

@@ -8,16 +8,16 @@ export type CookieKind = (typeof COOKIE_KINDS)[number];
 export const LONGEST_COOKIE_S = 400 * 86_400;
 
 /**
- * The `__Host-` prefix binds a cookie to this host over TLS: neither a sibling domain nor plain HTTP can set
- * it (RFC 6265bis 4.1.3.2).
+ * The `__Host-` prefix binds a cookie to this host over TLS: neither a sibling domain nor plain HTTP can set it (RFC
+ * 6265bis 4.1.3.2).
  */
 export function cookieName(kind: CookieKind, secure: boolean): string {
   return `${secure ? '__Host-' : ''}${kind}`;
 }
 
 /**
- * @param maxAge seconds. Token cookies last as long as the session may, so that an expired access token still
- *   leads to a refresh.
+ * @param maxAge seconds. Token cookies last as long as the session may, so that an expired access token still leads
+ *   to a refresh.
  */
 export function setCookie(
   reply: FastifyReply,
@@ -49,8 +49,8 @@ function write(reply: FastifyReply, kind: CookieKind, value: string, secure: boo
 }
 
 /**
- * All values of each of our cookies in a `Cookie` header. Names are compared exactly, and values are not
- * decoded, so that no other spelling of a name passes for one of our cookies.
+ * All values of each of our cookies in a `Cookie` header. Names are compared exactly, and values are not decoded, so
+ * that no other spelling of a name passes for one of our cookies.
  */
 export function readCookies(header: string | undefined, secure: boolean): Record<CookieKind, string[]> {
   const found: Record<CookieKind, string[]> = { access: [], refresh: [], device: [] };

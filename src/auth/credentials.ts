@@ -22,8 +22,8 @@ interface CredentialHeaders {
 const BEARER = /^Bearer +\S/i;
 
 /**
- * Reads the one credential of a request, only from `Authorization: Bearer` or from our cookies (RFC 6750 2,
- * RFC 9700 4.3.2).
+ * Reads the one credential of a request, only from `Authorization: Bearer` or from our cookies (RFC 6750 2, RFC 9700
+ * 4.3.2).
  * @throws Problem `auth.ambiguous_credentials` if there is more than one
  */
 export function readCredentials({ raw, headers }: CredentialHeaders, secure: boolean): Credentials {
@@ -46,8 +46,8 @@ export function readCredentials({ raw, headers }: CredentialHeaders, secure: boo
 }
 
 /**
- * Node keeps the first of several `Authorization` headers and drops the others, so this counts them in the
- * raw headers.
+ * Node keeps the first of several `Authorization` headers and drops the others, so this counts them in the raw
+ * headers.
  */
 function bearerOf(authorization: string | string[] | undefined, raw: IncomingMessage): string | null {
   if (typeof authorization !== 'string') return null;

@@ -11,9 +11,9 @@ import { readCredentials } from './credentials.js';
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
- * Refuses unsafe requests that another site made a browser send. The browser attaches its cookies to them,
- * and a forged login would log the victim into an attacker's account. Two kinds of requests are exempt (OWASP
- * CSRF cheat sheet, Fetch Metadata):
+ * Refuses unsafe requests that another site made a browser send. The browser attaches its cookies to them, and a
+ * forged login would log the victim into an attacker's account. Two kinds of requests are exempt (OWASP CSRF cheat
+ * sheet, Fetch Metadata):
  * - A request that authenticates by `Authorization`: no site can make a browser send that header.
  * - A request from `TRUSTED_ORIGINS` that neither carries nor asks for a cookie.
  */
@@ -52,8 +52,8 @@ export class CrossSiteGuard implements CanActivate {
   }
 
   /**
-   * Whether the origin is that of `APP_URL`, or of the host of the request with the scheme of this site (RFC
-   * 6454 5: scheme, host and port count).
+   * Whether the origin is that of `APP_URL`, or of the host of the request with the scheme of this site (RFC 6454 5:
+   * scheme, host and port count).
    */
   private isOwn(origin: string, request: FastifyRequest): boolean {
     const sent = hostForm(webOriginOf(origin));
@@ -65,8 +65,7 @@ export class CrossSiteGuard implements CanActivate {
   }
 
   /**
-   * In development without `APP_URL`, a proxy may terminate TLS without saying so: both schemes are then
-   * accepted.
+   * In development without `APP_URL`, a proxy may terminate TLS without saying so: both schemes are then accepted.
    */
   private schemesOf({ protocol }: FastifyRequest): string[] {
     if (protocol === 'https') return ['https'];

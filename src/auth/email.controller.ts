@@ -30,8 +30,8 @@ export class EmailController {
   }
 
   /**
-   * Sends a link to the new address and a notice to the old one. The change is void once the session that
-   * requested it has ended.
+   * Sends a link to the new address and a notice to the old one. The change is void once the session that requested
+   * it has ended.
    */
   @Post('change')
   @RequireSession({ maxAuthAge: '5m' })

@@ -36,8 +36,7 @@ export class EmailService {
 
   /**
    * Requests a change of the address. The address changes only when the user follows the link sent to the new
-   * address. The request is void once its session has ended. The answer does not tell whether the address is
-   * taken.
+   * address. The request is void once its session has ended. The answer does not tell whether the address is taken.
    * @throws Problem `auth.session_ended` if the session has ended
    * @throws Problem `auth.token_expired` if the session has got new keys meanwhile
    */
@@ -48,8 +47,8 @@ export class EmailService {
   ): Promise<void> {
     await this.transactions.run(userId, async (tx) => {
       await shareEpoch(tx);
-      // A concurrent change of credentials runs either before this request, whose old keys are then refused,
-      // or after it, and then voids it.
+      // A concurrent change of credentials runs either before this request, whose old keys are then refused, or after
+      // it, and then voids it.
       await this.users.lock(tx, userId);
       const session = await this.fence.hold(tx, sessionId);
       if (session.edition !== edition) throw tokenDenied();
@@ -60,8 +59,8 @@ export class EmailService {
   }
 
   /**
-   * Verifies the address of a new account, or completes a change of address. Following the same link again
-   * has no effect and is no error.
+   * Verifies the address of a new account, or completes a change of address. Following the same link again has no
+   * effect and is no error.
    * @throws Problem `request.invalid` if the token is not valid, or no longer
    */
   async verify(token: string, origin: Origin): Promise<void> {
@@ -90,9 +89,7 @@ export class EmailService {
     await this.audit.record(tx, { type: 'email_verified', actorId: user.id, userId: user.id, origin });
   }
 
-  /**
-   * Tokens sent to the old address become void: the reader of that mailbox no longer controls the account.
-   */
+  /** Tokens sent to the old address become void: the reader of that mailbox no longer controls the account. */
   private async change(
     tx: EntityManager,
     { id, email: old }: User,

@@ -22,8 +22,7 @@ export class Grants {
   ) {}
 
   /**
-   * Signs an access token and sends the tokens. A browser gets cookies, a bearer client gets them in the
-   * body.
+   * Signs an access token and sends the tokens. A browser gets cookies, a bearer client gets them in the body.
    * @returns the body of the answer
    */
   hand(reply: FastifyReply, grant: SessionGrant): Grant {
@@ -51,9 +50,9 @@ export class Grants {
   }
 
   /**
-   * Clears the cookies of the session, by name. The device cookie stays: it grants no access, and the next
-   * login needs it to recognise the browser. `Clear-Site-Data` would also remove cookies of sibling domains,
-   * and drafts and service workers of the page.
+   * Clears the cookies of the session, by name. The device cookie stays: it grants no access, and the next login
+   * needs it to recognise the browser. `Clear-Site-Data` would also remove cookies of sibling domains, and drafts and
+   * service workers of the page.
    */
   takeBack(reply: FastifyReply): void {
     clearCookies(reply, ['access', 'refresh'], this.settings.cookieSecure);

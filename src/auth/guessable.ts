@@ -2,13 +2,13 @@ import { ZxcvbnFactory, type Match } from '@zxcvbn-ts/core';
 import { adjacencyGraphs, dictionary } from '@zxcvbn-ts/language-common';
 
 /**
- * Three common parts, in any order and spelling, take 10^8 guesses and a little more. Four unlisted words
- * take at least 10^12.
+ * Three common parts, in any order and spelling, take 10^8 guesses and a little more. Four unlisted words take at
+ * least 10^12.
  */
 const MOST_GUESSES = 1.5e8;
 /**
- * In characters. The time of an estimate grows with the square of the length, so a longer password is checked
- * in pieces.
+ * In characters. The time of an estimate grows with the square of the length, so a longer password is checked in
+ * pieces.
  */
 const PIECE = 48;
 /** In characters. Shorter words occur in every text. */
@@ -25,8 +25,8 @@ const FOLLOWS_SOMETHING = 'is easily guessed: it follows the alphabet, the digit
 const IS_COMMON = 'is easily guessed: it is made of common passwords, words or dates';
 
 /**
- * 49,000 passwords and 7,800 words in order of their use; spellings (`p4ssw0rd`, backwards), keyboards,
- * sequences, dates, repetitions.
+ * 49,000 passwords and 7,800 words in order of their use; spellings (`p4ssw0rd`, backwards), keyboards, sequences,
+ * dates, repetitions.
  */
 const estimator = new ZxcvbnFactory({
   dictionary: { ...dictionary },
@@ -37,8 +37,8 @@ const estimator = new ZxcvbnFactory({
 
 /**
  * Explains why a password is easy to guess although it is long enough. At fifteen characters a list of common
- * passwords covers almost nothing. So this estimates the parts of a password: listed entries and patterns,
- * strung together or repeated.
+ * passwords covers almost nothing. So this estimates the parts of a password: listed entries and patterns, strung
+ * together or repeated.
  * @param context words that this user's password is likely to contain: name, address, product
  * @returns null if the password is not easy to guess
  */

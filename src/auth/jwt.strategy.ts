@@ -76,8 +76,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   }
 
   /**
-   * Runs the strategy through Passport's interface, without the middleware that Passport builds for each
-   * request.
+   * Runs the strategy through Passport's interface, without the middleware that Passport builds for each request.
    * @throws Problem as {@link AccessTokens.verify}, and `auth.unauthenticated`, `auth.session_ended`
    */
   run(request: FastifyRequest): Principal {

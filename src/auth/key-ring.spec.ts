@@ -18,7 +18,7 @@ describe('The key ring', () => {
     expect(ring.verifier(kid, NOW)).toBe(before);
   });
 
-  it('The key ring tells a retired key, and a key remembered by its kid, from an unknown one', () => {
+  it('The key ring distinguishes a retired key, and a key remembered by its kid, from an unknown one', () => {
     const keys = keysIn();
     const [signing] = keys.signing;
     const retiring = { ...signing!, kid: 'retiring', retiresAt: NOW };

@@ -22,8 +22,7 @@ interface Verifier {
 }
 
 /**
- * The keys of access tokens, parsed once after each change. Parsing a key costs ten times as much as a
- * verification.
+ * The keys of access tokens, parsed once after each change. Parsing a key costs ten times as much as a verification.
  */
 @Injectable()
 export class KeyRing {
@@ -41,10 +40,7 @@ export class KeyRing {
     return inUse(this.store.current.signing, now);
   }
 
-  /**
-   * Looks a key up, only in memory (RFC 8725 3.10). It returns the same object as long as the key is the
-   * same.
-   */
+  /** Looks a key up, only in memory (RFC 8725 3.10). It returns the same object as long as the key is the same. */
   verifier(kid: string, now: number): KeyObject | undefined {
     const found = this.read().get(kid);
     return found && isGood(found, now) ? found.key : undefined;
@@ -57,8 +53,8 @@ export class KeyRing {
   }
 
   /**
-   * The keys of the JWKS: the next signing key, so that all verifiers know it in time, the current one, and
-   * those that still verify.
+   * The keys of the JWKS: the next signing key, so that all verifiers know it in time, the current one, and those
+   * that still verify.
    */
   published(now: number): PublicJwk[] {
     return [...this.read().values()].filter((verifier) => isGood(verifier, now)).map(({ jwk }) => jwk);

@@ -49,8 +49,8 @@ export class LoginService {
   ) {}
 
   /**
-   * @throws Problem `auth.invalid_credentials`; unknown address, wrong password, banned user and unverified
-   *   user look alike
+   * @throws Problem `auth.invalid_credentials`; unknown address, wrong password, banned user and unverified user look
+   *   alike
    * @throws Problem `request.rate_limited`
    */
   async login(login: Login, presented: Credentials, origin: Origin): Promise<SessionGrant | Challenged> {
@@ -61,8 +61,8 @@ export class LoginService {
       { secret: 'password', account: email, known, origin },
       async () => {
         const user = await this.users.findForLogin(email);
-        // Accounts that may not log in (banned, unverified) are verified against the decoy hash, so neither
-        // timing nor the attempt counter reveals whether the password was right.
+        // Accounts that may not log in (banned, unverified) are verified against the decoy hash, so neither timing
+        // nor the attempt counter reveals whether the password was right.
         const hash = user && this.mayEnter(user) ? user.passwordHash : null;
         return { user, proven: await this.passwords.verify(password, hash) };
       },
@@ -89,8 +89,7 @@ export class LoginService {
     origin: Origin,
     failedBefore: number,
   ): Promise<Challenged | null> {
-    // Rehash before the challenge is issued: the challenge is bound to the hash, and only now is the password
-    // known.
+    // Rehash before the challenge is issued: the challenge is bound to the hash, and only now is the password known.
     if (this.passwords.isOutdated(user.passwordHash!)) await this.rehash(user, password);
     return this.transactions.run(user.id, async (tx) => {
       const found = await this.users.lock(tx, user.id);
@@ -121,8 +120,8 @@ export class LoginService {
   }
 
   /**
-   * Stores a hash with the current parameters, by compare-and-set: a password that was changed meanwhile
-   * stays changed. If the update cannot be made now, the next login tries again.
+   * Stores a hash with the current parameters, by compare-and-set: a password that was changed meanwhile stays
+   * changed. If the update cannot be made now, the next login tries again.
    */
   private async rehash({ id, passwordHash }: Proven, password: string): Promise<void> {
     try {

@@ -17,8 +17,8 @@ export class LogoutService {
   ) {}
 
   /**
-   * Ends the session of every authentic token in the request, including expired ones. A request without such
-   * a token is no error.
+   * Ends the session of every authentic token in the request, including expired ones. A request without such a token
+   * is no error.
    */
   async logout(presented: Credentials, refreshToken: string | undefined, origin: Origin): Promise<void> {
     const named = new Map<string, NamedSession>();
@@ -33,7 +33,7 @@ export class LogoutService {
   }
 
   /**
-   * The session whose cookies a new one replaces. It should end, because no client could use or end it any
+   * The session that a login in the same browser replaces. It should end, because no client could use or end it any
    * more (ASVS 7.2.4).
    */
   async sessionInJar({ transport, accessToken, refreshToken }: Credentials): Promise<NamedSession | null> {

@@ -27,14 +27,14 @@ import { UsersService } from '../users/users.service.js';
 import type { PasskeyEnrolment } from './passkey.schemas.js';
 
 /**
- * Maximum number of passkeys of a user, more than a user has devices. All of them are sent to the
- * authenticator when another one is created.
+ * Maximum number of passkeys of a user, more than a user has devices. All of them are sent to the authenticator when
+ * another one is created.
  */
 const MOST_PASSKEYS = 20;
 
 /**
- * Adds, renames and removes the passkeys of a user. Adding or removing one ends every other session, as a
- * change of second factors does.
+ * Adds, renames and removes the passkeys of a user. Adding or removing one ends every other session, as a change of
+ * second factors does.
  */
 @Injectable()
 export class PasskeyChangesService {
@@ -73,9 +73,9 @@ export class PasskeyChangesService {
   }
 
   /**
-   * Stores a new passkey and ends every other session. This session counts as verified by a second factor,
-   * because the authenticator has verified the user. If a client loses the answer, it may send the same
-   * request again: it gets the passkey, and nothing changes.
+   * Stores a new passkey and ends every other session. This session counts as verified by a second factor, because
+   * the authenticator has verified the user. If a client loses the answer, it may send the same request again: it
+   * gets the passkey, and nothing changes.
    * @throws Problem `request.invalid` if the answer of the authenticator cannot be verified
    * @throws Problem `resource.conflict`, `auth.session_ended`, `auth.second_factor_required`
    */

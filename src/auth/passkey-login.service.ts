@@ -44,8 +44,8 @@ export class PasskeyLoginService {
   }
 
   /**
-   * The challenge token is only for this client: an attacker who obtains an answer of the authenticator
-   * cannot use it without the token.
+   * The challenge token is only for this client: an attacker who obtains an answer of the authenticator cannot use it
+   * without the token.
    */
   async loginOptions(): Promise<PasskeyLoginOptions> {
     const challengeToken = random.secret();

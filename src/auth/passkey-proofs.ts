@@ -41,8 +41,8 @@ interface Asked {
 }
 
 /**
- * Verifies passkey assertions. `examine` checks the signature first; `use` consumes the challenge in the
- * transaction of the action.
+ * Verifies passkey assertions. `examine` checks the signature first; `use` consumes the challenge in the transaction
+ * of the action.
  */
 @Injectable()
 export class PasskeyProofs {
@@ -82,10 +82,9 @@ export class PasskeyProofs {
   }
 
   /**
-   * Consumes the challenge. Call it under the user's lock, in a transaction that commits regardless of the
-   * result.
-   * @returns false if the challenge was used, has expired or was requested before a revocation, if the
-   *   passkey is gone, or if the signature counter indicates a copy of it
+   * Consumes the challenge. Call it under the user's lock, in a transaction that commits regardless of the result.
+   * @returns false if the challenge was used, has expired or was requested before a revocation. Also false if the
+   *   passkey is gone, or if the signature counter indicates a copy of it.
    */
   async use(
     tx: EntityManager,
@@ -113,9 +112,9 @@ export class PasskeyProofs {
 }
 
 /**
- * Whether an answer may have been signed before the last accepted one and arrived after it. Besides copies,
- * WebAuthn 7.2 names this race as a reason for a lower counter, so the answer is refused without an alarm.
- * One authenticator never shows the same count twice.
+ * Whether an answer may have been signed before the last accepted one and arrived after it. Besides copies, WebAuthn
+ * 7.2 names this race as a reason for a lower counter, so the answer is refused without an alarm. One authenticator
+ * never shows the same count twice.
  */
 function isOvertaken(stored: Passkey, { issuedAt }: Challenge, { signCount }: Assertion): boolean {
   return (
@@ -127,8 +126,8 @@ function isOvertaken(stored: Passkey, { issuedAt }: Challenge, { signCount }: As
 }
 
 /**
- * Whether the answer names the owner of the passkey. If the options named no passkeys, the answer must
- * contain a user handle (WebAuthn 7.2, step 6).
+ * Whether the answer names the owner of the passkey. If the options named no passkeys, the answer must contain a user
+ * handle (WebAuthn 7.2, step 6).
  */
 function isOf({ response }: PasskeyAssertion, { userId }: Passkey, owner: string | undefined): boolean {
   const named = response.userHandle ?? null;

@@ -36,8 +36,8 @@ import {
 } from './passkey.schemas.js';
 
 /**
- * As for other factors: a session with a verified second factor has to verify it again, any other session
- * needs a recent login.
+ * As for other factors: a session with a verified second factor has to verify it again, any other session needs a
+ * recent login.
  */
 const FRESH = { maxAuthAge: '5m', bySecondFactor: true } as const;
 /** An admin without a verified second factor may use these routes as well. */
@@ -71,9 +71,7 @@ export class PasskeysController {
     return this.changes.begin(session);
   }
 
-  /**
-   * Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens.
-   */
+  /** Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens. */
   @Post()
   @RequireSession({ ...FRESH, ...ENROLS })
   @Throttled('passkey')

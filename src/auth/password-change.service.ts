@@ -27,12 +27,11 @@ export class PasswordChangeService {
   ) {}
 
   /**
-   * Changes the password, ends every other session and gives this one new keys. If a client loses the answer,
-   * it may send the same request again: the new password proves that it is the same request, and nothing
-   * changes.
+   * Changes the password, ends every other session and gives this one new keys. If a client loses the answer, it may
+   * send the same request again: the new password proves that it is the same request, and nothing changes.
    * @returns the new tokens, if the transport can deliver them; see {@link RekeyService}
-   * @throws Problem `auth.invalid_credentials`, `request.invalid`, `auth.session_ended`,
-   *   `request.rate_limited`, `auth.unavailable`
+   * @throws Problem `auth.invalid_credentials`, `request.invalid`, `auth.session_ended`, `request.rate_limited`,
+   *   `auth.unavailable`
    */
   async change(
     principal: Principal,

@@ -16,29 +16,26 @@ export const PARAMETERS = {
 export const HASHERS = availableParallelism();
 
 /**
- * Priority below that of the server (`nice(2)`): a core that does both answers requests first and hashes in
- * between.
+ * Priority below that of the server (`nice(2)`): a core that does both answers requests first and hashes in between.
  */
 const NICE = 10;
 /** Idle threads end after this time. The first thread starts with the first password. */
 const IDLE_MS = 60_000;
 
 /**
- * Hashes passwords on separate threads. Node's own threads also serve files and name look-ups. They run with
- * the same priority as the event loop, so a flood of logins would delay it.
+ * Hashes passwords on separate threads. Node's own threads also serve files and name look-ups. They run with the same
+ * priority as the event loop, so a flood of logins would delay it.
  */
 @Injectable()
 export class PasswordHasher implements OnApplicationShutdown {
   private readonly threads = new Piscina({
-    // The file in `src`, not in `dist`: threads start at any time, and a build may have deleted `dist`
-    // meanwhile.
+    // The file in `src`, not in `dist`: threads start at any time, and a build may have deleted `dist` meanwhile.
     filename: join(import.meta.dirname, '../../src/auth/password-worker.js'),
     minThreads: 0,
     maxThreads: HASHERS,
     idleTimeout: IDLE_MS,
     niceIncrement: NICE,
-    // Piscina replaces a thread that fails without a task. Without a listener, its error would end the
-    // process.
+    // Piscina replaces a thread that fails without a task. Without a listener, its error would end the process.
   }).on('error', () => undefined);
 
   /** @returns the argon2id hash in PHC format */

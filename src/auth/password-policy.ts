@@ -11,8 +11,8 @@ import { BreachedPasswords } from './breached-passwords.js';
 const guessable = keptModule('guessable', () => import('./guessable.js'));
 
 /**
- * The rules for new passwords; an existing password is not checked again. There are no composition rules. A
- * password must be long enough, and must not be easy to guess (NIST SP 800-63B-4 3.1.1.2).
+ * The rules for new passwords; an existing password is not checked again. There are no composition rules. A password
+ * must be long enough, and must not be easy to guess (NIST SP 800-63B-4 3.1.1.2).
  */
 @Injectable()
 export class PasswordPolicy {
@@ -55,8 +55,8 @@ export class PasswordPolicy {
 }
 
 /**
- * The code points as typed and as hashed. NFKC can turn one into many (18 for U+FDFA, a ligature) and many
- * into one (a letter and its marks), so neither count alone measures how much the user chose.
+ * The code points as typed and as hashed. NFKC can turn one into many (18 for U+FDFA, a ligature) and many into one
+ * (a letter and its marks). So neither count alone measures how much the user chose.
  */
 function formsOf(password: string): string[][] {
   return [password, password.normalize('NFKC')].map((form) => [...form]);

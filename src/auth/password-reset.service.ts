@@ -38,17 +38,13 @@ export class PasswordResetService {
     private readonly clock: Clock,
   ) {}
 
-  /**
-   * Requests a reset link. A job looks the address up after the answer, and only that address learns the
-   * result.
-   */
+  /** Requests a reset link. A job looks the address up after the answer, and only that address learns the result. */
   async request(email: string, origin: Origin): Promise<void> {
     await this.errands.add(this.database.manager, { kind: 'password_forgotten', email, origin });
   }
 
   /**
-   * Sets a new password, ends every session and opens none: a user with a second factor still has to verify
-   * it.
+   * Sets a new password, ends every session and opens none: a user with a second factor still has to verify it.
    * @throws Problem `request.invalid` if the token is not valid, or no longer
    * @throws Problem `auth.unavailable`
    */
@@ -82,8 +78,8 @@ export class PasswordResetService {
 }
 
 /**
- * The same error for a token that is forged, used, void or expired. It is no credential of a session, so the
- * status is not 401.
+ * The same error for a token that is forged, used, void or expired. It is no credential of a session, so the status
+ * is not 401.
  */
 export function badToken(): Problem {
   return invalidRequest([{ path: 'token', message: 'is not good, or no longer: ask for a new one' }]);

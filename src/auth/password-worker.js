@@ -1,8 +1,7 @@
 /**
- * Hashes and verifies passwords on a thread of `password-hasher.ts`. It is plain JavaScript and runs from
- * `src`, because a running instance starts threads at any time and a build deletes `dist`. An instance
- * started before a `git pull` loads the new file: keep the parameters and results of both functions
- * compatible.
+ * Hashes and verifies passwords on a thread of `password-hasher.ts`. It is plain JavaScript and runs from `src`,
+ * because a running instance starts threads at any time and a build deletes `dist`. An instance started before a
+ * `git pull` loads the new file: keep the parameters and results of both functions compatible.
  */
 import { hashSync, verifySync } from '@node-rs/argon2';
 

@@ -21,9 +21,7 @@ export class PasswordController {
     private readonly grants: Grants,
   ) {}
 
-  /**
-   * Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens.
-   */
+  /** Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens. */
   @Post('change')
   @RequireSession()
   @Throttled('password_change')

@@ -9,8 +9,8 @@ import { HASHERS, PARAMETERS, PasswordHasher } from './password-hasher.js';
 const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$/;
 
 /**
- * Hashes and verifies passwords, a bounded number at a time. Passwords are normalised (NFKC), so that input
- * from another keyboard is equal (NIST SP 800-63B-4 3.1.1.2). They are never truncated.
+ * Hashes and verifies passwords, a bounded number at a time. Passwords are normalised (NFKC), so that input from
+ * another keyboard is equal (NIST SP 800-63B-4 3.1.1.2). They are never truncated.
  */
 @Injectable()
 export class PasswordsService {
@@ -39,8 +39,8 @@ export class PasswordsService {
   }
 
   /**
-   * Whether a password that matched `hash` also matches the hash stored now. The stored hash may be of
-   * another password, or of the same one after a rehash by a concurrent login.
+   * Whether a password that matched `hash` also matches the hash stored now. The stored hash may be of another
+   * password, or of the same one after a rehash by a concurrent login.
    * @throws Problem `auth.unavailable` if the queue is full (`PASSWORD_HASH_QUEUE`)
    */
   async isStillRight(

@@ -13,8 +13,8 @@ import type { Credentials } from './credentials.js';
 import { PasswordsService } from './passwords.service.js';
 
 /**
- * Step-up by either factor (ASVS 7.5.3): the session is fresh again, with new tokens. A route that does not
- * accept a password alone is declared with `@RequireSession({ bySecondFactor: true })`.
+ * Step-up by either factor (ASVS 7.5.3): the session is fresh again, with new tokens. A route that does not accept a
+ * password alone is declared with `@RequireSession({ bySecondFactor: true })`.
  */
 @Injectable()
 export class ReauthenticationService {

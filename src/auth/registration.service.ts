@@ -23,8 +23,8 @@ export class RegistrationService {
   ) {}
 
   /**
-   * Registers an account. For a taken address the answer and the time are the same, statement by statement,
-   * so a client cannot find out who has an account. Only the owner of the address is told, by mail.
+   * Registers an account. For a taken address the answer and the time are the same, statement by statement, so a
+   * client cannot find out who has an account. Only the owner of the address is told, by mail.
    */
   async register({ email, password, displayName }: Registration, origin: Origin): Promise<void> {
     await this.policy.require(password, 'password', { email, displayName: displayName ?? null });

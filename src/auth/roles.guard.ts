@@ -10,8 +10,8 @@ import { rolesInForce } from '../sessions/session-snapshot.js';
 import { RolesRoute } from './roles.decorator.js';
 
 /**
- * Runs last, on the results of the guards before it. After a session check it reads the roles again from
- * PostgreSQL, because others may be able to write to the cache (ASVS 8.3.1).
+ * Runs last, on the results of the guards before it. After a session check it reads the roles again from PostgreSQL,
+ * because others may be able to write to the cache (ASVS 8.3.1).
  * @throws Problem `auth.forbidden`, or as the session check
  */
 @Injectable()

@@ -12,10 +12,7 @@ import { ThrottledRoute } from '../throttle/throttled.decorator.js';
 import { PublicRoute } from './public.decorator.js';
 import { RolesRoute } from './roles.decorator.js';
 
-/**
- * Stops the boot if the decorators of a route contradict each other: a typing error must not make a route
- * public.
- */
+/** Stops the boot if the decorators of a route contradict each other: a typing error must not make a route public. */
 @Injectable()
 export class RouteAudit implements OnModuleInit {
   private readonly isPublic = metadataReader(PublicRoute);

@@ -46,9 +46,7 @@ export class SecondFactorController {
     };
   }
 
-  /**
-   * Returns a secret for an authenticator app. It takes effect only after its first code has confirmed it.
-   */
+  /** Returns a secret for an authenticator app. It takes effect only after its first code has confirmed it. */
   @Post('totp')
   @RequireSession({ ...FRESH, ...ENROLS })
   @Throttled('mfa')
@@ -59,9 +57,7 @@ export class SecondFactorController {
     return { ...shown, expiresAt: expiresAt.toISOString() };
   }
 
-  /**
-   * Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens.
-   */
+  /** Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens. */
   @Post('totp/confirm')
   @RequireSession({ ...FRESH, ...ENROLS })
   @Throttled('mfa')

@@ -3,34 +3,34 @@ export type CacheValue = string | (string | number | null | string[])[];
 
 /**
  * The cache as the session protocol needs it: plain values, and three atomic steps. Times to live are in
- * milliseconds, at least one. Every method may reject, which means that the cache could not be asked: callers
- * then fall back to PostgreSQL.
+ * milliseconds, at least one. Every method may reject, which means that the cache could not be asked: callers then
+ * fall back to PostgreSQL.
  *
- * Values written by `setIfAbsent` and `compareAndSet` are lost at the latest when another server replaces the
- * one that acknowledged them, or when that server becomes master again. Values written by `setMany` may
+ * Values written by `setIfAbsent` and `compareAndSet` are lost at the latest when another server replaces the one
+ * that acknowledged them. The same applies when that server becomes master again. Values written by `setMany` may
  * outlive that.
  *
- * There are two implementations: Redis, which all instances share, and the memory of this process, for a
- * single instance.
+ * There are two implementations: Redis, which all instances share, and the memory of this process, for a single
+ * instance.
  */
 export abstract class CachePort {
   abstract readonly kind: 'redis' | 'memory';
 
   /**
-   * Reads the values as JSON texts, in one round trip for all keys. Null for a key without a value, or if no
-   * server could be asked for that key alone. A text may be malformed if another program has written it.
+   * Reads the values as JSON texts, in one round trip for all keys. Null for a key without a value, or if no server
+   * could be asked for that key alone. A text may be malformed if another program has written it.
    */
   abstract readMany(keys: string[]): Promise<(string | null)[]>;
 
   /**
-   * Sets each key atomically if it is absent, in one round trip for all. Returns true for each key that is
-   * known to be set.
+   * Sets each key atomically if it is absent, in one round trip for all. Returns true for each key that is known to
+   * be set.
    */
   abstract setIfAbsent(entries: [key: string, value: CacheValue][], ttl: number): Promise<boolean[]>;
 
   /**
-   * Replaces each value atomically if it still is `expected`, in one round trip for all. Returns true for
-   * each value that is known to be replaced.
+   * Replaces each value atomically if it still is `expected`, in one round trip for all. Returns true for each value
+   * that is known to be replaced.
    */
   abstract compareAndSet(
     swaps: [key: string, expected: CacheValue, value: CacheValue][],

@@ -8,13 +8,13 @@ import { CachePort } from './cache-port.js';
 import { MemoryCache } from './memory-cache.js';
 
 /**
- * How long a boot waits for Redis. Then it continues without: PostgreSQL answers session checks until Redis
- * is available.
+ * How long a boot waits for Redis. Then it continues without: PostgreSQL answers session checks until Redis is
+ * available.
  */
 const BOOT_PATIENCE_MS = 1_000;
 /**
- * The share of a check's time budget that one node of a cluster may use, so that a slow node does not delay
- * the answers of the others.
+ * The share of a check's time budget for one node of a cluster. A slow node thus does not delay the answers of the
+ * others.
  */
 const NODE_SHARE = 0.8;
 

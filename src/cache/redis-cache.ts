@@ -11,15 +11,14 @@ const PREFIX = 'drawbridge:';
 type Entry = [key: string, value: CacheValue];
 
 /**
- * The cache that instances share: one Redis server or a Redis Cluster. Plain values go through cache-manager.
- * The atomic steps use its client.
+ * The cache that instances share: one Redis server or a Redis Cluster. Plain values go through cache-manager. The
+ * atomic steps use its client.
  *
  * Three properties keep stale entries from being used:
- * - A session has one key, on whichever server. So a tombstone overwrites a cached session, and when a slot
- *   moves, both move with it.
- * - Entries of readers (leases, cached sessions) carry the Redis epoch in which they were written and are
- *   ignored in any other. So a server that was restored, replaced or promoted starts with an empty cache,
- *   whatever data it has.
+ * - A session has one key, on whichever server. So a tombstone overwrites a cached session, and when a slot moves,
+ *   both move with it.
+ * - Entries of readers (leases, cached sessions) carry the Redis epoch in which they were written and are ignored in
+ *   any other. So a server that was restored, replaced or promoted starts with an empty cache, whatever data it has.
  * - Tombstones carry no epoch: an ended session is ended in every epoch.
  */
 @Injectable()
@@ -41,9 +40,7 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
     this.servers = new RedisServers(urls, logger, authorities);
   }
 
-  /**
-   * Resolves when Redis is available. Rejects after `timeout` ms, while attempts continue in the background.
-   */
+  /** Resolves when Redis is available. Rejects after `timeout` ms, while attempts continue in the background. */
   connect(timeout: number): Promise<void> {
     return this.servers.connect(timeout);
   }
@@ -100,8 +97,8 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
   }
 
   /**
-   * An atomic step for each key. One script handles all keys of a server. In a cluster a script is limited to
-   * one slot, so each key gets its own call.
+   * An atomic step for each key. One script handles all keys of a server. In a cluster a script is limited to one
+   * slot, so each key gets its own call.
    */
   private async swap<Item extends [key: string, ...CacheValue[]]>(
     script: string,
@@ -142,8 +139,8 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
   }
 
   /**
-   * Sends each server the writes for its keys. If one server cannot be reached, the others still get theirs,
-   * and the promise rejects.
+   * Sends each server the writes for its keys. If one server cannot be reached, the others still get theirs, and the
+   * promise rejects.
    */
   private async tell<Item>(
     items: Item[],
@@ -196,8 +193,8 @@ function openAll(texts: Texts, seal: string): (string | null)[] {
 }
 
 /**
- * MGET refuses keys of different slots, and one moved slot fails a whole pipeline. In that case each key is
- * read separately.
+ * MGET refuses keys of different slots, and one moved slot fails a whole pipeline. In that case each key is read
+ * separately.
  */
 async function readEach(node: RedisNode, keys: string[]): Promise<(string | null)[]> {
   try {
@@ -227,9 +224,7 @@ function each<Item, T>(
   return Promise.all(items.map((item) => ask(item).catch(forItsKeyOnly)));
 }
 
-/**
- * cache-manager-redis-yet treats a time to live of 0 as "no expiry", so it is rounded up to at least 1 ms.
- */
+/** cache-manager-redis-yet treats a time to live of 0 as "no expiry", so it is rounded up to at least 1 ms. */
 function wholeTtl(ttl: number): number {
   return Math.max(1, Math.ceil(ttl));
 }

@@ -10,8 +10,8 @@ import { CacheUnavailable } from './cache-port.js';
 import { goesOn, readGreeting, type Greeting, type Reign } from './reign.js';
 
 /**
- * Interval of the identity check in ms. If nothing else is asked, a replaced server is noticed after this
- * time. The check also keeps connections alive.
+ * Interval of the identity check in ms. If nothing else is asked, a replaced server is noticed after this time. The
+ * check also keeps connections alive.
  */
 const GREETING_INTERVAL_MS = 1_000;
 
@@ -25,9 +25,8 @@ interface NodeEvents {
 }
 
 /**
- * One Redis server: its connection and its Redis epoch. The epoch is read at each connect and every second,
- * and checked with every read. While it is unknown, or while the server is no master, no other command is
- * sent.
+ * One Redis server: its connection and its Redis epoch. The epoch is read at each connect and every second, and
+ * checked with every read. While it is unknown, or while the server is no master, no other command is sent.
  */
 export class RedisNode extends EventEmitter<NodeEvents> {
   readonly client: Client;
@@ -54,8 +53,7 @@ export class RedisNode extends EventEmitter<NodeEvents> {
   ) {
     super();
     this.client = clientFor(url, authorities, names);
-    // cache-manager-redis-yet is typed for an older client. It only calls get, set(PX) and del, which are
-    // unchanged.
+    // cache-manager-redis-yet is typed for an older client. It only calls get, set(PX) and del, which are unchanged.
     this.cache = createCache(redisInsStore(this.client as unknown as RedisStore['client']));
     const lose = (why?: unknown) => this.lose(why);
     // Without a listener for `error`, a dropped socket would end the process.
@@ -78,9 +76,7 @@ export class RedisNode extends EventEmitter<NodeEvents> {
     return new URL(this.url).hostname;
   }
 
-  /**
-   * Whether the server cannot be used because its certificate is for other names. Retries do not help then.
-   */
+  /** Whether the server cannot be used because its certificate is for other names. Retries do not help then. */
   get isMisnamed(): boolean {
     return (
       this.greeting === null && (this.trouble as { code?: unknown })?.code === 'ERR_TLS_CERT_ALTNAME_INVALID'
@@ -93,9 +89,8 @@ export class RedisNode extends EventEmitter<NodeEvents> {
   }
 
   /**
-   * Reads values and checks in the same round trip that the Redis epoch continues. An epoch that has ended
-   * never returns. So the values were read within the epoch, even from a server whose demotion has not been
-   * noticed yet.
+   * Reads values and checks in the same round trip that the Redis epoch continues. An epoch that has ended never
+   * returns. So the values were read within the epoch, even from a server whose demotion has not been noticed yet.
    * @throws CacheUnavailable if the epoch has ended or is unknown, or if the server reports an error
    */
   ask<T>(
@@ -112,8 +107,7 @@ export class RedisNode extends EventEmitter<NodeEvents> {
   }
 
   /**
-   * Runs several commands and then checks the epoch as {@link ask} does: only a master can acknowledge
-   * writes.
+   * Runs several commands and then checks the epoch as {@link ask} does: only a master can acknowledge writes.
    * @throws CacheUnavailable as {@link ask}
    */
   tell<T>(work: (seal: string) => Promise<T>): Promise<T> {
@@ -150,10 +144,7 @@ export class RedisNode extends EventEmitter<NodeEvents> {
     }
   }
 
-  /**
-   * Reports an error that suggests a changed cluster: a node that has lost a slot may know which node has it
-   * now.
-   */
+  /** Reports an error that suggests a changed cluster: a node that has lost a slot may know which node has it now. */
   heed(error: unknown): void {
     if (startsWith(error, MOVED_WORDS)) this.emit('doubted');
   }

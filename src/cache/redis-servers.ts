@@ -10,8 +10,8 @@ const SLOTS = 16_384;
 const DEFAULT_PORT = 6_379;
 const REFRESH_INTERVAL_MS = 1_000;
 /**
- * Pause between two refreshes in ms. Many answers indicate the same change, and listing all slots is
- * expensive for a server.
+ * Pause between two refreshes in ms. Many answers indicate the same change, and listing all slots is expensive for a
+ * server.
  */
 const HINT_PAUSE_MS = 100;
 const SLOTS_TIMEOUT_MS = 500;
@@ -19,17 +19,15 @@ const SLOTS_TIMEOUT_MS = 500;
 /**
  * Finds the server of a key: the only server or, in a Redis Cluster, the master of its slot.
  *
- * An outdated slot map is harmless: a server answers for a key only while it has the slot, and the answer
- * counts only in its own Redis epoch. So redirections are not followed. They trigger the next refresh of the
- * map, and until then their keys have no answer.
+ * An outdated slot map is harmless: a server answers for a key only while it has the slot, and the answer counts only
+ * in its own Redis epoch. So redirections are not followed. They trigger the next refresh of the map, and until then
+ * their keys have no answer.
  */
 export class RedisServers extends EventEmitter<{ changed: [] }> {
   private readonly nodes = new Map<string, RedisNode>();
   /** The names that nodes announce besides their addresses (`cluster-announce-hostname`), by address. */
   private readonly hostnames = new Map<string, string>();
-  /**
-   * Nodes that stay connected. The other nodes are discovered through them, even if all known nodes are gone.
-   */
+  /** Nodes that stay connected. The other nodes are discovered through them, even if all known nodes are gone. */
   private readonly seeds: ReadonlySet<string>;
   private readonly first: RedisNode;
   /** The master of each slot; null if there is only one server. */
@@ -65,8 +63,8 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
   }
 
   /**
-   * Resolves when every key has an available server. Rejects with the reason after `timeout` ms, while
-   * attempts continue.
+   * Resolves when every key has an available server. Rejects with the reason after `timeout` ms, while attempts
+   * continue.
    */
   async connect(timeout: number): Promise<void> {
     const whole = async () => {
@@ -165,8 +163,8 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
   }
 
   /**
-   * The names that a node's certificate may be for. Clusters often announce IP addresses, but their
-   * certificates contain names: the announced name of the node, or the names in `REDIS_URL`.
+   * The names that a node's certificate may be for. Clusters often announce IP addresses, but their certificates
+   * contain names: the announced name of the node, or the names in `REDIS_URL`.
    */
   private namesOf(address: string): string[] {
     const { hostname } = new URL(`rediss://${address}`);

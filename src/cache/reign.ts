@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import type { CacheValue } from './cache-port.js';
 
 /**
- * A Redis epoch: the time in which one server process is the master, without interruption. It is identified
- * by the `run_id` of the process and by `master_replid`, which changes at each promotion. So a server that
- * becomes master again starts a new epoch.
+ * A Redis epoch: the time in which one server process is the master, without interruption. It is identified by the
+ * `run_id` of the process and by `master_replid`, which changes at each promotion. So a server that becomes master
+ * again starts a new epoch.
  */
 export interface Reign {
   /** A suffix of values: a line feed, which compact JSON never contains, and 48 bits. */
@@ -62,8 +62,8 @@ export function open(text: string | null, seal: string): string | null {
 const LINE_END = 10;
 
 /**
- * KEYS: the keys. ARGV: the time to live, the epoch suffix; then for each key its value with that suffix. A
- * value of another Redis epoch counts as absent. Returns 1 for each key that was set, otherwise 0.
+ * KEYS: the keys. ARGV: the time to live, the epoch suffix; then for each key its value with that suffix. A value of
+ * another Redis epoch counts as absent. Returns 1 for each key that was set, otherwise 0.
  */
 export const SET_IF_ABSENT = `
   local done = {}
@@ -76,8 +76,8 @@ export const SET_IF_ABSENT = `
   return done`;
 
 /**
- * As {@link SET_IF_ABSENT}, but with two values for each key: the expected one, with or without suffix, and
- * its replacement.
+ * As {@link SET_IF_ABSENT}, but with two values for each key: the expected one, with or without suffix, and its
+ * replacement.
  */
 export const COMPARE_AND_SET = `
   local done = {}

@@ -3,8 +3,8 @@ import { ApiExtension } from '@nestjs/swagger';
 import type { ProblemCode } from './problem.js';
 
 /**
- * One extension for each code, so that the codes of a controller and of its routes add up. `docs.ts` turns
- * them into responses.
+ * One extension for each code, so that the codes of a controller and of its routes add up. `docs.ts` turns them into
+ * responses.
  */
 export const PROBLEM_EXTENSION = 'x-problem-';
 

@@ -1,8 +1,8 @@
 const PROBE_INTERVAL_MS = 500;
 
 /**
- * A circuit breaker. After three failures in a row, or another number, callers fail at once. Then one attempt
- * is allowed every half second, until one succeeds.
+ * A circuit breaker. After three failures in a row, or another number, callers fail at once. Then one attempt is
+ * allowed every half second, until one succeeds.
  */
 export class Breaker {
   private failures = 0;

@@ -1,9 +1,9 @@
 /**
  * The only source of time. Instants are milliseconds since the epoch.
  *
- * There are two clocks: that of this process and that of the database, which is authoritative for all stored
- * times (RFC 6819 5.1.5.3 asks for one authority). Code reads both through this class, so that a test can
- * move them together and never has to sleep.
+ * There are two clocks: that of this process and that of the database, which is authoritative for all stored times
+ * (RFC 6819 5.1.5.3 asks for one authority). Code reads both through this class, so that a test can move them
+ * together and never has to sleep.
  */
 export abstract class Clock {
   abstract now(): number;
@@ -36,8 +36,8 @@ export const MAX_CLOCK_OFFSET_MS = 5_000;
 
 /**
  * The machine's clock, regularly compared with the database's. Within {@link MAX_CLOCK_OFFSET_MS} it is used
- * unchanged. Beyond, the instance uses the database's time: the validity of a session or token must not
- * depend on the instance that checks it.
+ * unchanged. Beyond, the instance uses the database's time: the validity of a session or token must not depend on the
+ * instance that checks it.
  */
 export class AlignedClock extends Clock {
   /** Milliseconds by which the machine's clock was ahead of the database's at the last comparison. */
@@ -65,10 +65,7 @@ export class AlignedClock extends Clock {
     return this.machine.monotonic();
   }
 
-  /**
-   * Whether the clocks differ by more than {@link MAX_CLOCK_OFFSET_MS}. Such an instance should get no
-   * traffic.
-   */
+  /** Whether the clocks differ by more than {@link MAX_CLOCK_OFFSET_MS}. Such an instance should get no traffic. */
   get isOff(): boolean {
     return Math.abs(this.offset) > MAX_CLOCK_OFFSET_MS;
   }
@@ -85,8 +82,8 @@ export class AlignedClock extends Clock {
   }
 
   /**
-   * The ms by which the machine's clock was set back since the last comparison, if that was a moment ago. A
-   * suspended machine only jumps forward.
+   * The ms by which the machine's clock was set back since the last comparison, if that was a moment ago. A suspended
+   * machine only jumps forward.
    */
   private setBack(now: number): number {
     if (!this.compared) return 0;

@@ -1,6 +1,6 @@
 /**
- * Runs `work` repeatedly, each time `interval` ms after it last ended, until the returned function is called.
- * It does not keep the process running.
+ * Runs `work` repeatedly, each time `interval` ms after it last ended, until the returned function is called. It does
+ * not keep the process running.
  */
 export function every(
   interval: number,

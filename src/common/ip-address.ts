@@ -4,8 +4,8 @@ const PORT = /:\d{0,5}$/;
 
 /**
  * Reads an IP address as written by a proxy or the operating system: `203.0.113.7`, `203.0.113.7:51234`,
- * `[2001:db8::7]:443`, quoted as in RFC 7239. Port, brackets and zone are removed; an IPv4-mapped IPv6
- * address becomes IPv4.
+ * `[2001:db8::7]:443`, quoted as in RFC 7239. Port, brackets and zone are removed; an IPv4-mapped IPv6 address
+ * becomes IPv4.
  * @returns null if the text contains no address, such as `unknown`
  */
 export function readAddress(text: string | undefined): string | null {

@@ -7,9 +7,9 @@ import { compileFunction } from 'node:vm';
 declare const BUNDLED: true | undefined;
 
 /**
- * Loads a large module on first use; most instances never need it. In the bundle its text is read at start
- * and kept in memory, because a build may delete or replace the file while the instance runs. The text takes
- * a tenth of the memory of the module.
+ * Loads a large module on first use; most instances never need it. In the bundle its text is read at start and kept
+ * in memory: a build may delete or replace the file while the instance runs. The text takes a tenth of the memory of
+ * the module.
  * @param name of the file beside the bundle, see `KEPT` in `bundle.js`
  * @param load imports the module if there is no bundle
  */

@@ -5,16 +5,14 @@ interface Reading<Value> {
   value: Value;
 }
 
-/**
- * Estimated size of a parsed value in bytes, for a text of some hundred characters, without the text itself.
- */
+/** Estimated size of a parsed value in bytes, for a text of some hundred characters, without the text itself. */
 const READING_BYTES = 1_000;
-/** Room for more than 10,000 such texts. */
+/** Enough for more than 10,000 such texts. */
 const MOST_BYTES = 24 * 1024 * 1024;
 
 /**
- * A cache of parsed texts that seldom change: the same text of the same key is not parsed again. All callers
- * share the values, so they are frozen.
+ * A cache of parsed texts that seldom change: the same text of the same key is not parsed again. All callers share
+ * the values, so they are frozen.
  */
 export class LastReading<Value> {
   private readonly readings = new SecondChance<Reading<Value>>(

@@ -8,8 +8,8 @@ export const LOGGER = Symbol('LOGGER');
 export type { Logger };
 
 /**
- * Creates a logger with one JSON line per event, in a developer's terminal in a readable form. Headers,
- * bodies and query strings are never passed to it, so nothing has to be redacted.
+ * Creates a logger with one JSON line per event, in a developer's terminal in a readable form. Headers, bodies and
+ * query strings are never passed to it, so nothing has to be redacted.
  */
 export function createLogger(level: LevelWithSilent, pretty: boolean): Logger {
   const options: LoggerOptions = {
@@ -51,8 +51,8 @@ function isInstalled(name: string): boolean {
 }
 
 /**
- * Errors of drivers contain connections, statements and their parameters. Only the fields that help to find
- * the cause are logged.
+ * Errors of drivers contain connections, statements and their parameters. Only the fields that help to find the cause
+ * are logged.
  */
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;

@@ -2,8 +2,8 @@ import type { ExecutionContext } from '@nestjs/common';
 import { Reflector, type ReflectableDecorator } from '@nestjs/core';
 
 /**
- * Reads the metadata of a decorator, the handler's before its controller's, once per handler. Routes do not
- * change, and the Reflector would take half of a guard's time on each request.
+ * Reads the metadata of a decorator, the handler's before its controller's, once per handler. Routes do not change,
+ * and the Reflector would take half of a guard's time on each request.
  */
 export function metadataReader<T>(decorator: ReflectableDecorator<T>) {
   const reflector = new Reflector();

@@ -30,9 +30,7 @@ export function decodeCursor<T>(cursor: string | undefined, schema: z.ZodType<T>
   }
 }
 
-/**
- * Builds a page. Query for one item more than `limit`, so that the page knows whether another one follows.
- */
+/** Builds a page. Query for one item more than `limit`, so that the page knows whether another one follows. */
 export function pageOf<Item, View>(
   found: Item[],
   limit: number,

@@ -22,8 +22,8 @@ export class ProblemFilter implements ExceptionFilter {
   }
 
   /**
-   * Sends the problem for an error, unless an answer has already started. Errors with status 500 and above
-   * are logged.
+   * Sends the problem for an error, unless an answer has already started. Errors with status 500 and above are
+   * logged.
    */
   answer(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     if (reply.sent || reply.raw.headersSent) return;
@@ -53,10 +53,7 @@ export class ProblemFilter implements ExceptionFilter {
     return fromStatus(statusOf(error), error);
   }
 
-  /**
-   * The framework answers 404 for a known path with another method. HTTP requires 405 with the allowed
-   * methods.
-   */
+  /** The framework answers 404 for a known path with another method. HTTP requires 405 with the allowed methods. */
   private methodOrMissing(request: FastifyRequest): Problem {
     const methods = this.allowedMethods(request.url);
     return methods.length > 0

@@ -1,8 +1,8 @@
 import type { Principal } from './request.js';
 
 /**
- * All error answers, in one flat table (RFC 9457). Clients decide by the code. `detail` is for people and
- * never contains data from the request.
+ * All error answers, in one flat table (RFC 9457). Clients decide by the code. `detail` is for people and never
+ * contains data from the request.
  */
 export const PROBLEMS = {
   'request.invalid': [400, 'The request is not valid', 'Mend the request and send it again.'],
@@ -57,10 +57,7 @@ export interface ProblemOptions {
   about?: Pick<Principal, 'userId' | 'sessionId'>;
 }
 
-/**
- * An error with a defined answer. Throw it anywhere in a request: {@link ProblemFilter} sends it as
- * problem+json.
- */
+/** An error with a defined answer. Throw it anywhere in a request: {@link ProblemFilter} sends it as problem+json. */
 export class Problem extends Error {
   readonly status: number;
 

@@ -4,9 +4,9 @@ import type { Problem, ProblemCode } from './problem.js';
 import { originOf, type Principal } from './request.js';
 
 /**
- * The event in the log line of a request, named as in the OWASP logging vocabulary if that has a name. It
- * adds no line of its own: a client that sends many bad requests does not make the log grow faster than one
- * with good requests.
+ * The event in the log line of a request, named as in the OWASP logging vocabulary if that has a name. It adds no
+ * line of its own: a client that sends many bad requests does not make the log grow faster than one with good
+ * requests.
  */
 export type RequestEventName =
   | 'session_created'
@@ -20,7 +20,7 @@ export type RequestEventName =
 
 export interface RequestEvent {
   event: RequestEventName;
-  /** The user and session concerned, if the principal of the request does not tell. */
+  /** The user and session concerned, unless they are those of the request's own principal. */
   about?: Pick<Principal, 'userId' | 'sessionId'>;
 }
 
@@ -47,10 +47,7 @@ const EVENTS: Partial<Record<ProblemCode, RequestEventName>> = {
   'auth.forbidden': 'authz_fail',
 };
 
-/**
- * The event with its outcome, reason, user and request context (ASVS 16.2.1). Undefined for an ordinary
- * request.
- */
+/** The event with its outcome, reason, user and request context (ASVS 16.2.1). Undefined for an ordinary request. */
 export function describeEvent(request: FastifyRequest): Record<string, unknown> | undefined {
   const { problem, user } = request;
   const event = problem ? EVENTS[problem.code] : request.event?.event;
@@ -70,8 +67,8 @@ export function describeEvent(request: FastifyRequest): Record<string, unknown> 
 }
 
 /**
- * A pseudonym of a session. Session ids appear only in the audit log; other logs distinguish sessions without
- * them (OWASP session management cheat sheet).
+ * A pseudonym of a session. Session ids appear only in the audit log; other logs distinguish sessions without them
+ * (OWASP session management cheat sheet).
  */
 export function nameOf(sessionId: string): string {
   return createHash('sha256').update(sessionId).digest('base64url').slice(0, 16);

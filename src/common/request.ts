@@ -17,8 +17,7 @@ export interface Principal {
 /** A location from the edge or from a geolocation database, never from the client. */
 export interface Place {
   /**
-   * ISO 3166-1 alpha-2, officially assigned. A code that names no country, such as `T1` for Tor, counts as
-   * unknown.
+   * ISO 3166-1 alpha-2, officially assigned. A code that names no country, such as `T1` for Tor, counts as unknown.
    */
   country: string;
   /** Degrees; only city databases have them. */
@@ -36,8 +35,8 @@ export interface Origin {
 declare module 'fastify' {
   interface FastifyRequest {
     /**
-     * The address of the client behind all proxies of `TRUSTED_PROXIES`; null if the connection is closed.
-     * Fastify's `ip` is the unparsed text of a proxy.
+     * The address of the client behind all proxies of `TRUSTED_PROXIES`; null if the connection is closed. Fastify's
+     * `ip` is the unparsed text of a proxy.
      */
     readonly clientAddress: string | null;
   }
@@ -64,8 +63,8 @@ export function originOf(request: HttpRequest): Origin {
 }
 
 /**
- * Header bytes arrive as Latin-1. Control characters are dropped: they could forge a log line, and PostgreSQL
- * rejects some.
+ * Header bytes arrive as Latin-1. Control characters are dropped: they could forge a log line, and PostgreSQL rejects
+ * some.
  */
 function printable(header: string): string {
   return header.replace(/\p{Cc}/gu, '');

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * A schema for text from users that PostgreSQL can store: no NUL, no other control character, and no lone
- * surrogate. The length counts code points, as people do.
+ * A schema for text from users that PostgreSQL can store: no NUL, no other control character, and no lone surrogate.
+ * The length counts code points, as people do.
  */
 export function text({ min = 1, max }: { min?: number; max: number }) {
   return z

@@ -5,9 +5,9 @@ interface Entry<Value> {
 }
 
 /**
- * A cache with a weight limit, by the second-chance (CLOCK) algorithm (F. J. Corbató, A Paging Experiment
- * with the Multics System, 1968). An iterator passes over entries that were used since its last visit and
- * evicts the others. A read costs one look-up, without a list in the order of use.
+ * A cache with a weight limit, by the second-chance (CLOCK) algorithm (F. J. Corbató, A Paging Experiment with the
+ * Multics System, 1968). An iterator passes over entries that were used since its last visit and evicts the others. A
+ * read costs one look-up, without a list in the order of use.
  */
 export class SecondChance<Value> {
   private readonly entries = new Map<string, Entry<Value>>();
@@ -46,8 +46,7 @@ export class SecondChance<Value> {
   delete(key: string): void {
     this.total -= this.entries.get(key)?.weight ?? 0;
     this.entries.delete(key);
-    // Starts over, because an old iterator would keep the map's former hash tables in memory after each
-    // resize.
+    // Starts over, because an old iterator would keep the map's former hash tables in memory after each resize.
     this.startOver();
   }
 

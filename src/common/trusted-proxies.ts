@@ -42,9 +42,9 @@ export class TrustedProxies {
   }
 
   /**
-   * Follows `X-Forwarded-For` from the last proxy backwards, as long as each sender is trusted. It stops at
-   * an element without an address: the client is then the proxy that wrote it, because everything before
-   * could be forged.
+   * Follows `X-Forwarded-For` from the last proxy backwards, as long as each sender is trusted. It stops at an
+   * element without an address: the client is then the proxy that wrote it, because everything before could be
+   * forged.
    * @returns null if the connection is closed
    */
   clientOf(request: Received): string | null {
@@ -52,9 +52,8 @@ export class TrustedProxies {
   }
 
   /**
-   * Whether the client reached the first trusted proxy over plain HTTP, by `X-Forwarded-Proto`. If this
-   * header has as many elements as `X-Forwarded-For`, the element of the client's address counts, otherwise
-   * the first one.
+   * Whether the client reached the first trusted proxy over plain HTTP, by `X-Forwarded-Proto`. If this header has as
+   * many elements as `X-Forwarded-For`, the element of the client's address counts, otherwise the first one.
    */
   isPlainHttp(request: Received): boolean {
     const header = request.headers['x-forwarded-proto'];

@@ -1,8 +1,8 @@
 type Answers<Value> = ReadonlyMap<string, Value>;
 
 /**
- * Batches the look-ups of one turn of the event loop: `load` is called once with all keys of the turn, and
- * never with a key that was requested after it began.
+ * Batches the look-ups of one turn of the event loop: `load` is called once with all keys of the turn, and never with
+ * a key that was requested after it began.
  */
 export class TurnBatch<Value> {
   private readonly keys = new Set<string>();
@@ -11,8 +11,8 @@ export class TurnBatch<Value> {
   constructor(private readonly load: (keys: string[]) => Promise<Answers<Value>>) {}
 
   /**
-   * Adds a key to the batch of this turn. All callers share one promise of all answers: a promise for each
-   * would cost more than the look-up.
+   * Adds a key to the batch of this turn. All callers share one promise of all answers: a promise for each would cost
+   * more than the look-up.
    */
   ask(key: string): Promise<Answers<Value>> {
     this.keys.add(key);

@@ -110,7 +110,7 @@ describe('A key file', () => {
     expect(keys.refreshSecrets.map(({ secret }) => secret[0])).toEqual([7, 8]);
   });
 
-  it('A key file may say from when a key is used and until when it verifies, and the key that starts last comes first', async () => {
+  it('A key file may define when a key starts and when it retires, and the key that starts last comes first', async () => {
     const entry = (kid: string, term: object) => ({ kid, privateKey: pem(p256().privateKey), ...term });
     const [first, second] = ['2026-01-01T00:00:00Z', '2026-02-01T00:00:00.000Z'];
     const signing = [entry('since-ever', { retiresAt: second }), entry('next', { startsAt: first })];

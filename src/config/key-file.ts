@@ -11,10 +11,9 @@ export function keyFilePath({ keysFile, dataDir }: Pick<Settings, 'keysFile' | '
 }
 
 /**
- * Loads the keys of `KEYS_FILE`. If it is unset, loads those of the data folder and creates them on first
- * use.
- * @throws SettingsError if the file is missing, unreadable or weak, cannot be created, or was made for
- *   development and this is production
+ * Loads the keys of `KEYS_FILE`. If it is unset, loads those of the data folder and creates them on first use.
+ * @throws SettingsError if the file is missing, unreadable or weak, cannot be created, or was made for development
+ *   and this is production
  */
 export async function loadKeys(settings: Settings): Promise<Keys> {
   const path = keyFilePath(settings);

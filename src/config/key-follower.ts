@@ -9,8 +9,8 @@ import type { KeyStore } from './key-store.js';
 import type { Settings } from './settings.js';
 
 /**
- * Loads changes of the key file into a running instance. It reads the file every second and compares the
- * content, which works equally for swapped links (Kubernetes), replaced files and network file systems.
+ * Loads changes of the key file into a running instance. It reads the file every second and compares the content,
+ * which works equally for swapped links (Kubernetes), replaced files and network file systems.
  */
 export class KeyFollower {
   private contentSeen: string | null = null;

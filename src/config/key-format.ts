@@ -31,8 +31,8 @@ export interface RefreshSecret extends Term {
 }
 
 /**
- * Encrypts secrets that have to be read again, 32 bytes. It never retires by itself: data encrypted with it
- * is kept for years, and in backups.
+ * Encrypts secrets that have to be read again, 32 bytes. It never retires by itself: data encrypted with it is kept
+ * for years, and in backups.
  */
 export interface EncryptionKey {
   id: string;

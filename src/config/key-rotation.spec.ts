@@ -101,8 +101,8 @@ describe('A planned rotation', () => {
   });
 
   /**
-   * The file that an instance has read may be outdated by almost the minimum lead time. All other instances
-   * must accept its tokens until they expire.
+   * The file that an instance has read may be outdated by almost the minimum lead time. All other instances must
+   * accept its tokens until they expire.
    */
   it('No instance refuses a token of another instance, however often keys rotate', () => {
     const rotation = fc.record({ after: fc.nat({ max: 40 * DAY }), more: fc.nat({ max: 2 * LEAD }) });

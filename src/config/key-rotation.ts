@@ -19,9 +19,9 @@ export interface RotationOrder {
   /** ms since the epoch. */
   now: number;
   /**
-   * Time in ms for all instances and verifiers to learn the new key before it is used. `null`: an emergency.
-   * The new key is used at once, and all old keys become invalid, because they may have leaked. Encryption
-   * keys stay even then: the data is re-encrypted with the new key and would be lost without the old one.
+   * Time in ms for all instances and verifiers to learn the new key before it is used. `null`: an emergency. The new
+   * key is used at once, and all old keys become invalid, because they may have leaked. Encryption keys stay even
+   * then: the data is re-encrypted with the new key and would be lost without the old one.
    */
   lead: number | null;
 }
@@ -33,8 +33,8 @@ export interface Rotated {
 }
 
 /**
- * The file with a new key of each kind, and without expired keys. Running the same command twice has the
- * effect of running it once.
+ * The file with a new key of each kind, and without expired keys. Running the same command twice has the effect of
+ * running it once.
  */
 export function rotateKeys(file: KeyFile, { kinds, now, lead }: RotationOrder): Rotated {
   const signing = kinds.includes('signing')
@@ -95,10 +95,7 @@ function newlyRetired(
     .map(({ kid, retiresAt = now }) => ({ kid, retiredAt: Math.min(retiresAt, now) }));
 }
 
-/**
- * A client may return with an old access token as long as its session lives, and then has to be told to
- * refresh.
- */
+/** A client may return with an old access token as long as its session lives, and then has to be told to refresh. */
 function stillRemembered(retired: KeyFile['retired'], now: number): KeyFile['retired'] {
   return retired.filter(({ retiredAt }) => now < retiredAt + milliseconds(LONGEST_SESSION));
 }

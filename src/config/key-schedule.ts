@@ -2,8 +2,8 @@ import { milliseconds } from '../common/duration.js';
 import { LONGEST_ACCESS_TOKEN, LONGEST_SESSION } from './settings.js';
 
 /**
- * The period in which a key is used, in ms since the epoch. A key also verifies before it starts, so that
- * instances may switch one after the other.
+ * The period in which a key is used, in ms since the epoch. A key also verifies before it starts, so that instances
+ * may switch one after the other.
  */
 export interface Term {
   /** The key signs or mints from this time on, until another key starts. Absent: it always has. */
@@ -22,8 +22,8 @@ const SKEW_MS = 60_000;
 /** Minimum lead time in ms. A verifier that follows the published keys always knows a key before it signs. */
 export const LEAST_LEAD_MS = JWKS_MAX_AGE_S * 1_000 + SKEW_MS;
 /**
- * A Kubernetes node takes up to two minutes to deliver a changed secret. An operator takes longer to notice
- * that it has not arrived.
+ * A Kubernetes node takes up to two minutes to deliver a changed secret. An operator takes longer to notice that it
+ * has not arrived.
  */
 export const DEFAULT_LEAD = '15m';
 /** How long a key verifies after another has replaced it, in ms: until the last of its tokens has expired. */
@@ -40,9 +40,8 @@ export function newestFirst<T extends Term>(terms: readonly T[]): T[] {
 }
 
 /**
- * The key that signs or mints: the last one that has started. All instances switch at the instant that the
- * file names, regardless of when they have read it. If none has started (a clock is behind), the one that
- * starts first.
+ * The key that signs or mints: the last one that has started. All instances switch at the instant that the file
+ * names, regardless of when they have read it. If none has started (a clock is behind), the one that starts first.
  * @param terms newest first, and not empty
  */
 export function inUse<T extends Term>(terms: readonly T[], now: number): T {
@@ -50,8 +49,8 @@ export function inUse<T extends Term>(terms: readonly T[], now: number): T {
 }
 
 /**
- * As {@link inUse}, but undefined if none has started: an instance must not encrypt with a key that others do
- * not know yet.
+ * As {@link inUse}, but undefined if none has started: an instance must not encrypt with a key that others do not
+ * know yet.
  */
 export function hasStarted<T extends Term>(terms: readonly T[], now: number): T | undefined {
   return terms.find((term) => startOf(term) <= now);

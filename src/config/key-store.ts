@@ -32,8 +32,8 @@ export class KeyStore {
   }
 
   /**
-   * The key that encrypts now. Undefined for files without encryption keys, and while the first key waits for
-   * its start.
+   * The key that encrypts now. Undefined for files without encryption keys, and while the first key waits for its
+   * start.
    */
   sealingKey(now: number): EncryptionKey | undefined {
     return hasStarted(this.keys.encryption, now);

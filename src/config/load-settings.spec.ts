@@ -240,7 +240,7 @@ describe('The relying party of passkeys', () => {
     });
   });
 
-  it('The passkey domain may be a parent domain, whose trusted origins then have pages too, and other origins have not', () => {
+  it('The passkey domain may be a parent domain, and then only trusted origins below it have pages too', () => {
     const TRUSTED_ORIGINS =
       'https://example.com,https://shop.example.com,https://evilexample.com,https://example.com.evil.test';
     const env = { APP_URL, PASSKEY_RP_ID: 'example.com', TRUSTED_ORIGINS };

@@ -29,8 +29,7 @@ export function homeOf({ appUrl, port }: Pick<Settings, 'appUrl' | 'port'>): URL
 }
 
 /**
- * Whether pages of a host may use the passkeys of a domain (WebAuthn: a registrable domain suffix of, or
- * equal to).
+ * Whether pages of a host may use the passkeys of a domain (WebAuthn: a registrable domain suffix of, or equal to).
  */
 export function isWithin(host: string, domain: string): boolean {
   return host === domain || host.endsWith(`.${domain}`);

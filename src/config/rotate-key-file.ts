@@ -6,9 +6,8 @@ import { formatKeyFile, keysOf, parseKeyFile } from './key-format.js';
 import { rotateKeys, type Rotated, type RotationOrder } from './key-rotation.js';
 
 /**
- * Rotates the keys in a file and keeps its mode and owner. A concurrent reader, or a reader after a crash,
- * sees either the old file or the new one. The draft also serves as a lock: of two concurrent rotations one
- * is refused.
+ * Rotates the keys in a file and keeps its mode and owner. A concurrent reader, or a reader after a crash, sees
+ * either the old file or the new one. The draft also serves as a lock: of two concurrent rotations one is refused.
  * @throws BootError if another rotation is under way, or the file is no key file
  */
 export async function rotateKeyFile(path: string, order: RotationOrder): Promise<Rotated> {

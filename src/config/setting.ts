@@ -122,8 +122,8 @@ export function baseUrl(doc: string, details: Details = {}): Setting<string | un
 }
 
 /**
- * One URL whose path may only be the number of a database, or several nodes of a cluster, which share their
- * scheme, their credentials and database 0.
+ * One URL whose path may only be the number of a database, or several nodes of a cluster. Nodes share their scheme,
+ * their credentials and database 0.
  */
 export function urls(doc: string, protocols: string[], details: Details = {}): Setting<string[] | undefined> {
   const one = url(doc, protocols, details);

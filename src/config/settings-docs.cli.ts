@@ -5,8 +5,8 @@ import { SETTINGS, variableOf } from './settings.js';
 import type { Setting } from './setting.js';
 
 /**
- * `npm run docs:settings` writes `.env.example` and the README's table from the schema. With `--check` it
- * only reports whether they differ, for CI.
+ * `npm run docs:settings` writes `.env.example` and the README's table from the schema. With `--check` it only
+ * reports whether they differ, for CI.
  */
 const MARKERS = ['<!-- settings -->', '<!-- /settings -->'] as const;
 const entries = Object.entries(SETTINGS) as [string, Setting<unknown>][];

@@ -27,8 +27,8 @@ export const LONGEST_SESSION = '400d';
 const RESPONSES = ['off', 'notify', 'reauthenticate', 'end'] as const;
 
 /**
- * All settings, in the order of the documentation. `npm run docs:settings` generates `.env.example` and the
- * README's table from them.
+ * All settings, in the order of the documentation. `npm run docs:settings` generates `.env.example` and the README's
+ * table from them.
  */
 export const SETTINGS = {
   nodeEnv: choice(

@@ -4,9 +4,9 @@ import type { ClientBase } from 'pg';
 const APPEND_ONLY = ['audit_events', 'audit_seals'];
 
 /**
- * Grants a role exactly the rights that an instance needs in this database. It can read and write the tables
- * of the application, but not change the schema, and it can neither change nor delete audit records. The
- * owner of the tables runs this after each migration.
+ * Grants a role exactly the rights that an instance needs in this database. It can read and write the tables of the
+ * application, but not change the schema, and it can neither change nor delete audit records. The owner of the tables
+ * runs this after each migration.
  * @throws a PostgreSQL error if the role does not exist
  */
 export async function grantToApp(

@@ -5,8 +5,8 @@ import { every } from '../common/every.js';
 import { databaseNow } from './database-now.js';
 
 /**
- * Less than 1, because a timer may fire slightly early: with 1, a single instance would run a job only at
- * every second interval.
+ * Less than 1, because a timer may fire slightly early: with 1, a single instance would run a job only at every
+ * second interval.
  */
 const CLAIMED_SHARE_OF_INTERVAL = 0.9;
 
@@ -19,9 +19,8 @@ const CLAIM = `
   returning name`;
 
 /**
- * Runs scheduled jobs, each on one instance at a time. No lock is held while a job runs. If its instance
- * dies, or if the job fails or takes longer than an interval, another instance starts it again. A job must
- * tolerate that.
+ * Runs scheduled jobs, each on one instance at a time. No lock is held while a job runs. If its instance dies, or if
+ * the job fails or takes longer than an interval, another instance starts it again. A job must tolerate that.
  */
 @Injectable()
 export class Chores {

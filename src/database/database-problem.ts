@@ -3,9 +3,8 @@ import { Problem } from '../common/problem.js';
 /** SQLSTATE classes and codes of temporary failures (PostgreSQL, appendix A). */
 const NOT_NOW = /^(08...|53...|57...|58...|55P03|40001|40P01|25P0[34])$/;
 /**
- * SQLSTATEs that concern the connection, not the statement: the server takes no writes (25006), a prepared
- * statement is missing or differs (26000, 42P05), the role has lost a right (42501). A new connection may
- * help.
+ * SQLSTATEs that concern the connection, not the statement: the server takes no writes (25006), a prepared statement
+ * is missing or differs (26000, 42P05), the role has lost a right (42501). A new connection may help.
  */
 const SPENT = new Set(['25006', '26000', '42P05', '42501']);
 const SOCKET_ERRORS = new Set([
@@ -49,8 +48,8 @@ export function isConnectionSpent(error: object): boolean {
 }
 
 /**
- * Whether PostgreSQL rejects this role, password or database (class 28, 3D000). For a missing password the
- * driver itself reports an error.
+ * Whether PostgreSQL rejects this role, password or database (class 28, 3D000). For a missing password the driver
+ * itself reports an error.
  */
 export function isDatabaseRefusal(error: unknown): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown };

@@ -20,8 +20,8 @@ export const CHECK_POOL = Symbol('CHECK_POOL');
 export const MAIN_POOL = Symbol('MAIN_POOL');
 
 /**
- * A named statement. PostgreSQL plans it once for each connection instead of at each execution; planning is
- * most of the cost of a short one. Names are unique and have at most 63 characters.
+ * A named statement. PostgreSQL plans it once for each connection instead of at each execution; planning is most of
+ * the cost of a short one. Names are unique and have at most 63 characters.
  */
 export interface Prepared {
   name: string;
@@ -31,9 +31,9 @@ export interface Prepared {
 /** Few connections suffice, because one statement serves all checks of a turn of the event loop. */
 const CHECK_CONNECTIONS = 3;
 /**
- * By default the driver closes each connection that was idle for ten seconds, and on a quiet server the next
- * request would wait for a new one. Keep-alive packets every 30 seconds prevent network devices from dropping
- * idle connections.
+ * By default the driver closes each connection that was idle for ten seconds. On a quiet server the next request
+ * would then wait for a new one. Keep-alive packets every 30 seconds prevent network devices from dropping idle
+ * connections.
  */
 const KEPT = { keepAlive: true, keepAliveInitialDelayMillis: 30_000, idleTimeoutMillis: 60_000 };
 /** Number of main connections that stay open beyond the idle timeout. */
@@ -43,13 +43,12 @@ const CONNECT_TIMEOUT_MS = 2_000;
 const CHECK_TIMEOUT_MS = 2_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
 /**
- * Shorter than {@link CONNECT_TIMEOUT_MS}, so that a transaction that waits for a connection gets one before
- * it gives up. See `UserTransactions`.
+ * Shorter than {@link CONNECT_TIMEOUT_MS}, so that a transaction that waits for a connection gets one before it gives
+ * up. See `UserTransactions`.
  */
 const LOCK_TIMEOUT_MS = 1_000;
 /**
- * For a list parameter PostgreSQL assumes ten elements, and would plan again at each execution with a shorter
- * list.
+ * For a list parameter PostgreSQL assumes ten elements, and would plan again at each execution with a shorter list.
  */
 const PLAN_ONCE = { plan_cache_mode: 'force_generic_plan' };
 

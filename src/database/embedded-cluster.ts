@@ -41,8 +41,8 @@ export const ROLE = 'drawbridge';
 const PASSWORD_FILE = 'drawbridge.password';
 
 /**
- * Child processes inherit nothing else: the app's environment contains secrets, and other daemons share the
- * user "nobody".
+ * Child processes inherit nothing else: the app's environment contains secrets, and other daemons share the user
+ * "nobody".
  */
 export const ENVIRONMENT = {
   PATH: process.env.PATH,
@@ -65,8 +65,8 @@ export async function prepareCluster(wanted: string, log: Log): Promise<Cluster>
 export const readPassword = ({ dir }: Cluster): string => readFileSync(join(dir, PASSWORD_FILE), 'utf8');
 
 /**
- * Finds the user and the folder of the cluster, and checks that the app may use the folder. It creates only
- * parent folders.
+ * Finds the user and the folder of the cluster, and checks that the app may use the folder. It creates only parent
+ * folders.
  */
 function locateCluster(wanted: string, log: Log): Cluster {
   mkdirSync(dirname(wanted), { recursive: true });
@@ -97,9 +97,7 @@ function locateCluster(wanted: string, log: Log): Cluster {
 
 const isComplete = (dir: string): boolean => existsSync(join(dir, PASSWORD_FILE));
 
-/**
- * A folder that this app did not create is never emptied or overwritten: it may be the only copy of the data.
- */
+/** A folder that this app did not create is never emptied or overwritten: it may be the only copy of the data. */
 function refuseForeign(dir: string): void {
   if (!existsSync(dir)) return;
   let entries: string[];
@@ -130,8 +128,8 @@ function refuseOtherMajor({ dir, binaries }: Cluster): void {
 }
 
 /**
- * Works in a draft folder and renames it at the end, so that neither a crash nor a second start leaves an
- * incomplete cluster.
+ * Works in a draft folder and renames it at the end, so that neither a crash nor a second start leaves an incomplete
+ * cluster.
  */
 async function initialise({ dir, user, binaries }: Cluster): Promise<void> {
   removeAbandonedDrafts(dir);

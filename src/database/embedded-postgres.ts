@@ -42,15 +42,13 @@ const DATABASE = 'drawbridge';
 const LOCK_FILE = 'postmaster.pid';
 /** In ms. During crash recovery PostgreSQL answers "starting up"; a development database needs seconds. */
 const PATIENCE_MS = 60_000;
-/**
- * Maximum number of starts. A start can lose a race for a port or against another start, within milliseconds.
- */
+/** Maximum number of starts. A start can lose a race for a port or against another start, within milliseconds. */
 const ATTEMPTS = 5;
 
 /**
- * Starts the PostgreSQL of the dev dependencies, or joins the one that already runs in `dataDir`. It is a
- * real server with durable data. It listens on 127.0.0.1 with a random password. It stops when the last app
- * that uses it ends, even after a crash. Only for development: its version lags behind the minor releases.
+ * Starts the PostgreSQL of the dev dependencies, or joins the one that already runs in `dataDir`. It is a real server
+ * with durable data. It listens on 127.0.0.1 with a random password. It stops when the last app that uses it ends,
+ * even after a crash. Only for development: its version lags behind the minor releases.
  *
  * @throws {EmbeddedPostgresError} with a message for the developer
  */
@@ -71,8 +69,8 @@ async function start(wanted: string, log: Log): Promise<EmbeddedPostgres> {
   const cluster = await prepareCluster(wanted, log);
   const { dir } = cluster;
   const password = readPassword(cluster);
-  // Starts before the check for a running server, so that the watcher of an app that ends now leaves the
-  // server running.
+  // Starts before the check for a running server, so that the watcher of an app that ends now leaves the server
+  // running.
   const watcher = watchOver(cluster);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const running = await findRunning(dir, password);
@@ -122,9 +120,9 @@ function readLock(dir: string): { pid: number; port: number; text: string } | un
 }
 
 /**
- * Removes a stale lock. PostgreSQL itself refuses to start if the process id in the lock now belongs to any
- * process of the same user, which is common in containers. If another server has written its own lock
- * meanwhile, that lock is restored.
+ * Removes a stale lock. If the process id in the lock now belongs to any process of the same user, PostgreSQL itself
+ * refuses to start; this is common in containers. If another server has written its own lock meanwhile, that lock is
+ * restored.
  */
 function discardLock(dir: string, text: string): undefined {
   const aside = join(dir, `${LOCK_FILE}.${randomBytes(6).toString('hex')}`);
@@ -162,8 +160,8 @@ function outputOf(program: string, ...args: string[]): string {
 }
 
 /**
- * Starts a server and returns its port once it answers. Undefined if the server gave up because of the port
- * or of another server.
+ * Starts a server and returns its port once it answers. Undefined if the server gave up because of the port or of
+ * another server.
  */
 async function launch(
   { dir, user, binaries }: Cluster,
@@ -204,9 +202,7 @@ async function findFreePort(): Promise<number> {
   return port;
 }
 
-/**
- * The data folder of the server on this port. Undefined if no server answers, or if it rejects our password.
- */
+/** The data folder of the server on this port. Undefined if no server answers, or if it rejects our password. */
 async function askDataFolder(port: number, password: string): Promise<string | undefined> {
   try {
     return await withClient(port, password, async (client) => {

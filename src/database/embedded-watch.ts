@@ -10,10 +10,9 @@ import { ENVIRONMENT, type Cluster } from './embedded-cluster.js';
 const APP_FILE = 'drawbridge.app.';
 
 /**
- * Reads until the app closes its end of the pipe. If the app crashes, the kernel closes it. The watcher of
- * the last app tells PostgreSQL to shut down ("fast": it disconnects its clients). `$1` is the data folder.
- * The app writes the process id of a server that it has just launched, because that server may not have a
- * lock file yet.
+ * Reads until the app closes its end of the pipe. If the app crashes, the kernel closes it. The watcher of the last
+ * app tells PostgreSQL to shut down ("fast": it disconnects its clients). `$1` is the data folder. The app writes the
+ * process id of a server that it has just launched, because that server may not have a lock file yet.
  */
 const WATCHER = `
   trap '' HUP INT TERM
@@ -39,10 +38,10 @@ export interface Watcher {
 }
 
 /**
- * Starts a process that outlives this one by a moment and stops the server of this folder unless another app
- * uses it. It also does so after a crash, after `kill -9`, and after the terminal was closed. It has its own
- * session, so a signal to the app's process group does not end it. On Windows there is no watcher: the next
- * start finds a server that was left running.
+ * Starts a process that outlives this one by a moment and stops the server of this folder unless another app uses it.
+ * It also does so after a crash, after `kill -9`, and after the terminal was closed. It has its own session, so a
+ * signal to the app's process group does not end it. On Windows there is no watcher: the next start finds a server
+ * that was left running.
  */
 export function watchOver({ dir, user }: Cluster): Watcher {
   if (process.platform === 'win32') return { launched: () => undefined, end: async () => undefined };

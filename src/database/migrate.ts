@@ -15,14 +15,14 @@ type MigrationClass = new () => MigrationInterface;
 const MIGRATION_LOCK = 7_263_401;
 
 /**
- * A migration that waits for a table lock blocks all later statements on that table. It is better to fail and
- * try again.
+ * A migration that waits for a table lock blocks all later statements on that table. It is better to fail and try
+ * again.
  */
 const LOCK_TIMEOUT_MS = 5_000;
 
 /**
- * Applies all pending migrations, each in its own transaction. Several instances may call it at the same
- * time: they take turns.
+ * Applies all pending migrations, each in its own transaction. Several instances may call it at the same time: they
+ * take turns.
  * @returns the names of the applied migrations
  */
 export async function migrateDatabase(url: string, tls: StoreTls = PLAIN): Promise<string[]> {
@@ -71,8 +71,7 @@ async function withMigrations<T>(
 }
 
 /**
- * All migrations in the `migrations` folders of the application. Deleting `examples/` also removes its
- * migrations.
+ * All migrations in the `migrations` folders of the application. Deleting `examples/` also removes its migrations.
  */
 async function findMigrations(): Promise<MigrationClass[]> {
   const root = dirname(dirname(fileURLToPath(import.meta.url)));

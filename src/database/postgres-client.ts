@@ -11,9 +11,8 @@ export interface PostgresConfig extends pg.ClientConfig {
 }
 
 /**
- * The settings that parsing, locking and timeouts rely on, because a role, a database or a server may define
- * others. `search_path` is not set: the operator decides where the tables are. The driver itself requests
- * UTF-8.
+ * The settings that parsing, locking and timeouts rely on, because a role, a database or a server may define others.
+ * `search_path` is not set: the operator decides where the tables are. The driver itself requests UTF-8.
  */
 const PINNED: SessionSettings = {
   DateStyle: 'ISO, MDY',
@@ -33,9 +32,8 @@ const PINNED: SessionSettings = {
 };
 
 /**
- * Sets the session settings by a statement, because poolers such as PgBouncer refuse or drop start-up
- * parameters. It also asks, under these settings, whether the session can write, as
- * `target_session_attrs=read-write` does.
+ * Sets the session settings by a statement, because poolers such as PgBouncer refuse or drop start-up parameters. It
+ * also asks, under these settings, whether the session can write, as `target_session_attrs=read-write` does.
  */
 const PREPARE = `
   select (select count(pg_catalog.set_config(name, value, false)) from unnest($1::text[], $2::text[]) as s (name, value)),
@@ -55,8 +53,7 @@ export class ReadOnlySession extends Error {
 /**
  * A connection to PostgreSQL. All connections of the application are of this class, including those of pools.
  *
- * - Its end is never an uncaught `error` event: pools and TypeORM attach their listeners late and remove them
- *   early.
+ * - Its end is never an uncaught `error` event: pools and TypeORM attach their listeners late and remove them early.
  * - `connect()` resolves when the session has its settings and has proved that it can write.
  * - It ends when the server reports that the session can no longer write, and after an error that makes the
  *   connection useless ({@link isConnectionSpent}). A pool then replaces it.
@@ -104,8 +101,8 @@ export class PostgresClient extends pg.Client {
     const values = Object.values(this.session).map(String);
     const { rows } = await this.query<{ readOnly: string }>(PREPARE, [names, values]);
     if (rows[0]!.readOnly !== 'off') throw new ReadOnlySession();
-    // Since PostgreSQL 14 a change is reported before the end of the first answer that it affects. Reports
-    // during the connect are ignored: a pooler may have cached them for long.
+    // Since PostgreSQL 14 a change is reported before the end of the first answer that it affects. Reports during the
+    // connect are ignored: a pooler may have cached them for long.
     this.connection.on('parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
       if (REPORTS_READ_ONLY.has(parameterName) && parameterValue === 'on')
         this.discard(new ReadOnlySession());

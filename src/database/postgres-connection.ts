@@ -2,8 +2,7 @@ import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { authoritiesOf, wantsTls, type StoreTls } from '../config/store-tls.js';
 
 /**
- * The options of every connection to PostgreSQL. If `STORE_TLS` does not require TLS, the URL decides
- * (`sslmode`).
+ * The options of every connection to PostgreSQL. If `STORE_TLS` does not require TLS, the URL decides (`sslmode`).
  */
 export function connectionTo(url: string, tls: StoreTls) {
   if (!wantsTls(url, tls)) return { connectionString: url };

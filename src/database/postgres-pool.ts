@@ -20,8 +20,8 @@ export class PostgresPool extends pg.Pool {
 }
 
 /**
- * After a statement that timed out, its transaction may still be open, and the next user of the connection
- * would commit it.
+ * After a statement that timed out, its transaction may still be open, and the next user of the connection would
+ * commit it.
  */
 function isBusy(client: pg.PoolClient): boolean {
   const { readyForQuery } = client as pg.PoolClient & { readyForQuery: boolean };

@@ -10,8 +10,8 @@ const CONNECT_ATTEMPTS = 6;
 const CONNECT_PAUSE_MS = 1_000;
 
 /**
- * A second pool, for the transactions that end sessions. Slow reports and long waits for locks can exhaust
- * the main pool, but a revocation still gets a connection.
+ * A second pool, for the transactions that end sessions. Slow reports and long waits for locks can exhaust the main
+ * pool, but a revocation still gets a connection.
  */
 export class RevocationDatabase extends DataSource {
   constructor(main: DataSource) {

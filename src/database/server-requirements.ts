@@ -5,8 +5,8 @@ import { connectionTo } from './postgres-connection.js';
 
 const TIMEOUT_MS = 10_000;
 /**
- * A pooler that shares server connections shows it in the first round, unless other clients use it at the
- * same moment.
+ * A pooler that shares server connections shows it in the first round, unless other clients use it at the same
+ * moment.
  */
 const ROUNDS = 20;
 
@@ -33,8 +33,7 @@ export async function requireSuitableServer(url: string, tls: StoreTls = PLAIN):
     const client = await open();
     const { encoding, pid } = await ask(client);
     if (encoding !== 'UTF8') throw new BootError(notUtf8(encoding));
-    // A pooler reports its own process id for cancel requests; `pg_backend_pid()` returns that of the
-    // session.
+    // A pooler reports its own process id for cancel requests; `pg_backend_pid()` returns that of the session.
     const isPooled = pid !== (client as pg.Client & { processID: number }).processID;
     if (isPooled && !(await keepsSessions(client, await open()))) throw new BootError(SHARED_SESSIONS);
   } finally {
@@ -43,9 +42,9 @@ export async function requireSuitableServer(url: string, tls: StoreTls = PLAIN):
 }
 
 /**
- * Whether each of two connected clients has its own session, the same one at every statement. A pooler that
- * reuses the last connection gives the same one to both clients. A pooler that takes turns gives a different
- * one to the second of two statements.
+ * Whether each of two connected clients has its own session, the same one at every statement. A pooler that reuses
+ * the last connection gives the same one to both clients. A pooler that takes turns gives a different one to the
+ * second of two statements.
  */
 async function keepsSessions(one: pg.Client, other: pg.Client): Promise<boolean> {
   const { pid } = await ask(one);

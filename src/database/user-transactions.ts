@@ -6,16 +6,16 @@ import { Problem } from '../common/problem.js';
 import { isLockTimeout, poolSizeOf } from './lock-waits.js';
 
 /**
- * Maximum waits of a request in ms: for its turn, which occupies no connection, and for its locks. After that
- * the answer is 503.
+ * Maximum waits of a request in ms: for its turn, which occupies no connection, and for its locks. After that the
+ * answer is 503.
  */
 const TURN_PATIENCE_MS = 10_000;
 const LOCK_PATIENCE_MS = 5_000;
 /** Pause between two attempts in ms. While a user stays locked, each pause costs one short transaction. */
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [25, 400];
 /**
- * Maximum share of a pool for the transactions of one user: two of ten connections. More would not help,
- * because they wait for each other.
+ * Maximum share of a pool for the transactions of one user: two of ten connections. More would not help, because they
+ * wait for each other.
  */
 const SHARE_OF_POOL = 1 / 5;
 const MOST_AT_ONCE = 4;
@@ -23,8 +23,8 @@ const MOST_AT_ONCE = 4;
 /**
  * Runs transactions that need the lock of one user. A lock that is held for long must not exhaust the pool:
  * - The transactions of one user take turns, a few at a time. The others wait without a connection.
- * - A transaction that cannot get its lock soon is rolled back and releases its connection. It runs again
- *   after a pause.
+ * - A transaction that cannot get its lock soon is rolled back and releases its connection. It runs again after a
+ *   pause.
  *
  * So `work` may run more than once. It must have no effect outside of its transaction.
  */

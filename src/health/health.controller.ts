@@ -48,8 +48,8 @@ export class HealthController {
   }
 
   /**
-   * Ready for traffic. A missing cache does not matter: PostgreSQL answers in its place, only slower. The
-   * instance is not ready
+   * Ready for traffic. A missing cache does not matter: PostgreSQL answers in its place, only slower. The instance is
+   * not ready
    * - without a PostgreSQL that takes writes, or without the revocation feed,
    * - if its clock is wrong, or a setting makes the cache permanently unusable,
    * - during shutdown; it then continues to serve for `SHUTDOWN_DELAY`.

@@ -5,9 +5,7 @@ import { Clock } from '../common/clock.js';
 import { SETTINGS_TOKEN } from '../config/config.module.js';
 import type { Settings } from '../config/settings.js';
 
-/**
- * After the server has closed its half of a connection, the client has this many ms to close the other half.
- */
+/** After the server has closed its half of a connection, the client has this many ms to close the other half. */
 const LINGER_MS = 1_000;
 const MAX_CHECK_INTERVAL_MS = 1_000;
 
@@ -17,10 +15,9 @@ export function checkInterval({ requestTimeout }: Pick<Settings, 'requestTimeout
 }
 
 /**
- * Limits how long a client can occupy a connection that the server no longer needs. Node.js ends slow
- * requests and idle connections. But it leaves two kinds open as long as the client likes: half-closed
- * connections, and those whose client does not read its answers. A timer checks all connections, so that
- * requests pay nothing for it.
+ * Limits how long a client can occupy a connection that the server no longer needs. Node.js ends slow requests and
+ * idle connections. But it leaves two kinds open as long as the client likes: half-closed connections, and those
+ * whose client does not read its answers. A timer checks all connections, so that requests pay nothing for it.
  */
 @Injectable()
 export class Connections {

@@ -2,16 +2,13 @@ import type { FastifyInstance } from 'fastify';
 import { Problem } from '../common/problem.js';
 import type { Settings } from '../config/settings.js';
 
-/**
- * Patterns of the routes that are public in development. `/metrics` is one of them unless it requires a
- * token.
- */
+/** Patterns of the routes that are public in development. `/metrics` is one of them unless it requires a token. */
 const OPEN_IN_DEVELOPMENT = /^\/(dev|docs|openapi\.json|metrics)(\/|$)/;
 
 /**
  * A page of another site can point its own name to 127.0.0.1 and then read the answers of a server there (DNS
- * rebinding). The browser still sends that name in `Host`. So routes that are public in development answer
- * only under names of this machine.
+ * rebinding). The browser still sends that name in `Host`. So routes that are public in development answer only under
+ * names of this machine.
  */
 export function onlyOwnHosts(
   fastify: FastifyInstance,

@@ -15,8 +15,8 @@ const UNREADABLE: Record<string, () => Problem> = {
 };
 
 /**
- * Answers a request that is not HTTP or does not arrive in time, and closes the connection, because the start
- * of the next request is unknown.
+ * Answers a request that is not HTTP or does not arrive in time. It also closes the connection, because the start of
+ * the next request is unknown.
  */
 export function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET') return void socket.destroy();
@@ -32,8 +32,8 @@ export function refuseUnreadable(error: Error & { code?: string }, socket: Socke
 const CONTINUE = /(?:^|\W)100-continue(?:$|\W)/i;
 
 /**
- * Refuses requests whose `Host` or `Expect` violates RFC 9110 or 9112. Node.js itself would answer without
- * headers or a body.
+ * Refuses requests whose `Host` or `Expect` violates RFC 9110 or 9112. Node.js itself would answer without headers or
+ * a body.
  */
 export function refuseBadHeaders(fastify: FastifyInstance): void {
   fastify.server.on('checkExpectation', (request, response) => {
@@ -50,10 +50,7 @@ export function refuseBadHeaders(fastify: FastifyInstance): void {
   });
 }
 
-/**
- * Counts the `Host` headers, because Node.js keeps only the first in `headers` (RFC 9112 3.2 requires a
- * refusal).
- */
+/** Counts the `Host` headers, because Node.js keeps only the first in `headers` (RFC 9112 3.2 requires a refusal). */
 function countHosts(rawHeaders: readonly string[]): number {
   let count = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {

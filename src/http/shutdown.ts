@@ -7,17 +7,14 @@ import { Connections } from './connections.js';
 
 /** In ms: a request that has begun takes at most the longest statement of PostgreSQL. */
 export const MAX_DRAIN_MS = 10_000;
-/**
- * A request that is already on its way over an idle connection arrives within this time in ms and is
- * answered.
- */
+/** A request that is already on its way over an idle connection arrives within this time in ms and is answered. */
 const IDLE_GRACE_MS = 250;
 const POLL_MS = 20;
 
 /**
- * The shutdown of an instance, in two phases. First it reports that it is not ready, but serves as before
- * until load balancers have noticed. Then it refuses new requests and finishes current ones. In both phases
- * each answer closes its connection.
+ * The shutdown of an instance, in two phases. First it reports that it is not ready, but serves as before until load
+ * balancers have noticed. Then it refuses new requests and finishes current ones. In both phases each answer closes
+ * its connection.
  */
 @Injectable()
 export class Shutdown {

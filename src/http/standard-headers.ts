@@ -3,8 +3,8 @@ import helmet from 'helmet';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 /**
- * The headers of helmet, computed once: they are the same for every request, and also needed for answers that
- * no hook sees.
+ * The headers of helmet, computed once: they are the same for every request, and also needed for answers that no hook
+ * sees.
  */
 function securityHeaders(): Record<string, string> {
   const headers: Record<string, string> = {};

@@ -7,10 +7,10 @@ const OWN_LINK = 'https://app.example/reset-password#token=0123456789abcdefABCDE
 const AT = '2026-01-31T12:00:00.000Z';
 
 /**
- * Everything that mail programs turn into a link: absolute URIs (RFC 3986 3), network paths, e-mail
- * addresses, bare domains with any dot of IDNA (UTS 46 2.3) or one that looks like it, Windows paths, and
- * phone numbers (ITU-T E.164: from seven digits on). Also everything that moves text visually: line ends,
- * controls, bidirectional marks, invisible characters, tags.
+ * Everything that mail programs turn into a link: absolute URIs (RFC 3986 3), network paths, e-mail addresses, bare
+ * domains with any dot of IDNA (UTS 46 2.3) or one that looks like it, Windows paths, and phone numbers (ITU-T E.164:
+ * from seven digits on). Also everything that moves text visually: line ends, controls, bidirectional marks,
+ * invisible characters, tags.
  */
 const LINKED: [string, RegExp][] = [
   ['a URI', /[a-z][a-z\d+.-]*:\S/giu],
@@ -131,7 +131,7 @@ function expectOwnLinksOnly(name: TemplateName, text: string): void {
   expect(attacked.subject).toBe(plain.subject);
 }
 
-describe('A mail with text of other people', () => {
+describe('A mail with untrusted text', () => {
   it.each(TEMPLATE_NAMES)('Mail %s contains no link but our own, for any hostile text', (name) => {
     for (const text of HOSTILE) {
       expectOwnLinksOnly(name, text);

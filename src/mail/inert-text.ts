@@ -8,8 +8,8 @@ const SENTENCES = new Set(['signal']);
 
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\p{Cf}]/gu;
 /**
- * All other characters become spaces: full stops of other scripts, line ends, controls, slashes, colons,
- * brackets, quotation marks.
+ * All other characters become spaces: full stops of other scripts, line ends, controls, slashes, colons, brackets,
+ * quotation marks.
  */
 const NOT_PLAIN = /[^\p{L}\p{M}\p{N}\p{Extended_Pictographic} .,;!?'’()&+_\-[\]…]+/gu;
 /** Mail programs link any seven digits as a phone number, even with separators between them. */
@@ -17,8 +17,8 @@ const PHONE_NUMBER = /\p{N}(?:[^\p{L}\p{N}]*\p{N}){6,}/gu;
 const MAX_DIGITS = 6;
 
 /**
- * Changes text of other people so that no mail program makes a link of it: no URL, bare domain, e-mail
- * address or phone number, in any script or width. `thief@evil.com` becomes `thief[at]evil[dot]com`.
+ * Changes untrusted text so that no mail program makes a link of it: no URL, bare domain, e-mail address or phone
+ * number, in any script or width. `thief@evil.com` becomes `thief[at]evil[dot]com`.
  */
 export function inertText(text: string, maxLength = MAX_LENGTH): string {
   const characters = [...text.normalize('NFKC').replace(INVISIBLE, '')];
@@ -38,8 +38,8 @@ function maskedFromTheSeventh(number: string): string {
 }
 
 /**
- * Makes all data of a mail inert before a template gets it, so that no template can forget to. Only valid
- * instants and client addresses stay unchanged.
+ * Makes all data of a mail inert before a template gets it, so that no template can forget to. Only valid instants
+ * and client addresses stay unchanged.
  */
 export function inertData<Data extends object>(data: Data): Data {
   const inert = Object.entries(data).map(([name, value]) => [

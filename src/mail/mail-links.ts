@@ -5,8 +5,8 @@ import { MailedTokens } from './mailed-tokens.js';
 import { LINKS, type LinkedTemplate, type TemplateName } from './templates.js';
 
 /**
- * Builds the links in mails. They lead to pages under `APP_URL`, regardless of the host of the request
- * (OWASP: forgot password).
+ * Builds the links in mails. They lead to pages under `APP_URL`, regardless of the host of the request (OWASP: forgot
+ * password).
  */
 @Injectable()
 export class MailLinks {
@@ -16,8 +16,7 @@ export class MailLinks {
   ) {}
 
   /**
-   * The link contains the token in its fragment, which browsers never send. So it appears in no log and no
-   * `Referer`.
+   * The link contains the token in its fragment, which browsers never send. So it appears in no log and no `Referer`.
    */
   of(template: TemplateName, { tokenId }: { tokenId?: string }, now: number): string {
     if (!isLinked(template) || tokenId === undefined) return '';

@@ -23,16 +23,12 @@ const LONGEST_RETRY_MS = 3_600_000;
 /** The retry period of other mail servers (RFC 5321 4.5.4.1: four to five days). */
 const GIVE_UP_AFTER_MS = 4 * 24 * 3_600_000;
 /**
- * How long refused mails are kept so that operators can examine them. They contain personal data, so not for
- * longer.
+ * How long refused mails are kept so that operators can examine them. They contain personal data, so not for longer.
  */
 const KEEP_GIVEN_UP_MS = 30 * 24 * 3_600_000;
 /** After months without a mail server there may be very many. */
 const REMOVE_BATCH = 1_000;
-/**
- * If a worker has not reported the result after this time in ms, it has died, and another worker takes the
- * mail.
- */
+/** If a worker has not reported the result after this time in ms, it has died, and another worker takes the mail. */
 const CLAIM_MS = 60_000;
 
 interface Claimed {
@@ -63,8 +59,8 @@ const ADD = `
   from (select) one left join mailed_tokens t on t.id = $5`;
 
 /**
- * Mails are added in the transaction that they report: none is lost, and none is sent for a transaction that
- * was rolled back. Any instance sends them afterwards, at least once.
+ * Mails are added in the transaction that they report: none is lost, and none is sent for a transaction that was
+ * rolled back. Any instance sends them afterwards, at least once.
  */
 @Injectable()
 export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShutdown {

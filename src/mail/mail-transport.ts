@@ -48,8 +48,7 @@ export class SmtpTransport extends MailTransport {
       disableFileAccess: true,
       disableUrlAccess: true,
     });
-    // With `pool=true` in the URL, idle connections emit errors too. Without a listener, that would end the
-    // process.
+    // With `pool=true` in the URL, idle connections emit errors too. Without a listener, that would end the process.
     this.smtp.on('error', () => undefined);
   }
 

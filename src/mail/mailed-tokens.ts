@@ -10,8 +10,8 @@ import { databaseNow } from '../database/database-now.js';
 export type MailedPurpose = 'password_reset' | 'email_verification' | 'email_change';
 
 /**
- * In ms. A reset gives control of an account, so it expires soon (OWASP: at most an hour). A verification may
- * be read the next day.
+ * In ms. A reset gives control of an account, so it expires soon (OWASP: at most an hour). A verification may be read
+ * the next day.
  */
 const LIFETIMES_MS: Record<MailedPurpose, number> = {
   password_reset: 30 * 60_000,
@@ -19,9 +19,9 @@ const LIFETIMES_MS: Record<MailedPurpose, number> = {
   email_change: 60 * 60_000,
 };
 /**
- * Purposes whose token may be used again. Mail scanners and impatient users follow a link twice, and the
- * second time has no effect. A reset is not repeatable: each use sets another password, and a link in an old
- * mail must not set one.
+ * Purposes whose token may be used again. Mail scanners and impatient users follow a link twice, and the second time
+ * has no effect. A reset is not repeatable: each use sets another password, and a link in an old mail must not set
+ * one.
  */
 const REPEATABLE: readonly MailedPurpose[] = ['email_verification', 'email_change'];
 /** The 16 bytes of the id, then a MAC of 32 bytes, in base64url. */
@@ -34,8 +34,8 @@ const MARK_USED = `
 const USE_UP = 'delete from mailed_tokens where id = $1 and expires_at > $2';
 
 /**
- * The content of a token. The client that has it can read the mailbox. `PendingActions` decides whether its
- * action may still take effect.
+ * The content of a token. The client that has it can read the mailbox. `PendingActions` decides whether its action
+ * may still take effect.
  */
 export interface MailedToken extends PendingAction {
   id: string;
@@ -55,8 +55,8 @@ interface Row {
 const COLUMNS = 'id, user_id, purpose, email, session_id, created_at';
 
 /**
- * Single-use tokens in mails. A token is derived from the id of its row and a secret of the key file, at the
- * moment the mail is sent. So neither the row nor the outbox contains a usable token.
+ * Single-use tokens in mails. A token is derived from the id of its row and a secret of the key file, at the moment
+ * the mail is sent. So neither the row nor the outbox contains a usable token.
  */
 @Injectable()
 export class MailedTokens {
@@ -103,8 +103,8 @@ export class MailedTokens {
   }
 
   /**
-   * The current token that has not expired. A mail that any client can trigger repeats this token and must
-   * not replace it.
+   * The current token that has not expired. A mail that any client can trigger repeats this token and must not
+   * replace it.
    */
   async standing(
     tx: EntityManager,
@@ -129,8 +129,8 @@ export class MailedTokens {
   }
 
   /**
-   * The content of an authentic token; null if it is forged, used up or void. {@link use} and {@link wasUsed}
-   * check its expiry.
+   * The content of an authentic token; null if it is forged, used up or void. {@link use} and {@link wasUsed} check
+   * its expiry.
    */
   async find(token: string, purposes: readonly MailedPurpose[]): Promise<MailedToken | null> {
     if (!SHAPE.test(token)) return null;

@@ -6,9 +6,7 @@ import { where, type Circumstances, type Written } from './written.js';
 
 export type { Circumstances } from './written.js';
 
-/**
- * The data of each mail. Text of other people reaches a template only in inert form, see {@link inertData}.
- */
+/** The data of each mail. Untrusted text reaches a template only in inert form, see {@link inertData}. */
 export interface TemplateData extends AccountTemplateData, PasskeyTemplateData {
   new_device: Circumstances;
   refresh_reuse: Circumstances;

@@ -13,7 +13,7 @@ export interface Written {
   paragraphs: string[];
 }
 
-/** Quotes text of other people. */
+/** Quotes untrusted text. */
 export function quoted(text: string): string {
   return `“${text}”`;
 }

@@ -9,9 +9,8 @@ interface Series {
 }
 
 /**
- * The histogram of all requests. prom-client's own validates and joins its labels at each observation, which
- * took a tenth of a request. This one only counts, and converts to prom-client's format when metrics are
- * requested.
+ * The histogram of all requests. prom-client's own validates and joins its labels at each observation, which took a
+ * tenth of a request. This one only counts, and converts to prom-client's format when metrics are requested.
  */
 export class RequestDurations {
   readonly name = 'http_request_duration_seconds';

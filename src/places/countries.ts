@@ -1,8 +1,8 @@
 /**
- * The officially assigned codes of ISO 3166-1 alpha-2. Edges and geolocation databases also use codes that
- * name no country: `T1` (Tor), `XX` and `ZZ` (unknown), `A1` (anonymous proxy), `A2` (satellite), `O1`
- * (other), `EU`, `AP`, and the codes that ISO leaves to users (AA, QM–QZ, XA–XZ). A list of countries also
- * excludes codes that are not in this enumeration.
+ * The officially assigned codes of ISO 3166-1 alpha-2. Edges and geolocation databases also use codes that name no
+ * country: `T1` (Tor), `XX` and `ZZ` (unknown), `A1` (anonymous proxy), `A2` (satellite), `O1` (other), `EU`, `AP`,
+ * and the codes that ISO leaves to users (AA, QM–QZ, XA–XZ). A list of countries also excludes codes that are not in
+ * this enumeration.
  */
 const COUNTRIES = new Set(
   `AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ

@@ -21,10 +21,7 @@ interface Located {
   socket: { remoteAddress?: string };
 }
 
-/**
- * Geolocation of a request: by `COUNTRY_HEADER` of a trusted proxy, otherwise by `GEOIP_DATABASE`. Without
- * I/O.
- */
+/** Geolocation of a request: by `COUNTRY_HEADER` of a trusted proxy, otherwise by `GEOIP_DATABASE`. Without I/O. */
 @Injectable()
 export class PlacesService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private stop: () => void = () => undefined;
