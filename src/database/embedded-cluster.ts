@@ -41,8 +41,8 @@ export const ROLE = 'drawbridge';
 const PASSWORD_FILE = 'drawbridge.password';
 
 /**
- * Child processes inherit nothing else: the app's environment contains secrets, and other daemons share the user
- * "nobody".
+ * Child processes inherit nothing else: the app's environment contains secrets, and other daemons may share the
+ * service user.
  */
 export const ENVIRONMENT = {
   PATH: process.env.PATH,
