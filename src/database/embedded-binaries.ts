@@ -59,7 +59,7 @@ export function findServiceUser(): OsUser | undefined {
 
 function askId(option: '-u' | '-g', name: string): number {
   const id = execFileSync('id', [option, name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-  return Number(id) | 0; // on macOS the id of the user of that name is 4294967294, but spawn() accepts it only as -2
+  return Number(id) | 0; // macOS reports 4294967294 for such a user; spawn() accepts it only as -2
 }
 
 /**
