@@ -120,7 +120,9 @@ function shutDownWithAnswers(fastify: FastifyInstance, shutdown: Shutdown): void
     if (!shutdown.hasBegun) return done();
     void reply.header('connection', 'close');
     if (!shutdown.isDraining || request.routeOptions.config.alwaysAnswers) return done();
-    done(new Problem('auth.unavailable', { detail: 'This instance shuts down. Send the request again.' }));
+    done(
+      new Problem('auth.unavailable', { detail: 'This instance is shutting down. Send the request again.' }),
+    );
   });
   fastify.addHook('preClose', (done) => {
     shutdown.refuseRequests();

@@ -59,10 +59,13 @@ const ProblemBody = z.looseObject({
     .array(z.object({ path: z.string(), message: z.string() }))
     .optional()
     .describe('`request.invalid`'),
-  reason: z.enum(END_REASONS).optional().describe('`auth.session_ended`, as is `endedAt`'),
+  reason: z.enum(END_REASONS).optional().describe('`auth.session_ended`; so is `endedAt`'),
   endedAt: instant.optional(),
   maxAuthAge: z.int().optional().describe('`auth.reauthentication_required`: seconds'),
-  bySecondFactor: z.boolean().optional().describe('of the same: a password will not do, ask for a code'),
+  bySecondFactor: z
+    .boolean()
+    .optional()
+    .describe('`auth.reauthentication_required`: a password is not accepted, ask for a code'),
 });
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
@@ -91,8 +94,8 @@ const HEADERS: Partial<
 > = {
   429: {
     ...RETRY_AFTER,
-    'RateLimit-Policy': field('the limit that was met, by name: `q` in `w` seconds'),
-    RateLimit: field('of that limit, what is left (`r`) and for how many seconds (`t`)'),
+    'RateLimit-Policy': field('the name of the limit that was exceeded: `q` requests in `w` seconds'),
+    RateLimit: field('the requests left of that limit (`r`) and the seconds until it resets (`t`)'),
   },
   503: RETRY_AFTER,
 };

@@ -10,12 +10,12 @@ export function reasonOf(error: unknown): string | null {
   const { code, message } = error as { code?: string; message: string };
   if (error instanceof BootError) return message;
   if (isAboutTls(error as Error))
-    return `DATABASE_URL names a PostgreSQL that cannot be trusted as STORE_TLS wants: ${message}`;
+    return `The TLS connection to the PostgreSQL of DATABASE_URL does not meet STORE_TLS: ${message}`;
   if (isDatabaseRefusal(error))
-    return `DATABASE_URL names a role, password or database that its PostgreSQL does not take: ${message}`;
+    return `PostgreSQL refuses the role, password or database of DATABASE_URL: ${message}`;
   if (isConnectionSpent(error as Error))
-    return `DATABASE_URL names a PostgreSQL or a role that cannot do what an instance does: ${message}`;
+    return `The PostgreSQL or the role of DATABASE_URL cannot be used by an instance: ${message}`;
   if (isDatabaseUnavailable(error))
-    return `DATABASE_URL names a PostgreSQL that does not answer: ${message || code}`;
+    return `The PostgreSQL of DATABASE_URL does not answer: ${message || code}`;
   return null;
 }

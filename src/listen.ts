@@ -18,15 +18,15 @@ export async function listen(
   } catch (error) {
     const { code, syscall, message } = error as NodeJS.ErrnoException;
     if (code === 'EADDRINUSE')
-      throw new BootError(`PORT ${port} is in use; allowed: a free one, or 0 for any`);
+      throw new BootError(`PORT ${port} is already in use; allowed: a free port, or 0 for any free port`);
     if (code === 'EACCES')
       throw new BootError(
-        `PORT ${port} is not for this user; allowed: mostly those from 1024 on, or 0 for any`,
+        `Permission denied for PORT ${port}; allowed: usually ports from 1024 on, or 0 for any free port`,
       );
     // A failed name lookup or bind has a `syscall`. Other errors are not about the settings.
     if (syscall === undefined) throw error;
     throw new BootError(
-      `HOST "${host}" is not where one can listen: ${message}; allowed: an address of this machine, or 0.0.0.0 for all`,
+      `Cannot listen on HOST "${host}": ${message}; allowed: an address of this machine, or 0.0.0.0 for all interfaces`,
     );
   }
 }

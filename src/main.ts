@@ -41,12 +41,10 @@ async function boot(): Promise<void> {
   const logger = app.get<Logger>(LOGGER);
   // No request waits for such a promise, so no answer depends on it: the error is logged, and the server continues
   // (ASVS 16.5.4).
-  process.on('unhandledRejection', (error) =>
-    logger.error({ err: error }, 'a rejection that nobody handles'),
-  );
+  process.on('unhandledRejection', (error) => logger.error({ err: error }, 'unhandled promise rejection'));
   const level = settings.nodeEnv === 'development' ? 'debug' : 'info';
-  logger[level]({ event: 'sys_startup', settings: settingsForLog(settings), url }, 'Drawbridge listens');
-  undo.push(async () => logger.info({ event: 'sys_shutdown' }, 'Drawbridge stops'));
+  logger[level]({ event: 'sys_startup', settings: settingsForLog(settings), url }, 'Drawbridge is listening');
+  undo.push(async () => logger.info({ event: 'sys_shutdown' }, 'Drawbridge is stopping'));
 }
 
 /** If `DATABASE_URL` is not set, starts the embedded PostgreSQL. */
@@ -79,7 +77,7 @@ async function shutDown(code: number): Promise<never> {
 
 function explain(error: unknown): unknown {
   const reason = reasonOf(error);
-  return reason === null ? error : `Drawbridge does not start:\n  ${reason.replaceAll('\n', '\n  ')}`;
+  return reason === null ? error : `Drawbridge cannot start:\n  ${reason.replaceAll('\n', '\n  ')}`;
 }
 
 let stopping = false;

@@ -62,7 +62,7 @@ export async function refuseDemoUsers(app: INestApplicationContext): Promise<voi
   if (emails.length === 0) return;
   const list = emails.map((email) => `'${email.replaceAll("'", "''")}'`).join(', ');
   throw new BootError(
-    `DATABASE_URL names a database with demo users of development, whose password is in the README: ${emails.join(', ')}.\n` +
-      `Name another database, or take their passwords away: update users set password_hash = '!' where email in (${list})`,
+    `The database of DATABASE_URL contains demo users, whose password is in the README: ${emails.join(', ')}.\n` +
+      `Use another database, or disable their passwords: update users set password_hash = '!' where email in (${list})`,
   );
 }

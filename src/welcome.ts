@@ -10,8 +10,8 @@ export function welcome(settings: Settings, url: string): string {
   const alice = DEMO_USERS.find(({ email }) => email.startsWith('alice'))!;
   const lines = [
     '',
-    `Drawbridge listens on ${base}`,
-    `  cache     ${settings.redisUrl ? 'Redis' : 'in this process: set REDIS_URL to run more than one instance'}`,
+    `Drawbridge is listening on ${base}`,
+    `  cache     ${settings.redisUrl ? 'Redis' : 'in-process: set REDIS_URL to run more than one instance'}`,
     ...(settings.smtpUrl ? [] : [`  mails     ${base}/dev/mails`]),
     ...(settings.apiDocs ? [`  API       ${base}/docs`] : []),
   ];
@@ -22,7 +22,7 @@ export function welcome(settings: Settings, url: string): string {
       '',
       '1. Log in as alice',
       `   ${login(alice.email, 'alice.jar')}`,
-      '2. Pay, which wants a live session',
+      '2. Make a payment, which requires a live session',
       `   curl -sS -b alice.jar ${json} -H 'Idempotency-Key: first' -d '{"amount":1250,"currency":"EUR","recipient":"Bob"}' ${base}/v1/payments`,
       '3. Force alice out, as an admin',
       `   ${login('admin@example.com', 'admin.jar')} && curl -sS -b admin.jar -X DELETE ${base}/v1/admin/users/${alice.id}/sessions`,

@@ -189,6 +189,6 @@ export class AccountService {
       [user.id, now],
     );
     if (!others!.exists)
-      throw new Problem('resource.conflict', { detail: 'The last admin cannot be removed.' });
+      throw new Problem('resource.conflict', { detail: 'The last admin account cannot be removed.' });
   }
 }

@@ -20,7 +20,8 @@ import { AdminUser, AdminUserPage, adminViewOf, Ban, RoleChange, UserQuery } fro
  * The detail of the refusal. If admins could reset their own factors here, a password alone would be enough to remove
  * a factor.
  */
-const OWN_FACTORS = 'Your own factors are removed at `DELETE /v1/auth/mfa/totp`, or by another admin.';
+const OWN_FACTORS =
+  'You cannot reset your own second factors here. Use `DELETE /v1/auth/mfa/totp`, or ask another admin.';
 
 const Position = z.tuple([z.iso.datetime().transform((value) => new Date(value)), uuid]);
 
@@ -66,7 +67,7 @@ export class AdminUsersController {
     @Actor() actor: Acting,
   ) {
     if (ban.until && ban.until.getTime() <= this.clock.now()) {
-      throw invalidRequest([{ path: 'until', message: 'must lie in the future' }]);
+      throw invalidRequest([{ path: 'until', message: 'must be in the future' }]);
     }
     return this.accounts.ban(id, ban, actor);
   }

@@ -34,10 +34,10 @@ export const RoleChange = z.strictObject({ roles: z.array(z.enum(ROLES)).max(ROL
 export const Everyone = z.strictObject({ confirm: z.literal('everyone', 'must be "everyone"') });
 
 /** The `jti` of an access token. */
-export const TokenId = z.string().regex(TOKEN_ID, 'must be the jti of an access token');
+export const TokenId = z.string().regex(TOKEN_ID, 'must be the `jti` of an access token');
 
 /** A sequence number that fits a bigint. */
-export const Seq = z.string().regex(/^\d{1,18}$/, 'must be the seq of a receipt');
+export const Seq = z.string().regex(/^\d{1,18}$/, 'must be the `seq` of a receipt');
 
 export const AuditQuery = z.strictObject({
   ...pageQuery,

@@ -25,10 +25,10 @@ await runCommand(async () => {
   const app = await createApp(settings, await loadKeys(settings), { logger: createLogger('silent', false) });
   try {
     const user = await app.get(UsersService).findByEmail(email);
-    if (!user) throw new BootError('nobody is registered with that address');
+    if (!user) throw new BootError('no user is registered with that address');
     const roles = [...new Set([...user.roles, 'admin' as const])];
     await app.get(AccountService).setRoles(user.id, roles, { actorId: null, origin: null });
-    console.log(`${user.email} has the roles ${roles.join(', ')}`);
+    console.log(`${user.email} now has the roles: ${roles.join(', ')}`);
   } finally {
     await app.close();
   }

@@ -34,7 +34,11 @@ export class AuditSealer implements OnApplicationBootstrap, BeforeApplicationShu
   ) {}
 
   onApplicationBootstrap(): void {
-    const failed = (error: unknown) => this.logger.debug({ err: error }, 'seals wait for PostgreSQL');
+    const failed = (error: unknown) =>
+      this.logger.debug(
+        { err: error },
+        'the audit hash chain could not be extended: PostgreSQL is unavailable',
+      );
     this.stop = this.chores.every(INTERVAL_MS, 'seal the audit log', () => this.seal(), failed);
   }
 
@@ -59,7 +63,10 @@ export class AuditSealer implements OnApplicationBootstrap, BeforeApplicationShu
       const [seal] = await tx.query<{ id: string; count: number; hash: string }[]>(SEAL, [now]);
       // The log is outside this database. An attacker who rebuilds the chain in the database contradicts it.
       if (seal)
-        this.logger.info({ seal: seal.id, events: seal.count, hash: seal.hash }, 'audit events are sealed');
+        this.logger.info(
+          { seal: seal.id, events: seal.count, hash: seal.hash },
+          'audit events were added to the hash chain',
+        );
       return seal?.count ?? 0;
     });
   }

@@ -7,11 +7,11 @@ import { connectionTo } from '../database/postgres-connection.js';
 import { pruneAudit } from './prune-audit.js';
 import { verifyAudit } from './verify-audit.js';
 
-const USAGE = `usage: npm run audit:verify [-- --head <seal>:<hash> …] [--retention 400d]
+const USAGE = `usage: npm run audit:verify [-- --head <entry>:<hash> …] [--retention 400d]
        npm run audit:prune [-- --retention 400d]
 
-verify  compares the audit log with its seals; --head: a seal as the log of an instance had it
-prune   removes events that are older, and whose seals are; for the owner of the database, instances may not`;
+verify  compares the audit log with its hash chain; --head: a chain entry that an instance wrote to its log
+prune   removes chained events older than the retention; needs the role that owns the database, instances may not prune`;
 
 await runCommand(async () => {
   const [command, ...args] = process.argv.slice(2);
@@ -46,9 +46,9 @@ async function verify(client: pg.Client, about: Parameters<typeof verifyAudit>[1
   await client.query('begin isolation level repeatable read read only');
   const { seals, events, removed, waiting, head, faults } = await verifyAudit(client, about);
   console.log(
-    `${events} events in ${seals} seals (${removed} of them without their events, by retention), ${waiting} wait for one`,
+    `${events} events in ${seals} hash chain entries (the events of ${removed} entries were pruned), ${waiting} events not yet in the chain`,
   );
-  if (head) console.log(`the last seal is ${head}`);
-  for (const fault of faults) console.error(`NOT AS IT WAS: ${fault}`);
+  if (head) console.log(`the last chain entry is ${head}`);
+  for (const fault of faults) console.error(`INTEGRITY ERROR: ${fault}`);
   if (faults.length > 0) process.exitCode = 1;
 }

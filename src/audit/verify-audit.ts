@@ -45,14 +45,14 @@ export async function verifyAudit(
   for (let after = '0'; ;) {
     const { rows } = await client.query<Compared>(COMPARE, [after]);
     for (const seal of rows) {
-      const name = `seal ${seal.id} of ${seal.at.toISOString()}`;
+      const name = `chain entry ${seal.id} of ${seal.at.toISOString()}`;
       if (seal.previous !== previous)
-        faults.push(`${name} does not follow the one before it: seals are missing or made anew`);
+        faults.push(`${name} does not follow the previous entry: entries are missing or were recreated`);
       const removed = seal.found === 0 && seal.at < retainedSince;
       if (removed) result.removed += 1;
       else if (seal.now !== seal.hash) faults.push(`${name}: ${differenceOf(seal)}`);
       const logged = sought.get(seal.id);
-      if (logged && logged !== seal.hash) faults.push(`${name} is not the one that was logged`);
+      if (logged && logged !== seal.hash) faults.push(`${name} differs from the entry in the log`);
       sought.delete(seal.id);
       previous = seal.hash;
       result.seals += 1;
@@ -63,15 +63,16 @@ export async function verifyAudit(
     if (!last) break;
     after = last.id;
   }
-  for (const [id] of sought) faults.push(`seal ${id} was logged, and is missing`);
+  for (const [id] of sought) faults.push(`chain entry ${id} is in the log, but missing in the database`);
   const { rows } = await client.query<{ events: number; waiting: number }>(UNSEALED);
   result.waiting = rows[0]!.waiting;
   const slippedIn = rows[0]!.events - result.events - result.waiting;
-  if (slippedIn > 0) faults.push(`${slippedIn} events are among sealed ones, and in no seal`);
+  if (slippedIn > 0)
+    faults.push(`${slippedIn} events lie between chained events, but belong to no chain entry`);
   return result;
 }
 
 function differenceOf({ count, found }: Compared): string {
   if (found === count) return 'at least one of its events was changed';
-  return `${count} events were sealed, and there are ${found}`;
+  return `it was made of ${count} events, but ${found} exist`;
 }

@@ -60,7 +60,7 @@ export class AccessGuard implements CanActivate {
   private async reach(seq: string | string[]): Promise<void> {
     if (typeof seq !== 'string' || !/^\d{1,18}$/.test(seq)) {
       throw new Problem('request.invalid', {
-        members: { errors: [{ path: 'X-Min-Revocation-Seq', message: 'must be the seq of a receipt' }] },
+        members: { errors: [{ path: 'X-Min-Revocation-Seq', message: 'must be the `seq` of a receipt' }] },
       });
     }
     await this.feed.reach(Number(seq)).catch((cause) => {

@@ -57,7 +57,8 @@ export class AccountErrands implements OnApplicationBootstrap, BeforeApplication
   ) {}
 
   onApplicationBootstrap(): void {
-    const failed = (error: unknown) => this.logger.debug({ err: error }, 'errands wait for PostgreSQL');
+    const failed = (error: unknown) =>
+      this.logger.debug({ err: error }, 'account jobs are waiting: PostgreSQL is unavailable');
     this.stop = every(INTERVAL_MS, () => this.run(), failed);
   }
 
@@ -119,7 +120,7 @@ export class AccountErrands implements OnApplicationBootstrap, BeforeApplication
   }
 
   private async postpone({ id, kind }: Row, error: unknown): Promise<void> {
-    this.logger.warn({ err: error, errand: id, kind }, 'an errand could not be done yet');
+    this.logger.warn({ err: error, errand: id, kind }, 'an account job failed and will be retried');
     const now = await databaseNow(this.database.manager, this.clock);
     await this.database.query('update account_errands set due_at = $2 where id = $1', [
       id,

@@ -40,10 +40,10 @@ import { SecondStepOfLogin } from './second-factor.schemas.js';
 import { SecondStep } from './second-step.service.js';
 
 const DeviceTokenHeader = () =>
-  ApiHeader({ name: 'X-Device-Token', required: false, description: 'bearer transport' });
+  ApiHeader({ name: 'X-Device-Token', required: false, description: 'bearer transport only' });
 
 const RefreshTokenBody = () =>
-  ApiBody({ required: false, description: 'bearer transport; a browser sends its cookie and no body' });
+  ApiBody({ required: false, description: 'bearer transport only; a browser sends its cookie and no body' });
 
 const hasRefreshToken = ({ refreshToken }: { refreshToken?: unknown }) => Boolean(refreshToken);
 

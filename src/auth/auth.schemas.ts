@@ -41,7 +41,7 @@ export const Reauthentication = z
   .strictObject({ password: presentedPassword.optional(), code: code.optional() })
   .refine(
     ({ password, code }) => (password === undefined) !== (code === undefined),
-    'must have a password or a code',
+    'must contain a password or a code',
   );
 export type Reauthentication = z.infer<typeof Reauthentication>;
 
@@ -73,14 +73,14 @@ export const Grant = z
     user: Profile,
     session: SessionView,
     accessTokenExpiresIn: z.int().describe('seconds'),
-    accessToken: z.string().optional().describe('bearer transport, as the four below'),
+    accessToken: z.string().optional().describe('bearer transport only, like the four fields below'),
     tokenType: z.literal('Bearer').optional(),
-    expiresIn: z.int().optional().describe('seconds, as OAuth calls it'),
+    expiresIn: z.int().optional().describe('seconds (the name is from OAuth)'),
     refreshToken: z.string().optional(),
     deviceToken: z
       .string()
       .optional()
-      .describe('keep it, and send it as `X-Device-Token` with login and refresh'),
+      .describe('store it, and send it as `X-Device-Token` with login and refresh'),
   })
   .meta({ id: 'Grant' });
 export type Grant = z.input<typeof Grant>;

@@ -33,7 +33,7 @@ export class BreachedPasswords {
       const range = await this.ask(breachedPasswordsUrl, digest.slice(0, PREFIX_LENGTH));
       return isListed(range, digest.slice(PREFIX_LENGTH));
     } catch (error) {
-      this.logger.warn({ err: error }, 'the service for breached passwords does not answer');
+      this.logger.warn({ err: error }, 'the service of BREACHED_PASSWORDS_URL does not answer');
       if (breachedPasswordsWhenDown === 'refuse') throw new Problem('auth.unavailable', { cause: error });
       return false;
     }
@@ -50,7 +50,7 @@ export class BreachedPasswords {
     let text = '';
     for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
       text += chunk;
-      if (text.length > MOST_ANSWER_BYTES) throw new Error('more of an answer than there can be');
+      if (text.length > MOST_ANSWER_BYTES) throw new Error('the answer is too large');
     }
     return text;
   }

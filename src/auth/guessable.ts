@@ -19,10 +19,11 @@ const SHORTEST_CONTEXT_WORD = 3;
  */
 const MOST_ORNAMENT = 0.25;
 
-const IS_OWN_NAME = 'is easily guessed: it is built on your name, your address or the name of this product';
+const IS_OWN_NAME = 'is easily guessed: it contains your name, your address or the name of this product';
 const REPEATS_ITSELF = 'is easily guessed: it repeats itself';
-const FOLLOWS_SOMETHING = 'is easily guessed: it follows the alphabet, the digits or the keyboard';
-const IS_COMMON = 'is easily guessed: it is made of common passwords, words or dates';
+const FOLLOWS_SOMETHING =
+  'is easily guessed: it follows the order of the alphabet, the digits or the keyboard';
+const IS_COMMON = 'is easily guessed: it consists of common passwords, words or dates';
 
 /**
  * 49,000 passwords and 7,800 words in order of their use; spellings (`p4ssw0rd`, backwards), keyboards, sequences,

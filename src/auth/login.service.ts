@@ -134,7 +134,7 @@ export class LoginService {
         ]),
       );
     } catch (error) {
-      this.logger.debug({ err: error }, 'an outdated password hash stays for now');
+      this.logger.debug({ err: error }, 'an outdated password hash could not be replaced yet');
     }
   }
 }

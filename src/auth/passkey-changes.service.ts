@@ -87,7 +87,8 @@ export class PasskeyChangesService {
     const { userId, sessionId } = principal;
     const signed = await challengeIn(response);
     const challenge = signed && this.challenges.read(signed, 'enrol', sessionId);
-    if (!challenge) throw unexpected('does not answer what this session was asked, or not in time');
+    if (!challenge)
+      throw unexpected('does not answer a challenge of this session, or the challenge has expired');
     const credential = await this.believe(response, signed);
     const passkey: Omit<Passkey, 'createdAt'> = {
       ...credential,
@@ -104,7 +105,8 @@ export class PasskeyChangesService {
         const isAuthorized = await this.pending.isAuthorized(tx, enrolment);
         if (isAuthorized && (await this.challenges.use(tx, challenge))) return true;
         added = await this.addedBefore(tx, passkey);
-        if (!added) throw unexpected('does not answer what this session was asked, or not in time');
+        if (!added)
+          throw unexpected('does not answer a challenge of this session, or the challenge has expired');
         return false;
       },
       act: async (tx, { email }, now, session) => {
@@ -112,7 +114,7 @@ export class PasskeyChangesService {
         await this.factors.requireProof(tx, session);
         await this.requireRoom(tx, userId);
         if (!(await this.passkeys.add(tx, added)))
-          throw new Problem('resource.conflict', { detail: 'This passkey is enrolled already.' });
+          throw new Problem('resource.conflict', { detail: 'This passkey is already enrolled.' });
         await this.mails.add(tx, email!, 'passkey_added', {
           name: passkey.name,
           ...circumstances(origin, now),
@@ -173,7 +175,7 @@ export class PasskeyChangesService {
     const existing = await this.passkeys.of(userId, tx);
     if (existing.length >= MOST_PASSKEYS)
       throw new Problem('resource.conflict', {
-        detail: `There are ${MOST_PASSKEYS} passkeys. Remove one first.`,
+        detail: `This account already has ${MOST_PASSKEYS} passkeys. Remove one first.`,
       });
     return existing;
   }
@@ -181,8 +183,10 @@ export class PasskeyChangesService {
   private async believe(response: PasskeyAttestation, challenge: string): Promise<Credential> {
     const credential = await verifyAttestation(response, challenge, this.site);
     if (!(credential instanceof Disbelieved)) return credential;
-    this.logger.debug({ err: credential }, 'a new passkey is not believed');
-    throw unexpected('is not what an authenticator says that has verified the person, on a page of ours');
+    this.logger.debug({ err: credential }, 'a new passkey could not be verified');
+    throw unexpected(
+      'is not a valid response of an authenticator that has verified the user on a page of this service',
+    );
   }
 }
 

@@ -42,7 +42,7 @@ export class PasskeyLoginController {
   @AnswersWithCookies(({ transport }) => transport === 'bearer')
   @Throttled('passkey')
   @HttpCode(HttpStatus.OK)
-  @ApiHeader({ name: 'X-Device-Token', required: false, description: 'bearer transport' })
+  @ApiHeader({ name: 'X-Device-Token', required: false, description: 'bearer transport only' })
   @ApiOkResponse({ standardSchema: Grant })
   @ApiProblems(
     'request.invalid',

@@ -117,4 +117,4 @@ export class PasskeyLoginService {
   }
 }
 
-const REFUSED = 'This passkey does not open anything here, or its answer came too late. Try again.';
+const REFUSED = 'This passkey is not accepted, or its answer came too late. Try again.';

@@ -77,7 +77,10 @@ export class PasskeyProofs {
     const sessionId = purpose === 'login' ? null : holder;
     if (!(assertion instanceof Disbelieved))
       return { proven: true, passkey, challenge, sessionId, assertion };
-    this.logger.debug({ err: assertion, passkey: passkey.id }, 'the answer of a passkey is not believed');
+    this.logger.debug(
+      { err: assertion, passkey: passkey.id },
+      'the answer of a passkey could not be verified',
+    );
     return { proven: false, userId: passkey.userId };
   }
 

@@ -19,8 +19,8 @@ export type PasskeyChanges = z.infer<typeof PasskeyChanges>;
 export const PasskeyLogin = z.strictObject({
   challengeToken: z
     .string()
-    .regex(/^[A-Za-z0-9_-]{43}$/, 'must be the one that came with the options')
-    .meta({ description: 'of the options' }),
+    .regex(/^[A-Za-z0-9_-]{43}$/, 'must be the `challengeToken` of the options')
+    .meta({ description: 'the `challengeToken` of the options' }),
   response: PasskeyAssertion,
   transport: z.enum(TRANSPORTS).default('cookie'),
   deviceName: deviceName.optional(),
@@ -31,7 +31,7 @@ export const PasskeyStepUp = z.strictObject({ response: PasskeyAssertion });
 export type PasskeyStepUp = z.infer<typeof PasskeyStepUp>;
 
 export const PasskeyLoginOptions = PasskeyRequestOptions.extend({
-  challengeToken: z.string().describe('goes back with the answer, and nowhere else'),
+  challengeToken: z.string().describe('send it back with the answer, and to no other endpoint'),
 }).meta({ id: 'PasskeyLoginOptions' });
 export type PasskeyLoginOptions = z.infer<typeof PasskeyLoginOptions>;
 
@@ -39,11 +39,11 @@ export const PasskeyView = z
   .object({
     id: uuid,
     name: z.string(),
-    credentialId: z.string().describe('base64url, as the authenticator knows it'),
-    aaguid: uuid.optional().describe('the make of the authenticator, where it says so'),
+    credentialId: z.string().describe('the id that the authenticator uses, in base64url'),
+    aaguid: uuid.optional().describe('the model of the authenticator, if it tells it'),
     transports: z.array(z.string()),
-    synced: z.boolean().describe('made to be on several devices'),
-    backedUp: z.boolean().describe('is by now, or was when it was last used'),
+    synced: z.boolean().describe('the passkey can be synchronised between devices (backup eligible)'),
+    backedUp: z.boolean().describe('the passkey was synchronised (backed up) when it was last used'),
     createdAt: instant,
     lastUsedAt: instant.optional(),
   })

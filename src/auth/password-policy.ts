@@ -50,7 +50,7 @@ export class PasswordPolicy {
     const weakness = weaknessOf(password, context);
     if (weakness) throw refuse(weakness);
     if (await this.breached.has(password))
-      throw refuse('is known from a breach of another site: choose one that was never used');
+      throw refuse('is known from a data breach of another site: choose one that was never used');
   }
 }
 

@@ -82,5 +82,5 @@ export class PasswordResetService {
  * is not 401.
  */
 export function badToken(): Problem {
-  return invalidRequest([{ path: 'token', message: 'is not good, or no longer: ask for a new one' }]);
+  return invalidRequest([{ path: 'token', message: 'is invalid or has expired: ask for a new one' }]);
 }

@@ -56,9 +56,10 @@ export class RouteAudit implements OnModuleInit {
     const session = this.sessionOf(route);
     const roles = this.rolesOf(route);
     const faults: string[] = [];
-    if (this.isPublic(route) && session) faults.push('@Public() opens what @RequireSession() closes');
-    if (this.isPublic(route) && roles) faults.push('@Public() knows nobody whose @Roles() could be judged');
-    if (roles?.length === 0) faults.push('@Roles() without a role lets nobody in');
+    if (this.isPublic(route) && session) faults.push('@Public() contradicts @RequireSession()');
+    if (this.isPublic(route) && roles)
+      faults.push('@Public() contradicts @Roles(): a public route has no user');
+    if (roles?.length === 0) faults.push('@Roles() without a role refuses every user');
     for (const role of roles ?? []) {
       if (!ROLES.includes(role)) faults.push(`@Roles('${role}') names a role that does not exist`);
     }
@@ -73,9 +74,9 @@ export class RouteAudit implements OnModuleInit {
     if (policy && !Object.hasOwn(POLICIES, policy))
       faults.push(`@Throttled('${policy}') names a policy that does not exist`);
     else if (policy && 'user' in POLICIES[policy] && this.isPublic(route))
-      faults.push(`@Throttled('${policy}') counts users, and @Public() knows none`);
+      faults.push(`@Throttled('${policy}') counts users, but a @Public() route has none`);
     if (own && !(Number.isInteger(own.limit) && own.limit >= 1))
-      faults.push('@RateLimit() with a limit below 1 lets nobody in');
+      faults.push('@RateLimit() with a limit below 1 refuses every request');
     if (own) faults.push(...faultsIn('@RateLimit(): per', () => milliseconds(own.per)));
     return faults;
   }
@@ -93,6 +94,6 @@ function faultsIn(where: string, parse: () => unknown): string[] {
 /** The boot error of {@link RouteAudit}, with all contradictions. */
 export class RouteContradiction extends BootError {
   constructor(readonly faults: string[]) {
-    super(`routes contradict themselves:\n  ${faults.join('\n  ')}`);
+    super(`contradictory route decorators:\n  ${faults.join('\n  ')}`);
   }
 }

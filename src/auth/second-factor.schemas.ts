@@ -14,31 +14,31 @@ export type FirstCode = z.infer<typeof FirstCode>;
 export const MfaRequired = z
   .object({
     status: z.literal('mfa_required'),
-    challengeToken: z.string().describe('for `POST /v1/auth/login/mfa`, with a code'),
+    challengeToken: z.string().describe('send it with a code to `POST /v1/auth/login/mfa`'),
     methods: z
       .array(z.enum(SECOND_FACTOR_METHODS))
       .describe(
-        'what a code may be of; `passkey`: log in with that instead, by `POST /v1/auth/login/passkey`',
+        'the kinds of codes that are accepted; `passkey`: log in with a passkey at `POST /v1/auth/login/passkey` instead',
       ),
     expiresIn: z.int().describe('seconds'),
   })
   .meta({ id: 'MfaRequired' });
 
 export const SecondFactorsView = z.object({
-  required: z.boolean().describe('of this person, by `ADMIN_MFA`'),
+  required: z.boolean().describe('whether `ADMIN_MFA` requires a second factor of this user'),
   totp: z.object({ addedAt: instant }).nullable(),
   recoveryCodesLeft: z.int(),
-  passkeys: z.int().describe('how many; see `GET /v1/auth/passkeys`'),
+  passkeys: z.int().describe('the number of passkeys; `GET /v1/auth/passkeys` lists them'),
 });
 
 export const TotpEnrolmentView = z.object({
-  secret: z.string().describe('base 32, for who cannot scan'),
-  otpauthUrl: z.string().describe('for a QR code'),
-  expiresAt: instant.describe('it has to be confirmed until then'),
+  secret: z.string().describe('base 32, for users that cannot scan the QR code'),
+  otpauthUrl: z.string().describe('the content of the QR code'),
+  expiresAt: instant.describe('the enrolment must be confirmed before this time'),
 });
 
 export const RecoveryCodesView = z.object({
   recoveryCodes: z
     .array(z.string())
-    .describe('each lets in once, in the place of a code; they are not shown again'),
+    .describe('each can be used once instead of a code; they are not shown again'),
 });

@@ -36,7 +36,7 @@ const NODE_SHARE = 0.8;
         await redis.connect(BOOT_PATIENCE_MS).catch((error) => {
           logger.warn(
             { err: error },
-            'REDIS_URL names a Redis that is not there yet, or lets nobody in; sessions are checked in PostgreSQL',
+            'the Redis of REDIS_URL is unavailable or refuses the credentials; sessions are checked in PostgreSQL',
           );
         });
         return redis;

@@ -166,7 +166,7 @@ export class RedisNode extends EventEmitter<NodeEvents> {
 
   private insist(reign: Reign, infoReplication: string): void {
     if (goesOn(reign, infoReplication)) return;
-    this.lose(new Error('its reign has ended'));
+    this.lose(new Error('its epoch has ended'));
     void this.greet();
     throw new CacheUnavailable();
   }
@@ -176,7 +176,7 @@ export class RedisNode extends EventEmitter<NodeEvents> {
     if (greeting.role !== 'master') this.lose(new Error('it is a replica'));
     else if (this.reign?.seal !== greeting.seal) {
       this.reign = greeting;
-      this.logger.debug({ redis: this.address }, 'Redis is there');
+      this.logger.debug({ redis: this.address }, 'Redis is available');
     }
     this.greeting = greeting;
     if (known?.seal !== greeting.seal || known.role !== greeting.role) this.emit('greeted');
@@ -191,7 +191,7 @@ export class RedisNode extends EventEmitter<NodeEvents> {
     this.reign = null;
     this.logger.warn(
       { err: why, redis: this.address },
-      'Redis is away; its sessions are checked in PostgreSQL',
+      'Redis is unavailable; its sessions are checked in PostgreSQL',
     );
     this.emit('doubted');
   }

@@ -124,7 +124,7 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
     this.complain(
       'warn',
       this.first,
-      'REDIS_URL leads to a replica; it is dialled until it leads to a master',
+      'REDIS_URL leads to a replica; the instance reconnects until it leads to a master',
     );
     this.first.reconnect();
   }
@@ -158,7 +158,7 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
     this.nodes.set(address, node);
     node.on('greeted', () => this.meet(node));
     node.on('doubted', () => this.hint(node));
-    node.on('refused', () => this.complain('error', node, this.misconfiguration ?? 'Redis is away'));
+    node.on('refused', () => this.complain('error', node, this.misconfiguration ?? 'Redis is unavailable'));
     return node;
   }
 
@@ -179,8 +179,8 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
       [...this.owners].find((node) => node?.isMisnamed) ?? (this.first.isMisnamed ? this.first : undefined);
     if (!misnamed) return null;
     return (
-      `the certificate of the Redis at ${misnamed.address} is for other names: reach it in REDIS_URL by a name that is in its certificate, ` +
-      'or let the nodes of a cluster announce theirs (cluster-announce-hostname)'
+      `the certificate of the Redis at ${misnamed.address} is for other names: use a name in REDIS_URL that is in its certificate, ` +
+      'or let the nodes of a cluster announce their names (cluster-announce-hostname)'
     );
   }
 
@@ -189,7 +189,7 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
     if (inCluster && !this.slots) {
       this.logger.info(
         { redis: node.address },
-        'Redis is a cluster; its other nodes are learned from this one',
+        'Redis is a cluster; the instance learns the other nodes from this one',
       );
       this.slots = nobodysSlots();
       this.owners = new Set(this.slots);
@@ -198,7 +198,7 @@ export class RedisServers extends EventEmitter<{ changed: [] }> {
       this.complain(
         'error',
         node,
-        'REDIS_URL names several servers, as of a Redis Cluster, but this one is in none',
+        'REDIS_URL names several servers, as for a Redis Cluster, but this one is not part of a cluster',
       );
     } else if (role === 'master') this.complained = false;
     this.hint(node);

@@ -28,7 +28,7 @@ export function readGreeting(info: string): Greeting {
   const tell = (name: string) => new RegExp(`^${name}:(\\w+)`, 'm').exec(info)?.[1];
   const [role, runId, replicationId] = ['role', 'run_id', 'master_replid'].map(tell);
   if (!role || !runId || !replicationId)
-    throw new Error('Redis does not say who it is: INFO must be allowed');
+    throw new Error('Redis does not identify itself: the user of REDIS_URL must be allowed to call INFO');
   const digest = createHash('sha256').update(`${runId} ${replicationId}`).digest('base64url');
   return {
     role: role === 'master' ? role : 'replica',

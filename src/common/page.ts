@@ -26,7 +26,7 @@ export function decodeCursor<T>(cursor: string | undefined, schema: z.ZodType<T>
   try {
     return schema.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
   } catch {
-    throw invalidRequest([{ path: 'cursor', message: 'is not one of ours' }]);
+    throw invalidRequest([{ path: 'cursor', message: 'is not a cursor of this service' }]);
   }
 }
 

@@ -5,15 +5,15 @@ import type { Principal } from './request.js';
  * contains data from the request.
  */
 export const PROBLEMS = {
-  'request.invalid': [400, 'The request is not valid', 'Mend the request and send it again.'],
+  'request.invalid': [400, 'The request is not valid', 'Fix the request and send it again.'],
   'auth.ambiguous_credentials': [400, 'More than one credential', 'Send exactly one credential per request.'],
-  'auth.unauthenticated': [401, 'Not logged in', 'Log in and send the access token.'],
+  'auth.unauthenticated': [401, 'Not logged in', 'Log in and send the access token with the request.'],
   'auth.invalid_token': [401, 'The token is not valid', 'Log in again.'],
   'auth.token_expired': [401, 'The access token has expired', 'Refresh the session and try again.'],
   'auth.session_ended': [401, 'The session has ended', 'Log in again.'],
-  'auth.invalid_credentials': [401, 'Wrong credentials', 'Check what was typed and try again.'],
+  'auth.invalid_credentials': [401, 'Wrong credentials', 'Check your input and try again.'],
   'auth.reauthentication_required': [401, 'Recent authentication required', 'Reauthenticate and try again.'],
-  'auth.forbidden': [403, 'Not allowed', 'This account may not do that.'],
+  'auth.forbidden': [403, 'Not allowed', 'This account does not have the required permission.'],
   'auth.second_factor_required': [
     403,
     'A second factor is required',
@@ -22,20 +22,28 @@ export const PROBLEMS = {
   'request.cross_site': [
     403,
     'Cross-site request refused',
-    'Call from the same origin; from a trusted origin call without cookies, by the bearer transport.',
+    'Call from the same origin. From a trusted origin, use the bearer transport without cookies.',
   ],
-  'request.insecure': [403, 'Plain HTTP refused', 'Call over HTTPS, with new credentials.'],
-  'resource.not_found': [404, 'Not found', 'There is nothing here.'],
-  'request.method': [405, 'Method not allowed', 'See the Allow header for what works here.'],
-  'resource.conflict': [409, 'Conflict', 'The current state does not allow this.'],
-  'request.too_large': [413, 'The request is too large', 'Send less.'],
+  'request.insecure': [403, 'Plain HTTP refused', 'Use HTTPS, with new credentials.'],
+  'resource.not_found': [404, 'Not found', 'No resource exists at this URL.'],
+  'request.method': [405, 'Method not allowed', 'The Allow header lists the supported methods.'],
+  'resource.conflict': [409, 'Conflict', 'The current state of the resource does not allow this.'],
+  'request.too_large': [413, 'The request is too large', 'Send a smaller request.'],
   'request.media_type': [415, 'Unsupported media type', 'Send application/json.'],
-  'request.rate_limited': [429, 'Too many requests', 'Wait before trying again.'],
-  'internal.error': [500, 'Something went wrong here', 'It has been logged; quote the request id.'],
+  'request.rate_limited': [
+    429,
+    'Too many requests',
+    'Wait before you try again; see the Retry-After header.',
+  ],
+  'internal.error': [
+    500,
+    'Internal server error',
+    'The error has been logged. Quote the request id when you report it.',
+  ],
   'auth.unavailable': [
     503,
-    'Cannot decide right now',
-    'Try again with the same tokens; nobody has been logged out.',
+    'Temporarily unavailable',
+    'Try again with the same tokens. Your session has not ended.',
   ],
 } as const satisfies Record<string, readonly [status: number, title: string, detail: string]>;
 

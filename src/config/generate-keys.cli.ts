@@ -12,12 +12,12 @@ await runCommand(async () => {
   } catch (error) {
     throw new BootError(refusal(path, error as NodeJS.ErrnoException), { cause: error });
   }
-  console.log(`wrote ${path}, readable by you alone: keep it out of the repository and set KEYS_FILE to it`);
+  console.log(`wrote ${path}, readable only by you: keep it out of the repository and set KEYS_FILE to it`);
 });
 
 function refusal(path: string, { code, message }: NodeJS.ErrnoException): string {
   if (code === 'ENOENT') return `${path} was not written: create the folder ${dirname(path)} first`;
   if (code === 'EEXIST')
-    return `${path} was not written: it exists, and keys are never overwritten; name another file`;
+    return `${path} was not written: the file exists, and keys are never overwritten; name another file`;
   return `${path} was not written (${message}): name a file in a folder that you may write to`;
 }

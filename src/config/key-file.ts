@@ -20,7 +20,7 @@ export async function loadKeys(settings: Settings): Promise<Keys> {
   if (!settings.keysFile) {
     await makeOnce(path).catch(({ message }: Error) => {
       throw new SettingsError([
-        `DATA_DIR "${settings.dataDir}" cannot hold the keys: ${message}; allowed: a folder that this user may write to`,
+        `DATA_DIR "${settings.dataDir}" cannot store the keys: ${message}; allowed: a folder that this user may write to`,
       ]);
     });
   }
@@ -36,7 +36,7 @@ export async function readKeyFile(path: string): Promise<string> {
 export function keysFor({ nodeEnv }: Pick<Settings, 'nodeEnv'>, text: string): Keys {
   const file = parseKeyFile(text);
   if (nodeEnv === 'production' && file.environment !== 'production') {
-    refuse('was made for development; make one for production with `npm run keys:generate`');
+    refuse('was generated for development; generate one for production with `npm run keys:generate`');
   }
   return keysOf(file);
 }

@@ -53,7 +53,10 @@ export class KeyFollower {
     const problem = error && error.message;
     if (problem === this.store.problem) return;
     if (problem)
-      this.logger.error({ problem }, 'the key file cannot be used: the keys that were read before stay');
+      this.logger.error(
+        { problem },
+        'the key file cannot be used; the keys that were read before stay in use',
+      );
     else this.logger.info('the key file can be used again');
     this.store.problem = problem;
   }

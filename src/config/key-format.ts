@@ -118,16 +118,16 @@ export function formatKeyFile(file: KeyFile): string {
 /** @throws SettingsError if the text is no key file; the error contains nothing of it */
 export function parseKeyFile(text: string): KeyFile {
   const file = KeyFile.safeParse(attempt(() => JSON.parse(text) as unknown));
-  if (!file.success) refuse('is not a key file; make one with `npm run keys:generate`');
+  if (!file.success) refuse('is not a key file; generate one with `npm run keys:generate`');
   const { signing, refresh, encryption } = file.data;
   if (new Set(signing.map(({ kid }) => kid)).size < signing.length)
-    refuse('has two signing keys with one kid');
+    refuse('has two signing keys with the same kid');
   if (new Set(encryption.map(({ id }) => id)).size < encryption.length)
-    refuse('has two encryption keys with one id');
+    refuse('has two encryption keys with the same id');
   if (new Set(refresh.map(({ secret }) => secret)).size < refresh.length)
-    refuse('has one refresh secret twice: it could not be retired');
+    refuse('contains the same refresh secret twice: it could not be retired');
   if (!isUnbroken(signing)) refuse('retires a signing key before another one signs');
-  if (!isUnbroken(refresh)) refuse('retires a refresh secret before another one is used');
+  if (!isUnbroken(refresh)) refuse('retires a refresh secret before another one is in use');
   return file.data;
 }
 
@@ -139,7 +139,7 @@ export function keysOf({ signing, refresh, encryption, retired }: KeyFile): Keys
   }));
   const points = signingKeys.map(({ privateKey }) => createPublicKey(privateKey).export({ format: 'jwk' }).x);
   if (new Set(points).size < points.length)
-    refuse('has one signing key under two kids: it could not be retired');
+    refuse('contains the same signing key under two kids: it could not be retired');
   return {
     signing: signingKeys,
     refreshSecrets: newestFirst<RefreshEntry>(refresh).map((entry) => ({

@@ -58,31 +58,31 @@ function contradictions(settings: Settings): string[] {
   if (settings.redisUrl?.some((url) => wantsTls(url, settings) && !url.startsWith('rediss:')))
     refuse(
       'redisUrl',
-      'is not rediss:, as STORE_TLS wants it to be; STORE_TLS=off if its network is all yours',
+      'must begin with rediss: because STORE_TLS requires TLS; set STORE_TLS=off if only you use its network',
     );
   const sslmode = settings.databaseUrl && new URL(settings.databaseUrl).searchParams.get('sslmode');
   if (sslmode && sslmode !== 'verify-full' && wantsTls(settings.databaseUrl!, settings))
-    refuse('databaseUrl', 'has an sslmode that verifies less than STORE_TLS wants; leave it out');
+    refuse('databaseUrl', 'has an sslmode that verifies less than STORE_TLS requires; leave it out');
   if (settings.smtpUrl && !new URL(settings.smtpUrl).hostname)
     refuse('smtpUrl', 'names no server; allowed: `smtp://server` or `smtps://server`');
   if (settings.smtpUrl && /[?#]/.test(settings.smtpUrl))
-    refuse('smtpUrl', 'has parameters; SMTP_TLS, SMTP_CA_FILE and SMTP_HELO_NAME are settings of their own');
+    refuse('smtpUrl', 'has parameters; use the settings SMTP_TLS, SMTP_CA_FILE and SMTP_HELO_NAME instead');
   if (!isWithin(homeOf(settings).hostname, relyingPartyOf(settings).id))
     refuse('passkeyRpId', 'is neither the host of APP_URL nor a domain above it: no page could use passkeys');
   if (settings.nodeEnv === 'production') {
-    if (!settings.databaseUrl) refuse('databaseUrl', 'is not set; production needs a PostgreSQL of its own');
+    if (!settings.databaseUrl) refuse('databaseUrl', 'is not set; production requires a PostgreSQL server');
     if (!settings.redisUrl)
-      refuse('redisUrl', 'is not set; production needs a Redis that its instances share');
+      refuse('redisUrl', 'is not set; production requires a Redis that all instances share');
     if (settings.databaseUrl && hasSamplePassword(settings.databaseUrl))
-      refuse('databaseUrl', 'has the password of docker-compose.yml, which anybody can read');
+      refuse('databaseUrl', 'has the password of docker-compose.yml, which is public');
     if (settings.redisUrl?.some(hasSamplePassword))
-      refuse('redisUrl', 'has the password of docker-compose.yml, which anybody can read');
+      refuse('redisUrl', 'has the password of docker-compose.yml, which is public');
     if (!settings.keysFile)
-      refuse('keysFile', 'is not set; make one for production with `npm run keys:generate`');
+      refuse('keysFile', 'is not set; generate a key file for production with `npm run keys:generate`');
     if (!settings.cookieSecure) refuse('cookieSecure', '"false" is refused in production; allowed: `true`');
     if (settings.rateLimits === 'off') refuse('rateLimits', '"off" is refused in production; allowed: `on`');
     if (settings.appUrl && !settings.appUrl.startsWith('https:'))
-      refuse('appUrl', 'is not https; production sends secrets along such links');
+      refuse('appUrl', 'must begin with https: in production, because links in mails contain secrets');
     if (settings.seedUsers) refuse('seedUsers', '"true" is refused in production; allowed: `false`');
   }
   return lines;

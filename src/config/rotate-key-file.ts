@@ -37,7 +37,9 @@ export async function rotateKeyFile(path: string, order: RotationOrder): Promise
 async function openDraft(draft: string): Promise<FileHandle> {
   return open(draft, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error;
-    throw new BootError(`another rotation is under way; if it is not, remove ${draft} and try again`);
+    throw new BootError(
+      `another rotation seems to be in progress; if none is, remove ${draft} and try again`,
+    );
   });
 }
 

@@ -12,17 +12,17 @@ import { rotateKeyFile } from './rotate-key-file.js';
 const USAGE = `usage: npm run keys:rotate -- [file] [--signing] [--refresh] [--encryption] [--lead ${DEFAULT_LEAD} | --now]
 
 Without a file: KEYS_FILE, or keys.json under DATA_DIR. Without a kind: all three.
---lead  how long all instances, and others who verify our tokens, have to learn of the new key; at least ${LEAST_LEAD_MS / 60_000}m
---now   the keys have leaked: the new one is used at once, and nothing of the old ones is good any more.
-        --signing --now: clients refresh; --refresh --now: everybody has to log in again; --encryption --now: what the
-        old keys have sealed is sealed again, so they stay in the file until that is done`;
+--lead  the time that instances and other verifiers of the tokens have to read the new key; at least ${LEAST_LEAD_MS / 60_000}m
+--now   for keys that have leaked: the new key is used at once, and the old keys are no longer accepted.
+        --signing --now: clients refresh; --refresh --now: every user has to log in again; --encryption --now: secrets
+        encrypted with the old keys are encrypted again, so the old keys stay in the file until that is done`;
 
 const now = new SystemClock().now();
 await runCommand(async () => {
   const { path, order } = read(process.argv.slice(2));
   const { file, added } = await rotateKeyFile(path, order);
   for (const kind of order.kinds.filter((kind) => !added.includes(kind)))
-    console.log(`${kind}: none was added, the next one still waits for its turn`);
+    console.log(`${kind}: no key was added, because the next key is not in use yet`);
   console.log([path, ...stagesOf(keysOf(file), now).map(describe)].join('\n'));
 });
 
@@ -32,7 +32,7 @@ function read(args: string[]): { path: string; order: RotationOrder } {
   if (positionals.length > 1 || (values.now && values.lead !== undefined)) throw new Error(USAGE);
   if (values.now && named.length === 0)
     throw new Error(
-      `--now ends what the old keys have given out: say which: --signing, --refresh, --encryption\n\n${USAGE}`,
+      `--now requires the kinds of keys to replace: --signing, --refresh, --encryption\n\n${USAGE}`,
     );
   const kinds: readonly KeyKind[] = named.length > 0 ? named : KEY_KINDS;
   const lead = values.now ? null : leadOf(values.lead ?? DEFAULT_LEAD);
@@ -61,7 +61,7 @@ function leadOf(text: string): number {
   const lead = durationOf('--lead', text);
   if (lead < LEAST_LEAD_MS)
     throw new RangeError(
-      `--lead ${text} is too short; at least ${LEAST_LEAD_MS / 60_000}m, since others keep the published keys for a while`,
+      `--lead ${text} is too short; at least ${LEAST_LEAD_MS / 60_000}m, because other verifiers cache the published keys`,
     );
   return lead;
 }

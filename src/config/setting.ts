@@ -66,7 +66,7 @@ export function choice<const T extends string>(
     doc,
     allowed: values.map((value) => `\`${value}\``).join(' or '),
     ...details,
-    parse: z.enum(values, `is not one of them`) as z.ZodType<T, string>,
+    parse: z.enum(values, `is not one of the allowed values`) as z.ZodType<T, string>,
   };
 }
 
@@ -98,7 +98,7 @@ export function url(doc: string, protocols: string[], details: Details = {}): Se
   };
 }
 
-const STRAY_PERCENT = 'has a `%` that begins no escape; write `%25`';
+const STRAY_PERCENT = 'has a `%` that does not begin an escape sequence; write `%25`';
 
 /** Drivers throw on a malformed escape, which occurs in passwords that were pasted without escaping. */
 function isDecodable(url: string): boolean {
@@ -129,7 +129,7 @@ export function urls(doc: string, protocols: string[], details: Details = {}): S
   const one = url(doc, protocols, details);
   return {
     ...one,
-    allowed: `${one.allowed}, with no path but the number of a database, or several of a cluster, separated by commas`,
+    allowed: `${one.allowed}, with the number of a database as its only path, or several nodes of a cluster, separated by commas`,
     parse: z
       .string()
       // A comma may also be part of a password.
@@ -139,7 +139,7 @@ export function urls(doc: string, protocols: string[], details: Details = {}): S
         error: 'has a path that is not the number of a database',
         abort: true,
       })
-      .refine(areNodesOfOne, 'has nodes of different schemes, credentials or databases'),
+      .refine(areNodesOfOne, 'has nodes with different schemes, credentials or databases'),
   };
 }
 
@@ -171,11 +171,11 @@ export function word(doc: string, details: Details = {}): Setting<string> {
 export function header(doc: string, details: Details = {}): Setting<string> {
   return {
     doc,
-    allowed: 'the name of a header',
+    allowed: 'the name of a request header',
     ...details,
     parse: z
       .string()
-      .regex(/^[A-Za-z0-9-]{1,64}$/, 'is not such a name')
+      .regex(/^[A-Za-z0-9-]{1,64}$/, 'is not the name of a header')
       .transform((name) => name.toLowerCase()),
   };
 }
@@ -195,9 +195,9 @@ export function secret(doc: string, details: Details = {}): Setting<string | und
 export function address(doc: string, details: Details = {}): Setting<string> {
   return {
     doc,
-    allowed: 'an address such as `Your product <no-reply@example.com>`',
+    allowed: 'an e-mail address such as `Your product <no-reply@example.com>`',
     ...details,
-    parse: z.string().regex(/^([^<>\r\n]{1,100} )?<?[^\s<>@]+@[^\s<>@]+>?$/, 'is no address'),
+    parse: z.string().regex(/^([^<>\r\n]{1,100} )?<?[^\s<>@]+@[^\s<>@]+>?$/, 'is not an e-mail address'),
   };
 }
 
@@ -220,9 +220,14 @@ const ADDRESS_LITERAL = /^\[(IPv6:)?[\da-f.:]+\]$/i;
 export function heloName(doc: string, details: Details = {}): Setting<string | undefined> {
   return {
     doc,
-    allowed: 'a domain such as `app.example.com`, or an address such as `[192.0.2.1]`',
+    allowed: 'a domain such as `app.example.com`, or an IP address such as `[192.0.2.1]`',
     ...details,
-    parse: z.string().refine((value) => DOMAIN.test(value) || ADDRESS_LITERAL.test(value), 'is neither'),
+    parse: z
+      .string()
+      .refine(
+        (value) => DOMAIN.test(value) || ADDRESS_LITERAL.test(value),
+        'is neither a domain nor an IP address in brackets',
+      ),
   };
 }
 
@@ -257,6 +262,6 @@ export function list(
           .map((item) => item.trim())
           .filter(Boolean),
       )
-      .refine((items) => items.every(isItem), 'has an entry that is not one'),
+      .refine((items) => items.every(isItem), 'has an entry that is not allowed'),
   };
 }

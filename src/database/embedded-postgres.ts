@@ -59,7 +59,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     if (error instanceof EmbeddedPostgresError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     throw new EmbeddedPostgresError(
-      `The embedded PostgreSQL in ${options.dataDir} did not start (to use one of your own, set DATABASE_URL): ${reason}`,
+      `The embedded PostgreSQL in ${options.dataDir} did not start (set DATABASE_URL to use another server): ${reason}`,
       { cause: error },
     );
   }
@@ -76,7 +76,7 @@ async function start(wanted: string, log: Log): Promise<EmbeddedPostgres> {
     const running = await findRunning(dir, password);
     const port = running ?? (await launch(cluster, password, watcher));
     if (port === undefined) continue;
-    if (running) log(`Reusing the PostgreSQL that is running in ${dir}`);
+    if (running) log(`Using the PostgreSQL that is already running in ${dir}`);
     await ensureDatabase(port, password);
     return {
       url: `postgresql://${ROLE}:${password}@127.0.0.1:${port}/${DATABASE}`,
@@ -87,7 +87,7 @@ async function start(wanted: string, log: Log): Promise<EmbeddedPostgres> {
   }
   const lastWords = readFileSync(logFileOf(dir), 'utf8').trimEnd().split('\n').slice(-8).join('\n');
   throw new EmbeddedPostgresError(
-    `PostgreSQL in ${dir} ends right after its start. Its log says:\n${lastWords}`,
+    `PostgreSQL in ${dir} stopped right after it started. Its log:\n${lastWords}`,
   );
 }
 
@@ -104,7 +104,7 @@ async function findRunning(dir: string, password: string): Promise<number | unde
     if (served !== undefined) return discardLock(dir, lock.text); // the lock was copied together with a folder in use
   }
   throw new EmbeddedPostgresError(
-    `The PostgreSQL noted in ${join(dir, LOCK_FILE)} is alive, and does not answer: stop it first, or set DATABASE_URL.`,
+    `The PostgreSQL process in ${join(dir, LOCK_FILE)} is running, but does not answer: stop it first, or set DATABASE_URL.`,
   );
 }
 
@@ -191,7 +191,7 @@ async function launch(
     if ((await askDataFolder(port, password)) === dir) return port;
   }
   postmaster.kill('SIGINT');
-  throw new EmbeddedPostgresError(`PostgreSQL does not answer; its log is ${logFileOf(dir)}`);
+  throw new EmbeddedPostgresError(`PostgreSQL does not answer; see its log ${logFileOf(dir)}`);
 }
 
 async function findFreePort(): Promise<number> {

@@ -13,7 +13,7 @@ class TooManyWait extends Error {
   readonly code = LOCK_NOT_AVAILABLE;
 
   constructor() {
-    super('too many transactions wait for locks');
+    super('too many transactions are waiting for locks');
   }
 }
 

@@ -15,7 +15,9 @@ await runCommand(async () => {
     storeCaFile: loadSetting('storeCaFile', process.env),
   };
   const applied = await migrateDatabase(url, tls);
-  console.log(applied.length === 0 ? 'nothing to do' : applied.map((name) => `applied ${name}`).join('\n'));
+  console.log(
+    applied.length === 0 ? 'no migrations to apply' : applied.map((name) => `applied ${name}`).join('\n'),
+  );
   if (!role) return;
   const owner = new PostgresClient(connectionTo(url, tls));
   await owner.connect();
@@ -24,11 +26,11 @@ await runCommand(async () => {
   } catch (error) {
     if (isDatabaseUnavailable(error)) throw error;
     const { message } = error as Error;
-    throw new BootError(`DATABASE_APP_ROLE "${role}" cannot be given its rights: ${message}`, {
+    throw new BootError(`DATABASE_APP_ROLE "${role}" cannot be granted its privileges: ${message}`, {
       cause: error,
     });
   } finally {
     await owner.end();
   }
-  console.log(`${role} may do what an instance does`);
+  console.log(`granted the privileges of an instance to ${role}`);
 });

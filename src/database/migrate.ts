@@ -44,7 +44,9 @@ export async function requireMigrated(url: string, tls: StoreTls = PLAIN): Promi
   await requireSuitableServer(url, tls);
   const isBehind = await withMigrations({ url, tls }, (source) => source.showMigrations());
   if (isBehind)
-    throw new BootError('the database lacks migrations of this version: run `npm run db:migrate` first');
+    throw new BootError(
+      'migrations of this version are missing in the database: run `npm run db:migrate` first',
+    );
 }
 
 async function withMigrations<T>(

@@ -46,7 +46,7 @@ export class ReadOnlySession extends Error {
   readonly code = '25006';
 
   constructor() {
-    super('this PostgreSQL takes no writes: it is a standby, or default_transaction_read_only is on');
+    super('this PostgreSQL does not accept writes: it is a standby, or default_transaction_read_only is on');
   }
 }
 

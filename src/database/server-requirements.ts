@@ -67,7 +67,7 @@ const notUtf8 = (encoding: string): string =>
   'allowed: UTF8 (`create database … encoding UTF8 template template0`)';
 
 const SHARED_SESSIONS =
-  'DATABASE_URL leads through a connection pooler that gives each transaction or statement another session, ' +
-  'as PgBouncer does with pool_mode=transaction; Drawbridge needs sessions that last: it listens for revocations, ' +
+  'DATABASE_URL leads to a connection pooler that uses another session for each transaction or statement, ' +
+  'as PgBouncer does with pool_mode=transaction. Drawbridge requires lasting sessions: it listens for revocations, ' +
   'prepares statements, takes advisory locks and sets timeouts. ' +
   'Allowed: the address of PostgreSQL itself, or of a pool with pool_mode=session';

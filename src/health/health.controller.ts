@@ -24,7 +24,7 @@ const Ready = z.object({
   postgres: state,
   cache: state,
   revocationFeed: state,
-  clock: state.describe("`failing`: it differs from PostgreSQL's by more than 5 s"),
+  clock: state.describe('`failing`: the clocks of the instance and PostgreSQL differ by more than 5 s'),
 });
 
 @ApiTags('health')

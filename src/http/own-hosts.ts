@@ -21,7 +21,11 @@ export function onlyOwnHosts(
     route.onRequest = [route.onRequest ?? []].flat().concat((request, _reply, done) => {
       const name = nameIn(request.headers.host);
       if (name !== undefined && (isLoopback(name) || name === home)) return done();
-      done(new Problem('request.cross_site', { detail: 'Call under localhost or the host of APP_URL.' }));
+      done(
+        new Problem('request.cross_site', {
+          detail: 'Use localhost or the host of APP_URL as the host name.',
+        }),
+      );
     });
   });
 }

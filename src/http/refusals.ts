@@ -45,7 +45,9 @@ export function refuseBadHeaders(fastify: FastifyInstance): void {
     if (hosts > 1 || (hosts === 0 && raw.httpVersion === '1.1')) {
       done(invalidRequest([{ path: 'Host', message: 'must be sent exactly once' }]));
     } else if (headers.expect !== undefined && !CONTINUE.test(headers.expect)) {
-      done(new Problem('request.invalid', { status: 417, detail: 'Only 100-continue can be expected.' }));
+      done(
+        new Problem('request.invalid', { status: 417, detail: 'Only `Expect: 100-continue` is supported.' }),
+      );
     } else done();
   });
 }

@@ -23,36 +23,36 @@ export const ACCOUNT_MAILS: Writers<AccountTemplateData> = {
   verify_email: () => ({
     subject: 'Confirm your e-mail address',
     paragraphs: [
-      'Somebody, hopefully you, has signed up with this address. Confirm it within 24 hours:',
-      'If it was not you, do not follow the link: without it the account cannot be used.',
+      'Someone signed up with this address. If it was you, confirm the address within 24 hours:',
+      'If it was not you, do not follow the link. The account cannot be used until the address is confirmed.',
     ],
   }),
   registered_again: () => ({
     subject: 'Choose a password for your account',
     paragraphs: [
-      'Somebody, hopefully you, has signed up with this address more than once. Choose the password that is to count, within 30 minutes:',
-      'None that was given before does, nor does the link of an earlier mail. If it was not you, do not follow the link: without it the account cannot be used.',
+      'Someone signed up with this address more than once. If it was you, choose the password of your account within 30 minutes:',
+      'Passwords from earlier sign-ups and links in earlier mails do not work. If it was not you, do not follow the link. The account cannot be used without it.',
     ],
   }),
   already_registered: () => ({
     subject: 'You already have an account',
     paragraphs: [
-      'Somebody, perhaps you, has tried to sign up with this address. It has an account already, and nothing about it was changed.',
-      'Log in with it. If you do not know its password any more, ask for a new one on the login page.',
+      'Someone, perhaps you, tried to sign up with this address. It already has an account. Nothing about the account was changed.',
+      'You can log in with this address. If you have forgotten the password, ask for a new one on the login page.',
     ],
   }),
   password_reset: (data) => ({
     subject: 'Choose a new password',
     paragraphs: [
-      'Somebody, hopefully you, has asked for a new password. Choose one within 30 minutes:',
-      'Every device will be logged out then. If it was not you, there is nothing to do: without the link nothing changes.',
+      'Someone asked for a new password for your account. If it was you, choose one within 30 minutes:',
+      'A new password logs out every device. If it was not you, you do not need to do anything. Nothing changes without the link.',
       where(data),
     ],
   }),
   password_changed: (data) => ({
-    subject: 'Your password has been changed',
+    subject: 'Your password was changed',
     paragraphs: [
-      'The password of your account has been changed, and other devices have been logged out.',
+      'The password of your account was changed. Other devices were logged out.',
       where(data),
       'If it was not you, ask for a new password on the login page at once.',
     ],
@@ -60,64 +60,64 @@ export const ACCOUNT_MAILS: Writers<AccountTemplateData> = {
   confirm_email_change: () => ({
     subject: 'Confirm your new e-mail address',
     paragraphs: [
-      'This address is to become that of an account. Confirm it within an hour, and stay logged in until then:',
-      'Logging out on the device that asked for the change cancels it. If you know nothing of it, do not follow the link.',
+      'Someone wants to change the address of their account to this one. If it was you, confirm it within one hour, and stay logged in until then:',
+      'Logging out on the device that asked for the change cancels it. If you did not ask for it, do not follow the link.',
     ],
   }),
   email_change_requested: (data) => ({
-    subject: 'Your e-mail address is to be changed',
+    subject: 'A change of your e-mail address was requested',
     paragraphs: [
-      `Someone asked to change the address of your account to ${quoted(data.newEmail)}. It changes when that address is confirmed.`,
+      `Someone asked to change the address of your account to ${quoted(data.newEmail)}. The change takes effect when that address is confirmed.`,
       where(data),
       'If it was not you, change your password at once. That cancels the change and logs out all other devices.',
     ],
   }),
   email_changed: (data) => ({
-    subject: 'Your e-mail address has been changed',
+    subject: 'Your e-mail address was changed',
     paragraphs: [
-      `The address of your account is now ${quoted(data.newEmail)}. This address will no longer receive email about it.`,
+      `The address of your account is now ${quoted(data.newEmail)}. This address will no longer receive e-mails about it.`,
       where(data),
-      'If it was not you, somebody else has your account: tell us at once.',
+      'If it was not you, someone else has access to your account. Contact us at once.',
     ],
   }),
   second_factor_added: (data) => ({
-    subject: 'A second factor has been added',
+    subject: 'A second factor was added',
     paragraphs: [
-      `From now on a login to your account wants ${data.factor} besides the password. Other devices have been logged out.`,
+      `A login to your account now requires ${data.factor} in addition to the password. Other devices were logged out.`,
       where(data),
-      'If it was not you, ask for a new password on the login page at once, and tell us.',
+      'If it was not you, ask for a new password on the login page at once, and contact us.',
     ],
   }),
   second_factor_removed: (data) => ({
-    subject: 'A second factor has been removed',
+    subject: 'A second factor was removed',
     paragraphs: [
-      `A login to your account does not want ${data.factor} any more. Other devices have been logged out.`,
+      `A login to your account no longer requires ${data.factor}. Other devices were logged out.`,
       where(data),
       'If it was not you, ask for a new password on the login page at once.',
     ],
   }),
   second_factor_reset: (data) => ({
-    subject: 'Your second factors have been removed',
+    subject: 'Your second factors were removed',
     paragraphs: [
-      'Somebody who runs this service has removed the second factors of your account, as is done for people who have lost theirs. Every device has been logged out.',
+      'An administrator of this service removed the second factors of your account. This is done for users that have lost theirs. Every device was logged out.',
       where(data),
-      'Log in and add a second factor again. If you did not ask for it, tell us at once.',
+      'Log in and add a second factor again. If you did not ask for this, contact us at once.',
     ],
   }),
   recovery_codes_renewed: (data) => ({
     subject: 'You have new recovery codes',
     paragraphs: [
-      'New recovery codes have been made for your account, and the old ones are void.',
+      'New recovery codes were created for your account. The old codes no longer work.',
       where(data),
       'If it was not you, ask for a new password on the login page at once.',
     ],
   }),
   recovery_code_used: (data) => ({
-    subject: 'A recovery code of yours was used',
+    subject: 'One of your recovery codes was used',
     paragraphs: [
-      `Somebody, hopefully you, has used a recovery code of your account. ${leftOf(data.left)}`,
+      `Someone, hopefully you, used a recovery code of your account. ${leftOf(data.left)}`,
       where(data),
-      'If it was not you, change your password and make new recovery codes at once.',
+      'If it was not you, change your password and create new recovery codes at once.',
     ],
   }),
 };
@@ -126,6 +126,6 @@ export const ACCOUNT_MAILS: Writers<AccountTemplateData> = {
 const FEW_CODES = 4;
 
 function leftOf(left: number): string {
-  const codes = left === 1 ? 'One is left' : `${left || 'None'} are left`;
-  return left < FEW_CODES ? `${codes}: make new ones soon.` : `${codes}.`;
+  const codes = left === 1 ? 'One code is left' : `${left || 'No'} codes are left`;
+  return left < FEW_CODES ? `${codes}. Create new ones soon.` : `${codes}.`;
 }

@@ -57,7 +57,7 @@ function parse(at: number, file: string): KeptMail {
 }
 
 function page(items: KeptMail[], isSent: boolean): string {
-  const none = isSent ? 'Mails leave through SMTP_URL.' : 'No mail yet.';
+  const none = isSent ? 'Mails are sent to the server of SMTP_URL.' : 'No mails yet.';
   const mails = items.map(
     ({ at, to, subject, text }) =>
       `<h2>${escape(subject)}</h2>\n<p>${escape(at)} to ${escape(to)}</p>\n<pre>${linked(escape(text))}</pre>`,

@@ -76,7 +76,8 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
   ) {}
 
   onApplicationBootstrap(): void {
-    const failed = (error: unknown) => this.logger.debug({ err: error }, 'mails wait for PostgreSQL');
+    const failed = (error: unknown) =>
+      this.logger.debug({ err: error }, 'mails are waiting: PostgreSQL is unavailable');
     this.stop = every(INTERVAL_MS, () => this.send(), failed);
   }
 
@@ -157,7 +158,7 @@ export class MailOutbox implements OnApplicationBootstrap, BeforeApplicationShut
     if (!user_id || !requested_at) return false;
     const action = { userId: user_id, sessionId: session_id, requestedAt: requested_at };
     if (await this.pending.isAuthorized(this.database.manager, action)) return false;
-    this.logger.info({ mail: id }, 'a mail is not sent: its link is void');
+    this.logger.info({ mail: id }, 'a mail was not sent: its link is no longer valid');
     return true;
   }
 

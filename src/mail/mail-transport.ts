@@ -65,7 +65,9 @@ export class SmtpTransport extends MailTransport {
       })
       .catch((error: Error & { code?: string }) => {
         if (error.code !== 'ETLS') throw error;
-        throw new Error('the server of SMTP_URL offers no TLS, which SMTP_TLS wants', { cause: error });
+        throw new Error('the server of SMTP_URL does not offer TLS, which SMTP_TLS requires', {
+          cause: error,
+        });
       });
   }
 }
@@ -95,7 +97,7 @@ export class FolderTransport extends MailTransport {
     const file = join(this.folder, `${id}.txt`);
     const mail = `To: ${to}\nSubject: ${subject}\n\n${text}\n`;
     await this.write(file, mail);
-    this.logger.info({ subject, file }, 'a mail; set SMTP_URL to send it');
+    this.logger.info({ subject, file }, 'a mail was written to a file; set SMTP_URL to send mails');
     this.print?.(mail);
   }
 

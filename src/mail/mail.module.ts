@@ -22,7 +22,7 @@ import { MailedTokens } from './mailed-tokens.js';
           logger.warn('APP_URL is not set: links in mails lead to localhost');
         if (settings.smtpUrl) return new SmtpTransport(settings.smtpUrl, settings);
         if (settings.nodeEnv === 'production')
-          logger.warn('SMTP_URL is not set: mails are kept as files, and reach nobody');
+          logger.warn('SMTP_URL is not set: mails are written to files and not sent');
         const print = settings.nodeEnv === 'development' ? console.log : undefined;
         return new FolderTransport(mailsFolder(settings), logger, print);
       },

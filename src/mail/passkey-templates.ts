@@ -11,27 +11,27 @@ type Writers<Data> = { [Name in keyof Data]: (data: Data[Name]) => Written };
 
 export const PASSKEY_MAILS: Writers<PasskeyTemplateData> = {
   passkey_added: (data) => ({
-    subject: 'A passkey has been added',
+    subject: 'A passkey was added',
     paragraphs: [
-      `Whoever holds the passkey ${quoted(data.name)} can log in to your account from now on. Other devices have been logged out.`,
+      `The passkey ${quoted(data.name)} can now be used to log in to your account. Other devices were logged out.`,
       where(data),
-      'If it was not you, ask for a new password on the login page at once, and remove that passkey.',
+      'If it was not you, ask for a new password on the login page at once, and remove this passkey.',
     ],
   }),
   passkey_removed: (data) => ({
-    subject: 'A passkey has been removed',
+    subject: 'A passkey was removed',
     paragraphs: [
-      `The passkey ${quoted(data.name)} does not open your account any more. Other devices have been logged out.`,
+      `The passkey ${quoted(data.name)} can no longer be used to log in to your account. Other devices were logged out.`,
       where(data),
       'If it was not you, ask for a new password on the login page at once.',
     ],
   }),
   passkey_cloned: (data) => ({
-    subject: 'A passkey of yours may have been copied',
+    subject: 'One of your passkeys may have been copied',
     paragraphs: [
-      `A login with the passkey ${quoted(data.name)} has been refused: its authenticator counts its uses, and this one had been counted before, as happens when there are two of it.`,
+      `We refused a login with the passkey ${quoted(data.name)}. An authenticator counts its uses, and this count was not higher than the last one. This can happen when a passkey was copied.`,
       where(data),
-      'Remove that passkey from your account, and make another one.',
+      'Remove this passkey from your account, and create another one.',
     ],
   }),
 };

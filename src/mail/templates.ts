@@ -28,35 +28,35 @@ const WRITTEN: { [Name in TemplateName]: (data: TemplateData[Name]) => Written }
   ...ACCOUNT_MAILS,
   ...PASSKEY_MAILS,
   new_device: (data) => ({
-    subject: 'A new device has logged in',
+    subject: 'New login from an unknown device',
     paragraphs: [
-      'Somebody has logged in to your account from a device that was not used before.',
+      'Someone logged in to your account from a device that was not used before.',
       where(data),
-      'If it was you, there is nothing to do. If not, end that session and change your password.',
+      'If it was you, you do not need to do anything. If not, log out that device and change your password.',
     ],
   }),
   refresh_reuse: (data) => ({
-    subject: 'A copy of your login was used, and has been ended',
+    subject: 'Your session may have been copied, and was ended',
     paragraphs: [
-      'A login of yours was shown from two places, as happens when it has been copied. We have ended it on both.',
+      'We detected that your session was used in two places, which can happen when it was copied. We logged out both.',
       where(data),
-      'Log in again. If you do not know this place, change your password and look through your devices.',
+      'Log in again. If you do not recognise these details, change your password and check the list of your devices.',
     ],
   }),
   suspicious: (data) => ({
-    subject: 'Your login was used in an unusual way',
+    subject: 'Your session was used in an unusual way',
     paragraphs: [
-      `A login of yours looks different than before: ${data.signal}.`,
+      `One of your sessions was used in an unusual way: ${data.signal}.`,
       where(data),
-      'If it was you, there is nothing to do. If not, end that session and change your password.',
+      'If it was you, you do not need to do anything. If not, log out that device and change your password.',
     ],
   }),
   session_ended_as_suspicious: (data) => ({
-    subject: 'We have ended a login of yours',
+    subject: 'We ended one of your sessions',
     paragraphs: [
-      `A login of yours looked different than before: ${data.signal}. We have ended it, to be safe.`,
+      `One of your sessions was used in an unusual way: ${data.signal}. We ended it to protect your account.`,
       where(data),
-      'If it was you, log in again. If not, change your password and look through your devices.',
+      'If it was you, log in again. If not, change your password and check the list of your devices.',
     ],
   }),
 };

@@ -23,7 +23,7 @@ export function where({ at, device, ip, country }: Circumstances): string {
   const facts = [
     ['When', at],
     ['Device', device && quoted(device)],
-    ['Address', ip],
+    ['IP address', ip],
     ['Country', country],
   ];
   return facts

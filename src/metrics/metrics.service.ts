@@ -33,12 +33,12 @@ export class MetricsService implements OnModuleInit {
     this.registry.registerMetric(this.requests as unknown as Metric);
     this.gauge(
       'revocation_feed_blind',
-      '1 when the denial list may lack something: see ACCESS_WHEN_BLIND.',
+      '1 while the denial list may be incomplete: see ACCESS_WHEN_BLIND.',
       () => Number(feed.isBlind()),
     );
     this.gauge(
       'revocation_feed_age_seconds',
-      'Since the denial list was last known to be current.',
+      'Time since the denial list was last known to be current.',
       () => feed.age() / 1_000,
     );
     this.gauge(
@@ -48,17 +48,15 @@ export class MetricsService implements OnModuleInit {
     );
     this.gauge(
       'revocations_pending',
-      'Committed, and the cache has not acknowledged them for 2 s.',
+      'Committed revocations that the cache has not acknowledged for 2 s.',
       () => relay.backlog,
     );
-    this.gauge(
-      'cache_breaker_open',
-      '1 while session checks go to PostgreSQL without asking the cache.',
-      () => Number(verdicts.isShutOut()),
+    this.gauge('cache_breaker_open', '1 while session checks bypass the cache and use PostgreSQL.', () =>
+      Number(verdicts.isShutOut()),
     );
     this.gauge(
       'key_file_unusable',
-      '1 while the key file cannot be used: the next key that others sign with would be missed.',
+      '1 while the key file cannot be used: the instance would not know the next signing key of other instances.',
       () => Number(keys.problem !== null),
     );
     this.gauge(
@@ -68,7 +66,7 @@ export class MetricsService implements OnModuleInit {
     );
     const answers = new Counter({
       name: 'drawbridge_session_checks_total',
-      help: 'Session checks by who answered.',
+      help: 'Session checks by the store that answered.',
       labelNames: ['answered_by'],
       registers: [],
       collect() {
@@ -79,7 +77,7 @@ export class MetricsService implements OnModuleInit {
     this.registry.registerMetric(answers);
     const throttled = new Counter({
       name: 'drawbridge_throttled_total',
-      help: 'Requests that were told to wait (429), by policy and what it counts.',
+      help: 'Requests that were rate limited (429), by policy and the key it counts by.',
       labelNames: ['policy'],
       registers: [],
       collect() {

@@ -14,7 +14,7 @@ interface Series {
  */
 export class RequestDurations {
   readonly name = 'http_request_duration_seconds';
-  readonly help = 'Requests by the pattern of their route.';
+  readonly help = 'Duration of requests by route pattern.';
   private readonly series = new Map<string, Series>();
 
   /** @param route a pattern; there are few of them, and each is kept for ever */

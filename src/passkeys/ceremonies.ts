@@ -65,7 +65,7 @@ export function verifyAttestation(
     const { credential, aaguid, credentialDeviceType, credentialBackedUp } = registrationInfo!;
     const credentialId = Buffer.from(credential.id, 'base64url');
     if (credentialId.length === 0 || credentialId.length > LONGEST_CREDENTIAL_ID)
-      throw new RangeError(`a credential id of ${credentialId.length} bytes`);
+      throw new RangeError(`the credential id has ${credentialId.length} bytes`);
     return {
       credentialId,
       publicKey: Buffer.from(credential.publicKey),
@@ -103,7 +103,7 @@ export function verifyAssertion(
       requireUserVerification: true,
       credential: { id: credential.id, publicKey: new Uint8Array(publicKey), counter: 0 },
     });
-    if (!verified) throw new Error('the signature is not by this key');
+    if (!verified) throw new Error('the signature is not from this key');
     return { signCount: authenticationInfo.newCounter, backedUp: authenticationInfo.credentialBackedUp };
   });
 }

@@ -35,7 +35,7 @@ export const PasskeyAttestation = z
         .optional(),
     }),
   })
-  .meta({ id: 'PasskeyAttestation', description: 'what `navigator.credentials.create()` brings' });
+  .meta({ id: 'PasskeyAttestation', description: 'the result of `navigator.credentials.create()`' });
 export type PasskeyAttestation = z.infer<typeof PasskeyAttestation>;
 
 export const PasskeyAssertion = z
@@ -48,7 +48,7 @@ export const PasskeyAssertion = z
       userHandle: bytes.nullish(),
     }),
   })
-  .meta({ id: 'PasskeyAssertion', description: 'what `navigator.credentials.get()` brings' });
+  .meta({ id: 'PasskeyAssertion', description: 'the result of `navigator.credentials.get()`' });
 export type PasskeyAssertion = z.infer<typeof PasskeyAssertion>;
 
 const descriptors = z.array(

@@ -40,7 +40,7 @@ export class PlacesService implements OnApplicationBootstrap, BeforeApplicationS
   ): Promise<PlacesService> {
     const { countryHeader, geoipDatabase, trustedProxies } = settings;
     if (countryHeader && trustedProxies.length === 0)
-      logger.warn('COUNTRY_HEADER is believed from nobody, because TRUSTED_PROXIES names nobody');
+      logger.warn('COUNTRY_HEADER is ignored, because TRUSTED_PROXIES is empty');
     const database = geoipDatabase
       ? await read(geoipDatabase).catch((error: Error) => {
           throw new BootError(
@@ -54,7 +54,10 @@ export class PlacesService implements OnApplicationBootstrap, BeforeApplicationS
   onApplicationBootstrap(): void {
     if (!this.settings.geoipDatabase) return;
     const failed = (error: unknown) =>
-      this.logger.warn({ err: error }, 'GEOIP_DATABASE cannot be read again: the one read before stays');
+      this.logger.warn(
+        { err: error },
+        'the new GEOIP_DATABASE cannot be read; the previous one stays in use',
+      );
     this.stop = every(LOOK_FOR_UPDATE_MS, () => this.update(), failed);
   }
 

@@ -37,9 +37,10 @@ export class Resealing implements OnApplicationBootstrap, BeforeApplicationShutd
   onApplicationBootstrap(): void {
     if (!this.sealed.keyInUse(this.clock.now()))
       this.logger.warn(
-        'the key file has no encryption key in use, so nobody can enrol a second factor: `npm run keys:rotate -- --encryption` adds one',
+        'the key file has no encryption key in use, so users cannot enrol a second factor: run `npm run keys:rotate -- --encryption` to add one',
       );
-    const failed = (error: unknown) => this.logger.warn({ err: error }, 'resealing waits for PostgreSQL');
+    const failed = (error: unknown) =>
+      this.logger.warn({ err: error }, 'secrets could not be re-encrypted: PostgreSQL is unavailable');
     this.stop = every(INTERVAL_MS, () => this.run(), failed);
   }
 
@@ -58,7 +59,7 @@ export class Resealing implements OnApplicationBootstrap, BeforeApplicationShutd
       count += page.resealed;
       after = page.last;
     }
-    if (count > 0) this.logger.info({ resealed: count, key }, 'sealed secrets anew, with the key in use');
+    if (count > 0) this.logger.info({ resealed: count, key }, 're-encrypted secrets with the key in use');
     return count;
   }
 

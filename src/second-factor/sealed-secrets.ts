@@ -57,7 +57,7 @@ export class SealedSecrets {
       return Buffer.concat([decipher.update(sealed.subarray(NONCE_BYTES + TAG_BYTES)), decipher.final()]);
     } catch {
       throw new UnreadableSecret(
-        `what encryption key ${keyId} has sealed was changed, or is somebody else's`,
+        `a secret encrypted with key ${keyId} was changed, or belongs to another user`,
       );
     }
   }

@@ -23,7 +23,7 @@ import { SecondFactors } from './second-factors.js';
 import { TotpFactors, type Confirmation, type TotpEnrolment } from './totp-factors.js';
 
 /** The name of the factor in mails. */
-const APP = 'a code of an authenticator app';
+const APP = 'a code from an authenticator app';
 
 export interface EnrolledFactors {
   totp: { addedAt: Date } | null;
@@ -166,7 +166,9 @@ export class SecondFactorChanges {
       const { user, session } = await this.lock(tx, userId, sessionId);
       await this.factors.requireProof(tx, session);
       if (!(await this.factors.isEnrolled(tx, userId)))
-        throw new Problem('resource.conflict', { detail: 'Recovery codes come with a second factor.' });
+        throw new Problem('resource.conflict', {
+          detail: 'Recovery codes require a second factor. Enrol one first.',
+        });
       const now = await databaseNow(tx, this.clock);
       const codes = await this.recoveryCodes.issue(tx, userId);
       const type = 'authn_recovery_codes_renewed';
@@ -206,11 +208,11 @@ export class SecondFactorChanges {
   }
 }
 
-const NOTHING_BEGUN = 'This session has not begun to enrol, or too long ago. Begin again.';
+const NOTHING_BEGUN = 'This session has no enrolment in progress, or it has expired. Start again.';
 
 /** @returns the problem `auth.invalid_credentials` for a code, the same at every endpoint */
 export function wrongCode(): Problem {
   return new Problem('auth.invalid_credentials', {
-    detail: 'The code is wrong, too old, or was used before.',
+    detail: 'The code is wrong, has expired or was used before.',
   });
 }

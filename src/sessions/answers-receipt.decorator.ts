@@ -25,7 +25,10 @@ export function AnswersReceipt() {
     UseInterceptors(ReceiptInterceptor),
     HttpCode(HttpStatus.OK),
     ApiOkResponse({ standardSchema: Receipt, description: 'applied' }),
-    ApiAcceptedResponse({ standardSchema: Receipt, description: 'pending, with the hard bounds' }),
+    ApiAcceptedResponse({
+      standardSchema: Receipt,
+      description: 'pending; the receipt has the latest times',
+    }),
     ApiProblems('request.invalid', 'resource.not_found'),
   );
 }

@@ -6,7 +6,7 @@ import type { SessionSnapshot } from './session-snapshot.js';
 export const CurrentSession = createParamDecorator(
   (_: unknown, context: ExecutionContext): SessionSnapshot => {
     const { session } = context.switchToHttp().getRequest<FastifyRequest>();
-    if (!session) throw new Error('@CurrentSession() needs @RequireSession() on the same route');
+    if (!session) throw new Error('@CurrentSession() requires @RequireSession() on the same route');
     return session;
   },
 );

@@ -85,7 +85,8 @@ export class HousekeepingService implements OnApplicationBootstrap, BeforeApplic
   ) {}
 
   onApplicationBootstrap(): void {
-    const failed = (error: unknown) => this.logger.warn({ err: error }, 'housekeeping waits for PostgreSQL');
+    const failed = (error: unknown) =>
+      this.logger.warn({ err: error }, 'session cleanup could not run: PostgreSQL is unavailable');
     this.stop = this.chores.every(INTERVAL_MS, 'housekeeping', () => this.run(), failed);
   }
 
@@ -97,7 +98,8 @@ export class HousekeepingService implements OnApplicationBootstrap, BeforeApplic
   async run(): Promise<void> {
     const ended = await this.endAged();
     const removed = (await this.removeOld()) + (await this.outbox.removeGivenUp());
-    if (ended + removed > 0) this.logger.info({ ended, removed }, 'aged sessions ended, old records removed');
+    if (ended + removed > 0)
+      this.logger.info({ ended, removed }, 'ended expired sessions, removed old records');
   }
 
   /**

@@ -36,7 +36,9 @@ export class KeyDelivery {
     if (this.underWay.has(id)) return;
     const recorded = this.record(id, edition)
       // If the write fails, the next request of the session tries again.
-      .catch((error: unknown) => this.logger.debug({ err: error }, 'a delivery of keys is not recorded yet'))
+      .catch((error: unknown) =>
+        this.logger.debug({ err: error }, 'the delivery of session keys could not be recorded yet'),
+      )
       .finally(() => this.underWay.delete(id));
     this.underWay.set(id, recorded);
   }

@@ -56,7 +56,7 @@ export class LastSeenService implements OnApplicationBootstrap, BeforeApplicatio
   onApplicationBootstrap(): void {
     const interval = Math.min(MOST_FLUSH_INTERVAL_MS, this.resolution);
     const failed = (error: unknown) =>
-      this.logger.debug({ err: error }, 'last-seen times wait for PostgreSQL');
+      this.logger.debug({ err: error }, 'last-seen times could not be written: PostgreSQL is unavailable');
     this.stop = every(interval, () => this.flush(), failed);
   }
 

@@ -13,17 +13,17 @@ export const Receipt = z
   .object({
     status: z
       .enum(['applied', 'pending'])
-      .describe('`applied`: no session-checked request that starts from now on is let in, on any instance'),
+      .describe('`applied`: every instance refuses session-checked requests that start from now on'),
     seq: z.int().describe('for `GET /v1/admin/revocations/:seq` and `X-Min-Revocation-Seq`'),
-    endedSessions: z.int().describe('of everyone: so far'),
+    endedSessions: z.int().describe('for `everyone`: the number so far'),
     remainingSessions: z
       .int()
       .optional()
       .describe(
-        `of everyone: records still to be ended; their sessions are refused all the same. ${MOST_COUNTED + 1}: more than ${MOST_COUNTED}`,
+        `for \`everyone\`: session records that are not ended yet; the sessions are already refused. ${MOST_COUNTED + 1}: more than ${MOST_COUNTED}`,
       ),
-    sessionTierBy: instant.describe('from then on, at the latest, every session check refuses'),
-    accessTierBy: instant.describe('from then on, at the latest, every access-tier route refuses'),
+    sessionTierBy: instant.describe('every session check refuses at the latest from this time on'),
+    accessTierBy: instant.describe('every access-tier route refuses at the latest from this time on'),
   })
   .meta({ id: 'Receipt' });
 export type Receipt = z.infer<typeof Receipt>;

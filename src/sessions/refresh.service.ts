@@ -49,7 +49,7 @@ interface Outcome {
   problem?: Problem;
 }
 
-const SUPERSEDED = 'This refresh token has just been replaced. Try again with the newest one.';
+const SUPERSEDED = 'This refresh token was just replaced. Try again with the newest one.';
 
 /**
  * Renews sessions; `rotation.ts` decides, and this service acts. Most refreshes do not overlap with another one and
@@ -268,7 +268,7 @@ export class RefreshService {
   private refuseSuperseded({ session }: HeldSession): Outcome {
     this.logger.info(
       { session: nameOf(session.id) },
-      'refused a refresh token that has just been replaced: a delayed request, or a copy',
+      'refused a refresh token that was just replaced: a delayed request, or a copy',
     );
     return { problem: new Problem('auth.unavailable', { detail: SUPERSEDED }) };
   }

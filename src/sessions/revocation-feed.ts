@@ -113,7 +113,7 @@ export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShut
   }
 
   private async poll(): Promise<void> {
-    if (this.ending) throw new Error('the instance is ending');
+    if (this.ending) throw new Error('the instance is shutting down');
     const startedAt = this.clock.monotonic();
     try {
       const client = (this.client ??= await this.listen());
@@ -134,7 +134,7 @@ export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShut
   /** Logs once when the connection fails and once when it recovers, not each second. */
   private tell(error: unknown): void {
     if (error && !this.interrupted) this.logger.warn({ err: error }, 'the revocation feed is interrupted');
-    if (!error && this.interrupted) this.logger.info('the revocation feed is back');
+    if (!error && this.interrupted) this.logger.info('the revocation feed has resumed');
     this.interrupted = error !== null;
   }
 
@@ -144,9 +144,9 @@ export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShut
     if (isOff && !this.clockWasOff)
       this.logger.error(
         { seconds },
-        "this machine's clock and PostgreSQL's differ by more than 5 s: the instance is not ready; synchronise them (NTP)",
+        'the clocks of this machine and PostgreSQL differ by more than 5 s: the instance is not ready; synchronise them (NTP)',
       );
-    if (!isOff && this.clockWasOff) this.logger.info("this machine's clock agrees with PostgreSQL's again");
+    if (!isOff && this.clockWasOff) this.logger.info('the clocks of this machine and PostgreSQL agree again');
     this.clockWasOff = isOff;
   }
 
@@ -194,7 +194,7 @@ export class RevocationFeed implements OnApplicationBootstrap, OnApplicationShut
 export class CacheFormConflict extends BootError {
   constructor() {
     super(
-      'another instance uses this database, and without a Redis in common they could not hear of each other: set REDIS_URL for all of them',
+      'another instance uses this database, and instances without a shared Redis cannot notify each other: set REDIS_URL for all of them',
     );
   }
 }

@@ -65,7 +65,7 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
 
   onApplicationBootstrap(): void {
     const failed = (error: unknown) =>
-      this.logger.debug({ err: error }, 'the revocation relay is interrupted');
+      this.logger.debug({ err: error }, 'the revocation dispatcher is interrupted');
     this.stop = every(RELAY_INTERVAL_MS, () => this.relay(), failed);
   }
 
@@ -102,7 +102,7 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
     } catch (error) {
       this.logger.warn(
         { err: error, seq: revocation.seq },
-        'the cache could not be told of a revocation yet',
+        'a revocation could not be written to the cache yet',
       );
       return revocation;
     }
@@ -188,7 +188,10 @@ export class RevocationRelay implements OnApplicationBootstrap, BeforeApplicatio
     } catch (error) {
       // The revocation is in force even if this cannot be recorded now. The dispatcher will find it again.
       revocation.appliedAt = new Date(this.clock.now());
-      this.logger.debug({ err: error, seq: revocation.seq }, 'applied, but not yet noted');
+      this.logger.debug(
+        { err: error, seq: revocation.seq },
+        'a revocation is applied, but could not be marked so yet',
+      );
     }
     return revocation;
   }

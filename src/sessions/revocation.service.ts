@@ -85,7 +85,7 @@ export class RevocationService {
     const swept = this.relay.sweep(revocation).catch((error) => {
       this.logger.warn(
         { err: error, seq: revocation.seq },
-        'everyone was ended; the relay will finish their records',
+        'all sessions were ended; the revocation dispatcher will finish their records',
       );
       return revocation;
     });

@@ -24,7 +24,7 @@ export const SessionView = z
     createdAt: instant,
     lastSeenAt: instant,
     authenticatedAt: instant,
-    secondFactorAt: instant.optional().describe('when a second factor was last proved in it'),
+    secondFactorAt: instant.optional().describe('when a second factor was last verified in this session'),
     idleExpiresAt: instant,
     expiresAt: instant,
   })

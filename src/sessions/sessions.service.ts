@@ -209,7 +209,7 @@ export class SessionsService {
     if (excess <= 0) return { others: kept, ended };
     if (this.settings.sessionLimitPolicy === 'deny') {
       throw new Problem('resource.conflict', {
-        detail: 'The limit of live sessions is reached. End one first.',
+        detail: 'The limit of live sessions has been reached. End one first.',
       });
     }
     if (this.settings.sessionLimitPolicy === 'evict_idle') kept.sort((a, b) => a.lastSeenAt - b.lastSeenAt);

@@ -70,20 +70,20 @@ export function signalsOf(
   const signals: Signal[] = [];
   const country = place?.country;
   if (originCountry && country && country !== originCountry) {
-    const says = `it was used in ${nameOf(country)}, and began in ${nameOf(originCountry)}`;
+    const says = `it was used in ${nameOf(country)}, but it began in ${nameOf(originCountry)}`;
     signals.push({ name: 'country', key: `country:${country}`, says });
   }
   if (location && place?.at) {
     const km = distance(location, place.at);
     const hours = Math.max(0, now - location.at) / 3_600_000;
     if (km >= LEAST_KM && km > hours * FASTEST_KM_PER_H) {
-      const says = `it was used ${Math.round(km / 100) * 100} km from where it had been ${Math.ceil(hours)} h before`;
+      const says = `it was used ${Math.round(km / 100) * 100} km from its location ${Math.ceil(hours)} h earlier`;
       signals.push({ name: 'travel', key: placeKey(place.at), from: placeKey(location), says });
     }
   }
   // A client that was not a browser at login has no browser to compare.
   if (device.browser && browser !== device.browser) {
-    const says = `it was used by ${browser ?? 'something that is no browser'}, and not by ${device.browser}`;
+    const says = `it was used by ${browser ?? 'a program that is not a browser'} instead of ${device.browser}`;
     signals.push({ name: 'browser', key: `browser:${(browser ?? '').replace(/[^\w.-]/g, '_')}`, says });
   }
   return signals;

@@ -59,7 +59,7 @@ export class Refusals {
       await this.audit.record(this.database.manager, await entryOf());
     } catch (error) {
       this.quiet.delete(bucket);
-      this.logger.warn({ err: error }, 'a refusal could not be recorded');
+      this.logger.warn({ err: error }, 'a rate limit event could not be recorded');
     }
   }
 }

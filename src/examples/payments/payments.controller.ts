@@ -25,7 +25,7 @@ export class PaymentsController {
   @ApiHeader({
     name: 'Idempotency-Key',
     required: true,
-    description: 'the same key makes the same payment once',
+    description: 'requests with the same key make the payment once',
   })
   @ApiCreatedResponse({ standardSchema: PaymentView })
   @ApiProblems('request.invalid', 'resource.conflict')
