@@ -43,7 +43,7 @@ async function boot(): Promise<void> {
   // (ASVS 16.5.4).
   process.on('unhandledRejection', (error) => logger.error({ err: error }, 'unhandled promise rejection'));
   const level = settings.nodeEnv === 'development' ? 'debug' : 'info';
-  logger[level]({ event: 'sys_startup', settings: settingsForLog(settings), url }, 'Drawbridge is listening');
+  logger[level]({ event: 'sys_startup', settings: settingsForLog(settings), url }, 'Drawbridge listens');
   undo.push(async () => logger.info({ event: 'sys_shutdown' }, 'Drawbridge is stopping'));
 }
 

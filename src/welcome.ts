@@ -10,7 +10,7 @@ export function welcome(settings: Settings, url: string): string {
   const alice = DEMO_USERS.find(({ email }) => email.startsWith('alice'))!;
   const lines = [
     '',
-    `Drawbridge is listening on ${base}`,
+    `Drawbridge listens on ${base}`,
     `  cache     ${settings.redisUrl ? 'Redis' : 'in-process: set REDIS_URL to run more than one instance'}`,
     ...(settings.smtpUrl ? [] : [`  mails     ${base}/dev/mails`]),
     ...(settings.apiDocs ? [`  API       ${base}/docs`] : []),

@@ -214,7 +214,7 @@ describe('an address', () => {
       const mails = await mailbox.collect();
       expect(mails.map(({ to, subject }) => [to, subject]).sort()).toEqual(
         [
-          [email, 'Your e-mail address is to be changed'],
+          [email, 'A change of your e-mail address was requested'],
           [to, 'Confirm your new e-mail address'],
         ].sort(),
       );
@@ -231,7 +231,7 @@ describe('an address', () => {
       expect((await login(OWN_PASSWORD, to)).status).toBe(200);
       expect(await login()).toMatchObject(REFUSED);
       expect(await mailbox.collect()).toEqual([
-        expect.objectContaining({ to: email, subject: 'Your e-mail address has been changed' }),
+        expect.objectContaining({ to: email, subject: 'Your e-mail address was changed' }),
       ]);
     });
 
@@ -242,7 +242,7 @@ describe('an address', () => {
       const answers = await Promise.all(Array.from({ length: 5 }, () => verify(token)));
       expect(answers.map(({ status }) => status)).toEqual([204, 204, 204, 204, 204]);
       expect((await mailbox.collect()).map(({ subject }) => subject)).toEqual([
-        'Your e-mail address has been changed',
+        'Your e-mail address was changed',
       ]);
       const next = newEmail();
       await change(me, next);
@@ -274,7 +274,7 @@ describe('an address', () => {
       const mails = await mailbox.collect();
       expect(mails.map(({ to, subject }) => [to, subject])).toEqual([
         [BOB.email, 'You already have an account'],
-        [email, 'Your e-mail address is to be changed'],
+        [email, 'A change of your e-mail address was requested'],
       ]);
       expect(mails.flatMap(({ text }) => linksIn(text))).toEqual([]);
     });
@@ -483,7 +483,7 @@ describe('mails at a desk', () => {
   it('are printed, and can be read on a page, newest first, with links to follow, and as JSON', async () => {
     await start('development');
     const read = (accept: string) => app.client().get('/dev/mails', { headers: { accept } });
-    expect((await read('text/html')).text).toContain('No mail yet');
+    expect((await read('text/html')).text).toContain('No mails yet');
     const strange = 'rock&roll@example.com';
     await app.client().post('/v1/auth/register', { email: strange, password: OWN_PASSWORD });
     for (const email of [strange, ALICE.email]) {

@@ -134,39 +134,39 @@ describe('whoever owns the database cannot hide that [LOG-05]', () => {
     [
       'an event was changed',
       `update audit_events set ip = '192.0.2.1' where id = 5`,
-      'seal 2 .*: at least one of its events was changed',
+      'chain entry 2 .*: at least one of its events was changed',
     ],
     [
       'the details of one were changed',
       `update audit_events set details = '{"a":1}' where id = 5`,
-      'seal 2 .*: at least one',
+      'chain entry 2 .*: at least one',
     ],
     [
       'an event was dated back',
       `update audit_events set at = at - interval '1 ms' where id = 5`,
-      'seal 2 .*: at least one',
+      'chain entry 2 .*: at least one',
     ],
     [
       'an event was removed',
       'delete from audit_events where id = 5',
-      'seal 2 .*: 3 events were sealed, and there are 2',
+      'chain entry 2 .*: it was made of 3 events, but 2 exist',
     ],
     [
       'two events were exchanged',
       `update audit_events set user_agent = id::text where id in (1, 2)`,
-      'seal 1 ',
+      'chain entry 1 ',
     ],
     [
       'a seal was removed with its events',
       'delete from audit_events e using audit_seals s where s.id = 2 and e.id <@ s.events; delete from audit_seals where id = 2',
-      'seal 3 .* does not follow the one before it',
+      'chain entry 3 .* does not follow the previous entry',
     ],
     [
       'a seal was removed and its events left',
       'delete from audit_seals where id = 2',
-      'does not follow|are among sealed ones',
+      'does not follow|lie between chained events',
     ],
-    ['a seal was changed', `update audit_seals set hash = sha256(hash) where id = 2`, 'seal 2 '],
+    ['a seal was changed', `update audit_seals set hash = sha256(hash) where id = 2`, 'chain entry 2 '],
   ])('%s', async (_, sql, fault) => {
     await history();
     await tamper(sql);
@@ -180,12 +180,14 @@ describe('whoever owns the database cannot hide that [LOG-05]', () => {
     const heads = [head!];
     await tamper('delete from audit_events where id > 6; delete from audit_seals where id = 3');
     expect(await verify()).toMatchObject({ faults: [] });
-    expect((await verify({ heads })).faults).toEqual(['seal 3 was logged, and is missing']);
+    expect((await verify({ heads })).faults).toEqual([
+      'chain entry 3 is in the log, but missing in the database',
+    ]);
     await act();
     await owner.query(`alter table audit_seals alter column id restart with 3`);
     await seal();
     expect((await verify({ heads })).faults).toEqual([
-      expect.stringMatching(/^seal 3 .* is not the one that was logged$/),
+      expect.stringMatching(/^chain entry 3 .* differs from the entry in the log$/),
     ]);
   });
 
@@ -194,7 +196,7 @@ describe('whoever owns the database cannot hide that [LOG-05]', () => {
     await tamper('delete from audit_events where id = 2');
     await seal();
     await owner.query(`insert into audit_events (id, type) overriding system value values (2, 'forged')`);
-    expect((await verify()).faults.join('\n')).toContain('seal 1 ');
+    expect((await verify()).faults.join('\n')).toContain('chain entry 1 ');
   });
 
   it('an event was slipped in under a number that nobody had used', async () => {
@@ -204,7 +206,9 @@ describe('whoever owns the database cannot hide that [LOG-05]', () => {
     await act();
     await seal();
     await owner.query(`insert into audit_events (id, type) overriding system value values (5, 'forged')`);
-    expect((await verify()).faults).toEqual(['1 events are among sealed ones, and in no seal']);
+    expect((await verify()).faults).toEqual([
+      '1 events lie between chained events, but belong to no chain entry',
+    ]);
   });
 });
 
@@ -242,12 +246,12 @@ describe('npm run audit:verify', () => {
     const good = await run('verify', '--head', head!);
     expect(good).toEqual({
       code: 0,
-      output: `9 events in 3 seals (0 of them without their events, by retention), 0 wait for one\nthe last seal is ${head}\n`,
+      output: `9 events in 3 hash chain entries (the events of 0 entries were pruned), 0 events not yet in the chain\nthe last chain entry is ${head}\n`,
     });
     await tamper('delete from audit_events where id = 5');
     const bad = await run('verify');
     expect(bad.code).toBe(1);
-    expect(bad.output).toContain('NOT AS IT WAS: seal 2 of ');
+    expect(bad.output).toContain('INTEGRITY ERROR: chain entry 2 of ');
     expect(await run('verify', '--retention', 'soon')).toMatchObject({ code: 1 });
     expect(await run('prune', '--retention', '400d')).toEqual({ code: 0, output: '0 events removed\n' });
   });

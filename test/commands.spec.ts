@@ -103,7 +103,7 @@ describe('a command that cannot do its work', () => {
           args,
           at((other) => (other.port = String(closedPort))),
         ),
-        /^DATABASE_URL names a PostgreSQL that does not answer: .*ECONNREFUSED/,
+        /^The PostgreSQL of DATABASE_URL does not answer: .*ECONNREFUSED/,
       );
       await expectSentence(
         run(
@@ -111,7 +111,7 @@ describe('a command that cannot do its work', () => {
           args,
           at((other) => (other.pathname = '/there_is_none')),
         ),
-        /^DATABASE_URL names a role, password or database that its PostgreSQL does not take: /,
+        /^PostgreSQL refuses the role, password or database of DATABASE_URL: /,
       );
     },
   );
@@ -128,7 +128,7 @@ describe('a command that cannot do its work', () => {
         await expectSentence(run(name, [], database), /db:migrate|does not exist/);
       await expectSentence(
         run('db:migrate', [], { ...database, DATABASE_APP_ROLE: 'there_is_none' }),
-        /DATABASE_APP_ROLE "there_is_none" cannot be given its rights: role "there_is_none" does not exist/,
+        /DATABASE_APP_ROLE "there_is_none" cannot be granted its privileges: role "there_is_none" does not exist/,
       );
       await expectSentence(
         run('db:migrate', [], { ...database, DATABASE_APP_ROLE: 'there is none' }),
@@ -165,7 +165,7 @@ describe('a command that cannot do its work', () => {
   it('says why an account is made no admin: who is not registered, an address that is none, instances without Redis', async () => {
     const { TEST_REDIS_URL: redis } = process.env;
     const database = { DATABASE_URL: url, ...(redis && { REDIS_URL: redis }), DATA_DIR: folder };
-    await expectSentence(run('admin:grant', ['none@example.com'], database), /^nobody is registered/);
+    await expectSentence(run('admin:grant', ['none@example.com'], database), /^no user is registered/);
     await expectSentence(run('admin:grant', ['<a@b.co>'], database), /^"<a@b\.co>" is not an e-mail address/);
     if (redis)
       await expectSentence(
@@ -185,7 +185,10 @@ describe('a command that cannot do its work', () => {
   it('says where keys cannot be written, and that none are written over', async () => {
     const generate = (path: string) => run('keys:generate', [path]);
     await expectSentence(generate(join(folder, 'none', 'keys.json')), /create the folder .*none first/);
-    await expectSentence(generate(join(folder, 'taken.json')), /taken\.json was not written: it exists/);
+    await expectSentence(
+      generate(join(folder, 'taken.json')),
+      /taken\.json was not written: the file exists/,
+    );
     await expectSentence(generate(join(folder, 'taken.json', 'keys.json')), /was not written \(ENOTDIR/);
     await expectSentence(generate(folder), /was not written/);
     await expectSentence(generate('/proc/keys.json'), /was not written/);

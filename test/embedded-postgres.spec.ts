@@ -275,7 +275,7 @@ describe('the embedded PostgreSQL', () => {
   it('names the folder whose data another major version made', async () => {
     const version = readFileSync(join(existing, 'PG_VERSION'));
     writeFileSync(join(existing, 'PG_VERSION'), '12\n');
-    expect(await refusalOf(existing)).toContain(`${existing} were made by PostgreSQL 12`);
+    expect(await refusalOf(existing)).toContain(`${existing} were created by PostgreSQL 12`);
     writeFileSync(join(existing, 'PG_VERSION'), version);
   });
 

@@ -113,7 +113,7 @@ describe('the command', () => {
     [
       'an emergency that does not say what has leaked',
       ['--now'],
-      /say which: --signing, --refresh, --encryption/,
+      /--now requires the kinds of keys to replace: --signing, --refresh, --encryption/,
     ],
     ['both at once', ['--now', '--signing', '--lead', '15m'], /usage:/],
     ['options that nobody knows', ['--sining'], /'--sining'[^]*usage:/],
@@ -130,7 +130,7 @@ describe('the command', () => {
     const after = await readFile(file, 'utf8');
     expect(rotate('--refresh')).toMatchObject({
       status: 0,
-      output: expect.stringMatching(/^refresh: none was added/),
+      output: expect.stringMatching(/^refresh: no key was added/),
     });
     expect(await readFile(file, 'utf8')).toBe(after);
     expect(JSON.parse(after).signing).toHaveLength(1);

@@ -65,20 +65,20 @@ it('a mail to a server that offers STARTTLS is encrypted, and so is the login be
 });
 
 it.each<[string, MailCatcherOptions, string, Record<string, string>, RegExp]>([
-  ['has no TLS and is another machine', {}, '0.0.0.0', {}, /offers no TLS, which SMTP_TLS wants/],
+  ['has no TLS and is another machine', {}, '0.0.0.0', {}, /does not offer TLS, which SMTP_TLS requires/],
   [
     'has no TLS where SMTP_TLS=always',
     {},
     '127.0.0.1',
     { SMTP_TLS: 'always' },
-    /offers no TLS, which SMTP_TLS wants/,
+    /does not offer TLS, which SMTP_TLS requires/,
   ],
   [
     'seems to have no TLS, because somebody in between hides it',
     { tls: trusted.server, strip: true },
     'localhost',
     { SMTP_TLS: 'always' },
-    /offers no TLS, which SMTP_TLS wants/,
+    /does not offer TLS, which SMTP_TLS requires/,
   ],
   [
     'has the certificate of an authority that is not known',

@@ -54,10 +54,10 @@ it('a mail leaves after the commit, once, in text and HTML, and nothing of it st
   const { to, source } = catcher.mails[0]!;
   expect(to).toBe('ann@example.com');
   expect(source).toMatch(/^From: Our product <no-reply@ours\.example>$/m);
-  expect(source).toMatch(/^Subject: A new device has logged in$/m);
+  expect(source).toMatch(/^Subject: New login from an unknown device$/m);
   expect(source).toMatch(/^Auto-Submitted: auto-generated$/m);
-  expect(source).toContain('Address: 192.0.2.7');
-  expect(source.replace(/=\n/g, '').replaceAll('=3D', '=')).toContain('<br>Address: 192.0.2.7</p>');
+  expect(source).toContain('IP address: 192.0.2.7');
+  expect(source.replace(/=\n/g, '').replaceAll('=3D', '=')).toContain('<br>IP address: 192.0.2.7</p>');
   expect(await a.query('select from mails')).toEqual([]);
 });
 
@@ -157,8 +157,8 @@ it('without SMTP_URL mails are files under DATA_DIR', async () => {
   expect(await box.send()).toBe(1);
   const [file] = await readdir(join(folder, 'mails'));
   const text = await readFile(join(folder, 'mails', file!), 'utf8');
-  expect(text).toContain('To: ann@example.com\nSubject: A new device has logged in\n');
-  expect(text).toContain('Address: 192.0.2.7');
+  expect(text).toContain('To: ann@example.com\nSubject: New login from an unknown device\n');
+  expect(text).toContain('IP address: 192.0.2.7');
   await app.close();
   await rm(folder, { recursive: true });
 });

@@ -177,7 +177,7 @@ describe('a passkey', () => {
     const ended = { id: body.session.id, userId: me.userId };
     expect(await sessionTier(other, ended)).toBe('mfa_change');
     expect(await sessionTier(other, me)).toBe('live');
-    expect(await subjects()).toEqual(['A passkey has been added', 'A passkey has been removed']);
+    expect(await subjects()).toEqual(['A passkey was added', 'A passkey was removed']);
     expect(await events(me.userId, 'authn_passkey_%')).toEqual([
       { type: 'authn_passkey_added', details: expect.objectContaining({ passkey: id }) },
       { type: 'authn_passkey_removed', details: expect.objectContaining({ passkey: id }) },

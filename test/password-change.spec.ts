@@ -105,7 +105,7 @@ describe('whoever changes their password', () => {
     const me = await loggedIn(app, { email });
     await change(me);
     expect(await mailbox.collect()).toEqual([
-      expect.objectContaining({ to: email, subject: 'Your password has been changed' }),
+      expect.objectContaining({ to: email, subject: 'Your password was changed' }),
     ]);
     const events = await app.query('select * from audit_events where user_id = $1 and type like $2', [
       me.userId,

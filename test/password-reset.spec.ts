@@ -12,7 +12,10 @@ const ENDED = { status: 401, body: { code: 'auth.session_ended', reason: 'passwo
 const REFUSED = { status: 401, body: { code: 'auth.invalid_credentials' } };
 const BAD_TOKEN = {
   status: 400,
-  body: { code: 'request.invalid', errors: [{ path: 'token', message: expect.stringMatching(/not good/) }] },
+  body: {
+    code: 'request.invalid',
+    errors: [{ path: 'token', message: expect.stringMatching(/is invalid or has expired/) }],
+  },
 };
 const MINUTE = 60_000;
 
@@ -103,7 +106,7 @@ describe('a forgotten password', () => {
     const token = await mailedToken();
     await reset(token);
     expect(await mailbox.collect()).toEqual([
-      expect.objectContaining({ to: email, subject: 'Your password has been changed' }),
+      expect.objectContaining({ to: email, subject: 'Your password was changed' }),
     ]);
     const events = await app.query<{ type: string }>(
       `select type from audit_events where user_id = (select id from users where email = $1) order by id`,

@@ -129,11 +129,11 @@ it('a PostgreSQL that takes no writes stops the boot, which says so [OPS-01]', a
   await owner.query('alter role reader set default_transaction_read_only = on');
   const { code, output } = await runToEnd({ DATABASE_URL: as('reader'), DATA_DIR: folder });
   expect(code).toBe(1);
-  expect(output).toMatch(/DATABASE_URL .*takes no writes/);
+  expect(output).toMatch(/DATABASE_URL .*does not accept writes/);
   expect(output).not.toMatch(/\n\s+at /);
 });
 
-const SHARED = /DATABASE_URL leads through a connection pooler.*pool_mode=session/;
+const SHARED = /DATABASE_URL leads to a connection pooler.*pool_mode=session/;
 const poolers: Server[] = [];
 const through = async (settings: Record<string, string | number>): Promise<string> => {
   const pooler = (await startPgBouncer(postgres.url, settings))!;

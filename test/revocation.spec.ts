@@ -968,7 +968,7 @@ describeWithRedis('the revocation feed', () => {
     asked.push(feed.catchUp());
     await Promise.allSettled(asked);
     await eventually(async () => expect(await connections()).toBe(2));
-    await expect(feed.catchUp()).rejects.toThrow(/is ending/);
+    await expect(feed.catchUp()).rejects.toThrow(/is shutting down/);
     expect(await connections()).toBe(2);
     await c.close();
   });

@@ -34,7 +34,7 @@ async function faultsOf(...controllers: Type[]): Promise<string[]> {
     return [];
   } catch (error) {
     if (!(error instanceof RouteContradiction)) throw error;
-    expect(error.message).toBe(`routes contradict themselves:\n  ${error.faults.join('\n  ')}`);
+    expect(error.message).toBe(`contradictory route decorators:\n  ${error.faults.join('\n  ')}`);
     return error.faults;
   } finally {
     await module.close();
@@ -52,7 +52,7 @@ describe('a typing error that would open a door stops the boot [SES-15]', () => 
       open() {}
     }
     expect(await faultsOf(AccountsController)).toEqual([
-      'POST AccountsController.open: @Public() opens what @RequireSession() closes',
+      'POST AccountsController.open: @Public() contradicts @RequireSession()',
     ]);
   });
 
@@ -79,10 +79,10 @@ describe('a typing error that would open a door stops the boot [SES-15]', () => 
       admin() {}
     }
     expect(await faultsOf(ClosedController, OpenController)).toEqual([
-      'GET ClosedController.open: @Public() opens what @RequireSession() closes',
-      'GET OpenController.closed: @Public() opens what @RequireSession() closes',
-      'GET OpenController.admin: @Public() opens what @RequireSession() closes',
-      'GET OpenController.admin: @Public() knows nobody whose @Roles() could be judged',
+      'GET ClosedController.open: @Public() contradicts @RequireSession()',
+      'GET OpenController.closed: @Public() contradicts @RequireSession()',
+      'GET OpenController.admin: @Public() contradicts @RequireSession()',
+      'GET OpenController.admin: @Public() contradicts @Roles(): a public route has no user',
     ]);
   });
 
@@ -104,8 +104,8 @@ describe('a typing error that would open a door stops the boot [SES-15]', () => 
       misspelt() {}
     }
     expect(await faultsOf(RolesController)).toEqual([
-      'GET RolesController.anonymousAdmin: @Public() knows nobody whose @Roles() could be judged',
-      'GET RolesController.nobody: @Roles() without a role lets nobody in',
+      'GET RolesController.anonymousAdmin: @Public() contradicts @Roles(): a public route has no user',
+      'GET RolesController.nobody: @Roles() without a role refuses every user',
       "GET RolesController.misspelt: @Roles('amdin') names a role that does not exist",
     ]);
   });
@@ -140,8 +140,8 @@ describe('a typing error that would open a door stops the boot [SES-15]', () => 
       scoped() {}
     }
     expect(await faultsOf(DerivedController, ScopedController)).toEqual([
-      'GET DerivedController.inherited: @Public() opens what @RequireSession() closes',
-      'GET ScopedController.scoped: @Public() opens what @RequireSession() closes',
+      'GET DerivedController.inherited: @Public() contradicts @RequireSession()',
+      'GET ScopedController.scoped: @Public() contradicts @RequireSession()',
     ]);
   });
 
@@ -184,8 +184,8 @@ describe('a typing error that would open a door stops the boot [SES-15]', () => 
     }
     expect(await faultsOf(LimitedController)).toEqual([
       "POST LimitedController.unknown: @Throttled('no_such_policy') names a policy that does not exist",
-      "POST LimitedController.nobodys: @Throttled('email_change') counts users, and @Public() knows none",
-      'GET LimitedController.shut: @RateLimit() with a limit below 1 lets nobody in',
+      "POST LimitedController.nobodys: @Throttled('email_change') counts users, but a @Public() route has none",
+      'GET LimitedController.shut: @RateLimit() with a limit below 1 refuses every request',
       expect.stringMatching(/^GET LimitedController.endless: @RateLimit\(\): per is not a duration/),
     ]);
   });

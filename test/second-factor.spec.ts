@@ -125,7 +125,7 @@ describe('whoever enrols an authenticator app', () => {
       expiresIn: 300,
     });
     expect(answer.setCookies).toEqual([]);
-    expect(await subjects()).toEqual(['A second factor has been added']);
+    expect(await subjects()).toEqual(['A second factor was added']);
     expect(await events(me.userId)).toEqual(
       expect.arrayContaining([expect.objectContaining({ type: 'authn_second_factor_added' })]),
     );
@@ -430,8 +430,8 @@ describe('a recovery code', () => {
     expect((await complete(me, await challengeOf(me), spelled)).status).toBe(200);
     expect((await me.get('/v1/auth/mfa')).body.recoveryCodesLeft).toBe(9);
     const [mail] = await mailbox.collect();
-    expect(mail).toMatchObject({ to: email, subject: 'A recovery code of yours was used' });
-    expect(mail!.text).toMatch(/9 are left\./);
+    expect(mail).toMatchObject({ to: email, subject: 'One of your recovery codes was used' });
+    expect(mail!.text).toMatch(/9 codes are left\./);
     expect(await complete(me, await challengeOf(me), recoveryCodes[0]!)).toMatchObject(REFUSED);
   });
 
@@ -440,8 +440,8 @@ describe('a recovery code', () => {
     const me = app.client();
     for (const code of recoveryCodes) await complete(me, await challengeOf(me), code);
     const mails = await mailbox.collect();
-    expect(mails.at(-1)!.text).toMatch(/None are left: make new ones/);
-    expect(mails.at(-2)!.text).toMatch(/One is left: make new ones/);
+    expect(mails.at(-1)!.text).toMatch(/No codes are left. Create new ones/);
+    expect(mails.at(-2)!.text).toMatch(/One code is left. Create new ones/);
     expect((await login(app.client())).body.methods).toEqual(['totp']);
   });
 
@@ -504,7 +504,7 @@ describe('a session with a second factor', () => {
     expect((await me.get('/v1/sessions/current')).body.secondFactorAt).toBeUndefined();
     expect((await me.get('/v1/auth/mfa')).body).toMatchObject({ totp: null, recoveryCodesLeft: 0 });
     expect((await login(app.client())).body.accessToken).toBeDefined();
-    expect(await subjects()).toEqual(['A second factor has been removed']);
+    expect(await subjects()).toEqual(['A second factor was removed']);
     expect((await me.delete('/v1/auth/mfa/totp')).status).toBe(404);
   });
 
@@ -535,7 +535,7 @@ describe('an operator', () => {
     expect(answer).toMatchObject({ status: 200, body: { status: 'applied', endedSessions: 1 } });
     expect(await sessionTier(other, me)).toBe('mfa_change');
     expect((await login(app.client())).body.accessToken).toBeDefined();
-    expect(await subjects()).toEqual(['Your second factors have been removed']);
+    expect(await subjects()).toEqual(['Your second factors were removed']);
     const [event] = await app.query('select * from audit_events where type = $1 and user_id = $2', [
       'authn_second_factor_reset',
       me.userId,

@@ -102,7 +102,7 @@ describe('a session that suddenly appears from another country, where that ends 
         template: 'session_ended_as_suspicious',
         data: expect.objectContaining({
           country: 'DE',
-          signal: 'it was used in Germany, and began in Austria',
+          signal: 'it was used in Germany, but it began in Austria',
         }),
       }),
     ]);
@@ -367,8 +367,8 @@ describe('another browser on one session', () => {
     for (const headers of [by(CHROME), by('curl/8.5.0'), by(CHROME)])
       expect((await check(elsewhere(owner, headers))).status).toBe(200);
     expect((await mails()).map(({ data }) => data.signal)).toEqual([
-      'it was used by Chrome, and not by Firefox',
-      'it was used by something that is no browser, and not by Firefox',
+      'it was used by Chrome instead of Firefox',
+      'it was used by a program that is not a browser instead of Firefox',
     ]);
   });
 });
@@ -382,7 +382,7 @@ describe('travel that no plane can do', () => {
     }),
   );
   const told = async () => (await mails()).map(({ data }) => data.signal);
-  const FAR = /^it was used 500 km from where it had been 1 h before$/;
+  const FAR = /^it was used 500 km from its location 1 h earlier$/;
 
   it('on one session is told', async () => {
     const owner = await loggedIn(at(VIENNA));

@@ -28,7 +28,7 @@ await runCommand(async () => {
     if (!user) throw new BootError('no user is registered with that address');
     const roles = [...new Set([...user.roles, 'admin' as const])];
     await app.get(AccountService).setRoles(user.id, roles, { actorId: null, origin: null });
-    console.log(`${user.email} now has the roles: ${roles.join(', ')}`);
+    console.log(`${user.email} has the roles ${roles.join(', ')}`);
   } finally {
     await app.close();
   }

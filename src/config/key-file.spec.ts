@@ -92,14 +92,14 @@ describe('A key file', () => {
 
   it('A key file made for development is refused in production [KEY-01]', async () => {
     await write(generateKeyFile('development'));
-    expect(await refusal(inProduction())).toMatch(/^KEYS_FILE was made for development/);
+    expect(await refusal(inProduction())).toMatch(/^KEYS_FILE was generated for development/);
     expect((await ofFile()).signing).toHaveLength(1);
   });
 
   it('The key file of the data folder is refused in production', async () => {
     await ofDataFolder();
     file = join(folder, 'data', 'keys.json');
-    expect(await refusal(inProduction())).toMatch(/^KEYS_FILE was made for development/);
+    expect(await refusal(inProduction())).toMatch(/^KEYS_FILE was generated for development/);
   });
 
   it('A key file may contain several keys: the first one signs, and their order is kept', async () => {
@@ -146,7 +146,9 @@ describe('A key file', () => {
       ...term,
     }));
     await write(keyFile(pem(p256().privateKey), { refresh }));
-    expect(await refusal(ofFile())).toMatch(/^KEYS_FILE retires a refresh secret before another one is used/);
+    expect(await refusal(ofFile())).toMatch(
+      /^KEYS_FILE retires a refresh secret before another one is in use/,
+    );
   });
 
   it.each([
@@ -210,22 +212,22 @@ describe('A key file', () => {
   ])('A key file that has %s is refused with an instruction [REF-01]', async (_kind, content) => {
     await write(content());
     const message = await refusal(ofFile());
-    expect(message).toMatch(/^KEYS_FILE is not a key file; make one with `npm run keys:generate`/);
+    expect(message).toMatch(/^KEYS_FILE is not a key file; generate one with `npm run keys:generate`/);
     expect(message).not.toContain('PRIVATE KEY');
   });
 
   it('A key file with one kid for two keys is refused, because tokens of the first could not be verified', async () => {
     const signing = [1, 2].map(() => ({ kid: 'same', privateKey: pem(p256().privateKey) }));
     await write(keyFile('', { signing }));
-    expect(await refusal(ofFile())).toMatch(/^KEYS_FILE has two signing keys with one kid/);
+    expect(await refusal(ofFile())).toMatch(/^KEYS_FILE has two signing keys with the same kid/);
   });
 
   it('A key file that has a key or secret twice is refused, because retiring one copy would change nothing [KEY-04]', async () => {
     const privateKey = pem(p256().privateKey);
     await write(keyFile('', { signing: ['a', 'b'].map((kid) => ({ kid, privateKey })) }));
-    expect(await refusal(ofFile())).toMatch(/^KEYS_FILE has one signing key under two kids/);
+    expect(await refusal(ofFile())).toMatch(/^KEYS_FILE contains the same signing key under two kids/);
     await write(keyFile(privateKey, { refresh: [REFRESH, { secret: REFRESH }] }));
-    expect(await refusal(ofFile())).toMatch(/^KEYS_FILE has one refresh secret twice/);
+    expect(await refusal(ofFile())).toMatch(/^KEYS_FILE contains the same refresh secret twice/);
   });
 
   it('A missing KEYS_FILE is refused and not created, so that a typing error does not end all sessions', async () => {

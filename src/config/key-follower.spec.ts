@@ -104,7 +104,7 @@ describe('An instance that follows its key file', () => {
     [
       'is one of development',
       () => writeFile(path, generateKeyFile('development')),
-      /was made for development/,
+      /was generated for development/,
     ],
   ])(
     'The key follower keeps its keys while the file %s, logs the problem once, and loads the next valid file',

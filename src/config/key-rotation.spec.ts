@@ -194,7 +194,7 @@ describe('Encryption keys', () => {
     const file = JSON.parse(generateKeyFile('production')) as { encryption: object[] };
     expect(() =>
       parseKeyFile(JSON.stringify({ ...file, encryption: [...file.encryption, ...file.encryption] })),
-    ).toThrow(/two encryption keys with one id/);
+    ).toThrow(/two encryption keys with the same id/);
   });
 });
 
@@ -270,7 +270,7 @@ describe('A rotated key file', () => {
       for (let round = 0; round < 20; round++)
         await rotateKeyFile(path, { ...order, lead: null }).then(
           () => (done += 1),
-          (error: Error) => expect(error.message).toMatch(/another rotation is under way/),
+          (error: Error) => expect(error.message).toMatch(/another rotation seems to be in progress/),
         );
     };
     await Promise.all(Array.from({ length: 5 }, keepRotating));

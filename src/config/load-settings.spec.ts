@@ -300,8 +300,8 @@ describe('Settings in production', () => {
   });
 
   it.each([
-    ['redis://cache', 'REDIS_URL is not rediss:'],
-    ['redis://10.0.0.9,redis://10.0.0.10', 'REDIS_URL is not rediss:'],
+    ['redis://cache', 'REDIS_URL must begin with rediss:'],
+    ['redis://10.0.0.9,redis://10.0.0.10', 'REDIS_URL must begin with rediss:'],
     ['redis://localhost', null],
     ['redis://127.0.0.1:7000', null],
     ['redis://[::1]', null],

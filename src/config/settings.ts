@@ -175,7 +175,7 @@ export const SETTINGS = {
     { fallbackDoc: 'none' },
   ),
   geoipDatabase: path(
-    "A geolocation database of countries or cities in MaxMind's format (`.mmdb`). It is used for requests without a `COUNTRY_HEADER`. A running instance reads a newer file in its place.",
+    "A geolocation database of countries or cities in MaxMind's format (`.mmdb`). It is used when `COUNTRY_HEADER` gives no country. A running instance reads a newer file in its place.",
     { fallbackDoc: 'none' },
   ),
   suspicionNewDevice: choice(

@@ -194,8 +194,8 @@ describe('inertText()', () => {
     ['Galaxy S24+ 512GB', 'Galaxy S24+ 512GB'],
     ['thief@evil.com', 'thief[at]evil[dot]com'],
     [
-      'it was used 12300 km from where it had been 120 h before',
-      'it was used 12300 km from where it had been 120 h before',
+      'it was used 12300 km from its location 120 h earlier',
+      'it was used 12300 km from its location 120 h earlier',
     ],
   ])('inertText() turns %s into %s', (text, inert) => {
     expect(inertText(text)).toBe(inert);

@@ -71,7 +71,7 @@ describe('the risk signals of a request', () => {
       looks({ country: 'AT', at: AUCKLAND }),
       NOW,
     );
-    expect(far?.says).toBe('it was used 17900 km from where it had been 1 h before');
+    expect(far?.says).toBe('it was used 17900 km from its location 1 h earlier');
   });
 
   it('risk signals are described in plain language', () => {
@@ -79,8 +79,8 @@ describe('the risk signals of a request', () => {
       (signal) => signal.says,
     );
     expect(says).toEqual([
-      'it was used in Germany, and began in Austria',
-      'it was used by something that is no browser, and not by Firefox',
+      'it was used in Germany, but it began in Austria',
+      'it was used by a program that is not a browser instead of Firefox',
     ]);
   });
 });

@@ -505,10 +505,10 @@ export const MUTANTS = [
   {
     mechanism: 'a tombstone that was not acknowledged makes the receipt pending',
     file: 'src/sessions/revocation-relay.ts',
-    out: `        'the cache could not be told of a revocation yet',
+    out: `        'a revocation could not be written to the cache yet',
       );
       return revocation;`,
-    put: `        'the cache could not be told of a revocation yet',
+    put: `        'a revocation could not be written to the cache yet',
       );`,
     spec: 'test/outages.spec.ts',
   },
@@ -733,7 +733,7 @@ export const MUTANTS = [
   {
     mechanism: 'a login does not fail because its hash cannot be made anew',
     file: 'src/auth/login.service.ts',
-    out: "this.logger.debug({ err: error }, 'an outdated password hash stays for now');",
+    out: "this.logger.debug({ err: error }, 'an outdated password hash could not be replaced yet');",
     put: 'throw error;',
     spec: 'test/login.spec.ts',
   },
@@ -2445,7 +2445,7 @@ export const MUTANTS = [
   {
     mechanism: 'the signature of a passkey is looked at',
     file: 'src/passkeys/ceremonies.ts',
-    out: "if (!verified) throw new Error('the signature is not by this key');",
+    out: "if (!verified) throw new Error('the signature is not from this key');",
     put: 'void verified;',
     spec: 'src/passkeys/ceremonies.spec.ts',
   },

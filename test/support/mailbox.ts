@@ -16,7 +16,9 @@ export class Mailbox {
   async collect(): Promise<Mail[]> {
     await this.app.get(AccountErrands).run();
     await this.app.get(MailOutbox).send();
-    const mails = this.mails.splice(0).filter(({ subject }) => subject !== 'A new device has logged in');
+    const mails = this.mails
+      .splice(0)
+      .filter(({ subject }) => subject !== 'New login from an unknown device');
     return mails.sort((a, b) => Number(a.id.split('-')[1]) - Number(b.id.split('-')[1]));
   }
 
