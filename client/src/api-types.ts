@@ -13,7 +13,7 @@ export interface Device {
   name: string;
   browser?: string;
   os?: string;
-  /** where its latest session was last renewed */
+  /** the country in which its latest session was last refreshed */
   ip?: string;
   country?: string;
   firstSeenAt: string;
@@ -23,17 +23,17 @@ export interface Device {
 }
 
 export interface Receipt {
-  /** `applied`: no session-checked request that starts from now on is let in, on any instance */
+  /** `applied`: every instance refuses session-checked requests that start from now on */
   status: 'applied' | 'pending';
-  /** for `GET /v1/admin/revocations/:seq` and `X-Min-Revocation-Seq` */
+  /** the number for `GET /v1/admin/revocations/:seq` and `X-Min-Revocation-Seq` */
   seq: number;
-  /** of everyone: so far */
+  /** for `everyone`: the number so far */
   endedSessions: number;
-  /** of everyone: records still to be ended; their sessions are refused all the same. 10001: more than 10000 */
+  /** for `everyone`: session records that are not ended yet; the sessions are already refused. 10001: more than 10000 */
   remainingSessions?: number;
-  /** from then on, at the latest, every session check refuses */
+  /** every session check refuses at the latest from this time on */
   sessionTierBy: string;
-  /** from then on, at the latest, every access-tier route refuses */
+  /** every access-tier route refuses at the latest from this time on */
   accessTierBy: string;
 }
 
@@ -70,7 +70,7 @@ export interface Session {
   createdAt: string;
   lastSeenAt: string;
   authenticatedAt: string;
-  /** when a second factor was last proved in it */
+  /** when a second factor was last verified in this session */
   secondFactorAt?: string;
   idleExpiresAt: string;
   expiresAt: string;
@@ -81,21 +81,21 @@ export interface Grant {
   session: Session;
   /** seconds */
   accessTokenExpiresIn: number;
-  /** bearer transport, as the four below */
+  /** bearer transport only, like the four fields below */
   accessToken?: string;
   tokenType?: 'Bearer';
-  /** seconds, as OAuth calls it */
+  /** seconds (the name is from OAuth) */
   expiresIn?: number;
   refreshToken?: string;
-  /** keep it, and send it as `X-Device-Token` with login and refresh */
+  /** store it, and send it as `X-Device-Token` with login and refresh */
   deviceToken?: string;
 }
 
 export interface MfaRequired {
   status: 'mfa_required';
-  /** for `POST /v1/auth/login/mfa`, with a code */
+  /** send it with a code to `POST /v1/auth/login/mfa` */
   challengeToken: string;
-  /** what a code may be of; `passkey`: log in with that instead, by `POST /v1/auth/login/passkey` */
+  /** the kinds of codes that are accepted; `passkey`: log in with a passkey at `POST /v1/auth/login/passkey` instead */
   methods: ('totp' | 'recovery_code' | 'passkey')[];
   /** seconds */
   expiresIn: number;
@@ -112,7 +112,7 @@ export interface PasskeyLoginOptions {
     type: 'public-key';
     transports: string[];
   }[];
-  /** goes back with the answer, and nowhere else */
+  /** send it back with the answer, and to no other endpoint */
   challengeToken: string;
 }
 
@@ -150,14 +150,14 @@ export interface PasskeyRequestOptions {
 export interface Passkey {
   id: string;
   name: string;
-  /** base64url, as the authenticator knows it */
+  /** the id that the authenticator uses, in base64url */
   credentialId: string;
-  /** the make of the authenticator, where it says so */
+  /** the model of the authenticator, if it tells it */
   aaguid?: string;
   transports: string[];
-  /** made to be on several devices */
+  /** the passkey can be synchronised between devices (backup eligible) */
   synced: boolean;
-  /** is by now, or was when it was last used */
+  /** the passkey was synchronised (backed up) when it was last used */
   backedUp: boolean;
   createdAt: string;
   lastUsedAt?: string;
@@ -253,7 +253,7 @@ export type Problem = {
     path: string;
     message: string;
   }[];
-  /** `auth.session_ended`, as is `endedAt` */
+  /** `auth.session_ended`; so is `endedAt` */
   reason?:
     | 'logout'
     | 'logout_others'
@@ -272,7 +272,7 @@ export type Problem = {
   endedAt?: string;
   /** `auth.reauthentication_required`: seconds */
   maxAuthAge?: number;
-  /** of the same: a password will not do, ask for a code */
+  /** `auth.reauthentication_required`: a password is not accepted, ask for a code */
   bySecondFactor?: boolean;
 } & Record<string, unknown>;
 
@@ -369,24 +369,24 @@ export interface Operations {
   'GET /v1/auth/mfa': {
     body: undefined;
     answer: {
-      /** of this person, by `ADMIN_MFA` */
+      /** whether `ADMIN_MFA` requires a second factor of this user */
       required: boolean;
       totp: {
         addedAt: string;
       } | null;
       recoveryCodesLeft: number;
-      /** how many; see `GET /v1/auth/passkeys` */
+      /** the number of passkeys; `GET /v1/auth/passkeys` lists them */
       passkeys: number;
     };
   };
   'POST /v1/auth/mfa/totp': {
     body: undefined;
     answer: {
-      /** base 32, for who cannot scan */
+      /** base 32, for users that cannot scan the QR code */
       secret: string;
-      /** for a QR code */
+      /** the content of the QR code */
       otpauthUrl: string;
-      /** it has to be confirmed until then */
+      /** the enrolment must be confirmed before this time */
       expiresAt: string;
     };
   };
@@ -396,21 +396,21 @@ export interface Operations {
       code: string;
     };
     answer: {
-      /** each lets in once, in the place of a code; they are not shown again */
+      /** each can be used once instead of a code; they are not shown again */
       recoveryCodes: string[];
     };
   };
   'POST /v1/auth/mfa/recovery-codes': {
     body: undefined;
     answer: {
-      /** each lets in once, in the place of a code; they are not shown again */
+      /** each can be used once instead of a code; they are not shown again */
       recoveryCodes: string[];
     };
   };
   'POST /v1/auth/login/passkey/options': { body: undefined; answer: PasskeyLoginOptions };
   'POST /v1/auth/login/passkey': {
     body: {
-      /** of the options */
+      /** the `challengeToken` of the options */
       challengeToken: string;
       response: PasskeyAssertion;
       transport?: 'cookie' | 'bearer';
@@ -572,7 +572,7 @@ export interface Operations {
       postgres: 'ok' | 'failing';
       cache: 'ok' | 'failing';
       revocationFeed: 'ok' | 'failing';
-      /** `failing`: it differs from PostgreSQL's by more than 5 s */
+      /** `failing`: the clocks of the instance and PostgreSQL differ by more than 5 s */
       clock: 'ok' | 'failing';
     };
   };

@@ -14,7 +14,7 @@ export const Receipt = z
     status: z
       .enum(['applied', 'pending'])
       .describe('`applied`: every instance refuses session-checked requests that start from now on'),
-    seq: z.int().describe('for `GET /v1/admin/revocations/:seq` and `X-Min-Revocation-Seq`'),
+    seq: z.int().describe('the number for `GET /v1/admin/revocations/:seq` and `X-Min-Revocation-Seq`'),
     endedSessions: z.int().describe('for `everyone`: the number so far'),
     remainingSessions: z
       .int()
