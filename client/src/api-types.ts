@@ -13,7 +13,7 @@ export interface Device {
   name: string;
   browser?: string;
   os?: string;
-  /** the country in which its latest session was last refreshed */
+  /** the IP address at the last refresh of its latest session */
   ip?: string;
   country?: string;
   firstSeenAt: string;

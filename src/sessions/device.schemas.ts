@@ -13,7 +13,7 @@ export const DeviceView = z
     name: z.string(),
     browser: z.string().optional(),
     os: z.string().optional(),
-    ip: z.string().optional().describe('the country in which its latest session was last refreshed'),
+    ip: z.string().optional().describe('the IP address at the last refresh of its latest session'),
     country: z.string().optional(),
     firstSeenAt: instant,
     lastSeenAt: instant,
