@@ -83,7 +83,7 @@ describe('a boot that must not go on', () => {
         HOST,
       });
       expect(code).toBe(1);
-      expect(output).toMatch(new RegExp(`HOST "${HOST}" .*; allowed: `));
+      expect(output).toMatch(new RegExp(`HOST "${HOST}": .*; allowed: `));
       expect(output).not.toMatch(/DATABASE_URL|\n\s+at /);
     },
   );
@@ -108,7 +108,7 @@ describe('a boot that must not go on', () => {
     });
     other.close();
     expect(code).toBe(1);
-    expect(output).toContain(`PORT ${port} is in use`);
+    expect(output).toContain(`PORT ${port} is already in use`);
   });
 
   it('never prints a secret, also when it is the wrong one [LOG-03]', async () => {

@@ -202,7 +202,7 @@ describe('a command that cannot do its work', () => {
     await expectSentence(rotate(folder), /KEYS_FILE/);
     await expectSentence(rotate('--lead', '1s'), /--lead 1s is too short/);
     await expectSentence(rotate('--lead', 'x'), /^--lead "x" is not a duration/);
-    await expectSentence(rotate('--now'), /^--now ends .*say which/);
+    await expectSentence(rotate('--now'), /^--now requires the kinds of keys/);
   });
 
   it('says which page it does not find', async () => {

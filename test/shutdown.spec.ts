@@ -197,7 +197,7 @@ describe('a process that is told to end', () => {
       PORT: String((other.address() as AddressInfo).port),
     });
     other.close();
-    expect({ code, output }).toMatchObject({ code: 1, output: expect.stringContaining('is in use') });
+    expect({ code, output }).toMatchObject({ code: 1, output: expect.stringContaining('is already in use') });
   });
 });
 

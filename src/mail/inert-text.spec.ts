@@ -172,7 +172,7 @@ describe('A mail with untrusted text', () => {
     const { text } = mail('new_device', { at: 'evil.com', ip: 'evil.com', device: 'x' });
     expect(linkedIn(text)).toEqual([]);
     expect(mail('new_device', { at: AT, ip: '2001:db8::7', device: 'x' }).text).toContain(
-      `When: ${AT}\nDevice: “x”\nAddress: 2001:db8::7`,
+      `When: ${AT}\nDevice: “x”\nIP address: 2001:db8::7`,
     );
   });
 
