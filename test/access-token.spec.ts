@@ -20,7 +20,7 @@ import { HEADER, read, signed } from './support/forge.js';
 import { malleate } from './support/forgeries.js';
 
 const MINUTE = 60_000;
-/** One route of the tier that looks nothing up, and one that does. */
+/** One route of the access tier, and one of the session tier. */
 const TIERS = ['/v1/feature-flags', '/v1/users/me'];
 
 /** The token on either transport. */
@@ -28,7 +28,7 @@ const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 const cookie = (token: string) => ({ cookie: `__Host-access=${token}` });
 const TRANSPORTS = { bearer, cookie };
 
-/** Real: PostgreSQL, the cache, the keys. What is forged is in `token-forgery.spec.ts`. */
+/** Real: PostgreSQL, the cache, the keys. `token-forgery.spec.ts` has the forged tokens. */
 describe('an access token', () => {
   let app: TestApp;
   let alice: Client;
@@ -43,7 +43,7 @@ describe('an access token', () => {
   });
   afterAll(() => app.close());
 
-  /** Claims of alice's living session, in a token of its own. */
+  /** Claims of alice's live session, in a separate token. */
   const claims = (changes: object = {}) => ({ ...base, jti: mintTokenId(randomUUID()), ...changes });
   const show = (path: string, headers: Record<string, string>) => app.client().get(path, { headers });
   const tokenOf = (client: Client) => client.accessToken ?? client.jar.get('__Host-access')!;
@@ -51,7 +51,7 @@ describe('an access token', () => {
 
   describe('as it is issued', () => {
     it.each(['bearer', 'cookie'])(
-      'says who and until when and nothing else, from login, refresh and reauthentication (%s) [TOK-01, TOK-02, TOK-03, TOK-06]',
+      'has exactly the claims of the contract, from login, refresh and reauthentication (%s) [TOK-01, TOK-02, TOK-03, TOK-06]',
       async (transport) => {
         const client = app.client();
         const login = await client.login(ALICE.email, PASSWORD, { transport });
@@ -85,7 +85,7 @@ describe('an access token', () => {
       },
     );
 
-    it('is read back as it stands, without a look at anything else', async () => {
+    it('is read from its own claims, without a look-up', async () => {
       const answer = await show('/v1/auth/whoami', bearer(alice.accessToken!));
       expect(answer.body).toEqual({
         userId: ALICE.id,
@@ -95,7 +95,7 @@ describe('an access token', () => {
       });
     });
 
-    it('can be verified by anybody with the published keys, which say no more than that takes [KEY-03]', async () => {
+    it('can be verified by any party with the published keys, which contain only the members for that [KEY-03]', async () => {
       const { status, body, headers } = await app.client().get('/.well-known/jwks.json');
       expect({ status, cache: headers['cache-control'] }).toEqual({
         status: 200,
@@ -125,8 +125,8 @@ describe('an access token', () => {
     });
   });
 
-  describe('that says what is not so, though we signed it', () => {
-    it('as the session of somebody else, or as one that never was: the session tier looks [SES-03]', async () => {
+  describe('with a false claim and a valid signature', () => {
+    it('for the session of another user, or for one that never existed, is refused on the session tier [SES-03]', async () => {
       const bob = app.client();
       const login = await bob.login(BOB.email, PASSWORD);
       for (const changes of [
@@ -143,7 +143,7 @@ describe('an access token', () => {
       }
     });
 
-    it('with a claim that it was proved just now who it is: the record of the session says when [STP-01]', async () => {
+    it('that claims a recent proof of identity is not fresh: the stored session decides [STP-01]', async () => {
       const client = app.client();
       await client.login(BOB.email, PASSWORD, { transport: 'bearer' });
       app.clock.advance(6 * MINUTE);
@@ -164,18 +164,18 @@ describe('an access token', () => {
       expect(answer).toMatchObject({ status: 401, body: { code: 'auth.reauthentication_required' } });
     });
 
-    it('with a right that the user does not have: admin routes ask the stored user [ADM-02]', async () => {
+    it('that claims a role the user lacks is refused: admin routes read the stored user [ADM-02]', async () => {
       const token = signed(HEADER, claims({ roles: ['user', 'admin'] }));
       const answer = await show('/v1/admin/users', bearer(token));
       expect(answer).toMatchObject({ status: 403, body: { code: 'auth.forbidden' } });
     });
   });
 
-  describe('that has run its time', () => {
+  describe('that has expired', () => {
     const expired = { status: 401, body: { code: 'auth.token_expired' } };
 
     it.each(['bearer', 'cookie'] as const)(
-      'is refused from the very second, although it was verified before; and says that refreshing helps (%s) [TOK-12]',
+      'is refused from that second on, even if it was verified before, and the answer says that a refresh helps (%s) [TOK-12]',
       async (transport) => {
         const client = app.client();
         await client.login(ALICE.email, PASSWORD, { transport });
@@ -196,7 +196,7 @@ describe('an access token', () => {
       },
     );
 
-    it('is told apart only when it is authentic', async () => {
+    it('is reported as expired only when it is authentic', async () => {
       const now = seconds();
       const past = { iat: now - 1_000, exp: now - 100 };
       const theirs = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
@@ -215,9 +215,9 @@ describe('an access token', () => {
     });
   });
 
-  describe('that has been taken back', () => {
+  describe('that has been revoked', () => {
     it.each(['bearer', 'cookie'] as const)(
-      'is refused in every spelling, although it was verified before: by its session, not by its text (%s) [TOK-20, TOK-21]',
+      'is refused in every spelling, even if it was verified before: the denial is by session, not by text (%s) [TOK-20, TOK-21]',
       async (transport) => {
         const client = app.client();
         await client.login(ALICE.email, PASSWORD, { transport });
@@ -241,7 +241,7 @@ describe('an access token', () => {
       },
     );
 
-    it('alone, by its jti: the same in every spelling, while its session goes on [TOK-20]', async () => {
+    it('is denied alone by its jti, in every spelling, while its session continues [TOK-20]', async () => {
       const client = app.client();
       await client.login(ALICE.email, PASSWORD, { transport: 'bearer' });
       const spellings = [client.accessToken!, malleate(client.accessToken!)];
@@ -267,11 +267,11 @@ describe('an access token', () => {
 });
 
 /** Real: PostgreSQL, the cache. */
-describe('the token of a session that is nearly over', () => {
+describe('the token of a session that ends soon', () => {
   it.each([
     ['SESSION_LIFETIME', 'expiresAt'],
     ['SESSION_IDLE_TIMEOUT', 'idleExpiresAt'],
-  ])('dies with it at the latest (%s) [REF-07, TOK-01]', async (setting, end) => {
+  ])('expires with it at the latest (%s) [REF-07, TOK-01]', async (setting, end) => {
     await resetStores();
     const app = await startApp({ env: { [setting]: '10m', LAST_SEEN_RESOLUTION: '1s' } });
     try {
@@ -288,7 +288,7 @@ describe('the token of a session that is nearly over', () => {
       const answer = await client.refresh();
       expect(answer.status).toBe(200);
       const second = expectNoLonger(answer);
-      // The absolute end stays where it was; use moves the idle one.
+      // Use moves the idle end, and leaves the absolute end unchanged.
       if (setting === 'SESSION_LIFETIME') expect(second).toBe(first);
       else expect(second).toBeGreaterThan(first);
       app.clock.advance(second - app.clock.now());
@@ -301,7 +301,7 @@ describe('the token of a session that is nearly over', () => {
 
 /** Real: PostgreSQL, the cache. */
 describe('when keys change', () => {
-  it('tokens of the old key are good as long as it is listed, and no key vouches for another [TOK-05]', async () => {
+  it('tokens of the old key are good while it is listed, and no key verifies tokens of another [TOK-05]', async () => {
     await resetStores();
     const fresh = {
       kid: 'fresh-key',
@@ -343,8 +343,8 @@ describe('when keys change', () => {
 });
 
 /**
- * Stands between the application and a server, and hears what the application says: but for its feed,
- * which has a connection of its own, and the heartbeat of its cache.
+ * A tap between the application and a server. It records what the application sends, except the feed, which has a
+ * connection of its own, and the heartbeat of its cache.
  */
 async function listenIn(url: string, heard: string[]) {
   const { hostname, port } = new URL(url);
@@ -374,7 +374,7 @@ async function listenIn(url: string, heard: string[]) {
   return { url: tapped.href, close };
 }
 
-/** Real: PostgreSQL and, where there is one, Redis, each behind a wire that is tapped. */
+/** Real: PostgreSQL and, where available, Redis, each behind a tap. */
 describe('the access tier', () => {
   const heard: string[] = [];
   let app: TestApp;
@@ -387,7 +387,7 @@ describe('the access tier', () => {
     postgres = await listenIn(TEST_DATABASE_URL!, heard);
     redis = TEST_REDIS_URL ? await listenIn(TEST_REDIS_URL, heard) : undefined;
     app = await startApp({ env: { DATABASE_URL: postgres.url, REDIS_URL: redis?.url } });
-    // What runs on its own every second has no part in a request.
+    // The jobs that run every second are no part of a request.
     app.get(RevocationRelay).beforeApplicationShutdown();
     await app.get(LastSeenService).beforeApplicationShutdown();
   });
@@ -397,7 +397,7 @@ describe('the access tier', () => {
     redis?.close();
   });
 
-  it('asks no store, whoever calls and however it answers [TOK-09]', async () => {
+  it('queries no store, for any caller and any answer [TOK-09]', async () => {
     const [native, browser, gone] = [app.client(), app.client(), app.client()];
     await native.login(ALICE.email, PASSWORD, { transport: 'bearer' });
     await browser.login(BOB.email, PASSWORD);
@@ -427,7 +427,7 @@ describe('the access tier', () => {
     const row = [200, 200, 200, 200, 200, 401, 401, 401];
     expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => row).flat());
 
-    // The wire does carry what the session tier asks, or silence would prove nothing.
+    // The tap records the queries of the session tier; otherwise silence would prove nothing.
     expect((await native.get('/v1/users/me')).status).toBe(200);
     expect(heard.join()).toMatch(/select .* from .*users/is);
   });

@@ -27,14 +27,14 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
 let count = 0;
-const newEmail = () => `somebody${(count += 1)}@example.com`;
+const newEmail = () => `someone${(count += 1)}@example.com`;
 const visible = ({ status, headers, body, setCookies }: Answer) => {
   const { 'x-request-id': _id, date: _date, ...rest } = headers;
   const { requestId: _request, instance: _instance, ...said } = body as Record<string, unknown>;
   return { status, headers: rest, body: said, setCookies };
 };
 
-/** Real: PostgreSQL, the cache, the hasher. Pretended: the mail server. */
+/** Real: PostgreSQL, the cache, the hasher. Simulated: the mail server. */
 describe('an address', () => {
   let clock: TestClock;
   let app: TestApp;
@@ -59,7 +59,7 @@ describe('an address', () => {
     beforeAll(() => start({ EMAIL_VERIFICATION: 'required' }));
     afterAll(() => app.close());
 
-    it('lets nobody log in before it is, and looks like wrong credentials until then [AUT-01]', async () => {
+    it('allows no login before it is verified, and looks like wrong credentials until then [AUT-01]', async () => {
       expect((await register()).status).toBe(202);
       const unverified = await login();
       expect(unverified).toMatchObject(REFUSED);
@@ -71,7 +71,7 @@ describe('an address', () => {
       expect((await login()).status).toBe(200);
     });
 
-    it('is verified once, and a link that is followed again, also by many at once, has worked', async () => {
+    it('is verified once, and a link that is followed again, even by many requests at once, still succeeds', async () => {
       await register();
       const token = await mailbox.tokenFor(email);
       const answers = await Promise.all(Array.from({ length: 10 }, () => verify(token)));
@@ -87,7 +87,7 @@ describe('an address', () => {
       expect(events).toHaveLength(1);
     });
 
-    it('is not verified by a link that has worked for it once it is another one, or its account is banned', async () => {
+    it('is not verified by a used link after it was changed or its account was banned', async () => {
       await register();
       const token = await mailbox.tokenFor(email);
       expect((await verify(token)).status).toBe(204);
@@ -109,20 +109,20 @@ describe('an address', () => {
       expect(await login()).toMatchObject(REFUSED);
     });
 
-    it('is not verified for somebody who registered it first: whoever reads the mailbox chooses the password', async () => {
-      await register(email, 'a password of somebody else');
+    it('is not verified for another person who registered it first: the reader of the mailbox chooses the password', async () => {
+      await register(email, 'a password of someone else');
       const first = await mailbox.tokenFor(email);
       expect((await register()).status).toBe(202);
       const token = await mailbox.tokenFor(email);
       expect(await verify(first)).toMatchObject(BAD_TOKEN);
       const choice = { token, newPassword: 'a password of the rightful owner' };
       expect((await app.client().post('/v1/auth/password/reset', choice)).status).toBe(204);
-      expect(await login('a password of somebody else')).toMatchObject(REFUSED);
+      expect(await login('a password of someone else')).toMatchObject(REFUSED);
       expect(await login()).toMatchObject(REFUSED);
       expect((await login('a password of the rightful owner')).status).toBe(200);
     });
 
-    it('gets a link by registering again, at most each minute, and nobody can void it so', async () => {
+    it('gets a link by registering again, at most once a minute, and a registration does not void an earlier link', async () => {
       await register();
       await mailbox.collect();
       await register();
@@ -134,7 +134,7 @@ describe('an address', () => {
       expect(await mailbox.tokenFor(email)).toBe(token);
     });
 
-    it('is verified by a reset as well: whoever got its token reads that mailbox', async () => {
+    it('is verified by a password reset as well, because only a reader of that mailbox gets the token', async () => {
       await register();
       await mailbox.collect();
       await app.client().post('/v1/auth/password/forgot', { email });
@@ -144,7 +144,7 @@ describe('an address', () => {
       expect((await login(newPassword)).status).toBe(200);
     });
 
-    it('does not end the sessions of who logged in before it had to be', async () => {
+    it('keeps the sessions that began before verification was required', async () => {
       const alice = await loggedIn(app, ALICE);
       await app.query('update users set email_verified_at = null where id = $1', [ALICE.id]);
       expect((await alice.get('/v1/sessions/current')).status).toBe(200);
@@ -158,13 +158,13 @@ describe('an address', () => {
     beforeAll(() => start({}));
     afterAll(() => app.close());
 
-    it('can be logged in with at once, and gets no mail', async () => {
+    it('can be used to log in at once, and gets no mail', async () => {
       await register();
       expect((await login()).status).toBe(200);
       expect(await mailbox.collect()).toEqual([]);
     });
 
-    it('is told when somebody registers with it again, at most each hour', async () => {
+    it('gets a mail when it is registered again, at most once an hour', async () => {
       await register();
       await mailbox.collect();
       const told = expect.objectContaining({ to: email, subject: 'You already have an account' });
@@ -178,7 +178,7 @@ describe('an address', () => {
       }
     });
 
-    it('gets no link in that mail: nothing was asked for by its owner', async () => {
+    it('gets no link in that mail, because its owner requested nothing', async () => {
       await register(ALICE.email);
       const [mail] = await mailbox.collect();
       expect(linksIn(mail!.text)).toEqual([]);
@@ -208,7 +208,7 @@ describe('an address', () => {
     const change = (client: Awaited<ReturnType<typeof begin>>, to: string) =>
       client.post('/v1/auth/email/change', { email: to });
 
-    it('is changed by the link to the new one, and both are told [RST-06]', async () => {
+    it('is changed by the link to the new one, and both addresses get a mail [RST-06]', async () => {
       const [me, to] = [await begin(), newEmail()];
       expect(await change(me, to)).toMatchObject({ status: 202, body: { status: 'accepted' } });
       const mails = await mailbox.collect();
@@ -235,7 +235,7 @@ describe('an address', () => {
       ]);
     });
 
-    it('is made once by a link that is followed again, also after the next change was asked for', async () => {
+    it('is changed once by a link that is followed again, even after the next change was requested', async () => {
       const [me, to] = [await begin(), newEmail()];
       await change(me, to);
       const token = await mailbox.tokenFor(to);
@@ -255,7 +255,7 @@ describe('an address', () => {
       expect(await verify(following)).toMatchObject(BAD_TOKEN);
     });
 
-    it('wants a session that has just proved who it is [RST-06]', async () => {
+    it('requires a fresh session [RST-06]', async () => {
       const me = await begin();
       clock.advance(6 * MINUTE);
       expect(await change(me, newEmail())).toMatchObject({
@@ -265,7 +265,7 @@ describe('an address', () => {
       expect(await mailbox.collect()).toEqual([]);
     });
 
-    it('to a taken one is answered as ever; its owner is told, and no link is sent [AUT-09]', async () => {
+    it('to a taken one gets the usual answer; its owner gets a mail without a link [AUT-09]', async () => {
       const me = await begin();
       const free = visible(await change(me, newEmail()));
       await mailbox.collect();
@@ -279,7 +279,7 @@ describe('an address', () => {
       expect(mails.flatMap(({ text }) => linksIn(text))).toEqual([]);
     });
 
-    it('to one that is taken before the link is followed stays as it is', async () => {
+    it('to one that is taken before the link is followed stays unchanged', async () => {
       const [me, to] = [await begin(), newEmail()];
       await change(me, to);
       const token = await mailbox.tokenFor(to);
@@ -288,7 +288,7 @@ describe('an address', () => {
       expect((await me.get('/v1/users/me')).body.email).toBe(email);
     });
 
-    it('by two people to one address is changed for the first who follows the link', async () => {
+    it('by two users to one address is changed for the first who follows the link', async () => {
       const to = newEmail();
       const me = await begin();
       email = newEmail();
@@ -303,7 +303,7 @@ describe('an address', () => {
       expect(answers.map(({ status }) => status).sort()).toEqual([204, 400]);
     });
 
-    it('is called off by a new password', async () => {
+    it('is cancelled by a new password', async () => {
       const [me, to] = [await begin(), newEmail()];
       await change(me, to);
       const token = await mailbox.tokenFor(to);
@@ -312,12 +312,12 @@ describe('an address', () => {
       expect(await verify(token)).toMatchObject(BAD_TOKEN);
     });
 
-    describe('by somebody who is thrown out before its mail is written', () => {
+    describe('by a user whose sessions end before the mail is written', () => {
       const newPassword = 'the kettle sings at noon';
       const mailedTo = async (address: string) =>
         (await mailbox.collect()).filter(({ to }) => to === address).map(({ subject }) => subject);
 
-      it('is called off by a new password', async () => {
+      it('is cancelled by a new password', async () => {
         const [owner, thief, to] = [await begin(), await begin(), newEmail()];
         expect((await change(thief, to)).status).toBe(202);
         const passwords = { currentPassword: OWN_PASSWORD, newPassword };
@@ -328,7 +328,7 @@ describe('an address', () => {
         expect(await mailedTo(to)).toEqual(['Confirm your new e-mail address']);
       });
 
-      it('is called off by a reset', async () => {
+      it('is cancelled by a reset', async () => {
         await app.client().post('/v1/auth/password/forgot', { email });
         const token = await mailbox.tokenFor(email);
         const [thief, to] = [await begin(), newEmail()];
@@ -338,15 +338,15 @@ describe('an address', () => {
         expect(await mailedTo(to)).toEqual([]);
       });
 
-      it('tells nobody that the address is taken', async () => {
-        clock.advance(HOUR); // since the owner of that one was told last
+      it('sends no mail that the address is taken', async () => {
+        clock.advance(HOUR); // since the last mail to the owner of that address
         const [owner, thief] = [await begin(), await begin()];
         expect((await change(thief, BOB.email)).status).toBe(202);
         expect((await owner.delete('/v1/sessions?except=current')).status).toBe(200);
         expect(await mailbox.collect()).toEqual([]);
       });
 
-      it('is called off by a password that is being changed at that moment', async () => {
+      it('is cancelled by a password that is being changed at that moment', async () => {
         const [owner, thief, to] = [await begin(), await begin(), newEmail()];
         await change(thief, to);
         const outside = await connect();
@@ -365,7 +365,7 @@ describe('an address', () => {
       });
     });
 
-    it('voids what was mailed to the old one: whoever reads that mailbox has no say any more', async () => {
+    it('voids all links to the old address, so that a reader of that mailbox can do nothing more', async () => {
       const [me, to] = [await begin(), newEmail()];
       await app.client().post('/v1/auth/password/forgot', { email });
       const reset = await mailbox.tokenFor(email);
@@ -376,7 +376,7 @@ describe('an address', () => {
       expect(await app.client().post('/v1/auth/password/reset', body)).toMatchObject(BAD_TOKEN);
     });
 
-    it('by a session that ends meanwhile is not asked for: the fence holds it', async () => {
+    it('by a session that ends meanwhile is not requested: the fence refuses it', async () => {
       const me = await begin();
       const { id } = (await me.get('/v1/sessions/current')).body;
       const before = await app.query('select from account_errands');
@@ -395,13 +395,13 @@ describe('an address', () => {
     });
   });
 
-  describe('about which something has been promised', () => {
+  describe('that has a pending account job', () => {
     beforeAll(() => start({}));
     afterAll(() => app.close());
 
     const forgot = (address: string) => app.client().post('/v1/auth/password/forgot', { email: address });
 
-    it('is seen to once, however many instances do so', async () => {
+    it('is processed once, however many instances try', async () => {
       const other = await startApp({ clock });
       holdBackgroundWork(other);
       await forgot(ALICE.email);
@@ -412,7 +412,7 @@ describe('an address', () => {
       await other.close();
     });
 
-    it('is seen to later when it could not be, and holds up no other', async () => {
+    it('is processed later after a failure, and delays no other job', async () => {
       const mail = app.get(AccountMail);
       const handle = mail.handle.bind(mail);
       mail.handle = (tx, errand, now) =>
@@ -426,7 +426,7 @@ describe('an address', () => {
       expect((await mailbox.collect()).map(({ to }) => to)).toEqual([ALICE.email]);
     });
 
-    it('of an account that ends meanwhile holds its end up not at all, and comes to nothing', async () => {
+    it('of an account that is deleted meanwhile does not delay the deletion, and gets no mail', async () => {
       const address = newEmail();
       await register(address);
       await mailbox.collect();
@@ -450,7 +450,7 @@ describe('an address', () => {
       expect(await app.query('select from account_errands')).toEqual([]);
     });
 
-    it('is not written to when nobody waits for it any more', async () => {
+    it('gets no mail after the job has expired', async () => {
       await forgot(ALICE.email);
       clock.advance(HOUR + 1_000);
       expect(await mailbox.collect()).toEqual([]);
@@ -460,7 +460,7 @@ describe('an address', () => {
 });
 
 /** Real: PostgreSQL, the files. */
-describe('mails at a desk', () => {
+describe('mails in development', () => {
   let folder: string;
   let app: TestApp;
   let print: jest.SpiedFunction<typeof console.log>;

@@ -13,7 +13,7 @@ import { TestClock } from './support/clock.js';
 import { loggedIn } from './support/people.js';
 import { connect, disconnect } from './support/waiting.js';
 
-/** Real: PostgreSQL, two instances, the command. Played: whoever owns the database and would rather it had not happened. */
+/** Real: PostgreSQL, two instances, the command. Simulated: a database owner who wants to hide an event. */
 
 const DAY = 86_400_000;
 const OVERRIDE = `set drawbridge.audit_retention = 'on'`;
@@ -68,8 +68,8 @@ describe('the audit log is append-only', () => {
   });
 });
 
-describe('a log that nobody has touched', () => {
-  it('is as it was sealed, event by event, once', async () => {
+describe('a log that has not been changed', () => {
+  it('matches its seals, event by event, once', async () => {
     await history();
     await act(2);
     expect(await verify()).toEqual({
@@ -85,7 +85,7 @@ describe('a log that nobody has touched', () => {
     expect(await verify()).toMatchObject({ seals: 4, events: 11, waiting: 0, faults: [] });
   });
 
-  it('is sealed beside those who share the epoch of everyone: no login waits for a seal, and no seal for a login', async () => {
+  it('is sealed beside transactions that share the global epoch: neither logins nor seals wait for each other', async () => {
     await act();
     await a.get(DataSource).transaction(async (login) => {
       await shareEpoch(login);
@@ -101,7 +101,7 @@ describe('a log that nobody has touched', () => {
     expect(await verify()).toMatchObject({ events: 20, waiting: 0, faults: [] });
   });
 
-  it('is sealed without holes where events commit in another order than their numbers', async () => {
+  it('is sealed without gaps where events commit in another order than their numbers', async () => {
     const slow = await connect();
     await slow.query('begin');
     await slow.query(`insert into audit_events (type) values ('slow')`);
@@ -114,7 +114,7 @@ describe('a log that nobody has touched', () => {
     expect(await verify()).toMatchObject({ events: 4, faults: [] });
   });
 
-  it('is the same to a session in another time zone', async () => {
+  it('has the same seals in a session with another time zone', async () => {
     await history();
     await owner.query(
       `set timezone = 'Pacific/Auckland'; set extra_float_digits = 0; set intervalstyle = 'iso_8601'`,
@@ -122,14 +122,14 @@ describe('a log that nobody has touched', () => {
     expect(await verify()).toMatchObject({ faults: [] });
   });
 
-  it('is sealed page by page when much has happened', async () => {
+  it('is sealed page by page when there are many events', async () => {
     await owner.query(`insert into audit_events (type) select 'many' from generate_series(1, 25000)`);
     expect(await seal()).toBe(25_000);
     expect(await verify()).toMatchObject({ seals: 3, events: 25_000, faults: [] });
   });
 });
 
-describe('whoever owns the database cannot hide that [LOG-05]', () => {
+describe('the owner of the database cannot hide that [LOG-05]', () => {
   it.each([
     [
       'an event was changed',
@@ -174,7 +174,7 @@ describe('whoever owns the database cannot hide that [LOG-05]', () => {
     expect(faults.join('\n')).toMatch(new RegExp(fault));
   });
 
-  it('the newest seals were removed, or all made anew, for whoever has kept what the log said of them', async () => {
+  it('the newest seals were removed or all recreated, if an earlier report was kept', async () => {
     await history();
     const { head } = await verify();
     const heads = [head!];
@@ -191,7 +191,7 @@ describe('whoever owns the database cannot hide that [LOG-05]', () => {
     ]);
   });
 
-  it('an old event was slipped in', async () => {
+  it('an old event was inserted', async () => {
     await history();
     await tamper('delete from audit_events where id = 2');
     await seal();
@@ -199,7 +199,7 @@ describe('whoever owns the database cannot hide that [LOG-05]', () => {
     expect((await verify()).faults.join('\n')).toContain('chain entry 1 ');
   });
 
-  it('an event was slipped in under a number that nobody had used', async () => {
+  it('an event was inserted under an unused number', async () => {
     await owner.query(`select setval(pg_get_serial_sequence('audit_events', 'id'), 10)`);
     await history();
     clock.advance(DAY);
@@ -221,10 +221,10 @@ describe('retention', () => {
     const retainedSince = new Date(clock.now() - DAY / 2);
     expect(await pruneAudit(owner, retainedSince)).toBe(9);
     expect(await verify({ retainedSince })).toMatchObject({ seals: 4, events: 3, removed: 3, faults: [] });
-    expect((await verify()).faults).toHaveLength(3); // too early, for whoever keeps them for longer
+    expect((await verify()).faults).toHaveLength(3); // too early for a retention that is longer
   });
 
-  it('does not open the log for whoever comes next on the same connection', async () => {
+  it('does not unlock the log for the next user of the same connection', async () => {
     await history();
     await pruneAudit(owner, new Date(0));
     await expect(owner.query('delete from audit_events')).rejects.toThrow('is append-only');
@@ -240,7 +240,7 @@ describe('npm run audit:verify', () => {
       ({ code, stdout, stderr }) => ({ code, output: `${stdout}${stderr}` }),
     );
 
-  it('says what there is and how it stands, and ends with 1 when something is not as it was', async () => {
+  it('prints the number of seals and the state of the log, and exits with 1 when a seal does not match', async () => {
     await history();
     const { head } = await verify();
     const good = await run('verify', '--head', head!);
@@ -257,7 +257,7 @@ describe('npm run audit:verify', () => {
   });
 });
 
-it('an act and its event commit together, and an act that cannot be written down does not happen [LOG-06]', async () => {
+it('an action and its event commit together, and an action whose event cannot be written does not happen [LOG-06]', async () => {
   const alice = await loggedIn(a, ALICE);
   await owner.query(`alter table audit_events add constraint nothing_more check (id < 0) not valid`);
   try {

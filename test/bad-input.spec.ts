@@ -17,7 +17,7 @@ import {
 
 /** Sent wherever a text can be sent. No answer repeats it. */
 const CANARY = 'canary-7f3a';
-/** On every answer, whatever came before it. */
+/** Headers of every answer. */
 const SECURITY_HEADERS = {
   'content-security-policy': "default-src 'none';frame-ancestors 'none'",
   'cross-origin-resource-policy': 'same-origin',
@@ -29,7 +29,7 @@ const SECURITY_HEADERS = {
   'x-request-id': expect.stringMatching(/^[0-9a-f-]{36}$/),
 };
 
-/** A problem in the shape that all of them have, which says nothing of what was sent and nothing of what is inside. */
+/** A problem of the common shape, which repeats no input and reveals nothing internal. */
 function expectProblem(sent: unknown, answer: Answer, statuses: number[], code?: string): void {
   expect({ sent, status: answer.status }).toEqual({
     sent,
@@ -63,7 +63,7 @@ function expectProblem(sent: unknown, answer: Answer, statuses: number[], code?:
 }
 
 /** Real: the application with its document, PostgreSQL, the cache; where HTTP itself is broken, a socket. */
-describe('what nobody should send', () => {
+describe('invalid input', () => {
   let app: TestApp;
   let admin: Client;
   let operations: Operation[];
@@ -98,7 +98,7 @@ describe('what nobody should send', () => {
   const schemaOf = (operation: Operation) => bodySchemaOf(operation)!;
   const withBody = () => operations.filter(bodySchemaOf);
   const unsafe = () => operations.filter(isUnsafe);
-  /** Texts that are compared with what was minted here and are read by nobody else. */
+  /** Texts that the server only compares with tokens it has issued. */
   const isOpaque = (name: string) => name === 'refreshToken';
 
   describe('as a body', () => {
@@ -172,7 +172,7 @@ describe('what nobody should send', () => {
       expect(sent).toBeGreaterThan(200);
     });
 
-    it('with fields of any name that nobody knows is refused, on every route [VAL-01]', async () => {
+    it('with unknown fields is refused, on every route [VAL-01]', async () => {
       const fields = [`${CANARY} <script>`, '', 'toString', 'hasOwnProperty', 'isAdmin'];
       for (const operation of withBody()) {
         for (const field of fields) {
@@ -221,7 +221,7 @@ describe('what nobody should send', () => {
       expect(({} as { isAdmin?: unknown }).isAdmin).toBeUndefined();
     });
 
-    it('with numbers that no machine holds is refused [VAL-03]', async () => {
+    it('with numbers out of range is refused [VAL-03]', async () => {
       for (const amount of [
         '1e400',
         '-1e400',
@@ -244,7 +244,7 @@ describe('what nobody should send', () => {
       }
     });
 
-    it('that is not there is refused where one is needed [VAL-01]', async () => {
+    it('that is missing is refused where one is needed [VAL-01]', async () => {
       for (const operation of withBody().filter(({ requestBody }) => requestBody!.required)) {
         for (const headers of [{}, { 'content-type': 'application/json' }]) {
           expectProblem(
@@ -272,7 +272,7 @@ describe('what nobody should send', () => {
       'application/json, text/plain',
       '*/*',
     ])(
-      'of the type %s is refused on every unsafe route, whatever is in it [CSR-04, HTTP-06]',
+      'of the type %s is refused on every unsafe route, whatever its content [CSR-04, HTTP-06]',
       async (type) => {
         for (const operation of unsafe()) {
           for (const body of [`email=${CANARY}`, '{}']) {
@@ -299,7 +299,7 @@ describe('what nobody should send', () => {
       }
     });
 
-    it('that is too large is refused before it is read, whether or not it says so [AUT-08, HTTP-06, HTTP-07]', async () => {
+    it('that is too large is refused before it is read, whether or not it declares its size [AUT-08, HTTP-06, HTTP-07]', async () => {
       const large = JSON.stringify({ password: CANARY.padEnd(1_000_000, 'x') });
       for (const operation of unsafe()) {
         expectProblem(operation.name, await send(operation, large), [413], 'request.too_large');
@@ -329,7 +329,7 @@ describe('what nobody should send', () => {
       );
     });
 
-    it('that is packed is not unpacked [HTTP-07]', async () => {
+    it('that is compressed is refused, not decompressed [HTTP-07]', async () => {
       const bomb = gzipSync(JSON.stringify({ email: 'x'.repeat(5_000_000) }));
       expect(bomb.length).toBeLessThan(10_240);
       const response = await app.app.inject({
@@ -378,7 +378,7 @@ describe('what nobody should send', () => {
       '%',
     ];
 
-    it('an id that cannot be one is refused on every route, before anything is asked [VAL-01, VAL-03]', async () => {
+    it('an invalid id is refused on every route, before any query [VAL-01, VAL-03]', async () => {
       const withId = operations.filter(({ path }) => path.includes('{'));
       expect(withId.length).toBeGreaterThan(5);
       for (const operation of withId) {
@@ -435,7 +435,7 @@ describe('what nobody should send', () => {
       ['/v1/admin/audit-events', 'to', ['', 'x', '-infinity', 'epoch', '2030-13-01T00:00:00Z']],
       [`/v1/admin/users/${ALICE.id}/sessions`, 'status', ['', 'x', 'ACTIVE', CANARY]],
       ['/v1/sessions', 'except', ['', 'x', CANARY, 'CURRENT']],
-    ])('%s?%s= refuses what it cannot mean [VAL-01, VAL-03]', async (path, name, values) => {
+    ])('%s?%s= refuses invalid values [VAL-01, VAL-03]', async (path, name, values) => {
       const method = path === '/v1/sessions' ? 'DELETE' : 'GET';
       for (const value of values) {
         const answer = await admin.request(method, `${path}?${name}=${value}`);
@@ -452,7 +452,7 @@ describe('what nobody should send', () => {
       }
     });
 
-    it('a date at the edge of what can be written is an answer or a refusal, never a fault [VAL-03]', async () => {
+    it('a date at the edge of the range gets an answer or a refusal, never a 500 [VAL-03]', async () => {
       for (const date of [
         '0000-01-01T00:00:00Z',
         '0001-01-01T00:00:00Z',
@@ -473,7 +473,7 @@ describe('what nobody should send', () => {
       }
     });
 
-    it('a cursor that is not ours is refused, and one of ours cannot be bent [VAL-02]', async () => {
+    it('a foreign cursor is refused, and an issued cursor cannot be modified [VAL-02]', async () => {
       const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
       const now = new Date().toISOString();
       const ours = (await admin.get('/v1/admin/users?limit=1')).body.nextCursor as string;
@@ -535,7 +535,7 @@ describe('what nobody should send', () => {
       }
     });
 
-    it('what a search means to a database means nothing here [VAL-02]', async () => {
+    it('wildcards of SQL have no effect in a search [VAL-02]', async () => {
       for (const query of ['%25', '_', '%25%25', 'a_ice', '%5C', "'", "'%20or%20true--", '%25alice']) {
         const { status, body } = await admin.get(`/v1/admin/users?query=${query}`);
         expect({ query, status, items: body.items }).toEqual({ query, status: 200, items: [] });
@@ -569,7 +569,7 @@ describe('what nobody should send', () => {
   });
 
   describe('by a method', () => {
-    it('that a path does not know is refused with those that it knows [HTTP-06]', async () => {
+    it('that a path does not know is refused with a list of those that it knows [HTTP-06]', async () => {
       const known = new Map<string, Set<string>>();
       for (const { path, method } of operations) known.set(path, (known.get(path) ?? new Set()).add(method));
       for (const [path, methods] of known) {
@@ -598,15 +598,19 @@ describe('what nobody should send', () => {
         ({ method, path }) => method === 'GET' && path.startsWith('/v1/'),
       )) {
         const url = path.replace(/\{\w+\}/g, ALICE.id);
-        const nobody = await head(url);
-        expect({ url, status: nobody.statusCode, text: nobody.body }).toEqual({ url, status: 401, text: '' });
-        expect(nobody.headers).toMatchObject(SECURITY_HEADERS);
+        const anonymous = await head(url);
+        expect({ url, status: anonymous.statusCode, text: anonymous.body }).toEqual({
+          url,
+          status: 401,
+          text: '',
+        });
+        expect(anonymous.headers).toMatchObject(SECURITY_HEADERS);
       }
       const me = await head('/v1/users/me', { authorization: `Bearer ${admin.accessToken}` });
       expect({ status: me.statusCode, text: me.body }).toEqual({ status: 200, text: '' });
     });
 
-    it('that hides behind another one is not found out: what is sent is what is done [CSR-05]', async () => {
+    it('that is overridden by a header is ignored: the method of the request line counts [CSR-05]', async () => {
       const alice = app.client();
       await alice.login(ALICE.email, PASSWORD, { transport: 'bearer' });
       for (const name of ['x-http-method-override', 'x-http-method', 'x-method-override']) {
@@ -626,7 +630,7 @@ describe('what nobody should send', () => {
         'X-Min-Revocation-Seq',
       ],
       ['idempotency-key', ['', ' ', 'a b', 'é', 'x'.repeat(201), `${CANARY}\u00a0`], 'Idempotency-Key'],
-    ])('%s is refused when it cannot be one', async (name, values, path) => {
+    ])('%s is refused when it is invalid', async (name, values, path) => {
       const payment = { amount: 1, currency: 'EUR', recipient: 'Bob' };
       for (const value of values) {
         const headers = { 'idempotency-key': 'a-key', [name]: value };
@@ -636,7 +640,7 @@ describe('what nobody should send', () => {
       }
     });
 
-    it('is never obeyed, stored raw or broken by: a user agent may be anything', async () => {
+    it('the user agent may be anything: it is neither executed nor stored raw, and breaks nothing', async () => {
       for (const agent of [
         '',
         ' ',
@@ -660,7 +664,7 @@ describe('what nobody should send', () => {
       }
     });
 
-    it('x-device-token may be anything, and is not adopted', async () => {
+    it('x-device-token may be anything, and an unknown one is not adopted', async () => {
       for (const token of ['', 'x', 'x'.repeat(8_000), "'", '\u00ff', `${CANARY}, ${CANARY}`]) {
         const login = await app
           .client()
@@ -675,7 +679,7 @@ describe('what nobody should send', () => {
     });
   });
 
-  it('changes no header of any answer: good ones have them too [HTTP-01, HTTP-02, HTTP-03, HTTP-04]', async () => {
+  it('changes no header of any answer: valid requests get the same headers [HTTP-01, HTTP-02, HTTP-03, HTTP-04]', async () => {
     for (const path of [
       '/health/live',
       '/health/ready',
@@ -729,7 +733,7 @@ describe('what nobody should send', () => {
       expect(await statusOf(bytes)).toBe('HTTP/1.1 400 Bad Request');
     });
 
-    it('headers without end are refused with 431, TRACE with 405, CONNECT without a word [HTTP-06, HTTP-07]', async () => {
+    it('headers without end are refused with 431, TRACE with 405, CONNECT with an empty answer [HTTP-06, HTTP-07]', async () => {
       expect(await statusOf(request('GET / HTTP/1.1', `X-A: ${'a'.repeat(20_000)}`))).toMatch(
         /^HTTP\/1\.1 431 /,
       );
@@ -737,7 +741,7 @@ describe('what nobody should send', () => {
       expect(await statusOf(request('CONNECT localhost:1 HTTP/1.1'))).toMatch(/^$|^HTTP\/1\.1 4/);
     });
 
-    it('and the next one is answered', async () => {
+    it('and the next request is answered', async () => {
       expect(await statusOf(request('GET /health/live HTTP/1.1'))).toBe('HTTP/1.1 200 OK');
     });
   });

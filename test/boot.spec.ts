@@ -18,8 +18,8 @@ import { eventually } from './support/waiting.js';
 const folder = mkdtempSync(join(tmpdir(), 'drawbridge-boot-'));
 const developmentKeys = join(folder, 'keys.json');
 const productionKeys = join(folder, 'production.json');
-const NOWHERE = 'postgres://nobody@127.0.0.1:1/nothing';
-/** A role that is asked for its password, which is its name. */
+const NOWHERE = 'postgres://unknown@127.0.0.1:1/nothing';
+/** A role that needs a password, which is its name. */
 const GUARDED = 'guarded';
 let postgres: Service;
 
@@ -33,7 +33,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-describe('a boot that must not go on', () => {
+describe('a boot with a fatal fault', () => {
   it.each<[string, Record<string, string>, RegExp[]]>([
     [
       'over bad values, and names them all',
@@ -61,9 +61,9 @@ describe('a boot that must not go on', () => {
   it.each<[string, (url: URL) => unknown, RegExp]>([
     ['a wrong password', (url) => (url.password = 'hunter2'), /password authentication failed/],
     ['no password where one is wanted', (url) => (url.password = ''), /password/],
-    ['an unknown role', (url) => (url.username = 'nobody'), /role "nobody" does not exist/],
+    ['an unknown role', (url) => (url.username = 'unknown'), /role "unknown" does not exist/],
     ['an unknown database', (url) => (url.pathname = '/nothing'), /database "nothing" does not exist/],
-  ])('stops over %s, and says that DATABASE_URL has it', async (_, change, why) => {
+  ])('stops over %s, and names DATABASE_URL', async (_, change, why) => {
     const url = Object.assign(new URL(postgres.url), { username: GUARDED, password: GUARDED });
     change(url);
     const { code, output } = await runToEnd({ DATABASE_URL: url.href, DATA_DIR: folder });
@@ -74,7 +74,7 @@ describe('a boot that must not go on', () => {
   });
 
   it.each(['no-such-host.invalid', '192.0.2.1', 'fe80::1'])(
-    'stops over a HOST where nobody can listen: %s',
+    'stops over a HOST where no process can listen: %s',
     async (HOST) => {
       const { code, output } = await runToEnd({
         DATABASE_URL: postgres.url,
@@ -111,14 +111,14 @@ describe('a boot that must not go on', () => {
     expect(output).toContain(`PORT ${port} is already in use`);
   });
 
-  it('never prints a secret, also when it is the wrong one [LOG-03]', async () => {
+  it('never prints a secret, not even a wrong one [LOG-03]', async () => {
     const { code, output } = await runToEnd({ DATABASE_URL: 'mysql://root:hunter2@db/x', DATA_DIR: folder });
     expect(code).toBe(1);
     expect(output).toMatch(/DATABASE_URL is not such a URL/);
     expect(output).not.toContain('hunter2');
   });
 
-  it('stops a second instance that shares a database but no Redis, and leaves the first alone', async () => {
+  it('stops a second instance that shares a database but no Redis, and leaves the first running', async () => {
     const env = { DATABASE_URL: postgres.url, DATA_DIR: folder };
     const first = await startInstance(env);
     const { code, output } = await runToEnd({ ...env, PORT: '0' });
@@ -136,7 +136,7 @@ describeWithRedis('a Redis that does not let an instance in', () => {
   });
   afterAll(() => redis?.stop());
 
-  it('does not stop the boot, and is told of with the variable and the reason', async () => {
+  it('does not stop the boot, and is logged with the variable and the reason', async () => {
     const instance = await startInstance({
       DATABASE_URL: postgres.url,
       DATA_DIR: folder,
@@ -154,8 +154,8 @@ describeWithRedis('a Redis that does not let an instance in', () => {
   });
 });
 
-describe('an instance that is told to end', () => {
-  it('does so although somebody has sent half a request and holds on', async () => {
+describe('an instance that gets SIGTERM', () => {
+  it('exits although a client has sent half a request and keeps its connection', async () => {
     const env = { DATABASE_URL: postgres.url, DATA_DIR: folder, REQUEST_TIMEOUT: '1s' };
     const instance = await startInstance(env);
     const slow = connect(Number(new URL(instance.url).port), '127.0.0.1');
@@ -163,24 +163,24 @@ describe('an instance that is told to end', () => {
     slow.write(
       'POST /v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
     );
-    // It may be told that it was too slow, and sees the end behind that only when it reads.
+    // The client may get an answer that it was too slow, and sees the end only when it reads on.
     slow.on('error', () => undefined).resume();
     const gone = once(slow, 'close');
-    await (await fetch(`${instance.url}/health/live`)).text(); // what came before has been read
+    await (await fetch(`${instance.url}/health/live`)).text(); // all before has been read
     expect(await instance.stop()).toBe(0);
     await gone;
   });
 });
 
 describe('the bundle that is served', () => {
-  it('loads what is in it once: no second TypeORM and no second pg beside it', async () => {
+  it('loads its bundled packages once: no second TypeORM and no second pg beside it', async () => {
     const env = { DATABASE_URL: postgres.url, DATA_DIR: folder, NODE_DEBUG: 'module' };
     const instance = await startInstance(env);
     const loaded = [...instance.output().matchAll(/load "[^"]*node_modules\/((?:@[^/]+\/)?[^/]+)/g)].map(
       ([, name]) => name,
     );
     expect(await instance.stop()).toBe(0);
-    expect(loaded).toContain('piscina'); // which is not in it
+    expect(loaded).toContain('piscina'); // is not bundled
     for (const name of ['typeorm', 'pg', 'fastify']) expect(loaded).not.toContain(name);
   });
 });
@@ -228,7 +228,7 @@ describeWithRedis('production', () => {
     });
   });
 
-  it('refuses a database that development has seeded, and names the users [AUT-10, OPS-01]', async () => {
+  it('refuses a database with seeded demo users, and names them [AUT-10, OPS-01]', async () => {
     const client = new pg.Client({ connectionString: postgres.url });
     await client.connect();
     await client.query('create database seeded');
@@ -242,7 +242,7 @@ describeWithRedis('production', () => {
     expect(output).not.toMatch(/\n\s+at /);
   }, 120_000);
 
-  it('refuses a database that lacks migrations, and serves without seeds or docs once it has them, and says what it serves with [AUT-10, LOG-01, OPS-02]', async () => {
+  it('refuses a database that lacks migrations, and serves without seeds or docs after them, and logs its configuration [AUT-10, LOG-01, OPS-02]', async () => {
     expect(await runToEnd(env)).toMatchObject({ code: 1, output: expect.stringMatching(/db:migrate/) });
     const applied = execFileSync(process.execPath, ['dist/database/migrate.cli.js'], {
       env,
@@ -312,7 +312,7 @@ async function guard(url: string): Promise<void> {
   await client.end();
 }
 
-/** In the one mail that was kept there. */
+/** From the one mail in the outbox. */
 function mailedToken(mails: string): string {
   const [file] = readdirSync(mails);
   return /#token=([\w-]+)$/m.exec(readFileSync(join(mails, file!), 'utf8'))![1]!;

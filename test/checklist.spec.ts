@@ -29,7 +29,7 @@ describe('the checklist', () => {
     source: 'RFC 1',
     ...more,
   });
-  const LATER = row('AAA-03', { notKept: { reason: 'Nobody has built it.', instead: 'Build it.' } });
+  const LATER = row('AAA-03', { notKept: { reason: 'It is not built.', instead: 'Build it.' } });
   const requirements = (rows: object[] = [row('AAA-01'), row('AAA-02'), LATER]) =>
     writeFileSync(join(root, 'docs/security/requirements.json'), JSON.stringify([{ title: 'Doors', rows }]));
   const spec = (text: string) => writeFileSync(join(root, 'test/door.spec.ts'), text);
@@ -44,12 +44,12 @@ describe('the checklist', () => {
     return { status, faults: stderr.trim() };
   };
 
-  it('says for each row which tests keep it, or why none does', () => {
+  it('lists for each row the tests that keep it, or the reason why none does', () => {
     expect(run()).toEqual({ status: 0, faults: '' });
     const page = readFileSync(join(root, 'docs/security/checklist.md'), 'utf8');
     expect(page).toContain('`test/door.spec.ts`: a door (2 tests)');
     expect(page).toContain('`test/door.spec.ts`: a door › opens for %s');
-    expect(page).toContain('not kept: Nobody has built it. Build it.');
+    expect(page).toContain('not kept: It is not built. Build it.');
     expect(page).toContain('3 requirements: 2 are kept by tests, 1 are not kept');
     expect(run('--check')).toEqual({ status: 0, faults: '' });
   });

@@ -5,7 +5,7 @@ import { HousekeepingService } from '../src/sessions/housekeeping.service.js';
 import { holdBackgroundWork, resetStores, startApp, type TestApp } from './support/app.js';
 import { StoppedClock } from './support/clock.js';
 
-/** Real: PostgreSQL, two instances. Played: the time, and when a timer rings. */
+/** Real: PostgreSQL, two instances. Simulated: the time and the timers. */
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -28,8 +28,8 @@ afterEach(() => {
 
 const claim = (app: TestApp, name = 'sweep') => app.get(Chores).claim(name, 10 * SECOND);
 
-describe('a chore', () => {
-  it('is claimed by one instance, and by anybody again an interval later', async () => {
+describe('a scheduled job', () => {
+  it('is claimed by one instance, and by any instance again after an interval', async () => {
     expect(await claim(a)).toBe(true);
     expect(await claim(b)).toBe(false);
     expect(await claim(a)).toBe(false);
@@ -40,7 +40,7 @@ describe('a chore', () => {
     expect(await claim(a)).toBe(false);
   });
 
-  it('is claimed once, however many ask at the same time, for the first time and later', async () => {
+  it('is claimed once, however many instances try at the same time, for the first time and later', async () => {
     for (const _ of ['first', 'later']) {
       const claims = await Promise.all(Array.from({ length: 20 }, (_, turn) => claim(turn % 2 ? a : b)));
       expect(claims.filter(Boolean)).toHaveLength(1);
@@ -48,12 +48,12 @@ describe('a chore', () => {
     }
   });
 
-  it('has nothing to do with another chore', async () => {
+  it('is independent of other jobs', async () => {
     expect(await claim(a, 'sweep')).toBe(true);
     expect(await claim(b, 'dust')).toBe(true);
   });
 
-  it('whose claimer has died is done by another instance an interval later', async () => {
+  it('whose claimer has died is done by another instance after an interval', async () => {
     const [died, done] = [jest.fn(() => Promise.reject(new Error('killed'))), jest.fn(async () => undefined)];
     await expect(a.get(Chores).turn(10 * SECOND, 'sweep', died)).rejects.toThrow('killed');
     await b.get(Chores).turn(10 * SECOND, 'sweep', done);
@@ -63,7 +63,7 @@ describe('a chore', () => {
     expect(done).toHaveBeenCalledTimes(1);
   });
 
-  it('is not left out by a lone instance whose timer rings a little early', async () => {
+  it('is not skipped by a lone instance whose timer fires a little early', async () => {
     const work = jest.fn(async () => undefined);
     for (let turn = 1; turn <= 5; turn++) {
       await a.get(Chores).turn(10 * SECOND, 'sweep', work);
@@ -72,7 +72,7 @@ describe('a chore', () => {
     }
   });
 
-  it('is not stopped by a claim from far ahead, which a wrong clock or somebody has written', async () => {
+  it('is not stopped by a claim from the future, which a wrong clock or a manual change has written', async () => {
     for (const begunAt of [new Date(clock.now() + MINUTE), 'infinity']) {
       await a.query('delete from chores');
       await a.query('insert into chores values ($1, $2)', ['sweep', begunAt]);
@@ -86,7 +86,7 @@ describe.each([
   ['housekeeping', HousekeepingService, 'run', 10 * MINUTE],
   ['a seal', AuditSealer, 'seal', 10 * SECOND],
 ] as const)('%s', (_, service, work, interval) => {
-  /** What the service does when its timer rings. */
+  /** The method that the timer of the service calls. */
   async function ring(app: TestApp): Promise<void> {
     const worker = app.get<HousekeepingService | AuditSealer>(service);
     worker.beforeApplicationShutdown();
@@ -112,7 +112,7 @@ describe.each([
     return () => spies.map((spy) => spy.mock.calls.length);
   };
 
-  it('is done by one instance an interval', async () => {
+  it('is done by one instance per interval', async () => {
     const times = done();
     await ring(a);
     await ring(b);
@@ -123,7 +123,7 @@ describe.each([
     expect(times()).toEqual([1, 1]);
   });
 
-  it('is done whenever it is asked for, whoever has done it', async () => {
+  it('is done whenever it is called directly, even if another instance has just done it', async () => {
     const times = done();
     await ring(a);
     for (const app of [a, b]) await app.get<Record<typeof work, () => Promise<unknown>>>(service)[work]();

@@ -8,11 +8,11 @@ import { join, resolve } from 'node:path';
 import pg from 'pg';
 import { startApp, resetStores, type TestApp } from './support/app.js';
 
-/** What `npm run …` runs, by its name in package.json. */
+/** The commands of `npm run …`, by their names in package.json. */
 const { scripts } = JSON.parse(await readFile('package.json', 'utf8')) as { scripts: Record<string, string> };
 const COMMANDS = Object.entries(scripts).filter(([, line]) => /^node dist\/\S+\.cli\.js/.test(line));
 
-/** Each starts some processes, which take a while on a busy machine. */
+/** Each test starts several processes, which takes a while on a busy machine. */
 jest.setTimeout(240_000);
 
 /** Real: the commands as processes, PostgreSQL. */
@@ -51,7 +51,7 @@ describe('a command that cannot do its work', () => {
     await once(child, 'close');
     return { code: child.exitCode, output };
   }
-  /** One sentence, or the usage, and nothing of Node.js. */
+  /** One sentence, or the usage, and no stack of Node.js. */
   async function expectSentence(ran: ReturnType<typeof run>, says: RegExp): Promise<void> {
     const { code, output } = await ran;
     expect({ code, output }).toEqual({ code: 1, output: expect.stringMatching(says) });
@@ -72,7 +72,7 @@ describe('a command that cannot do its work', () => {
     return { DATABASE_URL: other.href };
   };
 
-  it('is one of these', () => {
+  it('is covered by these tests', () => {
     expect(COMMANDS.map(([name]) => name).sort()).toEqual([
       'admin:grant',
       'audit:prune',
@@ -93,7 +93,7 @@ describe('a command that cannot do its work', () => {
   ];
 
   it.each(ON_A_DATABASE)(
-    'says which database it needs, which it cannot reach, and why: %s',
+    'names the database that it needs and cannot reach, and the reason: %s',
     async (name, args) => {
       await expectSentence(run(name, args), /^DATABASE_URL is not set: name the database/);
       await expectSentence(run(name, args, { DATABASE_URL: 'nonsense' }), /DATABASE_URL .* allowed: /);
@@ -116,7 +116,7 @@ describe('a command that cannot do its work', () => {
     },
   );
 
-  it('says what has to be done about an empty database, or one of another version', async () => {
+  it('prints the remedy for an empty database, or one of another version', async () => {
     const client = new pg.Client({ connectionString: url });
     await client.connect();
     const empty = `drawbridge_commands_${process.pid}`;
@@ -140,7 +140,7 @@ describe('a command that cannot do its work', () => {
     }
   });
 
-  it('says how it is used', async () => {
+  it('prints its usage', async () => {
     for (const [name, args] of [
       ['keys:generate', []],
       ['admin:grant', []],
@@ -151,7 +151,7 @@ describe('a command that cannot do its work', () => {
       await expectSentence(run(name, args, { DATABASE_URL: url }), /usage: npm run |Unknown option '--what'/);
   });
 
-  it('says which setting of its own it cannot read', async () => {
+  it('names the setting that it cannot read', async () => {
     await expectSentence(
       run('db:migrate', [], { DATABASE_URL: url, STORE_TLS: 'x' }),
       /^STORE_TLS "x" .*allowed: /,
@@ -162,7 +162,7 @@ describe('a command that cannot do its work', () => {
     );
   });
 
-  it('says why an account is made no admin: who is not registered, an address that is none, instances without Redis', async () => {
+  it('prints why an account becomes no admin: unregistered address, invalid address, instances without Redis', async () => {
     const { TEST_REDIS_URL: redis } = process.env;
     const database = { DATABASE_URL: url, ...(redis && { REDIS_URL: redis }), DATA_DIR: folder };
     await expectSentence(run('admin:grant', ['none@example.com'], database), /^no user is registered/);
@@ -182,7 +182,7 @@ describe('a command that cannot do its work', () => {
     );
   });
 
-  it('says where keys cannot be written, and that none are written over', async () => {
+  it('prints that a folder of keys is not writable, and that it overwrites no keys', async () => {
     const generate = (path: string) => run('keys:generate', [path]);
     await expectSentence(generate(join(folder, 'none', 'keys.json')), /create the folder .*none first/);
     await expectSentence(
@@ -195,7 +195,7 @@ describe('a command that cannot do its work', () => {
     expect(await readFile(join(folder, 'taken.json'), 'utf8')).toBe('taken');
   });
 
-  it('says which keys cannot be rotated', async () => {
+  it('names the keys that cannot be rotated', async () => {
     const rotate = (...args: string[]) => run('keys:rotate', args);
     await expectSentence(rotate(join(folder, 'none.json')), /KEYS_FILE .*none\.json/);
     await expectSentence(rotate(join(folder, 'no-keys.json')), /KEYS_FILE/);
@@ -205,7 +205,7 @@ describe('a command that cannot do its work', () => {
     await expectSentence(rotate('--now'), /^--now requires the kinds of keys/);
   });
 
-  it('says which page it does not find', async () => {
+  it('names the page that it does not find', async () => {
     await expectSentence(run('docs:settings'), /README\.md/);
     await expectSentence(run('check:settings'), /README\.md/);
     await writeFile(join(folder, 'README.md'), 'no table');

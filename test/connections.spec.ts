@@ -4,7 +4,10 @@ import { connect, type Socket } from 'node:net';
 import { startApp, type TestApp } from './support/app.js';
 import { eventually } from './support/waiting.js';
 
-/** Real: an instance over sockets, PostgreSQL. The clients keep their half of a connection open for as long as they can. */
+/**
+ * Real: an instance over sockets, PostgreSQL. The clients keep their half of a connection open for as long as they
+ * can.
+ */
 
 const MAX_CONNECTIONS = 20;
 const request = (line: string, ...headers: string[]) =>
@@ -42,7 +45,7 @@ async function open({ reads = true } = {}): Promise<Socket> {
   return reads ? socket.resume() : socket;
 }
 
-/** All that a new client is answered; empty when its connection is refused. */
+/** The whole answer to a new client; empty when its connection is refused. */
 async function answerToNewClient(bytes: string): Promise<string> {
   const socket = connect(port, '127.0.0.1');
   sockets.push(socket);
@@ -53,7 +56,7 @@ async function answerToNewClient(bytes: string): Promise<string> {
   return text;
 }
 
-describe('clients that keep every connection open let the next client in after', () => {
+describe('clients that keep every connection open let the next client connect after', () => {
   it.each<[string, string]>([
     ['they send nothing', ''],
     ['they send one byte', 'G'],

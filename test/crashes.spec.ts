@@ -75,7 +75,7 @@ describeWithRedis('a process that is killed', () => {
   const statusOf = async (id: string) =>
     (await database.query('select status from sessions where id = $1', [id])).rows[0].status;
 
-  it('between commit and tombstone: the record refuses, and another instance finishes the revocation', async () => {
+  it('between commit and tombstone: PostgreSQL refuses the session, and another instance finishes the revocation', async () => {
     const [admin, alice] = [await login(a, ADMIN), await login(b, ALICE)];
     for (let round = 0; round < 3; round++) expect((await check(b, alice)).status).toBe(200); // cached by now
     proxy.stall();
@@ -101,7 +101,7 @@ describeWithRedis('a process that is killed', () => {
     await eventually(async () => expect((await pending()).every(({ applied_at }) => applied_at)).toBe(true));
   });
 
-  it('in the middle of a transaction: nothing of it happened, and nobody waits for its locks', async () => {
+  it('in the middle of a transaction: the transaction has no effect, and no request waits for its locks', async () => {
     const [admin, alice] = [await login(b, ADMIN), await login(a, ALICE)];
     const held = new pg.Client({ connectionString: process.env['TEST_DATABASE_URL'] });
     await held.connect();
@@ -116,7 +116,7 @@ describeWithRedis('a process that is killed', () => {
     expect(await receipt).toBe('no answer');
     await held.query('rollback');
     await held.end();
-    // What its server process still did is decided by the time that its locks are free: all of it, or nothing.
+    // When its locks are free, the server process has either committed the transaction or rolled it back.
     const answer = await ask(b, 'DELETE', `/v1/admin/sessions/${alice.id}`, admin.token);
     expect(answer).toMatchObject({ status: 200, body: { status: 'applied' } });
     expect(await check(b, alice)).toMatchObject({ status: 401, body: { reason: 'admin' } });

@@ -9,7 +9,7 @@ const MINUTE = 60_000;
 const TRUSTED = ['https://app.example.com', 'http://localhost:5173', 'capacitor://localhost', 'app://.'];
 const PATHS = ['/v1/feature-flags', '/v1/users/me'];
 const AMBIGUOUS = { status: 400, body: { code: 'auth.ambiguous_credentials' } };
-const NOBODY = { status: 401, body: { code: 'auth.unauthenticated' } };
+const UNAUTHENTICATED = { status: 401, body: { code: 'auth.unauthenticated' } };
 
 /** A `Set-Cookie` header, taken apart; attribute names in lower case. */
 function parse(setCookie: string) {
@@ -43,7 +43,10 @@ describe('the credential of a request', () => {
     port = Number(new URL(await app.app.getUrl()).port);
   });
   afterAll(() => app.close());
-  /** Both are logged in, with tokens that are good; hashing passwords is most of the work here, so only where they are not. */
+  /**
+   * Both are logged in with good tokens. Hashing passwords is most of the work here, so a test logs in only when
+   * needed.
+   */
   beforeEach(async () => {
     const isIn = async (client?: Client) => (await client?.get('/v1/users/me'))?.status === 200;
     if (!(await isIn(native))) {
@@ -62,7 +65,7 @@ describe('the credential of a request', () => {
   const refresh = (client = browser) => `__Host-refresh=${client.jar.get('__Host-refresh')}`;
   const bearer = (client = native) => `Bearer ${client.accessToken}`;
 
-  /** Over a socket, where headers go out as they are written here, also twice. */
+  /** Over a socket, which sends headers as written here, also twice. */
   function overSocket(
     method: string,
     path: string,
@@ -136,7 +139,7 @@ describe('the credential of a request', () => {
         expect({ path, ...answer }).toMatchObject({ path, ...AMBIGUOUS });
         expect(answer.setCookies).toEqual([]);
       }
-      // Nobody has been logged out by it.
+      // The refusal has logged no client out.
       expect((await browser.get('/v1/users/me')).status).toBe(200);
       expect((await native.get('/v1/users/me')).status).toBe(200);
     });
@@ -199,7 +202,7 @@ describe('the credential of a request', () => {
     });
   });
 
-  describe('is seen in two places and nowhere else', () => {
+  describe('is accepted in two places and nowhere else', () => {
     it('not in the URL [REF-11, TOK-18]', async () => {
       const token = native.accessToken!;
       for (const path of PATHS) {
@@ -213,14 +216,14 @@ describe('the credential of a request', () => {
           'authorization',
         ]) {
           const answer = await app.client().get(`${path}?${name}=${token}`);
-          expect(answer).toMatchObject(NOBODY);
+          expect(answer).toMatchObject(UNAUTHENTICATED);
           expect(answer.text).not.toContain(token);
         }
         expect((await app.client().get(`${path}/${token}`)).status).toBe(404);
-        expect(await app.client().get(`${path}#${token}`)).toMatchObject(NOBODY);
+        expect(await app.client().get(`${path}#${token}`)).toMatchObject(UNAUTHENTICATED);
       }
       const inUrl = await app.client().post(`/v1/auth/refresh?refreshToken=${native.refreshToken}`);
-      expect(inUrl).toMatchObject(NOBODY);
+      expect(inUrl).toMatchObject(UNAUTHENTICATED);
     });
 
     it('not in the body [TOK-18]', async () => {
@@ -234,7 +237,7 @@ describe('the credential of a request', () => {
         const answer = await app
           .client()
           .request('POST', '/v1/payments', { body, headers: { 'idempotency-key': 'x' } });
-        expect(answer).toMatchObject(NOBODY);
+        expect(answer).toMatchObject(UNAUTHENTICATED);
       }
     });
 
@@ -276,7 +279,7 @@ describe('the credential of a request', () => {
     ])('not under the scheme %j [TOK-18]', async (scheme) => {
       for (const path of PATHS) {
         expect(await show(path, { authorization: `${scheme} ${native.accessToken}`.trim() })).toMatchObject(
-          NOBODY,
+          UNAUTHENTICATED,
         );
       }
     });
@@ -299,7 +302,7 @@ describe('the credential of a request', () => {
         });
       }
       for (const value of ['Bearer', 'Bearer ', '']) {
-        expect(await show(PATHS[0]!, { authorization: value })).toMatchObject(NOBODY);
+        expect(await show(PATHS[0]!, { authorization: value })).toMatchObject(UNAUTHENTICATED);
       }
     });
 
@@ -369,7 +372,7 @@ describe('the credential of a request', () => {
   describe('of a browser', () => {
     const DAY = 86_400;
 
-    it('is three cookies that no script, no sibling and no plain HTTP gets at [COK-01, COK-04, SES-02]', async () => {
+    it('is three cookies that are out of reach of scripts, sibling domains and plain HTTP [COK-01, COK-04, SES-02]', async () => {
       const { setCookies } = await app.client().login(ALICE.email, PASSWORD);
       const strict = { path: '/', httponly: true, secure: true, samesite: 'Lax' };
       expect(setCookies.map(parse)).toEqual([
@@ -399,7 +402,7 @@ describe('the credential of a request', () => {
       }
     });
 
-    it('is never kept for longer than the session may live, and less with each refresh [COK-08]', async () => {
+    it('never outlives the session in the browser, and its lifetime shrinks with each refresh [COK-08]', async () => {
       const maxAges = ({ setCookies }: Answer) =>
         setCookies
           .map(parse)
@@ -414,7 +417,7 @@ describe('the credential of a request', () => {
       for (const maxAge of atRefresh) expect(maxAge).toBeLessThanOrEqual(atLogin[0]! - 600);
     });
 
-    it('is in no body: what a script reads is of no use to it [COK-02]', async () => {
+    it('is in no body, so that no script can read it [COK-02]', async () => {
       const client = app.client();
       const login = await client.login(ALICE.email, PASSWORD);
       const seen = [...client.jar.values()];
@@ -440,7 +443,7 @@ describe('the credential of a request', () => {
       });
     });
 
-    it('is not what a native client is given: tokens in the body, no cookie at all', async () => {
+    it('is given to a native client in the body, without any cookie', async () => {
       const client = app.client();
       const login = await client.login(ALICE.email, PASSWORD, { transport: 'bearer' });
       expect(login.body).toMatchObject({
@@ -461,7 +464,7 @@ describe('the credential of a request', () => {
       }
     });
 
-    it('stays on its way: a refresh token from a cookie is refused in a body, and the reverse [REF-11]', async () => {
+    it('is bound to its transport: a refresh token from a cookie is refused in a body, and vice versa [REF-11]', async () => {
       const stolen = browser.jar.get('__Host-refresh')!;
       const invalid = { status: 401, body: { code: 'auth.invalid_token' } };
       expect(await app.client().post('/v1/auth/refresh', { refreshToken: stolen })).toMatchObject(invalid);
@@ -474,8 +477,8 @@ describe('the credential of a request', () => {
     });
   });
 
-  describe('is taken back at logout', () => {
-    it('by an empty object as well as by nothing: some clients always send one', async () => {
+  describe('is revoked at logout', () => {
+    it('by an empty object as well as by no body, because some clients always send one', async () => {
       const [person, other] = [app.client(), app.client()];
       await person.login(ALICE.email, PASSWORD);
       expect((await person.post('/v1/auth/refresh', {})).status).toBe(200);
@@ -483,7 +486,7 @@ describe('the credential of a request', () => {
       expect((await person.post('/v1/auth/logout', {})).status).toBe(204);
       expect(await held.get('/v1/users/me')).toMatchObject({ status: 401, body: { reason: 'logout' } });
       expect((await other.post('/v1/auth/logout', {})).status).toBe(204);
-      expect(await other.post('/v1/auth/refresh', {})).toMatchObject(NOBODY);
+      expect(await other.post('/v1/auth/refresh', {})).toMatchObject(UNAUTHENTICATED);
     });
 
     const ended = { status: 401, body: { code: 'auth.session_ended', reason: 'logout' } };
@@ -503,7 +506,7 @@ describe('the credential of a request', () => {
       expect([...browser.jar.keys()]).toEqual(['__Host-device']);
       for (const path of PATHS) {
         expect(await thief.copy().get(path)).toMatchObject(ended);
-        expect(await browser.get(path)).toMatchObject(NOBODY);
+        expect(await browser.get(path)).toMatchObject(UNAUTHENTICATED);
       }
       expect(await thief.copy().refresh()).toMatchObject(ended);
     });
@@ -535,7 +538,7 @@ describe('the credential of a request', () => {
       expect(await browser.get('/v1/users/me')).toMatchObject(ended);
     });
 
-    it('also a second time, and when there is nothing to take back [REF-13]', async () => {
+    it('also a second time, and when there is nothing to revoke [REF-13]', async () => {
       const again = native.copy();
       for (const answer of [
         await native.post('/v1/auth/logout'),
@@ -553,14 +556,14 @@ describe('the credential of a request', () => {
       }
     });
 
-    it("of nobody else: a token that was not given out ends nobody's session", async () => {
+    it('only for its own session: a token that was not issued ends no session', async () => {
       const { claims } = read(native.accessToken!);
       const bob = app.client();
       await bob.login(BOB.email, PASSWORD, { transport: 'bearer' });
       const forgeries = [
         signed(HEADER, { ...claims, aud: 'other' }),
         `${bob.accessToken!.split('.')[0]}.${native.accessToken!.split('.')[1]}.${bob.accessToken!.split('.')[2]}`,
-        // Bob's own name with alice's session in it: not a token that we would sign, and of no use if we did.
+        // Alice's session with bob's user id: no token that we would sign, and useless if we did.
         signed(HEADER, { ...read(bob.accessToken!).claims, sid: claims['sid'] }),
       ];
       for (const token of forgeries) {
@@ -576,7 +579,10 @@ describe('the credential of a request', () => {
 
   describe('when another site makes a browser send it', () => {
     const REFUSED = { status: 403, body: { code: 'request.cross_site' } };
-    /** What a browser says of the site that sent it, and whether that is let in: always, never, or where no cookie is involved. */
+    /**
+     * The headers in which a browser describes the requesting site, and the expected result: always accepted,
+     * never, or only without cookies.
+     */
     const ORIGINS: [Record<string, string>, boolean | 'without cookies'][] = [
       [{}, true],
       [{ 'sec-fetch-site': 'same-origin' }, true],
@@ -625,7 +631,7 @@ describe('the credential of a request', () => {
     ];
     const host = { host: 'drawbridge.example' };
 
-    /** Every unsafe route that a browser can reach without knowing anything, with what it would do. */
+    /** Every unsafe route that a browser can reach without any secret, with a body. */
     const UNSAFE: [string, string, unknown][] = [
       ['POST', '/v1/auth/register', {}],
       ['POST', '/v1/auth/login', {}],
@@ -648,7 +654,7 @@ describe('the credential of a request', () => {
       ['DELETE', `/v1/admin/users/${BOB.id}/ban`, undefined],
     ];
 
-    it('is refused on every unsafe route, with cookies or without, before anything is looked at [CSR-02, CSR-03]', async () => {
+    it('is refused on every unsafe route, with cookies or without, before any look-up [CSR-02, CSR-03]', async () => {
       const jars: Record<string, string>[] = [
         {},
         { cookie: `${access()}; ${refresh()}` },
@@ -661,7 +667,7 @@ describe('the credential of a request', () => {
           for (const cookie of jars) {
             const isWithoutCookies = !cookie['cookie'] && !asksForCookies.includes(path);
             const isLetIn = expected === 'without cookies' ? isWithoutCookies : expected;
-            if (isLetIn && path === '/v1/users/me' && method === 'DELETE') continue; // it would be done
+            if (isLetIn && path === '/v1/users/me' && method === 'DELETE') continue; // it would take effect
             const answer = await app.client().request(method as 'POST', path, {
               body: isLetIn ? { nonsense: true } : body,
               headers: { ...host, ...site, ...cookie },
@@ -680,7 +686,7 @@ describe('the credential of a request', () => {
     });
 
     it.each(TRUSTED.flatMap((origin) => ['cross-site', 'same-site'].map((site) => [origin, site])))(
-      'is let in from %s (%s) for all that needs no cookie, and hands none out',
+      'is accepted from %s (%s) for all requests that need no cookie, and sets none',
       async (origin, site) => {
         const headers = { origin: origin!, 'sec-fetch-site': site! };
         const { email } = await newcomer(app);
@@ -723,7 +729,7 @@ describe('the credential of a request', () => {
       },
     );
 
-    it('does nothing: no login, no refresh, no logout, no payment, no new name [CSR-02]', async () => {
+    it('has no effect: no login, no refresh, no logout, no payment, no new name [CSR-02]', async () => {
       const before = await app.query('select count(*) from sessions');
       const headers = { 'sec-fetch-site': 'cross-site' };
       const jar = [...browser.jar];
@@ -749,7 +755,7 @@ describe('the credential of a request', () => {
       expect((await browser.get('/v1/payments')).body.items).toEqual([]);
     });
 
-    it('may read nothing that it could not read anyway: safe methods are let in, without a word to share it', async () => {
+    it('reads no more than public data: safe methods are accepted, without CORS headers', async () => {
       for (const [site] of ORIGINS.filter(([site]) => !TRUSTED.includes(site['origin']!))) {
         const answer = await app
           .client()
@@ -759,7 +765,7 @@ describe('the credential of a request', () => {
       }
     });
 
-    it('cannot be a form: the body is JSON or it is refused [CSR-04]', async () => {
+    it('cannot be a form, because every body has to be JSON [CSR-04]', async () => {
       const form = `email=${encodeURIComponent(BOB.email)}&password=${encodeURIComponent(PASSWORD)}`;
       for (const type of [
         'application/x-www-form-urlencoded',
@@ -774,7 +780,7 @@ describe('the credential of a request', () => {
       }
     });
 
-    it('is let in where the token is in Authorization, which no other site can make a browser send', async () => {
+    it('is accepted with a token in Authorization, which no other site can make a browser send', async () => {
       for (const [site] of ORIGINS) {
         const answer = await native.request('PATCH', '/v1/users/me', {
           body: { displayName: 'Alice' },
@@ -784,7 +790,7 @@ describe('the credential of a request', () => {
       }
     });
 
-    it('is not let in by an Authorization header that carries no token, or by one next to a cookie [CSR-07]', async () => {
+    it('is refused with an Authorization header that carries no token, or one next to a cookie [CSR-07]', async () => {
       const site = { 'sec-fetch-site': 'cross-site' };
       for (const authorization of ['Basic YTpi', 'Bearer', 'Bearer ', 'Negotiate x']) {
         const answer = await browser.request('PATCH', '/v1/users/me', {
@@ -804,7 +810,7 @@ describe('the credential of a request', () => {
 });
 
 /** Real: PostgreSQL, the cache. */
-describe('without TLS, on a desk (COOKIE_SECURE=false)', () => {
+describe('without TLS, in development (COOKIE_SECURE=false)', () => {
   let app: TestApp;
   beforeAll(async () => {
     await resetStores();
@@ -828,10 +834,10 @@ describe('without TLS, on a desk (COOKIE_SECURE=false)', () => {
     expect([...client.jar.keys()]).toEqual(['device']);
   });
 
-  it('the names with the prefix are not ours then', async () => {
+  it('cookies under the names with the prefix are ignored', async () => {
     const client = app.client();
     await client.login(ALICE.email, PASSWORD);
     const cookie = `__Host-access=${client.jar.get('access')}`;
-    expect(await app.client().get('/v1/users/me', { headers: { cookie } })).toMatchObject(NOBODY);
+    expect(await app.client().get('/v1/users/me', { headers: { cookie } })).toMatchObject(UNAUTHENTICATED);
   });
 });

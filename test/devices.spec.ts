@@ -50,7 +50,7 @@ const newDeviceMails = () =>
   a.query<{ recipient: string; data: any }>(`select * from mails where template = 'new_device'`);
 
 describe('the list of devices', () => {
-  it('shows what each is, where and when it was last seen, and which one asks', async () => {
+  it('shows for each device its description, its last place and time, and whether it is the caller', async () => {
     expect(await devices(laptop)).toEqual([
       {
         id: expect.any(String),
@@ -79,7 +79,7 @@ describe('the list of devices', () => {
     ]);
   });
 
-  it('has a device once, however often it logs in, as seen last', async () => {
+  it('has a device once, however often it logs in, with its latest login', async () => {
     const { id } = await deviceOf(phone);
     clock.advance(DAY);
     const again = await phone.login(ALICE.email, PASSWORD, { transport: 'bearer' });
@@ -92,25 +92,25 @@ describe('the list of devices', () => {
     expect(Date.parse(phoneNow.lastSeenAt) - Date.parse(phoneNow.firstSeenAt)).toBeGreaterThanOrEqual(DAY);
   });
 
-  it('keeps a device whose sessions have ended, and says so', async () => {
+  it('keeps a device whose sessions have ended, and marks it so', async () => {
     await phone.post('/v1/auth/logout');
     expect(await devices(laptop)).toContainEqual(
       expect.objectContaining({ name: 'Alice’s phone', activeSessions: 0, country: 'DE' }),
     );
   });
 
-  it('has nobody else’s', async () => {
+  it('has no device of another user', async () => {
     expect(await devices(await loggedIn(a, BOB))).toHaveLength(1);
   });
 
-  it('somebody else’s device token opens nothing and takes nothing over', async () => {
+  it('ignores another user’s device token, which neither logs in nor moves the device', async () => {
     const bob = Object.assign(a.client(), { deviceToken: phone.deviceToken });
     const { body } = await bob.login(BOB.email, PASSWORD, { transport: 'bearer' });
     expect(body.session.device.id).not.toBe((await deviceOf(phone)).id);
     expect(body.deviceToken).not.toBe(phone.deviceToken);
   });
 
-  it('forgets a device that nobody has used for longer than any session can live', async () => {
+  it('drops a device that was not used for longer than any session can live', async () => {
     await a.query(`delete from sessions where id = $1`, [phone.id]);
     clock.advance(401 * DAY);
     await loggedIn(a, ALICE);
@@ -148,7 +148,7 @@ describe('renaming a device', () => {
   });
 });
 
-describe('ending what a device has open', () => {
+describe('ending the sessions of a device', () => {
   it('ends each of its sessions and no other, everywhere at once', async () => {
     const { id } = await deviceOf(phone);
     const second = Object.assign(phone.copy(), { id: '', userId: phone.userId });
@@ -166,14 +166,14 @@ describe('ending what a device has open', () => {
     expect((await laptop.delete(`/v1/devices/${id}/sessions`)).body).toMatchObject({ endedSessions: 0 });
   });
 
-  it('may be the device that asks', async () => {
+  it('may target the device of the caller', async () => {
     const { id } = await deviceOf(laptop);
     expect((await laptop.delete(`/v1/devices/${id}/sessions`)).status).toBe(200);
     expect(await laptop.get('/v1/sessions/current')).toMatchObject({ status: 401 });
   });
 });
 
-it('another person’s device is not found, and nothing happens to it, not even for an admin', async () => {
+it('answers 404 for another user’s device and leaves it unchanged, even for an admin', async () => {
   const { id } = await deviceOf(phone);
   for (const person of [await loggedIn(a, BOB), await loggedIn(a, ADMIN)]) {
     for (const device of [id, NO_SUCH_DEVICE]) {
@@ -185,26 +185,26 @@ it('another person’s device is not found, and nothing happens to it, not even 
   expect((await deviceOf(phone)).name).toBe('Alice’s phone');
 });
 
-describe('a login from a device that was not used before', () => {
-  it('is told to the person by mail, with what and where it is', async () => {
+describe('a login from a new device', () => {
+  it('sends the user a mail with the device and the place', async () => {
     expect((await newDeviceMails()).map(({ recipient, data }) => [recipient, data])).toEqual([
       [ALICE.email, { at: expect.any(String), device: 'Firefox on Linux', ip: '127.0.0.1', country: 'AT' }],
       [ALICE.email, { at: expect.any(String), device: 'Alice’s phone', ip: '127.0.0.1', country: 'DE' }],
     ]);
   });
 
-  it('and one from a device that was, is not', async () => {
+  it('sends no mail when the device is known', async () => {
     await phone.login(ALICE.email, PASSWORD, { transport: 'bearer' });
     await laptop.login(ALICE.email, PASSWORD);
     expect(await newDeviceMails()).toHaveLength(2);
   });
 
-  it('a failed login tells nobody anything', async () => {
+  it('sends no mail when it fails', async () => {
     await a.client().login(ALICE.email, 'not her password at all');
     expect(await newDeviceMails()).toHaveLength(2);
   });
 
-  it('a browser that was updated is the same device, and says what it is now', async () => {
+  it('recognises an updated browser as the same device, and updates its description', async () => {
     laptop.headers = { 'user-agent': CHROME };
     await laptop.login(ALICE.email, PASSWORD);
     expect(await deviceOf(laptop)).toMatchObject({

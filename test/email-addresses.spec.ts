@@ -26,7 +26,7 @@ function spellingsOf(local: string): [string, ...string[]] {
     `${local}@bü\u200bcher.example`,
   ];
 }
-/** What mail programs read as an address of b.example, and what is no address. */
+/** Strings that mail programs read as an address of b.example, and strings that are no address. */
 const refusedSpellings = (local: string): string[] => [
   `<${local}@b.example>`,
   `${local}@b.example>`,
@@ -44,7 +44,7 @@ const refusedSpellings = (local: string): string[] => [
   `${local}@b.example\r\nBcc: x@b.example`,
 ];
 
-/** Real: PostgreSQL, the cache, the hasher, the command. Pretended: the mail server. */
+/** Real: PostgreSQL, the cache, the hasher, the command. Simulated: the mail server. */
 describe('an e-mail address', () => {
   let app: TestApp;
   let mailbox: Mailbox;
@@ -60,7 +60,7 @@ describe('an e-mail address', () => {
     app.client().post('/v1/auth/register', { email, password: OWN_PASSWORD });
   const accounts = () => app.query<{ email: string }>('select email from users order by email');
 
-  it('has one account, in whichever spelling people register it', async () => {
+  it('has one account, whatever spelling a user registers', async () => {
     const [canonical, ...others] = spellingsOf('anna');
     expect((await register(others[0]!)).status).toBe(202);
     await mailbox.collect();
@@ -86,7 +86,7 @@ describe('an e-mail address', () => {
     }
   });
 
-  it('gets its mail in the canonical spelling, whichever one asks for a new password', async () => {
+  it('gets its mail in the canonical spelling, whichever one requests a new password', async () => {
     const [canonical, ...others] = spellingsOf('carl');
     await register(canonical);
     await mailbox.collect();
@@ -165,7 +165,7 @@ describe('an e-mail address', () => {
     for (const { email } of DEMO_USERS) expect(email).toMatch(/^[a-z]+@example\.com$/);
   });
 
-  it('is made an admin by the command in each spelling; what is not an address is said', async () => {
+  it('is made an admin by the command in each spelling, and the command refuses an invalid address', async () => {
     const [canonical, spelling] = spellingsOf('ida');
     await register(canonical);
     const grant = (address: string) => {
@@ -188,7 +188,7 @@ describe('an e-mail address', () => {
   }, 120_000);
 });
 
-/** Real: a database of the former schema, made by the migrations themselves. */
+/** Real: a database of the previous schema, made by the migrations themselves. */
 describe('a database with addresses in other spellings', () => {
   const name = `drawbridge_addresses_${process.pid}`;
   let owner: pg.Client;
@@ -228,7 +228,7 @@ describe('a database with addresses in other spellings', () => {
   const emailOf = async (id: string) =>
     (await client.query('select email from users where id = $1', [id])).rows[0].email as string;
 
-  it('names the accounts that only a person can put right, and stays as it is until then', async () => {
+  it('names the accounts that only a person can put right, and stays unchanged until then', async () => {
     const [plain, alone] = [await add('plain@b.example'), await add('alone@bücher.example')];
     const [one, two] = [await add('both@xn--bcher-kva.example'), await add('both@bücher.example')];
     const none = await add('"q"@b.example');

@@ -25,7 +25,9 @@ import {
 import { startInstance } from './support/instance.js';
 import { eventually } from './support/waiting.js';
 
-/** Real: the binaries, initdb, the servers, the files, the apps that are killed (of the build). Simulated: nothing. */
+/**
+ * Real: the binaries, initdb, the servers, the files, the apps that are killed (of the build). Simulated: nothing.
+ */
 
 const LAUNCHER = fileURLToPath(new URL('../dist/database/embedded-postgres.js', import.meta.url));
 const isRoot = process.getuid?.() === 0;
@@ -38,7 +40,7 @@ let started: EmbeddedPostgres[] = [];
 
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'drawbridge-embedded-'));
-  chmodSync(home, 0o755); // root's PostgreSQL runs as another user, who has to get in
+  chmodSync(home, 0o755); // root's PostgreSQL runs as another user, who needs access
   guard = startGuard(home);
   existing = join(home, 'existing');
   const server = await start(existing);
@@ -61,7 +63,7 @@ async function start(dataDir: string, log?: (line: string) => void): Promise<Emb
   return server;
 }
 
-/** What is to end servers by themselves may be broken, so what ends them all the same has to outlive this process. */
+/** The mechanism that ends servers may be broken, so a separate process that outlives this one ends them. */
 function startGuard(folder: string): ChildProcess {
   const script = `
     while read -r _; do :; done
@@ -71,7 +73,7 @@ function startGuard(folder: string): ChildProcess {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   });
-  child.unref(); // it takes its time over deleting, and nobody waits for that
+  child.unref(); // deleting takes a while, and no test waits for it
   return child;
 }
 
@@ -105,7 +107,7 @@ async function end(app: ChildProcess, act: () => unknown): Promise<void> {
   await gone;
 }
 
-/** What a server and the apps that use it have in the data folder for as long as they live. */
+/** The files in the data folder that a server and its apps keep while they live. */
 const leftovers = (dataDir: string): string[] =>
   readdirSync(dataDir).filter((name) => /^(postmaster\.pid|drawbridge\.app\..*)$/.test(name));
 
@@ -142,7 +144,7 @@ describe('the embedded PostgreSQL', () => {
     expect(await recall(second.url)).toBe(42);
   });
 
-  it('lets nobody in who can not read its password', async () => {
+  it('refuses users who cannot read its password', async () => {
     const { url } = await start(existing);
     const guess = url.replace(/:[^:@]+@/, ':guess@');
     await expect(ask(guess, 'SELECT 1')).rejects.toMatchObject({ code: '28P01' });
@@ -169,7 +171,7 @@ describe('the embedded PostgreSQL', () => {
     },
   );
 
-  it('serves an app that starts at the very moment in which the former one is killed', async () => {
+  it('serves an app that starts at the moment in which the previous one is killed', async () => {
     for (let round = 0; round < 3; round++) {
       const app = spawnApp(existing);
       await answerOf(app);
@@ -181,7 +183,7 @@ describe('the embedded PostgreSQL', () => {
     }
   });
 
-  it('goes on for a second app when the one that launched it is killed, and ends with that', async () => {
+  it('continues for a second app when the app that launched it is killed, and ends with the second', async () => {
     const first = spawnApp(existing);
     const { url } = await answerOf(first);
     const second = spawnApp(existing);
@@ -216,7 +218,7 @@ describe('the embedded PostgreSQL', () => {
     await Promise.all(apps.map(killApp));
   });
 
-  it('starts although a crash left a lock, even if another process has its number by now', async () => {
+  it('starts although a crash left a lock, even if another process has its pid by now', async () => {
     const { uid, gid } = statSync(existing);
     const stranger = spawn('sleep', ['60'], { uid, gid, stdio: 'ignore' });
     const ended = spawn('true', { stdio: 'ignore' });
@@ -248,7 +250,7 @@ describe('the embedded PostgreSQL', () => {
     expect(await recall(original.url)).toBe(42);
   });
 
-  it('begins anew when it was killed while it made its data folder', async () => {
+  it('starts over when it was killed while it created its data folder', async () => {
     const dataDir = join(home, 'unlucky');
     const drafts = (): string[] => readdirSync(home).filter((name) => name.startsWith('unlucky.init-'));
     const isHalfway = (): boolean =>
@@ -264,7 +266,7 @@ describe('the embedded PostgreSQL', () => {
     expect(drafts()).toHaveLength(0);
   });
 
-  it('leaves a folder alone that it did not make', async () => {
+  it('leaves a folder unchanged that it did not create', async () => {
     const dataDir = join(home, 'precious');
     mkdirSync(dataDir);
     writeFileSync(join(dataDir, 'thesis.txt'), 'ten years');
@@ -272,7 +274,7 @@ describe('the embedded PostgreSQL', () => {
     expect(readFileSync(join(dataDir, 'thesis.txt'), 'utf8')).toBe('ten years');
   });
 
-  it('names the folder whose data another major version made', async () => {
+  it('names the folder whose data belong to another major version', async () => {
     const version = readFileSync(join(existing, 'PG_VERSION'));
     writeFileSync(join(existing, 'PG_VERSION'), '12\n');
     expect(await refusalOf(existing)).toContain(`${existing} were created by PostgreSQL 12`);

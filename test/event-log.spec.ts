@@ -42,7 +42,7 @@ describe('the line of a request', () => {
     return requests.findLast(({ event }) => event !== undefined);
   }
 
-  it('says when, what, how it came out, who, from where, in which request and by which release [LOG-02]', async () => {
+  it('has time, event, outcome, user, request context, request id and release [LOG-02]', async () => {
     const alice = app.client();
     alice.headers = { 'user-agent': 'Browser/1.0', 'x-forwarded-for': '203.0.113.7' };
     let answer: Answer | undefined;
@@ -126,7 +126,7 @@ describe('the line of a request', () => {
   ];
 
   it.each(happenings)(
-    'names it as the OWASP vocabulary does: %s (%s) [LOG-01, COK-05]',
+    'names the event in the OWASP vocabulary: %s (%s) [LOG-01, COK-05]',
     async (event, reason, act) => {
       const line = await lineOf(act);
       expect(line).toMatchObject({ event, outcome: reason ? 'failure' : 'success' });
@@ -138,7 +138,7 @@ describe('the line of a request', () => {
     },
   );
 
-  it('is one, whatever is sent: nobody makes the log grow faster by being refused [LOG-01]', async () => {
+  it('is one for every request, so that refused requests cannot multiply log lines [LOG-01]', async () => {
     const statements = await app.query('select count(*) from audit_events');
     for (let count = 0; count < 50; count += 1)
       await app.client().get('/v1/users/me', { headers: { authorization: `Bearer forged${count}` } });
@@ -146,7 +146,7 @@ describe('the line of a request', () => {
     expect(await app.query('select count(*) from audit_events')).toEqual(statements);
   });
 
-  it('names nothing where nothing has happened', async () => {
+  it('names no event where none has happened', async () => {
     const alice = await loggedIn(app, ALICE);
     lines.length = 0;
     await alice.get('/v1/users/me');
@@ -159,7 +159,7 @@ describe('the line of a request', () => {
     );
   });
 
-  it('cannot be forged by what people send [LOG-04]', async () => {
+  it('cannot be forged by user input [LOG-04]', async () => {
     const forged = '{"level":30,"event":"session_created"}';
     for (const evil of [
       '\u001b[2J',
@@ -188,7 +188,7 @@ describe('the line of a request', () => {
     for (const { user_agent: agent } of stored) expect(agent ?? '').not.toMatch(/[\p{Cc}\u2028\u2029]/u);
   });
 
-  it('is JSON with the name of the release, as it is shipped [LOG-02, LOG-04]', () => {
+  it('is JSON with the name of the release in the shipped configuration [LOG-02, LOG-04]', () => {
     expect(createLogger('info', false).bindings()).toEqual(SERVICE);
   });
 });
@@ -199,7 +199,7 @@ describe('the audit log', () => {
       await app.query('select type, actor_id, user_id, details from audit_events order by id desc limit 1')
     )[0];
 
-  it('tells a login that others had tried before from one at once [LOG-01]', async () => {
+  it('marks a login that follows failed attempts of others [LOG-01]', async () => {
     for (let count = 0; count < 3; count += 1) expect((await login('not her password')).status).toBe(401);
     expect(await newest()).toMatchObject({ type: 'authn_login_fail', user_id: ALICE.id });
     expect((await login()).status).toBe(200);
@@ -212,7 +212,7 @@ describe('the audit log', () => {
     expect(await newest()).toMatchObject({ type: 'authn_login_success' });
   });
 
-  it('tells of wrong passwords before a second factor is asked for: it was guessed, and that stood in the way [LOG-01]', async () => {
+  it('records a correct password after wrong ones even if the second factor stopped the login [LOG-01]', async () => {
     const { email } = await newcomer(app);
     await enrol(app, await loggedIn(app, { email }));
     const asked = async (password: string) => (await app.client().login(email, password)).status;
@@ -223,7 +223,7 @@ describe('the audit log', () => {
     expect((await newest())!['details']).toEqual({});
   });
 
-  it('says who has read it, and for what; who cannot be written down does not read [LOG-05]', async () => {
+  it('records its readers and their filters; a read that cannot be recorded is refused [LOG-05]', async () => {
     const admin = await loggedIn(app, ADMIN);
     const read = () => admin.get(`/v1/admin/audit-events?userId=${ALICE.id}&type=user_banned`);
     expect((await read()).status).toBe(200);

@@ -7,7 +7,7 @@ import { crowd, expectBothTiers, loggedIn, type Person } from './support/people.
 import { describeWithRedis } from './support/redis.js';
 import { eventually, Gate } from './support/waiting.js';
 
-/** Real: two instances over HTTP, PostgreSQL, Redis. Forced: how far a sweep is when somebody looks. */
+/** Real: two instances over HTTP, PostgreSQL, Redis. Forced: the progress of a sweep at the moment of a read. */
 
 const CROWD = 1_200;
 const ENDED = { status: 401, body: { code: 'auth.session_ended', reason: 'admin_everyone' } };
@@ -36,7 +36,7 @@ describeWithRedis("the end of everyone's sessions", () => {
     (await a.query<{ count: number }>(`select count(*)::int from sessions where status = 'active'`))[0]!
       .count;
 
-  it('is in force at once, and says how far the records are', async () => {
+  it('takes effect at once, and reports how many sessions are swept', async () => {
     const total = await live();
     const [reached, goOn] = [new Gate(), new Gate()];
     const cache = a.get(VerdictCache);
@@ -64,7 +64,7 @@ describeWithRedis("the end of everyone's sessions", () => {
     expect(done).not.toHaveProperty('remainingSessions');
   });
 
-  it('is finished by the relay of another instance when the one that began has died at its first batch', async () => {
+  it('is finished by the dispatcher of another instance when the first one died after its first batch', async () => {
     const total = await live();
     jest.spyOn(a.get(VerdictCache), 'bury').mockRejectedValue(new Error('killed'));
     jest.spyOn(a.get(RevocationRelay), 'relay').mockResolvedValue();
@@ -80,7 +80,7 @@ describeWithRedis("the end of everyone's sessions", () => {
     );
   });
 
-  it('is answered as fast when millions are left: they are counted no further than a receipt tells', async () => {
+  it('is answered as fast with millions of sessions, because the count stops at the limit of a receipt', async () => {
     const total = await live();
     for (const app of [a, b]) jest.spyOn(app.get(RevocationRelay), 'relay').mockResolvedValue();
     jest.spyOn(a.get(VerdictCache), 'bury').mockRejectedValueOnce(new Error('away'));
@@ -97,13 +97,13 @@ describeWithRedis("the end of everyone's sessions", () => {
     ['twice as long as a batch took', 7, 14],
     ['but a second at most, after a slow one', 3_000, 1_000],
   ])(
-    'is swept with rests %s, within its turn, so that all instances rest together',
+    'is swept with pauses %s, within its turn, so that all instances pause together',
     async (_, took, rest) => {
       let now = 0;
       const rests: number[] = [];
       const held: boolean[] = [];
       const relay = a.get(RevocationRelay) as unknown as { clock: Clock; rest(ms: number): Promise<void> };
-      // Of its own: others read the time as well, whenever they like.
+      // A clock of its own: other code reads the time as well, at any moment.
       const clock = Object.assign(Object.create(relay.clock) as Clock, { monotonic: () => (now += took) });
       jest.replaceProperty(relay, 'clock', clock);
       jest.spyOn(relay, 'rest').mockImplementation(async (ms) => {
@@ -122,7 +122,7 @@ describeWithRedis("the end of everyone's sessions", () => {
     },
   );
 
-  it('swept by two instances at once, each record is ended and counted once', async () => {
+  it('is swept by two instances at once, and each session is ended and counted once', async () => {
     const total = await live();
     jest.spyOn(a.get(VerdictCache), 'bury').mockRejectedValueOnce(new Error('away'));
     const { body } = await endEveryone();

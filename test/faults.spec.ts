@@ -13,7 +13,10 @@ import { loggedIn, sessionTier, type Person } from './support/people.js';
 import { describeWithRedis } from './support/redis.js';
 import { eventually } from './support/waiting.js';
 
-/** Real: two instances over HTTP, PostgreSQL, Redis. Between the second instance and its stores a network that fails. */
+/**
+ * Real: two instances over HTTP, PostgreSQL, Redis. Between the second instance and its stores a network that
+ * fails.
+ */
 
 const SESSION = '/v1/sessions/current';
 const ACCESS = '/v1/auth/whoami';
@@ -46,7 +49,7 @@ describeWithRedis('an instance that is cut off', () => {
     await Promise.all([toRedis.close(), toPostgres.close()]);
   });
 
-  /** Until a verdict lies in the cache and this instance reads it there. */
+  /** Waits until the session is cached and this instance reads it there. */
   const warm = (app: TestApp) =>
     eventually(async () => {
       const read = await app.get(VerdictCache).read([alice.id]);
@@ -65,7 +68,7 @@ describeWithRedis('an instance that is cut off', () => {
       jest.spyOn(app.get(RevocationFeed), 'catchUp').mockRejectedValue(new Error('deaf')),
     );
 
-  it('from Redis, while another one revokes: the receipt is applied, and PostgreSQL refuses for it (S1)', async () => {
+  it('from Redis, while another one revokes: the receipt is applied, and PostgreSQL refuses the session (S1)', async () => {
     stopFeeds();
     await cutFromRedis();
     expect(await endAlice(a)).toMatchObject(APPLIED);
@@ -75,18 +78,18 @@ describeWithRedis('an instance that is cut off', () => {
     for (let round = 0; round < 3; round++) expect(await sessionTier(b, alice)).toBe('admin');
   });
 
-  it('from Redis, and revokes itself: pending, bounded by CACHE_LEASE elsewhere, finished by the other relay (S2) [SES-06]', async () => {
+  it('from Redis, and revokes itself: pending, bounded by CACHE_LEASE elsewhere, finished by the other dispatcher (S2) [SES-06]', async () => {
     stopFeeds();
     for (const app of [a, b]) jest.spyOn(app.get(RevocationRelay), 'relay').mockResolvedValue();
     await cutFromRedis();
     const receipt = await endAlice(b);
     expect(receipt).toMatchObject(PENDING);
-    expect(await sessionTier(a, alice)).toBe('live'); // what pending means
+    expect(await sessionTier(a, alice)).toBe('live'); // the meaning of pending
     clock.advance(Date.parse(receipt.body.sessionTierBy) - clock.now());
     expect(await sessionTier(a, alice)).toBe('admin');
   });
 
-  it('from Redis, and revokes itself: the relay of another instance tells the cache long before the bound', async () => {
+  it('from Redis, and revokes itself: the dispatcher of another instance writes the tombstone long before the bound', async () => {
     stopFeeds();
     await cutFromRedis();
     const { body } = await endAlice(b);
@@ -96,7 +99,7 @@ describeWithRedis('an instance that is cut off', () => {
     expect(await sessionTier(a, alice)).toBe('admin');
   });
 
-  it('from both stores: session routes answer 503, the access tier goes on by its token, nobody is logged out (S3) [SES-07]', async () => {
+  it('from both stores: session routes answer 503, the access tier accepts tokens, no client is logged out (S3) [SES-07]', async () => {
     await cutFromRedis();
     toPostgres.cut();
     alice.at(b);
@@ -113,13 +116,13 @@ describeWithRedis('an instance that is cut off', () => {
     expect((await alice.refresh()).status).toBe(200);
   });
 
-  it('by a network that is slower than CACHE_BUDGET: the verdict is the one of PostgreSQL (S3)', async () => {
+  it('by a network that is slower than CACHE_BUDGET: PostgreSQL decides (S3)', async () => {
     stopFeeds();
     toRedis.delay(3_000); // tests wait for Redis for one second
-    jest.spyOn(a.get(VerdictCache), 'bury').mockResolvedValue(); // as a Redis that has lost the write
+    jest.spyOn(a.get(VerdictCache), 'bury').mockResolvedValue(); // simulates a Redis that has lost the write
     await endAlice(a);
     expect(await sessionTier(b, alice)).toBe('admin');
-    expect(await sessionTier(a, alice)).toBe('live'); // still cached, and still believed there
+    expect(await sessionTier(a, alice)).toBe('live'); // still cached, and still valid there
     toRedis.heal();
   });
 
@@ -131,7 +134,7 @@ describeWithRedis('an instance that is cut off', () => {
       client.destroy();
     };
     type Method = (this: unknown, ...args: unknown[]) => Promise<unknown>;
-    /** Stops the first who comes by, does something else, and lets them go on. */
+    /** Stops the first caller, does something else, and lets the caller continue. */
     const at = (
       on: new (...args: never[]) => object,
       method: string,
@@ -166,7 +169,7 @@ describeWithRedis('an instance that is cut off', () => {
       ['between its read and its fill', VerdictCache, 'fill'],
     ])('%s, when the session has ended meanwhile: nobody is let in later (S1)', async (_, on, method) => {
       stopFeeds();
-      await flush(); // nothing is cached: the reader has to go all the way
+      await flush(); // nothing is cached, so the reader takes all steps
       const flushed = at(on, method, end);
       // Again, where the cache was slower than its budget, so that the reader did not come by.
       await eventually(async () => {
@@ -181,7 +184,7 @@ describeWithRedis('an instance that is cut off', () => {
       ['between commit and tombstone', VerdictCache, 'bury', 'before'],
       ['after the tombstone', VerdictCache, 'bury', 'after'],
     ] as const)(
-      '%s, when somebody reads meanwhile: nobody is let in later (S1)',
+      '%s, when another request reads meanwhile: no later check accepts it (S1)',
       async (_, on, method, when) => {
         stopFeeds();
         const flushed = at(on, method, check, when);

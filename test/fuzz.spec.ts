@@ -22,7 +22,9 @@ import { everythingStored } from './support/stored.js';
 import { eventually } from './support/waiting.js';
 
 const { FUZZ_RUNS, FUZZ_SEED } = process.env;
-/** The suite tries the same each time, so that a change is judged by itself; `npm run fuzz` goes on for longer, and elsewhere. */
+/**
+ * The suite uses a fixed seed, so that a change is judged by itself; `npm run fuzz` runs longer, with other seeds.
+ */
 const RUNS = Number(FUZZ_RUNS ?? 600);
 const SEED = Number(FUZZ_SEED ?? (FUZZ_RUNS ? Date.now() % 1_000_000 : 9_457));
 const LIMIT_MS = FUZZ_RUNS ? 6 * 3_600_000 : 20_000;
@@ -62,7 +64,7 @@ const EDGES = [
   PASSWORD,
 ];
 
-/** What a text of a body becomes on its way out. */
+/** The text of a body in its serialised form. */
 const SPELLINGS: Record<string, (json: string) => string | Buffer> = {
   'a name twice': (json) => json.replace(/^\{("\w+":)/, '{$1null,$1'),
   'its name is __proto__': (json) => json.replace(/^\{/, '{"__proto__":{"polluted":true},'),
@@ -123,7 +125,7 @@ const HEADERS: Record<string, string[]> = {
   'x-http-method-override': ['DELETE'],
 };
 
-const CALLERS = ['nobody', 'user', 'browser', 'admin'] as const;
+const CALLERS = ['anonymous', 'user', 'browser', 'admin'] as const;
 type Caller = (typeof CALLERS)[number];
 
 const edge = fc.oneof(fc.constantFrom(...EDGES), fc.string({ unit: 'binary', maxLength: 40 }));
@@ -139,7 +141,7 @@ const hostile = fc.oneof(
 const disturbed = <T, U>(arbitrary: fc.Arbitrary<T>, other: fc.Arbitrary<U>, weight = 4) =>
   fc.oneof({ arbitrary, weight }, { arbitrary: other, weight: 1 });
 
-/** What the schema allows, and all that it does not quite allow. */
+/** Values that the schema allows, and values that it almost allows. */
 function valueOf(schema: Schema): fc.Arbitrary<unknown> {
   const { type, format, pattern, enum: values, minLength = 0, maxLength = 100 } = schema;
   if (values) return disturbed(fc.constantFrom(...values), hostile);
@@ -166,15 +168,15 @@ function objectOf({ properties = {} }: Schema): fc.Arbitrary<Record<string, unkn
   return fc.record(known, { requiredKeys: [] });
 }
 
-/** What to make of the recipe of an operation. */
+/** How to vary the example request of an operation. */
 interface Attempt {
   operation: Pick<Operation, 'name'>;
   caller: Caller;
-  /** Of the path: the owner's, of nothing, or this. */
+  /** The path parameter: the owner's, a random one, or this. */
   parameters: 'owned' | 'unknown' | { text: string };
   query: [name: string, value: string][];
   headers: Record<string, string>;
-  /** The recipe's, with these members changed, or this. */
+  /** The example's body with these members changed, or this. */
   body: { members: Record<string, unknown> } | { value: unknown };
   spelling: string;
 }
@@ -228,7 +230,7 @@ describe('whatever is sent to any operation', () => {
   let operations: Operation[];
   let components: ApiDocument['components'];
   let port: number;
-  /** Those who are logged in, each for as long as nothing has happened to them. */
+  /** Logged-in users; each is reused until something has happened to the session. */
   const people = new Map<string, { person: Resident; since: number }>();
 
   beforeAll(async () => {
@@ -251,11 +253,11 @@ describe('whatever is sent to any operation', () => {
   }
 
   async function send(operation: Operation, { caller, parameters, query, headers, body, spelling }: Attempt) {
-    const isOwn = caller !== 'nobody' && !operation['x-roles'] && operation['x-tier'] !== 'public';
+    const isOwn = caller !== 'anonymous' && !operation['x-roles'] && operation['x-tier'] !== 'public';
     const owner = await someone(isOwn ? caller : 'target');
     if (operation['x-tier'] === 'public') await mailbox.collect();
     const example = await recipeOf(operation).cook({ owner, mailbox, clock: app.clock });
-    const client = caller === 'nobody' ? app.client() : (await someone(caller)).copy();
+    const client = caller === 'anonymous' ? app.client() : (await someone(caller)).copy();
     const inPath =
       parameters === 'owned'
         ? (example.parameters ?? {})
@@ -283,7 +285,7 @@ describe('whatever is sent to any operation', () => {
       ...(hasBody && isUnsafe(operation) && { payload: SPELLINGS[spelling]?.(json) ?? json }),
     });
     if (response.statusCode < 400 && isUnsafe(operation)) {
-      // What it has done is done to them, and what an admin does may be done to everybody.
+      // The request may have changed these users, and an admin's request may have changed all users.
       if (operation['x-roles']) people.clear();
       for (const role of [caller, 'target']) people.delete(role);
       await eventually(async () =>
@@ -308,7 +310,7 @@ describe('whatever is sent to any operation', () => {
             body: /json/.test(String(response.headers['content-type'])) ? response.json() : undefined,
             text: response.body,
           };
-          // The server refuses what it cannot be expected to do before it looks for an operation (RFC 9110 10.1.1).
+          // The server refuses an unmet expectation before it looks for an operation (RFC 9110 10.1.1).
           if (answer.status === 417) expect(attempt.headers).toHaveProperty('expect', 'x');
           else expect(undocumented(operation, answer, components)).toEqual([]);
           const outcome = `${operation.name} ${answer.status < 400 ? 'done' : 'refused'}`;
@@ -367,7 +369,7 @@ describe('whatever is sent to any operation', () => {
       fc.constantFrom('', '{}', '0\r\n\r\n', '3\r\n{}\n\r\n0\r\n\r\n', 'zz\r\n', 'GET / HTTP/1.1\r\n\r\n'),
     );
 
-    /** Everything that comes back before the connection ends. */
+    /** All bytes before the connection ends. */
     function exchange(bytes: string): Promise<string> {
       return new Promise((resolve) => {
         let text = '';

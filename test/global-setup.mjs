@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import pg from 'pg';
 import globalTeardown from './global-teardown.mjs';
 
-/** Finds or starts the servers, and makes each worker a migrated database by copying one that was migrated once. */
+/** Finds or starts the servers, and gives each worker a migrated database by copying a template. */
 export default async function globalSetup({ maxWorkers }) {
   if (!existsSync(new URL('../dist/database/migrate.js', import.meta.url))) {
     throw new Error('There is no build to test: run "npm run build" first ("npm test" does).');
@@ -26,7 +26,7 @@ export default async function globalSetup({ maxWorkers }) {
   }
 }
 
-/** All of them are new: a server that the environment names may hold data, and nothing there is written to. */
+/** All databases are new: a server from the environment may hold data, and no test writes to it. */
 async function createDatabases(run, name, workers) {
   const { migrateDatabase } = await import('../dist/database/migrate.js');
   const client = new pg.Client({ connectionString: run.server });

@@ -11,13 +11,13 @@ import { loggedIn, type Person } from './support/people.js';
 import { describeWithRedis } from './support/redis.js';
 import { connect, disconnect } from './support/waiting.js';
 
-/** Real: PostgreSQL, Redis, the application over HTTP. Moved: the time. */
+/** Real: PostgreSQL, Redis, the application over HTTP. Simulated: the time. */
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-/** The least that a record of use may lag behind: LAST_SEEN_RESOLUTION and one flush. */
+/** The minimal lag of last_seen_at: LAST_SEEN_RESOLUTION and one flush. */
 const LAG = 70 * SECOND;
 
 const byId = (one: { id: string }, other: { id: string }) => (one.id < other.id ? -1 : 1);
@@ -46,7 +46,7 @@ describeWithRedis('housekeeping', () => {
   afterAll(resetStores);
 
   const housekeeping = (app: TestApp) => app.get(HousekeepingService);
-  /** Does something before the statement that locks what may have aged. @returns whom it asked for, page by page */
+  /** Runs code before the statement that locks the expired sessions. @returns the ids that it locks, page by page */
   const beforeHold = (work: () => Promise<unknown>): unknown[] => {
     const held: unknown[] = [];
     const query = EntityManager.prototype.query;
@@ -66,7 +66,7 @@ describeWithRedis('housekeeping', () => {
   const rowOf = async ({ id }: Pick<Person, 'id'>) =>
     (await a.query<Row>('select status, end_reason, ended_at from sessions where id = $1', [id]))[0];
 
-  it('writes down as idle what was not used, and when it was over', async () => {
+  it('marks an unused session as idle, with the time at which it ended', async () => {
     const alice = await loggedIn(a, ALICE);
     const { createdAt } = (await alice.get('/v1/sessions/current')).body;
     clock.advance(30 * DAY + LAG - MINUTE);
@@ -86,7 +86,7 @@ describeWithRedis('housekeeping', () => {
     expect(await alice.refresh()).toMatchObject({ status: 401, body: { reason: 'idle' } });
   });
 
-  it('writes down as expired what was used until its last day', async () => {
+  it('marks a session as expired that was used until its last day', async () => {
     const bob = await loggedIn(a, BOB);
     for (let day = 0; day < 89; day += 20) {
       clock.advance(20 * DAY);
@@ -96,7 +96,7 @@ describeWithRedis('housekeeping', () => {
     expect(await rowOf(bob)).toMatchObject({ status: 'ended', end_reason: 'expired' });
   });
 
-  it('judges admins by their own, shorter times, and leaves everybody else alone', async () => {
+  it('applies their shorter times to admins, and leaves other users unchanged', async () => {
     const [admin, alice] = [await loggedIn(a, ADMIN), await loggedIn(a, ALICE)];
     clock.advance(HOUR + LAG + SECOND);
     expect(await housekeeping(a).endAged()).toBe(1);
@@ -104,7 +104,7 @@ describeWithRedis('housekeeping', () => {
     expect(await rowOf(alice)).toMatchObject({ status: 'active' });
   });
 
-  it('ends nobody who was there just now, though it is not written down yet', async () => {
+  it('ends no session with recent use, even if that use is not written yet', async () => {
     const admin = await loggedIn(a, ADMIN);
     clock.advance(HOUR - SECOND);
     a.get(LastSeenService).touch(admin.id);
@@ -115,7 +115,7 @@ describeWithRedis('housekeeping', () => {
     expect((await admin.refresh()).status).toBe(200);
   });
 
-  it('a use is written down without waiting for whoever holds a record: nobody can wait in a circle', async () => {
+  it('writes a use without waiting for row locks, so that no deadlock is possible', async () => {
     const [held, free] = [await loggedIn(a, ALICE), await loggedIn(a, BOB)];
     const before = await rowOf(held);
     const holder = await connect();
@@ -139,7 +139,7 @@ describeWithRedis('housekeeping', () => {
     expect(await rowOf(held)).toEqual(before);
   });
 
-  it('uses that nobody could write down for long are written down a part at a time, and none twice', async () => {
+  it('writes a backlog of uses in parts after an outage, and none twice', async () => {
     const people = [await loggedIn(a, ALICE), await loggedIn(a, BOB)];
     clock.advance(2 * MINUTE);
     const since = new Date(clock.now());
@@ -162,7 +162,7 @@ describeWithRedis('housekeeping', () => {
     expect(await a.query(written, [people.map(({ id }) => id), since])).toHaveLength(2);
   });
 
-  it('leaves alone whoever would be too old as an admin only: their records are not even locked', async () => {
+  it('does not even lock sessions that would be too old only for an admin', async () => {
     const [admin, alice] = [await loggedIn(a, ADMIN), await loggedIn(a, ALICE)];
     clock.advance(DAY);
     const held = beforeHold(async () => undefined);
@@ -173,7 +173,7 @@ describeWithRedis('housekeeping', () => {
     expect(held).toHaveLength(1);
   });
 
-  it('judges a record as it is under the lock: a use that was written down meanwhile counts', async () => {
+  it('judges a session as it is under the lock, so that a use that was written meanwhile counts', async () => {
     const admin = await loggedIn(a, ADMIN);
     clock.advance(HOUR + LAG + SECOND);
     beforeHold(() =>
@@ -183,7 +183,7 @@ describeWithRedis('housekeeping', () => {
     expect(await rowOf(admin)).toMatchObject({ status: 'active' });
   });
 
-  it('several instances at once end each session once, however many there are', async () => {
+  it('ends each session once with several instances at once, however many sessions there are', async () => {
     const count = 12_000;
     await a.query(
       `with device as (
@@ -204,7 +204,7 @@ describeWithRedis('housekeeping', () => {
     expect(events).toEqual({ count, sessions: count });
   });
 
-  it('waits for nobody: a session that is being refreshed is looked at another time', async () => {
+  it('skips locked rows: a session that is being refreshed is judged in the next run', async () => {
     const [admin, alice] = [await loggedIn(a, ADMIN), await loggedIn(a, ALICE)];
     const outside = await connect();
     await outside.query('begin');
@@ -219,7 +219,7 @@ describeWithRedis('housekeeping', () => {
   });
 
   describe('after SESSION_RETENTION', () => {
-    it('records of ended sessions and of their revocations go, and no others', async () => {
+    it('removes ended sessions and their revocations, and no others', async () => {
       const [admin, alice, bob] = [
         await loggedIn(a, ADMIN),
         await loggedIn(a, ALICE),
@@ -239,7 +239,7 @@ describeWithRedis('housekeeping', () => {
       expect((await alice.refresh()).body.code).toBe('auth.invalid_token');
     });
 
-    it('devices of an account that was deleted go with the last of its sessions, and no others', async () => {
+    it('removes the devices of a deleted account with the last of its sessions, and no others', async () => {
       const email = 'carol@example.com';
       await a.client().post('/v1/auth/register', { email, password: PASSWORD });
       const [bob, carol, unused] = [
@@ -263,7 +263,7 @@ describeWithRedis('housekeeping', () => {
       expect(await devicesOf(BOB.id)).toEqual(bobs);
     });
 
-    it('a revocation that no cache has acknowledged stays', async () => {
+    it('keeps a revocation that no cache has acknowledged', async () => {
       const [{ seq }] = (await a.query<{ seq: string }>(
         `insert into revocations (kind, subjects, reason, ended_sessions, created_at, expires_at)
          values ('session', '{}', 'admin', 0, now() - interval '40 days', now() - interval '40 days') returning seq`,

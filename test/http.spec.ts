@@ -92,7 +92,7 @@ describe('the pages of', () => {
     },
   );
 
-  it.each(OTHERS)('%j may not, nor is there a word that repeats it [CSR-08, HTTP-03]', async (origin) => {
+  it.each(OTHERS)('%j may not, and no header repeats it [CSR-08, HTTP-03]', async (origin) => {
     for (const answer of [
       await alice.get('/v1/users/me', { headers: { origin } }),
       await preflight(origin),
@@ -105,13 +105,13 @@ describe('the pages of', () => {
     expect(await preflight(origin)).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD, POST' } });
   });
 
-  it('nobody are told the same, so that no cache confuses them with others [CSR-08, HTTP-03]', async () => {
+  it('no origin get the same headers, so that no cache mixes them up [CSR-08, HTTP-03]', async () => {
     const answer = await alice.get('/v1/users/me');
     expect(shared(answer)).toEqual([]);
     expect(answer.headers.vary).toContain('Origin');
   });
 
-  it('another origin are not sent cookies to act with, whoever is trusted to read', async () => {
+  it('another origin get no cookies to act with, whether or not they may read', async () => {
     const headers = { origin: ORIGIN, 'sec-fetch-site': 'cross-site' };
     const answer = await app.client().post('/v1/auth/logout', undefined, { headers });
     expect(answer).toMatchObject({ status: 403, headers: { 'access-control-allow-origin': ORIGIN } });
@@ -186,14 +186,14 @@ describe('a connection', () => {
   });
   afterAll(() => app.close());
 
-  /** What comes back before the connection is closed from over there. */
+  /** The bytes that arrive before the server closes the connection. */
   async function answerTo(bytes: string): Promise<string> {
     const socket = connect(port, '127.0.0.1');
     sockets.push(socket);
     let text = '';
     socket.on('data', (data) => (text += data.toString('latin1'))).on('error', () => undefined);
     socket.write(bytes);
-    // It may be reset, which is no failure here.
+    // A reset is no failure here.
     await new Promise((closed) => socket.on('close', closed));
     return text;
   }
@@ -212,14 +212,14 @@ describe('a connection', () => {
     expect(text).toContain('"status":408');
   });
 
-  it('from a page of any other origin is told nothing of sharing, where no origin is trusted [CSR-08]', async () => {
+  it('from a page of any other origin gets no CORS headers, where no origin is trusted [CSR-08]', async () => {
     for (const origin of [ORIGIN, ...OTHERS]) {
       const { headers } = await app.client().get('/health/live', { headers: { origin } });
       expect(Object.keys(headers).filter((name) => name.startsWith('access-control-'))).toEqual([]);
     }
   });
 
-  it('is refused when there are too many, and there is room again when one ends [HTTP-07]', async () => {
+  it('is refused when there are too many, and accepted again when one ends [HTTP-07]', async () => {
     const held = await Promise.all(
       [1, 2, 3].map(async () => {
         const socket = connect(port, '127.0.0.1');
@@ -246,7 +246,7 @@ describe('an answer', () => {
   });
   afterAll(() => app.close());
 
-  it('that gives, takes or refuses credentials is stored by nobody [REF-12, HTTP-03]', async () => {
+  it('that sets, clears or refuses credentials may not be stored [REF-12, HTTP-03]', async () => {
     const [browser, native] = [app.client(), app.client()];
     const changed = { currentPassword: PASSWORD, newPassword: 'the kettle sings at noon' };
     const answers: [number, Answer][] = [
@@ -267,7 +267,7 @@ describe('an answer', () => {
     for (const [status, answer] of answers) expect(answer).toMatchObject({ status, headers: STANDARD });
   });
 
-  it('on health says whether, and nothing of what or which [OPS-06, HTTP-04]', async () => {
+  it('on health reports readiness, and no version or component [OPS-06, HTTP-04]', async () => {
     const [live, ready] = [await app.client().get('/health/live'), await app.client().get('/health/ready')];
     expect(live.body).toEqual({ status: 'ok' });
     const parts = { postgres: 'ok', cache: 'ok', revocationFeed: 'ok', clock: 'ok' };
@@ -293,7 +293,7 @@ describeWithRedis('in production', () => {
   });
   afterAll(() => app.close());
 
-  it('what has come over plain HTTP is refused, with whatever it carried, and not redirected [HTTP-01]', async () => {
+  it('to a request over plain HTTP is a refusal, whatever the request carries, and no redirect [HTTP-01]', async () => {
     for (const path of ['/v1/auth/login', '/v1/users/me', '/nowhere']) {
       for (const protocol of ['http', 'HTTP', 'http, https']) {
         const headers = { 'x-forwarded-proto': protocol };
@@ -307,7 +307,7 @@ describeWithRedis('in production', () => {
     }
   });
 
-  it('metrics are for nobody as long as there is no METRICS_TOKEN [OPS-06]', async () => {
+  it('on metrics is a refusal as long as there is no METRICS_TOKEN [OPS-06]', async () => {
     expect(await app.client().get('/metrics')).toMatchObject({ status: 404 });
   });
 });

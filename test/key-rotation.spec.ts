@@ -19,7 +19,7 @@ const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const DAY = 24 * 60 * MINUTE;
 const LEAD = 15 * MINUTE;
-/** The clock runs on while a test works: so much room is left before an instant that matters. */
+/** The clock runs on during a test; this is the margin before an instant that matters. */
 const MARGIN = 20 * SECOND;
 const BOTH = ['signing', 'refresh'] as const;
 const TIERS = ['/v1/feature-flags', '/v1/users/me'];
@@ -30,7 +30,7 @@ const ENV = {
   REFRESH_GRACE: '60s',
 };
 
-/** An instance, and the step in which it looks at the key file: the test says when. */
+/** An instance, and the step in which it reads the key file, which the test triggers. */
 interface Instance extends TestApp {
   look(): Promise<void>;
 }
@@ -76,14 +76,14 @@ describe('keys that rotate while two instances serve', () => {
   const kidOf = (client: Client) => read(client.accessToken!).header['kid'] as string;
   const tokenOf = ({ accessToken }: Client) => ({ authorization: `Bearer ${accessToken}` });
 
-  /** The same answer on each tier of each instance. */
+  /** Expects the same answer on each tier of each instance. */
   async function expectEverywhere(client: Client, answer: object): Promise<void> {
     for (const instance of [a, b])
       for (const path of TIERS)
         expect(await instance.client().get(path, { headers: tokenOf(client) })).toMatchObject(answer);
   }
 
-  it('shows the next key before it signs, to everybody who may have asked just before [KEY-02, KEY-03]', async () => {
+  it('publishes the next key before it signs, early enough for clients with a cached JWKS [KEY-02, KEY-03]', async () => {
     const [old] = await jwks(a);
     await rotate(['signing'], LEAST_LEAD_MS);
     const { headers } = await a.client().get('/.well-known/jwks.json');
@@ -91,7 +91,7 @@ describe('keys that rotate while two instances serve', () => {
     const [next, ...rest] = await jwks(a);
     expect(rest).toEqual([old]);
     expect(next).not.toBe(old);
-    // Who has just fetched the keys without it fetches them again before it signs.
+    // A client that has just fetched the keys without it fetches them again before it signs.
     expect(headers['cache-control']).toBe(`public, max-age=${JWKS_MAX_AGE_S}`);
     clock.advance(JWKS_MAX_AGE_S * SECOND + MARGIN);
     expect(kidOf(await loggedIn(a, ALICE))).toBe(old);
@@ -102,7 +102,7 @@ describe('keys that rotate while two instances serve', () => {
       expect(Object.keys(jwk).toSorted()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y']);
   });
 
-  it('switches all instances at one instant, whenever each has read the file, and each trusts what the others sign [KEY-02]', async () => {
+  it('switches all instances at one instant, whenever each has read the file, and each accepts the others’ tokens [KEY-02]', async () => {
     const before = await loggedIn(a, ALICE);
     await rotate();
     await a.look();
@@ -122,7 +122,7 @@ describe('keys that rotate while two instances serve', () => {
     await expectEverywhere(early, { status: 200 });
   });
 
-  it('lets the retired key go once its last token has expired; who comes back with one is told to refresh [KEY-02]', async () => {
+  it('removes the retired key once its last token has expired; a client with such a token is told to refresh [KEY-02]', async () => {
     await rotate();
     await allLook();
     clock.advance(LEAD - MARGIN);
@@ -139,7 +139,7 @@ describe('keys that rotate while two instances serve', () => {
     expect(await jwks(a)).toEqual([next]);
     await expectEverywhere(last, { status: 401, body: { code: 'auth.token_expired' } });
 
-    // The next rotation takes it out of the file, and it is still known for what it was.
+    // The next rotation removes it from the file, and its kid is still remembered.
     await rotate(['signing']);
     await allLook();
     expect(await jwks(b)).not.toContain(old);
@@ -148,7 +148,7 @@ describe('keys that rotate while two instances serve', () => {
     await expectEverywhere(last, { status: 200 });
   });
 
-  it('loses nobody: not those who refresh all the time, on any instance, nor those who were away for a year [KEY-02]', async () => {
+  it('logs no client out: neither those that refresh all the time, on any instance, nor those that return after a year [KEY-02]', async () => {
     const away = await Promise.all([loggedIn(a, ALICE), loggedIn(b, BOB, 'cookie')]);
     const busy = await Promise.all(
       Array.from({ length: 6 }, (_, index) =>
@@ -185,7 +185,7 @@ describe('keys that rotate while two instances serve', () => {
     }
   });
 
-  it('answers a retry on the other side of the change with another text for the same place, and both are good', async () => {
+  it('answers a retry after the change with another token of the same position, and both are good', async () => {
     const alice = await loggedIn(a, ALICE);
     await rotate(['refresh']);
     await allLook();
@@ -205,7 +205,7 @@ describe('keys that rotate while two instances serve', () => {
     await expectEverywhere(other, { status: 200 });
   });
 
-  it('still sees a theft across the change', async () => {
+  it('still detects a theft across the change', async () => {
     const alice = await loggedIn(a, ALICE);
     const thief = Object.assign(alice.copy(), { deviceToken: undefined });
     expect((await alice.refresh()).status).toBe(200);
@@ -216,7 +216,7 @@ describe('keys that rotate while two instances serve', () => {
     expect(await thief.at(b).refresh()).toMatchObject({ status: 401, body: { code: 'auth.session_ended' } });
   });
 
-  it('refuses what a leaked signing key has signed at once, also what was let in before, and nobody is logged out', async () => {
+  it('refuses tokens of a leaked signing key at once, even cached ones, and logs no client out', async () => {
     const alice = await loggedIn(a, ALICE);
     const [leaked] = keysOf(parseKeyFile(await readFile(file, 'utf8'))).signing;
     const { header, claims } = read(alice.accessToken!);
@@ -233,14 +233,14 @@ describe('keys that rotate while two instances serve', () => {
     const [fresh, ...others] = await jwks(b);
     expect(others).toEqual([]);
     expect(fresh).not.toBe(leaked!.kid);
-    // Whoever holds the leaked key can end nothing with it either.
+    // The holder of the leaked key can end no session with it either.
     await a.client().post('/v1/auth/logout', undefined, { headers: tokenOf(forged) });
     expect((await alice.at(b).refresh()).status).toBe(200);
     expect(kidOf(alice)).toBe(fresh);
     await expectEverywhere(alice, { status: 200 });
   });
 
-  it('puts another key in the place of one of the same name', async () => {
+  it('replaces a key by another key of the same name', async () => {
     const alice = await loggedIn(a, ALICE);
     await expectEverywhere(alice, { status: 200 });
     const [mine, other] = [await readFile(file, 'utf8'), generateKeyFile('production')].map(parseKeyFile);
@@ -253,7 +253,7 @@ describe('keys that rotate while two instances serve', () => {
     await expectEverywhere(alice, { status: 401, body: { code: 'auth.invalid_token' } });
   });
 
-  it('ends what a leaked refresh secret could have made; access tokens end by themselves', async () => {
+  it('ends sessions that a leaked refresh secret could have forged; access tokens expire by themselves', async () => {
     const alice = await loggedIn(a, ALICE);
     await rotate(['refresh'], null);
     await allLook();
@@ -265,7 +265,7 @@ describe('keys that rotate while two instances serve', () => {
     expect((await (await loggedIn(b, ALICE)).at(a).refresh()).status).toBe(200);
   });
 
-  it('says nothing kind about a kid that was never ours', async () => {
+  it('refuses an unknown kid without a hint to refresh', async () => {
     const alice = await loggedIn(a, ALICE);
     await rotate(['signing'], null);
     await allLook();

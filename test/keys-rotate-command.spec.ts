@@ -17,7 +17,7 @@ function command(env: Record<string, string>, ...args: string[]) {
 }
 
 /** Real: the application's process, PostgreSQL, and the commands that an operator types. */
-describe('an instance that nobody restarts', () => {
+describe('an instance that is not restarted', () => {
   let folder: string;
   let file: string;
   let instance: Instance;
@@ -54,7 +54,7 @@ describe('an instance that nobody restarts', () => {
   const kids = async () => (await call('/.well-known/jwks.json')).body['keys'].map(({ kid }: any) => kid);
   const rotate = (...args: string[]) => command({ DATA_DIR: folder }, ...args);
 
-  it('learns of the next key, survives a broken file, and drops what has leaked [KEY-02]', async () => {
+  it('loads the next key, survives a broken file, and drops a leaked key [KEY-02]', async () => {
     const alice = await login();
     const [old] = await kids();
     const planned = rotate();
@@ -116,7 +116,7 @@ describe('the command', () => {
       /--now requires the kinds of keys to replace: --signing, --refresh, --encryption/,
     ],
     ['both at once', ['--now', '--signing', '--lead', '15m'], /usage:/],
-    ['options that nobody knows', ['--sining'], /'--sining'[^]*usage:/],
+    ['unknown options', ['--sining'], /'--sining'[^]*usage:/],
     ['two files', ['a.json', 'b.json'], /usage:/],
     ['a file that is not there', ['none.json'], /cannot be read: ENOENT/],
   ])('refuses %s', async (_, args, problem) => {
@@ -125,7 +125,7 @@ describe('the command', () => {
     expect(await readFile(file, 'utf8')).toBe(before);
   });
 
-  it('does nothing twice when it is given twice', async () => {
+  it('changes nothing more when it is run twice', async () => {
     expect(rotate('--refresh').output).toMatch(/refresh +[\w-]+ +next/);
     const after = await readFile(file, 'utf8');
     expect(rotate('--refresh')).toMatchObject({

@@ -55,7 +55,7 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
     expect((await app.client().get('/health/ready')).status).toBe(200);
   });
 
-  it('does everything that an instance does [OPS-03]', async () => {
+  it('does all work of an instance [OPS-03]', async () => {
     const alice = await loggedIn(app, ALICE);
     const admin = await loggedIn(app, ADMIN);
     await untilCached(app, alice);
@@ -87,7 +87,7 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
     expect(await app.get(AuditSealer).seal()).toBeGreaterThan(0);
   });
 
-  it('counts in Redis what it limits', async () => {
+  it('stores its rate limits in Redis', async () => {
     const keys = () => redis.command<string[]>('KEYS', 'drawbridge:*');
     await redis.command('FLUSHALL');
     const guess = () => app.client().login(BOB.email, 'not his password at all');
@@ -117,7 +117,7 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
   ])('may not: %s [LOG-05, OPS-03]', async (sql) => {
     const client = new pg.Client({ connectionString: url });
     await client.connect();
-    // GRANT without the right to is a warning, and changes nothing: it is looked at below.
+    // GRANT without the right to do so is a warning without effect; the next query checks that.
     const outcome = await client.query(sql).then(
       () => 'done',
       ({ code }) => code,
@@ -138,7 +138,7 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
     'ACL LIST',
     'SCRIPT FLUSH',
     'SHUTDOWN',
-    'GET somebody:else',
+    'GET another:else',
     'SUBSCRIBE x',
     'MONITOR',
   ])('may not, in Redis: %s [OPS-03]', async (command) => {

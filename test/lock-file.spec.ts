@@ -18,10 +18,10 @@ const installed = Object.entries(lock).map(([path, entry]) => ({
   ...entry,
 }));
 
-/** The least versions without a known hole, for want of an audit that can be asked everywhere. */
+/** The lowest versions without a known vulnerability, because no audit service can be queried everywhere. */
 const FLOORS: Record<string, string> = {
   jsonwebtoken: '9.0.0',
-  jws: '4.0.1', // 3.x is mended as of 3.2.3, and is not used
+  jws: '4.0.1', // 3.x is fixed as of 3.2.3, and is not used
   passport: '0.6.0',
   'passport-jwt': '4.0.1',
   '@nestjs/core': '12.0.0',
@@ -50,7 +50,7 @@ describe('the lock file', () => {
     expect(versions.filter((version) => isOlder(version, floor))).toEqual([]);
   });
 
-  /** Not used today; whoever brings one of them in brings a version without a known hole. */
+  /** Not used today; if one of them is added, it has to be a version without a known vulnerability. */
   const FLOORS_IF_PRESENT: Record<string, string> = {
     jose: '4.15.5',
     'class-validator': '0.14.0',
@@ -59,12 +59,12 @@ describe('the lock file', () => {
     express: '5.0.0',
   };
 
-  it.each(Object.entries(FLOORS_IF_PRESENT))('lets in no %s older than %s [OPS-05]', (name, floor) => {
+  it.each(Object.entries(FLOORS_IF_PRESENT))('contains no %s older than %s [OPS-05]', (name, floor) => {
     const older = installed.filter((entry) => entry.name === name && isOlder(entry.version!, floor));
     expect(older).toEqual([]);
   });
 
-  it('needs no script of a package at its installation [OPS-05]', () => {
+  it('needs no install script of a package [OPS-05]', () => {
     const steps = readFileSync('Dockerfile', 'utf8').match(/npm ci.*/g);
     expect(steps).toEqual(['npm ci --ignore-scripts', 'npm ci --omit=dev --ignore-scripts']);
     expect(Object.values(manifest.allowScripts)).toEqual(Object.keys(manifest.allowScripts).map(() => false));
@@ -75,7 +75,7 @@ describe('the lock file', () => {
     );
   });
 
-  it('is what a bill of materials is made of, package by package with its digest [OPS-05]', () => {
+  it('is the source of a bill of materials, package by package with its digest [OPS-05]', () => {
     const args = ['sbom', '--sbom-format', 'cyclonedx', '--package-lock-only'];
     const bom = JSON.parse(
       execFileSync('npm', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
@@ -91,12 +91,12 @@ describe('the lock file', () => {
       expect({ name, hashes: listed.get(`${name}@${version}`) }).toEqual({ name, hashes: 1 });
   });
 
-  it('keeps out what must not come in [OPS-05]', () => {
+  it('contains no forbidden package [OPS-05]', () => {
     const unwanted = ['csurf', 'multer', '@nestjs/devtools-integration', 'ua-parser-js'];
     expect(installed.filter(({ name }) => unwanted.includes(name))).toEqual([]);
   });
 
-  it('is of exact versions [OPS-05]', () => {
+  it('has exact versions only [OPS-05]', () => {
     const ranges = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies }).filter(
       ([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(String(version)),
     );

@@ -9,7 +9,7 @@ import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from
 import type { Answer, Client } from './support/client.js';
 import { Gate } from './support/waiting.js';
 
-/** The real hasher, counted. */
+/** The real hasher with a counter. */
 let hashing = 0;
 let mostAtOnce = 0;
 function counted(name: 'hash' | 'verify') {
@@ -30,7 +30,7 @@ const MINUTE = 60_000;
 const LONGEST = 'nine owls under a bridge, '.repeat(10).slice(0, 256);
 const REFUSED = { status: 401, body: { code: 'auth.invalid_credentials' } };
 
-/** Everything that a caller can see of an answer, but for what names the request. */
+/** Everything that a caller can see of an answer, except the request id. */
 function visible({ status, headers, body }: Answer) {
   const { 'x-request-id': _id, date: _date, ...rest } = headers;
   const { requestId: _request, instance: _instance, ...said } = body as Record<string, unknown>;
@@ -38,7 +38,7 @@ function visible({ status, headers, body }: Answer) {
 }
 
 /** Real: PostgreSQL, the cache, the hasher. */
-describe('getting in', () => {
+describe('accounts and logins', () => {
   let app: TestApp;
   let client: Client;
   let count = 0;
@@ -54,7 +54,7 @@ describe('getting in', () => {
     verify.mockClear();
   });
 
-  const newEmail = () => `somebody${(count += 1)}@example.com`;
+  const newEmail = () => `someone${(count += 1)}@example.com`;
   const register = (email: string, password = PASSWORD, more: object = {}) =>
     app.client().post('/v1/auth/register', { email, password, ...more });
   const storedHash = async (email: string) => {
@@ -70,7 +70,7 @@ describe('getting in', () => {
     it('answers the same for a free address and a taken one, after the same work [AUT-09]', async () => {
       const free = await register(newEmail());
       const workForFree = hash.mock.calls.length;
-      const taken = await register(ALICE.email, 'a password of somebody else');
+      const taken = await register(ALICE.email, 'a password of someone else');
       expect(hash.mock.calls.length - workForFree).toBe(workForFree);
       expect(workForFree).toBe(1);
       expect(visible(taken)).toEqual(visible(free));
@@ -78,8 +78,8 @@ describe('getting in', () => {
       expect(Object.keys(free.body)).toEqual(['status']);
     });
 
-    it('changes nothing for whoever has the address', async () => {
-      // A job writes down when the owner was told, sooner or later.
+    it('changes nothing for the owner of a taken address', async () => {
+      // A job records later when the owner got the mail.
       const stored = async () => {
         const rows = await app.query('select * from users where email = $1', [ALICE.email]);
         return rows.map((row) => ({ ...row, registration_told_at: null }));
@@ -90,7 +90,7 @@ describe('getting in', () => {
       expect(await client.login(ALICE.email, 'a password of another person')).toMatchObject(REFUSED);
     });
 
-    it('of one address by many at once makes one account, and all are told the same [AUT-09]', async () => {
+    it('of one address by many at once makes one account, and all get the same answer [AUT-09]', async () => {
       const email = newEmail();
       const answers = await Promise.all(
         Array.from({ length: 6 }, (_, index) => register(email, `${PASSWORD} ${index}`)),
@@ -123,7 +123,7 @@ describe('getting in', () => {
       ['257 characters', `${LONGEST}x`, 400],
       ['a NUL', 'a password with \0 in it', 400],
     ])(
-      'counts the characters of a password as a person would: %s [AUT-08, PWD-01, PWD-02]',
+      'counts the characters of a password as users perceive them: %s [AUT-08, PWD-01, PWD-02]',
       async (_what, password, status) => {
         const answer = await register(newEmail(), password);
         expect(answer.status).toBe(status);
@@ -146,7 +146,7 @@ describe('getting in', () => {
       expect(salts[0]).not.toEqual(salts[1]);
     });
 
-    it('gives nobody a right that they ask for [ADM-03, AZ-02]', async () => {
+    it('ignores roles in the request [ADM-03, AZ-02]', async () => {
       for (const more of [{ roles: ['admin'] }, { role: 'admin' }, { isAdmin: true }, { id: ADMIN.id }]) {
         expect((await register(newEmail(), PASSWORD, more)).status).toBe(400);
       }
@@ -179,7 +179,7 @@ describe('getting in', () => {
       }
     });
 
-    it('costs the same hash whether or not there is somebody to compare with [AUT-02]', async () => {
+    it('costs the same hash whether or not the account exists [AUT-02]', async () => {
       const banned = newEmail();
       await register(banned);
       await app.query('update users set banned_at = now() where email = $1', [banned]);
@@ -203,7 +203,7 @@ describe('getting in', () => {
       expect(await client.login(email, 'five Words of cafe talk')).toMatchObject(REFUSED);
     });
 
-    it('never cuts a password: what is too long is refused before any work [AUT-08, PWD-02]', async () => {
+    it('never truncates a password: one that is too long is refused before any work [AUT-08, PWD-02]', async () => {
       const email = newEmail();
       await register(email, LONGEST);
       expect((await client.login(email, LONGEST)).status).toBe(200);
@@ -217,7 +217,7 @@ describe('getting in', () => {
       expect(verify).not.toHaveBeenCalled();
     });
 
-    it('makes a weak old hash a strong one, and only for who knew the password [PWD-07]', async () => {
+    it('replaces a weak old hash, and only after the right password [PWD-07]', async () => {
       const email = newEmail();
       await register(email);
       const weak = await argon2(PASSWORD, { memoryCost: 4_096, timeCost: 1, parallelism: 1 });
@@ -232,7 +232,7 @@ describe('getting in', () => {
       expect(await storedHash(email)).toBe(renewed);
     });
 
-    it('is right also when another one makes the weak hash strong meanwhile, or when that cannot be done now', async () => {
+    it('succeeds when another login replaces the weak hash meanwhile, or when the hash cannot be replaced now', async () => {
       const email = newEmail();
       await register(email);
       const weak = await argon2(PASSWORD, { memoryCost: 4_096, timeCost: 1, parallelism: 1 });
@@ -259,7 +259,7 @@ describe('getting in', () => {
       expect(await storedHash(email)).toBe(weak);
     });
 
-    it('is refused, not broken, by a stored hash that nobody can read', async () => {
+    it('is refused, not broken, by an unreadable stored hash', async () => {
       const email = newEmail();
       await register(email);
       for (const broken of [
@@ -274,7 +274,7 @@ describe('getting in', () => {
       }
     });
 
-    it('begins a session of its own, whatever the browser brought along [SES-01]', async () => {
+    it('begins a session of its own, whatever cookies the browser sends [SES-01]', async () => {
       const planted = { cookie: '__Host-access=planted; __Host-refresh=planted; sid=planted' };
       const first = await client.post(
         '/v1/auth/login',
@@ -302,14 +302,14 @@ describe('getting in', () => {
       expect((await elsewhere.get('/v1/users/me')).status).toBe(200);
     });
 
-    it('by somebody else in the same browser does not take over their session [SES-01]', async () => {
+    it('by another user in the same browser does not take over their session [SES-01]', async () => {
       const alice = await client.login(ALICE.email, PASSWORD);
       const bob = await client.login(BOB.email, PASSWORD);
       expect(bob.body.session.id).not.toBe(alice.body.session.id);
       expect(await client.get('/v1/users/me')).toMatchObject({ status: 200, body: { id: BOB.id } });
     });
 
-    it.each(['cookie', 'bearer'])('recognises the device that it has seen before (%s)', async (transport) => {
+    it.each(['cookie', 'bearer'])('recognises a known device (%s)', async (transport) => {
       const first = await client.login(ALICE.email, PASSWORD, { transport });
       const again = await client.login(ALICE.email, PASSWORD, { transport, deviceName: 'Kitchen tablet' });
       expect(again.body.session.device).toMatchObject({
@@ -321,7 +321,7 @@ describe('getting in', () => {
       expect(other.body.session.device.id).not.toBe(first.body.session.device.id);
     });
 
-    it('tells of its session what is written of it, on a new device and on a known one', async () => {
+    it('answers with the stored session, on a new device and on a known one', async () => {
       const email = newEmail();
       await register(email);
       for (const deviceName of ['My desk', undefined]) {
@@ -331,7 +331,7 @@ describe('getting in', () => {
       }
     });
 
-    it("never adopts a device token that it did not give out, or that is somebody else's [SES-01]", async () => {
+    it('never adopts a device token that it did not issue, or that belongs to another user [SES-01]', async () => {
       await client.login(ALICE.email, PASSWORD, { transport: 'bearer' });
       const device = (await sessionOf(client)).device;
       for (const foreign of [client.deviceToken!, 'A'.repeat(43), 'planted']) {
@@ -347,11 +347,11 @@ describe('getting in', () => {
     });
   });
 
-  describe('proving it again', () => {
+  describe('reauthentication', () => {
     const setRoles = (admin: Client) => admin.put(`/v1/admin/users/${BOB.id}/roles`, { roles: ['user'] });
     const reauthenticate = (of: Client, password = PASSWORD) =>
       of.post('/v1/auth/reauthenticate', { password });
-    /** Reauthenticates and keeps what it is given, as a native client does. */
+    /** Reauthenticates and keeps the new tokens, as a native client does. */
     const freshen = async (of: Client) => {
       const answer = await reauthenticate(of);
       of.accessToken = answer.body.accessToken ?? of.accessToken;
@@ -367,13 +367,13 @@ describe('getting in', () => {
     };
 
     it.each(['cookie', 'bearer'])(
-      'is asked for once the login is too long ago, and is enough (%s) [STP-01, STP-02, STP-04]',
+      'is required once the login is too long ago, and is sufficient (%s) [STP-01, STP-02, STP-04]',
       async (transport) => {
         await client.login(ADMIN.email, PASSWORD, { transport });
         app.clock.advance(4 * MINUTE);
         expect((await setRoles(client)).status).toBe(200);
         app.clock.advance(MINUTE);
-        const before = await sessionOf(client); // the stale verdict is cached now
+        const before = await sessionOf(client); // the stale session is cached now
         expect(await setRoles(client)).toMatchObject(REQUIRED);
         expect((await client.get('/v1/admin/users')).status).toBe(200);
 
@@ -385,7 +385,7 @@ describe('getting in', () => {
         );
         expect((await sessionOf(client)).authenticatedAt).toBe(answer.body.session.authenticatedAt);
         expect((await setRoles(client)).status).toBe(200);
-        // What was given out before is worth nothing.
+        // All earlier tokens are void.
         expect(await setRoles(old)).toMatchObject({ status: 401, body: { code: 'auth.token_expired' } });
         const tokensOf = ({ jar, accessToken, refreshToken }: Client) =>
           transport === 'cookie'
@@ -397,7 +397,7 @@ describe('getting in', () => {
       },
     );
 
-    it('cannot be had by refreshing [REF-10, STP-03]', async () => {
+    it('cannot be replaced by a refresh [REF-10, STP-03]', async () => {
       const login = await client.login(ADMIN.email, PASSWORD);
       app.clock.advance(5 * MINUTE);
       const refreshed = await client.refresh();
@@ -407,7 +407,7 @@ describe('getting in', () => {
       expect(await setRoles(client)).toMatchObject(REQUIRED);
     });
 
-    it('with a wrong password proves nothing, and harms nothing', async () => {
+    it('with a wrong password proves nothing, and changes nothing', async () => {
       await client.login(ADMIN.email, PASSWORD);
       app.clock.advance(5 * MINUTE);
       const answer = await reauthenticate(client, 'this is not the password');
@@ -417,7 +417,7 @@ describe('getting in', () => {
       expect((await client.get('/v1/users/me')).status).toBe(200);
     });
 
-    it("takes the caller's own password, of nobody else", async () => {
+    it("accepts the caller's own password only", async () => {
       const email = newEmail();
       await register(email, 'a password of my own');
       await client.login(email, 'a password of my own');
@@ -425,7 +425,7 @@ describe('getting in', () => {
       expect((await reauthenticate(client, 'a password of my own')).status).toBe(200);
     });
 
-    it('in one session does not freshen another of the same person [STP-01, STP-03]', async () => {
+    it('in one session does not freshen another of the same user [STP-01, STP-03]', async () => {
       const other = app.client();
       await client.login(ADMIN.email, PASSWORD);
       await other.login(ADMIN.email, PASSWORD);
@@ -435,7 +435,7 @@ describe('getting in', () => {
       expect(await setRoles(other)).toMatchObject(REQUIRED);
     });
 
-    it('is refused to a session that has ended, and to nobody', async () => {
+    it('is refused for a session that has ended, and for requests without one', async () => {
       await client.login(ALICE.email, PASSWORD);
       const thief = client.copy();
       await client.post('/v1/auth/logout');
@@ -453,7 +453,7 @@ describe('getting in', () => {
   });
 });
 
-/** Real: PostgreSQL, the cache, the hasher with room for one in its queue. */
+/** Real: PostgreSQL, the cache, the hasher with a queue of one. */
 describe('a flood of logins', () => {
   let app: TestApp;
 
@@ -463,14 +463,14 @@ describe('a flood of logins', () => {
   });
   afterAll(() => app.close());
 
-  it('is told to come back; nobody is logged out, and other routes do not notice [AUT-07]', async () => {
+  it('is refused with Retry-After; no client is logged out, and other routes are unaffected [AUT-07]', async () => {
     const alice = app.client();
     await alice.login(ALICE.email, PASSWORD);
     mostAtOnce = 0;
     const burst = Array.from({ length: 12 }, (_, index) =>
       index % 3 === 0
         ? app.client().post('/v1/auth/register', { email: `flood${index}@example.com`, password: PASSWORD })
-        : app.client().login(index % 3 === 1 ? BOB.email : 'nobody@example.com', 'this is not the password'),
+        : app.client().login(index % 3 === 1 ? BOB.email : 'unknown@example.com', 'this is not the password'),
     );
     const [flags, me, ...answers] = await Promise.all([
       alice.get('/v1/feature-flags'),
@@ -497,7 +497,7 @@ describe('a flood of logins', () => {
   });
 
   const onLinux = process.platform === 'linux' ? it : it.skip;
-  onLinux('gives way to serving: whoever hashes has less priority than the event loop', async () => {
+  onLinux('runs at a lower priority than the event loop: the hashing threads yield to serving', async () => {
     const hashing = app.client().login(BOB.email, PASSWORD);
     const nice = () =>
       readdirSync('/proc/self/task').map((thread) => Number(statOf(thread).split(') ')[1]!.split(' ')[16]));
@@ -507,7 +507,7 @@ describe('a flood of logins', () => {
     expect(Math.max(...nice())).toBe(Math.min(19, usual + 10));
   });
 
-  it('does not end the session of who reauthenticates meanwhile', async () => {
+  it('keeps the session of a user who reauthenticates meanwhile', async () => {
     const alice = app.client();
     await alice.login(ALICE.email, PASSWORD);
     const answers = await Promise.all(

@@ -36,7 +36,7 @@ describe('a commit that took effect and whose answer was lost', () => {
     await proxy.close();
   });
 
-  it('is not paid twice by who pays again with the same key', async () => {
+  it('is not paid twice when the client pays again with the same key', async () => {
     const alice = await loggedIn(app, ALICE);
     const lost = proxy.loseAnswerTo('COMMIT');
     expect(await alice.pay('once')).toMatchObject({ ...UNAVAILABLE, headers: { 'retry-after': '1' } });
@@ -47,7 +47,7 @@ describe('a commit that took effect and whose answer was lost', () => {
     expect(body.items).toEqual([retry.body]);
   });
 
-  it('R2: of a refresh logs nobody out who tries again with the device token', async () => {
+  it('R2: of a refresh logs no client out that retries with the device token', async () => {
     const alice = await loggedIn(app, ALICE);
     const lost = proxy.loseAnswerTo('renew session');
     expect(await alice.refresh()).toMatchObject(UNAVAILABLE);
@@ -57,7 +57,7 @@ describe('a commit that took effect and whose answer was lost', () => {
     expect((await alice.pay('after-the-loss')).status).toBe(201);
   });
 
-  it('of a force-logout is carried out all the same, by the relay', async () => {
+  it('of a force-logout is completed by the dispatcher', async () => {
     const [admin, bob] = [await loggedIn(app, ADMIN), await loggedIn(app, BOB)];
     expect((await bob.get('/v1/sessions/current')).status).toBe(200);
     const lost = proxy.loseAnswerTo('COMMIT');
@@ -74,7 +74,7 @@ describe('a commit that took effect and whose answer was lost', () => {
     expect(again).toMatchObject({ status: 200, body: { status: 'applied', endedSessions: 0 } });
   });
 
-  it('of a login leaves a session that nobody holds, which the person sees and can end', async () => {
+  it('of a login leaves a session without a client, which the user sees and can end', async () => {
     const before = await loggedIn(app, ALICE);
     const lost = proxy.loseAnswerTo('COMMIT');
     expect(await app.client().login(ALICE.email, PASSWORD, { transport: 'bearer' })).toMatchObject(
@@ -90,7 +90,7 @@ describe('a commit that took effect and whose answer was lost', () => {
 });
 
 describe('an instance whose PostgreSQL hangs', () => {
-  it('S3: answers 503 on session routes, goes on with the access tier, and comes back by itself', async () => {
+  it('S3: answers 503 on session routes, keeps serving the access tier, and recovers by itself', async () => {
     const proxy = await FaultProxy.before(process.env['TEST_DATABASE_URL']!);
     const app = await startApp({ env: { DATABASE_URL: proxy.url, CACHE_LEASE: '1s' } });
     const alice = await loggedIn(app, ALICE);
@@ -109,7 +109,7 @@ type Send = (client: Client) => Promise<Answer>;
 
 interface Change {
   request: string;
-  /** What the person has done before, as whom. @returns the request, which any client of theirs can send, and repeat */
+  /** Prepares the user's state. @returns the request, which any client of the user can send and repeat */
   prepare: (me: Person, app: TestApp) => Promise<Send>;
   status: number;
   /** The answer to the same request, sent again after the refresh. */
@@ -119,7 +119,7 @@ interface Change {
 const NEW_PASSWORD = 'the kettle sings at noon';
 const TOTP = '/v1/auth/mfa/totp';
 
-/** Every request that gives a session new keys, with what its repetition is answered. */
+/** Every request that gives a session new keys, with the answer to its repetition. */
 const CHANGES: Change[] = [
   {
     request: 'POST /v1/auth/reauthenticate',
@@ -132,13 +132,13 @@ const CHANGES: Change[] = [
     prepare: async (me, { clock }) => {
       const key = new Authenticator(ORIGIN);
       expect((await enrolPasskey(me, key)).status).toBe(201);
-      // What was requested in the millisecond of a change of credentials, or before, is void.
+      // A request from the millisecond of a credential change, or before, is void.
       clock.advance(1);
       const { body } = await me.post(`${PASSKEY_STEP_UP}/options`);
       return (client) => client.post(PASSKEY_STEP_UP, { response: key.get(body) });
     },
     status: 200,
-    // The challenge works once; the client asks for another one.
+    // The challenge works once; the client requests another one.
     again: { status: 401, body: { code: 'auth.invalid_credentials' } },
   },
   {
@@ -189,7 +189,7 @@ const CHANGES: Change[] = [
 ];
 const CREDENTIAL_CHANGES = CHANGES.filter(({ request }) => !request.includes('reauthenticate'));
 const GRACE = 10_000;
-/** A refresh that arrives so late may still be a delayed request: five graces. */
+/** A refresh that is at most so late may be a delayed request: five graces. */
 const DELAYED = 5 * GRACE;
 
 /** Real: PostgreSQL, the cache, and a network that loses answers. */
@@ -218,7 +218,7 @@ describe.each(['cookie', 'bearer'] as const)('R2: a %s client that loses the ans
     return { me, send, email };
   };
 
-  it.each(CHANGES)('$request goes on with the session and repeats the request', async (change) => {
+  it.each(CHANGES)('$request continues the session and repeats the request', async (change) => {
     const { me, send } = await begin(change);
     const lost = proxy.loseAnswerTo('COMMIT');
     expect(await send(me.copy())).toMatchObject(UNAVAILABLE);
@@ -233,7 +233,7 @@ describe.each(['cookie', 'bearer'] as const)('R2: a %s client that loses the ans
     expect((await me.get('/v1/feature-flags')).status).toBe(200);
   });
 
-  it.each(CHANGES)('$request goes on with the session an hour later', async (change) => {
+  it.each(CHANGES)('$request continues the session an hour later', async (change) => {
     const { me, send } = await begin(change);
     expect((await send(me.copy())).status).toBe(change.status);
     clock.advance(3_600_000);
@@ -273,7 +273,7 @@ describe.each(['cookie', 'bearer'] as const)('R2: a %s client that loses the ans
     expect((await me.post('/v1/auth/mfa/recovery-codes')).status).toBe(200);
   });
 
-  it('a confirmation of an authenticator app has five minutes to ask again', async () => {
+  it('a confirmation of an authenticator app has five minutes to retry', async () => {
     const { me } = await begin(CREDENTIAL_CHANGES[0]!);
     const phone = new AuthenticatorApp((await me.post(TOTP)).body.secret, clock);
     expect((await me.copy().post(`${TOTP}/confirm`, { code: phone.code() })).status).toBe(200);
@@ -283,7 +283,7 @@ describe.each(['cookie', 'bearer'] as const)('R2: a %s client that loses the ans
     expect((await me.post(`${TOTP}/confirm`, { code: phone.nextCode() })).status).toBe(409);
   });
 
-  it('a password change repeats it with the new password only, and for five minutes', async () => {
+  it('a password change repeats it with the new password only, within five minutes', async () => {
     const { me, send } = await begin(CREDENTIAL_CHANGES[0]!);
     expect((await send(me.copy())).status).toBe(204);
     expect((await me.refresh()).status).toBe(200);
@@ -296,7 +296,7 @@ describe.each(['cookie', 'bearer'] as const)('R2: a %s client that loses the ans
   });
 });
 
-/** The copy has all cookies, the device token too. */
+/** The copy has all cookies, including the device token. */
 describe('a copy of the cookies from before a change of credentials', () => {
   const REFUSED = { status: 401, body: { code: 'auth.invalid_token' } };
   let clock: TestClock;
@@ -311,7 +311,7 @@ describe('a copy of the cookies from before a change of credentials', () => {
   afterAll(() => app.close());
 
   const current = (client: Client) => client.get('/v1/sessions/current');
-  /** The owner gets the answer; the copy is from before. */
+  /** The owner receives the answer; the copy is older. */
   const changed = async ({ prepare, status }: Change) => {
     const { email } = await newcomer(app);
     const owner = await loggedIn(app, { email }, 'cookie');
@@ -329,7 +329,7 @@ describe('a copy of the cookies from before a change of credentials', () => {
     expect((await current(owner)).body.id).toBe(owner.id);
   };
 
-  it.each(CREDENTIAL_CHANGES)('is worth nothing without the device token ($request)', async (change) => {
+  it.each(CREDENTIAL_CHANGES)('is refused without the device token ($request)', async (change) => {
     const { owner, thief } = await changed(change);
     thief.jar.delete('__Host-device');
     expect(await thief.refresh()).toMatchObject(REFUSED);
@@ -337,7 +337,7 @@ describe('a copy of the cookies from before a change of credentials', () => {
   });
 
   it.each(CREDENTIAL_CHANGES)(
-    'is worth nothing once the owner has made a request and no request can be so late ($request)',
+    'is refused once the owner has sent a request and no delayed request is possible any more ($request)',
     async (change) => {
       const { owner, thief } = await changed(change);
       await used(owner);
@@ -347,7 +347,7 @@ describe('a copy of the cookies from before a change of credentials', () => {
     },
   );
 
-  it('is worth nothing once the owner has refreshed and no request can be so late', async () => {
+  it('is refused once the owner has refreshed and no delayed request is possible any more', async () => {
     const { owner, thief } = await changed(CREDENTIAL_CHANGES[0]!);
     await goesOn(owner);
     clock.advance(DELAYED + 1);
@@ -356,7 +356,7 @@ describe('a copy of the cookies from before a change of credentials', () => {
   });
 
   it.each(CREDENTIAL_CHANGES)(
-    'is told to try again while it may be a delayed request, once the owner has made a request: a tab of the owner has new cookies by then ($request)',
+    'is refused as too early while it may be a delayed request, after a request of the owner, because the owner’s tabs have new cookies by then ($request)',
     async (change) => {
       const { owner, thief } = await changed(change);
       await used(owner);
@@ -366,7 +366,7 @@ describe('a copy of the cookies from before a change of credentials', () => {
     },
   );
 
-  it('that comes before the first request of the owner is not fresh, and shows within two refreshes of the owner', async () => {
+  it('that comes before the first request of the owner is not fresh, and is detected within two refreshes of the owner', async () => {
     const { email } = await newcomer(app);
     const owner = await loggedIn(app, { email }, 'cookie');
     const thief = owner.copy();
@@ -385,7 +385,7 @@ describe('a copy of the cookies from before a change of credentials', () => {
     });
   });
 
-  it('that went on from them shows when the former cookies are presented again', async () => {
+  it('that has continued the session is detected when the superseded cookies are presented again', async () => {
     const { owner, thief } = await changed(CREDENTIAL_CHANGES[0]!);
     const tab = thief.copy();
     expect((await thief.refresh()).status).toBe(200);

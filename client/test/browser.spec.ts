@@ -12,7 +12,7 @@ const EXPIRIES = 5;
 const WITHOUT_LOCKS = `
   Object.defineProperty(navigator, 'locks', { value: undefined });
   Object.defineProperty(window, 'BroadcastChannel', { value: undefined });`;
-/** What an app may keep in a page: in the storage, in a database, in a cache. */
+/** All storage that an app may use in a page: local and session storage, databases and caches. */
 const KEEP_DRAFTS = `new Promise((kept, failed) => {
   localStorage.setItem('draft', 'draft');
   const opened = indexedDB.open('drafts', 1);
@@ -50,7 +50,7 @@ describeInChromium('tabs of a browser', () => {
     origin = server.url.replace('127.0.0.1', 'localhost');
     browser = await startChromium(
       '--host-resolver-rules=MAP mybox.lan 127.0.0.1',
-      // A page that a test serves seems to come from the internet, and may then not call this machine.
+      // Chromium treats a page that a test serves as one from the internet, which may not call this machine.
       '--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests',
     );
   });
@@ -85,7 +85,7 @@ describeInChromium('tabs of a browser', () => {
     Promise.all(pages.map((page) => page.evaluate('void tab.keepCalling()')));
   const stop = (pages: Page[]) => Promise.all(pages.map((page) => page.evaluate('tab.stop()')));
 
-  /** Whatever each of them has under way is answered, and then a whole round more. */
+  /** Waits until every pending request has an answer, and then for one more full round. */
   async function nextRound(pages: Page[]): Promise<void> {
     const round = async (page: Page) => {
       const { length } = await answers(page);
@@ -108,7 +108,7 @@ describeInChromium('tabs of a browser', () => {
     }
   }
 
-  it('refresh about once for all of them, and nobody is logged out', async () => {
+  it('refresh about once for all of them, and no tab is logged out', async () => {
     const pages = await openAll(4);
     await logIn(pages[0]!);
     await expireWhileTheyCall(pages);
@@ -117,14 +117,14 @@ describeInChromium('tabs of a browser', () => {
     expect(refreshes).toBeLessThanOrEqual(1.5 * EXPIRIES);
   });
 
-  it('that have neither locks nor a channel are not logged out either (R2)', async () => {
+  it('that have neither locks nor a channel stay logged in, too (R2)', async () => {
     await context.addInitScript(WITHOUT_LOCKS);
     const pages = await openAll(4);
     await logIn(pages[0]!);
     await expireWhileTheyCall(pages);
   });
 
-  it('that share bearer tokens in a storage, which is a moment late from tab to tab, are not logged out', async () => {
+  it('that share bearer tokens in a storage whose changes reach other tabs late stay logged in', async () => {
     const pages = await openAll(3, 'bearer');
     await logIn(pages[0]!);
     await expireWhileTheyCall(pages);
@@ -156,7 +156,7 @@ describeInChromium('tabs of a browser', () => {
     expect(await Promise.all(calls)).toEqual([200, 200]);
   });
 
-  it('say "try again" offline, and go on when the network is back', async () => {
+  it('report a temporary failure offline, and continue when the network is back', async () => {
     const page = await open();
     await logIn(page);
     server.clock.advance(EXPIRY);
@@ -166,7 +166,7 @@ describeInChromium('tabs of a browser', () => {
     expect([await call(page), await told(page)]).toEqual([200, []]);
   });
 
-  it('all end with the reason when one of them logs out, and say no more to the server', async () => {
+  it('all end with the reason when one of them logs out, and send no further request', async () => {
     const pages = await openAll(4);
     await logIn(pages[0]!);
     await keepCalling(pages);
@@ -176,7 +176,7 @@ describeInChromium('tabs of a browser', () => {
     await stop(pages);
     for (const page of pages) {
       expect(await told(page)).toEqual(['logout']);
-      // 401 is what a tab may see that does not know yet whose it is: the note is later than the cookies' end.
+      // A tab that does not know its user yet may get 401: the note arrives after the cookies have ended.
       expect((await answers(page)).filter((answer) => answer !== 200 && answer !== 401)).toEqual(
         expect.arrayContaining(['SessionEnded: logout']),
       );
@@ -186,7 +186,7 @@ describeInChromium('tabs of a browser', () => {
     expect([FLAGS, SESSION, REFRESH].map((path) => server.arrived(path))).toEqual([0, 0, 0]);
   });
 
-  it('keep after a logout what is not the session: other cookies, drafts, and which device they are [SES-09]', async () => {
+  it('keep all data that is not the session after a logout: other cookies, drafts and the device token [SES-09]', async () => {
     const page = await open();
     await logIn(page);
     await context.addCookies([
@@ -200,7 +200,7 @@ describeInChromium('tabs of a browser', () => {
     expect(await (await open()).evaluate(READ_DRAFTS)).toEqual(['draft', 'draft', 'draft']);
   });
 
-  it('keep no cookie of ours after the account is deleted: there is no device of theirs any more', async () => {
+  it('keep no cookie of Drawbridge after the account is deleted, because the device no longer exists', async () => {
     const { email } = await newcomer(server);
     const page = await open();
     await logIn(page, email);
@@ -211,7 +211,7 @@ describeInChromium('tabs of a browser', () => {
     expect(await context.cookies()).toEqual([]);
   });
 
-  it('are one device and one mail about it, however often the person logs in and out', async () => {
+  it('are one device and cause one mail about it, however often the user logs in and out', async () => {
     const { email } = await newcomer(server);
     const page = await open();
     for (let login = 0; login < 5; login++) {
@@ -227,7 +227,7 @@ describeInChromium('tabs of a browser', () => {
     ).toHaveLength(1);
   });
 
-  it('let the owner log in again after a logout while strangers have to wait [AUT-06]', async () => {
+  it('let the owner log in again after a logout while unknown devices are throttled [AUT-06]', async () => {
     const limited = await startServer({ env: { RATE_LIMITS: 'on' } });
     const { email } = await newcomer(limited);
     const page = await open('cookie', limited.url.replace('127.0.0.1', 'localhost'));
@@ -242,7 +242,7 @@ describeInChromium('tabs of a browser', () => {
     await limited.close();
   });
 
-  it('that wait on the login page go on when the person logs in in one of them, time and again', async () => {
+  it('that wait on the login page continue whenever the user logs in in one of them', async () => {
     const pages = (await openAll(3)) as [Page, Page, Page];
     const [first, second, third] = pages;
     expect(await Promise.all([call(second), call(third, FLAGS)])).toEqual([401, 401]);
@@ -258,7 +258,7 @@ describeInChromium('tabs of a browser', () => {
     for (const page of pages) expect(await call(page)).toBe(200);
   });
 
-  it('say what to set when the browser drops the cookies of a login over plain HTTP', async () => {
+  it('report which setting to change when the browser drops the cookies of a login over plain HTTP', async () => {
     const page = await open('cookie', server.url.replace('127.0.0.1', 'mybox.lan'));
     await logIn(page);
     for (const path of [WHOAMI, REFRESH]) server.arrived(path);

@@ -58,32 +58,32 @@ describe('a call', () => {
       ['bytes', () => bytes],
       ['a buffer', () => bytes.buffer],
       ['a blob', () => new Blob([PAYMENT])],
-    ])('is made again with the same body: %s', async (_name, body) => {
+    ])('is repeated with the same body: %s', async (_name, body) => {
       expect(await tab.status(PAYMENTS, payment(body()))).toBe(201);
       expect(server.arrived(PAYMENTS)).toBe(2);
     });
 
-    it('is made again as the same `Request`', async () => {
+    it('is repeated as the same `Request`', async () => {
       const request = new Request(`${network.url}v1/payments`, payment(PAYMENT));
       expect((await tab.client.fetch(request)).status).toBe(201);
       expect(request.bodyUsed).toBe(false);
     });
 
-    it('says so when its body is a stream, and works with a new one', async () => {
+    it('reports that a stream cannot be sent again, and succeeds with a new stream', async () => {
       const init = () => ({ ...payment(stream()), duplex: 'half' }) as RequestInit;
       await expect(tab.status(PAYMENTS, init())).rejects.toThrow(BodyNotReplayable);
       expect(await tab.status(PAYMENTS, init())).toBe(201);
       expect(server.arrived(REFRESH)).toBe(1);
     });
 
-    it('waits for the refresh before it reads a stream, when the clock says that it is due', async () => {
+    it('waits for a refresh that is due before it reads a stream', async () => {
       tab.time.advance(EXPIRY);
       const init = { ...payment(stream()), duplex: 'half' } as RequestInit;
       expect(await tab.status(PAYMENTS, init)).toBe(201);
       expect(server.arrived(PAYMENTS)).toBe(1);
     });
 
-    it('can be given up; the refresh that others wait for goes on', async () => {
+    it('can be aborted, and the refresh that other calls wait for continues', async () => {
       const gate = new Gate();
       const slow = new Tab(network, {
         transport: 'bearer',
@@ -104,18 +104,18 @@ describe('a call', () => {
       expect(server.arrived(REFRESH)).toBe(1);
     });
 
-    it('is answered also to HEAD, whose refusal has no body', async () => {
+    it('handles a refused HEAD, whose response has no body', async () => {
       expect(await tab.status(FLAGS, { method: 'HEAD' })).toBe(200);
     });
   });
 
-  it('that was given up before it began sends nothing', async () => {
+  it('that was aborted before it began sends nothing', async () => {
     const signal = AbortSignal.abort(new Error('never mind'));
     await expect(tab.status(FLAGS, { signal })).rejects.toThrow('never mind');
     expect(server.arrived(FLAGS)).toBe(0);
   });
 
-  it('that reads is made again when its answer is lost, and one that writes is not', async () => {
+  it('that reads is repeated when its answer is lost, and a call that writes is not', async () => {
     let lost = network.loseAnswerTo(FLAGS);
     expect(await tab.status(FLAGS)).toBe(200);
     await lost;
@@ -126,7 +126,7 @@ describe('a call', () => {
     expect(server.arrived(PAYMENTS)).toBe(1);
   });
 
-  it('that reads is tried three times offline, or once when so asked, and the error is the platform’s', async () => {
+  it('that reads is tried three times offline, or once if requested, and rejects with the platform’s error', async () => {
     network.cut();
     await expect(tab.status(FLAGS)).rejects.toThrow('fetch failed');
     expect(tab.time.pauses).toEqual([375, 750]);
@@ -137,7 +137,7 @@ describe('a call', () => {
     await tab.expectAlive();
   });
 
-  it('can be given up in a pause', async () => {
+  it('can be aborted during a pause', async () => {
     network.cut();
     tab.time.holding = true;
     const giver = new AbortController();
@@ -153,7 +153,7 @@ describe('a call', () => {
     '//elsewhere.example',
     'v1/sessions',
     '.elsewhere.example/',
-  ])('to %s is not made with our tokens', async (target) => {
+  ])('to %s is sent without our tokens', async (target) => {
     const sent: string[] = [];
     const client = createClient({
       baseUrl: 'https://api.example.com',
@@ -164,13 +164,13 @@ describe('a call', () => {
     for (const url of sent) expect(new URL(url).host).toBe('api.example.com');
   });
 
-  it('needs to know where to', () => {
+  it('needs an absolute http(s) base URL', () => {
     for (const baseUrl of ['', '/api', 'api.example.com', 'ftp://api.example.com', 'https://'])
       expect(() => createClient({ baseUrl, transport: 'bearer' })).toThrow(TypeError);
   });
 });
 
-/** Real: sockets. The server is a stand-in that is as busy as it is told to be. */
+/** Real: sockets. The server is a stand-in whose load the test sets. */
 describe('a busy server', () => {
   let server: Server;
   let answers: [status: number, retryAfter?: string][];
@@ -191,7 +191,7 @@ describe('a busy server', () => {
     tab = new Tab({ url: `http://127.0.0.1:${port}` }, { transport: 'bearer' });
   });
 
-  it('is asked again after as long as it says, if that is not too long', async () => {
+  it('is called again after its Retry-After, if that is not too long', async () => {
     answers = [
       [503, '2'],
       [429, new Date(Date.now() + 5_000).toUTCString()],
@@ -202,7 +202,7 @@ describe('a busy server', () => {
     expect(tab.time.pauses[1]).toBeLessThanOrEqual(750 + 5_000);
   });
 
-  it('is not waited for longer than 10 s, nor for ever', async () => {
+  it('is waited for at most 10 s, and only a limited number of times', async () => {
     answers = [[429, '60']];
     expect(await tab.status('/')).toBe(429);
     answers = Array.from({ length: 9 }, () => [503, '1']);
@@ -211,7 +211,7 @@ describe('a busy server', () => {
     expect(arrived).toBe(3);
   });
 
-  it('does nothing twice for a call that writes', async () => {
+  it('gets a call that writes only once', async () => {
     answers = Array.from({ length: 9 }, () => [503, '1']);
     expect(await tab.status('/', { method: 'POST' })).toBe(503);
     expect(arrived).toBe(1);

@@ -3,8 +3,8 @@ import { ALICE, BOB, PASSWORD, resetStores } from '../../test/support/app.js';
 import { AuthenticatorApp } from '../../test/support/second-factor.js';
 import { loggedIn, startServer, Tab, TRANSPORTS, type TestServer } from './support.js';
 
-/** Real: the server, its stores, the sockets between. Pretended: the phone. */
-describe.each(TRANSPORTS)('somebody with a second factor (%s)', (transport) => {
+/** Real: the server, its stores, the sockets between. Simulated: the phone. */
+describe.each(TRANSPORTS)('a user with a second factor (%s)', (transport) => {
   let server: TestServer;
   let phone: AuthenticatorApp;
   const person = { cookie: ALICE, bearer: BOB }[transport];
@@ -27,12 +27,12 @@ describe.each(TRANSPORTS)('somebody with a second factor (%s)', (transport) => {
 
   async function asked(tab: Tab): Promise<string> {
     const login = await tab.client.login({ email: person.email, password: PASSWORD });
-    if (!('challengeToken' in login)) throw new Error('a password was enough');
+    if (!('challengeToken' in login)) throw new Error('the login needed no second factor');
     expect(login).toMatchObject({ status: 'mfa_required', methods: ['totp', 'recovery_code'] });
     return login.challengeToken;
   }
 
-  it('is asked for a code, may mistype it, and is in then', async () => {
+  it('is asked for a code, may mistype it, and is then logged in', async () => {
     const tab = new Tab(server, { transport });
     const challengeToken = await asked(tab);
     expect(await tab.status('/v1/sessions/current')).toBe(401);
@@ -45,7 +45,7 @@ describe.each(TRANSPORTS)('somebody with a second factor (%s)', (transport) => {
     await tab.expectAlive();
   });
 
-  it('proves it again with a code', async () => {
+  it('reauthenticates with a code', async () => {
     const tab = new Tab(server, { transport });
     await tab.client.completeLogin({ challengeToken: await asked(tab), code: phone.nextCode() });
     await tab.client.reauthenticate({ code: phone.nextCode() });

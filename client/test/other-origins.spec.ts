@@ -8,7 +8,7 @@ import { newcomer } from '../../test/support/people.js';
 import { describeInChromium, startChromium } from './chromium.js';
 import { EXPIRY, FLAGS, REFRESH, SESSION, startServer, type TestServer } from './support.js';
 
-/** Serves the app on whatever name it is asked by. A route of the test would also answer the preflights, in the server's place. */
+/** Serves the app for every host name. A Playwright route would also answer the preflights instead of the server. */
 async function startPages(): Promise<Server> {
   const pages = createServer(({ url = '' }, response) => {
     const [, file] = /\/app\/client\/([\w-]+\.js)$/.exec(url) ?? [];
@@ -25,7 +25,7 @@ const TRUSTED = {
   'another site': ['elsewhere.localhost', 'cross-site'],
 } as const;
 
-/** Real: Chromium, which says where a request comes from and asks before it sends it; the built client; the server. */
+/** Real: Chromium, which sends Origin and preflights; the built client; the server. */
 describeInChromium('a page of another origin', () => {
   let server: TestServer;
   let pages: Server;
@@ -67,7 +67,7 @@ describeInChromium('a page of another origin', () => {
   }
 
   const call = (page: Page, path: string) => page.evaluate(`tab.call('${path}')`);
-  /** What comes of a login: the address of the person, or what was thrown. */
+  /** The result of a login: the user's address, or the error. */
   const logIn = (page: Page, email: string) =>
     page.evaluate(
       `tab.client.login({ email: '${email}', password: '${PASSWORD}' })
@@ -104,9 +104,9 @@ describeInChromium('a page of another origin', () => {
     expect(await context.cookies()).toEqual([]);
   });
 
-  it('that is trusted cannot act by the cookies of the person who visits it', async () => {
+  it('that is trusted cannot act by the cookies of the user who visits it', async () => {
     await context.close();
-    // The API's own answers let no script run; the person's page on its origin does.
+    // The API's own answers run no script; the user's page on its origin does.
     context = await browser.newContext({ bypassCSP: true });
     const home = await context.newPage();
     await home.goto(`${api}/health/live`);
@@ -120,13 +120,13 @@ describeInChromium('a page of another origin', () => {
     const withCookies = (path: string, method: string) =>
       sibling.evaluate(`fetch('${api}${path}', { method: '${method}', credentials: 'include' })
         .then(async (answer) => (await answer.json()).code ?? answer.status)`);
-    expect(await withCookies(SESSION, 'GET')).toBe(200); // CORS shares what is read
+    expect(await withCookies(SESSION, 'GET')).toBe(200); // CORS shares this answer
     for (const path of ['/v1/auth/logout', REFRESH])
       expect(await withCookies(path, 'POST')).toBe('request.cross_site');
     expect(await withCookies(SESSION, 'GET')).toBe(200);
   });
 
-  it('that is not trusted is not even asked for a password by the browser', async () => {
+  it('that is not trusted fails in the preflight, before the browser sends a password', async () => {
     const page = await open('evil.example.localhost', 'bearer');
     expect(await logIn(page, ALICE.email)).toBe('AuthUnavailable');
     expect([...sites]).toEqual([]);

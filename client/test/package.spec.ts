@@ -20,7 +20,7 @@ async function sizeOf(files: string[]): Promise<number> {
 
 /** Real: the built package, Node. */
 describe('the package', () => {
-  it('depends on nothing', () => {
+  it('has no dependencies', () => {
     expect(Object.keys(manifest).filter((key) => /dependencies/i.test(key))).toEqual([]);
     const imports = modules.flatMap((file) =>
       [...read(file).matchAll(/from '([^']+)'/g)].map(([, name]) => name),
@@ -33,14 +33,14 @@ describe('the package', () => {
     expect(await sizeOf(modules.filter((file) => !PASSKEYS.includes(file)))).toBeLessThan(MOST_BYTES);
   });
 
-  it(`costs who wants passkeys ${MOST_BYTES_OF_PASSKEYS} bytes more at most, and nobody else any`, async () => {
+  it(`adds ${MOST_BYTES_OF_PASSKEYS} bytes at most for apps that use passkeys, and none for other apps`, async () => {
     expect(await sizeOf(PASSKEYS)).toBeLessThan(MOST_BYTES_OF_PASSKEYS);
     const others = modules.filter((file) => !PASSKEYS.includes(file));
     for (const file of others) expect(read(file)).not.toMatch(/from '.\/passkeys/);
   });
 
   it.each(['cookie', 'bearer'])(
-    'does nothing until a call is made, and keeps no process alive (%s)',
+    'sends nothing before the first call, and keeps no process alive (%s)',
     async (transport) => {
       const script = `
       globalThis.fetch = () => { throw new Error('a call'); };

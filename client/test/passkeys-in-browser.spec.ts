@@ -8,7 +8,7 @@ import { describeInChromium, startChromium } from './chromium.js';
 const MINUTE = 60_000;
 const PASSKEYS = '/v1/auth/passkeys';
 
-/** One that nobody listens on, so that the settings can name it before anybody does. */
+/** A port without a listener, so that the settings can name it before the server starts. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await new Promise((listening) => server.once('listening', listening));
@@ -18,8 +18,8 @@ async function freePort(): Promise<number> {
 }
 
 /**
- * Real: Chromium with its own WebAuthn, and an authenticator that it pretends; the built client; the server on
- * http://localhost, as it is set without any settings, and its stores. Controlled: the server's clock.
+ * Real: Chromium with its own WebAuthn and a virtual authenticator; the built client; the server on
+ * http://localhost with default settings, and its stores. Controlled: the server's clock.
  */
 describeInChromium('passkeys in a browser', () => {
   let app: TestApp;
@@ -61,7 +61,7 @@ describeInChromium('passkeys in a browser', () => {
     return page;
   }
 
-  /** What comes of it: the answer, or the name of what was thrown, with its code where it is one of ours. */
+  /** The result: the answer, or the name of the error, with its code if it is one of ours. */
   const run = (script: string, on = page) =>
     on.evaluate(
       `(async () => ${script})().catch(({ name, code }) => typeof code === 'string' ? code : name)`,
@@ -79,34 +79,37 @@ describeInChromium('passkeys in a browser', () => {
       `tab.client.fetch('${path}', { method: '${method}' }).then((answer) => answer.ok ? answer.status : answer.json().then(({ code }) => code))`,
     );
 
-  it.each(['cookie', 'bearer'])('are made, log in without a name, and step up (%s)', async (transport) => {
-    page = await open(origin, transport);
-    authenticator = await Authenticator.plugInto(page);
-    await logIn();
-    const made = await addPasskey('Laptop');
-    expect(made).toMatchObject({ name: 'Laptop', transports: ['internal'], backedUp: false });
-    expect(await authenticator.credentials()).toEqual([
-      expect.objectContaining({ isResidentCredential: true, rpId: 'localhost', userName: ALICE.email }),
-    ]);
-    await page.evaluate('tab.logOut()');
-    expect(await call(PASSKEYS)).toBe('SessionEnded');
+  it.each(['cookie', 'bearer'])(
+    'are registered, log in without a name, and step up (%s)',
+    async (transport) => {
+      page = await open(origin, transport);
+      authenticator = await Authenticator.plugInto(page);
+      await logIn();
+      const made = await addPasskey('Laptop');
+      expect(made).toMatchObject({ name: 'Laptop', transports: ['internal'], backedUp: false });
+      expect(await authenticator.credentials()).toEqual([
+        expect.objectContaining({ isResidentCredential: true, rpId: 'localhost', userName: ALICE.email }),
+      ]);
+      await page.evaluate('tab.logOut()');
+      expect(await call(PASSKEYS)).toBe('SessionEnded');
 
-    expect(await signIn()).toBe(ALICE.email);
-    const session = await run(`(await tab.client.fetch('/v1/sessions/current')).json()`);
-    expect(session).toMatchObject({
-      transport,
-      secondFactorAt: expect.any(String),
-      device: { name: 'Test' },
-    });
+      expect(await signIn()).toBe(ALICE.email);
+      const session = await run(`(await tab.client.fetch('/v1/sessions/current')).json()`);
+      expect(session).toMatchObject({
+        transport,
+        secondFactorAt: expect.any(String),
+        device: { name: 'Test' },
+      });
 
-    app.clock.advance(6 * MINUTE);
-    const { id } = made as { id: string };
-    expect(await call(`${PASSKEYS}/${id}`, 'DELETE')).toBe('auth.reauthentication_required');
-    expect(await stepUp()).toBe('fresh');
-    expect(await call(`${PASSKEYS}/${id}`, 'DELETE')).toBe(204);
-    await page.evaluate('tab.logOut()');
-    expect(await signIn()).toBe('auth.invalid_credentials');
-  });
+      app.clock.advance(6 * MINUTE);
+      const { id } = made as { id: string };
+      expect(await call(`${PASSKEYS}/${id}`, 'DELETE')).toBe('auth.reauthentication_required');
+      expect(await stepUp()).toBe('fresh');
+      expect(await call(`${PASSKEYS}/${id}`, 'DELETE')).toBe(204);
+      await page.evaluate('tab.logOut()');
+      expect(await signIn()).toBe('auth.invalid_credentials');
+    },
+  );
 
   it.each([
     [
@@ -116,7 +119,7 @@ describeInChromium('passkeys in a browser', () => {
          PublicKeyCredential.prototype)`,
     ],
     [
-      'a proxy of what the browser made',
+      'a proxy of the browser’s object',
       `(found) => new Proxy(found, { get: (of, name) => Reflect.get(of, name) })`,
     ],
     ['plain objects', `({ id, rawId, type, response }) => ({ id, rawId, type, response })`],
@@ -139,13 +142,13 @@ describeInChromium('passkeys in a browser', () => {
     expect(await stepUp()).toBe('fresh');
   });
 
-  it('are not made twice on one authenticator', async () => {
+  it('are not registered twice on one authenticator', async () => {
     await logIn();
     await addPasskey('Laptop');
     expect(await addPasskey('Again')).toBe('InvalidStateError');
   });
 
-  it('ask for the person: where the authenticator cannot verify them nothing comes of it', async () => {
+  it('require user verification: an authenticator that cannot verify the user gets an error', async () => {
     await logIn();
     await addPasskey('Laptop');
     await page.evaluate('tab.logOut()');
@@ -153,7 +156,7 @@ describeInChromium('passkeys in a browser', () => {
     expect(await signIn()).toBe('NotAllowedError');
   });
 
-  it('are not shown to a page of another name, though it is served by the same server', async () => {
+  it('are not offered to a page of another host name, even if the same server serves it', async () => {
     await logIn();
     await addPasskey('Laptop');
     const elsewhere = await open(origin.replace('localhost', 'other.localhost'));
@@ -161,7 +164,7 @@ describeInChromium('passkeys in a browser', () => {
     expect(await signIn(elsewhere)).toBe('SecurityError');
   });
 
-  it('that were copied are noticed, as soon as both have been used', async () => {
+  it('that were copied are detected as soon as both copies have been used', async () => {
     await logIn();
     await addPasskey('Key');
     const [copied] = await authenticator.credentials();

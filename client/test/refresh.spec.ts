@@ -47,7 +47,7 @@ describe.each(TRANSPORTS)('the client refreshes, by %s', (transport) => {
     await heal(network);
   });
 
-  it('never, as long as the access token is good', async () => {
+  it('never while the access token is good', async () => {
     await tab.expectAlive();
     expect(server.arrived(REFRESH)).toBe(0);
   });
@@ -62,7 +62,7 @@ describe.each(TRANSPORTS)('the client refreshes, by %s', (transport) => {
     await tab.expectAlive();
   });
 
-  it('not again for a refusal that comes in when it is done', async () => {
+  it('only once if another call is refused after the refresh has finished', async () => {
     const late = new Gate();
     const slow = new Tab(network, {
       transport,
@@ -82,7 +82,7 @@ describe.each(TRANSPORTS)('the client refreshes, by %s', (transport) => {
     expect(server.arrived(REFRESH)).toBe(1);
   });
 
-  it('R2: with the same tokens when an answer is lost, time and again', async () => {
+  it('R2: with the same tokens whenever an answer is lost', async () => {
     for (let expiry = 0; expiry < 3; expiry++) {
       server.clock.advance(EXPIRY);
       const lost = network.loseAnswerTo(REFRESH);
@@ -93,7 +93,7 @@ describe.each(TRANSPORTS)('the client refreshes, by %s', (transport) => {
     await tab.expectAlive();
   });
 
-  it('anew when nothing has come back within a third of the grace', async () => {
+  it('again when no answer has arrived within a third of the grace', async () => {
     server.clock.advance(EXPIRY);
     let calls = 0;
     const hanging = new Tab(network, {
@@ -115,7 +115,7 @@ describe.each(TRANSPORTS)('the client refreshes, by %s', (transport) => {
     await hanging.expectAlive();
   });
 
-  it('S3: tries a few times while PostgreSQL is away, then says "try again" to all, and comes back', async () => {
+  it('S3: a few times while PostgreSQL is down, reports a temporary failure to all calls, and recovers', async () => {
     server.clock.advance(EXPIRY);
     toPostgres.cut();
     const calls = await Promise.allSettled(Array.from({ length: 5 }, () => tab.status(SESSION)));
@@ -123,13 +123,13 @@ describe.each(TRANSPORTS)('the client refreshes, by %s', (transport) => {
       Array(5).fill(expect.any(AuthUnavailable)),
     );
     expect(server.arrived(REFRESH)).toBe(4);
-    // The server's Retry-After of a second, and half of what is doubled each time by chance.
+    // The server's Retry-After of a second, plus half of a random share of the doubling delay each time.
     expect(tab.time.pauses).toEqual([1_375, 1_750, 2_500]);
     toPostgres.heal();
     await eventually(() => tab.expectAlive());
   });
 
-  it('and offline says "try again", and is back with the network', async () => {
+  it('and reports a temporary failure offline, and recovers with the network', async () => {
     server.clock.advance(EXPIRY);
     const offline = new Tab(network, {
       transport,
@@ -148,10 +148,10 @@ describe.each(TRANSPORTS)('the client refreshes, by %s', (transport) => {
   it.each<[string, () => Response]>([
     ['a login page of the hotel', () => new Response('<h1>Welcome</h1>', { status: 200 })],
     ['a proxy that wants a login of its own', () => new Response('Unauthorized', { status: 401 })],
-    ['somebody else’s JSON', () => Response.json({ code: 'E1' }, { status: 401 })],
+    ['somebody else’s JSON', () => Response.json({ code: 'JSON of another server' }, { status: 401 })],
     ['a grant with nothing in it', () => Response.json({})],
     [
-      'a limit that is met',
+      'a rate limit',
       () =>
         Response.json(
           { code: 'request.rate_limited', requestId: 'x' },
@@ -159,7 +159,7 @@ describe.each(TRANSPORTS)('the client refreshes, by %s', (transport) => {
         ),
     ],
     ['a gateway without its backend', () => new Response('', { status: 502 })],
-  ])('and %s ends nothing', async (_name, answer) => {
+  ])('and %s does not end the session', async (_name, answer) => {
     server.clock.advance(EXPIRY);
     let foreign = 5;
     const abroad = new Tab(network, {
@@ -168,12 +168,12 @@ describe.each(TRANSPORTS)('the client refreshes, by %s', (transport) => {
       via: (send) => async (input, init) =>
         String(input).endsWith(REFRESH) && foreign-- > 0 ? answer() : send(input, init),
     });
-    await expect(abroad.status(SESSION)).rejects.toThrow('the server answered'); // four times the stranger
-    expect(await abroad.status(SESSION)).toBe(200); // and once
+    await expect(abroad.status(SESSION)).rejects.toThrow('the server answered'); // four answers of the stranger
+    expect(await abroad.status(SESSION)).toBe(200); // and one
     await abroad.expectAlive();
   });
 
-  it('beside the call in the last tenth of a token’s life, when it knows of it', async () => {
+  it('beside the call in the last tenth of a token’s life, if it knows that lifetime', async () => {
     await tab.expectAlive();
     server.arrived(FLAGS);
     tab.time.advance(14 * 60_000);
@@ -183,7 +183,7 @@ describe.each(TRANSPORTS)('the client refreshes, by %s', (transport) => {
     expect([server.arrived(FLAGS), server.arrived(REFRESH)]).toEqual([2, 0]); // none was refused
   });
 
-  it('not ahead when that is switched off', async () => {
+  it('only on refusal when refreshing ahead is switched off', async () => {
     const patient = await loggedIn(network, { transport, refreshAhead: false });
     patient.time.advance(60 * 60_000);
     await patient.expectAlive();
@@ -200,7 +200,7 @@ describe('the client refreshes', () => {
   });
   afterAll(() => server.close());
 
-  it('when the key of its access token is no more', async () => {
+  it('when the key of its access token has been retired', async () => {
     const tab = await loggedIn(server, { transport: 'bearer' });
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const renewed = await startServer({
@@ -213,7 +213,7 @@ describe('the client refreshes', () => {
     await renewed.close();
   });
 
-  it('and writes the new tokens down before it uses them', async () => {
+  it('and stores the new tokens before it uses them', async () => {
     const [writing, written] = [new Gate(), new Gate()];
     const memory = memoryStorage();
     let refreshed = false;
@@ -244,7 +244,7 @@ describe('the client refreshes', () => {
     expect([await call, sent]).toEqual([200, 2]);
   });
 
-  it('once more with what it still has when they cannot be written down', async () => {
+  it('once more with its old tokens when the new ones cannot be stored', async () => {
     const memory = memoryStorage();
     let locked = 0;
     const storage = {
@@ -266,7 +266,7 @@ describe('the client refreshes', () => {
     await tab.expectAlive();
   });
 
-  it('and keeps its device token for good', async () => {
+  it('and keeps its device token permanently', async () => {
     const tab = await loggedIn(server, { transport: 'bearer' });
     const { deviceToken } = tab.tokens;
     expect(deviceToken).toMatch(/^[\w-]{43}$/);

@@ -48,7 +48,7 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
   const forgetArrivals = () => void [FLAGS, SESSION, REFRESH, LOGOUT].map((path) => server.arrived(path));
 
   it.each(['at once', 'after the access token has expired'])(
-    'is told once, with its reason, to twenty calls, %s; further ones are refused with no I/O',
+    'is reported once, with its reason, to twenty calls, %s; further calls are refused without I/O',
     async (when) => {
       expect(await forceOut(tab.sessionId)).toBe(200);
       if (when !== 'at once') server.clock.advance(EXPIRY);
@@ -66,7 +66,7 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
     },
   );
 
-  it('leaves the device, and a login begins anew', async () => {
+  it('keeps the device token, and a login starts a new session', async () => {
     const device = async () => ((await (await tab.client.fetch(SESSION)).json()) as Session).device.id;
     const before = await device();
     await forceOut(tab.sessionId);
@@ -77,7 +77,7 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
     expect(tab.client.ended).toBeNull();
   });
 
-  it('comes by logout on the server too, and is told like any other', async () => {
+  it('happens on the server by logout, too, and is reported like any other', async () => {
     const copy = { transport, storage: { get: () => ({ ...kept }), set: () => undefined } } as const;
     const kept = { ...tab.tokens };
     const cookies = [...tab.jar.cookies];
@@ -89,12 +89,12 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
     await expect(thief.status(SESSION)).rejects.toMatchObject({ reason: 'logout' });
   });
 
-  it('is told once when it comes twice', async () => {
+  it('is reported once when it happens twice', async () => {
     await Promise.all([tab.client.logout(), tab.client.logout()]);
     expect(tab.told).toEqual([expect.objectContaining({ reason: 'logout' })]);
   });
 
-  it('does not come by a logout that the server has not heard', async () => {
+  it('does not follow a logout that the server has not received', async () => {
     network.cut();
     await expect(tab.client.logout()).rejects.toThrow(AuthUnavailable);
     await heal(network);
@@ -105,7 +105,7 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
     expect(tab.client.ended).toMatchObject({ reason: 'logout' });
   });
 
-  it('comes by a refresh token that the server does not know', async () => {
+  it('follows a refresh token that the server does not know', async () => {
     if (transport === 'bearer') await tab.storage.set({ ...tab.tokens, refreshToken: 'nonsense' });
     else tab.jar.cookies.set('__Host-refresh', 'nonsense');
     server.clock.advance(EXPIRY);
@@ -114,7 +114,7 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
     expect(later.told).toHaveLength(1);
   });
 
-  it('comes by tokens that are gone', async () => {
+  it('follows the loss of the tokens', async () => {
     await tab.expectAlive();
     tab.jar.cookies.clear();
     await tab.storage.set({});
@@ -124,7 +124,7 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
   });
 
   if (transport === 'cookie')
-    it('comes by cookies that a browser does not keep: the next call says so, and what to set', async () => {
+    it('follows cookies that a browser does not keep: the next call reports it and names the setting to change', async () => {
       const careless = new Tab(network, {
         transport,
         via: () => (input, init) => fetch(input, init), // its jar stays empty
@@ -140,11 +140,11 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
       expect(careless.told).toHaveLength(1);
       const kept = await loggedIn(network, { transport });
       expect(await kept.status(SESSION)).toBe(200);
-      kept.jar.cookies.clear(); // later, by the person
+      kept.jar.cookies.clear(); // later, by the user
       await expect(kept.status(SESSION)).rejects.toMatchObject({ reason: 'unknown' });
     });
 
-  it('is not what a stranger meets: a plain 401, without a refresh', async () => {
+  it('does not follow a plain 401 for a client without a session, and causes no refresh', async () => {
     const stranger = new Tab(network, { transport });
     forgetArrivals();
     expect(await stranger.status(FLAGS)).toBe(401);
@@ -152,14 +152,14 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
     await stranger.client.logout();
   });
 
-  it('leaves open what strangers may do', async () => {
+  it('leaves public endpoints usable', async () => {
     await tab.client.logout();
     const body = JSON.stringify({ email: 'new@example.com', password: 'a password of some length' });
     const init = { method: 'POST', headers: JSON_TYPE, body, credentials: 'omit' } as const;
     expect(await tab.status('/v1/auth/register', init)).toBe(202);
   });
 
-  it('is not a wrong password, nor a login that gets no answer', async () => {
+  it('does not follow a wrong password, nor a login that gets no answer', async () => {
     const wrong = tab.client.login({ email: ALICE.email, password: 'wrong' });
     await expect(wrong).rejects.toMatchObject({
       name: 'ApiProblem',
@@ -177,7 +177,7 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
     expect([server.arrived(LOGIN), newcomer.told]).toEqual([1, []]);
   });
 
-  it('is not being told to wait, with the password or without', async () => {
+  it('does not follow a throttled request, with the password or without', async () => {
     const strict = await startServer({ env: { RATE_LIMITS: 'on' } });
     const guest = await loggedIn(strict, { transport });
     const wrong = { password: 'wrong' };
@@ -189,28 +189,28 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
     await strict.close();
   });
 
-  it('of one person is not the beginning of another: no call is made again as somebody else', async () => {
+  it('of one user does not repeat a call as another user', async () => {
     server.clock.advance(EXPIRY);
     const other = await loggedIn(network, { transport, beside: tab }, BOB);
-    if (transport === 'cookie') await eventually(() => expect(tab.told).toHaveLength(1)); // nobody sees the jar
+    if (transport === 'cookie') await eventually(() => expect(tab.told).toHaveLength(1)); // the test cannot read the cookie jar
     await expect(tab.status(SESSION)).rejects.toMatchObject({ name: 'SessionEnded', reason: 'replaced' });
     expect(tab.told).toEqual([expect.objectContaining({ reason: 'replaced' })]);
     await other.expectAlive();
   });
 
-  it('reauthenticates beside a refresh that is due, and is fresh by the tokens that it keeps', async () => {
+  it('does not follow a reauthentication beside a refresh that is due, and the kept tokens are fresh', async () => {
     const chief = await loggedIn(network, { transport }, ADMIN);
     const countVoided = () =>
       server.query(`select count(*) from audit_events where type = 'authn_reauthentication_voided'`);
     const before = await countVoided();
-    for (const clock of [server.clock, chief.time]) clock.advance(14 * 60_000); // good for a minute yet
+    for (const clock of [server.clock, chief.time]) clock.advance(14 * 60_000); // good for another minute
     await chief.client.reauthenticate({ password: PASSWORD });
     const roles = { method: 'PUT', headers: JSON_TYPE, body: JSON.stringify({ roles: ['user'] }) };
     expect(await chief.status(`/v1/admin/users/${BOB.id}/roles`, roles)).toBe(200);
     expect(await countVoided()).toEqual(before);
   });
 
-  it('reauthenticates, also with an access token that has expired, and goes on', async () => {
+  it('does not follow a reauthentication with an expired access token', async () => {
     const chief = await loggedIn(network, { transport }, ADMIN);
     server.clock.advance(6 * 60_000);
     const setRoles = () =>

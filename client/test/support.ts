@@ -19,14 +19,14 @@ import {
 export const FLAGS = '/v1/feature-flags';
 export const SESSION = '/v1/sessions/current';
 export const REFRESH = '/v1/auth/refresh';
-/** Past the life of any access token, and past any grace. */
+/** Longer than any access token lives, and than any grace. */
 export const EXPIRY = 16 * 60_000;
 export const TRANSPORTS = ['cookie', 'bearer'] as const;
 
-/** The real application on a real socket, which counts what arrives. */
+/** The real application on a real socket, which counts requests. */
 export interface TestServer extends TestApp {
   url: string;
-  /** How many requests for a path have arrived since the last time that was asked. */
+  /** The number of requests for a path since the last call. */
   arrived(path: string): number;
 }
 
@@ -44,12 +44,12 @@ export async function startServer({ env, ...options }: TestAppOptions = {}): Pro
   return { ...app, url: (await app.app.getUrl()).replace('[::1]', '127.0.0.1'), arrived };
 }
 
-/** What a client waits for so as not to wait for ever: for an exchange, and for a lock. Nothing else has these numbers. */
+/** Timeouts of the client, for an exchange and for a lock. No other delay has these values. */
 const LIMITS = [3_000, 5_000];
 
-/** The client's clock and timers. Pauses are over at once, and limits pass when the test says so. */
+/** The client's clock and timers. Pauses end at once, and timeouts pass when the test advances them. */
 export class TestTime implements Time {
-  /** Whether pauses are to last until `skip()`, too. */
+  /** Whether pauses, too, last until `skip()`. */
   holding = false;
   readonly pauses: number[] = [];
   private readonly pending = new Set<{ ms: number; run: () => void }>();
@@ -71,12 +71,12 @@ export class TestTime implements Time {
     return () => void this.pending.delete(timer);
   }
 
-  /** How long each waits who is waiting now. */
+  /** The delays of all timers that are pending now. */
   get waiting(): number[] {
     return [...this.pending].map(({ ms }) => ms);
   }
 
-  /** So long has passed now. */
+  /** Advances the time. */
   skip(ms: number): void {
     this.advance(ms);
     for (const timer of [...this.pending].filter((timer) => timer.ms <= ms)) {
@@ -94,12 +94,12 @@ export async function heal(network: FaultProxy): Promise<void> {
 
 type Fetch = typeof globalThis.fetch;
 
-/** A browser's cookie jar, as its tabs share it, with the `fetch` of a page of the server's own origin. */
+/** A browser's cookie jar that its tabs share, with the `fetch` of a page of the server's own origin. */
 export class Jar {
   readonly cookies = new Map<string, string>();
   private readonly name = randomUUID();
 
-  /** What tabs of one browser hear each other by. */
+  /** The channel between the tabs of one browser. */
   channel(): Channel {
     const channel = new BroadcastChannel(this.name);
     (channel as unknown as { unref(): void }).unref();
@@ -122,21 +122,21 @@ export class Jar {
 
 export interface TabOptions extends Partial<Omit<ClientOptions, 'fetch' | 'time'>> {
   transport: 'cookie' | 'bearer';
-  /** The jar and the storage are those of this one. */
+  /** Shares this tab's jar and storage. */
   beside?: Tab;
-  /** Comes between the client and its `fetch`. */
+  /** Wraps the client's `fetch`. */
   via?: (send: Fetch) => Fetch;
 }
 
-/** A client as an app makes it, in one tab or process, with time and chance in the test's hands. */
+/** A client as an app creates it, in one tab or process. The test controls time and chance. */
 export class Tab {
   readonly time = new TestTime();
   readonly client: Client;
-  /** What the app has been told, in order. */
+  /** The events that the app has received, in order. */
   readonly told: SessionEnded[] = [];
   readonly storage: TokenStorage;
   readonly jar: Jar;
-  /** Of the session that `loggedIn` has begun. */
+  /** Of the session that `loggedIn` has started. */
   sessionId = '';
 
   constructor(server: Pick<TestServer, 'url'>, { beside, via = (send) => send, ...options }: TabOptions) {
@@ -163,7 +163,7 @@ export class Tab {
     return (this.storage.get() ?? {}) as Tokens;
   }
 
-  /** Both tiers let it in, and nobody has been told of an end. */
+  /** Both tiers accept it, and no end of session has been reported. */
   async expectAlive(): Promise<void> {
     expect([await this.status(FLAGS), await this.status(SESSION)]).toEqual([200, 200]);
     expect(this.client.ended).toBeNull();

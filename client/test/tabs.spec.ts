@@ -18,10 +18,10 @@ import {
 const WHOAMI = '/v1/auth/whoami';
 const ROUNDS = 50;
 const DAY = 24 * 3_600_000;
-/** Of `locks.ts`: so long a tab waits for another one that holds the lock. */
+/** From `locks.ts`: a tab waits so long for another tab that holds the lock. */
 const LOCK_PATIENCE_MS = 5_000;
 
-/** Lets nobody through before so many are there, time and again. */
+/** A repeating barrier: blocks all until so many have arrived. */
 class Barrier {
   private gate = new Gate();
   private there = 0;
@@ -47,7 +47,7 @@ const onRefresh =
     return send(input, init);
   };
 
-/** Real: the server, its stores, sockets, the channel between the tabs. Stood in for: the cookie jar, and Web Locks. */
+/** Real: the server, its stores, sockets, the channel between the tabs. Simulated: the cookie jar and Web Locks. */
 describe.each(TRANSPORTS)('several tabs, by %s', (transport) => {
   let server: TestServer;
   let first: Tab;
@@ -78,19 +78,19 @@ describe.each(TRANSPORTS)('several tabs, by %s', (transport) => {
     for (const tab of [...all, ...tabs(1)]) await tab.expectAlive();
   });
 
-  it('with locks but deaf to each other refresh once for all', async () => {
+  it('with locks but without a channel refresh once for all', async () => {
     const all = tabs(4, {
       locks: localLocks(),
       channel: { addEventListener() {}, postMessage() {}, close() {} },
     });
-    for (const tab of all) await tab.expectAlive(); // and know whose tabs they are
+    for (const tab of all) await tab.expectAlive(); // and know the user of the tabs
     server.arrived(WHOAMI);
     for (let round = 0; round < 5; round++) await expire(all);
     expect(server.arrived(REFRESH)).toBe(5);
     expect(server.arrived(WHOAMI)).toBe(transport === 'cookie' ? 15 : 0);
   });
 
-  it(`R2: without locks refresh all at once, ${ROUNDS} times, and nobody is logged out`, async () => {
+  it(`R2: without locks refresh all at once, ${ROUNDS} times, and no tab is logged out`, async () => {
     const barrier = new Barrier(2);
     const all = tabs(2, { via: onRefresh(() => barrier.pass()) });
     for (let round = 0; round < ROUNDS; round++) await expire(all);
@@ -101,11 +101,11 @@ describe.each(TRANSPORTS)('several tabs, by %s', (transport) => {
   it.each<[string, () => Locks]>([
     ['whose locks are refused', () => ({ request: () => Promise.reject(new Error('SecurityError')) })],
     ['that have no locks', () => localLocks()],
-  ])('%s refresh all the same', async (_name, locks) => {
+  ])('%s refresh anyway', async (_name, locks) => {
     await expire(tabs(2, { locks: locks() }));
   });
 
-  it('do not wait for ever for one that holds the lock and sleeps', async () => {
+  it('stop waiting for a sleeping tab that holds the lock', async () => {
     const locks = localLocks();
     const asleep = new Gate();
     void locks.request('', {}, () => asleep.opened);
@@ -119,9 +119,9 @@ describe.each(TRANSPORTS)('several tabs, by %s', (transport) => {
     asleep.open();
   });
 
-  it('all end when one logs out, and all go on when the same person logs in again', async () => {
+  it('all end when one logs out, and all continue when the same user logs in again', async () => {
     const others = tabs(3);
-    await expire(others); // and all know whose tabs they are
+    await expire(others); // and all know the user of the tabs
     await first.client.logout();
     for (const tab of [first, ...others]) {
       if (transport === 'bearer') await expect(tab.status(SESSION)).rejects.toThrow('logout');
@@ -134,7 +134,7 @@ describe.each(TRANSPORTS)('several tabs, by %s', (transport) => {
     });
   });
 
-  it('a refresh that lands after another tab’s logout brings nobody back', async () => {
+  it('stay logged out when a refresh lands after another tab’s logout', async () => {
     const landing = new Gate();
     const [tab] = tabs(1, {
       via: (send) => async (input, init) => {
@@ -155,7 +155,7 @@ describe.each(TRANSPORTS)('several tabs, by %s', (transport) => {
     if (transport === 'bearer') expect(Object.keys(first.tokens)).toEqual(['deviceToken']);
   });
 
-  it('a refresh that lands after another person’s login takes nothing from them', async () => {
+  it('keep another user’s login when a refresh lands after it', async () => {
     const landing = new Gate();
     const [tab] = tabs(1, {
       via: (send) => async (input, init) => {
@@ -178,7 +178,7 @@ describe.each(TRANSPORTS)('several tabs, by %s', (transport) => {
   });
 });
 
-/** Real: the server, its stores, the channel between the tabs. Stood in for: the cookie jar. */
+/** Real: the server, its stores, the channel between the tabs. Simulated: the cookie jar. */
 describe('tabs that share cookies', () => {
   const PASSKEY_OPTIONS = '/v1/auth/login/passkey/options';
   const transport = 'cookie';
@@ -199,7 +199,7 @@ describe('tabs that share cookies', () => {
   const beside = (options: Partial<TabOptions> = {}) =>
     new Tab(server, { transport, beside: first, ...options });
   const logIn = (tab: Tab, { email } = ALICE) => tab.client.login({ email, password: PASSWORD });
-  /** Calls for long enough that whatever the other tabs have told is heard. */
+  /** Calls for long enough that every message of the other tabs has arrived. */
   async function expectToGoOn(tab: Tab, person = ALICE): Promise<void> {
     for (let calls = 0; calls < 5; calls++) {
       expect(await tab.status(SESSION)).toBe(200);
@@ -220,7 +220,7 @@ describe('tabs that share cookies', () => {
     ['a public call', (tab) => tab.status(PASSKEY_OPTIONS, { method: 'POST' })],
     ['several calls at once', (tab) => Promise.all([FLAGS, SESSION, FLAGS].map((path) => tab.status(path)))],
   ])(
-    'on the login page, with %s: a login in one lets the other go on, and so does the next login',
+    'on the login page, with %s: a login in one tab lets the other continue, and so does the next login',
     async (_what, call) => {
       await Promise.all([call(first), call(second)]);
       await logIn(first);
@@ -233,7 +233,7 @@ describe('tabs that share cookies', () => {
     },
   );
 
-  it('on the login page with the cookies of a session that is over: a login in one lets the other go on', async () => {
+  it('on the login page with the cookies of an ended session: a login in one tab lets the other continue', async () => {
     await logIn(first);
     server.clock.advance(31 * DAY);
     const [calls, isRefused, fresh] = [beside(), beside(), beside()];
@@ -246,7 +246,7 @@ describe('tabs that share cookies', () => {
     }
   });
 
-  it('that were opened after the login know their person: another person’s login replaces them, and the first one’s brings them back', async () => {
+  it('that were opened after the login know their user: another user’s login replaces them, and the first user’s login restores them', async () => {
     await logIn(first);
     const later = beside();
     expect(await later.status(SESSION)).toBe(200);
@@ -260,7 +260,7 @@ describe('tabs that share cookies', () => {
     }
   });
 
-  it('that were opened after the login end with a logout in another one, and go on with the next login of the person', async () => {
+  it('that were opened after the login end with a logout in another tab, and continue with the next login of the user', async () => {
     await logIn(first);
     const [later, other] = [beside(), beside()];
     for (const tab of [later, other]) expect(await tab.status(SESSION)).toBe(200);
@@ -274,9 +274,9 @@ describe('tabs that share cookies', () => {
   });
 
   it.each<[string, boolean]>([
-    ['had been used by the person before is replaced', true],
-    ['had been used by nobody goes on', false],
-  ])('hear of a login before they know their person: one that %s', async (_what, isUsed) => {
+    ['the user before had used is replaced', true],
+    ['no user had used continues', false],
+  ])('that do not know their user yet receive a login: a tab that %s', async (_what, isUsed) => {
     if (isUsed) await logIn(first);
     const answered = new Gate();
     const tab = beside({
@@ -293,7 +293,7 @@ describe('tabs that share cookies', () => {
     else await expectToGoOn(tab, BOB);
   });
 
-  it('that could not ask who they are do not go on as another person, and are a login page from then on', async () => {
+  it('that could not request their user do not continue as another user, and are a login page from then on', async () => {
     await logIn(first);
     const tab = beside({
       via: (send) => async (input, init) => {
@@ -303,13 +303,13 @@ describe('tabs that share cookies', () => {
     });
     expect(await tab.status(SESSION)).toBe(200);
     await logIn(second, BOB);
-    await expectToBeReplaced(tab); // it may show what is another person's
+    await expectToBeReplaced(tab); // it may show another user's data
     await logIn(second);
     await eventually(() => expect(tab.client.ended).toBeNull()); // its app has shown a login page since
     expect(await tab.status(SESSION)).toBe(200);
   });
 
-  it('take no note about a session that was here before for the end of theirs', async () => {
+  it('ignore a note about an earlier session of the same browser', async () => {
     await logIn(first);
     const { id } = (await (await first.client.fetch(SESSION)).json()) as { id: string };
     await logIn(second);
@@ -324,7 +324,7 @@ describe('tabs that share cookies', () => {
     late.close();
   });
 
-  it('ask who they are once, beside the first call', async () => {
+  it('request their user once, beside the first call', async () => {
     await logIn(first);
     server.arrived(WHOAMI);
     const later = beside();

@@ -3,7 +3,7 @@ import ts from 'typescript';
 const ID = '[A-Z]{2,4}-\\d{2}';
 const TAG = new RegExp(`\\[(${ID}(?:, ${ID})*)\\]$`);
 const ANY_ID = new RegExp(`\\b${ID}\\b`, 'g');
-/** `it`, `describe.each(…)`, `describeWithRedis`: whatever is called with a title and a function. */
+/** `it`, `describe.each(…)`, `describeWithRedis`: every function that takes a title and a function. */
 const CALLEE = /^(x|f)?(it|test|describe)(?![a-z])/;
 
 /**
@@ -48,7 +48,7 @@ export function taggedIn(file, text) {
 
 function asTest(node) {
   if (!ts.isCallExpression(node)) return undefined;
-  // What `each` is called with is a table, its result is called with the title.
+  // A call of `each` has a table as its argument; the call of its result has the title.
   if (node.expression.getText().endsWith('.each')) return undefined;
   const [name] = /^[\w.]+/.exec(node.expression.getText()) ?? [''];
   const kind = CALLEE.exec(name);
