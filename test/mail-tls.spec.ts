@@ -10,7 +10,7 @@ import { resetStores, startApp, type TestApp } from './support/app.js';
 import { makeCertificates } from './support/certificates.js';
 import { MailCatcher, type MailCatcherOptions } from './support/mail-catcher.js';
 
-/** Real: PostgreSQL, an instance, SMTP and TLS over a socket. Pretended: the mail server at its other end. */
+/** Real: PostgreSQL, an instance, SMTP and TLS over a socket. Simulated: the mail server at its other end. */
 
 const trusted = makeCertificates('localhost');
 const unknown = makeCertificates('localhost');
@@ -47,7 +47,7 @@ async function send(options: MailCatcherOptions, host: string, env: Record<strin
     logger: pino({ level: 'warn' }, { write: (line: string) => logged.push(JSON.parse(line)) }),
   });
   const outbox = app.get(MailOutbox);
-  outbox.beforeApplicationShutdown(); // sent when the test says so
+  outbox.beforeApplicationShutdown(); // the test triggers the sending
   await app
     .get(DataSource)
     .transaction((tx) => outbox.add(tx, 'ann@example.com', 'new_device', { at: '2026-01-31T12:00:00.000Z' }));
@@ -57,7 +57,7 @@ const inTheClear = () => catcher.lines.filter(({ encrypted }) => !encrypted).map
 const waiting = () => app.query('select recipient from mails');
 const failure = () => logged.find(({ msg }) => msg === 'a mail could not be sent')?.err;
 
-it('a mail to a server that offers STARTTLS is encrypted, and so is the login before it', async () => {
+it('a mail to a server that offers STARTTLS is encrypted, including its login', async () => {
   expect(await send({ tls: trusted.server }, 'localhost', { SMTP_TLS: 'always' })).toBe(1);
   expect(catcher.mails).toHaveLength(1);
   expect(inTheClear().map((line) => line.split(' ')[0])).toEqual(['EHLO', 'STARTTLS']);
@@ -74,21 +74,21 @@ it.each<[string, MailCatcherOptions, string, Record<string, string>, RegExp]>([
     /does not offer TLS, which SMTP_TLS requires/,
   ],
   [
-    'seems to have no TLS, because somebody in between hides it',
+    'seems to have no TLS, because an attacker in between hides it',
     { tls: trusted.server, strip: true },
     'localhost',
     { SMTP_TLS: 'always' },
     /does not offer TLS, which SMTP_TLS requires/,
   ],
   [
-    'has the certificate of an authority that is not known',
+    'has the certificate of an unknown authority',
     { tls: unknown.server },
     'localhost',
     { SMTP_TLS: 'always' },
     /certificate/,
   ],
   [
-    'has the certificate of another name',
+    'has a certificate for another name',
     { tls: misnamed.server },
     'localhost',
     { SMTP_TLS: 'always', SMTP_CA_FILE: join(folder, 'misnamed.pem') },
@@ -120,12 +120,12 @@ it('a mail has a Message-ID of the domain of its sender', async () => {
   expect(catcher.mails[0]!.source).toMatch(/^Message-ID: <[^@\s]+@ours\.example>$/im);
 });
 
-it('an instance greets the server by SMTP_HELO_NAME', async () => {
+it('an instance uses SMTP_HELO_NAME in its greeting', async () => {
   await send({}, '127.0.0.1', { SMTP_HELO_NAME: 'app.ours.example' });
   expect(inTheClear()[0]).toBe('EHLO app.ours.example');
 });
 
-describe('a boot is refused', () => {
+describe('a mail setting stops the boot', () => {
   it.each([
     [
       'parameters that would turn TLS off',

@@ -9,7 +9,7 @@ import { resetStores, startApp, type TestApp } from './support/app.js';
 import { TestClock } from './support/clock.js';
 import { MailCatcher } from './support/mail-catcher.js';
 
-/** Real: PostgreSQL, instances, SMTP over a socket. Pretended: the mail server at its other end. */
+/** Real: PostgreSQL, instances, SMTP over a socket. Simulated: the mail server at its other end. */
 
 const AT = '2026-01-31T12:00:00.000Z';
 const HOUR = 3_600_000;
@@ -35,7 +35,7 @@ const start = () =>
   startApp({ clock, env: { SMTP_URL: catcher.url, MAIL_FROM: 'Our product <no-reply@ours.example>' } });
 const outbox = (app: TestApp) => {
   const it = app.get(MailOutbox);
-  it.beforeApplicationShutdown(); // sent when the test says so
+  it.beforeApplicationShutdown(); // the test triggers the sending
   return it;
 };
 const add = (recipient: string, device = 'a phone') =>
@@ -45,7 +45,7 @@ const add = (recipient: string, device = 'a phone') =>
       a.get(MailOutbox).add(tx, recipient, 'new_device', { at: AT, device, ip: '192.0.2.7' }),
     );
 
-it('a mail leaves after the commit, once, in text and HTML, and nothing of it stays', async () => {
+it('a mail is sent once after the commit, in text and HTML, and is not stored afterwards', async () => {
   const [one, two] = [outbox(a), outbox(b)];
   await add('ann@example.com');
   expect((await Promise.all([one.send(), two.send(), one.send()])).reduce((sum, sent) => sum + sent)).toBe(1);
@@ -69,14 +69,14 @@ it('a mail makes no link of the name that a device was given', async () => {
   expect(source.match(/evil\[dot\]com/g)).toHaveLength(4);
 });
 
-it('a mail goes to one mailbox, whatever its address is made of', async () => {
+it('a mail goes to one mailbox, whatever characters its address has', async () => {
   await add('ann,bob@example.com');
   await add('"<bob@example.com>, ann"@example.com');
   await outbox(a).send();
   for (const { to } of catcher.mails) expect(to).not.toMatch(/^(ann|bob)@/);
 });
 
-it('no mail tells of what was rolled back', async () => {
+it('a mail of a transaction that was rolled back is not sent', async () => {
   const box = outbox(a);
   const failed = a.get(DataSource).transaction(async (tx) => {
     await box.add(tx, 'ann@example.com', 'new_device', { at: AT });
@@ -87,7 +87,7 @@ it('no mail tells of what was rolled back', async () => {
   expect(catcher.mails).toEqual([]);
 });
 
-it('a mail that the server refuses is tried again later and later, and is not lost', async () => {
+it('a mail that the server refuses is retried with growing delays, and is not lost', async () => {
   const box = outbox(a);
   catcher.refuse = 3;
   await add('ann@example.com');
@@ -101,7 +101,7 @@ it('a mail that the server refuses is tried again later and later, and is not lo
   expect(catcher.mails).toHaveLength(1);
 });
 
-it('a server that is away holds nothing up for good: after four days it is given up', async () => {
+it('a mail to a server that is down is abandoned after four days', async () => {
   const box = outbox(a);
   catcher.refuse = Infinity;
   await add('ann@example.com');
@@ -115,7 +115,7 @@ it('a server that is away holds nothing up for good: after four days it is given
   expect(await box.send()).toBe(0);
 });
 
-it('a mail that was given up is kept for a month, and one that waits until it is sent', async () => {
+it('an abandoned mail is kept for a month, and a waiting one until it is sent', async () => {
   const [ann, bob] = [{ recipient: 'ann@example.com' }, { recipient: 'bob@example.com' }];
   for (const { recipient } of [ann, bob]) await add(recipient);
   await a.query('update mails set given_up_at = $2 where recipient = $1', [
@@ -131,17 +131,17 @@ it('a mail that was given up is kept for a month, and one that waits until it is
   expect(await kept()).toEqual([bob]);
 });
 
-it('the mail of a worker that died while it sent is taken by another one', async () => {
+it('a mail whose worker died while sending is taken by another worker', async () => {
   await add('ann@example.com');
   const box = outbox(b);
-  // As the claim of a worker leaves it that never said how it went.
+  // The state after a worker has claimed the mail and reported no result.
   await a.query(`update mails set attempts = 1, next_attempt_at = clock_timestamp() + interval '60 s'`);
   expect(await box.send()).toBe(0);
   clock.advance(61_000);
   expect(await box.send()).toBe(1);
 });
 
-it('more than a batch at once all leave, each to its own', async () => {
+it('more mails than a batch are all sent, each to its own address', async () => {
   const box = outbox(a);
   const people = Array.from({ length: 25 }, (_, index) => `person${index}@example.com`);
   for (const person of people) await add(person);
@@ -149,7 +149,7 @@ it('more than a batch at once all leave, each to its own', async () => {
   expect(catcher.mails.map(({ to }) => to).sort()).toEqual(people.sort());
 });
 
-it('without SMTP_URL mails are files under DATA_DIR', async () => {
+it('mails are files under DATA_DIR without SMTP_URL', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'drawbridge-mail-'));
   const app = await startApp({ clock, env: { DATA_DIR: folder } });
   const box = outbox(app);

@@ -6,7 +6,7 @@ import { loadSettings, SettingsError } from '../src/config/load-settings.js';
 import { SETTINGS, variableOf } from '../src/config/settings.js';
 import type { Setting } from '../src/config/setting.js';
 
-/** Real: the files, the history as far as this clone has it, what is copied into the image. */
+/** Real: the files, the history of this clone, and the content of the image. */
 
 const SECRETS: Record<string, RegExp> = {
   'a private key': /-----BEGIN [A-Z ]*PRIVATE KEY-----(\\n|\s)*[A-Za-z0-9+/=]{40}/g,
@@ -30,7 +30,7 @@ const git = (...args: string[]) =>
 const FOLDERS = ['src', 'test', 'client', 'docs', 'docker', 'bench'];
 
 describe('no secret is', () => {
-  it('what these patterns would miss [KEY-01]', () => {
+  it('missed by these patterns [KEY-01]', () => {
     const key = 'A'.repeat(64);
     for (const text of [
       `-----BEGIN PRIVATE KEY-----\n${key}`,
@@ -66,7 +66,7 @@ describe('no secret is', () => {
     expect(secretsIn(history)).toEqual([]);
   });
 
-  it('copied into the image: it is built of what is named, and of nothing else [KEY-01]', () => {
+  it('copied into the image, which consists of the listed files only [KEY-01]', () => {
     const [first, ...rest] = readFileSync('.dockerignore', 'utf8').trim().split('\n');
     expect(first).toBe('*');
     const named = rest.filter((line) => line.startsWith('!')).map((line) => line.slice(1));
@@ -128,7 +128,7 @@ describe('production does not start', () => {
     expect(complaintsOf(env)).toEqual([]);
     expect(complaintsOf({ ...env, [variable]: url })).toEqual([variable]);
     expect(complaintsOf({ ...env, NODE_ENV: 'development', [variable]: url })).toEqual([]);
-    // They are the ones that anybody can read.
+    // These are the published ones.
     const files = ['docker-compose.yml', 'docker/postgres-roles.sql', 'docker/redis-users.acl'].filter(
       existsSync,
     );

@@ -36,7 +36,7 @@ describe.each(['2', '10'])('with DATABASE_POOL_SIZE=%s, while an outside transac
   const times = (count: number, request: (index: number) => Promise<Answer>) =>
     Array.from({ length: count }, (_, index) => request(index));
 
-  /** All have arrived: at least one of them waits for the lock. */
+  /** Waits until all have arrived: at least one of them waits for the lock. */
   const untilWaiting = () =>
     eventually(async () => {
       const { rows } = await watch.query(
@@ -45,7 +45,7 @@ describe.each(['2', '10'])('with DATABASE_POOL_SIZE=%s, while an outside transac
       expect(rows.length).toBeGreaterThan(0);
     });
 
-  /** Another person works on, and the admin can end the sessions of another person in each way. */
+  /** Another user works normally, and the admin can end that user's sessions in each way. */
   async function expectOthersServed(): Promise<void> {
     const other = await loggedIn(app, BOB);
     expect((await other.refresh()).status).toBe(200);
@@ -60,7 +60,10 @@ describe.each(['2', '10'])('with DATABASE_POOL_SIZE=%s, while an outside transac
     expect((await last.delete('/v1/sessions')).status).toBe(200);
   }
 
-  /** What waited is answered: as if there had been no lock, or with 503 and when to come back. One of them may have ended the others' session. */
+  /**
+   * Each waiting request is answered as without a lock, or with 503 and Retry-After. One of them may have ended the
+   * others' session.
+   */
   async function expectAnswered(crowd: Promise<Answer>[]): Promise<void> {
     await outside.query('rollback');
     for (const { status, headers } of await Promise.all(crowd)) {
@@ -69,7 +72,7 @@ describe.each(['2', '10'])('with DATABASE_POOL_SIZE=%s, while an outside transac
     }
   }
 
-  it('15 logins and refreshes of one user keep nobody else from login, refresh, payment and force-logout', async () => {
+  it('15 logins and refreshes of one user delay no login, refresh, payment or force-logout of other users', async () => {
     await lockUsers([ALICE.id]);
     const crowd = [
       ...times(CROWD, () => app.client().login(ALICE.email, PASSWORD, { transport: 'bearer' })),
@@ -90,7 +93,7 @@ describe.each(['2', '10'])('with DATABASE_POOL_SIZE=%s, while an outside transac
       ['ends of sessions', () => alice.copy().delete('/v1/sessions?except=current')],
       ['force-logouts by an admin', () => admin.copy().delete(`/v1/admin/users/${ALICE.id}/sessions`)],
       ['changes of roles', () => admin.copy().put(`/v1/admin/users/${ALICE.id}/roles`, { roles: ['user'] })],
-    ])('15 %s about one locked user keep nobody else waiting', async (_, request) => {
+    ])('15 %s about one locked user delay no other user', async (_, request) => {
       await lockUsers([ALICE.id]);
       const crowd = times(CROWD, request);
       await untilWaiting();
@@ -99,7 +102,7 @@ describe.each(['2', '10'])('with DATABASE_POOL_SIZE=%s, while an outside transac
     });
   }
 
-  it('refreshes and payments of one locked session keep nobody else waiting', async () => {
+  it('refreshes and payments of one locked session delay no other user', async () => {
     await outside.query('select from sessions where id = $1 for update', [alice.id]);
     const crowd = times(CROWD, (index) =>
       index % 2 ? alice.copy().refresh() : alice.copy().pay(randomUUID()),
@@ -109,7 +112,7 @@ describe.each(['2', '10'])('with DATABASE_POOL_SIZE=%s, while an outside transac
     await expectAnswered(crowd);
   });
 
-  it('logins of twelve users who are all locked keep nobody else waiting', async () => {
+  it('logins of twelve locked users delay no other user', async () => {
     const people = await Promise.all(Array.from({ length: 12 }, () => newcomer(app)));
     const { rows } = await watch.query('select id from users where email = any($1)', [
       people.map(({ email }) => email),
@@ -121,7 +124,7 @@ describe.each(['2', '10'])('with DATABASE_POOL_SIZE=%s, while an outside transac
     await expectAnswered(crowd);
   });
 
-  it('everyone can be ended although one user is locked, and others log in again at once', async () => {
+  it('a global logout succeeds although one user is locked, and other users log in again at once', async () => {
     await lockUsers([ALICE.id]);
     const crowd = times(CROWD, () => app.client().login(ALICE.email, PASSWORD));
     await untilWaiting();
@@ -132,7 +135,7 @@ describe.each(['2', '10'])('with DATABASE_POOL_SIZE=%s, while an outside transac
     await expectAnswered(crowd);
   });
 
-  it('reports that take every connection of the pool keep no session from being ended', async () => {
+  it('reports that take every connection of the pool do not delay the end of a session', async () => {
     const reports = times(Number(size), async () => app.query('select pg_sleep(9)').catch(() => []) as never);
     await eventually(async () => {
       const { rows } = await watch.query(`select from pg_stat_activity where wait_event = 'PgSleep'`);

@@ -4,7 +4,7 @@ import { RouteTable } from '../src/common/route-table.js';
 import { resetStores, startApp, type TestApp } from './support/app.js';
 import { documentOf, isUnsafe, type ApiDocument, type Operation } from './support/operations.js';
 
-/** What has been promised of the high-risk and the low-risk routes: taking a decorator away is not a detail. */
+/** The promised tiers of the high-risk and the low-risk routes, so that removing a decorator fails a test. */
 const PROMISED: Record<Operation['x-tier'], string[]> = {
   public: [
     'POST /v1/auth/register',
@@ -91,7 +91,7 @@ describe('the document at /openapi.json', () => {
 
   const names = (list: Operation[]) => list.map(({ name }) => name);
 
-  it('has every route that is served, and no other [AZ-01, OPS-02]', () => {
+  it('has every served route, and no other [AZ-01, OPS-02]', () => {
     const routes = served
       .filter(({ url }) => !/^\/docs|^\/openapi\.json$/.test(url))
       .flatMap(({ method, url }) =>
@@ -103,7 +103,7 @@ describe('the document at /openapi.json', () => {
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
   });
 
-  it('keeps the promised tier of each route, and admin routes for admins [AZ-01, SES-15]', () => {
+  it('keeps the promised tier of each route, and restricts admin routes to admins [AZ-01, SES-15]', () => {
     for (const [tier, promised] of Object.entries(PROMISED)) {
       const kept = operations.filter((operation) => operation['x-tier'] === tier);
       expect(names(kept)).toEqual(expect.arrayContaining(promised));
@@ -113,7 +113,7 @@ describe('the document at /openapi.json', () => {
     expect(forAdmins.length).toBeGreaterThan(9);
   });
 
-  it('says of each what it asks of a caller, and which problems may come of that [OPS-02]', () => {
+  it('lists for each route its requirements for a caller, and the possible problems [OPS-02]', () => {
     for (const operation of operations) {
       const tier = operation['x-tier'];
       const needs = new Set<string>();
@@ -134,7 +134,7 @@ describe('the document at /openapi.json', () => {
       if (isUnsafe(operation)) {
         for (const code of ['invalid', 'too_large', 'cross_site']) needs.add(`request.${code}`);
       }
-      // A page cannot forge a read. What development opens to everybody is refused to other hosts, though.
+      // A page cannot forge a read. Routes that are open in development are refused for other hosts, though.
       else if (operation.path !== '/metrics')
         expect(operation['x-problems']).not.toContain('request.cross_site');
       if (operation.path.includes('{')) needs.add('request.invalid');
@@ -159,12 +159,12 @@ describe('the document at /openapi.json', () => {
     expect(Object.keys(components.securitySchemes).sort()).toEqual(['bearer', 'cookie']);
   });
 
-  it('describes every problem by one schema, and its status by the codes that it may have [OPS-02]', () => {
+  it('describes every problem by one schema, and its status by the possible codes [OPS-02]', () => {
     const schema = components.schemas['Problem']!;
     expect(schema.required).toEqual(
       expect.arrayContaining(['type', 'title', 'status', 'detail', 'instance', 'code', 'requestId']),
     );
-    expect(schema.additionalProperties).not.toBe(false); // RFC 9457 3.2: problems may say more
+    expect(schema.additionalProperties).not.toBe(false); // RFC 9457 3.2: problems may have further members
     const problem = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } };
     for (const { name, path, responses } of operations) {
       const errors = Object.entries(responses).filter(([status]) => Number(status) >= 400);
@@ -175,14 +175,14 @@ describe('the document at /openapi.json', () => {
     }
   });
 
-  it('knows both answers of a login: in, or asked for the second factor', () => {
+  it('has both answers of a login: tokens, or a challenge for the second factor', () => {
     const login = operations.find(({ name }) => name === 'POST /v1/auth/login')!;
     expect(login.responses['200']!.content!['application/json']!.schema).toEqual({
       oneOf: ['Grant', 'MfaRequired'].map((name) => ({ $ref: `#/components/schemas/${name}` })),
     });
   });
 
-  it('says where somebody may be told to wait, and by what to go then', () => {
+  it('lists where a caller may be throttled, and the header with the delay', () => {
     const limited = operations.filter(({ responses }) => '429' in responses);
     const auth = ['login', 'logout', 'reauthenticate', 'refresh', 'register'];
     const expected = ['GET /v1/feature-flags', ...auth.map((name) => `POST /v1/auth/${name}`)];
@@ -195,8 +195,8 @@ describe('the document at /openapi.json', () => {
       ]);
   });
 
-  describe('comes with a page', () => {
-    it('that runs its own scripts and no others [HTTP-02]', async () => {
+  describe('has a page', () => {
+    it('that runs only its own scripts [HTTP-02]', async () => {
       const page = await app.client().get('/docs');
       expect(page).toMatchObject({ status: 200, headers: { 'content-type': 'text/html' } });
       const policy = Object.fromEntries(
@@ -223,14 +223,14 @@ describe('the document at /openapi.json', () => {
       }
     });
 
-    it('and leaves the policy of everything else alone', async () => {
+    it('that leaves the policy of all other routes unchanged', async () => {
       for (const path of ['/openapi.json', '/v1/users/me', '/nowhere']) {
         const { headers } = await app.client().get(path);
         expect(headers['content-security-policy']).toBe("default-src 'none';frame-ancestors 'none'");
       }
     });
 
-    it('and gives away no file that is not its own', async () => {
+    it('that serves no file but its own', async () => {
       for (const path of ['/docs/..%2f..%2fpackage.json', '/docs/%2e%2e%2f%2e%2e%2f%2e%2e%2fpackage.json']) {
         const { status, text } = await app.client().get(path);
         expect([403, 404]).toContain(status);
@@ -242,7 +242,7 @@ describe('the document at /openapi.json', () => {
 
 /** Real: PostgreSQL, the cache. */
 describe('with API_DOCS=false', () => {
-  it('there is neither a document nor a page [OPS-02]', async () => {
+  it('has neither a document nor a page [OPS-02]', async () => {
     const app = await startApp({ env: { API_DOCS: 'false' } });
     try {
       for (const path of [

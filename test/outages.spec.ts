@@ -102,21 +102,21 @@ describeWithOwnRedis('Redis', () => {
     client.destroy();
     return Object.fromEntries(keys.map((key, index) => [key, values[index]]));
   };
-  /** Until a verdict is in Redis, and has been read from there. */
+  /** Waits until the session is in Redis and has been read from there. */
   const warm = (client: Person) =>
     eventually(async () => {
       expect((await client.get(SESSION)).status).toBe(200);
       expect(Object.values(await keysOf(client.id)).some((value) => value?.startsWith('[2,'))).toBe(true);
     });
   const revokeAlice = () => admin.delete(`/v1/admin/sessions/${alice.id}`);
-  /** By the session tier of each instance, whatever the access tier in front of it has heard. */
+  /** Uses the session tier of each instance, so that the access tier in front of it does not matter. */
   const expectAliceRefused = async () => {
     for (const app of [a, b]) {
       expect(await sessionTier(app, alice)).toBe('admin');
       expect(await alice.at(app).get(SESSION)).toMatchObject(ended('admin'));
     }
   };
-  /** Until each instance knows its server again, and its breaker has closed. */
+  /** Waits until each instance has identified its server again and its breaker has closed. */
   const untilAsked = () =>
     Promise.all([a, b].map((app) => eventually(() => app.get(VerdictCache).read([bob.id]))));
   const untilApplied = (seq: number) =>
@@ -130,7 +130,7 @@ describeWithOwnRedis('Redis', () => {
   const expectPending = (receipt: Answer) => {
     expect(receipt).toMatchObject({ status: 202, body: { status: 'pending', endedSessions: 1 } });
     const { sessionTierBy, accessTierBy } = receipt.body;
-    // The hard bounds: CACHE_LEASE for what is checked, the longest token for what is not.
+    // The hard bounds: CACHE_LEASE for session checks, the longest token lifetime for the access tier.
     expect(Date.parse(accessTierBy) - Date.parse(sessionTierBy)).toBe(15 * 60_000 - 30_000);
     expect(Date.parse(sessionTierBy)).toBeGreaterThan(a.clock.now());
   };
@@ -159,7 +159,7 @@ describeWithOwnRedis('Redis', () => {
     await warm(bob);
   });
 
-  it('killed between the check and the revocation: what was cached before is not believed after', async () => {
+  it('killed between the check and the revocation: an earlier cached session is not used afterwards', async () => {
     await redis!.kill();
     await redis!.restart();
     await Promise.all([a, b].map(untilWhole));
@@ -167,7 +167,7 @@ describeWithOwnRedis('Redis', () => {
     await expectAliceRefused();
   });
 
-  it('restored from a copy of before the revocation: its verdicts are not believed', async () => {
+  it('restored from a copy of before the revocation: its cached sessions are not used', async () => {
     const before = createClient({ url: redis!.url }).withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
     await before.connect();
     const keys = (await before.keys(`*${alice.id}`)).map(String);
@@ -190,7 +190,7 @@ describeWithOwnRedis('Redis', () => {
     await expectAliceRefused();
   });
 
-  it('paused: checks and revocations are answered before anybody knows that it is away, and right [SES-07]', async () => {
+  it('paused: checks and revocations get the right answer before an instance has noticed the outage [SES-07]', async () => {
     const { only } = (a.get(CachePort) as RedisCache).servers;
     await redis!.pause();
     for (const client of [alice, bob]) await expectBothTiers(client, { status: 200 });
@@ -205,7 +205,7 @@ describeWithOwnRedis('Redis', () => {
     await expectAliceRefused();
   });
 
-  it('paused: after three failures in a row it is asked once in half a second, until it answers', async () => {
+  it('paused: after three failures in a row it is queried once in half a second, until it answers', async () => {
     const clock = new SteadyClock();
     const c = await start({}, clock);
     try {
@@ -231,7 +231,7 @@ describeWithOwnRedis('Redis', () => {
     }
   });
 
-  it('absent at boot: an instance starts without, and uses it as soon as it comes', async () => {
+  it('absent at boot: an instance starts without it, and uses it as soon as it is up', async () => {
     await redis!.kill();
     const c = await start();
     try {
@@ -248,7 +248,7 @@ describeWithOwnRedis('Redis', () => {
     }
   });
 
-  it('roles that changed while it was away are in force at once, and when it is back', async () => {
+  it('changed roles are in force at once during an outage, and after it', async () => {
     await redis!.kill();
     await Promise.all([a, b].map((app) => untilCache(app, 'failing')));
     const setRoles = async (roles: string[]) =>
@@ -268,7 +268,7 @@ describeWithOwnRedis('Redis', () => {
     const { revocation } = await a
       .get(DataSource)
       .transaction((tx) => a.get(RevocationLog).endSessions(tx, ALICE.id, { only: [alice.id] }, order));
-    // Here the process dies: nobody settles it, and only the other instance relays.
+    // Here the process dies: it publishes nothing, and only the other instance runs its dispatcher.
     relay.beforeApplicationShutdown();
     await untilApplied(Number(revocation.seq));
     await expectAliceRefused();
@@ -305,7 +305,7 @@ describe('PostgreSQL', () => {
   ];
 
   it.each(outages)(
-    '%s: nobody is let in by guess and nobody is logged out; afterwards all goes on as before [SES-07]',
+    '%s: no request is accepted without proof and no client is logged out; afterwards all works as before [SES-07]',
     async (_, strike, mend) => {
       const [admin, alice, bob] = [
         await loggedIn(a, ADMIN),
@@ -316,7 +316,7 @@ describe('PostgreSQL', () => {
       await eventually(async () => expect((await bob.get(PROFILE)).status).toBe(200));
       await strike();
       try {
-        // No verdict on Alice's session is cached: there is nobody to ask.
+        // Alice's session is not cached, so only PostgreSQL could answer.
         const [session, payment, refresh, login, logout, cookieRefresh, cookieLogout, ready] =
           await Promise.all([
             alice.get(SESSION),
@@ -344,7 +344,7 @@ describe('PostgreSQL', () => {
         await expectBothTiers(client, { status: 200 });
         expect((await client.refresh()).status).toBe(200);
       }
-      // The feed too: it goes from one instance to the other again.
+      // The feed, too, passes revocations between the instances again.
       expect((await admin.delete(`/v1/admin/sessions/${alice.id}`)).body.endedSessions).toBe(1);
       alice.at(b);
       await eventually(async () => expect(await alice.get(ACCESS)).toMatchObject(ended('admin')));
@@ -384,32 +384,35 @@ describeWithOwnRedis('an instance that hears nothing of revocations (A2)', () =>
     ['allow', { living: { status: 200 }, dead: { status: 200 } }],
     ['session', { living: { status: 200 }, dead: ended('admin') }],
     ['deny', { living: UNAVAILABLE, dead: UNAVAILABLE }],
-  ])('%s: it knows after 5 s, says so, and follows ACCESS_WHEN_BLIND [TOK-21]', async (policy, blind) => {
-    await startDeaf(policy);
-    const [living, dead] = [await loggedIn(a, ALICE), await loggedIn(a, BOB)];
-    await a.get(RevocationService).endSession(dead.id, { reason: 'admin', actorId: null, origin: null });
-    for (const client of [living, dead]) client.at(deaf);
+  ])(
+    '%s: it is blind after 5 s, reports so, and follows ACCESS_WHEN_BLIND [TOK-21]',
+    async (policy, blind) => {
+      await startDeaf(policy);
+      const [living, dead] = [await loggedIn(a, ALICE), await loggedIn(a, BOB)];
+      await a.get(RevocationService).endSession(dead.id, { reason: 'admin', actorId: null, origin: null });
+      for (const client of [living, dead]) client.at(deaf);
 
-    clock.advanceSteadily(5_000);
-    await eventually(() => expectReadiness(200));
-    for (const client of [living, dead]) expect((await client.get(ACCESS)).status).toBe(200);
-    clock.advanceSteadily(1);
-    await expectReadiness(503);
-    expect(await living.get(ACCESS)).toMatchObject(blind.living);
-    expect(await dead.get(ACCESS)).toMatchObject(blind.dead);
-    // Session routes ask the session anyway.
-    if (policy !== 'deny') {
-      expect((await living.get(SESSION)).status).toBe(200);
-      expect(await dead.get(SESSION)).toMatchObject(ended('admin'));
-    }
+      clock.advanceSteadily(5_000);
+      await eventually(() => expectReadiness(200));
+      for (const client of [living, dead]) expect((await client.get(ACCESS)).status).toBe(200);
+      clock.advanceSteadily(1);
+      await expectReadiness(503);
+      expect(await living.get(ACCESS)).toMatchObject(blind.living);
+      expect(await dead.get(ACCESS)).toMatchObject(blind.dead);
+      // Session routes query the session anyway.
+      if (policy !== 'deny') {
+        expect((await living.get(SESSION)).status).toBe(200);
+        expect(await dead.get(SESSION)).toMatchObject(ended('admin'));
+      }
 
-    jest.restoreAllMocks();
-    await eventually(() => expectReadiness(200));
-    expect((await living.get(ACCESS)).status).toBe(200);
-    expect(await dead.get(ACCESS)).toMatchObject(ended('admin'));
-  });
+      jest.restoreAllMocks();
+      await eventually(() => expectReadiness(200));
+      expect((await living.get(ACCESS)).status).toBe(200);
+      expect(await dead.get(ACCESS)).toMatchObject(ended('admin'));
+    },
+  );
 
-  it('allow is bounded by the token: no outage makes one live longer (A4) [TOK-21]', async () => {
+  it('allow is bounded by the token: no outage extends its lifetime (A4) [TOK-21]', async () => {
     await startDeaf('allow');
     const alice = (await loggedIn(a, ALICE)).at(deaf);
     clock.advanceSteadily(60_000);
@@ -418,7 +421,7 @@ describeWithOwnRedis('an instance that hears nothing of revocations (A2)', () =>
     expect(await alice.get(ACCESS)).toMatchObject({ status: 401, body: { code: 'auth.token_expired' } });
   });
 
-  it('session: with PostgreSQL away as well, nobody is let in whom nobody knows', async () => {
+  it('session: with PostgreSQL down as well, no unverified session is accepted', async () => {
     await startDeaf('session');
     const alice = (await loggedIn(a, ALICE)).at(deaf);
     clock.advanceSteadily(5_001);
@@ -432,11 +435,11 @@ describeWithOwnRedis('an instance that hears nothing of revocations (A2)', () =>
     await eventually(async () => expect(await alice.get(ACCESS)).toMatchObject({ status: 200 }));
   });
 
-  it('X-Min-Revocation-Seq: who shows a receipt is told to come back', async () => {
+  it('X-Min-Revocation-Seq: a client with a receipt gets 503 and Retry-After', async () => {
     await startDeaf('allow');
     const alice = (await loggedIn(a, ALICE)).at(deaf);
     const bob = await loggedIn(a, BOB);
-    // Of a revocation that it has not heard of: it may have settled all before.
+    // The receipt is of a revocation that the instance has not received: its list may have been complete before.
     const order = { reason: 'admin', actorId: null, origin: null } as const;
     const { seq } = (await a.get(RevocationService).endSession(bob.id, order))!;
     const headers = { 'x-min-revocation-seq': String(seq) };

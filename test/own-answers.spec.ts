@@ -36,7 +36,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** All that is answered to these lines before the connection is closed. */
+/** All bytes of the answer before the connection is closed. */
 async function answerTo(...lines: string[]): Promise<string> {
   const socket = connect(port, '127.0.0.1');
   sockets.push(socket);
@@ -100,7 +100,7 @@ describe('a request that Node.js would answer by itself gets a problem with the 
 });
 
 describe('the page of the API', () => {
-  it('is served with the files that it asks for', async () => {
+  it('is served with the files that it loads', async () => {
     const page = await app.client().get('/docs');
     const files = [...page.text.matchAll(/(?:href|src)="([^"]+)"/g)].map(([, file]) => file!);
     expect(files.length).toBeGreaterThanOrEqual(6);
@@ -136,7 +136,7 @@ describe('the page of the API', () => {
   });
 });
 
-describe('what development opens to everybody', () => {
+describe('a route that is open in development', () => {
   const PATHS = ['/dev/mails', '/%64ev/mails', '/docs', '/docs/swagger-ui.css', '/openapi.json', '/metrics'];
 
   it.each([
@@ -151,7 +151,7 @@ describe('what development opens to everybody', () => {
     'app.example.com',
     'APP.example.com:8443',
     'app.example.com.:8443',
-  ])('answers under the name %s', async (host) => {
+  ])('answers under the host name %s', async (host) => {
     for (const path of PATHS) {
       expect((await app.client().get(path, { headers: { host } })).status).toBe(200);
     }
@@ -173,7 +173,7 @@ describe('what development opens to everybody', () => {
     '[::]',
     'localhost, evil.example',
     ' ',
-  ])('answers nothing under the name %j, which may be that of an attacker', async (host) => {
+  ])('refuses the host name %j, which may be that of an attacker', async (host) => {
     for (const path of PATHS) {
       const answer = await app.client().get(path, { headers: { host, 'x-forwarded-host': 'localhost' } });
       expect(answer).toMatchObject({ status: 403, body: { code: 'request.cross_site' } });
@@ -181,8 +181,8 @@ describe('what development opens to everybody', () => {
   });
 });
 
-describe('a production whose database development has seeded', () => {
-  it('is refused with the names of the users whose password is known, and with what to do', async () => {
+describe('a production instance whose database has seeded demo users', () => {
+  it('is refused with the names of the users whose password is public, and with the remedy', async () => {
     await expect(refuseDemoUsers(app.app)).rejects.toThrow(
       /DATABASE_URL .*: admin@example\.com, alice@example\.com, bob@example\.com\.\n.*update users set password_hash = '!' where/,
     );
@@ -200,7 +200,7 @@ describe('a production whose database development has seeded', () => {
     await expect(refuseDemoUsers(app.app)).resolves.toBeUndefined();
   });
 
-  it('is not refused for somebody who has the address and a password of their own', async () => {
+  it('is accepted when a real user has a demo address with a password of their own', async () => {
     await resetStores();
     const password = 'the kettle sings at noon';
     await app.client().post('/v1/auth/register', { email: ALICE.email, password });

@@ -47,27 +47,27 @@ const holder = (key?: Authenticator) => holderOf(app, email, key);
 const events = (userId: string, type: string) => eventsOf(app, userId, type);
 const subjects = async () => (await mailbox.collect()).map(({ subject }) => subject);
 
-/** Everything that a caller can see, but for what names the request. */
+/** Everything that a caller can see, except the request id. */
 function visible({ status, headers, body }: Answer) {
   const { 'x-request-id': _id, date: _date, ...rest } = headers;
   const { requestId: _request, instance: _instance, ...said } = body as Record<string, unknown>;
   return { status, headers: rest, body: said };
 }
 
-/** Real: PostgreSQL, the cache, two instances, keys and signatures. Pretended: the mail server. */
-describe('a login by passkey is refused, and nobody learns why,', () => {
+/** Real: PostgreSQL, the cache, two instances, keys and signatures. Simulated: the mail server. */
+describe('a login by passkey is refused without a reason', () => {
   it.each<[string, Deviation]>([
-    ['from a page of somebody else', { origin: 'https://example.com.evil.test' }],
-    ['in a frame of somebody else', { crossOrigin: true }],
+    ['from a page of another origin', { origin: 'https://example.com.evil.test' }],
+    ['in a frame of another origin', { crossOrigin: true }],
     ['for another domain', { rpId: 'evil.test' }],
-    ['without verifying the person', { userVerified: false }],
-    ['with nobody there', { userPresent: false }],
+    ['without user verification', { userVerified: false }],
+    ['without user presence', { userPresent: false }],
     ['as an enrolment', { type: 'webauthn.create' }],
     ['by another key', { privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey }],
-    ['by a passkey that there is not', { credentialId: randomBytes(32) }],
-    ['by one that does not say whose it is', { userHandle: null }],
-    ['by one that says it is somebody else’s', { userHandle: randomBytes(16).toString('base64url') }],
-    ['to a challenge that was made up', { challenge: randomBytes(70).toString('base64url') }],
+    ['by an unknown passkey', { credentialId: randomBytes(32) }],
+    ['without a user handle', { userHandle: null }],
+    ['with the user handle of another user', { userHandle: randomBytes(16).toString('base64url') }],
+    ['to a forged challenge', { challenge: randomBytes(70).toString('base64url') }],
   ])('%s', async (_what, deviation) => {
     const { me, key } = await holder();
     await mailbox.collect();
@@ -82,7 +82,7 @@ describe('a login by passkey is refused, and nobody learns why,', () => {
     expect((await logInWith(app.client(), key)).status).toBe(200);
   });
 
-  it('to a challenge that was meant for somebody or something else', async () => {
+  it('to a challenge for another user or another purpose', async () => {
     const { me, key } = await holder();
     for (const asked of [await me.post(`${PASSKEYS}/options`), await me.post(`${PASSKEY_STEP_UP}/options`)]) {
       const { challenge } = asked.body;
@@ -94,7 +94,7 @@ describe('a login by passkey is refused, and nobody learns why,', () => {
     expect((await app.client().post(PASSKEY_LOGIN, mine)).status).toBe(200);
   });
 
-  it('when it comes too late', async () => {
+  it('after its time limit', async () => {
     const { key } = await holder(new Authenticator(ORIGIN, { synced: true }));
     const [late, just] = [await passkeyLogin(app.client(), key), await passkeyLogin(app.client(), key)];
     clock.advance(4 * MINUTE);
@@ -103,7 +103,7 @@ describe('a login by passkey is refused, and nobody learns why,', () => {
     expect(await app.client().post(PASSKEY_LOGIN, late)).toMatchObject(REFUSED);
   });
 
-  it('of somebody who is banned, or has not verified their address', async () => {
+  it('of a user who is banned, or has not verified their address', async () => {
     const { me, key } = await holder();
     const admin = await loggedIn(app, ADMIN);
     expect((await admin.post(`/v1/admin/users/${me.userId}/ban`, { reason: 'spam' })).status).toBe(200);
@@ -119,7 +119,7 @@ describe('a login by passkey is refused, and nobody learns why,', () => {
     await strict.close();
   });
 
-  it('when the passkey is removed while it is under way', async () => {
+  it('when the passkey is removed meanwhile', async () => {
     const { me, key, id } = await holder();
     const entrance = app.get(Entrance);
     const open = entrance.open.bind(entrance);
@@ -138,8 +138,8 @@ describe('a login by passkey is refused, and nobody learns why,', () => {
     ['a token that is a list', { challengeToken: ['x'] }],
     ['another transport', { transport: 'pigeon' }],
     ['no answer', { response: undefined }],
-    ['a field that nobody knows', { userId: 'x' }],
-  ])('and told so, with %s', async (_what, change) => {
+    ['an unknown field', { userId: 'x' }],
+  ])('with an explanation for %s', async (_what, change) => {
     const { key } = await holder();
     const answer = await app
       .client()
@@ -170,8 +170,8 @@ describe('a login by passkey is refused, and nobody learns why,', () => {
   );
 });
 
-describe('one signature', () => {
-  it('opens one session, however many answer with it at once, on two instances', async () => {
+describe('one signature of a passkey', () => {
+  it('opens one session, however many requests use it at once, on two instances', async () => {
     const { me, key } = await holder(new Authenticator(ORIGIN, { synced: true }));
     const login = await passkeyLogin(app.client(), key);
     const answers = await Promise.all(
@@ -182,7 +182,7 @@ describe('one signature', () => {
     expect(await app.client().post(PASSKEY_LOGIN, login)).toMatchObject(REFUSED);
   });
 
-  it('leaves nothing behind when it has been asked for only, and not for long when it was given', async () => {
+  it('leaves no record when its challenge is unused, and a temporary one when it is used', async () => {
     const kept = async () => (await app.query('select from used_passkey_challenges')).length;
     const { key } = await holder(new Authenticator(ORIGIN, { synced: true }));
     clock.advance(5 * MINUTE);
@@ -205,7 +205,7 @@ const SPELLINGS: [string, (bytes: Buffer) => string][] = [
   ['base64 without padding', (bytes) => bytes.toString('base64').replace(/=+$/, '')],
 ];
 
-/** What a password manager answers in the place of the browser, in a spelling of its own. */
+/** The answer of a password manager that replaces the browser, in an encoding of its own. */
 function spelled(answer: object, spell: (bytes: Buffer) => string): object {
   const entries = Object.entries(answer).map(([name, value]): [string, unknown] => {
     if (name === 'response') return [name, spelled(value as object, spell)];
@@ -216,9 +216,9 @@ function spelled(answer: object, spell: (bytes: Buffer) => string): object {
 }
 
 describe('an answer of an authenticator', () => {
-  it.each(SPELLINGS)('in %s is the same answer', async (_, spell) => {
+  it.each(SPELLINGS)('is the same in %s', async (_, spell) => {
     const me = await loggedIn(app, { email });
-    // Every remainder of three, so that there is padding to write.
+    // Every remainder of three, so that each padding occurs.
     for (const length of [31, 32, 33]) {
       const key = new Authenticator(ORIGIN);
       Object.assign(key, { credentialId: Buffer.alloc(length, 0xfb) });
@@ -258,14 +258,14 @@ describe('an answer of an authenticator', () => {
   });
 });
 
-describe('the counter of an authenticator', () => {
+describe('the signature counter of a passkey', () => {
   const isTold = async (me: Person) => {
     const cloned = await events(me.userId, 'authn_passkey_cloned');
     const mails = (await subjects()).filter((subject) => subject.endsWith('may have been copied'));
     return [cloned.length, mails.length];
   };
 
-  it('that does not rise is that of a copy: refused, written down, and told to the person', async () => {
+  it('that does not rise reveals a copy: the login is refused and recorded, and the user gets a mail', async () => {
     const { me, key, id } = await holder();
     expect((await logInWith(app.client(), key, { signCount: 7 })).status).toBe(200);
     for (const signCount of [7, 6, 0])
@@ -280,7 +280,7 @@ describe('the counter of an authenticator', () => {
     expect((await logInWith(app.client(), key, { signCount: 8 })).status).toBe(200);
   });
 
-  it('is believed of a signature that is right only: strangers cannot cry wolf', async () => {
+  it('counts only with a valid signature, so that strangers cannot raise an alarm', async () => {
     const { me, key } = await holder();
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     expect(await logInWith(app.client(), key, { signCount: 0, privateKey })).toMatchObject(REFUSED);
@@ -289,14 +289,14 @@ describe('the counter of an authenticator', () => {
     expect((await logInWith(app.client(), key)).status).toBe(200);
   });
 
-  it('cries once for one answer: it cannot be sent again', async () => {
+  it('raises one alarm per answer, because an answer cannot be sent again', async () => {
     const { me, key } = await holder();
     const login = await passkeyLogin(app.client(), key, { signCount: 1 });
     for (let again = 0; again < 3; again += 1) await app.client().post(PASSKEY_LOGIN, login);
     expect(await isTold(me)).toEqual([1, 1]);
   });
 
-  it('that stays 0, as those of synced passkeys do, says nothing', async () => {
+  it('that stays 0, as with synced passkeys, has no meaning', async () => {
     const { me, key } = await holder(new Authenticator(ORIGIN, { synced: true }));
     for (let again = 0; again < 3; again += 1) expect((await logInWith(app.client(), key)).status).toBe(200);
     expect(await isTold(me)).toEqual([0, 0]);
@@ -306,7 +306,7 @@ describe('the counter of an authenticator', () => {
     ['that falls behind', [7, 6, 1]],
     ['that stays where it is', [5, 5, 5]],
     ['that has stopped counting', [5, 0, 0]],
-  ])('of a synced passkey %s says nothing: its devices count by themselves', async (_, counts) => {
+  ])('of a synced passkey %s has no meaning, because its devices count independently', async (_, counts) => {
     const { me, key } = await holder(new Authenticator(ORIGIN, { synced: true }));
     for (const signCount of counts)
       expect((await logInWith(app.client(), key, { signCount })).status).toBe(200);
@@ -314,7 +314,7 @@ describe('the counter of an authenticator', () => {
     expect(await isTold(me)).toEqual([0, 0]);
   });
 
-  it('of a synced passkey lets both of two logins in that overtake each other', async () => {
+  it('of a synced passkey accepts both of two logins that overtake each other', async () => {
     const { me, key } = await holder(new Authenticator(ORIGIN, { synced: true }));
     const first = await passkeyLogin(app.client(), key, { signCount: 5 });
     const second = await passkeyLogin(app.client(), key, { signCount: 6 });
@@ -330,12 +330,12 @@ describe('the counter of an authenticator', () => {
     expect((await app.client().post(PASSKEY_LOGIN, second)).status).toBe(200);
     expect(await app.client().post(PASSKEY_LOGIN, first)).toMatchObject(REFUSED);
     expect(await isTold(me)).toEqual([0, 0]);
-    // Asked after the last login, it cannot have been on its way.
+    // Its challenge was issued after the last login, so it cannot be a delayed answer.
     expect(await logInWith(app.client(), key, { signCount: 5 })).toMatchObject(REFUSED);
     expect(await isTold(me)).toEqual([1, 1]);
   });
 
-  it('lets one of two in that show the same at once', async () => {
+  it('accepts one of two simultaneous logins with the same value', async () => {
     const { me, key } = await holder();
     const logins = [
       await passkeyLogin(app.client(), key, { signCount: 5 }),
@@ -379,7 +379,7 @@ describe('a step-up by passkey', () => {
     expect((await me.get('/v1/sessions/current')).body).toHaveProperty('secondFactorAt');
   });
 
-  it('is refused with somebody else’s passkey, though it is right', async () => {
+  it('is refused with another user’s valid passkey', async () => {
     const bob = await holder();
     ({ email } = await newcomer(app));
     const { me } = await holder();
@@ -391,7 +391,7 @@ describe('a step-up by passkey', () => {
     expect((await logInWith(app.client(), bob.key)).status).toBe(200);
   });
 
-  it('is refused with an answer to another session, to a login, or to an enrolment, and when it was used', async () => {
+  it('is refused with a used answer, and with an answer for another session, a login or an enrolment', async () => {
     const { me, key } = await holder();
     const twin = app.client();
     await logInWith(twin, key);
@@ -424,7 +424,7 @@ describe('a step-up by passkey', () => {
   });
 });
 
-describe('strangers with wrong signatures', () => {
+describe('wrong passkey signatures', () => {
   const LIMITED = { status: 429, body: { code: 'request.rate_limited' } };
   let limited: TestApp;
 
@@ -437,7 +437,7 @@ describe('strangers with wrong signatures', () => {
   });
   afterAll(() => limited?.close());
 
-  it('are told to wait, by address, and keep nobody else out', async () => {
+  it('throttle their address, and no other client', async () => {
     const { me, key } = await holder(new Authenticator(ORIGIN, { synced: true }));
     const from = (ip: string, deviation?: Deviation) => {
       const client = limited.client();
@@ -455,13 +455,13 @@ describe('strangers with wrong signatures', () => {
     expect((await stepUpWith(mine, key)).status).toBe(200);
   });
 
-  it('do not count what is right, however often', async () => {
+  it('are counted apart from right ones, which never throttle', async () => {
     const { key } = await holder(new Authenticator(ORIGIN, { synced: true }));
     for (let times = 0; times < 101; times += 1)
       expect((await logInWith(limited.client(), key)).status).toBe(200);
   });
 
-  it('in a session make that session wait, and no other', async () => {
+  it('in a session throttle that session, and no other', async () => {
     const { me, key } = await holder(new Authenticator(ORIGIN, { synced: true }));
     const thief = Object.assign(me.copy(), { id: me.id }).at(limited);
     for (let tries = 0; tries < 10; tries += 1)

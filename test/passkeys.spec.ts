@@ -56,9 +56,9 @@ const subjects = async () => (await mailbox.collect()).map(({ subject }) => subj
 const namesOf = async (me: Client) =>
   ((await me.get(PASSKEYS)).body.items as { name: string }[]).map(({ name }) => name);
 
-/** Real: PostgreSQL, the cache, two instances, keys and signatures. Pretended: the mail server. */
+/** Real: PostgreSQL, the cache, two instances, keys and signatures. Simulated: the mail server. */
 describe('a passkey', () => {
-  it('is asked for so that it can be found without a name, verifies the person, and says nothing of them', async () => {
+  it('is created as a discoverable credential with user verification, and contains no personal data', async () => {
     const { me, key } = await holder();
     const { body } = await me.post(`${PASSKEYS}/options`);
     expect(body).toEqual({
@@ -113,14 +113,14 @@ describe('a passkey', () => {
     expect(answer.body).not.toHaveProperty('accessToken');
     expect(answer.body.session.device.name).toBe('Kitchen');
     expect((await browser.get('/v1/sessions/current')).status).toBe(200);
-    // As with a password: what was in the jar before is over.
+    // As with a password: the earlier session of the cookie jar has ended.
     const before = answer.body.session.id;
     await browser.post(PASSKEY_LOGIN, { ...(await passkeyLogin(browser, key)), transport: 'cookie' });
     const [row] = await app.query('select status from sessions where id = $1', [before]);
     expect(row).toEqual({ status: 'ended' });
   });
 
-  it('may be used on all pages of its domain that are ours', async () => {
+  it('may be used on all our pages within its domain', async () => {
     const { key } = await holder();
     const from = (origin: string) => logInWith(app.client(), key, { origin });
     expect((await from('https://shop.example.com')).status).toBe(200);
@@ -128,7 +128,7 @@ describe('a passkey', () => {
       expect(await from(origin)).toMatchObject(REFUSED);
   });
 
-  it('shows what is known of it to its owner', async () => {
+  it('shows its stored data to its owner', async () => {
     const me = await loggedIn(app, { email });
     me.headers['user-agent'] =
       'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36';
@@ -149,7 +149,7 @@ describe('a passkey', () => {
     expect((await me.get(PASSKEYS)).body.items).toEqual([{ ...body, lastUsedAt: expect.any(String) }]);
   });
 
-  it('is renamed and removed by its owner, and by nobody else', async () => {
+  it('is renamed and removed by its owner only', async () => {
     const { me, id } = await holder();
     ({ email } = await newcomer(app));
     const bob = await loggedIn(app, { email });
@@ -167,7 +167,7 @@ describe('a passkey', () => {
     expect(await namesOf(me)).toEqual([]);
   });
 
-  it('that comes or goes ends every other session, is mailed, and is written down (ASVS 7.4.3)', async () => {
+  it('that is added or removed ends every other session, and causes a mail and an audit event (ASVS 7.4.3)', async () => {
     const laptop = await loggedIn(app, { email });
     const { me, key, id } = await holder();
     expect(await sessionTier(other, laptop)).toBe('mfa_change');
@@ -185,7 +185,7 @@ describe('a passkey', () => {
     expect(await logInWith(app.client(), key)).toMatchObject(REFUSED);
   });
 
-  it('gives the browser that makes or removes it new cookies, and a copy of the old ones is worth nothing', async () => {
+  it('gives the browser that adds or removes it new cookies, and voids a copy of the old ones', async () => {
     const me = await loggedIn(app, { email }, 'cookie');
     const copies = [me.copy()];
     const { body } = await enrolPasskey(me, new Authenticator(ORIGIN));
@@ -200,7 +200,7 @@ describe('a passkey', () => {
     expect((await me.refresh()).status).toBe(200);
   });
 
-  it('comes and goes in a fresh session only, by a second factor where one was proved: a password will not do', async () => {
+  it('is added and removed in a fresh session only, by a second factor if one was proved: a password is not sufficient', async () => {
     const { me, id } = await holder();
     const key = new Authenticator(ORIGIN);
     const { body } = await me.post(`${PASSKEYS}/options`);
@@ -213,7 +213,7 @@ describe('a passkey', () => {
     expect((await me.get(PASSKEYS)).body.items).toHaveLength(1);
   });
 
-  it('is enrolled once, whoever tries, also with the challenge of another try', async () => {
+  it('is enrolled once, by any user and with any challenge', async () => {
     const { me, key } = await holder();
     expect((await enrolPasskey(me, key)).status).toBe(409);
     ({ email } = await newcomer(app));
@@ -223,7 +223,7 @@ describe('a passkey', () => {
     expect((await me.get(PASSKEYS)).body.items).toHaveLength(1);
   });
 
-  it('has at most 19 others beside it', async () => {
+  it('is one of at most 20', async () => {
     const { me } = await holder();
     const { body } = await me.post(`${PASSKEYS}/options`);
     await app.query(
@@ -236,7 +236,7 @@ describe('a passkey', () => {
     expect((await me.get(PASSKEYS)).body.items).toHaveLength(20);
   });
 
-  it('goes with the account', async () => {
+  it('is deleted with the account', async () => {
     const { me, key } = await holder();
     expect((await me.delete('/v1/users/me')).status).toBe(204);
     expect(await app.query('select from passkeys where user_id = $1', [me.userId])).toEqual([]);
@@ -246,14 +246,14 @@ describe('a passkey', () => {
 
 describe('a new passkey is not enrolled', () => {
   it.each<[string, Deviation]>([
-    ['on a page of somebody else', { origin: 'https://example.com.evil.test' }],
-    ['in a frame of somebody else', { crossOrigin: true, topOrigin: 'https://evil.test' }],
+    ['on a page of another origin', { origin: 'https://example.com.evil.test' }],
+    ['in a frame of another origin', { crossOrigin: true, topOrigin: 'https://evil.test' }],
     ['for another domain', { rpId: 'evil.test' }],
-    ['without verifying the person', { userVerified: false }],
-    ['with nobody there', { userPresent: false }],
+    ['without user verification', { userVerified: false }],
+    ['without user presence', { userPresent: false }],
     ['as the answer to a login', { type: 'webauthn.get' }],
     ['with an id that is too long', { credentialId: randomBytes(1_024) }],
-    ['to a challenge that was made up', { challenge: randomBytes(70).toString('base64url') }],
+    ['to a forged challenge', { challenge: randomBytes(70).toString('base64url') }],
     ['to no challenge', { challenge: '' }],
   ])('%s', async (_what, deviation) => {
     const me = await loggedIn(app, { email });
@@ -276,7 +276,7 @@ describe('a new passkey is not enrolled', () => {
     }
   });
 
-  it('to a challenge that was used, or is too old', async () => {
+  it('to a challenge that was used, or has expired', async () => {
     const me = await loggedIn(app, { email });
     const key = new Authenticator(ORIGIN);
     const { body } = await me.post(`${PASSKEYS}/options`);
@@ -291,7 +291,7 @@ describe('a new passkey is not enrolled', () => {
     expect((await me.get(PASSKEYS)).body.items).toHaveLength(1);
   });
 
-  it('by 20 answers to one challenge at once, but for one of them', async () => {
+  it('by more than one of 20 answers to one challenge at once', async () => {
     const me = await loggedIn(app, { email });
     const { body } = await me.post(`${PASSKEYS}/options`);
     const answers = await Promise.all(
@@ -322,7 +322,7 @@ describe('a new passkey is not enrolled', () => {
     ['noise', { attestationObject: randomBytes(4_000).toString('base64url') }],
     ['a length beyond all bounds', { attestationObject: 'owD7____________' }],
     ['a transport with a NUL', { transports: ['usb\0'] }],
-  ])('from %s: that is a 400', async (_what, change: Record<string, unknown>) => {
+  ])('from %s, which gets 400', async (_what, change: Record<string, unknown>) => {
     const me = await loggedIn(app, { email });
     const { body } = await me.post(`${PASSKEYS}/options`);
     const whole = new Authenticator(ORIGIN).create(body);
@@ -338,7 +338,7 @@ describe('a new passkey is not enrolled', () => {
 });
 
 describe('beside other factors, a passkey', () => {
-  it('is among what a login that wants a second factor may be completed with', async () => {
+  it('is offered to a login that requires a second factor', async () => {
     const me = await loggedIn(app, { email });
     await enrol(app, me);
     const methods = async () =>
@@ -351,12 +351,12 @@ describe('beside other factors, a passkey', () => {
     expect((await logInWith(app.client(), key)).status).toBe(200);
   });
 
-  it('alone leaves the password as it was', async () => {
+  it('alone leaves the password login unchanged', async () => {
     await holder();
     expect((await app.client().login(email, PASSWORD)).status).toBe(200);
   });
 
-  it('keeps what it has proved when another factor goes, and nothing is proved when the last one goes', async () => {
+  it('keeps its proof when another factor is removed, and the proof ends with the last factor', async () => {
     const { me, id } = await holder();
     const proved = async () => 'secondFactorAt' in (await me.get('/v1/sessions/current')).body;
     await enrol(app, me);
@@ -366,7 +366,7 @@ describe('beside other factors, a passkey', () => {
     expect(await proved()).toBe(false);
   });
 
-  it('is taken away with them by an admin, for who has lost everything', async () => {
+  it('is removed with them by an admin, for a user who has lost everything', async () => {
     const { me, key } = await holder();
     const admin = await loggedIn(app, ADMIN);
     expect((await admin.delete(`/v1/admin/users/${me.userId}/mfa`)).status).toBe(200);
@@ -375,7 +375,7 @@ describe('beside other factors, a passkey', () => {
   });
 });
 
-describe('with ADMIN_MFA=required, a passkey', () => {
+describe('a passkey with ADMIN_MFA=required', () => {
   let strict: TestApp;
   const MISSING = { status: 403, body: { code: 'auth.second_factor_required' } };
   const asAdmin = (client: Client) => client.get('/v1/admin/users?limit=1');
@@ -389,7 +389,7 @@ describe('with ADMIN_MFA=required, a passkey', () => {
     ({ email } = await newcomer(app, ['user', 'admin']));
   });
 
-  it('opens the admin door: in the session that enrols it, in one that begins with it, and in one that shows it', async () => {
+  it('gives access to admin routes: in the session that enrols it, in one that begins with it, and in one that steps up with it', async () => {
     const me = await loggedIn(strict, { email });
     expect(await asAdmin(me)).toMatchObject(MISSING);
     const key = new Authenticator(ORIGIN);
@@ -407,7 +407,7 @@ describe('with ADMIN_MFA=required, a passkey', () => {
     expect((await asAdmin(laptop)).status).toBe(200);
   });
 
-  it('that is enrolled keeps whoever has only the password from enrolling another factor', async () => {
+  it('that is enrolled prevents a login by password alone from enrolling another factor', async () => {
     const me = await loggedIn(strict, { email });
     await enrolPasskey(me, new Authenticator(ORIGIN));
     const thief = await loggedIn(strict, { email });

@@ -14,8 +14,8 @@ const ENDED = { status: 401, body: { code: 'auth.session_ended', reason: 'passwo
 const REFUSED = { status: 401, body: { code: 'auth.invalid_credentials' } };
 const MINUTE = 60_000;
 
-/** Real: PostgreSQL, the cache, two instances. Pretended: the mail server. */
-describe('whoever changes their password', () => {
+/** Real: PostgreSQL, the cache, two instances. Simulated: the mail server. */
+describe('a user who changes the password', () => {
   let clock: TestClock;
   let app: TestApp;
   let other: TestApp;
@@ -32,7 +32,7 @@ describe('whoever changes their password', () => {
   });
   afterAll(() => Promise.all([app.close(), other.close()]));
   beforeEach(async () => {
-    email = `somebody${(count += 1)}@example.com`;
+    email = `someone${(count += 1)}@example.com`;
     await app.query(
       `insert into users (id, email, password_hash, created_at)
        select gen_random_uuid(), $1, password_hash, now() from users where id = $2`,
@@ -45,7 +45,7 @@ describe('whoever changes their password', () => {
     client.post('/v1/auth/password/change', { currentPassword, newPassword });
   const login = (password: string) => app.client().login(email, password, { transport: 'bearer' });
 
-  it('logs in with the new one from then on, and with the old one no more', async () => {
+  it('logs in with the new one only from then on', async () => {
     const me = await loggedIn(app, { email });
     const answer = await change(me);
     expect(answer).toMatchObject({ status: 204, text: '', setCookies: [] });
@@ -53,7 +53,7 @@ describe('whoever changes their password', () => {
     expect(await login(PASSWORD)).toMatchObject(REFUSED);
   });
 
-  it('ends every other session, on every instance, on both tiers and for good; the one that did it lives on [PWD-08, REF-09, SES-12]', async () => {
+  it('ends every other session, on every instance, on both tiers and for good; the session of the change continues [PWD-08, REF-09, SES-12]', async () => {
     const [me, laptop, phone] = [
       await loggedIn(app, { email }),
       await loggedIn(app, { email }, 'cookie'),
@@ -75,10 +75,10 @@ describe('whoever changes their password', () => {
     expect(row).toMatchObject({ end_reason: 'password_change', revocation_seq: expect.any(String) });
   });
 
-  it('is right also when a login makes the old hash anew meanwhile, as is whoever reauthenticates', async () => {
+  it('succeeds when a login replaces the old hash meanwhile, and so does a reauthentication', async () => {
     const me = await loggedIn(app, { email });
     const renewed = await app.get(PasswordsService).hash(PASSWORD);
-    /** Before it is looked at under the lock. */
+    /** Before the check under the lock. */
     const renewBefore = <Service extends object, Name extends 'rekey' | 'renew'>(
       service: Service & Record<Name, (...given: never[]) => Promise<unknown>>,
       name: Name,
@@ -101,7 +101,7 @@ describe('whoever changes their password', () => {
     expect((await login(NEW_PASSWORD)).status).toBe(200);
   });
 
-  it('is told by mail, once, and it is written down [LOG-01, PWD-08]', async () => {
+  it('gets one mail, and the change is recorded [LOG-01, PWD-08]', async () => {
     const me = await loggedIn(app, { email });
     await change(me);
     expect(await mailbox.collect()).toEqual([
@@ -114,7 +114,7 @@ describe('whoever changes their password', () => {
     expect(events).toEqual([expect.objectContaining({ type: 'authn_password_change', actor_id: me.userId })]);
   });
 
-  it('in a browser gets new cookies for the same session, and a copy of the old ones is worth nothing once they are used', async () => {
+  it('in a browser gets new cookies for the same session, and a copy of the old ones is void once the new ones are used', async () => {
     const me = await loggedIn(app, { email }, 'cookie');
     const thief = me.copy();
     const answer = await change(me);
@@ -129,7 +129,7 @@ describe('whoever changes their password', () => {
     expect((await me.get('/v1/sessions/current')).body.id).toBe(me.id);
     await keysDelivered(app, { later: true });
     for (const instance of [other, app]) {
-      // As a token that is used up: its holder is to refresh, which the thief cannot.
+      // As with a used token: its holder has to refresh, which the thief cannot.
       const usedUp = { status: 401, body: { code: 'auth.token_expired' } };
       await eventually(() => expectBothTiers(thief.copy().at(instance), usedUp));
       expect(await thief.copy().at(instance).refresh()).toMatchObject({
@@ -141,7 +141,7 @@ describe('whoever changes their password', () => {
     }
   });
 
-  it('as a native client goes on with the tokens that it has: an answer without a body brings no others', async () => {
+  it('as a native client continues with the current tokens, because an answer without a body brings no others', async () => {
     const me = await loggedIn(app, { email });
     const before = { ...me };
     await change(me);
@@ -151,7 +151,7 @@ describe('whoever changes their password', () => {
     expect((await me.get('/v1/sessions/current')).body.id).toBe(me.id);
   });
 
-  it('as a native client that reauthenticates then has a pair that no copy of the old one can follow', async () => {
+  it('as a native client that reauthenticates next has a pair that no copy of the old one can follow', async () => {
     const me = await loggedIn(app, { email });
     const stolen = me.refreshToken;
     await change(me);
@@ -163,7 +163,7 @@ describe('whoever changes their password', () => {
     });
   });
 
-  it.each(['cookie', 'bearer'] as const)('has proved who they are just now (%s)', async (transport) => {
+  it.each(['cookie', 'bearer'] as const)('has just proved who they are (%s)', async (transport) => {
     const me = await loggedIn(app, { email }, transport);
     clock.advance(6 * MINUTE);
     expect((await me.delete('/v1/users/me')).body.code).toBe('auth.reauthentication_required');
@@ -171,7 +171,7 @@ describe('whoever changes their password', () => {
     expect((await me.delete('/v1/users/me')).status).toBe(204);
   });
 
-  it('has to know the old one [PWD-08]', async () => {
+  it('has to prove the old one [PWD-08]', async () => {
     const me = await loggedIn(app, { email });
     const elsewhere = await loggedIn(app, { email });
     expect(await change(me, NEW_PASSWORD, 'not the password of anybody')).toMatchObject(REFUSED);
@@ -207,7 +207,7 @@ describe('whoever changes their password', () => {
     expect(await mailbox.collect()).toHaveLength(1);
   });
 
-  it('voids the link that was mailed for a reset before', async () => {
+  it('voids an earlier link for a reset', async () => {
     const me = await loggedIn(app, { email });
     await app.client().post('/v1/auth/password/forgot', { email });
     const token = await mailbox.tokenFor(email);
@@ -219,13 +219,13 @@ describe('whoever changes their password', () => {
     expect((await login(NEW_PASSWORD)).status).toBe(200);
   });
 
-  describe('while somebody else', () => {
+  describe('while an attacker', () => {
     afterAll(disconnect);
 
     it('logs in with the old one: the login comes before and is ended, or after and is refused', async () => {
       for (let round = 0; round < 10; round += 1) {
         const [from, to] = round % 2 ? [NEW_PASSWORD, PASSWORD] : [PASSWORD, NEW_PASSWORD];
-        // The demo password is set by the seeds; as a new one it is an ordinary one.
+        // The seeds set the demo password; as a new one it is an ordinary password.
         const me = app.client();
         await me.login(email, from, { transport: 'bearer' });
         const [, ...thieves] = await Promise.all([
@@ -242,7 +242,7 @@ describe('whoever changes their password', () => {
       }
     });
 
-    it('refreshes this very session with copied cookies: what they get is worth nothing afterwards', async () => {
+    it('refreshes the same session with copied cookies: the new tokens are void afterwards', async () => {
       const me = await loggedIn(app, { email }, 'cookie');
       const thief = me.copy().at(other);
       const outside = await connect();

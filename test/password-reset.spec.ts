@@ -19,8 +19,8 @@ const BAD_TOKEN = {
 };
 const MINUTE = 60_000;
 
-/** Real: PostgreSQL, the cache, two instances. Pretended: the mail server. */
-describe('a forgotten password', () => {
+/** Real: PostgreSQL, the cache, two instances. Simulated: the mail server. */
+describe('a password reset', () => {
   let clock: TestClock;
   let app: TestApp;
   let other: TestApp;
@@ -41,7 +41,7 @@ describe('a forgotten password', () => {
     await Promise.all([app.close(), other.close()]);
   });
   beforeEach(async () => {
-    email = `somebody${(count += 1)}@example.com`;
+    email = `someone${(count += 1)}@example.com`;
     await app.query(
       `insert into users (id, email, password_hash, created_at)
        select gen_random_uuid(), $1, password_hash, now() from users where id = $2`,
@@ -60,7 +60,7 @@ describe('a forgotten password', () => {
   };
   const login = (password: string) => app.client().login(email, password, { transport: 'bearer' });
 
-  it('is asked for in one way, whether or not anybody has the address [RST-01]', async () => {
+  it('answers a request in one way, whether or not the address is registered [RST-01]', async () => {
     const banned = 'banned@example.com';
     await app.query(
       `insert into users (id, email, password_hash, banned_at, created_at)
@@ -73,13 +73,13 @@ describe('a forgotten password', () => {
     };
     const known = await forgot();
     expect(known).toMatchObject({ status: 202, body: { status: 'accepted' } });
-    for (const address of ['nobody@example.com', banned, email.toUpperCase()]) {
+    for (const address of ['unknown@example.com', banned, email.toUpperCase()]) {
       expect(visible(await forgot(address))).toEqual(visible(known));
     }
     expect((await mailbox.collect()).map(({ to }) => to)).toEqual([email, email]);
   });
 
-  it('is replaced by a new one with the token that was mailed, which logs nobody in [RST-04]', async () => {
+  it('replaces the password with the mailed token, and begins no session [RST-04]', async () => {
     const token = await mailedToken();
     const answer = await reset(token);
     expect(answer).toMatchObject({ status: 204, text: '', setCookies: [] });
@@ -87,7 +87,7 @@ describe('a forgotten password', () => {
     expect((await login(NEW_PASSWORD)).status).toBe(200);
   });
 
-  it('ends every session when it is replaced, on every instance, with the reason [RST-04, SES-12]', async () => {
+  it('ends every session, on every instance, with the reason [RST-04, SES-12]', async () => {
     const people = [await loggedIn(app, { email }), await loggedIn(app, { email }, 'cookie')];
     const token = await mailedToken();
     for (const person of people) expect((await person.get('/v1/sessions/current')).status).toBe(200);
@@ -102,7 +102,7 @@ describe('a forgotten password', () => {
     }
   });
 
-  it('is told of by mail when it has been replaced, and that is written down [LOG-01, RST-04]', async () => {
+  it('causes a mail and an audit event [LOG-01, RST-04]', async () => {
     const token = await mailedToken();
     await reset(token);
     expect(await mailbox.collect()).toEqual([
@@ -135,7 +135,7 @@ describe('a forgotten password', () => {
       expect(await mailbox.collect()).toHaveLength(1);
     });
 
-    it('is good for half an hour [RST-02]', async () => {
+    it('expires after half an hour [RST-02]', async () => {
       const [late, inTime] = [await mailedToken(), await mailedToken()];
       void late;
       clock.advance(29 * MINUTE);
@@ -146,7 +146,7 @@ describe('a forgotten password', () => {
       expect((await login(NEW_PASSWORD)).status).toBe(200);
     });
 
-    it('is void when another one is asked for, or the password is changed, or the account ends [RST-02, RST-04]', async () => {
+    it('is void after another request, a password change, or the end of the account [RST-02, RST-04]', async () => {
       const first = await mailedToken();
       const second = await mailedToken();
       expect(await reset(first)).toMatchObject(BAD_TOKEN);
@@ -159,7 +159,7 @@ describe('a forgotten password', () => {
       expect(await app.query('select from mailed_tokens where email = $1', [email])).toEqual([]);
     });
 
-    it('is void for who is banned meanwhile', async () => {
+    it('is void for a user who is banned meanwhile', async () => {
       const token = await mailedToken();
       await app.query('update users set banned_at = now() where email = $1', [email]);
       expect(await reset(token)).toMatchObject(BAD_TOKEN);
@@ -174,7 +174,7 @@ describe('a forgotten password', () => {
       expect((await reset(token)).status).toBe(204);
     });
 
-    it('cannot be made up, turned around, or taken from another purpose [KEY-04, RST-02]', async () => {
+    it('cannot be forged, reversed, or taken from another purpose [KEY-04, RST-02]', async () => {
       const me = await loggedIn(app, { email });
       const changed = `new.${email}`;
       expect((await me.post('/v1/auth/email/change', { email: changed })).status).toBe(202);
@@ -209,7 +209,7 @@ describe('a forgotten password', () => {
       expect((await reset(token)).status).toBe(204);
     });
 
-    it('is in no store: neither the token nor a digest of it, before its mail leaves or after [RST-02]', async () => {
+    it('is in no store: neither the token nor a digest of it, before its mail is sent or after [RST-02]', async () => {
       await forgot();
       const dump = async () => {
         const tables = ['mailed_tokens', 'mails', 'account_errands', 'audit_events'];
@@ -230,7 +230,7 @@ describe('a forgotten password', () => {
     });
   });
 
-  it('is mailed as a link to APP_URL, whatever host the request names [RST-03]', async () => {
+  it('mails a link to APP_URL, whatever host the request names [RST-03]', async () => {
     const spoofed = {
       host: 'evil.example',
       'x-forwarded-host': 'evil.example',
@@ -247,7 +247,7 @@ describe('a forgotten password', () => {
     expect(JSON.stringify(mail)).not.toContain('evil');
   });
 
-  it('races a login with the old one: it comes before and is ended, or after and is refused', async () => {
+  it('races a login with the old password: the login comes before and is ended, or after and is refused', async () => {
     const { userId } = await loggedIn(app, { email });
     for (const resetFirst of [true, false]) {
       const [from, to] = resetFirst ? [PASSWORD, NEW_PASSWORD] : [NEW_PASSWORD, 'yet another one of owls'];

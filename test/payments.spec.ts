@@ -7,13 +7,13 @@ import { loggedIn, type Person } from './support/people.js';
 import { describeWithRedis } from './support/redis.js';
 import { connect, disconnect, Gate, untilBlocked } from './support/waiting.js';
 
-/** Real: PostgreSQL, Redis, two instances of the application over HTTP. Controlled: who holds which lock. */
+/** Real: PostgreSQL, Redis, two instances of the application over HTTP. Controlled: the locks. */
 
 const ENDED = { status: 401, body: { code: 'auth.session_ended' } };
 
 /**
- * Writes down each payment that commits when the end of its session has committed before: the trigger is deferred,
- * so it runs last thing before the commit and sees all that has committed by then.
+ * Records each payment that commits although the end of its session has committed before. The trigger is deferred,
+ * so it runs last before the commit and sees all earlier commits.
  */
 const WATCH_COMMITS = `
   create table late_payments (id uuid);
@@ -83,7 +83,7 @@ describe('a payment', () => {
     expect(await rows(`other-${field}`)).toBe(1);
   });
 
-  it('shares no key with other people: what they paid is neither found nor told', async () => {
+  it('has a key of its user only: payments of other users with that key are neither found nor shown', async () => {
     const bob = await loggedIn(a, BOB);
     const ofAlice = await send(alice, 'shared');
     const ofBob = await send(bob, 'shared', { ...order, amount: 1 });
@@ -101,7 +101,7 @@ describe('a payment', () => {
     expect(await rows('at-once')).toBe(1);
   });
 
-  it('waits for one of the same key that is under way, and is made when that was not', async () => {
+  it('waits for a pending one with the same key, and is made if that one fails', async () => {
     const outside = await connect();
     await outside.query('begin');
     await outside.query(`insert into payments values ($1, $2, $3, 'under-way', 1250, 'EUR', 'Bob', now())`, [
@@ -116,7 +116,7 @@ describe('a payment', () => {
     expect(await rows('under-way')).toBe(1);
   });
 
-  it('needs an Idempotency-Key that a header can carry', async () => {
+  it('needs an Idempotency-Key that is valid in a header', async () => {
     for (const key of [undefined, '', ' ', 'two words', 'x'.repeat(201), 'ä']) {
       const answer = await send(alice, key);
       expect(answer).toMatchObject({
@@ -127,7 +127,7 @@ describe('a payment', () => {
     expect((await send(alice, 'x'.repeat(200))).status).toBe(201);
   });
 
-  it('is of a whole, positive amount in a currency, and of nothing else', async () => {
+  it('has a whole, positive amount, a currency and a recipient, and no other fields', async () => {
     const wrong = [
       { amount: 0 },
       { amount: -1 },
@@ -149,7 +149,7 @@ describe('a payment', () => {
     );
   });
 
-  it('is refused on an ended session, also one that was made before', async () => {
+  it('is refused on an ended session, even if the same payment was made before', async () => {
     await send(alice, 'before-the-end');
     await alice.copy().post('/v1/auth/logout');
     expect(await send(alice, 'before-the-end')).toMatchObject(ENDED);
@@ -187,8 +187,8 @@ describeWithRedis('the fence: a payment and the end of its session are serialisa
 
   const paid = async () => (await a.query('select from payments where session_id = $1', [alice.id])).length;
 
-  it('a payment that was let in waits for an end that is about to commit, and is refused', async () => {
-    expect((await alice.pay(random.uuid())).status).toBe(201); // and has a cached verdict
+  it('a payment that passed the check waits for an end that is about to commit, and is refused', async () => {
+    expect((await alice.pay(random.uuid())).status).toBe(201); // and the session is cached
     await outside.query('begin');
     await outside.query('select from sessions where id = $1 for update', [alice.id]);
     const payment = alice.pay(random.uuid());
@@ -202,9 +202,9 @@ describeWithRedis('the fence: a payment and the end of its session are serialisa
     expect(await paid()).toBe(1);
   });
 
-  it('a payment that was let in waits for the end of everyone that is about to commit, and is refused', async () => {
+  it('a payment that passed the check waits for a global logout that is about to commit, and is refused', async () => {
     expect((await alice.pay(random.uuid())).status).toBe(201);
-    // What holds up the end of everyone after it has taken its lock: the log of revocations.
+    // The log of revocations blocks the global logout after it has taken its lock.
     await outside.query('begin');
     await outside.query('lock table revocations in exclusive mode');
     const end = endOfEveryone(admin, alice);
@@ -218,7 +218,7 @@ describeWithRedis('the fence: a payment and the end of its session are serialisa
   });
 
   it.each(endings)('the end of %s waits for the commit of a payment that is under way', async (_, end) => {
-    // What holds up the payment between its fence and its insert.
+    // The table blocks the payment between its fence and its insert.
     await outside.query('begin');
     await outside.query('lock table payments in share mode');
     const payment = alice.pay(random.uuid());

@@ -20,10 +20,10 @@ import { AuthenticatorApp, complete, enrol } from './support/second-factor.js';
 import { connect, disconnect, untilBlocked } from './support/waiting.js';
 
 /**
- * Real: PostgreSQL, the cache, the hasher. Pretended: the mail server and the proxy that names countries.
+ * Real: PostgreSQL, the cache, the hasher. Simulated: the mail server and the proxy that names countries.
  *
- * An attacker has the password (or a copy of a session), asks for something whose effect comes later, and is then
- * thrown out. Each kind of such a pending action meets each way in which sessions end.
+ * An attacker has the password (or a copy of a session), requests an action that takes effect later, and loses the
+ * session. The tests combine each kind of pending action with each way in which sessions end.
  */
 
 const MINUTE = 60_000;
@@ -71,11 +71,11 @@ const linksTo = async (address: string) =>
 
 interface Scene {
   owner: Resident;
-  /** Asked for what is pending. */
+  /** Requests the pending action. */
   thief: Resident;
 }
 
-/** Ends the thief's session, or everything of the user. */
+/** Ends the attacker's session, or all sessions of the user. */
 type Ending = (scene: Scene) => Promise<unknown>;
 
 const banAndLift: Ending = async ({ owner }) => {
@@ -95,7 +95,7 @@ const resetPassword: Ending = async () => {
   );
 };
 
-/** Whatever the user has asked for without a session is void, too. */
+/** Endings that void requests without a session, too. */
 const ENDINGS_OF_THE_USER: Record<string, Ending> = {
   'the owner has ended all sessions': ({ owner }) => succeeds(owner.delete('/v1/sessions'), 200),
   'the owner has ended all other sessions': ({ owner }) =>
@@ -118,7 +118,7 @@ const ENDINGS_OF_THE_USER: Record<string, Ending> = {
   'the account has been deleted': ({ owner }) => succeeds(owner.delete('/v1/users/me')),
 };
 
-/** Of one session: what others have asked for goes on. */
+/** Endings of one session: requests of other sessions stay valid. */
 const ENDINGS_OF_A_SESSION: Record<string, Ending> = {
   'it has logged out': ({ thief }) => succeeds(thief.post('/v1/auth/logout')),
   'the owner has ended it': ({ owner, thief }) => succeeds(owner.delete(`/v1/sessions/${thief.id}`), 200),
@@ -143,7 +143,7 @@ const ENDINGS_OF_A_SESSION: Record<string, Ending> = {
 
 const ENDINGS = Object.entries({ ...ENDINGS_OF_THE_USER, ...ENDINGS_OF_A_SESSION });
 
-describe('a change of address that a session has asked for', () => {
+describe('a change of address that a session has requested', () => {
   const ask = async (client: Client) => {
     const to = newAddress();
     await succeeds(client.post('/v1/auth/email/change', { email: to }), 202);
@@ -154,7 +154,7 @@ describe('a change of address that a session has asked for', () => {
     return { owner: await begin(), thief };
   };
 
-  it('takes effect as long as that session lives', async () => {
+  it('takes effect while that session lives', async () => {
     const { owner, thief } = await scene();
     const to = await ask(owner);
     const token = await mailbox.tokenFor(to);
@@ -164,7 +164,7 @@ describe('a change of address that a session has asked for', () => {
     expect(await currentAddress(owner.userId)).toBe(to);
   });
 
-  it('goes on when the same session has ended all others, or has reauthenticated', async () => {
+  it('stays valid when the same session has ended all others, or has reauthenticated', async () => {
     const { owner } = await scene();
     const to = await ask(owner);
     const token = await mailbox.tokenFor(to);
@@ -174,7 +174,7 @@ describe('a change of address that a session has asked for', () => {
     expect(await currentAddress(owner.userId)).toBe(to);
   });
 
-  it('is not made void by the end of another session, and can be asked for again after its own', async () => {
+  it('stays valid at the end of another session, and can be requested again after the end of its own', async () => {
     const { owner, thief } = await scene();
     await ask(thief);
     await banAndLift({ owner, thief });
@@ -183,7 +183,7 @@ describe('a change of address that a session has asked for', () => {
     await succeeds(verify(await mailbox.tokenFor(to)));
   });
 
-  it.each(ENDINGS)('is void although its link is out, once %s', async (_, end) => {
+  it.each(ENDINGS)('is void although its link was sent, once %s', async (_, end) => {
     const { owner, thief } = await scene();
     const token = await mailbox.tokenFor(await ask(thief));
     await end({ owner, thief });
@@ -212,12 +212,15 @@ describe('a change of address that a session has asked for', () => {
     ['password', ENDINGS_OF_THE_USER['the owner has changed the password']!],
     ['authenticator app', ENDINGS_OF_THE_USER['the owner has enrolled an authenticator app']!],
     ['passkey', ENDINGS_OF_THE_USER['the owner has added a passkey']!],
-  ])('is void once that very session has a new %s: a copy of it may have asked', async (_, end) => {
-    const owner = await begin();
-    const token = await mailbox.tokenFor(await ask(owner.copy()));
-    await end({ owner, thief: owner });
-    expect(await verify(token)).toMatchObject(BAD_TOKEN);
-  });
+  ])(
+    'is void once the same session has a new %s, because a copy of the session may have requested it',
+    async (_, end) => {
+      const owner = await begin();
+      const token = await mailbox.tokenFor(await ask(owner.copy()));
+      await end({ owner, thief: owner });
+      expect(await verify(token)).toMatchObject(BAD_TOKEN);
+    },
+  );
 
   it.each([
     ['idle for too long', 30 * DAY + MINUTE],
@@ -233,7 +236,7 @@ describe('a change of address that a session has asked for', () => {
     expect(await verify(token)).toMatchObject(BAD_TOKEN);
   });
 
-  it('is void once the record of that session is gone', async () => {
+  it('is void once the record of that session is deleted', async () => {
     const me = await begin();
     const token = await mailbox.tokenFor(await ask(me));
     await app.query('delete from sessions where id = $1', [me.id]);
@@ -276,7 +279,7 @@ describe('a change of address that a session has asked for', () => {
       expect(await currentAddress(thief.userId)).not.toBe(before);
     });
 
-    it('is void when the force-logout of everyone comes first', async () => {
+    it('is void when a global logout comes first', async () => {
       const { thief, token, by, before } = await prepared();
       const end = () => by.delete('/v1/admin/sessions', { body: { confirm: 'everyone' } });
       const lock = `select pg_advisory_xact_lock_shared(${EPOCH_LOCK})`;
@@ -312,7 +315,7 @@ describe('a link to reset the password', () => {
   const scene = async (): Promise<Scene> => ({ owner: await begin(), thief: await begin() });
   const userEndings = Object.entries(ENDINGS_OF_THE_USER);
 
-  it.each(userEndings)('is void although it is out, once %s', async (_, end) => {
+  it.each(userEndings)('is void although it was sent, once %s', async (_, end) => {
     const { owner, thief } = await scene();
     await forgot();
     const token = await mailbox.tokenFor(email);
@@ -324,7 +327,7 @@ describe('a link to reset the password', () => {
     const { owner, thief } = await scene();
     await forgot();
     await end({ owner, thief });
-    // A reset needs a link of its own, which has brought the waiting job to its end.
+    // A reset needs a link of its own, which has finished the waiting job.
     if (name !== 'the owner has reset the password') expect(await linksTo(email)).toEqual([]);
   });
 
@@ -337,7 +340,7 @@ describe('a link to reset the password', () => {
   });
 
   it.each(Object.entries(ENDINGS_OF_A_SESSION))(
-    'is good although %s: no session has asked for it',
+    'is good although %s, because no session has requested it',
     async (_, end) => {
       const { owner, thief } = await scene();
       await forgot();
@@ -348,7 +351,7 @@ describe('a link to reset the password', () => {
   );
 
   it.each(userEndings.filter(([name]) => !/deleted/.test(name)))(
-    'that is asked for afterwards is good when %s',
+    'is good when it is requested after %s',
     async (_, end) => {
       await end(await scene());
       await mailbox.collect();
@@ -379,7 +382,7 @@ describe('the link that verifies a new account', () => {
     ],
   ];
 
-  it.each(endings)('is void once %s; another registration brings another link', async (_, end) => {
+  it.each(endings)('is void once %s; another registration sends another link', async (_, end) => {
     const address = newAddress();
     await register(address);
     const token = await mailbox.tokenFor(address);
@@ -398,7 +401,7 @@ describe('the link that verifies a new account', () => {
     expect(await app.query('select from mailed_tokens where email = $1', [address])).toEqual([]);
   });
 
-  it.each(endings)('to choose a password by is replaced, not repeated, once %s', async (_, end) => {
+  it.each(endings)('is replaced, not repeated, once %s, if it sets a password', async (_, end) => {
     const address = newAddress();
     await register(address);
     await mailbox.collect();
@@ -434,7 +437,7 @@ describe('a login that waits for its second factor', () => {
         return enrol(app, owner);
       },
     ] as const,
-  ])('has to begin again once %s', async (_, end) => {
+  ])('has to start over once %s', async (_, end) => {
     const { owner, phone, thief, challenge } = await pending();
     await end({ owner, thief: owner });
     expect(await complete(thief, challenge, phone.nextCode())).toMatchObject({
@@ -443,14 +446,14 @@ describe('a login that waits for its second factor', () => {
     });
   });
 
-  it('goes on when one session has ended', async () => {
+  it('continues when one session has ended', async () => {
     const { owner, phone, thief, challenge } = await pending();
     await succeeds(owner.post('/v1/auth/logout'));
     expect((await complete(thief, challenge, phone.nextCode())).status).toBe(200);
   });
 });
 
-describe('what an authenticator has signed for a login and nobody has sent yet', () => {
+describe('an unsent passkey signature for a login', () => {
   const pending = async () => {
     const owner = await begin();
     const key = new Authenticator(ORIGIN);
@@ -460,7 +463,7 @@ describe('what an authenticator has signed for a login and nobody has sent yet',
   };
   const { ['the account has been deleted']: _deleted, ...others } = ENDINGS_OF_THE_USER;
 
-  it.each(Object.entries(others))('lets nobody in once %s', async (_, end) => {
+  it.each(Object.entries(others))('starts no session once %s', async (_, end) => {
     const { owner, signed } = await pending();
     clock.advance(1_000);
     await end({ owner, thief: owner });
@@ -470,7 +473,7 @@ describe('what an authenticator has signed for a login and nobody has sent yet',
     });
   });
 
-  it('lets its owner in when one session has ended, and with a new challenge in any case', async () => {
+  it('is good when one session has ended, and with a new challenge in any case', async () => {
     const { owner, key, signed } = await pending();
     await succeeds(owner.post('/v1/auth/logout'));
     await succeeds(app.client().post(PASSKEY_LOGIN, signed), 200);
@@ -480,7 +483,7 @@ describe('what an authenticator has signed for a login and nobody has sent yet',
   });
 });
 
-describe('what a session has begun to enrol', () => {
+describe('a factor that a session has begun to enrol', () => {
   const kinds: [string, (session: Resident) => Promise<() => Promise<Answer>>][] = [
     [
       'an authenticator app',
@@ -501,7 +504,7 @@ describe('what a session has begun to enrol', () => {
   ];
 
   it.each(kinds.flatMap(([kind, start]) => ENDINGS.map(([name, end]) => [kind, name, start, end] as const)))(
-    '%s is void once %s',
+    '(%s) is void once %s',
     async (_kind, _name, start, end) => {
       const thief = await begin();
       const owner = await begin();
@@ -512,7 +515,7 @@ describe('what a session has begun to enrol', () => {
     },
   );
 
-  it.each(kinds)('%s is void once the credentials have changed in that very session', async (_, start) => {
+  it.each(kinds)('(%s) is void once the credentials have changed in the same session', async (_, start) => {
     const owner = await begin();
     const confirm = await start(owner);
     clock.advance(1_000);
@@ -520,7 +523,7 @@ describe('what a session has begun to enrol', () => {
     expect([400, 409]).toContain((await confirm()).status);
   });
 
-  it.each(kinds)('%s is confirmed by that session, also when it has ended all others', async (_, start) => {
+  it.each(kinds)('(%s) is confirmed by that session, even if it has ended all others', async (_, start) => {
     const owner = await begin();
     const confirm = await start(owner);
     await succeeds(owner.delete('/v1/sessions?except=current'), 200);
@@ -528,7 +531,7 @@ describe('what a session has begun to enrol', () => {
   });
 });
 
-describe('what an authenticator has signed for a step-up', () => {
+describe('an unsent passkey signature for a step-up', () => {
   const pending = async () => {
     const owner = await begin();
     const key = new Authenticator(ORIGIN);
@@ -538,14 +541,14 @@ describe('what an authenticator has signed for a step-up', () => {
     return { owner, answer: { response: key.get(options.body) } };
   };
 
-  it('proves nothing once the credentials have changed in that very session', async () => {
+  it('proves nothing once the credentials have changed in the same session', async () => {
     const { owner, answer } = await pending();
     clock.advance(1_000);
     expect((await enrolPasskey(owner, new Authenticator(ORIGIN))).status).toBe(201);
     expect((await owner.post(PASSKEY_STEP_UP, answer)).status).toBe(401);
   });
 
-  it('proves it when that session has ended all others', async () => {
+  it('is good when that session has ended all others', async () => {
     const { owner, answer } = await pending();
     await succeeds(owner.delete('/v1/sessions?except=current'), 200);
     keepTokens(owner, await owner.post(PASSKEY_STEP_UP, answer));

@@ -52,27 +52,31 @@ const places = ({
 
 describe('the country header', () => {
   it.each<[string, Asked, Place | null]>([
-    ['is believed from a trusted proxy', { headers: { 'x-country': 'AT' } }, { country: 'AT' }],
-    ['in small letters too', { headers: { 'x-country': 'at' } }, { country: 'AT' }],
+    ['is accepted from a trusted proxy', { headers: { 'x-country': 'AT' } }, { country: 'AT' }],
+    ['is accepted in small letters', { headers: { 'x-country': 'at' } }, { country: 'AT' }],
     [
-      'from its IPv4 address in IPv6 form',
+      'is accepted from a trusted IPv4 proxy in IPv6 form',
       { peer: '::ffff:10.0.0.7', headers: { 'x-country': 'AT' } },
       { country: 'AT' },
     ],
-    ['from a trusted IPv6 proxy', { peer: 'fd00::7', headers: { 'x-country': 'AT' } }, { country: 'AT' }],
-    ['says nothing for Tor', { headers: { 'x-country': 'T1' } }, null],
-    ['says nothing with a code that no country has', { headers: { 'x-country': 'QM' } }, null],
-    ['is not believed from anybody else', { peer: '10.0.1.7', headers: { 'x-country': 'AT' } }, null],
     [
-      'nor from whoever claims to have come through a proxy',
+      'is accepted from a trusted IPv6 proxy',
+      { peer: 'fd00::7', headers: { 'x-country': 'AT' } },
+      { country: 'AT' },
+    ],
+    ['is no country for Tor', { headers: { 'x-country': 'T1' } }, null],
+    ['is no country with an unassigned code', { headers: { 'x-country': 'QM' } }, null],
+    ['is ignored from any other peer', { peer: '10.0.1.7', headers: { 'x-country': 'AT' } }, null],
+    [
+      'is ignored from a client that claims to have come through a proxy',
       { ip: '10.0.0.7', peer: '192.0.2.9', headers: { 'x-country': 'AT' } },
       null,
     ],
-    ['nor under another name', { headers: { 'cf-ipcountry': 'AT' } }, null],
-    ['says nothing with XX', { headers: { 'x-country': 'XX' } }, null],
-    ['says nothing when it was sent twice', { headers: { 'x-country': 'AT, DE' } }, null],
-    ['says nothing when it is no country', { headers: { 'x-country': 'Austria' } }, null],
-    ['says nothing when it is missing', {}, null],
+    ['is ignored under another name', { headers: { 'cf-ipcountry': 'AT' } }, null],
+    ['is no country with XX', { headers: { 'x-country': 'XX' } }, null],
+    ['is no country when it was sent twice', { headers: { 'x-country': 'AT, DE' } }, null],
+    ['is no country where a code names none', { headers: { 'x-country': 'Austria' } }, null],
+    ['is no country when it is missing', {}, null],
   ])('%s', async (_, request, place) => {
     expect((await places()).locate(asked(request))).toEqual(place);
   });
@@ -92,17 +96,17 @@ describe('the database of addresses', () => {
     expect((await places({ database: file })).locate(asked({ ip }))).toEqual(place);
   });
 
-  it('is asked where the header says nothing', async () => {
+  it('is queried where the header has no country', async () => {
     const both = await places({ database: file });
     const ip = '198.51.100.1';
     expect(both.locate(asked({ ip, headers: { 'x-country': 'FR' } }))).toEqual({ country: 'FR' });
     expect(both.locate(asked({ ip, headers: { 'x-country': 'XX' } }))).toEqual({ country: 'DE' });
-    // Where the exit of an anonymous network stands is not where the person is, and changes with each circuit.
+    // The exit of an anonymous network is not where the user is, and it changes with each circuit.
     for (const hidden of ['T1', 'A1', 'A2'])
       expect(both.locate(asked({ ip, headers: { 'x-country': hidden } }))).toBeNull();
   });
 
-  it('is taken up when it was replaced; one that cannot be read leaves what was known', async () => {
+  it('is reloaded when it was replaced; an unreadable file leaves the previous data', async () => {
     const path = join(folder, 'replaced.mmdb');
     await writeGeoDatabase(path, [['192.0.2.0/24', VIENNA]]);
     const service = await places({ database: path });

@@ -18,14 +18,15 @@ import { startPostgres } from './support/services.mjs';
 import { connect, disconnect, eventually } from './support/waiting.js';
 
 /**
- * Real: a PostgreSQL of this file's own, whose connections are ended and whose settings are changed; the application over
- * it, in this process and in processes of its own; PgBouncer. Sessions are cached in process, for one instance at a time.
+ * Real: a PostgreSQL of this file's own, whose connections are ended and whose settings are changed; the
+ * application over it, in this process and in processes of its own; PgBouncer. Sessions are cached in process, for
+ * one instance at a time.
  */
 
 const postgres = await startPostgres();
 const folder = mkdtempSync(join(tmpdir(), 'drawbridge-connections-'));
 const ROLE = 'app';
-/** The application's role owns nothing, so that it has no rights but those that it was given. */
+/** The application's role owns nothing, so that it has only its granted rights. */
 const url = Object.assign(new URL(postgres.url), { username: ROLE }).href;
 const SESSION = '/v1/sessions/current';
 const UNAVAILABLE = {
@@ -77,7 +78,7 @@ describe('a connection that PostgreSQL ends', () => {
   it.each([
     ['the pool of session checks', CHECK_POOL],
     ['the pool of everything else', MAIN_POOL],
-  ])('ends no process while nobody listens to it: of %s', async (_, token) => {
+  ])('ends no process while no query waits on it: of %s', async (_, token) => {
     const client = await app.get<pg.Pool>(token).connect();
     const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
     const ended = untilEnded(client);
@@ -87,7 +88,7 @@ describe('a connection that PostgreSQL ends', () => {
     expect((await loggedIn(app, ALICE)).id).toEqual(expect.any(String));
   });
 
-  it('answers 503 to the request whose transaction it was, whichever statement comes next', async () => {
+  it('answers 503 to the request of its transaction, whichever statement comes next', async () => {
     const admin = await loggedIn(app, ADMIN);
     const audit = app.get(AuditService);
     const record = audit.record.bind(audit);
@@ -105,7 +106,7 @@ describe('a connection that PostgreSQL ends', () => {
     expect((await admin.put(`/v1/admin/users/${BOB.id}/roles`, { roles: ['user'] })).status).toBe(200);
   });
 
-  it('by the hundred, beside requests of all kinds: no answer but the right one and 503, and the process lives on', async () => {
+  it('by the hundred, beside requests of all kinds, causes only the right answer or 503, and no crash', async () => {
     await app.close();
     const env = { DATABASE_URL: url, DATA_DIR: folder, RATE_LIMITS: 'off', LOG_LEVEL: 'error' };
     const instance = await startInstance(env);
@@ -161,7 +162,7 @@ describe('a PostgreSQL that takes no writes', () => {
       expect(rows).toEqual([{ reset_val: value }]);
     });
   };
-  /** For the sessions that there are and those to come, as a cluster manager fences a former primary. */
+  /** For existing and new sessions, as a cluster manager fences a former primary. */
   const fence = async () => {
     await owner.query('alter system set default_transaction_read_only = on');
     await settle('on');
@@ -174,7 +175,7 @@ describe('a PostgreSQL that takes no writes', () => {
   const login = (at: Pick<TestApp, 'client'> = app) =>
     at.client().login(BOB.email, PASSWORD, { transport: 'bearer' });
 
-  it('connections are not opened, nobody is logged out, the instance is not ready; and it heals when writes are taken again', async () => {
+  it('gets no new connections, logs no client out, makes the instance not ready, and is used again when it takes writes', async () => {
     const alice = await loggedIn(app, ALICE);
     await owner.query(`alter role ${ROLE} set default_transaction_read_only = on`);
     await terminateAll();
@@ -189,7 +190,7 @@ describe('a PostgreSQL that takes no writes', () => {
     await untilReady();
   });
 
-  it('open connections that it makes read-only are discarded with the answer that they gave', async () => {
+  it('makes open connections read-only, and these are discarded after that answer', async () => {
     const alice = await loggedIn(app, ALICE);
     const pool = app.get<pg.Pool>(CHECK_POOL);
     const [mine] = (await pool.query<{ pid: number }>('select pg_backend_pid() as pid')).rows;
@@ -207,7 +208,7 @@ describe('a PostgreSQL that takes no writes', () => {
     expect(now!.pid).not.toBe(mine!.pid);
   });
 
-  it('a write that it refuses is a 503 and the end of its connection', async () => {
+  it('answers a write with 503 and the end of its connection', async () => {
     const pool = new PostgresPool({ connectionString: url, max: 1 });
     try {
       const pidOf = async (client: pg.ClientBase) =>
@@ -227,7 +228,7 @@ describe('a PostgreSQL that takes no writes', () => {
     }
   });
 
-  it('after a failover a session of the new primary is let in, and never said to be invalid', async () => {
+  it('makes way for a new primary after a failover: a session of the new primary is accepted, and never invalid', async () => {
     await app.close();
     const successor = await startPostgres();
     const proxy = await FaultProxy.before(url);
@@ -250,7 +251,7 @@ describe('a PostgreSQL that takes no writes', () => {
       app = await start({ DATABASE_URL: proxy.url });
       const alice = Object.assign(app.client(), { accessToken });
       expect(await alice.get(SESSION)).toMatchObject({ status: 401 }); // the control: it is unknown there
-      // The former primary is fenced; connections to it stay, new ones lead to its successor.
+      // The former primary is fenced; its connections stay, new ones lead to its successor.
       proxy.retarget(Object.assign(new URL(successor.url), { username: ROLE }).href);
       await fence();
       const seen: number[] = [];
@@ -283,7 +284,7 @@ describe('a connection that cannot be opened', () => {
       `alter role ${ROLE} connection limit 0`,
       `alter role ${ROLE} connection limit -1`,
     ],
-  ])('is a 503 whatever the reason, until it can be opened: %s', async (_, strike, mend) => {
+  ])('causes a 503 for any reason, until it can be opened: %s', async (_, strike, mend) => {
     const alice = await loggedIn(app, ALICE);
     await owner.query(strike);
     await terminateAll();
@@ -299,8 +300,8 @@ describe('a connection that cannot be opened', () => {
   });
 });
 
-describe('a statement that PostgreSQL refuses because of what changed under a running instance', () => {
-  /** Asks until it is well again. */
+describe('a statement that PostgreSQL refuses after a change under a running instance', () => {
+  /** Repeats the request until it succeeds. */
   const refusals = async (ask: () => Promise<Answer>) => {
     const statuses: number[] = [];
     await eventually(async () => {
@@ -311,7 +312,7 @@ describe('a statement that PostgreSQL refuses because of what changed under a ru
     return statuses.slice(0, -1);
   };
 
-  it('whose plan has another result now (0A000): one 503 for each connection at most', async () => {
+  it('causes one 503 for each connection at most when its plan has another result type (0A000)', async () => {
     const alice = await loggedIn(app, ALICE);
     for (let time = 0; time < 3; time++) expect((await alice.refresh()).status).toBe(200);
     await owner.query('alter table sessions alter column user_agent type varchar(2000)');
@@ -325,7 +326,7 @@ describe('a statement that PostgreSQL refuses because of what changed under a ru
     }
   });
 
-  it('that is no longer prepared (26000): one 503 for each connection at most', async () => {
+  it('causes one 503 for each connection at most when it is no longer prepared (26000)', async () => {
     const alice = await loggedIn(app, ALICE);
     await refusals(() => alice.refresh());
     const pool = app.get<pg.Pool>(MAIN_POOL);
@@ -339,7 +340,7 @@ describe('a statement that PostgreSQL refuses because of what changed under a ru
     expect(refused.length).toBeLessThanOrEqual(connections.length);
   });
 
-  it('for want of a right (42501): 503, on new connections, until the right is there', async () => {
+  it('causes 503 on new connections, too, as long as a right is missing (42501)', async () => {
     const alice = await loggedIn(app, ALICE);
     await owner.query(`revoke update on users, session_epoch from ${ROLE}`);
     try {
@@ -358,7 +359,7 @@ describe('a statement that PostgreSQL refuses because of what changed under a ru
 });
 
 describe('a pool', () => {
-  it('takes no connection back in the middle of a transaction: the next user would commit what it did', async () => {
+  it('takes no connection back in the middle of a transaction, because the next user would commit it', async () => {
     const pool = new PostgresPool({ connectionString: url, max: 1 });
     try {
       const first = await pool.connect();

@@ -11,7 +11,7 @@ import { loggedIn } from './support/people.js';
 import { startPgBouncer, startPostgres, type Server } from './support/services.mjs';
 import { connect, disconnect, eventually, untilBlocked } from './support/waiting.js';
 
-/** Real: a PostgreSQL of this file's own, roles of it with settings that applications do not expect, PgBouncer. */
+/** Real: a PostgreSQL of this file's own, roles with unexpected settings, PgBouncer. */
 
 const postgres = await startPostgres();
 const folder = mkdtempSync(join(tmpdir(), 'drawbridge-settings-'));
@@ -91,7 +91,7 @@ describe('a role whose settings are not those that the application relies on', (
   });
 
   it.each(['repeatable read', 'serializable'])(
-    'two admins who demote each other leave one, though transactions would be %s',
+    'leaves one of two admins who demote each other, even if transactions would be %s',
     async (isolation) => {
       const url = await role(isolation.split(' ')[0]!, { default_transaction_isolation: isolation });
       app = await startApp({ env: { DATABASE_URL: url, REDIS_URL: undefined } });
@@ -114,7 +114,7 @@ describe('a role whose settings are not those that the application relies on', (
   );
 });
 
-it('a database that is not in UTF-8 stops the boot, which says so [OPS-01]', async () => {
+it('a database that is not in UTF-8 stops the boot with that reason [OPS-01]', async () => {
   await owner.query(`create database latin encoding 'LATIN1' template template0`);
   const url = Object.assign(new URL(postgres.url), { pathname: '/latin' }).href;
   await expect(requireSuitableServer(url)).rejects.toThrow(/encoding LATIN1/);
@@ -124,7 +124,7 @@ it('a database that is not in UTF-8 stops the boot, which says so [OPS-01]', asy
   expect(output).not.toMatch(/\n\s+at /);
 });
 
-it('a PostgreSQL that takes no writes stops the boot, which says so [OPS-01]', async () => {
+it('a PostgreSQL that takes no writes stops the boot with that reason [OPS-01]', async () => {
   await owner.query('create role reader login superuser');
   await owner.query('alter role reader set default_transaction_read_only = on');
   const { code, output } = await runToEnd({ DATABASE_URL: as('reader'), DATA_DIR: folder });
@@ -154,7 +154,7 @@ afterAll(() => Promise.all(poolers.map((pooler) => pooler.stop())));
     ['transactions in turn', { pool_mode: 'transaction', server_round_robin: 1 }],
   ])('is refused when it shares sessions: %s', async (_, settings) => {
     const url = await through(settings);
-    // Others use it too: their connections to PostgreSQL are there already.
+    // Other clients use it, too: their connections to PostgreSQL exist already.
     if (!('default_pool_size' in settings)) {
       const others = await Promise.all([connect(url), connect(url), connect(url)]);
       await Promise.all(others.map((other) => other.query('select pg_sleep(0.05)')));
@@ -163,7 +163,7 @@ afterAll(() => Promise.all(poolers.map((pooler) => pooler.stop())));
     await expect(requireSuitableServer(url)).rejects.toThrow(SHARED);
   });
 
-  it('is refused while others keep its connections busy', async () => {
+  it('is refused while other clients keep its connections busy', async () => {
     const url = await through({ pool_mode: 'transaction', default_pool_size: 4 });
     const others = await Promise.all(Array.from({ length: 8 }, () => connect(url)));
     const traffic = { goesOn: true };
@@ -178,7 +178,7 @@ afterAll(() => Promise.all(poolers.map((pooler) => pooler.stop())));
     }
   });
 
-  it('stops the boot and the migration with a sentence that says what to set, and leaves nothing behind', async () => {
+  it('stops the boot and the migration with a sentence that names the setting, and leaves no trace', async () => {
     const url = await through({ pool_mode: 'transaction' });
     const { code, output } = await runToEnd({ DATABASE_URL: url, DATA_DIR: folder });
     expect(code).toBe(1);
@@ -200,7 +200,7 @@ afterAll(() => Promise.all(poolers.map((pooler) => pooler.stop())));
     });
     afterAll(() => app.close());
 
-    it('is welcome', async () => {
+    it('is accepted', async () => {
       await owner.query(`update users set roles = '{user,admin}' where id = $1`, [ADMIN.id]);
       const [admin, alice] = [await loggedIn(app, ADMIN), await loggedIn(app, ALICE)];
       for (let time = 0; time < 3; time++) expect((await alice.refresh()).status).toBe(200);
@@ -209,7 +209,7 @@ afterAll(() => Promise.all(poolers.map((pooler) => pooler.stop())));
       expect((await app.client().get('/health/ready')).status).toBe(200);
     });
 
-    it('is believed about nothing: connections prove by themselves that they can write', async () => {
+    it('is not trusted: connections prove by themselves that they can write', async () => {
       const alice = await loggedIn(app, ALICE);
       await owner.query('alter role postgres set default_transaction_read_only = on');
       try {
@@ -222,7 +222,7 @@ afterAll(() => Promise.all(poolers.map((pooler) => pooler.stop())));
       } finally {
         await owner.query('alter role postgres reset default_transaction_read_only');
       }
-      // PgBouncer closes the connections of clients that have gone a moment later.
+      // PgBouncer closes the connections of disconnected clients a moment later.
       await eventually(async () => expect((await alice.refresh()).status).toBe(200));
       await eventually(async () => expect((await app.client().get('/health/ready')).status).toBe(200));
     });

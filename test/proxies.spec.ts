@@ -8,7 +8,9 @@ import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/
 import { writeGeoDatabase } from './support/geo-database.js';
 import { describeWithRedis } from './support/redis.js';
 
-/** Real: PostgreSQL, instances over HTTP, the database of addresses. Requests come from 127.0.0.1, which is a trusted proxy. */
+/**
+ * Real: PostgreSQL, instances over HTTP, the geolocation database. Requests come from 127.0.0.1, a trusted proxy.
+ */
 
 describe('a client behind a proxy that writes ports and brackets into X-Forwarded-For', () => {
   let folder: string;
@@ -29,7 +31,7 @@ describe('a client behind a proxy that writes ports and brackets into X-Forwarde
       },
       logger: pino({ level: 'info' }, { write: (line: string) => lines.push(line) }),
     });
-    app.get(MailOutbox).beforeApplicationShutdown(); // mails stay where they can be read
+    app.get(MailOutbox).beforeApplicationShutdown(); // mails stay in the table, where the test reads them
   });
   afterAll(async () => {
     await app.close();
@@ -95,7 +97,7 @@ describeWithRedis('in production, X-Forwarded-Proto: http', () => {
     await app.close();
   });
 
-  it('means nothing from a peer that is not in TRUSTED_PROXIES', async () => {
+  it('is ignored from a peer that is not in TRUSTED_PROXIES', async () => {
     for (const TRUSTED_PROXIES of ['10.0.0.0/8', '']) {
       const app = await production({ TRUSTED_PROXIES });
       expect(await app.client().get('/v1/users/me', { headers })).toMatchObject({ status: 401 });
@@ -103,14 +105,14 @@ describeWithRedis('in production, X-Forwarded-Proto: http', () => {
     }
   });
 
-  it('means nothing with REFUSE_PLAIN_HTTP=false, for sidecars that write it of their own hop', async () => {
+  it('is ignored with REFUSE_PLAIN_HTTP=false, for sidecars that describe their own hop', async () => {
     const app = await production({ REFUSE_PLAIN_HTTP: 'false' });
     expect(await app.client().get('/v1/users/me', { headers })).toMatchObject({ status: 401 });
     await app.close();
   });
 });
 
-it('outside of production, X-Forwarded-Proto: http refuses a request only with REFUSE_PLAIN_HTTP=true', async () => {
+it('outside of production refuses a request only with REFUSE_PLAIN_HTTP=true', async () => {
   for (const [REFUSE_PLAIN_HTTP, status] of [
     ['true', 403],
     ['', 401],

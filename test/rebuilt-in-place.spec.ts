@@ -44,7 +44,7 @@ describe('an instance whose build is replaced or deleted while it runs', () => {
       ...(body && { body: JSON.stringify(body) }),
     });
 
-  /** Whatever is not loaded before it is used for the first time. */
+  /** Everything that is loaded on first use. */
   async function expectEverythingWorks(): Promise<void> {
     const logins = await Promise.all(
       Array.from({ length: 4 }, () =>
@@ -89,7 +89,7 @@ describe('an instance whose build is replaced or deleted while it runs', () => {
     ['in the middle of a build', () => execFileSync('node', ['transpile.js'], { cwd: root })],
     ['deleted', () => rmSync(join(root, 'dist'), { recursive: true })],
   ])(
-    'goes on with all that it loads on first use (%s)',
+    'still loads all modules on first use (%s)',
     async (how, change) => {
       change();
       expect(existsSync(join(root, 'dist/server'))).toBe(how === 'rebuilt');

@@ -29,7 +29,7 @@ async function freePorts(count: number): Promise<number[]> {
   return ports.some((port) => port > 55_000) ? freePorts(count) : ports;
 }
 
-/** A cluster with a certificate for one name, and how `REDIS_URL` and `STORE_CA_FILE` name it. */
+/** A cluster with a certificate for one name, and the `REDIS_URL` and `STORE_CA_FILE` for it. */
 async function start(name: string) {
   const { authority, server } = makeCertificates(name);
   const ports = await freePorts(3);
@@ -96,12 +96,12 @@ describeWithOwnRedis(named, 'a Redis Cluster over TLS that announces addresses',
     },
   );
 
-  it('believes a certificate for the name that a node announces beside its address', async () => {
+  it('is used with a certificate for the host name that a node announces beside its address', async () => {
     const { cluster, ports, authority } = (await start('redis.internal'))!;
     for (const node of cluster.nodes)
       await node.command('CONFIG', 'SET', 'cluster-announce-hostname', 'redis.internal');
     const logger = pino({ level: 'silent' });
-    // By its ports without TLS: what is told of the names.
+    // By its ports without TLS, to set the announced names.
     const servers = new RedisServers([cluster.nodes[0]!.url], logger);
     const { host } = new URL(cluster.nodes[1]!.url);
     const names = () => (servers as unknown as { namesOf(address: string): string[] }).namesOf(host);
@@ -115,7 +115,7 @@ describeWithOwnRedis(named, 'a Redis Cluster over TLS that announces addresses',
     }
   });
 
-  it('is not ready, and says what to set, when no name fits', async () => {
+  it('is not ready, and names the setting, when no name fits', async () => {
     const { ports, ca } = (await start('another.internal'))!;
     await boot(`rediss://localhost:${ports[0]}`, ca);
     await eventually(async () =>

@@ -24,8 +24,8 @@ import {
 import { eventually } from './support/waiting.js';
 
 /**
- * Real: PostgreSQL, a Redis Cluster of three masters with a replica each, two instances over HTTP. Controlled: when an
- * instance looks at who has which slot.
+ * Real: PostgreSQL, a Redis Cluster of three masters with a replica each, two instances over HTTP. Controlled: when
+ * an instance reads the slot table.
  */
 
 const cluster = await startRedisCluster({ masters: 3, replicas: 1 });
@@ -35,7 +35,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
   let a: TestApp;
   let b: TestApp;
   let admin: Person;
-  /** Whose logins the people of a test are copies of. */
+  /** The users of a test are copies of these logins. */
   let alice: Person;
   let bob: Person;
 
@@ -68,7 +68,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
     return nodes.filter((_, index) => roles[index]![0] === 'master');
   };
 
-  /** One more session of the same user, whose key is with this master. */
+  /** One more session of the same user, whose key is on this master. */
   const sessionOn = async (master: ClusterNode, of = alice): Promise<Person> => {
     const now = a.clock.now();
     let id: string;
@@ -84,7 +84,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
     client.accessToken = a.get(AccessTokens).mint(snapshot, now).token;
     return client;
   };
-  /** The same, believed by both instances. */
+  /** The same, cached and accepted by both instances. */
   const cachedOn = async (master: ClusterNode, of = alice): Promise<Person> => {
     const person = await sessionOn(master, of);
     for (const app of [a, b]) await untilCached(app, person);
@@ -110,7 +110,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
     for (const app of [a, b]) expect(await judged(app, person)).toMatch(/^admin, /);
   };
 
-  it('a force-logout is seen by the next check of every instance, whichever master has the session', async () => {
+  it('a force-logout is seen by the next check of every instance, on any master', async () => {
     for (const person of await oneOfEachCached()) {
       expect(await revoke(a, person)).toMatchObject(APPLIED);
       for (const app of [a, b]) expect(await judged(app, person)).toBe('admin, says the cache');
@@ -125,7 +125,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
     for (const person of people) expect(await judged(b, person)).toBe('admin, says the cache');
   });
 
-  it('roles that are taken away are gone on the next request, on all masters', async () => {
+  it('removed roles are gone on the next request, on all masters', async () => {
     const people = await oneOfEachMaster();
     const setRoles = (roles: string[]) => admin.at(a).put(`/v1/admin/users/${ALICE.id}/roles`, { roles });
     expect((await setRoles(['user', 'admin'])).status).toBe(200);
@@ -135,7 +135,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
     for (const person of people) expect((await person.at(b).get('/v1/admin/users')).status).toBe(403);
   });
 
-  it('checks of one turn are answered by all masters at once', async () => {
+  it('checks of one tick are answered by all masters at once', async () => {
     const people = await oneOfEachCached();
     const answers = await Promise.all(people.map((person) => judged(b, person)));
     expect(answers).toEqual(people.map(() => 'live, says the cache'));
@@ -145,7 +145,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
     const slotOf = (person: Person) => nodes[0]!.command<number>('CLUSTER', 'KEYSLOT', redisKeyOf(person));
     const twoMasters = async () => (await mastersNow()) as [ClusterNode, ClusterNode];
 
-    /** All but the last word: the slot is the source's still, the key is with the target. */
+    /** All steps but the last: the source still owns the slot, and the target has the key. */
     const carry = async (person: Person, source: ClusterNode, target: ClusterNode) => {
       const slot = await slotOf(person);
       await target.command('CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id);
@@ -171,13 +171,13 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
       await settle(person, target);
     };
 
-    it('an instance that has not heard of it believes nothing that moved along', async () => {
+    it('an instance that has not noticed it uses no moved key', async () => {
       const [source, target] = await twoMasters();
       const person = await cachedOn(source);
       keepFromLooking(a);
       await move(person, source, target);
       expect(await held(person)).toMatch(/^\[2,/);
-      // The answer brings the next look forward, unless the last one has only just been.
+      // The answer triggers the next read of the slot table, unless the last one was very recent.
       await eventually(async () => {
         expect(await judged(a, person)).toBe('live, says PostgreSQL');
         expect(serversOf(a).refresh).toHaveBeenCalledWith(expect.anything());
@@ -190,7 +190,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
       await eventually(async () => expect(await judged(a, person)).toBe('admin, says the cache'));
     });
 
-    it('there and back, with a revocation in between, and an instance has noticed nothing', async () => {
+    it('there and back, with a revocation in between, is safe for an instance that has not noticed it', async () => {
       const [source, target] = await twoMasters();
       const person = await cachedOn(source);
       keepFromLooking(a);
@@ -201,7 +201,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
       expect(await judged(a, person)).toBe('admin, says the cache');
     });
 
-    it('half-way: its keys are for PostgreSQL, a revocation is pending, and nobody else is concerned', async () => {
+    it('half-way is bypassed: PostgreSQL answers for its keys, a revocation is pending, and other slots work', async () => {
       const [source, target] = await twoMasters();
       const [person, other] = [await cachedOn(source), await cachedOn(source)];
       await carry(person, source, target);
@@ -223,7 +223,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
     });
   });
 
-  it('a slot that nobody has: PostgreSQL answers for its keys, and nobody acknowledges a revocation', async () => {
+  it('a slot without a master is bypassed: PostgreSQL answers for its keys, and a revocation stays pending', async () => {
     const [master] = (await mastersNow()) as [ClusterNode];
     const person = await cachedOn(master);
     const slot = await master.command<number>('CLUSTER', 'KEYSLOT', redisKeyOf(person));
@@ -237,7 +237,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
     await untilApplied(receipt.body.seq);
   });
 
-  it('a master that hangs keeps its own sessions from the cache, and nobody else’s', async () => {
+  it('a master that hangs affects only its own sessions, for which PostgreSQL answers', async () => {
     const [master, another] = (await mastersNow()) as [ClusterNode, ClusterNode];
     const [person, other] = [await cachedOn(master), await cachedOn(another)];
     await master.pause();
@@ -248,7 +248,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
       expect(await judged(a, other)).toBe('live, says the cache');
     }
     expect(await judged(a, person)).toBe('live, says PostgreSQL');
-    expect(asked).not.toHaveBeenCalled(); // it still owes an answer, and nobody waits for a second one
+    expect(asked).not.toHaveBeenCalled(); // an answer is still pending, so no second request is sent
     expect(await revoke(a, other)).toMatchObject(APPLIED);
     await master.resume();
     await untilCached(a, person);
@@ -262,10 +262,10 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
       return nodes.filter((node) => lines.some((line) => line.startsWith(node.id)));
     };
     const replicaOf = async (master: ClusterNode) => (await replicasOf(master))[0]!;
-    /** Until the one is master, has the other for a replica, and that one has all that it has. */
+    /** Waits until the one is master, has the other as its replica, and the replica has all its data. */
     const failOver = async (master: ClusterNode, replica: ClusterNode) => {
       const isMaster = async () => expect((await replica.command<string[]>('ROLE'))[0]).toBe('master');
-      // A busy cluster lets one time out now and then.
+      // A busy cluster lets a request time out now and then.
       await eventually(async () => {
         await replica.command('CLUSTER', 'FAILOVER').catch(() => undefined);
         await eventually(isMaster, 10_000);
@@ -278,7 +278,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
     const replicated = (replica: ClusterNode, person: Person) =>
       eventually(async () => expect(await replica.command('GET', redisKeyOf(person))).toMatch(/^\[2,/));
 
-    it('and hands back, all by hand: ends in between are in force, and verdicts of the first reign are not', async () => {
+    it('and hands back, both by command: revocations in between are in force, and entries of the first epoch are not used', async () => {
       const [master] = (await mastersNow()) as [ClusterNode];
       const replica = await replicaOf(master);
       const [lost, ended] = [await cachedOn(master, bob), await cachedOn(master)];
@@ -294,7 +294,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
       for (const person of [lost, ended]) await expectEnded(person);
     });
 
-    it('from one that was killed: PostgreSQL answers meanwhile, and what was replicated is not believed', async () => {
+    it('for a killed one: PostgreSQL answers meanwhile, and the replicated entries are not used', async () => {
       const [master, another] = (await mastersNow()) as [ClusterNode, ClusterNode];
       const replica = await replicaOf(master);
       const [lost, ended] = [await cachedOn(master, bob), await cachedOn(master)];
@@ -326,7 +326,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
     it.each([
       ['one node', () => nodes[4]!.url],
       ['nodes of which one is away', () => `${dead},${nodes[5]!.url}`],
-    ])('names %s: the others are learned', async (_, named) => {
+    ])('may name %s, and the others are discovered', async (_, named) => {
       const c = await startApp({ env: env(named()) });
       try {
         await untilThere(c);
@@ -336,7 +336,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
       }
     });
 
-    it('names servers that are no cluster: that is said once, and PostgreSQL answers', async () => {
+    it('names servers that are no cluster: one log line reports it, and PostgreSQL answers', async () => {
       const alone = (await startRedisProcess())!;
       const lines: string[] = [];
       const logger = pino({ level: 'error' }, { write: (line) => void lines.push(line) });

@@ -47,7 +47,7 @@ describeWithOwnRedis(first, 'a Redis in whose place another one comes', () => {
     second = await start();
     await follow(second, first);
     await untilThere(a, b);
-    // Its first replica has given it another name.
+    // Its first replica has given it another replication id.
     for (const app of [a, b]) await serverOf(app).greet();
     alice = await loggedIn(a, ALICE);
   });
@@ -74,7 +74,7 @@ describeWithOwnRedis(first, 'a Redis in whose place another one comes', () => {
   const runIdOf = async ({ command }: RedisProcess) =>
     /run_id:\w+/.exec(await command('INFO', 'server'))?.[0];
   const held = ({ command }: RedisProcess) => command<string | null>('GET', redisKeyOf(alice));
-  /** Alice's verdict is believed by both instances, and both servers have it. */
+  /** Both instances accept Alice's cached session, and both servers have it. */
   const verdictOnBoth = async () => {
     for (const app of [a, b]) await untilCached(app, alice);
     await eventually(async () => expect(await held(second)).toMatch(/^\[2,/));
@@ -82,7 +82,7 @@ describeWithOwnRedis(first, 'a Redis in whose place another one comes', () => {
   const revokeAlice = (app: TestApp) => admin.at(app).delete(`/v1/admin/sessions/${alice.id}`);
   const serverOf = (app: TestApp) => serversOf(app).only!;
 
-  it('killed, its replica promoted: nobody believes the verdicts that were replicated', async () => {
+  it('killed with its replica promoted: the replicated sessions are not used', async () => {
     await verdictOnBoth();
     await endUnheard(a, alice);
     await first.kill();
@@ -91,11 +91,11 @@ describeWithOwnRedis(first, 'a Redis in whose place another one comes', () => {
     await untilThere(a, b);
     expect(await held(second)).toMatch(/^\[2,/);
     for (const app of [a, b]) expect(await judged(app, alice)).toMatch(/^admin, /);
-    // Nor are they in the way of new ones.
+    // They do not prevent new entries either.
     await eventually(async () => expect(await judged(b, alice)).toBe('admin, says the cache'));
   });
 
-  it('demoted and promoted again, the process being the same: nobody believes the verdicts of its first reign, not even who has noticed nothing', async () => {
+  it('demoted and promoted again without a restart: no instance uses entries of its first epoch, even if it noticed nothing', async () => {
     await verdictOnBoth();
     const runId = await runIdOf(first);
     await endUnheard(a, alice);
@@ -126,7 +126,7 @@ describeWithOwnRedis(first, 'a Redis in whose place another one comes', () => {
     for (const app of [a, b]) expect(await judged(app, alice)).toMatch(/^admin, /);
   });
 
-  it('its first replica gives it another name: who has not noticed asks PostgreSQL', async () => {
+  it('renamed by its first replica: an instance that has not noticed asks PostgreSQL', async () => {
     const lonely = await start();
     address.retarget(lonely.url);
     for (const app of [a, b]) serverOf(app).reconnect();
@@ -146,7 +146,7 @@ describeWithOwnRedis(first, 'a Redis in whose place another one comes', () => {
   });
 
   describe('demoted while its connections stay open', () => {
-    /** The second server is the master; the first one knows that it is not, and hears of nothing any more. */
+    /** The second server is the master; the first one knows that it is not, and receives no further updates. */
     const demoteFirst = async () => {
       await verdictOnBoth();
       keepFromLooking(a);
@@ -161,7 +161,7 @@ describeWithOwnRedis(first, 'a Redis in whose place another one comes', () => {
         expect((await admin.at(b).get(`/v1/admin/revocations/${seq}`)).body.status).toBe('applied'),
       );
 
-    it('is not believed, also by who has not noticed, and its successor is found', async () => {
+    it('is not used, not even by an instance that has not noticed, and its successor is found', async () => {
       await demoteFirst();
       expect(await revokeAlice(b)).toMatchObject({ status: 200, body: { status: 'applied' } });
       expect(await judged(a, alice)).toBe('admin, says PostgreSQL');

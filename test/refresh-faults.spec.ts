@@ -38,7 +38,7 @@ function positionOf(client: Client): RefreshPosition {
   return { generation, sibling };
 }
 
-/** Every token that would be answered with another one, when nothing is under way any more. */
+/** Every token that is good for a refresh after all requests have ended. */
 function liveTokens(state: RotationState): RefreshPosition[] {
   const moment = { proof: true, now: Date.now() + 1_000 * DAY, grace: GRACE };
   const positions = Array.from({ length: state.generation + 1 }, (_, before) =>
@@ -47,7 +47,10 @@ function liveTokens(state: RotationState): RefreshPosition[] {
   return positions.filter((position) => rotate(state, position, moment).decision.outcome === 'issue');
 }
 
-/** Real: two instances, one of them over sockets, and PostgreSQL. Between all of them networks that lose. Controlled: the clock. */
+/**
+ * Real: two instances, one of them over sockets, and PostgreSQL. Between all of them lossy networks. Controlled:
+ * the clock.
+ */
 describeWithRedis('a refresh whose answer never comes', () =>
   describe.each(TRANSPORTS)('by %s', (transport) => {
     const clock = new TestClock();
@@ -108,7 +111,7 @@ describeWithRedis('a refresh whose answer never comes', () =>
         },
       ],
       [
-        'was left by its client in the middle, and goes on',
+        'was aborted by its client, and continues',
         async () => {
           const before = await rotationOf(alice, b);
           const outside = await connect();
@@ -124,7 +127,7 @@ describeWithRedis('a refresh whose answer never comes', () =>
         },
       ],
       [
-        'commits, and PostgreSQL cannot say so',
+        'commits, and PostgreSQL’s answer is lost',
         async () => {
           const lost = toPostgres.loseAnswerTo('renew session');
           expect(await unanswered()).toBe(503);
@@ -145,7 +148,7 @@ describeWithRedis('a refresh whose answer never comes', () =>
       ['has happened', afterTheCommit, true],
     ] as const)('that %s:', (_, faults, happened) => {
       describe.each([...faults])('%s', (_, fault) => {
-        it.each(retries)('is tried again %s, and nobody is logged out (R2)', async (_, later) => {
+        it.each(retries)('is repeated %s, and the client stays logged in (R2)', async (_, later) => {
           const before = await rotationOf(alice, b);
           await fault();
           if (happened) expect(await rotationOf(alice, b)).not.toEqual(before);
@@ -156,7 +159,7 @@ describeWithRedis('a refresh whose answer never comes', () =>
           expect((await alice.refresh()).status).toBe(200);
           await expectBothTiers(alice.copy().at(b), { status: 200 });
 
-          // The answer that was lost and the one that was not: what is used leaves the other behind.
+          // The lost answer and the received one: the token that is used supersedes the other.
           const held = positionOf(alice);
           clock.advance(GRACE + 1);
           expect((await alice.refresh()).status).toBe(200);
@@ -165,7 +168,7 @@ describeWithRedis('a refresh whose answer never comes', () =>
       });
     });
 
-    it('many times in a row is tried again as often, and nobody is logged out (R2)', async () => {
+    it('many times in a row is repeated as often, and the client stays logged in (R2)', async () => {
       for (const [, fault] of [...beforeTheCommit, ...afterTheCommit]) {
         for (const later of [GRACE + 1, DAY]) {
           await fault();
@@ -182,10 +185,10 @@ describeWithRedis('a refresh whose answer never comes', () =>
   }),
 );
 
-/** All that a refresh says to PostgreSQL, by the name of each statement; the last one is a transaction of its own. */
+/** All statements of a refresh, by name; the last one is a transaction of its own. */
 const STATEMENTS = ['find session', 'renew session'];
 
-it('a refresh is these statements, and there are no others at which it could be killed', async () => {
+it('a refresh runs exactly these statements, so that each point of a kill is tested', async () => {
   await resetStores();
   const app = await startApp();
   const alice = await loggedIn(app, ALICE);
@@ -198,7 +201,10 @@ it('a refresh is these statements, and there are no others at which it could be 
   expect(names).toEqual(STATEMENTS);
 });
 
-/** Real: instances as processes of their own, over sockets; PostgreSQL; SIGKILL. Between the first one and PostgreSQL a network that stops. */
+/**
+ * Real: instances as processes of their own, over sockets; PostgreSQL; SIGKILL. Between the first one and
+ * PostgreSQL a network that stops.
+ */
 describeWithRedis('a process that is killed in the middle of a refresh', () => {
   const folder = mkdtempSync(join(tmpdir(), 'drawbridge-refresh-'));
   const database: Queries = {
@@ -237,7 +243,7 @@ describeWithRedis('a process that is killed in the middle of a refresh', () => {
   ];
 
   it.each(places)(
-    '%s "%s": the old token still refreshes, and nothing is half-done',
+    '%s "%s" leaves no partial change, and the old token still refreshes',
     async (when, statement, done) => {
       const victim = await start(toPostgres.url);
       const alice = await loggedIn(overHttp(victim.url), ALICE);
@@ -270,7 +276,7 @@ describeWithRedis('a process that is killed in the middle of a refresh', () => {
     )) as [{ count: number }];
     return count;
   };
-  /** What else a refresh can leave behind. */
+  /** Other traces that a refresh can leave. */
   const traces = ({ id }: Person) =>
     database.query(
       `select status,

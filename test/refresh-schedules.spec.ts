@@ -31,7 +31,10 @@ import { eventually, Gate } from './support/waiting.js';
 
 const GRACE = 10_000;
 const MINUTE = 60_000;
-/** So many requests look their session up at the same time: no pool has a queue that a slow machine could make too long. */
+/**
+ * So many requests look their session up at the same time. No pool has a queue that a slow machine could make too
+ * long.
+ */
 const FEW = 10;
 const SUPERSEDED = { status: 503, body: { code: 'auth.unavailable' }, setCookies: [] };
 const REUSE = { status: 401, body: { code: 'auth.session_ended', reason: 'refresh_reuse' } };
@@ -41,7 +44,7 @@ let instances: [TestApp, TestApp];
 let urls: string[];
 
 beforeAll(async () => {
-  if (!process.env['TEST_REDIS_URL']) return; // and nothing here runs: two instances need one
+  if (!process.env['TEST_REDIS_URL']) return; // and no test runs, because two instances need Redis
   await resetStores();
   const start = () => startApp({ clock, env: { SESSION_LIMIT: '1000' } });
   instances = [await start(), await start()];
@@ -49,12 +52,12 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all((instances ?? []).map((app) => app.close())));
 
-/** The seed, or one that nobody has tried; a failure prints it. */
+/** The seed of the environment, or a random one; a failure prints it. */
 const trying = (numRuns: number) => ({
   numRuns,
   seed: process.env['SEED'] ? Number(process.env['SEED']) : undefined,
   endOnFailure: true,
-  noBias: true, // a login costs more than a schedule: none is short on purpose
+  noBias: true, // a login costs more than a schedule, so none is short on purpose
 });
 const transports = fc.constantFrom<Transport>('cookie', 'bearer');
 
@@ -81,7 +84,7 @@ function withoutDevice(client: Client): Client {
   return client;
 }
 
-/** Presents a token as this client would, and gives the new one. */
+/** Presents a token as this client would, and returns the new one. */
 async function refresh(client: Client, token: string): Promise<string> {
   const tab = holding(client, token);
   const answer = await tab.refresh();
@@ -98,10 +101,10 @@ const rotationOf = async ({ id }: Person): Promise<RotationState> => {
 };
 
 describeWithRedis('an honest client', () => {
-  it('is never logged out (R2), whatever up to four tabs send, lose, and get late and out of order', async () => {
+  it('stays logged in (R2), whatever up to four tabs send, lose, and receive late and out of order', async () => {
     const play = async (transport: Transport, schedule: TabSchedule) => {
       const alice = await logIn(transport);
-      // An answer is awaited where it lands, or time passes: until then requests overlap.
+      // The test awaits an answer where it arrives, or advances the time; until then requests overlap.
       let underWay: Promise<string>[] = [];
       const jar = new SharedJar(Promise.resolve(tokenOf(alice)), exchangeLimitOf(GRACE));
       for (const event of jar.play(schedule)) {
@@ -121,7 +124,7 @@ describeWithRedis('an honest client', () => {
     await fc.assert(fc.asyncProperty(transports, tabSchedules({ grace: GRACE }), play), trying(80));
   });
 
-  it('is not logged out by requests that it gave up and that arrive late, at refreshes faster than the grace (R2)', async () => {
+  it('stays logged in when requests that it aborted arrive late, with refreshes faster than the grace (R2)', async () => {
     const play = async (transport: Transport, schedule: TabSchedule) => {
       const alice = await logIn(transport);
       const jar = new SharedJar(tokenOf(alice), exchangeLimitOf(GRACE), 3 * GRACE);
@@ -145,7 +148,7 @@ describeWithRedis('an honest client', () => {
   });
 
   it.each<Transport>(['cookie', 'bearer'])(
-    'goes on after a request of 15 s ago arrives, whose answer ends nothing and gives nothing (%s)',
+    'continues after the arrival of a request from 15 s ago, which ends no session and gets no token (%s)',
     async (transport) => {
       const alice = await logIn(transport);
       const delayed = tokenOf(alice);
@@ -174,7 +177,7 @@ describeWithRedis('an honest client', () => {
         expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
         expect(new Set(tabs.map(tokenOf)).size).toBe(1);
         const after = await rotationOf(alice);
-        // The login's token has no predecessor to settle: its first successors are the first step.
+        // The login's token has no predecessor; its first successors are the first step.
         expect(after.generation - before.generation).toBe(round === 0 ? 0 : 1);
         expect(after.newest).toMatchObject({ first: 1, last: 1 });
         for (const tab of tabs) await expectBothTiers(tab, { status: 200 });
@@ -185,7 +188,7 @@ describeWithRedis('an honest client', () => {
   );
 });
 
-/** Holds each back when it has decided what to write, until all have decided on the same. */
+/** Blocks each request before its write, until all have decided on the same state. */
 async function allAtOnce(requests: (() => Promise<Answer>)[]): Promise<Answer[]> {
   const gate = new Gate();
   const decided = instances.map((app) => {
@@ -209,7 +212,7 @@ async function allAtOnce(requests: (() => Promise<Answer>)[]): Promise<Answer[]>
 }
 
 describeWithRedis('a thief', () => {
-  it('who copied the refresh token alone is caught at the first double use (R3), whoever comes first', async () => {
+  it('that copied the refresh token alone is caught at the first double use (R3), whichever client comes first', async () => {
     const play = async (transport: Transport, { past, wait, thiefFirst, between }: DoubleUse) => {
       const alice = await logIn(transport);
       let token = tokenOf(alice);
@@ -228,7 +231,7 @@ describeWithRedis('a thief', () => {
     await fc.assert(fc.asyncProperty(transports, doubleUses(GRACE), play), trying(40));
   });
 
-  it('who copied the whole jar is out after two refreshes of the owner (R3), unless within grace of one', async () => {
+  it('that copied the whole jar loses access after two refreshes of the owner (R3), unless within grace of one', async () => {
     const play = async (transport: Transport, schedule: Theft) => {
       const alice = await logIn(transport);
       const theft = new CopiedJar(tokenOf(alice));
@@ -243,7 +246,7 @@ describeWithRedis('a thief', () => {
         use.answer = tokenOf(party);
       }
       if (!caught && theft.ownersRefreshes !== 2) return;
-      // Within five graces a token that was replaced is refused without ending the session.
+      // Within five graces a replaced token is refused without ending the session.
       clock.advance(5 * GRACE + 1);
       for (const token of theft.loot) expect(await holding(alice, token).refresh()).toMatchObject(REUSE);
     };
@@ -256,7 +259,7 @@ describeWithRedis('a thief', () => {
     [2, 3],
     [3, 4],
   ])(
-    'who copied the whole jar and comes within grace of %d refreshes of the owner survives %d of them (R3)',
+    'that copied the whole jar and refreshes within grace of %d refreshes of the owner survives %d of them (R3)',
     async (landings, survived) => {
       const alice = await logIn('bearer');
       let [owner, thief] = [tokenOf(alice), tokenOf(alice)];
@@ -272,7 +275,7 @@ describeWithRedis('a thief', () => {
     },
   );
 
-  it('who copied the whole jar and comes within grace of every second refresh of the owner is caught at once (R3)', async () => {
+  it('that copied the whole jar and refreshes within grace of every second refresh of the owner is caught at once (R3)', async () => {
     const alice = await logIn('cookie');
     const stolen = tokenOf(alice);
     clock.advance(LONG_AFTER);

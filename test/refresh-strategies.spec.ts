@@ -8,15 +8,15 @@ import { LOGIN, STRATEGIES, type Strategy } from './support/rotation-strategies/
 import { GRACE } from './support/rotation-strategies/trials.js';
 
 /**
- * Real: `rotate`, and the rules that it is compared with. Modelled: clients, thieves, the network, time. Another
- * fast-check may make other schedules of a seed: then `npm run compare:refresh` writes the page anew.
+ * Real: `rotate`, and the strategies that it is compared with. Modelled: clients, thieves, the network, time.
+ * Another fast-check may generate other schedules from a seed: then `npm run compare:refresh` writes the page anew.
  */
 
 const PAGE = resolve('docs/refresh-strategies.md');
 const COMMITTED = { seed: 20_261_121, count: 10_000 };
 const { COMPARE, SEED, SCHEDULES } = process.env;
 
-it('the page of the comparison says what its command gives', () => {
+it('the page of the comparison matches the output of its command', () => {
   const run = COMPARE === 'print' ? { seed: Number(SEED), count: Number(SCHEDULES) } : COMMITTED;
   const comparison = compare(run);
   if (COMPARE === 'print') return console.log(`${logoutsTable(comparison)}\n\n${theftsTable(comparison)}`);
@@ -24,11 +24,11 @@ it('the page of the comparison says what its command gives', () => {
   expect(readFileSync(PAGE, 'utf8')).toBe(pageOf(run, comparison));
 });
 
-describe('what the page concludes holds for other seeds as well', () => {
+describe('the conclusions of the page hold for other seeds as well', () => {
   const count = 2_000;
   const { logouts, thefts } = compare({ seed: 7, count });
 
-  it('within the bounds of R2 Drawbridge logs no honest client out, and each of the others some', () => {
+  it('within the bounds of R2 Drawbridge logs no honest client out, and each of the others logs some out', () => {
     const { atOnce, oneTab, anything } = logouts;
     for (const { drawbridge } of [atOnce, oneTab, anything]) expect(drawbridge).toBe(0);
     expect(atOnce.singleUse).toBeGreaterThan(0);
@@ -36,12 +36,12 @@ describe('what the page concludes holds for other seeds as well', () => {
     expect(anything.parentUntilChild).toBeGreaterThan(0);
   });
 
-  it('out of bounds it logs fewer clients out than any of the others', () => {
+  it('out of bounds Drawbridge logs fewer clients out than any of the others', () => {
     const { drawbridge, ...others } = logouts.slow;
     for (const other of Object.values(others)) expect(drawbridge).toBeLessThan(other);
   });
 
-  it('a request that one tab gave up logs nobody out under Drawbridge, and under each of the others it does', () => {
+  it('a request that one tab aborted logs no client out under Drawbridge, and some under each of the others', () => {
     const { drawbridge, ...others } = logouts.delayedOneTab;
     expect(drawbridge).toBe(0);
     for (const other of Object.values(others)) expect(other).toBeGreaterThan(0);
@@ -52,7 +52,7 @@ describe('what the page concludes holds for other seeds as well', () => {
     expect(thefts.jarEverySecondTime.drawbridge).toMatchObject({ undetected: 0, worst: 0 });
   });
 
-  it('without a device token it is strict single use, for owners and for thieves', () => {
+  it('without a device token Drawbridge is strict single use, for owners and for thieves', () => {
     expect(logouts.deviceless.drawbridge).toBe(logouts.deviceless.singleUse);
     for (const { drawbridge, singleUse } of [thefts.tokenAnyTime, thefts.tokenClose])
       expect(drawbridge).toEqual(singleUse);
@@ -60,13 +60,13 @@ describe('what the page concludes holds for other seeds as well', () => {
     expect(thefts.tokenClose.graceWindow.undetected).toBe(count);
   });
 
-  it('a thief with the whole jar who keeps apart is out after two refreshes of the owner (R3); strict single use needs one', () => {
+  it('a thief with the whole jar who keeps apart loses access after two refreshes of the owner (R3); strict single use needs one', () => {
     expect(thefts.jarApart.drawbridge).toMatchObject({ undetected: 0, worst: 2 });
     expect(thefts.jarApart.parentUntilChild).toMatchObject({ undetected: 0, worst: 2 });
     expect(thefts.jarApart.singleUse).toMatchObject({ undetected: 0, worst: 1 });
   });
 
-  it('one who keeps close is never seen, and strict single use and "parent until child" see them', () => {
+  it('a thief who keeps close is never detected; strict single use and "parent until child" detect them', () => {
     const { singleUse, graceWindow, parentUntilChild, drawbridge } = thefts.jarClose;
     for (const { undetected } of [drawbridge, graceWindow]) expect(undetected).toBe(count);
     for (const { undetected } of [singleUse, parentUntilChild]) expect(undetected).toBe(0);
@@ -75,8 +75,8 @@ describe('what the page concludes holds for other seeds as well', () => {
   });
 });
 
-describe('what Drawbridge is compared with does what it says:', () => {
-  /** Presents tokens at given times; each is named by its place among those given out. */
+describe('each compared strategy follows its definition:', () => {
+  /** Presents tokens at given times; each is named by the order of its issue. */
   const outcomes = (strategy: Strategy, ...uses: [at: number, token: number][]) => {
     let state: unknown = strategy.initial();
     const issued: RefreshPosition[] = [LOGIN];
@@ -107,7 +107,7 @@ describe('what Drawbridge is compared with does what it says:', () => {
     expect(outcomes(graceWindow, [0, 0], [GRACE, 0], [GRACE + 1, 0])).toEqual([1, 1, 'reuse']);
   });
 
-  it('parent until child: whichever child is used first, its parent and the others are dead', () => {
+  it('parent until child: after the first use of a child, its parent and the other children are void', () => {
     const { parentUntilChild } = STRATEGIES;
     expect(outcomes(parentUntilChild, [0, 0], [GRACE * 9, 0], [GRACE * 9, 2])).toEqual([1, 2, 3]);
     expect(outcomes(parentUntilChild, [0, 0], [0, 0], [0, 2], [0, 1])).toEqual([1, 2, 3, 'reuse']);

@@ -21,7 +21,7 @@ const problem = (status: number, code: string) => ({ status, body: { code } });
 
 const TRANSPORTS: Transport[] = ['cookie', 'bearer'];
 
-/** The same client without its device token: what somebody has who copied the tokens alone. */
+/** The same client without its device token, like an attacker who copied the tokens alone. */
 function withoutDevice(client: Client): Client {
   const thief = client.copy();
   thief.jar.delete('__Host-device');
@@ -43,11 +43,11 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
   });
   afterAll(() => a.close());
   beforeEach(async () => {
-    a.clock.advance(Date.now() - a.clock.now()); // what a test has moved
+    a.clock.advance(Date.now() - a.clock.now()); // undoes the changes of a test
     alice = await loggedIn(a, ALICE, transport);
   });
 
-  it('gives a new pair, on the transport of the session, and keeps the session', async () => {
+  it('gives a new pair on the transport of the session, and keeps the session', async () => {
     const before = refreshTokenOf(alice);
     a.clock.advance(MINUTE);
     const answer = await alice.refresh();
@@ -65,7 +65,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
     }
   });
 
-  it('never makes the session fresher, and never longer [REF-07, REF-10]', async () => {
+  it('makes the session neither fresher nor longer [REF-07, REF-10]', async () => {
     const before = (await alice.get(SESSION)).body;
     a.clock.advance(6 * MINUTE);
     await alice.refresh();
@@ -75,7 +75,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
     expect(await alice.delete('/v1/users/me')).toMatchObject(problem(401, 'auth.reauthentication_required'));
   });
 
-  it('reads the user again: new roles are in the next token [REF-09]', async () => {
+  it('reads the user again, so that the next token has new roles [REF-09]', async () => {
     const admin = await loggedIn(a, ADMIN, 'bearer');
     const setRoles = (roles: string[]) => admin.put(`/v1/admin/users/${ALICE.id}/roles`, { roles });
     await setRoles(['user', 'admin']);
@@ -98,12 +98,12 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
     });
 
     it.each(['at once', 'much later'])(
-      'its second use ends the session and all of its tokens, %s [REF-04, REF-05, REF-06]',
+      'a second use ends the session and all of its tokens, %s [REF-04, REF-05, REF-06]',
       async (when) => {
         const bare = withoutDevice(alice);
         const copied = bare.copy();
         expect((await bare.refresh()).status).toBe(200);
-        await expectBothTiers(bare, { status: 200 }); // and a verdict is cached
+        await expectBothTiers(bare, { status: 200 }); // and the session is cached
         if (when === 'much later') a.clock.advance(10 * MINUTE);
         expect(await copied.refresh()).toMatchObject(ended('refresh_reuse'));
         for (const client of [bare, copied, alice]) {
@@ -116,7 +116,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
       },
     );
 
-    it('the second use is written down with both contexts, and without any token [LOG-01, LOG-03]', async () => {
+    it('a second use is recorded with both request contexts, and without any token [LOG-01, LOG-03]', async () => {
       const bare = withoutDevice(alice);
       const tokens = [refreshTokenOf(bare)];
       const copied = bare.copy();
@@ -146,14 +146,14 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
       for (const token of tokens) expect(JSON.stringify(events)).not.toContain(token);
     });
 
-    it('two uses at the same time are two uses [REF-04]', async () => {
+    it('two simultaneous uses count as two [REF-04]', async () => {
       const bare = withoutDevice(alice);
       const answers = await Promise.all([bare.copy().refresh(), bare.copy().refresh()]);
       expect(answers.map(({ status }) => status).sort()).toEqual([200, 401]);
       expect(await bare.refresh()).toMatchObject(ended('refresh_reuse'));
     });
 
-    it('a wrong device token is none', async () => {
+    it('a wrong device token counts as none', async () => {
       const stranger = await loggedIn(a, ADMIN, transport);
       const copied = alice.copy();
       copied.deviceToken &&= stranger.deviceToken;
@@ -169,10 +169,10 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
       ['within REFRESH_GRACE', GRACE - 1_000],
       ['after REFRESH_GRACE', GRACE + 1_000],
       ['a day later', DAY],
-    ])('a client that lost the answer and asks again %s has a pair that works', async (_, later) => {
+    ])('a client that lost the answer and retries %s has a pair that works', async (_, later) => {
       a.clock.advance(DAY);
       const lost = alice.copy();
-      expect((await lost.refresh()).status).toBe(200); // and the answer never arrives
+      expect((await lost.refresh()).status).toBe(200); // the client never receives this answer
       a.clock.advance(later);
       expect((await alice.refresh()).status).toBe(200);
       await expectBothTiers(alice, { status: 200 });
@@ -184,7 +184,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
       await expectBothTiers(alice, { status: 200 });
     });
 
-    it('a client that loses every other answer is never logged out', async () => {
+    it('a client that loses every other answer stays logged in', async () => {
       for (let round = 0; round < 12; round++) {
         a.clock.advance(round % 3 === 0 ? 3_000 : 20 * MINUTE);
         const asked = round % 2 === 0 ? alice.copy() : alice;
@@ -193,7 +193,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
       await expectBothTiers(alice, { status: 200 });
     });
 
-    it('a thief who copied the tokens without it is caught at the first double use, whoever comes second [REF-04]', async () => {
+    it('a thief who copied the tokens without it is caught at the first double use, whichever client comes second [REF-04]', async () => {
       for (const first of ['thief', 'owner']) {
         const owner = await loggedIn(a, ALICE, transport);
         const thief = withoutDevice(owner);
@@ -240,7 +240,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
       expect(await alice.refresh()).toMatchObject(ended('ban'));
     });
 
-    it('when nobody has used the session for too long [REF-08]', async () => {
+    it('when the session is idle for too long [REF-08]', async () => {
       a.clock.advance(30 * DAY - MINUTE);
       expect((await alice.copy().refresh()).status).toBe(200);
       a.clock.advance(30 * DAY);
@@ -260,7 +260,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
       expect(await a.client().post(REFRESH)).toMatchObject(problem(401, 'auth.unauthenticated'));
     });
 
-    it('for anything that was never minted, and nothing happens to the session [REF-13]', async () => {
+    it('for any token that was never issued, and the session is unchanged [REF-13]', async () => {
       const token = refreshTokenOf(alice);
       const bytes = Buffer.from(token, 'base64url');
       const flipped = Array.from(bytes, (_, at) => {
@@ -273,7 +273,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
         token.slice(0, -1),
         `${token}A`,
         `${token}=`,
-        `${token.slice(0, -1)}${token.endsWith('B') ? 'C' : 'B'}`, // another spelling of the same bytes
+        `${token.slice(0, -1)}${token.endsWith('B') ? 'C' : 'B'}`, // another encoding of the same bytes
         token.toUpperCase(),
         randomBytes(55).toString('base64url'),
         'A'.repeat(74),
@@ -302,7 +302,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
       expect((await alice.at(a).refresh()).status).toBe(200);
     });
 
-    it('when the database has been restored: the token is newer than anything it knows, and nobody is ended', async () => {
+    it('when a restored database is older than the token, and no session is ended', async () => {
       const [backup] = await a.query<{ rotation: object }>('select rotation from sessions where id = $1', [
         alice.id,
       ]);
@@ -322,7 +322,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
   });
 });
 
-describe('the transport binds a session', () => {
+describe('the transport of a session', () => {
   let a: TestApp;
 
   beforeAll(async () => {
@@ -331,7 +331,7 @@ describe('the transport binds a session', () => {
   });
   afterAll(() => a.close());
 
-  it("a cookie session's token is worth nothing in a body, and the other way round [REF-11]", async () => {
+  it("is fixed: a cookie session's token is refused in a body, and vice versa [REF-11]", async () => {
     const [browser, native] = [await loggedIn(a, ALICE, 'cookie'), await loggedIn(a, ALICE, 'bearer')];
     const inBody = await a.client().post(REFRESH, { refreshToken: refreshTokenOf(browser) });
     expect(inBody).toMatchObject(problem(401, 'auth.invalid_token'));
@@ -344,7 +344,7 @@ describe('the transport binds a session', () => {
     }
   });
 
-  it('a cookie and a body at once are one credential too many [REF-11]', async () => {
+  it('is ambiguous and refused with a cookie and a body at once [REF-11]', async () => {
     const [browser, native] = [await loggedIn(a, ALICE, 'cookie'), await loggedIn(a, ALICE, 'bearer')];
     const both = await browser.post(REFRESH, { refreshToken: refreshTokenOf(native) });
     expect(both).toMatchObject(problem(400, 'auth.ambiguous_credentials'));
@@ -365,20 +365,23 @@ describeWithRedis('refresh, on several instances', () => {
   });
   afterAll(() => Promise.all([a.close(), b.close()]));
 
-  it.each(TRANSPORTS)('fifty tabs at once are one step, and nobody is logged out (%s)', async (transport) => {
-    const alice = await loggedIn(a, ALICE, transport);
-    for (let round = 0; round < 2; round++) {
-      const tabs = Array.from({ length: 50 }, (_, index) => alice.copy().at([a, b][index % 2]!));
-      const answers = await Promise.all(tabs.map((tab) => tab.refresh()));
-      expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
-      expect(new Set(tabs.map(refreshTokenOf)).size).toBe(1);
-      await expectBothTiers(tabs.at(-1)!, { status: 200 });
-      for (const clock of [a.clock, b.clock]) clock.advance(MINUTE);
-      Object.assign(alice, { refreshToken: tabs[0]!.refreshToken, accessToken: tabs[0]!.accessToken });
-      for (const [name, value] of tabs[0]!.jar) alice.jar.set(name, value);
-    }
-    expect((await alice.refresh()).status).toBe(200);
-  });
+  it.each(TRANSPORTS)(
+    'fifty tabs that refresh at once make one step, and all stay logged in (%s)',
+    async (transport) => {
+      const alice = await loggedIn(a, ALICE, transport);
+      for (let round = 0; round < 2; round++) {
+        const tabs = Array.from({ length: 50 }, (_, index) => alice.copy().at([a, b][index % 2]!));
+        const answers = await Promise.all(tabs.map((tab) => tab.refresh()));
+        expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+        expect(new Set(tabs.map(refreshTokenOf)).size).toBe(1);
+        await expectBothTiers(tabs.at(-1)!, { status: 200 });
+        for (const clock of [a.clock, b.clock]) clock.advance(MINUTE);
+        Object.assign(alice, { refreshToken: tabs[0]!.refreshToken, accessToken: tabs[0]!.accessToken });
+        for (const [name, value] of tabs[0]!.jar) alice.jar.set(name, value);
+      }
+      expect((await alice.refresh()).status).toBe(200);
+    },
+  );
 
   it('fifty uses of a token without the device token end the session, once [REF-04]', async () => {
     const owner = await loggedIn(a, ALICE, 'bearer');
@@ -400,7 +403,7 @@ describeWithRedis('refresh, on several instances', () => {
     expect(events).toHaveLength(1);
   });
 
-  it('a refresh waits for a revocation that is under way, and is refused (R1)', async () => {
+  it('a refresh waits for a pending revocation, and is refused (R1)', async () => {
     const alice = await loggedIn(a, ALICE, 'bearer');
     const outside = await connect();
     await outside.query('begin');
@@ -425,7 +428,7 @@ describeWithRedis('refresh, on several instances', () => {
     expect(await refresh).toMatchObject(problem(401, 'auth.invalid_token'));
   });
 
-  it('a refresh that is decided while everyone is ended hands over nothing that is good (R1)', async () => {
+  it('a refresh that is decided during a global logout returns no usable token (R1)', async () => {
     const alice = await loggedIn(a, ALICE, 'bearer');
     const admin = await loggedIn(a, ADMIN, 'bearer');
     const outside = await connect();
@@ -433,7 +436,7 @@ describeWithRedis('refresh, on several instances', () => {
     await outside.query('select from sessions where id = $1 for no key update', [alice.id]);
     const refresh = alice.at(b).refresh();
     await untilBlocked(a, 1);
-    // Pending: the sweep of the records waits for this one.
+    // Pending: the sweep waits for the lock on this session.
     expect((await admin.delete('/v1/admin/sessions', { body: { confirm: 'everyone' } })).status).toBe(202);
     await outside.query('commit');
     await refresh;
@@ -441,7 +444,7 @@ describeWithRedis('refresh, on several instances', () => {
     await eventually(() => expectBothTiers(alice, ended('admin_everyone')));
   });
 
-  it('nothing that a refresh mints outlives a logout that it races, 500 times (R1) [SES-04]', async () => {
+  it('no token of a refresh outlives a logout that it races, 500 times (R1) [SES-04]', async () => {
     const race = async () => {
       const owner = await loggedIn(a, ALICE, 'bearer');
       const tab = owner.copy().at(b);
@@ -467,7 +470,7 @@ describeWithRedis('refresh, on several instances', () => {
     expect(statuses).toHaveLength(500);
   });
 
-  it('secrets overlap: the old one still verifies, the new one mints', async () => {
+  it('refresh secrets overlap: the old one still verifies, the new one signs', async () => {
     const [before, after] = [randomBytes(32), randomBytes(32)];
     const start = (...secrets: Buffer[]) =>
       startApp({ keys: { ...TEST_KEYS, refreshSecrets: secrets.map((secret) => ({ secret })) } });
@@ -478,7 +481,7 @@ describeWithRedis('refresh, on several instances', () => {
       expect(await alice.at(renewed).refresh()).toMatchObject(problem(401, 'auth.invalid_token'));
       expect((await alice.at(overlap).refresh()).status).toBe(200);
       expect(await alice.copy().at(old).refresh()).toMatchObject(problem(401, 'auth.invalid_token'));
-      // A repeated request has the same answer, from the new secret.
+      // A repeated request gets the same answer, from the new secret.
       expect((await first.at(overlap).refresh()).status).toBe(200);
       expect(refreshTokenOf(first)).toBe(refreshTokenOf(alice));
       expect((await alice.at(renewed).refresh()).status).toBe(200);

@@ -8,7 +8,7 @@ import type { Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
 import { expectBothTiers, loggedIn, type Person } from './support/people.js';
 
-/** Real: PostgreSQL, its own copy and `pg_dump`, Redis where there is one. The application is stopped meanwhile. */
+/** Real: PostgreSQL, its own copy and `pg_dump`, Redis where available. The application is stopped meanwhile. */
 
 const DAY = 86_400_000;
 const UNKNOWN = { status: 401, body: { code: 'auth.invalid_token' } };
@@ -78,7 +78,7 @@ describe.each(cases)('a database restored from $form of it, by $transport', ({ t
   const generationOf = ({ refreshToken, jar }: Client) =>
     parseRefreshToken(refreshToken ?? jar.get('__Host-refresh')!)!.generation;
 
-  it('refuses a token that is newer than it, with an alert, and holds it against nobody', async () => {
+  it('refuses a token that is newer than it, with an alert, and ends no session for it', async () => {
     for (const person of [ahead, oneAhead]) {
       const generation = generationOf(person);
       logged.length = 0;
@@ -91,7 +91,7 @@ describe.each(cases)('a database restored from $form of it, by $transport', ({ t
     }
   });
 
-  it('nor does it without the device token', async () => {
+  it('refuses such a token without the device token, too', async () => {
     const bare = oneAhead.copy();
     bare.jar.delete('__Host-device');
     bare.deviceToken = undefined;
@@ -99,21 +99,21 @@ describe.each(cases)('a database restored from $form of it, by $transport', ({ t
     expect(await statusOf(oneAhead)).toBe('active');
   });
 
-  it('lets whoever it does not know log in again, on the same device', async () => {
+  it('lets a user whose session it does not have log in again, on the same device', async () => {
     expect((await oneAhead.login(ALICE.email, PASSWORD, { transport })).status).toBe(200);
     await expectBothTiers(oneAhead.copy(), { status: 200 });
     await refreshes(oneAhead, 2);
     await expectBothTiers(oneAhead.copy(), { status: 200 });
   });
 
-  it('goes on with the tokens that it does know', async () => {
+  it('accepts the tokens that it knows', async () => {
     for (const client of [unchanged, asBackedUp]) {
       await refreshes(client, 3);
       await expectBothTiers(client.copy(), { status: 200 });
     }
   });
 
-  it('still catches a token that was used up before the backup [REF-06]', async () => {
+  it('still detects the reuse of a token that was used before the backup [REF-06]', async () => {
     expect(await usedUp.refresh()).toMatchObject(REUSE);
     expect(await unchanged.refresh()).toMatchObject(REUSE);
   });

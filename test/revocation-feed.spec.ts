@@ -10,7 +10,10 @@ import { crowd, loggedIn, type Person } from './support/people.js';
 import { describeWithRedis } from './support/redis.js';
 import { connect, disconnect, eventually, Gate } from './support/waiting.js';
 
-/** Real: PostgreSQL, Redis, instances over HTTP. What the feed has read, and what it knows that it has read. */
+/**
+ * Real: PostgreSQL, Redis, instances over HTTP. The tests compare what the feed has read with what it claims to
+ * have read.
+ */
 
 const ACCESS = '/v1/auth/whoami';
 const UNAVAILABLE = { status: 503, body: { code: 'auth.unavailable' } };
@@ -20,7 +23,7 @@ describeWithRedis('the revocation feed', () => {
 
   beforeAll(async () => {
     await resetStores();
-    // Without polls the feed would count as blind after 5 s, which a busy machine takes for a few requests.
+    // Without polls the feed would count as blind after 5 s, in which a busy machine makes only a few requests.
     a = await startApp({ clock: new SteadyClock() });
   });
   afterEach(async () => {
@@ -42,7 +45,7 @@ describeWithRedis('the revocation feed', () => {
     const order = { reason: 'admin', actorId: null, origin: null } as const;
     return (await a.get(RevocationService).endSession(person.id, order))!.seq;
   };
-  /** Of sessions that there never were, in one transaction for each `perTransaction`. */
+  /** Revokes sessions that never existed, `perTransaction` in each transaction. */
   const insertMany = async (count: number, perTransaction: number) => {
     for (let done = 0; done < count; done += perTransaction) {
       await a.query(
@@ -54,7 +57,7 @@ describeWithRedis('the revocation feed', () => {
     }
   };
 
-  it('A3: a boot reads as many as there are, page by page, also when one transaction made more than a page', async () => {
+  it('A3: a boot reads all revocations page by page, even if one transaction made more than a page', async () => {
     await insertMany(12_000, 12_000);
     await insertMany(4_000, 500);
     const c = await startApp();
@@ -66,7 +69,7 @@ describeWithRedis('the revocation feed', () => {
     await c.close();
   });
 
-  it('A3: a boot finds where to begin without looking at the revocations of a month', async () => {
+  it('A3: a boot finds its start without a scan of the revocations of a month', async () => {
     await a.query(
       `insert into revocations (kind, subjects, reason, ended_sessions, created_at, expires_at, applied_at)
        select 'session', array[gen_random_uuid()], 'admin', 1, at, at + interval '16 min', at
@@ -81,7 +84,7 @@ describeWithRedis('the revocation feed', () => {
     expect(rows.map((row) => row['QUERY PLAN']).join('\n')).not.toContain('Seq Scan on revocations');
   });
 
-  it('A3: a beginning misses nothing that commits right after it, and is older than all that had committed before', async () => {
+  it('A3: a start misses nothing that commits right after it, and is older than all earlier commits', async () => {
     const subject = '0192d5a0-0000-7000-8000-00000000000a';
     const outside = await connect();
     await outside.query('begin');
@@ -138,11 +141,11 @@ describeWithRedis('the revocation feed', () => {
     beforeEach(async () => void (admin = await loggedIn(a, ADMIN)));
     const show = (seq: number) => admin.get(ACCESS, { headers: { 'x-min-revocation-seq': String(seq) } });
 
-    it('makes nobody look who would be refused anyway', async () => {
+    it('causes no look-up for a caller who would be refused anyway', async () => {
       const reached = jest.spyOn(feedOf(a), 'reach');
       const headers = { 'x-min-revocation-seq': '999999999' };
-      const nobody = await a.client().get(ACCESS, { headers });
-      expect(nobody).toMatchObject({ status: 401, body: { code: 'auth.unauthenticated' } });
+      const anonymous = await a.client().get(ACCESS, { headers });
+      expect(anonymous).toMatchObject({ status: 401, body: { code: 'auth.unauthenticated' } });
       expect(reached).not.toHaveBeenCalled();
       reached.mockRestore();
     });
@@ -150,7 +153,7 @@ describeWithRedis('the revocation feed', () => {
     it('of a revocation that every poll has seen by now is answered without I/O', async () => {
       const seq = await endOne();
       const feed = feedOf(a);
-      feed.stop(); // it polls when it is asked, from here on
+      feed.stop(); // from here on it polls on demand only
       feed.client.removeAllListeners('notification');
       await eventually(async () => {
         await feed.catchUp();
@@ -166,7 +169,7 @@ describeWithRedis('the revocation feed', () => {
       expect(asked).not.toHaveBeenCalled();
     });
 
-    it('is never taken for seen while a transaction with a lower number is open', async () => {
+    it('is never taken as seen while a transaction with a lower number is open', async () => {
       const outside = await connect();
       await outside.query('begin');
       const { rows } = await outside.query<{ seq: string }>(
@@ -183,7 +186,7 @@ describeWithRedis('the revocation feed', () => {
       await outside.query('commit');
     });
 
-    it('of a revocation that there is not yet lets nobody in', async () => {
+    it('of a future revocation gets 503', async () => {
       expect(await show((await endOne()) + 1_000)).toMatchObject(UNAVAILABLE);
       expect(await show(999_999_999_999_999)).toMatchObject(UNAVAILABLE);
     });

@@ -14,8 +14,8 @@ import { describeWithRedis } from './support/redis.js';
 import { connect, disconnect, eventually, untilBlocked } from './support/waiting.js';
 
 /**
- * Real: PostgreSQL, Redis, one or two instances of the application over HTTP. Controlled: the clock; who hears a
- * notification or polls; which rows are locked.
+ * Real: PostgreSQL, Redis, one or two instances of the application over HTTP. Controlled: the clock, notifications,
+ * polls, and row locks.
  */
 
 const ACCESS = '/v1/feature-flags';
@@ -24,7 +24,7 @@ const ended = (reason: string) => ({ status: 401, body: { code: 'auth.session_en
 const problem = (status: number, code: string) => ({ status, body: { code } });
 const applied = (endedSessions: number) => ({ status: 200, body: { status: 'applied', endedSessions } });
 
-/** What an answer says, apart from which request it answers. */
+/** The content of an answer, without the request id. */
 function withoutIds({ status, body }: Answer): object {
   return { status, body: { ...body, instance: undefined, requestId: undefined } };
 }
@@ -53,7 +53,7 @@ describe('ending sessions', () => {
   });
   afterAll(() => a.close());
   beforeEach(async () => {
-    a.clock.advance(Date.now() - a.clock.now()); // what a test has moved
+    a.clock.advance(Date.now() - a.clock.now()); // undoes the changes of a test
     await a.query(`update sessions set status = 'ended', end_reason = 'logout', ended_at = now()
                    where status = 'active'`);
     admin = await loggedIn(a, ADMIN);
@@ -62,8 +62,8 @@ describe('ending sessions', () => {
     bob = await loggedIn(a, BOB);
   });
 
-  describe("people's own", () => {
-    it('are listed newest first, their own alone, the one that asks marked as current [SES-10]', async () => {
+  describe("of one's own", () => {
+    it('lists only these, newest first, and marks the current one [SES-10]', async () => {
       const { body } = await alice.get('/v1/sessions');
       expect(body.items.map(({ id, current, status }: never) => ({ id, current, status }))).toEqual([
         { id: other.id, current: false, status: 'active' },
@@ -72,7 +72,7 @@ describe('ending sessions', () => {
       expect((await alice.get(SESSION)).body).toMatchObject({ id: alice.id, current: true });
     });
 
-    it('say where and when, and nothing that opens them [SES-10, AZ-03]', async () => {
+    it('lists place and time, and no credentials [SES-10, AZ-03]', async () => {
       const { body, text } = await alice.get('/v1/sessions');
       const names =
         'authenticatedAt createdAt current device expiresAt id idleExpiresAt ip lastSeenAt status transport'.split(
@@ -84,14 +84,14 @@ describe('ending sessions', () => {
           expect(text).not.toContain(token);
     });
 
-    it('end one by one [SES-10]', async () => {
+    it('works one by one [SES-10]', async () => {
       expect(await alice.delete(`/v1/sessions/${other.id}`)).toMatchObject(applied(1));
       await expectBothTiers(other, ended('logout'));
       await expectBothTiers(alice, { status: 200 });
       expect((await alice.get('/v1/sessions')).body.items).toHaveLength(1);
     });
 
-    it('a foreign id and one that there never was get the same answer, and nothing happens [AZ-01, SES-11]', async () => {
+    it('answers the same for a foreign id and an unknown one, and changes nothing [AZ-01, SES-11]', async () => {
       const answers = await Promise.all(
         [bob.id, random.uuidAt(Date.now()), random.uuid()].map((id) => alice.delete(`/v1/sessions/${id}`)),
       );
@@ -102,7 +102,7 @@ describe('ending sessions', () => {
       expect(await alice.delete('/v1/sessions/not-an-id')).toMatchObject(problem(400, 'request.invalid'));
     });
 
-    it('end all but this one [SES-10]', async () => {
+    it('works for all but the current one [SES-10]', async () => {
       expect(await alice.delete('/v1/sessions?except=current')).toMatchObject(applied(1));
       await expectBothTiers(other, ended('logout_others'));
       await expectBothTiers(alice, { status: 200 });
@@ -110,20 +110,20 @@ describe('ending sessions', () => {
       expect(await alice.delete('/v1/sessions?except=current')).toMatchObject(applied(0));
     });
 
-    it('end all at once [SES-10]', async () => {
+    it('works for all at once [SES-10]', async () => {
       expect(await alice.delete('/v1/sessions')).toMatchObject(applied(2));
       for (const client of [alice, other]) await expectBothTiers(client, ended('logout'));
       await expectBothTiers(bob, { status: 200 });
     });
 
-    it('misread as "all" is nothing but exactly that request', async () => {
+    it('ends all only for exactly that request, and never by a misspelled parameter', async () => {
       for (const query of ['?except=others', '?except=', '?except=current&x=1', '?only=current']) {
         expect(await alice.delete(`/v1/sessions${query}`)).toMatchObject(problem(400, 'request.invalid'));
       }
       await expectBothTiers(other, { status: 200 });
     });
 
-    it('asked again, the answer is the receipt of the first time, and nothing new is written [ADM-01]', async () => {
+    it('returns the first receipt when it is repeated, and writes nothing new [ADM-01]', async () => {
       const first = await alice.delete(`/v1/sessions/${other.id}`);
       const countOf = () =>
         a.query('select count(*) from revocations union all select count(*) from audit_events');
@@ -135,7 +135,7 @@ describe('ending sessions', () => {
       expect(await countOf()).toEqual(before);
     });
 
-    it('asked again of one that had died of age, it is the receipt of the first time, too', async () => {
+    it('returns the first receipt for a session that has expired, too', async () => {
       await a.query(
         `update sessions set status = 'ended', end_reason = 'idle', ended_at = now() where id = $1`,
         [other.id],
@@ -147,7 +147,7 @@ describe('ending sessions', () => {
       expect(await other.get(SESSION)).toMatchObject(ended('idle'));
     });
 
-    it('asked twice at the same time, it ends once', async () => {
+    it('takes effect once when it is requested twice at the same time', async () => {
       const answers = await Promise.all([1, 2, 3, 4, 5].map(() => alice.delete(`/v1/sessions/${other.id}`)));
       expect(answers.map(({ body }) => body.endedSessions).sort()).toEqual([0, 0, 0, 0, 1]);
       expect(new Set(answers.map(({ body }) => body.seq)).size).toBe(1);
@@ -155,7 +155,7 @@ describe('ending sessions', () => {
   });
 
   describe('by an admin', () => {
-    it('one user, all sessions, and a login right after is let in [ADM-01]', async () => {
+    it('ends all sessions of one user, and a login right after is accepted [ADM-01]', async () => {
       const receipt = await admin.delete(`/v1/admin/users/${ALICE.id}/sessions`);
       expect(receipt).toMatchObject(applied(2));
       for (const client of [alice, other]) await expectBothTiers(client, ended('admin'));
@@ -170,22 +170,22 @@ describe('ending sessions', () => {
       );
     });
 
-    it('one session [ADM-01]', async () => {
+    it('ends one session [ADM-01]', async () => {
       expect(await admin.delete(`/v1/admin/sessions/${alice.id}`)).toMatchObject(applied(1));
       await expectBothTiers(alice, ended('admin'));
       await expectBothTiers(other, { status: 200 });
     });
 
-    it('what there is not is not found', async () => {
-      const nobody = random.uuid();
+    it('answers 404 for unknown ids', async () => {
+      const unknown = random.uuid();
       for (const answer of [
-        await admin.delete(`/v1/admin/sessions/${nobody}`),
-        await admin.delete(`/v1/admin/users/${nobody}/sessions`),
-        await admin.get(`/v1/admin/users/${nobody}/sessions`),
-        await admin.get(`/v1/admin/users/${nobody}`),
-        await admin.post(`/v1/admin/users/${nobody}/ban`, { reason: 'x' }),
-        await admin.delete(`/v1/admin/users/${nobody}/ban`),
-        await admin.put(`/v1/admin/users/${nobody}/roles`, { roles: [] }),
+        await admin.delete(`/v1/admin/sessions/${unknown}`),
+        await admin.delete(`/v1/admin/users/${unknown}/sessions`),
+        await admin.get(`/v1/admin/users/${unknown}/sessions`),
+        await admin.get(`/v1/admin/users/${unknown}`),
+        await admin.post(`/v1/admin/users/${unknown}/ban`, { reason: 'x' }),
+        await admin.delete(`/v1/admin/users/${unknown}/ban`),
+        await admin.put(`/v1/admin/users/${unknown}/roles`, { roles: [] }),
         await admin.get('/v1/admin/revocations/999999999'),
       ]) {
         expect(answer).toMatchObject(problem(404, 'resource.not_found'));
@@ -193,7 +193,7 @@ describe('ending sessions', () => {
       expect(await admin.get('/v1/admin/revocations/1e3')).toMatchObject(problem(400, 'request.invalid'));
     });
 
-    it('a receipt can be asked for again', async () => {
+    it('returns the receipt on request', async () => {
       const receipt = await admin.delete(`/v1/admin/sessions/${alice.id}`);
       const later = await admin.get(`/v1/admin/revocations/${receipt.body.seq}`);
       expect(later).toMatchObject({
@@ -207,7 +207,7 @@ describe('ending sessions', () => {
       });
     });
 
-    it('the role as it is stored decides, on every admin route [ADM-02, ADM-03, AZ-01]', async () => {
+    it('requires the stored role, on every admin route [ADM-02, ADM-03, AZ-01]', async () => {
       const routes: [string, string][] = [
         ['GET', '/v1/admin/users'],
         ['GET', `/v1/admin/users/${BOB.id}`],
@@ -229,7 +229,7 @@ describe('ending sessions', () => {
   });
 
   describe('of everyone', () => {
-    it('wants the word, and a fresh session, by DELETE as by POST [ADM-01]', async () => {
+    it('requires a confirmation and a fresh session, by DELETE as by POST [ADM-01]', async () => {
       for (const [method, path] of [BY_DELETE, BY_POST]) {
         for (const body of [
           undefined,
@@ -261,7 +261,7 @@ describe('ending sessions', () => {
     });
 
     it.each([BY_DELETE, BY_POST])(
-      'by %s %s ends them all, whoever began a moment later lives [ADM-01]',
+      'by %s %s ends them all, and a session that begins a moment later lives [ADM-01]',
       async (...by) => {
         expect(await endEveryone(admin, by)).toMatchObject(applied(4));
         const after = await Promise.all([ADMIN, ALICE, BOB].map((user) => loggedIn(a, user)));
@@ -276,12 +276,12 @@ describe('ending sessions', () => {
       },
     );
 
-    it('ends 1,200 people with one notice, in batches, and none is left out', async () => {
+    it('ends the sessions of 1,200 users with one notice, in batches, without exception', async () => {
       await alice.get(SESSION);
       await crowd(a, 1_200);
       const buried = jest.spyOn(a.get(VerdictCache), 'bury');
       const { body } = await endEveryone(admin);
-      // The answer does not wait for the sweep for long, and the sweep ends with `applied`.
+      // The answer waits for the sweep only briefly, and the sweep ends with `applied`.
       await eventually(async () => {
         const marked = `select ended_sessions from revocations where seq = $1 and applied_at is not null`;
         expect(await a.query(marked, [body.seq])).toEqual([{ ended_sessions: 1_204 }]);
@@ -299,7 +299,7 @@ describe('ending sessions', () => {
       await expectBothTiers(alice, ended('admin_everyone'));
     });
 
-    it('is not called applied while a record is locked, and is as soon as it is free', async () => {
+    it('is not `applied` while a session is locked, and is as soon as it is free', async () => {
       await bob.get(SESSION);
       const outside = await connect();
       await outside.query('begin');
@@ -313,7 +313,7 @@ describe('ending sessions', () => {
 
       const again = await loggedIn(a, ADMIN);
       const { seq } = receipt.body;
-      // Asking again for one of them says no more than is true of all, and not how many they are.
+      // A repeated request for one of them returns no more than is true of all, and no count.
       const one = await again.delete(`/v1/admin/sessions/${alice.id}`);
       expect(one).toMatchObject({ status: 202, body: { seq, status: 'pending', endedSessions: 0 } });
       expect(one.body).not.toHaveProperty('remainingSessions');
@@ -325,7 +325,7 @@ describe('ending sessions', () => {
       await expectBothTiers(bob, ended('admin_everyone'));
     });
 
-    it('is not called applied when the cache has missed a batch, not even by the relay', async () => {
+    it('is not `applied` when the cache has missed a batch, not even by the dispatcher', async () => {
       await alice.get(SESSION);
       jest.spyOn(a.get(VerdictCache), 'bury').mockRejectedValueOnce(new CacheUnavailable());
       const receipt = await endEveryone(admin);
@@ -339,7 +339,7 @@ describe('ending sessions', () => {
     });
   });
 
-  it('no store and no hand makes an ended session active again (S5)', async () => {
+  it('no store and no hand-written statement makes an ended session active again (S5)', async () => {
     await alice.delete(`/v1/sessions/${other.id}`);
     const revive = `update sessions set status = 'active', end_reason = null, ended_at = null where id = $1`;
     await expect(a.query(revive, [other.id])).rejects.toThrow(/has ended and stays ended/);
@@ -349,10 +349,10 @@ describe('ending sessions', () => {
     expect(await other.get(SESSION)).toMatchObject(ended('logout'));
   });
 
-  it('the list of denials is empty again when the last token that it concerns has expired', async () => {
+  it('the denial list is empty again when the last token that it concerns has expired', async () => {
     await admin.delete(`/v1/admin/users/${ALICE.id}/sessions`);
     expect(a.get(DenialList).size).toBeGreaterThan(0);
-    a.clock.advance(23 * 60_000); // 17, and what a test before this one had moved
+    a.clock.advance(23 * 60_000); // 17, and the advance of an earlier test
     await a.get(RevocationFeed).catchUp();
     expect(a.get(DenialList).size).toBe(0);
     await expectBothTiers(alice, problem(401, 'auth.token_expired'));
@@ -360,7 +360,7 @@ describe('ending sessions', () => {
 });
 
 describe('within one millisecond, and on a clock that steps back', () => {
-  /** The time stands still until it is moved, for the process and for the database. */
+  /** The time stands still until the test advances it, for the process and for the database. */
   class StillClock extends TestClock {
     private at = Date.now();
 
@@ -401,7 +401,7 @@ describe('within one millisecond, and on a clock that steps back', () => {
     await expectBothTiers(after, { status: 200 });
   });
 
-  it.each(ends)('a second end of %s also ends who came in between', async (_, end) => {
+  it.each(ends)('a second end of %s also ends sessions that began in between', async (_, end) => {
     await end(admin);
     admin = await loggedIn(a, ADMIN);
     const between = await loggedIn(a, ALICE);
@@ -411,17 +411,20 @@ describe('within one millisecond, and on a clock that steps back', () => {
     await expectBothTiers(await loggedIn(a, ALICE), { status: 200 });
   });
 
-  it.each(ends)('the end of %s spares nobody who came in before the clock stepped back', async (_, end) => {
-    const alice = await loggedIn(a, ALICE);
-    a.clock.advance(-3_000);
-    await end(admin);
-    expect((await alice.get(SESSION)).status).toBe(401);
-    expect((await alice.get(ACCESS)).status).toBe(401);
-    await expectBothTiers(await loggedIn(a, ALICE), { status: 200 });
-  });
+  it.each(ends)(
+    'the end of %s includes sessions that began before the clock stepped back',
+    async (_, end) => {
+      const alice = await loggedIn(a, ALICE);
+      a.clock.advance(-3_000);
+      await end(admin);
+      expect((await alice.get(SESSION)).status).toBe(401);
+      expect((await alice.get(ACCESS)).status).toBe(401);
+      await expectBothTiers(await loggedIn(a, ALICE), { status: 200 });
+    },
+  );
 });
 
-describe('the standing of an account', () => {
+describe('the status of an account', () => {
   let a: TestApp;
   let admin: Person;
   let alice: Person;
@@ -438,7 +441,7 @@ describe('the standing of an account', () => {
   });
   afterAll(() => a.close());
   beforeEach(async () => {
-    a.clock.advance(Date.now() - a.clock.now()); // what a test has moved
+    a.clock.advance(Date.now() - a.clock.now()); // undoes the changes of a test
     admin = await loggedIn(a, ADMIN);
     alice = await loggedIn(a, ALICE);
   });
@@ -453,7 +456,7 @@ describe('the standing of an account', () => {
       expect((await liftBan()).status).toBe(200);
     });
 
-    it('ends everything, and shuts login and refresh [SES-03, SES-12]', async () => {
+    it('ends all sessions, and blocks login and refresh [SES-03, SES-12]', async () => {
       const other = await loggedIn(a, ALICE);
       const receipt = await ban({ reason: 'Spam' });
       expect(receipt.body.endedSessions).toBeGreaterThanOrEqual(2);
@@ -464,7 +467,7 @@ describe('the standing of an account', () => {
       }
       const refused = await a.client().login(ALICE.email, PASSWORD);
       expect(refused).toMatchObject(problem(401, 'auth.invalid_credentials'));
-      const unknown = await a.client().login('nobody@example.com', PASSWORD);
+      const unknown = await a.client().login('unknown@example.com', PASSWORD);
       expect(withoutIds(refused)).toEqual(withoutIds(unknown));
       expect((await admin.get(`/v1/admin/users/${ALICE.id}`)).body).toMatchObject({
         banned: true,
@@ -473,7 +476,7 @@ describe('the standing of an account', () => {
       });
     });
 
-    it('revives nothing when it is lifted, and login works again', async () => {
+    it('restores no session when it is lifted, and login works again', async () => {
       await ban({ reason: 'Spam' });
       expect(await liftBan()).toMatchObject(applied(0));
       await expectBothTiers(alice, ended('ban'));
@@ -482,8 +485,8 @@ describe('the standing of an account', () => {
       expect((await admin.get(`/v1/admin/users/${ALICE.id}`)).body).toMatchObject({ banned: false });
     });
 
-    it('with an end ends by itself, and not a moment earlier', async () => {
-      // PostgreSQL, whose clock is not ours to move, takes it for long past.
+    it('with an end ends at that time, and not earlier', async () => {
+      // The test cannot move PostgreSQL's clock, for which that end is long past.
       a.clock.advance(-86_400_000);
       // A clock that is set back is corrected until the next comparison with PostgreSQL, which a poll makes.
       await a.get(RevocationFeed).catchUp();
@@ -497,7 +500,7 @@ describe('the standing of an account', () => {
       await expectBothTiers(await loggedIn(a, ALICE), { status: 200 });
     });
 
-    it('wants a reason, and an end that lies ahead', async () => {
+    it('requires a reason, and an end in the future', async () => {
       const yesterday = new Date(a.clock.now() - 86_400_000).toISOString();
       for (const body of [
         {},
@@ -512,7 +515,7 @@ describe('the standing of an account', () => {
   });
 
   describe('roles', () => {
-    it('are in force on the next checked request, both ways, also when a verdict was cached [ADM-02]', async () => {
+    it('are in force on the next checked request, granted or removed, even if the session is cached [ADM-02]', async () => {
       for (const roles of [['user', 'admin'], ['user'], ['user', 'admin'], ['user']]) {
         await alice.get(SESSION);
         expect(await setRoles(admin, ALICE.id, roles)).toMatchObject({ status: 200, body: { roles } });
@@ -520,7 +523,7 @@ describe('the standing of an account', () => {
       }
     });
 
-    it('want a fresh session, and are roles that there are', async () => {
+    it('require a fresh session, and existing role names', async () => {
       expect(await setRoles(admin, ALICE.id, ['root'])).toMatchObject(problem(400, 'request.invalid'));
       a.clock.advance(5 * 60_000);
       expect(await setRoles(admin, ALICE.id, ['user', 'admin'])).toMatchObject(
@@ -538,7 +541,7 @@ describe('the standing of an account', () => {
     });
     afterAll(() => a.query(`update users set roles = '{user,admin}' where id = $1`, [ADMIN.id]));
 
-    it('can neither be demoted, nor banned, nor go [ADM-03]', async () => {
+    it('can be neither demoted, banned, nor deleted [ADM-03]', async () => {
       expect((await setRoles(admin, OTHER_ADMIN.id, ['user'])).status).toBe(200);
       for (const act of [
         () => setRoles(admin, ADMIN.id, ['user']),
@@ -550,14 +553,14 @@ describe('the standing of an account', () => {
       expect((await admin.get('/v1/admin/users')).status).toBe(200);
     });
 
-    it('is not who is banned', async () => {
+    it('is counted without banned admins', async () => {
       expect((await ban({ reason: 'x' }, OTHER_ADMIN.id)).status).toBe(200);
       expect(await setRoles(admin, ADMIN.id, ['user'])).toMatchObject(problem(409, 'resource.conflict'));
       expect((await admin.delete(`/v1/admin/users/${OTHER_ADMIN.id}/ban`)).status).toBe(200);
       expect((await setRoles(admin, ADMIN.id, ['user'])).status).toBe(200);
     });
 
-    it('stays also when the last two demote each other at the same time [ADM-03]', async () => {
+    it('stays even if the last two demote each other at the same time [ADM-03]', async () => {
       const outside = await connect();
       for (let round = 0; round < 5; round++) {
         await a.query(`update users set roles = '{user,admin}' where id = any($1)`, [
@@ -574,7 +577,7 @@ describe('the standing of an account', () => {
     });
   });
 
-  it('a name that arrives while its account is deleted is not written on what is left of it [SES-12]', async () => {
+  it('a new name that arrives while its account is deleted is not written to the remaining row [SES-12]', async () => {
     const email = 'dora@example.com';
     await a.client().post('/v1/auth/register', { email, password: PASSWORD, displayName: 'Dora' });
     const dora = await loggedIn(a, { email });
@@ -593,7 +596,7 @@ describe('the standing of an account', () => {
     ]);
   });
 
-  it('an account that is deleted takes its sessions and all that is personal along [SES-12]', async () => {
+  it('the deletion of an account removes its sessions and all personal data [SES-12]', async () => {
     const email = 'carol@example.com';
     await a.client().post('/v1/auth/register', { email, password: PASSWORD, displayName: 'Carol' });
     const [carol, other] = [await loggedIn(a, { email }), await loggedIn(a, { email })];
@@ -622,7 +625,7 @@ describe('the standing of an account', () => {
     expect((await admin.get(`/v1/admin/users/${id}`)).status).toBe(404);
   });
 
-  it('people are listed newest first, in pages that neither repeat nor skip, found by the beginning of an address', async () => {
+  it('users are listed newest first, in pages that neither repeat nor skip, and found by the beginning of an address', async () => {
     await Promise.all(
       Array.from({ length: 7 }, (_, n) =>
         a.client().post('/v1/auth/register', { email: `page_${n}@example.com`, password: PASSWORD }),
@@ -685,7 +688,7 @@ describe('the audit log', () => {
     ['the end of an account', 'user_deleted', (_, own) => own.delete('/v1/users/me')],
   ];
 
-  it.each(acts)('has %s, or it does not happen [ADM-01, LOG-06]', async (_, type, act) => {
+  it.each(acts)('has an event for %s, or the action fails [ADM-01, LOG-06]', async (_, type, act) => {
     const state = () =>
       a.query(`
         select (select json_agg(s order by s.id) from (select id, status, end_reason from sessions) s) as sessions,
@@ -724,7 +727,7 @@ describe('the audit log', () => {
     }
   });
 
-  it('holds no token [LOG-03]', async () => {
+  it('contains no token [LOG-03]', async () => {
     const native = await loggedIn(a, ALICE);
     await native.refresh();
     const secrets = [native.accessToken!, native.refreshToken!, native.deviceToken!, PASSWORD];
@@ -759,7 +762,7 @@ describe('the audit log', () => {
     expect(found).toEqual(expected);
   });
 
-  it('is filtered by person, type and time', async () => {
+  it('is filtered by user, type and time', async () => {
     const [one, two] = [random.uuid(), random.uuid()];
     await a.query(
       `insert into audit_events (type, user_id, at) values
@@ -821,7 +824,7 @@ describeWithRedis('the revocation feed', () => {
   const stopPolling = (app: TestApp) => insides(app).stop();
   const stopListening = (app: TestApp) => insides(app).client.query('unlisten *');
 
-  it('the instance that revokes refuses at once, with nobody to tell it', async () => {
+  it('makes the instance that revokes refuse at once, without a notification', async () => {
     alice.at(a);
     stopPolling(a);
     await stopListening(a);
@@ -843,7 +846,7 @@ describeWithRedis('the revocation feed', () => {
     await eventually(async () => expect(await alice.get(ACCESS)).toMatchObject(ended('admin')));
   });
 
-  it('comes back by itself when its connection is cut, and has missed nothing', async () => {
+  it('recovers by itself when its connection is cut, and has missed nothing', async () => {
     await b.query(`select pg_terminate_backend(pid) from pg_stat_activity
                    where application_name = 'drawbridge-feed' and datname = current_database()`);
     await endAlice();
@@ -854,7 +857,7 @@ describeWithRedis('the revocation feed', () => {
     await eventually(async () => expect(await again.get(ACCESS)).toMatchObject(ended('admin')));
   });
 
-  it('has missed nothing of a PostgreSQL that was promoted or restored and counts its transactions from lower', async () => {
+  it('misses nothing of a PostgreSQL that was promoted or restored and has lower transaction ids', async () => {
     Object.assign(insides(b).cursor, { position: '99999999999' });
     await b.query(`select pg_terminate_backend(pid) from pg_stat_activity
                    where application_name = 'drawbridge-feed' and datname = current_database()`);
@@ -862,7 +865,7 @@ describeWithRedis('the revocation feed', () => {
     await eventually(async () => expect(await alice.get(ACCESS)).toMatchObject(ended('admin')));
   });
 
-  it('asks no store on the request path of the access tier', async () => {
+  it('queries no store on the request path of the access tier', async () => {
     await alice.get(ACCESS);
     stopPolling(b);
     const asked = [
@@ -874,7 +877,7 @@ describeWithRedis('the revocation feed', () => {
     for (const spy of asked) expect(spy).not.toHaveBeenCalled();
   });
 
-  it('X-Min-Revocation-Seq: an instance that has heard of nothing lets nobody in who shows the receipt', async () => {
+  it('refuses a receipt (X-Min-Revocation-Seq) on an instance that has not received its revocation', async () => {
     stopPolling(b);
     await stopListening(b);
     const { seq } = await endAlice();
@@ -883,7 +886,7 @@ describeWithRedis('the revocation feed', () => {
     expect(await alice.get(ACCESS, { headers })).toMatchObject(ended('admin'));
   });
 
-  it('X-Min-Revocation-Seq: a poll that began before the revocation does not count', async () => {
+  it('does not count a poll that began before the revocation (X-Min-Revocation-Seq)', async () => {
     stopPolling(b);
     await stopListening(b);
     const { client } = insides(b);
@@ -906,7 +909,7 @@ describeWithRedis('the revocation feed', () => {
     expect(polls).toHaveBeenCalledTimes(1);
   });
 
-  it('X-Min-Revocation-Seq: what is no sequence number is a bad request', async () => {
+  it('refuses an invalid sequence number as a bad request (X-Min-Revocation-Seq)', async () => {
     for (const seq of ['x', '-1', '1.5', '', '9'.repeat(19)]) {
       const answer = await alice.get(ACCESS, { headers: { 'x-min-revocation-seq': seq } });
       expect(answer).toMatchObject(problem(400, 'request.invalid'));
@@ -935,10 +938,10 @@ describeWithRedis('the revocation feed', () => {
     expect(await late.get(ACCESS)).toMatchObject(ended('admin'));
   });
 
-  it('does not read all of the past again at each poll', async () => {
+  it('does not read all old revocations again at each poll', async () => {
     await endAlice();
     const applied = jest.spyOn(b.get(DenialList), 'apply');
-    // Any transaction on this server holds the cursor back for as long as it is open, also another worker's.
+    // Any open transaction on this server holds the cursor back, also one of another worker.
     await eventually(async () => {
       applied.mockClear();
       await b.get(RevocationFeed).catchUp();
@@ -946,7 +949,7 @@ describeWithRedis('the revocation feed', () => {
     });
   });
 
-  it('a new instance has the list before it serves anybody (A3)', async () => {
+  it('is loaded before a new instance serves a request (A3)', async () => {
     await endAlice();
     const c = await startApp();
     stopPolling(c);
@@ -954,7 +957,7 @@ describeWithRedis('the revocation feed', () => {
     await c.close();
   });
 
-  it('leaves no connection behind, whatever is still asked of an instance that ends', async () => {
+  it('leaves no connection open, whatever is still requested of an instance that ends', async () => {
     const c = await startApp();
     const feed = c.get(RevocationFeed);
     const connections = async () =>

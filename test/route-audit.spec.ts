@@ -22,7 +22,7 @@ import { Throttled } from '../src/throttle/throttled.decorator.js';
 import { ALICE, PASSWORD, resetStores, TEST_KEYS } from './support/app.js';
 import { Client } from './support/client.js';
 
-/** What the audit says of an application with these controllers; nothing when it lets it boot. */
+/** The error of the audit for an application with these controllers; empty if it boots. */
 async function faultsOf(...controllers: Type[]): Promise<string[]> {
   const module = await Test.createTestingModule({
     imports: [DiscoveryModule],
@@ -42,8 +42,8 @@ async function faultsOf(...controllers: Type[]): Promise<string[]> {
 }
 
 /** Real: Nest, the decorators. */
-describe('a typing error that would open a door stops the boot [SES-15]', () => {
-  it('and names the route: public and session at once', async () => {
+describe('a mistake in decorators that would open a route stops the boot [SES-15]', () => {
+  it('naming the route that is public and session at once', async () => {
     @Controller('accounts')
     class AccountsController {
       @Post()
@@ -56,7 +56,7 @@ describe('a typing error that would open a door stops the boot [SES-15]', () => 
     ]);
   });
 
-  it('whether it stands on the route or on its controller', async () => {
+  it('on the route as well as on its controller', async () => {
     @Controller('a')
     @RequireSession({ maxAuthAge: '5m' })
     class ClosedController {
@@ -86,7 +86,7 @@ describe('a typing error that would open a door stops the boot [SES-15]', () => 
     ]);
   });
 
-  it('public for certain roles, roles that nobody has, and roles that there are not', async () => {
+  it('for roles on a public route, empty roles, and unknown roles', async () => {
     @Controller('roles')
     class RolesController {
       @Get('a')
@@ -110,7 +110,7 @@ describe('a typing error that would open a door stops the boot [SES-15]', () => 
     ]);
   });
 
-  it.each(['5', '5 m', '-5m', '0s', '', 'soon', '5M'])('an age of %j', async (maxAuthAge) => {
+  it.each(['5', '5 m', '-5m', '0s', '', 'soon', '5M'])('for an age of %j', async (maxAuthAge) => {
     @Controller('fresh')
     class FreshController {
       @Get()
@@ -122,7 +122,7 @@ describe('a typing error that would open a door stops the boot [SES-15]', () => 
     ]);
   });
 
-  it('also in a handler that is inherited, and in a controller that is made for each request', async () => {
+  it('also in an inherited handler, and in a request-scoped controller', async () => {
     @Controller()
     class Base {
       @Get('inherited')
@@ -145,7 +145,7 @@ describe('a typing error that would open a door stops the boot [SES-15]', () => 
     ]);
   });
 
-  it('and nothing else does', async () => {
+  it('and correct decorators do not', async () => {
     @Controller('fine')
     class FineController {
       @Get('a') bare() {}
@@ -171,7 +171,7 @@ describe('a typing error that would open a door stops the boot [SES-15]', () => 
     expect(await faultsOf(FineController)).toEqual([]);
   });
 
-  it('and a limit that is none, or counts whom nobody knows', async () => {
+  it('for an invalid limit, or one that counts users on a public route', async () => {
     @Controller()
     class LimitedController {
       @Post('a') @Public() @Throttled('no_such_policy' as never) unknown() {}
@@ -192,7 +192,7 @@ describe('a typing error that would open a door stops the boot [SES-15]', () => 
 });
 
 /** Real: the whole application with one more module in it, PostgreSQL, the cache. */
-describe('a feature module that knows nothing of guards', () => {
+describe('a feature module without guards of its own', () => {
   @Controller('feature')
   class FeatureController {
     @Get('bare')
@@ -258,20 +258,20 @@ describe('a feature module that knows nothing of guards', () => {
   });
   afterAll(() => app.close());
 
-  it('is closed where it says nothing, and open where it says so [AZ-01, SES-15]', async () => {
-    const nobody = new Client(app);
+  it('is closed by default, and open only where it declares so [AZ-01, SES-15]', async () => {
+    const anonymous = new Client(app);
     for (const route of ['bare', 'strict', 'admin', 'mistake']) {
-      const answer = await nobody.get(`/v1/feature/${route}`);
+      const answer = await anonymous.get(`/v1/feature/${route}`);
       expect({ route, ...answer }).toMatchObject({
         route,
         status: 401,
         body: { code: 'auth.unauthenticated' },
       });
     }
-    expect(await nobody.get('/v1/feature/open')).toMatchObject({ status: 200, body: { open: true } });
+    expect(await anonymous.get('/v1/feature/open')).toMatchObject({ status: 200, body: { open: true } });
     const headers = { authorization: 'Bearer forged' };
     for (const route of ['bare', 'strict', 'admin', 'mistake']) {
-      const answer = await nobody.get(`/v1/feature/${route}`, { headers });
+      const answer = await anonymous.get(`/v1/feature/${route}`, { headers });
       expect({ route, ...answer }).toMatchObject({
         route,
         status: 401,
@@ -299,7 +299,7 @@ describe('a feature module that knows nothing of guards', () => {
     expect((await alice.get('/v1/feature/bare')).status).toBe(200);
   });
 
-  it('is told, and lets nobody in, when it asks for a session that nobody has checked', async () => {
+  it('gets an error, and accepts no request, when it reads a session that no guard has checked', async () => {
     expect(await alice.get('/v1/feature/mistake')).toMatchObject({
       status: 500,
       body: { code: 'internal.error' },

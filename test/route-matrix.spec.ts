@@ -23,7 +23,7 @@ import { everythingStored } from './support/stored.js';
 import { addStrictRoute } from './support/strict-route.js';
 import { addThingsRoutes } from './support/things-routes.js';
 
-/** What no body may say, whatever becomes of it. */
+/** Texts that no body may contain, whatever the answer. */
 const FORBIDDEN = {
   id: '00000000-0000-4000-8000-000000000001',
   userId: '00000000-0000-4000-8000-000000000001',
@@ -42,7 +42,7 @@ const FORBIDDEN = {
   authenticatedAt: '2100-01-01T00:00:00Z',
 };
 
-/** Other spellings of a path, some of which some router takes for the same. */
+/** Other spellings of a path, some of which some router treats as the same. */
 const SPELLINGS: ((path: string) => string)[] = [
   (path) => path.toUpperCase(),
   (path) => path.replace(/[a-z]/, (letter) => letter.toUpperCase()),
@@ -74,7 +74,7 @@ const SPELLINGS: ((path: string) => string)[] = [
   (path) => `http://localhost${path}`,
 ];
 
-/** Real: the application with its document, PostgreSQL, the cache. Whatever is tried is made from the document. */
+/** Real: the application with its document, PostgreSQL, the cache. The requests are generated from the document. */
 describe('each operation of the document', () => {
   let app: TestApp;
   let mailbox: Mailbox;
@@ -119,7 +119,7 @@ describe('each operation of the document', () => {
   const outcomeOf = ({ status, body }: Answer): string =>
     status < 300 ? 'let in' : ((body?.code as string) ?? String(status));
 
-  it('has a recipe where it needs one', () => {
+  it('has an example request where it needs one', () => {
     expect(gapsIn(operations)).toEqual([]);
     const [withBody] = operations.filter(bodySchemaOf);
     expect(gapsIn([...operations, { ...withBody!, name: 'POST /v1/new' }])).toEqual([
@@ -130,7 +130,7 @@ describe('each operation of the document', () => {
     );
   });
 
-  it('that reads or removes a thing is tried with a thing that its recipe makes first, as CONTRIBUTING.md says', () => {
+  it('that reads or removes a thing is called with a thing that its example makes first, as CONTRIBUTING.md says', () => {
     const things = operations.filter(({ path }) => path === '/v1/things/{id}');
     expect(things.map((operation) => `${operation['x-tier']} ${operation.method}`).sort()).toEqual([
       'access GET',
@@ -138,7 +138,7 @@ describe('each operation of the document', () => {
     ]);
   });
 
-  it('does what it is for, on both transports, and answers what is documented and no more [AZ-03, OPS-02]', async () => {
+  it('does its work, on both transports, and answers only with documented fields [AZ-03, OPS-02]', async () => {
     const secrets = await app.query<{ table: string; column: string }>(
       `select table_name as table, column_name as column from information_schema.columns
        where table_schema = 'public' and column_name ~ 'hash|digest|nonce|secret|pepper'`,
@@ -182,7 +182,7 @@ describe('each operation of the document', () => {
     }
   });
 
-  it('is closed to everybody whom its declarations do not let in; and refusing changes nothing [AZ-01, SES-15, TOK-18, TOK-19, TOK-21, ADM-02]', async () => {
+  it('refuses every caller outside its declarations, and a refusal changes nothing [AZ-01, SES-15, TOK-18, TOK-19, TOK-21, ADM-02]', async () => {
     const targets = new Map<Operation, Example>();
     for (const operation of operations) targets.set(operation, await cook(operation, await person()));
     const callers: [string, CallerKind, Client][] = [];
@@ -210,7 +210,7 @@ describe('each operation of the document', () => {
     expect(refusals).toBeGreaterThan(operations.length * 20);
   });
 
-  it('is open to everybody whom its declarations let in [AZ-01, SES-15, ADM-02]', async () => {
+  it('accepts every caller within its declarations [AZ-01, SES-15, ADM-02]', async () => {
     for (const [name, kind] of Object.entries(kinds)) {
       for (const transport of TRANSPORTS) {
         let reader: Caller | undefined;
@@ -219,7 +219,7 @@ describe('each operation of the document', () => {
           if (promised(operation, kind) !== 'let in') continue;
           const caller = { operation: operation.name, caller: `${name} (${transport})` };
           if (isPublic(operation) && bodySchemaOf(operation)) {
-            // Its own answer depends on what it is told, not on who asks.
+            // Its answer depends on its input, not on the caller.
             const answer = await send(operation, (reader ??= await kind.make(transport)), {
               body: { nonsense: true },
             });
@@ -241,12 +241,12 @@ describe('each operation of the document', () => {
     }
   });
 
-  it('of the strict tier and for roles asks PostgreSQL, where that of the session tier may believe the cache [SES-08]', async () => {
+  it('of the strict tier and for roles asks PostgreSQL, where one of the session tier may use the cache [SES-08]', async () => {
     const client = await person('bearer', ['user', 'admin']);
     const other = await person();
     const readers = guarded().filter((operation) => !isUnsafe(operation) && operation['x-tier'] !== 'fresh');
     expect(readers.some(isForAdmins)).toBe(true);
-    // Once: a recipe may act as the owner first, whose session is about to end.
+    // Once: an example may act as the owner first, whose session is about to end.
     const examples = new Map<Operation, Example>();
     for (const operation of readers)
       examples.set(operation, await cook(operation, isForAdmins(operation) ? other : client));
@@ -274,7 +274,7 @@ describe('each operation of the document', () => {
     );
   });
 
-  it("answers about somebody else's things as about things that there are not [SES-11, AZ-01]", async () => {
+  it("answers for another user's things as for unknown ones [SES-11, AZ-01]", async () => {
     const ofTheCaller = guarded().filter(
       (operation) => parametersIn(operation, 'path').length > 0 && !isForAdmins(operation),
     );
@@ -304,7 +304,7 @@ describe('each operation of the document', () => {
     }
   });
 
-  it('takes no field that it does not document: nothing is assigned in passing [AZ-02, VAL-01]', async () => {
+  it('takes no undocumented field, so that mass assignment is impossible [AZ-02, VAL-01]', async () => {
     for (const operation of operations) {
       const schema = bodySchemaOf(operation);
       if (!schema) continue;
@@ -366,7 +366,7 @@ describe('each operation of the document', () => {
     expect(await everythingStored(app)).toEqual(before);
   });
 
-  it('has answered nothing above that its document does not know [AZ-01, HTTP-05]', () => {
+  it('has given only documented answers in these tests [AZ-01, HTTP-05]', () => {
     expect(answers.length).toBeGreaterThan(operations.length * 20);
     const faults = answers.flatMap(({ operation, answer }) =>
       undocumented(operation, answer, components).map((fault) => `${operation.name}: ${fault}`),

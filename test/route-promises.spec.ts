@@ -30,7 +30,10 @@ interface Operation {
   responses: Record<string, { content?: Record<string, { schema: Schema }> }>;
 }
 
-/** Real: an instance over HTTP with its document, PostgreSQL. What holds for every route is asked of every route there is. */
+/**
+ * Real: an instance over HTTP with its document, PostgreSQL. Promises for all routes are tested on every route of
+ * the document.
+ */
 describe('every route', () => {
   let app: TestApp;
   let operations: Operation[];
@@ -54,7 +57,7 @@ describe('every route', () => {
   });
   afterAll(() => app.close());
 
-  /** A schema and all that it is made of, by the path to it. */
+  /** A schema and all its parts, by the path to each. */
   function parts(schema: Schema, path = ''): [string, Schema][] {
     const known = schema.$ref ? schemas[schema.$ref.split('/').at(-1)!]! : schema;
     const inside = Object.entries(known.properties ?? {}).map(
@@ -86,20 +89,20 @@ describe('every route', () => {
     return true;
   };
 
-  it('that takes something knows its fields, and how long each may be [VAL-01]', () => {
+  it('that takes input declares its fields, and the maximal length of each [VAL-01]', () => {
     const loose: string[] = [];
     let seen = 0;
     for (const { name, requestBody, parameters = [] } of operations) {
       const given = [
         ...(requestBody ? parts(requestBody.content['application/json'].schema, 'body') : []),
-        // Headers are looked at by hand, and tried in bad-input.spec.ts.
+        // Headers are checked by hand, and tested in bad-input.spec.ts.
         ...parameters
           .filter((parameter) => parameter.in !== 'header')
           .flatMap((parameter) => parts(parameter.schema ?? {}, parameter.name)),
       ];
       for (const [path, schema] of given) {
         seen += 1;
-        // What a browser says of a passkey is the browser's: later ones say more, and only what is known is read.
+        // The browser defines the fields about a passkey: later ones send more, and only known ones are read.
         const isOfBrowsers = /passkey/.test(name) && /^body\.response(\.response)?$/.test(path);
         if (schema.properties && schema.additionalProperties !== false && !isOfBrowsers)
           loose.push(`${name} ${path}: open`);
@@ -110,7 +113,7 @@ describe('every route', () => {
     expect(loose).toEqual([]);
   });
 
-  it('that changes something is refused when another site makes a browser ask, with cookies that are good [CSR-02, CSR-03]', async () => {
+  it('that changes data is refused when another site makes a browser send it, with good cookies [CSR-02, CSR-03]', async () => {
     const unsafe = operations.filter(({ method }) => method !== 'GET');
     expect(unsafe.length).toBeGreaterThan(20);
     for (const { name, method, path } of unsafe) {
@@ -132,14 +135,14 @@ describe('every route', () => {
     expect((await admin.get('/v1/users/me')).status).toBe(200);
   });
 
-  it('that is asked by a safe method changes nothing [CSR-05]', async () => {
+  it('with a safe method changes nothing [CSR-05]', async () => {
     const tables = (
       await app.query<{ name: string }>(`select tablename as name from pg_tables where schemaname = 'public'`)
     ).map(({ name }) => name);
     const state = async () =>
       Promise.all(
         tables
-          // Who reads the audit log is written down, and what was written down is sealed.
+          // The audit log records its readers, and these records are sealed.
           .filter((name) => !name.startsWith('audit_'))
           .map((name) => app.query(`select to_jsonb(t) - 'last_seen_at' as row from ${name} t order by 1`)),
       );
@@ -160,7 +163,7 @@ describe('every route', () => {
     expect(await state()).toEqual(before);
   });
 
-  it('of admins takes nobody’s password, and no route shows a hash, a digest or somebody’s secret [ADM-03, RST-06, AZ-03]', () => {
+  it('for admins takes no password, and no route returns a hash, a digest or a secret of another user [ADM-03, RST-06, AZ-03]', () => {
     const SECRET = /password|hash|digest|nonce|secret|token|salt|rotation/i;
     const named = (schema: Schema | undefined) =>
       schema
@@ -179,7 +182,7 @@ describe('every route', () => {
       const names = [...asked, ...answers(operation).flatMap(named)];
       if (names.length > 0) found[operation.name] = [...new Set(names)].sort();
     }
-    // The caller's own, at the moment that they are made.
+    // The caller's own, at the moment of their creation.
     const grant = ['.accessToken', '.accessTokenExpiresIn', '.deviceToken', '.refreshToken', '.tokenType'];
     expect(found).toEqual({
       'POST /v1/auth/login': [...grant, '.challengeToken'].sort(),

@@ -15,15 +15,15 @@ import { BLOCKS, readPage } from '../bench/model/page.mjs';
 import { loadSettings } from '../src/config/load-settings.js';
 
 /**
- * Real: the constants of the code that the arithmetic follows. Modelled: everything else. The figures of docs/scale.md are of
- * this model; what it rests on was measured by `npm run bench -- sizing`.
+ * Real: the constants of the code that the arithmetic follows. Modelled: everything else. The figures of
+ * docs/scale.md are of this model, whose inputs were measured by `npm run bench -- sizing`.
  */
 
 const SECOND = 1_000;
 const DAY = 86_400 * SECOND;
 
 describe('docs/scale.md', () => {
-  it('says what its command gives (`npm run scale:model -- --write`)', () => {
+  it('matches the output of its command (`npm run scale:model -- --write`)', () => {
     const made = execFileSync(process.execPath, ['bench/model/main.mjs', '--page'], { encoding: 'utf8' });
     expect(made).toBe(readPage());
   });
@@ -35,7 +35,7 @@ describe('docs/scale.md', () => {
 });
 
 describe('the model of a load', () => {
-  it('follows the settings as they come', () => {
+  it('follows the settings', () => {
     const settings = loadSettings({});
     expect(SETTINGS).toMatchObject({
       accessTokenTtl: settings.accessTokenTtl / SECOND,
@@ -59,31 +59,31 @@ describe('the model of a load', () => {
     ['audit/audit-sealer.ts', 'INTERVAL_MS = 10_000;'],
     ['audit/seals.ts', 'MOST_SEALED = 10_000;'],
     ['audit/seals.ts', 'SETTLED_AFTER_MINUTES = 10;'],
-  ])('follows %s: %s', (file, text) => {
+  ])('uses a constant of %s: %s', (file, text) => {
     expect(readFileSync(`src/${file}`, 'utf8')).toContain(text);
   });
 
-  it('grows with the sessions, and no faster than they do where it is about people', () => {
+  it('grows with the sessions, and no faster where the number of users decides', () => {
     const [one, ten] = [loadOf(1e7), loadOf(1e8)];
     for (const what of ['requests', 'refreshes', 'reads', 'marks', 'storage', 'records', 'redisBytes'])
       expect(ten[what]! / one[what]!).toBeCloseTo(10, 1);
     expect(ten.instances! / one.instances!).toBeLessThanOrEqual(10);
-    // What one instance does for all of them grows with what there is to do, not with the instances.
+    // The work of one instance for all grows with the work, not with the number of instances.
     expect(ten.housekeepingCpu! / one.housekeepingCpu!).toBeCloseTo(10);
     expect(ten.sealCpu! / one.sealCpu!).toBeCloseTo(10);
     expect(ten.countSeconds).toBe(one.countSeconds);
-    // What every instance does at every end is the product of both.
+    // The work of every instance at every end is the product of both.
     expect(ten.polls! / one.polls!).toBeGreaterThan(50);
   });
 
-  it('has one refresh for each visit, and one more for each life of a token that a visit lasts', () => {
+  it('has one refresh for each visit, and one more for each token lifetime of a visit', () => {
     const refreshes = (activity: object) => loadOf(1e6, activity).refreshes! / loadOf(1e6).refreshes!;
     expect(refreshes({ visits: 2 * ACTIVITY.visits })).toBeCloseTo(2);
     expect(refreshes({ visitSeconds: 1_620 })).toBeCloseTo(2);
     expect(refreshes({ visitSeconds: 60 })).toBeCloseTo(1);
   });
 
-  it('lets a verdict answer for a lease and no longer: who asks twice in a lease is read half as often', () => {
+  it('uses a cached session for a lease and no longer: two requests in a lease need half the reads', () => {
     // One check each 30 s on average: a read, a lease of 30 s, 30 s until the next one.
     const { hitShare, checks, reads } = loadOf(1e6, {
       requestsPerVisit: 10,
@@ -96,19 +96,19 @@ describe('the model of a load', () => {
     expect(loadOf(1e6, {}, { cacheLease: 1 }).reads).toBeGreaterThan(loadOf(1e6).reads!);
   });
 
-  it('writes one mark for a visit in which nobody is seen twice, and at most one a resolution', () => {
+  it('writes one mark for a visit with a single request, and at most one per resolution', () => {
     const visits = (1e6 * ACTIVITY.activeInPeakHour * ACTIVITY.visits) / 3_600;
     expect(loadOf(1e6, { requestsPerVisit: 0.001 }).marks! / visits).toBeLessThan(0.002);
     const busy = loadOf(1e6, { requestsPerVisit: 1e6, visitSeconds: 600 });
     expect(busy.marks! / visits).toBeCloseTo(600 / SETTINGS.lastSeenResolution, 1);
   });
 
-  it('never writes more images of pages than there are pages', () => {
+  it('never writes more page images than there are pages', () => {
     const { images, sessionRows, users } = loadOf(1e5, { activeInPeakHour: 1, visits: 100 });
     expect(images).toBeLessThan((sessionRows! * 631 + users! * 401) / SETTINGS.page + 1_000);
   });
 
-  it('finds the number of sessions at which a limit is met', () => {
+  it('finds the number of sessions at which a limit is reached', () => {
     for (const limit of LIMITS) {
       const sessions = sessionsAt(limit);
       expect(limit.of(loadOf(sessions * 1.01))).toBeGreaterThanOrEqual(limit.limit);
@@ -119,7 +119,7 @@ describe('the model of a load', () => {
     expect(order).toEqual([...order].sort((a, b) => a - b));
   });
 
-  it('shares sessions out to cells that stay below every limit that their remedies are for', () => {
+  it('distributes sessions to cells that stay below every limit with that remedy', () => {
     const { cells, each } = cellsOf(1e9, 25e6);
     expect(cells * each.sessions!).toBeCloseTo(1e9);
     expect(each.connections).toBeLessThan(500);
