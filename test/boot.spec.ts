@@ -129,7 +129,7 @@ describe('a boot with a fatal fault', () => {
   });
 });
 
-describeWithRedis('a Redis that does not let an instance in', () => {
+describeWithRedis('a Redis that refuses an instance', () => {
   let redis: Service;
   beforeAll(async () => {
     redis = (await startRedis())!;

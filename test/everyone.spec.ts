@@ -12,7 +12,7 @@ import { eventually, Gate } from './support/waiting.js';
 const CROWD = 1_200;
 const ENDED = { status: 401, body: { code: 'auth.session_ended', reason: 'admin_everyone' } };
 
-describeWithRedis("the end of everyone's sessions", () => {
+describeWithRedis('a global logout', () => {
   let a: TestApp;
   let b: TestApp;
   let admin: Person;

@@ -167,11 +167,11 @@ describeWithRedis('an instance that is cut off', () => {
       ['before its lease', VerdictCache, 'lease'],
       ['between its lease and its read', SessionReader, 'readMany'],
       ['between its read and its fill', VerdictCache, 'fill'],
-    ])('%s, when the session has ended meanwhile: nobody is let in later (S1)', async (_, on, method) => {
+    ])('%s, when the session has ended meanwhile: no later check accepts it (S1)', async (_, on, method) => {
       stopFeeds();
       await flush(); // nothing is cached, so the reader takes all steps
       const flushed = at(on, method, end);
-      // Again, where the cache was slower than its budget, so that the reader did not come by.
+      // Repeated if the cache was slower than its budget and the reader skipped this step.
       await eventually(async () => {
         await check();
         expect(flushed()).toBe(true);

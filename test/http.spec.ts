@@ -293,7 +293,7 @@ describeWithRedis('in production', () => {
   });
   afterAll(() => app.close());
 
-  it('to a request over plain HTTP is a refusal, whatever the request carries, and no redirect [HTTP-01]', async () => {
+  it('a request over plain HTTP is refused, whatever it carries, and not redirected [HTTP-01]', async () => {
     for (const path of ['/v1/auth/login', '/v1/users/me', '/nowhere']) {
       for (const protocol of ['http', 'HTTP', 'http, https']) {
         const headers = { 'x-forwarded-proto': protocol };
@@ -307,7 +307,7 @@ describeWithRedis('in production', () => {
     }
   });
 
-  it('on metrics is a refusal as long as there is no METRICS_TOKEN [OPS-06]', async () => {
+  it('metrics are closed as long as there is no METRICS_TOKEN [OPS-06]', async () => {
     expect(await app.client().get('/metrics')).toMatchObject({ status: 404 });
   });
 });

@@ -34,7 +34,7 @@ describeWithRedis('GET /metrics', () => {
   };
   const checks = (by: string) => valueOf(`drawbridge_session_checks_total{answered_by="${by}"}`);
 
-  it('A2: report that the instance is blind after 5 s without news, and since when', async () => {
+  it('A2: reports that the instance is blind after 5 s without news, and since when', async () => {
     const other = await startApp({ clock });
     const feed = other.get(RevocationFeed);
     const said = async () => {
@@ -53,7 +53,7 @@ describeWithRedis('GET /metrics', () => {
     await other.close();
   });
 
-  it('count denied tokens, and revocations that the cache has not acknowledged', async () => {
+  it('counts denied tokens, and revocations that the cache has not acknowledged', async () => {
     const alice = await loggedIn(app, ALICE);
     const before = await valueOf('drawbridge_denial_list_entries');
     const bury = jest.spyOn(app.get(VerdictCache), 'bury').mockRejectedValue(new Error('away'));
@@ -71,7 +71,7 @@ describeWithRedis('GET /metrics', () => {
     expect(await valueOf('drawbridge_revocations_pending')).toBe(0);
   });
 
-  it('count session checks by the store that answered', async () => {
+  it('counts session checks by the store that answered', async () => {
     const alice = await loggedIn(app, ALICE);
     const check = () => alice.get('/v1/sessions/current');
     const [cache, postgres, unavailable] = [
@@ -94,7 +94,7 @@ describeWithRedis('GET /metrics', () => {
     expect(await checks('unavailable')).toBe(unavailable + 1);
   });
 
-  it('time requests by the pattern of their route, and contain no personal data [OPS-06]', async () => {
+  it('times requests by the pattern of their route, and contains no personal data [OPS-06]', async () => {
     const alice = await loggedIn(app, ALICE);
     await alice.delete(`/v1/sessions/${alice.id}`);
     await alice.get('/no/such/place?token=secret');
@@ -106,7 +106,7 @@ describeWithRedis('GET /metrics', () => {
     expect(text).not.toMatch(/no\/such|secret|version/);
   });
 
-  it('require METRICS_TOKEN once that is set [OPS-06]', async () => {
+  it('requires METRICS_TOKEN once that is set [OPS-06]', async () => {
     const guarded = await startApp({ env: { METRICS_TOKEN: TOKEN } });
     const ask = (headers: Record<string, string>) => guarded.client().get('/metrics', { headers });
     expect((await ask({ authorization: `Bearer ${TOKEN}` })).status).toBe(200);

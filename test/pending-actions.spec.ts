@@ -289,7 +289,7 @@ describe('a change of address that a session has requested', () => {
     });
   });
 
-  it('is not asked for with tokens that a password change has just taken the place of', async () => {
+  it('is not requested with tokens that a password change has just replaced', async () => {
     const owner = await loggedIn(app, { email }, 'cookie');
     const thief = owner.copy();
     const to = newAddress();
@@ -351,7 +351,7 @@ describe('a link to reset the password', () => {
   );
 
   it.each(userEndings.filter(([name]) => !/deleted/.test(name)))(
-    'is good when it is requested after %s',
+    'that is requested afterwards is good, although %s',
     async (_, end) => {
       await end(await scene());
       await mailbox.collect();

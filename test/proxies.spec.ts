@@ -112,7 +112,7 @@ describeWithRedis('in production, X-Forwarded-Proto: http', () => {
   });
 });
 
-it('outside of production refuses a request only with REFUSE_PLAIN_HTTP=true', async () => {
+it('X-Forwarded-Proto: http refuses a request outside of production only with REFUSE_PLAIN_HTTP=true', async () => {
   for (const [REFUSE_PLAIN_HTTP, status] of [
     ['true', 403],
     ['', 401],

@@ -23,7 +23,7 @@ import { eventually } from './support/waiting.js';
 const start = () => startRedisProcess(['--repl-diskless-sync-delay', '0']) as Promise<RedisProcess>;
 let first = await start();
 
-describeWithOwnRedis(first, 'a Redis in whose place another one comes', () => {
+describeWithOwnRedis(first, 'a Redis that is replaced by another one', () => {
   let second: RedisProcess;
   let address: FaultProxy;
   let a: TestApp;

@@ -97,7 +97,7 @@ describe('a mistake in decorators that would open a route stops the boot [SES-15
       @Get('b')
       @RequireSession()
       @Roles()
-      nobody() {}
+      noRoles() {}
 
       @Get('c')
       @Roles('admin', 'amdin' as 'admin')

@@ -41,12 +41,12 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([app?.close(), other?.close()]));
 beforeEach(async () => {
-  email = await somebody();
+  email = await newUser();
   await mailbox.collect();
 });
 
-async function somebody(roles = ['user']): Promise<string> {
-  const address = `somebody${(count += 1)}@example.com`;
+async function newUser(roles = ['user']): Promise<string> {
+  const address = `someone${(count += 1)}@example.com`;
   await app.query(
     `insert into users (id, email, password_hash, roles, created_at)
      select gen_random_uuid(), $1, password_hash, $3, now() from users where id = $2`,
@@ -64,7 +64,7 @@ async function challengeOf(client: Client, extra?: object): Promise<string> {
   return answer.body.challengeToken;
 }
 
-/** Keeps what it is given. */
+/** Keeps the new tokens. */
 async function reauthenticate(client: Client, proof: object): Promise<void> {
   const answer = await client.post('/v1/auth/reauthenticate', proof);
   expect(answer.status).toBe(200);
@@ -79,9 +79,9 @@ const events = (userId: string, type = 'authn_%') =>
     [userId, type],
   );
 
-/** Real: PostgreSQL, the cache, two instances. Pretended: the mail server, the phone. */
-describe('whoever enrols an authenticator app', () => {
-  it('gets a secret of 160 bits, as text and for a QR code, which does nothing before its first code', async () => {
+/** Real: PostgreSQL, the cache, two instances. Simulated: the mail server, the phone. */
+describe('a user who enrols an authenticator app', () => {
+  it('gets a secret of 160 bits, as text and for a QR code, which has no effect before its first code', async () => {
     const me = await loggedIn(app, { email });
     const { body } = await me.post('/v1/auth/mfa/totp');
     expect(body.secret).toMatch(/^[A-Z2-7]{32}$/);
@@ -105,7 +105,7 @@ describe('whoever enrols an authenticator app', () => {
     expect(await subjects()).toEqual([]);
   });
 
-  it('confirms it with a code, is asked for one from then on, and is told by mail', async () => {
+  it('confirms it with a code, needs a code from then on, and gets a mail', async () => {
     const me = await loggedIn(app, { email });
     const { recoveryCodes } = await enrol(app, me);
     expect(new Set(recoveryCodes).size).toBe(10);
@@ -135,7 +135,7 @@ describe('whoever enrols an authenticator app', () => {
     ['a wrong code', (phone: AuthenticatorApp) => phone.code(7), REFUSED],
     ['a code of two steps ago', (phone: AuthenticatorApp) => phone.code(-2), REFUSED],
     ['a code of two steps ahead', (phone: AuthenticatorApp) => phone.code(2), REFUSED],
-  ])('with %s has changed nothing', async (_, code, outcome) => {
+  ])('with %s changes nothing', async (_, code, outcome) => {
     const me = await loggedIn(app, { email });
     const elsewhere = await loggedIn(app, { email });
     const { body } = await me.post('/v1/auth/mfa/totp');
@@ -146,21 +146,21 @@ describe('whoever enrols an authenticator app', () => {
     expect((await me.post('/v1/auth/mfa/totp/confirm', { code: phone.code() })).status).toBe(200);
   });
 
-  it('is confirmed by a code as people type it', async () => {
+  it('may type the code with spaces', async () => {
     const me = await loggedIn(app, { email });
     const { body } = await me.post('/v1/auth/mfa/totp');
     const code = new AuthenticatorApp(body.secret, clock).code().replace(/^.../, '$& ');
     expect((await me.post('/v1/auth/mfa/totp/confirm', { code })).status).toBe(200);
   });
 
-  it.each([1, -1])('whose clock is %i step off is understood', async (steps) => {
+  it.each([1, -1])('may have a clock that is %i step off', async (steps) => {
     const me = await loggedIn(app, { email });
     const { body } = await me.post('/v1/auth/mfa/totp');
     const code = new AuthenticatorApp(body.secret, clock).code(steps);
     expect((await me.post('/v1/auth/mfa/totp/confirm', { code })).status).toBe(200);
   });
 
-  it('has a quarter of an hour, in the session that began it; the last secret counts', async () => {
+  it('has a quarter of an hour, in the session that began it, and the latest secret counts', async () => {
     const me = await loggedIn(app, { email });
     const elsewhere = await loggedIn(app, { email });
     const first = new AuthenticatorApp((await me.post('/v1/auth/mfa/totp')).body.secret, clock);
@@ -175,21 +175,24 @@ describe('whoever enrols an authenticator app', () => {
     expect((await login(app.client())).body.status).toBeUndefined();
   });
 
-  it.each(['cookie', 'bearer'] as const)('ends every other session, and goes on (%s)', async (transport) => {
-    const me = await loggedIn(app, { email }, transport);
-    const phone = await loggedIn(other, { email });
-    const thief = me.copy();
-    await enrol(app, me);
-    expect(await sessionTier(other, phone)).toBe('mfa_change');
-    const session = (await me.get('/v1/sessions/current')).body;
-    expect(session).toMatchObject({ id: me.id, secondFactorAt: session.authenticatedAt });
-    expect((await me.refresh()).body.session.id).toBe(me.id);
-    await keysDelivered(app, { later: true });
-    if (transport === 'cookie')
-      expect(await thief.refresh()).toMatchObject({ body: { code: 'auth.invalid_token' } });
-  });
+  it.each(['cookie', 'bearer'] as const)(
+    'ends every other session, and continues the own one (%s)',
+    async (transport) => {
+      const me = await loggedIn(app, { email }, transport);
+      const phone = await loggedIn(other, { email });
+      const thief = me.copy();
+      await enrol(app, me);
+      expect(await sessionTier(other, phone)).toBe('mfa_change');
+      const session = (await me.get('/v1/sessions/current')).body;
+      expect(session).toMatchObject({ id: me.id, secondFactorAt: session.authenticatedAt });
+      expect((await me.refresh()).body.session.id).toBe(me.id);
+      await keysDelivered(app, { later: true });
+      if (transport === 'cookie')
+        expect(await thief.refresh()).toMatchObject({ body: { code: 'auth.invalid_token' } });
+    },
+  );
 
-  it('has to have logged in or reauthenticated just now', async () => {
+  it('needs a fresh session', async () => {
     const me = await loggedIn(app, { email });
     clock.advance(6 * MINUTE);
     for (const path of ['totp', 'totp/confirm', 'recovery-codes'])
@@ -199,7 +202,7 @@ describe('whoever enrols an authenticator app', () => {
       ).toBe('auth.reauthentication_required');
   });
 
-  it('and replaces it by another one, which needs the old one: then only the new one counts', async () => {
+  it('replaces it by another one with a code of the old one, and then only the new one counts', async () => {
     const me = await loggedIn(app, { email });
     const old = await enrol(app, me);
     clock.advance(MINUTE);
@@ -213,25 +216,28 @@ describe('whoever enrols an authenticator app', () => {
 });
 
 describe('a login with a second factor', () => {
-  it.each(['cookie', 'bearer'] as const)('is completed by a code, as a login is (%s)', async (transport) => {
-    const { phone } = await enrol(app, await loggedIn(app, { email }));
-    const me = app.client();
-    const challenge = await challengeOf(me, { transport, deviceName: 'My laptop' });
-    expect(me.jar.size).toBe(0);
-    const answer = await complete(me, challenge, phone.nextCode());
-    expect(answer).toMatchObject({
-      status: 200,
-      body: { user: { email }, session: { transport, device: { name: 'My laptop' }, current: true } },
-    });
-    expect(answer.body.session.secondFactorAt).toBe(answer.body.session.createdAt);
-    expect(answer.setCookies).toHaveLength(transport === 'cookie' ? 3 : 0);
-    expect((await me.at(other).get('/v1/sessions/current')).body.id).toBe(answer.body.session.id);
-    expect((await me.refresh()).status).toBe(200);
-    const [success] = (await events(answer.body.user.id, 'authn_login_success')).slice(-1);
-    expect(success!.details).toMatchObject({ secondFactor: 'code' });
-  });
+  it.each(['cookie', 'bearer'] as const)(
+    'is completed by a code, with the same answer as any login (%s)',
+    async (transport) => {
+      const { phone } = await enrol(app, await loggedIn(app, { email }));
+      const me = app.client();
+      const challenge = await challengeOf(me, { transport, deviceName: 'My laptop' });
+      expect(me.jar.size).toBe(0);
+      const answer = await complete(me, challenge, phone.nextCode());
+      expect(answer).toMatchObject({
+        status: 200,
+        body: { user: { email }, session: { transport, device: { name: 'My laptop' }, current: true } },
+      });
+      expect(answer.body.session.secondFactorAt).toBe(answer.body.session.createdAt);
+      expect(answer.setCookies).toHaveLength(transport === 'cookie' ? 3 : 0);
+      expect((await me.at(other).get('/v1/sessions/current')).body.id).toBe(answer.body.session.id);
+      expect((await me.refresh()).status).toBe(200);
+      const [success] = (await events(answer.body.user.id, 'authn_login_success')).slice(-1);
+      expect(success!.details).toMatchObject({ secondFactor: 'code' });
+    },
+  );
 
-  it('does not take a code again, nor an older one, not on another instance and not to reauthenticate (replay)', async () => {
+  it('refuses a used code and older ones, on every instance and for reauthentication (replay)', async () => {
     const { phone } = await enrol(app, await loggedIn(app, { email }));
     const me = app.client();
     const [older, code] = [phone.code(1), (clock.advance(2 * 30_000), phone.code())];
@@ -244,13 +250,13 @@ describe('a login with a second factor', () => {
     expect((await complete(thief, challenge, phone.code(1))).status).toBe(200);
   });
 
-  it('nor the code that confirmed the app', async () => {
+  it('refuses the code that confirmed the app', async () => {
     const { phone } = await enrol(app, await loggedIn(app, { email }));
     const me = app.client();
     expect(await complete(me, await challengeOf(me), phone.code())).toMatchObject(REFUSED);
   });
 
-  it('lets one in of twenty who show one code at once, on two instances', async () => {
+  it('accepts one of twenty simultaneous uses of one code, on two instances', async () => {
     const { phone } = await enrol(app, await loggedIn(app, { email }));
     const clients = Array.from({ length: 20 }, (_, index) => [app, other][index % 2]!.client());
     const challenges = await Promise.all(clients.map((client) => challengeOf(client)));
@@ -262,7 +268,7 @@ describe('a login with a second factor', () => {
     expect(answers.filter(({ body }) => body.code === 'auth.invalid_credentials')).toHaveLength(19);
   });
 
-  it('lets one in of twenty who complete one login at once, each with a code of its own', async () => {
+  it('accepts one of twenty simultaneous completions of one login, each with a code of its own', async () => {
     const { recoveryCodes } = await enrol(app, await loggedIn(app, { email }));
     const challenge = await challengeOf(app.client());
     const answers = await Promise.all(
@@ -278,7 +284,7 @@ describe('a login with a second factor', () => {
     expect(left).toEqual({ count: 9 });
   });
 
-  it('has five minutes', async () => {
+  it('expires after five minutes', async () => {
     const { phone } = await enrol(app, await loggedIn(app, { email }));
     const me = app.client();
     const challenge = await challengeOf(me);
@@ -286,7 +292,7 @@ describe('a login with a second factor', () => {
     expect(await complete(me, challenge, phone.code())).toMatchObject(BEGIN_AGAIN);
   });
 
-  it('may try another code after a wrong one, and is written down', async () => {
+  it('allows another code after a wrong one, and records the attempt', async () => {
     const { phone } = await enrol(app, await loggedIn(app, { email }));
     const me = app.client();
     const challenge = await challengeOf(me);
@@ -310,18 +316,18 @@ describe('a login with a second factor', () => {
       (userId, admin) => admin.delete(`/v1/admin/users/${userId}/sessions`),
     ],
     [
-      'the user was banned, also when that was lifted',
+      'the user was banned, even if the ban was lifted',
       async (userId, admin) => {
         expect((await admin.post(`/v1/admin/users/${userId}/ban`, { reason: 'x' })).status).toBe(200);
         expect((await admin.delete(`/v1/admin/users/${userId}/ban`)).status).toBe(200);
       },
     ],
     [
-      'everybody was logged out',
+      'all users were logged out',
       (_, admin) => admin.delete('/v1/admin/sessions', { body: { confirm: 'everyone' } }),
     ],
     ['an admin has removed the factor', (userId, admin) => admin.delete(`/v1/admin/users/${userId}/mfa`)],
-  ])('has to begin again when %s meanwhile', async (_, act) => {
+  ])('has to start over when %s meanwhile', async (_, act) => {
     const owner = await loggedIn(app, { email });
     const { phone } = await enrol(app, owner);
     const me = app.client();
@@ -330,7 +336,7 @@ describe('a login with a second factor', () => {
     expect(await complete(me, challenge, phone.nextCode())).toMatchObject(BEGIN_AGAIN);
   });
 
-  it('is not completed by a made-up challenge, and a challenge is no credential of anything else', async () => {
+  it('is not completed by a forged challenge, and a challenge is no other credential', async () => {
     const { phone } = await enrol(app, await loggedIn(app, { email }));
     const me = app.client();
     const challenge = await challengeOf(me);
@@ -342,7 +348,7 @@ describe('a login with a second factor', () => {
     expect((await me.post('/v1/auth/refresh', { refreshToken: challenge })).status).toBe(401);
   });
 
-  it('belongs to the device that began it', async () => {
+  it('is bound to the device that began it', async () => {
     const device = await loggedIn(app, { email });
     const { phone } = await enrol(app, device);
     const me = app.client();
@@ -355,13 +361,13 @@ describe('a login with a second factor', () => {
     const answer = await complete(me, challenge, phone.nextCode());
     expect(answer.body.session.device.id).toBe(id);
     expect(me.deviceToken).toBe(device.deviceToken);
-    // Without showing the device token again it is a device like any other.
+    // Without its device token it is a device like any other.
     const stranger = app.client();
     const again = await complete(stranger, await challengeOf(me), phone.nextCode());
     expect(again.body.session.device.id).not.toBe(id);
   });
 
-  it('is not opened by the password alone when the factor comes while it is under way', async () => {
+  it('is not completed by the password alone when the factor is enrolled meanwhile', async () => {
     const { userId } = await loggedIn(app, { email });
     const outside = await connect();
     await outside.query('begin');
@@ -380,9 +386,9 @@ describe('a login with a second factor', () => {
     await disconnect();
   });
 
-  it('is refused as ever with a wrong password, and nobody learns of the factor', async () => {
+  it('with a wrong password gets the usual refusal, which does not reveal the factor', async () => {
     await enrol(app, await loggedIn(app, { email }));
-    const [wrong, unknown] = [email, 'nobody@example.com'].map((address) =>
+    const [wrong, unknown] = [email, 'unknown@example.com'].map((address) =>
       app.client().login(address, 'not the password of anybody'),
     );
     const { instance: _i, requestId: _r, ...said } = (await wrong!).body;
@@ -396,7 +402,7 @@ describe('a login with a second factor from another origin', () => {
   const completeFromThere = (challengeToken: string, code: string) =>
     app.client().post('/v1/auth/login/mfa', { challengeToken, code }, { headers });
 
-  it('is completed there when it was begun for bearer tokens, and hands out no cookie', async () => {
+  it('is completed there when it was begun for bearer tokens, and sets no cookie', async () => {
     const { phone } = await enrol(app, await loggedIn(app, { email }));
     const body = { email, password: PASSWORD, transport: 'bearer' };
     const { challengeToken } = (await app.client().post('/v1/auth/login', body, { headers })).body;
@@ -404,7 +410,7 @@ describe('a login with a second factor from another origin', () => {
     expect(answer).toMatchObject({ status: 200, setCookies: [], body: { session: { transport: 'bearer' } } });
   });
 
-  it('is refused when it was begun for cookies, whatever the token is made to say: it would log the person into an attacker’s account', async () => {
+  it('is refused when it was begun for cookies, whatever the challenge claims: it would log the user into an attacker’s account', async () => {
     const { phone } = await enrol(app, await loggedIn(app, { email }));
     const client = app.client();
     const challengeToken = await challengeOf(client, { transport: 'cookie' });
@@ -422,7 +428,7 @@ describe('a login with a second factor from another origin', () => {
 });
 
 describe('a recovery code', () => {
-  it('lets in once, in any spelling, and its owner is told how many are left', async () => {
+  it('is good once, in any spelling, and its owner gets a mail with the number left', async () => {
     const { recoveryCodes } = await enrol(app, await loggedIn(app, { email }));
     await mailbox.collect();
     const me = app.client();
@@ -435,7 +441,7 @@ describe('a recovery code', () => {
     expect(await complete(me, await challengeOf(me), recoveryCodes[0]!)).toMatchObject(REFUSED);
   });
 
-  it('of the last ones says so; when none is left the login does not offer them', async () => {
+  it('that is one of the last adds a warning to its mail; when none is left, the login does not offer them', async () => {
     const { recoveryCodes } = await enrol(app, await loggedIn(app, { email }));
     const me = app.client();
     for (const code of recoveryCodes) await complete(me, await challengeOf(me), code);
@@ -459,7 +465,7 @@ describe('a recovery code', () => {
     expect(await subjects()).toContain('You have new recovery codes');
   });
 
-  it('is of nobody without a factor', async () => {
+  it('exists only for users with a factor', async () => {
     const me = await loggedIn(app, { email });
     expect((await me.post('/v1/auth/mfa/recovery-codes')).status).toBe(409);
     expect(await me.post('/v1/auth/reauthenticate', { code: '000000' })).toMatchObject(REFUSED);
@@ -467,7 +473,7 @@ describe('a recovery code', () => {
 });
 
 describe('a session with a second factor', () => {
-  it('is fresh again by the password or by a code, but changes factors only by a code', async () => {
+  it('becomes fresh again by the password or by a code, but changes factors only by a code', async () => {
     const me = await loggedIn(app, { email });
     const { phone } = await enrol(app, me);
     clock.advance(6 * MINUTE);
@@ -486,14 +492,14 @@ describe('a session with a second factor', () => {
   });
 
   it.each([{}, { password: PASSWORD, code: '123456' }, { code: '' }])(
-    'reauthenticates by one proof: %j',
+    'reauthenticates by exactly one proof: %j',
     async (proof) => {
       const me = await loggedIn(app, { email });
       expect((await me.post('/v1/auth/reauthenticate', proof)).status).toBe(400);
     },
   );
 
-  it('that removes it ends the others, is not asked any more, and its owner is told [SES-12]', async () => {
+  it('that removes it ends the other sessions, needs it no more, and its owner gets a mail [SES-12]', async () => {
     const me = await loggedIn(app, { email });
     const { phone } = await enrol(app, me);
     const elsewhere = app.client();
@@ -508,7 +514,7 @@ describe('a session with a second factor', () => {
     expect((await me.delete('/v1/auth/mfa/totp')).status).toBe(404);
   });
 
-  it('keeps what it has proved through a refresh, and a new password does not skip it [RST-04]', async () => {
+  it('keeps its proof through a refresh, and a password reset does not skip the factor [RST-04]', async () => {
     const me = await loggedIn(app, { email });
     const { phone } = await enrol(app, me);
     const before = (await me.get('/v1/sessions/current')).body.secondFactorAt;
@@ -525,8 +531,8 @@ describe('a session with a second factor', () => {
   });
 });
 
-describe('an operator', () => {
-  it('removes the factors of somebody who has lost everything, which ends their sessions and is told', async () => {
+describe('an admin', () => {
+  it('removes the factors of a user who has lost them all, which ends the sessions of the user and causes a mail', async () => {
     const me = await loggedIn(app, { email });
     await enrol(app, me);
     await mailbox.collect();
@@ -544,12 +550,12 @@ describe('an operator', () => {
     expect((await admin.delete(`/v1/admin/users/${me.userId}/mfa`)).status).toBe(404);
   });
 
-  it('not their own, which wants their own factor', async () => {
+  it('removes no own factors this way, which needs the own factor', async () => {
     const admin = await loggedIn(app, ADMIN);
     expect((await admin.delete(`/v1/admin/users/${ADMIN.id}/mfa`)).status).toBe(409);
   });
 
-  it('has to be fresh, and an admin', async () => {
+  it('needs a fresh session and the admin role', async () => {
     const me = await loggedIn(app, { email });
     expect((await me.delete(`/v1/admin/users/${me.userId}/mfa`)).status).toBe(403);
     const admin = await loggedIn(app, ADMIN);
@@ -560,7 +566,7 @@ describe('an operator', () => {
   });
 });
 
-describe('where admins have to have one (ADMIN_MFA=required)', () => {
+describe('with ADMIN_MFA=required', () => {
   let strict: TestApp;
   const REQUIRED = { status: 403, body: { code: 'auth.second_factor_required' } };
 
@@ -571,8 +577,8 @@ describe('where admins have to have one (ADMIN_MFA=required)', () => {
 
   const rolesOf = (token: string) => read(token).claims['roles'];
 
-  it('an admin without one gets in to enrol one, and nowhere else that a session is checked [AUT-12]', async () => {
-    email = await somebody(['user', 'admin']);
+  it('an admin without a factor can enrol one, and use no other route with a session check [AUT-12]', async () => {
+    email = await newUser(['user', 'admin']);
     const me = await loggedIn(strict, { email });
     expect(rolesOf(me.accessToken!)).toEqual(['user']);
     for (const path of [
@@ -596,16 +602,16 @@ describe('where admins have to have one (ADMIN_MFA=required)', () => {
     expect(rolesOf(me.accessToken!)).toEqual(['user', 'admin']);
   });
 
-  it('in a browser the enrolment brings the admin into the token at once', async () => {
-    email = await somebody(['user', 'admin']);
+  it('a browser gets a token with the admin role from the enrolment itself', async () => {
+    email = await newUser(['user', 'admin']);
     const me = await loggedIn(strict, { email }, 'cookie');
     await enrol(strict, me);
     expect((await me.get('/v1/auth/whoami')).body.roles).toEqual(['user', 'admin']);
     expect((await me.get('/v1/admin/users')).status).toBe(200);
   });
 
-  it('an admin who has one goes in with it; who removes it is back at the beginning', async () => {
-    email = await somebody(['user', 'admin']);
+  it('an admin with a factor has access after using it, and loses access by removing it', async () => {
+    email = await newUser(['user', 'admin']);
     const { phone } = await enrol(strict, await loggedIn(strict, { email }));
     const me = strict.client();
     await complete(me, await challengeOf(me), phone.nextCode());
@@ -615,7 +621,7 @@ describe('where admins have to have one (ADMIN_MFA=required)', () => {
     expect(await me.get('/v1/admin/users')).toMatchObject(REQUIRED);
   });
 
-  it('who becomes an admin needs one on the next request, on every instance', async () => {
+  it('a new admin needs a factor on the next request, on every instance', async () => {
     const admin = await loggedIn(app, ADMIN);
     const me = await loggedIn(strict, { email });
     expect((await me.get('/v1/users/me')).status).toBe(200);
@@ -626,8 +632,8 @@ describe('where admins have to have one (ADMIN_MFA=required)', () => {
     expect((await me.get('/v1/users/me')).status).toBe(200);
   });
 
-  it('logging out needs none', async () => {
-    email = await somebody(['user', 'admin']);
+  it('a logout needs no factor', async () => {
+    email = await newUser(['user', 'admin']);
     const me = await loggedIn(strict, { email }, 'cookie');
     expect((await me.post('/v1/auth/logout')).status).toBe(204);
     expect(me.jar.has('__Host-access')).toBe(false);
@@ -637,7 +643,7 @@ describe('where admins have to have one (ADMIN_MFA=required)', () => {
 describe('the secret of an authenticator app', () => {
   const encryption = TEST_KEYS.encryption;
 
-  it('is sealed anew once another key has taken over, so that nothing depends on the old one', async () => {
+  it('is encrypted again once a new key is active, so that nothing depends on the old key', async () => {
     const me = await loggedIn(app, { email });
     const { phone } = await enrol(app, me);
     const keyOf = async (userId: string) =>
@@ -645,7 +651,7 @@ describe('the secret of an authenticator app', () => {
         await app.query<{ key_id: string }>('select key_id from totp_factors where user_id = $1', [userId])
       )[0]!.key_id;
     expect(await keyOf(me.userId)).toBe('test-key');
-    const unreadable = await loggedIn(app, { email: await somebody() });
+    const unreadable = await loggedIn(app, { email: await newUser() });
     await enrol(app, unreadable);
     await app.query(`update totp_factors set key_id = 'lost' where user_id = $1`, [unreadable.userId]);
 
@@ -662,10 +668,10 @@ describe('the secret of an authenticator app', () => {
     await alone.close();
   });
 
-  it('cannot be moved to somebody else', async () => {
+  it('is bound to its user', async () => {
     const [victim, thief] = [
       await loggedIn(app, { email }),
-      await loggedIn(app, { email: (email = await somebody()) }),
+      await loggedIn(app, { email: (email = await newUser()) }),
     ];
     await enrol(app, victim);
     const { phone } = await enrol(app, thief);
@@ -682,7 +688,7 @@ describe('the secret of an authenticator app', () => {
     expect((await complete(client, await challengeOf(client), phone.nextCode())).status).toBe(503);
   });
 
-  it('is not shown to anybody without an encryption key in the key file; everything else works', async () => {
+  it('cannot be enrolled without an encryption key in the key file, and everything else works', async () => {
     const lines: string[] = [];
     const logger = pino({ level: 'warn' }, { write: (line: string) => lines.push(line) });
     const bare = await startApp({ clock, logger, keys: { ...TEST_KEYS, encryption: [] } });
@@ -697,8 +703,8 @@ describe('the secret of an authenticator app', () => {
   });
 });
 
-describe('codes that are guessed', () => {
-  it('slow down, and a right one is not looked at then', async () => {
+describe('wrong codes', () => {
+  it('are throttled, and then a right one is not checked either', async () => {
     const limited = await startApp({ clock, env: { RATE_LIMITS: 'on', CACHE_BUDGET: '1s' } });
     const { phone } = await enrol(app, await loggedIn(app, { email }));
     const me = limited.client();

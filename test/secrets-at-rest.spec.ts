@@ -11,7 +11,7 @@ import { describeWithRedis } from './support/redis.js';
 import { startPostgres, startRedis, type Service } from './support/services.mjs';
 import { eventually } from './support/waiting.js';
 
-const NEW_PASSWORD = 'a canary password of nobody';
+const NEW_PASSWORD = 'a canary password of no user';
 const CHANGED_PASSWORD = 'a canary that was changed';
 const RESET_PASSWORD = 'a canary that was forgotten';
 
@@ -55,7 +55,7 @@ describeWithRedis('a thief of dumps and logs', () => {
 
   it('finds no token, password or key in the logs [LOG-03, PWD-09]', () => {
     expect(instance.output()).toMatch(/"route":"\/v1\/auth\/login"/);
-    // At a desk the demo password and mails are printed on purpose.
+    // In development the demo password and mails are printed on purpose.
     const log = mails().reduce(
       (output, mail) => output.replace(mail, ''),
       instance.output().replaceAll(DEMO_PASSWORD, ''),
@@ -63,7 +63,7 @@ describeWithRedis('a thief of dumps and logs', () => {
     expect(secretsIn(log)).toEqual([]);
   });
 
-  /** Whatever is handed out or sent on the way, through success, refusal, theft and nonsense. */
+  /** Everything that is issued or sent, through success, refusal, theft and invalid input. */
   async function useEverything(): Promise<void> {
     const keys = JSON.parse(readFileSync(join(folder, 'keys.json'), 'utf8'));
     secrets.set('signing key', keys.signing[0].privateKey.split('\n')[1]);
@@ -130,7 +130,7 @@ describeWithRedis('a thief of dumps and logs', () => {
     for (const email of ['canary@example.com', 'alice@example.com']) {
       expect((await call('POST', '/v1/auth/password/forgot', { email })).status).toBe(202);
     }
-    // One token is used, the other one is still good when the stores are looked at.
+    // One token is used; the other one is still good when the stores are read.
     const used = await mailedToken('used reset token', 'canary@example.com');
     await mailedToken('reset token', 'alice@example.com');
     const reset = { token: used, newPassword: RESET_PASSWORD };
@@ -139,11 +139,11 @@ describeWithRedis('a thief of dumps and logs', () => {
     await call('POST', '/v1/auth/email/verify', { token: used });
     await call('GET', `/v1/auth/password/reset?token=${used}`);
     await useSecondFactor(bearer);
-    // Its verdict is in the cache again.
+    // The session is cached again.
     expect((await call('GET', '/v1/sessions/current', undefined, bearer)).status).toBe(200);
   }
 
-  /** A factor that is enrolled, one that is only begun, a code that is used, a login that waits for one. */
+  /** An enrolled factor, one that is only begun, a used code, and a login that waits for its second factor. */
   async function useSecondFactor(bearer: Record<string, string>): Promise<void> {
     const post = async (path: string, body?: object) =>
       (await (await call('POST', `/v1/auth/${path}`, body, bearer)).json()) as Record<string, any>;
@@ -178,7 +178,7 @@ describeWithRedis('a thief of dumps and logs', () => {
     return readdirSync(kept).map((file) => readFileSync(join(kept, file), 'utf8'));
   }
 
-  /** As whoever reads that mailbox finds it. */
+  /** As the owner of that mailbox finds it. */
   function mailedToken(name: string, address: string): Promise<string> {
     return eventually(() => {
       const mail = mails().find((text) => text.startsWith(`To: ${address}\n`) && text.includes('#token='))!;
@@ -212,7 +212,7 @@ describeWithRedis('a thief of dumps and logs', () => {
     });
   }
 
-  /** As they were issued, as bytes in any spelling, and the part of a token that makes it worth something. */
+  /** As issued, as bytes in any encoding, and the secret part of a token. */
   function secretsIn(dump: string): string[] {
     const text = dump.toLowerCase();
     return [...secrets]
@@ -256,7 +256,7 @@ async function dumpRedis(url: string): Promise<string> {
   const parts: string[] = [];
   for await (const keys of client.scanIterator()) {
     for (const key of keys) {
-      // What guesses are counted in is a hash; everything else is text.
+      // Keys of attempt counters are hashes; everything else is text.
       const isHash = (await client.type(key)) === 'hash';
       parts.push(key, isHash ? JSON.stringify(await client.hGetAll(key)) : ((await client.get(key)) ?? ''));
     }

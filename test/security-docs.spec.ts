@@ -5,7 +5,7 @@ import { SETTINGS, variableOf } from '../src/config/settings.js';
 import type { Setting } from '../src/config/setting.js';
 import { RULES } from '../src/throttle/guess-delay.js';
 
-/** Real: the pages that a reviewer reads, and the source that they speak of. */
+/** Real: the pages for reviewers, and the source that they describe. */
 
 const FOLDER = 'docs/security';
 const read = (page: string) => readFileSync(join(FOLDER, page), 'utf8');
@@ -18,7 +18,7 @@ const requirements = JSON.parse(read('requirements.json')) as { rows: { id: stri
 const ids = requirements.flatMap(({ rows }) => rows.map(({ id }) => id));
 const settings = Object.entries(SETTINGS as Record<string, Setting<unknown>>);
 
-/** What the processes around us read, and no setting of ours. */
+/** Variables that other processes read, and that are no settings of ours. */
 const NO_SETTINGS = ['PATH', 'SystemRoot'];
 
 describe('the settings reference', () => {
@@ -35,14 +35,14 @@ describe('the settings reference', () => {
     ]);
     expect(named).toEqual(expect.arrayContaining(['NODE_ENV', 'KEYS_FILE', 'PATH']));
     expect(named.filter((name) => !known.includes(name))).toEqual([]);
-    // Anything else that is done with the environment is to read settings by their names.
+    // All other code reads the settings by their names.
     const uses = sources.flatMap((text) => text.match(/\bprocess\.env\b.?.?/g) ?? []);
     expect(uses.filter((use) => !/env(\)|\.\w|\[['"`]|;)/.test(use))).toEqual([]);
   });
 });
 
-describe('what a reviewer reads', () => {
-  it('has a mitigation and what is left for each threat, by rows that there are [OPS-07]', () => {
+describe('a page for reviewers', () => {
+  it('has a mitigation and a residual risk for each threat, with existing rows [OPS-07]', () => {
     const threats = rowsOf('threat-model.md').filter(([name]) => /^T\d+$/.test(name!));
     expect(threats.map(([name]) => name)).toEqual(Array.from({ length: 23 }, (_, index) => `T${index + 1}`));
     for (const [name, threat, done, rows, left] of threats) {
@@ -56,7 +56,7 @@ describe('what a reviewer reads', () => {
     }
   });
 
-  it('says the defaults that the settings have, the lifetimes and limits of sessions among them [REF-08, OPS-07, SES-13]', () => {
+  it('has the actual defaults of the settings, the lifetimes and limits of sessions among them [REF-08, OPS-07, SES-13]', () => {
     const told = rowsOf('limits.md').filter(([name]) => /^`[A-Z_]+`$/.test(name!));
     for (const [name, value] of told) {
       const [, setting] = settings.find(([key]) => `\`${variableOf(key)}\`` === name) ?? [];
@@ -72,7 +72,7 @@ describe('what a reviewer reads', () => {
     expect(RULES).toMatchObject({ free: 10, bound: 100 });
   });
 
-  it('leads somewhere, wherever it leads', () => {
+  it('has no broken link', () => {
     const pages = readdirSync(FOLDER).filter((page) => page.endsWith('.md'));
     expect(pages).toContain('README.md');
     const broken = pages.flatMap((page) =>
@@ -83,7 +83,7 @@ describe('what a reviewer reads', () => {
     expect(broken).toEqual([]);
   });
 
-  it('names files that there are', () => {
+  it('names only files that exist', () => {
     const named = [...read('README.md').matchAll(/`((?:src|test|docs)\/[\w./-]+)`/g)].map(
       ([, file]) => file!,
     );

@@ -29,14 +29,14 @@ const CACHE_LEASE_MS = 30_000;
 const CHECKED = '/v1/sessions/current';
 const ENDED = { status: 401, body: { code: 'auth.session_ended', reason: 'admin' } };
 
-/** What only a test looks at. */
+/** Functions that only tests use. */
 interface Insight {
   flush(): Promise<unknown>;
   /** In milliseconds; Infinity for a key without one, 0 for none. */
   ttlOf(sessionId: string): Promise<number>;
 }
 
-/** A busy machine is not what is tested here; see the outages. */
+/** A long timeout, because load is not under test here; see the outages. */
 const PATIENT = { CACHE_BUDGET: '1s' };
 
 const keyOf = (sessionId: string) => `session:${sessionId}`;
@@ -50,7 +50,7 @@ const principalOf = (userId: string, sessionId: string): Principal => ({
   expiresAt: Infinity,
 });
 
-/** An end of which neither the cache nor the access tier hears. */
+/** Ends the session without a message to the cache or the access tier. */
 const endUnheard = (app: TestApp, sessionId: string) =>
   app.query(`update sessions set status = 'ended', end_reason = 'admin', ended_at = now() where id = $1`, [
     sessionId,
@@ -59,7 +59,7 @@ const endUnheard = (app: TestApp, sessionId: string) =>
 let redis: ReturnType<typeof createClient>;
 
 const redisInsight = (): Insight => ({
-  // Ours alone: somebody may have lent us this Redis.
+  // Only our keys, because another application may use this Redis.
   flush: async () => redis.del(await redis.keys('drawbridge:*')),
   async ttlOf(sessionId) {
     const [key] = await redis.keys(`*:${keyOf(sessionId)}`);
@@ -88,7 +88,7 @@ afterAll(() => redis?.destroy());
 describeWithRedis('the session check, with verdicts in Redis', () => {
   theProtocol({}, redisInsight);
 
-  describe('and what somebody else has put there', () => {
+  describe('with foreign data in Redis', () => {
     let a: TestApp;
     let alice: Client;
     let key: string;
@@ -130,7 +130,7 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       '\u0000\u00ff',
     ];
 
-    it.each(values)('takes %j for a miss', async (garbage) => {
+    it.each(values)('treats %j as a miss', async (garbage) => {
       const bob = a.client();
       await bob.login(BOB.email, PASSWORD);
       await redis.set(key, garbage, { expiration: { type: 'PX', value: 60_000 } });
@@ -140,7 +140,7 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
     });
 
     it.each(Array.from({ length: 19 }, (_, place) => place))(
-      'takes a verdict for a miss that is damaged at place %d [SES-08]',
+      'treats an entry as a miss that is damaged at position %d [SES-08]',
       async (place) => {
         const { id } = (await alice.get(CHECKED)).body;
         const verdict = await eventually(async () => {
@@ -157,7 +157,7 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       },
     );
 
-    it('does not let garbage open the breaker: other sessions still come from the cache', async () => {
+    it('keeps the breaker closed for invalid data: other sessions still come from the cache', async () => {
       const bob = a.client();
       await bob.login(BOB.email, PASSWORD);
       await bob.get(CHECKED);
@@ -169,7 +169,7 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       jest.restoreAllMocks();
     });
 
-    it('lets nobody in with a forged verdict that names another user [SES-08]', async () => {
+    it('refuses a forged entry that names another user [SES-08]', async () => {
       const bob = a.client();
       const { session } = (await bob.login(BOB.email, PASSWORD)).body;
       const [ofBob] = await a
@@ -183,13 +183,13 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
 
     it.each<[string, Partial<SessionSnapshot>, () => Promise<Answer>, object]>([
       [
-        'a right that the user does not have',
+        'a role that the user does not have',
         { roles: ['user', 'admin'] },
         () => alice.get('/v1/admin/users'),
         { status: 403, body: { code: 'auth.forbidden' } },
       ],
       [
-        'a proof that nobody gave',
+        'a proof that was never given',
         { authenticatedAt: Date.now() + 3_600_000 },
         () => alice.post('/v1/auth/email/change', { email: 'mallory@example.com' }),
         { status: 401, body: { code: 'auth.reauthentication_required' } },
@@ -203,17 +203,17 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
         },
         ENDED,
       ],
-    ])('makes nothing of a forged verdict with %s [SES-08, STP-01]', async (_what, lie, act, answer) => {
+    ])('ignores a forged entry with %s [SES-08, STP-01]', async (_what, lie, act, answer) => {
       a.clock.advance(3_600_000);
       const { id } = (await alice.refresh()).body.session;
       const truth = (await a.get(SessionReader).read(id))!;
       const forged = packLive({ ...truth, ...lie }, a.clock.now() + CACHE_LEASE_MS);
       await redis.set(key, JSON.stringify(forged), { expiration: { type: 'PX', value: 60_000 } });
-      expect((await alice.get(CHECKED)).status).toBe(200); // what asks for no more believes it
+      expect((await alice.get(CHECKED)).status).toBe(200); // a route that requires no more accepts the entry
       expect(await act()).toMatchObject(answer);
     });
 
-    it('does not believe a verdict for longer because Redis forgot to expire it [SES-06]', async () => {
+    it('does not extend an entry that Redis forgot to expire [SES-06]', async () => {
       const { id } = (await alice.get(CHECKED)).body;
       await endUnheard(a, id);
       await redis.persist(key);
@@ -222,7 +222,7 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
       expect(await alice.get(CHECKED)).toMatchObject(ENDED);
     });
 
-    it('keeps a verdict under 250 bytes', async () => {
+    it('keeps an entry under 250 bytes', async () => {
       const client = a.client();
       const headers = {
         'user-agent':
@@ -251,7 +251,7 @@ describeWithRedis('the session check, with verdicts in Redis', () => {
   });
 });
 
-describe('the session check, with verdicts in the memory of the one process', () => {
+describe('the session check, with a cache in the memory of the one process', () => {
   theProtocol({ REDIS_URL: undefined }, memoryInsight);
 });
 
@@ -296,7 +296,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
     const receipt = await admin.delete(`/v1/admin/sessions/${id}`);
     expect(receipt).toMatchObject({ status: 200, body: { status: 'applied' } });
   };
-  /** Checks Alice until her verdict is in the cache. */
+  /** Checks Alice's session until it is in the cache. */
   const warm = async () => {
     await eventually(async () => {
       expect((await alice.get(CHECKED)).status).toBe(200);
@@ -304,7 +304,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
     });
   };
 
-  /** The next check of Alice's session has its answer from PostgreSQL, and goes no further until it is released. */
+  /** The next check of Alice's session gets its answer from PostgreSQL, and pauses until it is released. */
   async function pausedReader(path = CHECKED) {
     const fills = jest.spyOn(verdicts, 'fill');
     const [arrived, released] = [new Gate(), new Gate()];
@@ -330,8 +330,8 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
     };
   }
 
-  describe('a key goes absent → lease → verdict', () => {
-    it('fills what it read under its own lease, and the next check asks the cache alone', async () => {
+  describe('a key changes from absent to lease to entry:', () => {
+    it('a reader fills the entry under its own lease, and the next check queries the cache alone', async () => {
       expect(await stateOf()).toBeNull();
       const paused = await pausedReader();
       expect(await stateOf()).toBe('leased');
@@ -351,7 +351,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       expect(await stateOf()).toBe('live');
     });
 
-    it('every key has a time to live: lease, verdict and tombstone', async () => {
+    it('every key has a time to live: lease, entry and tombstone', async () => {
       const ttls: Record<string, number> = {};
       const paused = await pausedReader();
       ttls['lease'] = await insight.ttlOf(id);
@@ -364,11 +364,11 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
         expect(ttl).toBeGreaterThan(0);
         expect(ttl).toBeLessThanOrEqual(most[key as keyof typeof most]);
       }
-      // A tombstone outlives every verdict and every lease from before it.
+      // A tombstone outlives every earlier entry and lease.
       expect(ttls['tombstone']).toBeGreaterThan(CACHE_LEASE_MS);
     });
 
-    it('the keys of one turn are asked about in one go, and each is a step of its own', async () => {
+    it('the keys of one tick are read in one round trip, each in a step of its own', async () => {
       const [free = '', held = '', other = ''] = Array.from({ length: 3 }, () => keyOf(random.uuid()));
       await port.setMany([[held, 'theirs']], LEASE_MS);
       const leases: [string, string][] = [free, held, other].map((key) => [key, `lease of ${key}`]);
@@ -386,7 +386,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       ]);
     });
 
-    it.each([0.4, 0.999, 1.5])('a time to live of %d ms does not round to for ever', async (ttl) => {
+    it.each([0.4, 0.999, 1.5])('a time to live of %d ms does not round to infinity', async (ttl) => {
       const name = random.uuid();
       const set = [
         () => port.setMany([[keyOf(name), 'x']], ttl),
@@ -403,7 +403,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       }
     });
 
-    it('a verdict is believed until CACHE_LEASE after the read that made it, however late it was filled', async () => {
+    it('an entry is valid until CACHE_LEASE after the read that made it, however late it was filled', async () => {
       const readAt = a.clock.now();
       const paused = await pausedReader();
       a.clock.advance(1_000);
@@ -412,7 +412,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       const [, believeUntil] = JSON.parse((await stored())!) as [number, number];
       expect(believeUntil).toBeLessThan(filledAt + CACHE_LEASE_MS - 900);
       expect(believeUntil).toBeGreaterThanOrEqual(readAt + CACHE_LEASE_MS);
-      // What Redis is told takes a moment to arrive; the verdict itself knows its end.
+      // Commands reach Redis a moment later; the entry itself contains its end.
       expect(await insight.ttlOf(id)).toBeLessThanOrEqual(believeUntil - filledAt + 500);
 
       const reads = jest.spyOn(reader, 'readMany').mockClear();
@@ -424,7 +424,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       expect(reads).toHaveBeenCalledTimes(1);
     });
 
-    it('a reader that was slower than CACHE_LEASE fills nothing', async () => {
+    it('a reader that was slower than CACHE_LEASE fills no entry', async () => {
       const settings = { cacheLease: 1_000, cacheBudget: 1_000 } as Settings;
       const short = new VerdictCache(port, a.clock, settings);
       const snapshots = await reader.readMany([id]);
@@ -450,7 +450,10 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
           () => port.setIfAbsent([[keyOf(id), random.uuid()]], LEASE_MS),
         ],
       ],
-      ['others have seen the end meanwhile', [revoke, () => insight.flush(), () => tier(), () => tier()]],
+      [
+        'other readers have seen the end meanwhile',
+        [revoke, () => insight.flush(), () => tier(), () => tier()],
+      ],
     ];
 
     it.each(events)('cannot resurrect an ended session: %s', async (_, steps) => {
@@ -462,31 +465,34 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       expect(await stateOf()).not.toBe('live');
     });
 
-    it.each(['before its lease', 'before its look'])('nor does one that paused %s', async (where) => {
-      const [arrived, released] = [new Gate(), new Gate()];
-      const paused = where === 'before its lease' ? 'lease' : 'read';
-      const original = VerdictCache.prototype[paused] as (ids: string[]) => Promise<unknown>;
-      let seen: unknown;
-      jest.spyOn(verdicts, paused).mockImplementationOnce((async (ids: string[]) => {
-        arrived.open();
-        await released.opened;
-        return (seen = await original.call(verdicts, ids));
-      }) as never);
-      const answer = alice.get(CHECKED);
-      await arrived.opened;
-      await revoke();
-      released.open();
-      expect(await answer).toMatchObject(ENDED);
-      expect(await stateOf()).toBe('ended');
-      if (where === 'before its lease') expect(seen).toEqual([]); // there was something there
-    });
+    it.each(['before its lease', 'before its look'])(
+      'cannot resurrect one either after a pause %s',
+      async (where) => {
+        const [arrived, released] = [new Gate(), new Gate()];
+        const paused = where === 'before its lease' ? 'lease' : 'read';
+        const original = VerdictCache.prototype[paused] as (ids: string[]) => Promise<unknown>;
+        let seen: unknown;
+        jest.spyOn(verdicts, paused).mockImplementationOnce((async (ids: string[]) => {
+          arrived.open();
+          await released.opened;
+          return (seen = await original.call(verdicts, ids));
+        }) as never);
+        const answer = alice.get(CHECKED);
+        await arrived.opened;
+        await revoke();
+        released.open();
+        expect(await answer).toMatchObject(ENDED);
+        expect(await stateOf()).toBe('ended');
+        if (where === 'before its lease') expect(seen).toEqual([]); // the key was not empty
+      },
+    );
 
-    it('cannot bring back old roles: the change kills its lease', async () => {
+    it('cannot restore old roles, because the change voids its lease', async () => {
       const setRoles = async (roles: string[]) =>
         expect((await admin.put(`/v1/admin/users/${ALICE.id}/roles`, { roles })).status).toBe(200);
       const asPlainUser = await pausedReader('/v1/admin/users');
       await setRoles(['user', 'admin']);
-      expect(await asPlainUser.release()).toBe(200); // a role is confirmed by PostgreSQL, and so is that it lacks
+      expect(await asPlainUser.release()).toBe(200); // PostgreSQL confirms a role as well as its absence
       expect(await stateOf()).toBeNull();
       const asAdmin = await pausedReader('/v1/admin/users');
       await setRoles(['user']);
@@ -497,7 +503,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
   });
 
   describe('a revocation', () => {
-    it('takes the place of a cached verdict', async () => {
+    it('replaces a cached session', async () => {
       await warm();
       await revoke();
       expect(await stateOf()).toBe('ended');
@@ -531,13 +537,13 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       ['everyone', () => admin.request('DELETE', '/v1/admin/sessions', { body: { confirm: 'everyone' } })],
     ];
 
-    it.each(doors)('tells the cache after its commit, never before: %s [SES-05]', async (_, end) => {
-      await alice.copy().login(ALICE.email, PASSWORD, { transport: 'bearer' }); // somebody to be among the others
+    it.each(doors)('writes to the cache after its commit, never before: %s [SES-05]', async (_, end) => {
+      await alice.copy().login(ALICE.email, PASSWORD, { transport: 'bearer' }); // one of the other sessions
       const outside = await connect();
       const seen: string[] = [];
       const bury = VerdictCache.prototype.bury;
       jest.spyOn(verdicts, 'bury').mockImplementation(async (ids, ended) => {
-        // A reader that came now would fill the cache with this.
+        // A reader at this moment would fill the cache with the old state.
         const { rows } = await outside.query<{ id: string }>(
           `select s.id from sessions s cross join session_epoch e
            where s.id = any($1) and s.status = 'active' and s.created_at > e.not_before`,
@@ -552,7 +558,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       await a.query('update users set banned_at = null');
     });
 
-    it('that the cache has lost lets nobody in later than CACHE_LEASE after its commit (S2) [SES-06]', async () => {
+    it('that the cache has lost is in force CACHE_LEASE after its commit at the latest (S2) [SES-06]', async () => {
       await warm();
       await revoke();
       const snapshot = { ...(await reader.read(id))!, ended: null };
@@ -570,8 +576,8 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
     });
   });
 
-  describe('a cached verdict can only let in', () => {
-    it('a session in steady use is never called idle for what the cache remembers of it', async () => {
+  describe('a cached session can only be accepted, never refused:', () => {
+    it('a session in steady use is never idle because of its cached last use', async () => {
       const principal = principalOf(ALICE.id, id);
       await warm();
       const snapshot = (await reader.read(id))!;
@@ -583,7 +589,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       expect((await alice.get(CHECKED)).status).toBe(200);
     });
 
-    it('and is never called stale for it, when the person has proved who they are since', async () => {
+    it('a session is never stale because of its cached state, if the user has reauthenticated since', async () => {
       const principal = principalOf(ALICE.id, id);
       await warm();
       a.clock.advance(11_000);
@@ -606,7 +612,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       },
     );
 
-    it('strict consistency never asks the cache, and never fills it', async () => {
+    it('strict consistency never reads the cache, and never fills it', async () => {
       const asked = [jest.spyOn(port, 'readMany'), jest.spyOn(port, 'setIfAbsent')];
       await check.require(principalOf(ALICE.id, id), { consistency: 'strict' });
       for (const spy of asked) expect(spy).not.toHaveBeenCalled();
@@ -614,7 +620,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
     });
   });
 
-  it('is planned by PostgreSQL once for each connection, and not for each session that is asked for', async () => {
+  it('the query is planned by PostgreSQL once for each connection, and not for each session', async () => {
     const strict = { consistency: 'strict' } as const;
     for (let count = 0; count < 10; count += 1) await check.require(principalOf(ALICE.id, id), strict);
     const { rows } = await a
@@ -626,8 +632,8 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
     expect(rows[0]!.ofAny).toBeGreaterThan(0);
   });
 
-  describe('concurrent checks of one turn', () => {
-    it('are one read of the cache and, for what it does not know, one statement', async () => {
+  describe('concurrent checks of one tick', () => {
+    it('are one read of the cache and, for the misses, one statement', async () => {
       const logins = await Promise.all(
         Array.from({ length: 10 }, () => a.client().login(BOB.email, PASSWORD)),
       );
@@ -676,7 +682,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       ]);
     });
 
-    it('share no trouble: who is in the cache is let in while PostgreSQL is away', async () => {
+    it('fail independently: cached sessions are accepted while PostgreSQL is down', async () => {
       await warm();
       jest.spyOn(a.get(CHECK_POOL), 'query').mockRejectedValue(new Error('away') as never);
       const unknown = random.uuidAt(a.clock.now());
@@ -697,7 +703,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       return native;
     };
 
-    it('for a session that there never was is not valid [SES-03]', async () => {
+    it('for a session that never existed is not valid [SES-03]', async () => {
       const native = await tokenFor({ id: random.uuidAt(a.clock.now()) });
       for (let round = 0; round < 2; round++) {
         expect(await native.get(CHECKED)).toMatchObject({
@@ -707,7 +713,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       }
     });
 
-    it("for somebody else's session is not valid, whether or not that is in the cache [SES-03]", async () => {
+    it("for another user's session is not valid, whether or not that session is cached [SES-03]", async () => {
       const native = await tokenFor({ userId: BOB.id });
       for (const prepare of [async () => undefined, warm]) {
         await prepare();

@@ -17,7 +17,10 @@ const ACCESS = '/v1/feature-flags';
 const SESSION = '/v1/sessions/current';
 const ended = (reason: string) => ({ status: 401, body: { code: 'auth.session_ended', reason } });
 
-/** Each commit that leaves somebody with more live sessions than the limit is written down, last thing before it commits. */
+/**
+ * Records each commit that leaves a user with more live sessions than the limit, as the last step before the
+ * commit.
+ */
 const WATCH_COMMITS = `
   create table over_limit (live int);
   create function note_over_limit() returns trigger language plpgsql as $$
@@ -89,7 +92,7 @@ describeWithRedis('fifty logins at once, on two instances (L1)', () => {
     },
   );
 
-  it('deny: the limit is let in, all others are told of a conflict [SES-13]', async () => {
+  it('deny: as many as the limit succeed, and all others get a conflict [SES-13]', async () => {
     const logins = await rush('deny');
     const refused = logins.filter(({ answer }) => answer.status !== 200);
     expect(refused).toHaveLength(50 - LIMIT);
@@ -120,7 +123,7 @@ describe('at the limit', () => {
     return clients as [Person, Person, Person];
   };
 
-  it('evict_oldest ends the one that began first, however much it is used', async () => {
+  it('evict_oldest ends the session that began first, however much it is used', async () => {
     await start('evict_oldest');
     const [first, second, third] = await fill();
     await first.get(SESSION);
@@ -132,7 +135,7 @@ describe('at the limit', () => {
     expect(await first.refresh()).toMatchObject(ended('session_limit'));
   });
 
-  it('evict_idle ends the one that was not used for longest', async () => {
+  it('evict_idle ends the session that was unused for longest', async () => {
     await start('evict_idle');
     const [first, second, third] = await fill();
     for (const client of [third, first]) {
@@ -145,7 +148,7 @@ describe('at the limit', () => {
     expect(await second.get(SESSION)).toMatchObject(ended('session_limit'));
   });
 
-  it('deny refuses until one has ended, by whatever way', async () => {
+  it('deny refuses until a session has ended, for any reason', async () => {
     await start('deny', { SESSION_IDLE_TIMEOUT: '1h' });
     const [first] = await fill();
     const login = () => a.client().login(ALICE.email, PASSWORD);
@@ -158,7 +161,7 @@ describe('at the limit', () => {
     expect((await login()).status).toBe(200);
   });
 
-  it('what everyone was ended with counts no more, also before its records have been swept', async () => {
+  it('sessions that a global logout has ended do not count, even before the sweep has reached them', async () => {
     await start('deny');
     const ids = (await fill()).map(({ id }) => id);
     const admin = await loggedIn(a, ADMIN);
@@ -173,7 +176,7 @@ describe('at the limit', () => {
   it.each([
     ['unused for an hour', HOUR, 'idle'],
     ['begun half a day ago', 12 * HOUR, 'expired'],
-  ])('what was too old for an admin, %s, does not live again without the role', async (_, age, reason) => {
+  ])('a session that was too old for an admin, %s, stays ended without the role', async (_, age, reason) => {
     await start('evict_oldest', { ADMIN_SESSION_IDLE_TIMEOUT: reason === 'idle' ? '1h' : '12h' });
     const old = await fill();
     a.clock.advance(age);
@@ -192,7 +195,7 @@ describe('at the limit', () => {
     expect((await young.refresh()).status).toBe(200);
   });
 
-  it('a login in the same browser takes the place of its own session, and evicts nobody', async () => {
+  it('a login in the same browser replaces its own session, and evicts no other', async () => {
     await start('evict_oldest');
     await loggedIn(a, ALICE);
     await loggedIn(a, ALICE);
@@ -218,7 +221,7 @@ describe('lifetimes', () => {
   });
   afterEach(() => a.close());
 
-  it('a session ends when it has not been used for SESSION_IDLE_TIMEOUT, and not a moment earlier [REF-08, SES-03, SES-14]', async () => {
+  it('a session ends when it was unused for SESSION_IDLE_TIMEOUT, and not earlier [REF-08, SES-03, SES-14]', async () => {
     const [alice, other] = [await loggedIn(a, ALICE), await loggedIn(a, ALICE)];
     const { idleExpiresAt } = (await alice.get(SESSION)).body;
     a.clock.advance(Date.parse(idleExpiresAt) - a.clock.now() - 5_000);
@@ -244,7 +247,7 @@ describe('lifetimes', () => {
     expect(await alice.refresh()).toMatchObject({ ...ended('expired'), body: { endedAt: expiresAt } });
   });
 
-  it('other settings hold for sessions that live already, at the next check and the next refresh', async () => {
+  it('changed settings apply to existing sessions, at the next check and the next refresh', async () => {
     const [alice, idle] = [await loggedIn(a, ALICE), await loggedIn(a, ALICE)];
     const { createdAt } = (await alice.get(SESSION)).body;
     const instance = (env: Record<string, string>) =>
@@ -284,7 +287,7 @@ describe('lifetimes', () => {
     }
   });
 
-  it("admins' sessions are shorter: an hour unused, half a day in all [REF-08]", async () => {
+  it("admins' sessions are shorter: an hour idle, half a day in all [REF-08]", async () => {
     const [admin, idle] = [await loggedIn(a, ADMIN), await loggedIn(a, ADMIN)];
     const session = (await admin.get(SESSION)).body;
     expect(Date.parse(session.expiresAt) - Date.parse(session.createdAt)).toBe(12 * HOUR);
@@ -298,7 +301,7 @@ describe('lifetimes', () => {
     expect(await admin.refresh()).toMatchObject(ended('expired'));
   });
 
-  it('who becomes an admin has the lifetimes of one at once, and loses them with the role', async () => {
+  it('a new admin has the lifetimes of admins at once, and loses them with the role', async () => {
     const [admin, alice] = [await loggedIn(a, ADMIN), await loggedIn(a, ALICE)];
     const lifetime = async () => {
       const { createdAt, expiresAt } = (await alice.get(SESSION)).body;
@@ -334,10 +337,10 @@ describe('last seen (L2)', () => {
       await a.query<{ at: Date }>('select last_seen_at as at from sessions where id = $1', [id])
     )[0]!.at.getTime();
 
-  it('is written by no request: one statement writes later, for all', async () => {
+  it('is written by no request: one later statement writes for all', async () => {
     const others = await Promise.all(Array.from({ length: 8 }, () => loggedIn(a, BOB)));
     const clients = [alice, ...others];
-    for (const client of clients) await client.get(SESSION); // verdicts are cached now
+    for (const client of clients) await client.get(SESSION); // the sessions are cached now
     const before = await Promise.all(clients.map(({ id }) => seenAt(id)));
     a.clock.advance(61_000);
     for (const client of clients) await client.get(SESSION);
@@ -356,7 +359,7 @@ describe('last seen (L2)', () => {
     expect(statements).toHaveBeenCalledTimes(1);
   });
 
-  it('leaves alone what is younger than LAST_SEEN_RESOLUTION', async () => {
+  it('is not written when it is younger than LAST_SEEN_RESOLUTION', async () => {
     const before = await seenAt();
     a.clock.advance(50_000);
     await alice.get(ACCESS);
@@ -376,7 +379,7 @@ describe('last seen (L2)', () => {
     expect(await seenAt()).toBe(newer.getTime());
   });
 
-  it('never resurrects, nor touches what has ended [SES-14]', async () => {
+  it('never resurrects, nor touches an ended session [SES-14]', async () => {
     await alice.copy().post('/v1/auth/logout');
     const before = await seenAt();
     a.clock.advance(HOUR);
@@ -386,7 +389,7 @@ describe('last seen (L2)', () => {
     expect(await alice.refresh()).toMatchObject(ended('logout'));
   });
 
-  it('is kept for the next time when PostgreSQL does not take it', async () => {
+  it('is kept for the next flush when PostgreSQL fails', async () => {
     a.clock.advance(HOUR);
     const usedAt = a.clock.now();
     lastSeen.touch(alice.id);
@@ -396,7 +399,7 @@ describe('last seen (L2)', () => {
     expect(await seenAt()).toBeGreaterThanOrEqual(usedAt);
   });
 
-  it('is kept for the next time, and what was seen meanwhile is newer', async () => {
+  it('is kept for the next flush, and a use meanwhile is newer', async () => {
     a.clock.advance(HOUR);
     lastSeen.touch(alice.id);
     jest.spyOn(a.get(CHECK_POOL), 'query').mockImplementationOnce((async () => {
@@ -411,7 +414,7 @@ describe('last seen (L2)', () => {
     expect(Math.abs((await seenAt()) - newest)).toBeLessThan(900);
   });
 
-  it('is written when an instance ends in order', async () => {
+  it('is written at an orderly shutdown', async () => {
     const before = await seenAt();
     a.clock.advance(HOUR);
     lastSeen.touch(alice.id);

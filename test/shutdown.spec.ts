@@ -48,7 +48,7 @@ async function start(env: Record<string, string> = {}): Promise<Instance> {
   return instance;
 }
 
-/** A connection that stays open between requests, as a proxy keeps many. */
+/** A connection that stays open between requests, as proxies keep them. */
 async function keepAlive({ url }: Pick<Instance, 'url'>) {
   const socket = connect(Number(new URL(url).port), '127.0.0.1');
   sockets.push(socket);
@@ -60,7 +60,7 @@ async function keepAlive({ url }: Pick<Instance, 'url'>) {
   return {
     ended,
     send: (bytes: string) => socket.write(bytes),
-    /** The next answer as a whole. */
+    /** The next complete answer. */
     answer: () =>
       eventually(() => {
         const [, length] = /\r\ncontent-length: (\d+)\r\n/i.exec(text) ?? [];
@@ -131,12 +131,12 @@ describe('an instance that shuts down', () => {
     await busy.ended;
   });
 
-  it('then finishes what has begun, and refuses what arrives meanwhile with a problem', async () => {
+  it('then finishes pending requests, and refuses new ones with a problem', async () => {
     const [idle, busy] = [await keepAlive(instance), await keepAlive(instance)];
     idle.send(LIVE);
     await idle.answer();
     busy.send(HALF_LOGIN);
-    await fetch(`${instance.url}/health/live`); // the half has been read
+    await fetch(`${instance.url}/health/live`); // the first half has been read
 
     delay.gate.open();
     shutDown();
@@ -160,15 +160,15 @@ describe('an instance that shuts down', () => {
   });
 });
 
-it('an instance that does not listen, as after a boot that has failed, shuts down without SHUTDOWN_DELAY', async () => {
+it('an instance that does not listen, as after a failed boot, shuts down without SHUTDOWN_DELAY', async () => {
   const app = await startApp({ env: { SHUTDOWN_DELAY: '5m', REDIS_URL: undefined } });
   const wait = jest.spyOn(app.get(Shutdown), 'wait').mockResolvedValue();
   await close(app.app, { requestTimeout: 30_000 });
   expect(wait).not.toHaveBeenCalled();
 });
 
-describe('a process that is told to end', () => {
-  it('serves for SHUTDOWN_DELAY, and ends at once when it is told again', async () => {
+describe('a process that gets SIGTERM', () => {
+  it('serves for SHUTDOWN_DELAY, and ends at once at the second signal', async () => {
     const instance = await start({ SHUTDOWN_DELAY: DELAY });
     instance.signal('SIGTERM');
     await untilNotReady(instance);
@@ -201,14 +201,14 @@ describe('a process that is told to end', () => {
   });
 });
 
-describeWithRedis('a process that is told to end beside another one', () => {
+describeWithRedis('a process that gets SIGTERM beside another one', () => {
   let redis: Service;
   beforeAll(async () => {
     redis = (await startRedis())!;
   });
   afterAll(() => redis?.stop());
 
-  it('hears of revocations for as long as it serves', async () => {
+  it('receives revocations for as long as it serves', async () => {
     const env = { REDIS_URL: redis.url, SHUTDOWN_DELAY: DELAY };
     const [ending, other] = [await start(env), await start(env)];
     const alice = overHttp(other.url).client();

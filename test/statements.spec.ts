@@ -3,17 +3,17 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
 
-/** Real: the source. A statement is made of constants; what comes from outside reaches PostgreSQL as a parameter. */
+/** Real: the source. A statement consists of constants; input reaches PostgreSQL as a parameter. */
 
-/** What takes a piece of SQL as its first argument. */
+/** Functions with a piece of SQL as their first argument. */
 const TAKES_SQL =
   /^(query|where|andWhere|orWhere|having|andHaving|orHaving|orderBy|addOrderBy|groupBy|addGroupBy|select|addSelect|innerJoin|leftJoin|from|set)$/;
-/** Never: TypeORM puts them into the statement as they are. */
+/** Forbidden, because TypeORM inserts their arguments into the statement unescaped. */
 const NEVER = /^(distinctOn|createQueryRunner)$/;
-/** A constant, or something that is made of one. */
+/** A constant, or an expression that is made of one. */
 const CONSTANT = /^[A-Z][A-Z\d_]*(\.join\(\)|\.length|\.text)?$|^[A-Z][A-Z\d_]* \/ 1_000$|^\d+$/;
 
-/** Pieces that are no constants, and why nothing of a client is in them. */
+/** Pieces that are no constants, and the reason why they contain no input of a client. */
 const KNOWN: Record<string, string> = {
   'src/sessions/housekeeping.service.ts: statement': 'one of three constants',
   'src/database/app-role.ts: to': 'an identifier that was escaped, of an operator',
@@ -34,7 +34,7 @@ interface Piece {
   text: string;
 }
 
-/** What is put into the SQL of a file besides constants; and calls that must not be there. */
+/** The non-constant pieces in the SQL of a file, and forbidden calls. */
 function look(file: string, text: string): { pieces: Piece[]; calls: number; banned: string[] } {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
   const found = { pieces: [] as Piece[], calls: 0, banned: [] as string[] };
@@ -71,17 +71,17 @@ function look(file: string, text: string): { pieces: Piece[]; calls: number; ban
 describe('a statement', () => {
   const all = files.map((file) => look(file, readFileSync(file, 'utf8')));
 
-  it('has nothing in it that somebody has sent [VAL-02]', () => {
+  it('contains no input [VAL-02]', () => {
     expect(all.reduce((sum, { calls }) => sum + calls, 0)).toBeGreaterThan(90);
     const pieces = [...new Set(all.flatMap(({ pieces }) => pieces.map(({ where }) => where)))];
     expect(pieces.sort()).toEqual(Object.keys(KNOWN).sort());
   });
 
-  it('is built by nothing that takes names as they come [VAL-02]', () => {
+  it('is built by no function that inserts names unescaped [VAL-02]', () => {
     expect(all.flatMap(({ banned }) => banned)).toEqual([]);
   });
 
-  it('would be found, or the two above would prove nothing [VAL-02]', () => {
+  it('with input would be found, or the two tests above would prove nothing [VAL-02]', () => {
     const bad = [
       "tx.query(`select * from users where email = '${email}'`)",
       'this.database.query(sql, [])',

@@ -30,7 +30,7 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
   });
   afterAll(() => Promise.all([app?.close(), other?.close()]));
   beforeEach(async () => {
-    email = `somebody${(count += 1)}@example.com`;
+    email = `someone${(count += 1)}@example.com`;
     await app.query(
       `insert into users (id, email, password_hash, created_at)
        select gen_random_uuid(), $1, password_hash, $3 from users where id = $2`,
@@ -42,10 +42,10 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
 
   const stepUp = async (client: Client, proof: object = { password: PASSWORD }) =>
     expect((await client.reauthenticate(proof)).status).toBe(200);
-  /** The answer is lost: the client has what it had. */
+  /** The answer is lost, and the client keeps its old tokens. */
   const loseStepUp = (client: Client, proof?: object) => stepUp(client.copy(), proof);
   const current = (client: Client) => client.get('/v1/sessions/current');
-  /** Refused alike whether or not there is such a body, but only where the session is not fresh. */
+  /** Refused alike with or without a body, but only where the session is not fresh. */
   const freshRoute = (client: Client) => client.post('/v1/auth/email/change', { email: 'new@example.com' });
   const withoutDevice = (client: Client) => {
     const copy = client.copy();
@@ -54,7 +54,7 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
     return copy;
   };
 
-  it('leaves nothing of what was given out before: neither the token that was shown nor any other one [STP-04]', async () => {
+  it('voids all earlier tokens: the token of its request and every other one [STP-04]', async () => {
     const shown = owner.copy();
     const another = owner.copy();
     expect((await another.refresh()).status).toBe(200);
@@ -70,12 +70,12 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
     expect((await freshRoute(owner)).status).toBe(202);
   });
 
-  it('brings nothing to who has copied the whole jar before: a refresh with it makes the session as it was [STP-03]', async () => {
+  it('is useless to a thief who copied the whole jar before: a refresh with it makes the session as old as before [STP-03]', async () => {
     const thief = owner.copy().at(other);
     await stepUp(owner);
     expect((await thief.refresh()).status).toBe(200);
     for (const client of [thief, owner]) expect(await freshRoute(client)).toMatchObject(NOT_FRESH);
-    // And again.
+    // Once more.
     await stepUp(owner);
     expect(await freshRoute(thief)).toMatchObject(EXPIRED);
     expect((await freshRoute(owner)).status).toBe(202);
@@ -86,7 +86,7 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
     expect(event).toBeDefined();
   });
 
-  it('whose answer was lost logs nobody out, however long they are away and however often that happens', async () => {
+  it('whose answer was lost logs no client out, however long they are away and however often that happens', async () => {
     await loseStepUp(owner);
     clock.advance(60 * MINUTE);
     for (let lost = 0; lost < 3; lost += 1) {
@@ -104,7 +104,7 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
     expect((await current(owner)).body.id).toBe(owner.id);
   });
 
-  it('whose answer was lost is used by whoever refreshes with what they have: idleness counts from then', async () => {
+  it('whose answer was lost is used by a refresh with the old tokens: idle time counts from then', async () => {
     await loseStepUp(owner);
     clock.advance(40 * MINUTE);
     const { session } = (await owner.refresh()).body;
@@ -114,14 +114,14 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
     expect(row!.last_seen_at.toISOString()).toBe(session.lastSeenAt);
   });
 
-  it('is a theft when its predecessor is shown without the device token', async () => {
+  it('reveals a theft when its predecessor is presented without the device token', async () => {
     const thief = withoutDevice(owner);
     await stepUp(owner);
     expect(await thief.refresh()).toMatchObject(REUSE);
     expect(await current(owner)).toMatchObject(REUSE);
   });
 
-  it('is a theft when its predecessor is shown after its own tokens were used, and another tab before that', async () => {
+  it('reveals a theft when its predecessor is presented after its own tokens were used, and another tab before that', async () => {
     const tab = owner.copy();
     await stepUp(owner);
     expect((await owner.refresh()).status).toBe(200);
@@ -133,7 +133,7 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
     expect(await current(owner)).toMatchObject(REUSE);
   });
 
-  it('does not end with a delayed request that shows its predecessor within five graces', async () => {
+  it('survives a delayed request that presents its predecessor within five graces', async () => {
     const tab = owner.copy();
     await stepUp(owner);
     expect((await owner.refresh()).status).toBe(200);
@@ -144,7 +144,7 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
     expect((await current(owner)).status).toBe(200);
   });
 
-  it('is a theft when what was used up long before it is shown', async () => {
+  it('reveals a theft when a token is presented that was used long before it', async () => {
     const thief = owner.copy();
     for (let times = 0; times < 3; times += 1) {
       expect((await owner.refresh()).status).toBe(200);
@@ -154,7 +154,7 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
     expect(await thief.refresh()).toMatchObject(REUSE);
   });
 
-  it('of two at once is one: the other client refreshes and tries again', async () => {
+  it('wins against a simultaneous one: the other client refreshes and retries', async () => {
     const tabs = [owner.copy(), owner.copy().at(other)];
     const answers = await Promise.all(tabs.map((tab) => tab.reauthenticate({ password: PASSWORD })));
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 401]);
@@ -165,7 +165,7 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
     expect((await freshRoute(late)).status).toBe(202);
   });
 
-  it('has no predecessor any more once the password has been changed', async () => {
+  it('has no predecessor any more after a password change', async () => {
     const before = owner.copy();
     await stepUp(owner);
     const passwords = { currentPassword: PASSWORD, newPassword: 'the kettle sings at noon' };
@@ -174,7 +174,7 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
     expect((await owner.refresh()).status).toBe(200);
   });
 
-  it('ends with its session, whose former tokens still log out', async () => {
+  it('ends with its session, whose superseded tokens still log out', async () => {
     const before = owner.copy();
     await stepUp(owner);
     before.jar.delete('__Host-access');
@@ -184,7 +184,7 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
     expect((await current(owner)).body).toMatchObject({ code: 'auth.session_ended', reason: 'logout' });
   });
 
-  it('by a second factor that was lost is no second factor', async () => {
+  it('by a second factor that was removed meanwhile proves no second factor', async () => {
     await stepUp(owner);
     const { phone } = await enrol(app, owner);
     clock.advance(6 * MINUTE);

@@ -30,7 +30,7 @@ const tlsPort = await freePort();
 const redis = await startRedis({ tls: { ...ours.server, port: tlsPort } });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describeWithOwnRedis(redis, 'PostgreSQL and Redis that are reached by TLS', () => {
+describeWithOwnRedis(redis, 'PostgreSQL and Redis over TLS', () => {
   let postgres: Server;
   let databaseAt: (host: string) => string;
   let migrate: (url: string, tls: object) => Promise<string[]>;
@@ -57,7 +57,7 @@ describeWithOwnRedis(redis, 'PostgreSQL and Redis that are reached by TLS', () =
       },
     });
 
-  it('are, on every connection, and all works [OPS-04]', async () => {
+  it('work with TLS on every connection [OPS-04]', async () => {
     const app = await start({});
     try {
       expect((await app.client().login(ALICE.email, PASSWORD)).status).toBe(200);
@@ -80,14 +80,9 @@ describeWithOwnRedis(redis, 'PostgreSQL and Redis that are reached by TLS', () =
   });
 
   it.each([
-    [
-      'by an authority that nobody has named',
-      'localhost',
-      files.another,
-      /self.signed|unable to verify|certificate/,
-    ],
+    ['by an unknown authority', 'localhost', files.another, /self.signed|unable to verify|certificate/],
     ['for another name', '127.0.0.1', files.ours, /does not match certificate|altnames/],
-  ])('are not believed with a certificate %s [OPS-04]', async (_, host, ca, why) => {
+  ])('are refused with a certificate %s [OPS-04]', async (_, host, ca, why) => {
     const url = databaseAt(host);
     await expect(migrate(url, { storeTls: 'always', storeCaFile: ca })).rejects.toThrow(why);
 
@@ -104,9 +99,9 @@ describeWithOwnRedis(redis, 'PostgreSQL and Redis that are reached by TLS', () =
   });
 
   it.each([
-    ['by an authority that nobody has named', 'localhost', files.another],
+    ['by an unknown authority', 'localhost', files.another],
     ['for another name', '127.0.0.1', files.ours],
-  ])('a Redis with a certificate %s is told nothing: PostgreSQL answers [OPS-04]', async (_, host, ca) => {
+  ])('a Redis with a certificate %s gets no data, and PostgreSQL answers [OPS-04]', async (_, host, ca) => {
     const plain = databaseAt('localhost');
     const app = await start({
       STORE_TLS: 'off',
@@ -134,7 +129,7 @@ describe('STORE_CA_FILE', () => {
   ])('that %s stops the boot', async (_, file, why) => {
     writeFileSync(join(folder, 'empty.pem'), 'nothing');
     const { code, output } = await runToEnd({
-      DATABASE_URL: 'postgres://nobody@db.example.com/nothing',
+      DATABASE_URL: 'postgres://unknown@db.example.com/nothing',
       STORE_TLS: 'remote',
       STORE_CA_FILE: file,
       DATA_DIR: folder,

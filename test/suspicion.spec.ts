@@ -12,8 +12,8 @@ import { expectBothTiers, sessionTier, type Person } from './support/people.js';
 import { untilCached } from './support/judges.js';
 
 /**
- * Real: PostgreSQL, Redis, two instances, a database of cities. Pretended: the proxy in front of them, whose headers
- * say where a request comes from; mails are read from the outbox.
+ * Real: PostgreSQL, Redis, two instances, a database of cities. Simulated: the proxy in front of them, whose
+ * headers name the place of a request. The tests read mails from the outbox.
  */
 
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
@@ -44,7 +44,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 afterEach(() => Promise.all([a.close(), b.close()]));
 
-/** Two instances behind one proxy, which says the country in a header and passes the address on. */
+/** Two instances behind one proxy, which sends the country in a header and forwards the address. */
 async function start(env: Record<string, string | undefined> = {}): Promise<void> {
   clock = new TestClock();
   await resetStores();
@@ -54,7 +54,7 @@ async function start(env: Record<string, string | undefined> = {}): Promise<void
       env: { TRUSTED_PROXIES: '127.0.0.1', COUNTRY_HEADER: 'X-Country', ...env },
     });
   [a, b] = [await instance(), await instance()];
-  for (const app of [a, b]) app.get(MailOutbox).beforeApplicationShutdown(); // nothing leaves: it is read
+  for (const app of [a, b]) app.get(MailOutbox).beforeApplicationShutdown(); // mails stay in the outbox
 }
 
 async function loggedIn(
@@ -70,7 +70,7 @@ async function loggedIn(
 const from = (country: string) => ({ 'x-country': country });
 const by = (userAgent: string) => ({ 'user-agent': userAgent });
 const at = (ip: string) => ({ 'x-forwarded-for': ip });
-/** The same credentials, seen elsewhere. */
+/** The same credentials, from another place. */
 const elsewhere = (person: Client, headers: Record<string, string>, app = a) =>
   Object.assign(person.copy(), { headers }).at(app);
 const check = (client: Client) => client.get('/v1/sessions/current');
@@ -119,26 +119,26 @@ describe('a session that suddenly appears from another country, where that ends 
     ]);
   });
 
-  it('is seen although its verdict is cached, and on an instance that never saw it before', async () => {
+  it('is detected although it is cached, and on an instance that never saw it before', async () => {
     const owner = await loggedIn(from('AT'));
     for (const app of [a, b]) await untilCached(app, owner);
     expect(await check(elsewhere(owner, from('DE'), b))).toMatchObject(SUSPICIOUS);
     expect(await sessionTier(a, owner)).toBe('suspicious');
   });
 
-  it('in cookies ends just so', async () => {
+  it('ends in the same way with cookies', async () => {
     const owner = await loggedIn(from('AT'), 'cookie');
     expect(await elsewhere(owner, from('DE')).refresh()).toMatchObject(SUSPICIOUS);
     expect(await check(owner)).toMatchObject(SUSPICIOUS);
   });
 
-  it('is not held up on low-risk routes, which look at the token only', async () => {
+  it('is accepted on low-risk routes, which read the token only', async () => {
     const owner = await loggedIn(from('AT'));
     expect((await elsewhere(owner, from('DE')).get('/v1/feature-flags')).status).toBe(200);
     expect((await check(owner)).status).toBe(200);
   });
 
-  it('is not judged by what is not known', async () => {
+  it('is not judged by unknown values', async () => {
     const owner = await loggedIn(from('AT'));
     expect((await check(elsewhere(owner, {}))).status).toBe(200);
     const nowhere = await loggedIn({});
@@ -146,7 +146,7 @@ describe('a session that suddenly appears from another country, where that ends 
     expect(await events()).toEqual([]);
   });
 
-  it('a hundred requests at once end it once, with one mail', async () => {
+  it('ends once by a hundred requests at once, with one mail', async () => {
     const owner = await loggedIn(from('AT'));
     const thieves = Array.from({ length: 100 }, (_, index) =>
       elsewhere(owner, from('DE'), index % 2 ? a : b),
@@ -156,7 +156,7 @@ describe('a session that suddenly appears from another country, where that ends 
     expect(await events()).toHaveLength(1);
   });
 
-  it('lets nobody in and ends nothing when PostgreSQL cannot be asked what to do', async () => {
+  it('gets 503 and continues when PostgreSQL cannot decide', async () => {
     const owner = await loggedIn(from('AT'));
     await untilCached(a, owner);
     const away = jest
@@ -171,7 +171,7 @@ describe('a session that suddenly appears from another country, where that ends 
   });
 });
 
-it('a country that a client names is never believed', async () => {
+it('is not accused by a country header of the client', async () => {
   await start({ TRUSTED_PROXIES: undefined });
   const owner = await loggedIn(from('AT'));
   const answer = await check(elsewhere(owner, { ...from('DE'), ...at(BERLIN) }));
@@ -179,7 +179,7 @@ it('a country that a client names is never believed', async () => {
   expect(answer.body).not.toHaveProperty('country');
 });
 
-it('off: nothing is noticed', async () => {
+it('is not detected with SUSPICION_COUNTRY=off', async () => {
   await start({ SUSPICION_COUNTRY: 'off', SUSPICION_BROWSER: 'off', SUSPICION_NEW_DEVICE: 'off' });
   const owner = await loggedIn({ ...from('AT'), ...by(FIREFOX) });
   const moved = elsewhere(owner, { ...from('DE'), ...by(CHROME) });
@@ -191,7 +191,7 @@ it('off: nothing is noticed', async () => {
 describe('notify', () => {
   beforeEach(() => start({ SUSPICION_COUNTRY: 'notify' }));
 
-  it('lets the session go on, and tells of each new country once', async () => {
+  it('lets the session continue, and reports each new country once', async () => {
     const owner = await loggedIn(from('AT'));
     for (const country of ['DE', 'AT', 'DE', 'FR', 'DE', 'FR'])
       for (const app of [a, b]) expect((await check(elsewhere(owner, from(country), app))).status).toBe(200);
@@ -205,14 +205,14 @@ describe('notify', () => {
     expect((await events()).map(({ details }) => details.response)).toEqual(['notify', 'notify']);
   });
 
-  it('of many requests at once one tells', async () => {
+  it('reports once for many requests at once', async () => {
     const owner = await loggedIn(from('AT'));
     const tabs = Array.from({ length: 50 }, (_, index) => elsewhere(owner, from('DE'), index % 2 ? a : b));
     for (const answer of await Promise.all(tabs.map(check))) expect(answer.status).toBe(200);
     expect(await mails()).toHaveLength(1);
   });
 
-  it('a stricter setting holds for sessions that live, and for what they have told', async () => {
+  it('gives way to a stricter setting, also for existing sessions and reported countries', async () => {
     const owner = await loggedIn(from('AT'));
     expect((await check(elsewhere(owner, from('DE')))).status).toBe(200);
     const strict = await startApp({
@@ -233,7 +233,7 @@ describe('reauthenticate', () => {
   beforeEach(() => start({ SUSPICION_COUNTRY: 'reauthenticate' }));
   const prove = (client: Client, password = PASSWORD) => client.post('/v1/auth/reauthenticate', { password });
 
-  it('refuses there until the password was given there, and goes on at home', async () => {
+  it('refuses there until the password was given there, and accepts the usual country', async () => {
     const owner = await loggedIn(from('AT'));
     const abroad = elsewhere(owner, from('DE'), b);
     for (const app of [a, b]) expect(await check(abroad.at(app))).toMatchObject(CHALLENGED);
@@ -248,7 +248,7 @@ describe('reauthenticate', () => {
     expect(await mails()).toHaveLength(1);
   });
 
-  it('a thief who refreshes there gets no further, and does not become a habit of the session', async () => {
+  it('refuses a thief who refreshes there, and the session does not adopt that country', async () => {
     const owner = await loggedIn(from('AT'));
     const thief = elsewhere(owner, from('DE'));
     const refreshed = await thief.refresh();
@@ -260,7 +260,7 @@ describe('reauthenticate', () => {
     expect(await mails()).toHaveLength(1);
   });
 
-  it('what was proved for one country is no proof for the next', async () => {
+  it('requires another proof for the next country', async () => {
     const owner = await loggedIn(from('AT'));
     const abroad = elsewhere(owner, from('DE'));
     await check(abroad);
@@ -276,7 +276,7 @@ describe('a country that flaps, with the default settings', () => {
     expect(answer.status).toBe(200);
   };
 
-  it('ends no session: it is proved once, and raises nothing after that', async () => {
+  it('ends no session: one proof is sufficient for all later changes', async () => {
     for (let sessions = 0; sessions < 10; sessions += 1) {
       const owner = await loggedIn(from('AT'));
       owner.headers = from('DE');
@@ -292,7 +292,7 @@ describe('a country that flaps, with the default settings', () => {
     expect(await events()).toHaveLength(10);
   });
 
-  it('is no country where a code names none: nothing changes for a session that meets it or began there', async () => {
+  it('is no country where a code names none: a session that meets it or began there is unchanged', async () => {
     const codes = 'T1 XX ZZ AA QM QO QZ XA XK XZ A1 A2 O1 EU AP AN UN T2 -'.split(' ');
     const owner = await loggedIn(from('AT'));
     for (const code of codes) {
@@ -314,7 +314,7 @@ describe('a country that flaps, with the default settings', () => {
     expect(await check(admin)).toMatchObject(SUSPICIOUS);
   });
 
-  it('ends the session of somebody who has become an admin in it', async () => {
+  it('ends the session of a user who has become an admin in it', async () => {
     const owner = await loggedIn(from('AT'));
     const admin = await loggedIn(from('AT'), 'bearer', ADMIN);
     const roles = await admin.put(`/v1/admin/users/${owner.userId}/roles`, { roles: ['user', 'admin'] });
@@ -323,7 +323,7 @@ describe('a country that flaps, with the default settings', () => {
   });
 });
 
-it('ADMIN_SUSPICION_COUNTRY rules for admins, whatever holds for others', async () => {
+it('follows ADMIN_SUSPICION_COUNTRY for admins, whatever applies to others', async () => {
   await start({ SUSPICION_COUNTRY: 'end', ADMIN_SUSPICION_COUNTRY: 'reauthenticate' });
   const admin = await loggedIn(from('AT'), 'bearer', ADMIN);
   expect(await check(elsewhere(admin, from('DE')))).toMatchObject(CHALLENGED);
@@ -341,7 +341,7 @@ describe.each<[string, Record<string, string | undefined>, Record<string, string
 ])('%s that flaps, where it has to be proved', (_, env, [home, second, third]) => {
   beforeEach(() => start({ ...env, GEOIP_DATABASE: join(folder, 'cities.mmdb') }));
 
-  it('is proved once, and raises nothing after that; another one does', async () => {
+  it('is proved once, and causes no signal after that; another one does', async () => {
     const owner = await loggedIn(home!);
     owner.headers = second!;
     expect(await check(owner)).toMatchObject(CHALLENGED);
@@ -360,7 +360,7 @@ describe.each<[string, Record<string, string | undefined>, Record<string, string
 describe('another browser on one session', () => {
   beforeEach(() => start());
 
-  it('is told once, and a newer version of the same is none', async () => {
+  it('is reported once, and a newer version of the same browser is not', async () => {
     const owner = await loggedIn(by(FIREFOX), 'cookie');
     expect((await check(elsewhere(owner, by(FIREFOX.replaceAll('140', '141'))))).status).toBe(200);
     expect(await mails()).toEqual([]);
@@ -384,7 +384,7 @@ describe('travel that no plane can do', () => {
   const told = async () => (await mails()).map(({ data }) => data.signal);
   const FAR = /^it was used 500 km from its location 1 h earlier$/;
 
-  it('on one session is told', async () => {
+  it('on one session is reported', async () => {
     const owner = await loggedIn(at(VIENNA));
     clock.advance(10 * MINUTE);
     expect((await check(elsewhere(owner, at(BERLIN)))).status).toBe(200);
@@ -392,7 +392,7 @@ describe('travel that no plane can do', () => {
     expect((await events())[0]?.ip).toBe(BERLIN);
   });
 
-  it('is measured from the last refresh, and there is none within a plane’s reach', async () => {
+  it('is measured from the last refresh, and is possible within a plane’s reach', async () => {
     const owner = await loggedIn(at(VIENNA));
     clock.advance(60 * MINUTE);
     const traveller = elsewhere(owner, at(BERLIN));
@@ -405,7 +405,7 @@ describe('travel that no plane can do', () => {
     expect(await told()).toEqual([expect.stringMatching(FAR)]);
   });
 
-  it('between two logins is told too', async () => {
+  it('between two logins is reported, too', async () => {
     await loggedIn(at(VIENNA));
     clock.advance(10 * MINUTE);
     const second = await loggedIn(at(BERLIN));
@@ -417,7 +417,7 @@ describe('travel that no plane can do', () => {
 describe('a copied refresh token', () => {
   beforeEach(() => start({ SUSPICION_COUNTRY: 'off' }));
 
-  it('that is shown a second time is told with both contexts: who shows it, and who held the session until then', async () => {
+  it('that is used a second time is reported with both request contexts: of this use, and of the session until then', async () => {
     const owner = await loggedIn({ ...from('AT'), ...by(FIREFOX) });
     const thief = Object.assign(elsewhere(owner, { ...from('DE'), ...by('Thief/1.0') }), {
       deviceToken: undefined,
@@ -441,7 +441,7 @@ describe('a copied refresh token', () => {
   });
 });
 
-it('what a mail says of a suspicious session comes from the record, and leaves with it', async () => {
+it('a mail about a suspicious session takes its facts from the record, and is deleted with it', async () => {
   await start({ SUSPICION_COUNTRY: 'end' });
   const owner = await loggedIn(from('AT'));
   await check(elsewhere(owner, from('DE')));

@@ -19,7 +19,7 @@ import { startRedisCluster } from './support/redis-cluster.mjs';
 import { startRedis } from './support/services.mjs';
 import { eventually } from './support/waiting.js';
 
-/** The real hasher, counted; a test may stand in for it where thousands are to be refused. */
+/** The real hasher with a counter; a test may replace it where thousands are to be refused. */
 const genuine = PasswordHasher.prototype.verify;
 const verify = jest.fn<typeof genuine>();
 PasswordHasher.prototype.verify = verify;
@@ -31,14 +31,14 @@ const HOUR = 60 * MINUTE;
 const DENIED = { status: 401, body: { code: 'auth.invalid_credentials' } };
 const isLimited = ({ status }: Answer) => status === 429;
 
-/** Everything that a caller can see of an answer, but for what names the request, and the seconds that go by meanwhile. */
+/** Everything that a caller can see of an answer, except the request id and the seconds that pass meanwhile. */
 function visible({ status, headers, body }: Answer) {
   const { 'x-request-id': _id, date: _date, ...rest } = headers;
   const { requestId: _request, instance: _instance, ...said } = body as Record<string, unknown>;
   const seen = JSON.stringify({ status, headers: rest, body: said });
   return seen.replace(/(t=|"retry-after":"|"retryAfter":)\d+/g, '$1?');
 }
-/** Real time goes by between a guess and the next one. */
+/** Real time passes between attempts. */
 const waitOf = (seconds?: number) =>
   seconds === undefined
     ? '[1-9]\\d*'
@@ -63,10 +63,10 @@ interface Attempt {
 }
 
 let addresses = 0;
-/** One that nobody has had before. */
+/** An address that no other test uses. */
 const newAddress = () => `198.18.${Math.floor((addresses += 1) / 250)}.${(addresses % 250) + 1}`;
 
-const newEmail = () => `somebody${(addresses += 1)}@example.com`;
+const newEmail = () => `someone${(addresses += 1)}@example.com`;
 
 const guess = (
   app: { client(): Client },
@@ -95,7 +95,7 @@ async function guesses(
   return answers;
 }
 
-/** Real: PostgreSQL, a Redis of this file's own, two instances over HTTP, the hasher. Moved: the clock. */
+/** Real: PostgreSQL, a Redis of this file's own, two instances over HTTP, the hasher. Simulated: the clock. */
 describeWithOwnRedis(redis, 'limits that instances share', () => {
   const clock = new TestClock();
   let a: TestApp;
@@ -134,8 +134,8 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
     await forgetAll();
   });
 
-  describe('of guesses at one account', () => {
-    it('hold for 200 that arrive at once, on two instances and from 200 addresses, and other routes do not notice [AUT-03, AUT-05, AUT-07]', async () => {
+  describe('for attempts at one account', () => {
+    it('hold for 200 that arrive at once, on two instances and from 200 addresses, and other routes are unaffected [AUT-03, AUT-05, AUT-07]', async () => {
       const bob = await loggedIn(a, BOB);
       verify.mockClear();
       const burst = Array.from({ length: 200 }, (_, index) => guess(both(index), ALICE.email));
@@ -151,10 +151,11 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
         expect(answer).toMatchObject(limited('guesses-account'));
     });
 
-    it('do not say whether somebody has the address, nor whether the password was right [AUT-01, AUT-11]', async () => {
-      const nobody = 'nobody-at-all@example.com';
-      for (const email of [ALICE.email, nobody]) await guesses(10, (index) => guess(both(index), email));
-      const [known, unknown] = [await guess(a, ALICE.email), await guess(a, nobody)];
+    it('do not reveal whether the address is registered, nor whether the password was right [AUT-01, AUT-11]', async () => {
+      const unregistered = 'unregistered@example.com';
+      for (const email of [ALICE.email, unregistered])
+        await guesses(10, (index) => guess(both(index), email));
+      const [known, unknown] = [await guess(a, ALICE.email), await guess(a, unregistered)];
       expect(known).toMatchObject(limited('guesses-account', 30));
       expect(visible(known)).toEqual(visible(unknown));
       verify.mockClear();
@@ -163,7 +164,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect(verify).not.toHaveBeenCalled();
     });
 
-    it('slow down from 30 s to an hour; one guess each time, and asking meanwhile changes nothing [AUT-03, AUT-06]', async () => {
+    it('grow from 30 s to an hour; one attempt per delay, and requests meanwhile change nothing [AUT-03, AUT-06]', async () => {
       await guesses(10, (index) => guess(both(index), ALICE.email));
       for (const seconds of [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]) {
         expect(await guess(a, ALICE.email)).toMatchObject(limited('guesses-account'));
@@ -176,7 +177,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       }
     });
 
-    it('are forgotten with the first right one [AUT-03]', async () => {
+    it('end with the first right one [AUT-03]', async () => {
       await guesses(10, (index) => guess(both(index), ALICE.email));
       clock.advance(30_000);
       expect((await guess(a, ALICE.email, { password: PASSWORD })).status).toBe(200);
@@ -185,13 +186,13 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect(await guess(b, ALICE.email)).toMatchObject(limited('guesses-account', 30));
     });
 
-    it('are the same account however its address is spelt', async () => {
+    it('count one account in every spelling of its address', async () => {
       const spellings = [ALICE.email, ALICE.email.toUpperCase(), ` ${ALICE.email}`.trim()];
       await guesses(10, (index) => guess(a, spellings[index % 3]!));
       expect(await guess(a, ALICE.email.toUpperCase())).toMatchObject(limited('guesses-account'));
     });
 
-    it('do not count what was never looked at: bad bodies, a hasher that is busy, what another site sends', async () => {
+    it('do not count unchecked attempts: bad bodies, a busy hasher, requests from another site', async () => {
       const bad = await guesses(15, () =>
         a.client().post('/v1/auth/login', { email: ALICE.email, password: 1 }),
       );
@@ -215,7 +216,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
   });
 
   describe('and the owner of the account', () => {
-    it('gets in on a device that has been in before, while strangers have to wait [AUT-06]', async () => {
+    it('accept the owner on a known device while unknown devices have to wait [AUT-06]', async () => {
       const native = await loggedIn(a, ALICE);
       const browser = await loggedIn(a, ALICE, 'cookie');
       await guesses(10, (index) => guess(both(index), ALICE.email));
@@ -225,11 +226,11 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect((await guess(b, ALICE.email, { password: PASSWORD, headers })).status).toBe(200);
       await browser.post('/v1/auth/logout');
       expect((await browser.login(ALICE.email, PASSWORD)).status).toBe(200);
-      // And what the owner does gives strangers no new guesses.
+      // And the owner's logins give unknown devices no new attempts.
       expect(await guess(a, ALICE.email)).toMatchObject(limited('guesses-account'));
     });
 
-    it('shares this with nobody: a token of another account, or of none, is a stranger’s', async () => {
+    it('treat a device token of another account, or of none, as an unknown device', async () => {
       const bob = await loggedIn(a, BOB);
       await guesses(10, () => guess(a, ALICE.email));
       for (const token of [bob.deviceToken!, 'x'.repeat(43), '\u00ff'])
@@ -238,7 +239,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
         );
     });
 
-    it('loses it with the device: whoever stole it guesses no more than strangers do, and disturbs no other', async () => {
+    it('limit a stolen known device like unknown ones, and affect no other device', async () => {
       const [stolen, other] = [await loggedIn(a, ALICE), await loggedIn(a, ALICE)];
       const headers = { 'x-device-token': stolen.deviceToken! };
       const answers = await guesses(10, (index) => guess(both(index), ALICE.email, { headers }));
@@ -250,7 +251,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
     });
 
     it.each(['banned', 'unverified'])(
-      'say nothing of whether the password of somebody %s is right [AUT-01]',
+      'do not reveal whether the password of a user who is %s is right [AUT-01]',
       async (what) => {
         const strict = await start({ EMAIL_VERIFICATION: 'required' });
         const email = newEmail();
@@ -268,7 +269,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       },
     );
 
-    it('proves it again by a count of the session’s own [AUT-03, STP-04]', async () => {
+    it('count reauthentications per session [AUT-03, STP-04]', async () => {
       const alice = await loggedIn(a, ALICE);
       const again = (password: string) => alice.copy().post('/v1/auth/reauthenticate', { password });
       await guesses(10, () => guess(a, ALICE.email));
@@ -285,7 +286,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
     });
   });
 
-  describe('of strangers', () => {
+  describe('for unknown devices', () => {
     const spray = (app: TestApp, count: number, attempt: (index: number) => Attempt) => {
       verify.mockResolvedValue(false);
       return guesses(count, (index) => guess(app, newEmail(), attempt(index)), 20);
@@ -302,13 +303,18 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
     it.each([
       ['198.51.100.66', '203.0.113.20'],
       ['[2001:db8:5::66]', '[2001:db8:6::1]'],
-    ])('tell clients apart behind a proxy that writes ports: %s and %s [AUT-04]', async (attacker, other) => {
-      await spray(a, 100, (index) => ({ ip: `${attacker}:${5_000 + index}` }));
-      expect(await guess(a, ALICE.email, { ip: `${attacker}:80` })).toMatchObject(limited('guesses-address'));
-      expect(await guess(a, ALICE.email, { ip: `${other}:80` })).toMatchObject(DENIED);
-    });
+    ])(
+      'distinguish clients behind a proxy that writes ports: %s and %s [AUT-04]',
+      async (attacker, other) => {
+        await spray(a, 100, (index) => ({ ip: `${attacker}:${5_000 + index}` }));
+        expect(await guess(a, ALICE.email, { ip: `${attacker}:80` })).toMatchObject(
+          limited('guesses-address'),
+        );
+        expect(await guess(a, ALICE.email, { ip: `${other}:80` })).toMatchObject(DENIED);
+      },
+    );
 
-    it('hold for a /64, whichever of its addresses are used', async () => {
+    it('hold for a /64, whatever addresses of it are used', async () => {
       await spray(a, 100, (index) => ({ ip: `2001:db8:7:7:${index.toString(16)}::${index + 1}` }));
       expect(await guess(a, ALICE.email, { ip: '2001:db8:7:7::1' })).toMatchObject(
         limited('guesses-address'),
@@ -316,18 +322,18 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect(await guess(a, ALICE.email, { ip: '2001:db8:7:8::1' })).toMatchObject(DENIED);
     });
 
-    it('give back what was right: an office logs in all day', async () => {
+    it('do not count right passwords: an office logs in all day', async () => {
       const ip = newAddress();
       verify.mockResolvedValue(true);
       for (const { status } of await guesses(101, () => guess(a, BOB.email, { ip, password: PASSWORD })))
         expect(status).toBe(200);
-      // Nor does it count against the address what is refused for the account's sake.
+      // An attempt that is refused for the account's sake does not count against the address either.
       verify.mockResolvedValue(false);
       await guesses(120, () => guess(a, ALICE.email, { ip }), 20);
       expect(await guess(a, 'new@example.com', { ip })).toMatchObject(DENIED);
     });
 
-    it('believe no header of a client that is no trusted proxy [AUT-04]', async () => {
+    it('ignore headers of a client that is no trusted proxy [AUT-04]', async () => {
       const open = await start({ TRUSTED_PROXIES: '10.0.0.0/8' });
       const answers = await spray(open, 101, (index) => {
         const ip = `198.51.100.${index}`;
@@ -340,18 +346,18 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect(answers.filter(isLimited)).toMatchObject([limited('guesses-address')]);
     });
 
-    it('believe a trusted proxy for what it adds itself, not for what it passes on [AUT-04]', async () => {
+    it('use the entry that a trusted proxy adds, and no entry that it passes on [AUT-04]', async () => {
       const answers = await spray(a, 101, (index) => ({ ip: `203.0.113.${index}, 192.0.2.99` }));
       expect(answers.filter(isLimited)).toHaveLength(1);
     });
 
-    it('take what is no address for one client', async () => {
+    it('count all invalid addresses as one client', async () => {
       const answers = await spray(a, 101, (index) => ({ ip: `no address ${index}` }));
       expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
       expect(answers.filter(isLimited)).toHaveLength(1);
     });
 
-    it('hold for a botnet, which no single client can trigger and which does not keep known devices out [AUT-04]', async () => {
+    it('hold for a botnet; no single client can trigger this limit, and it does not affect known devices [AUT-04]', async () => {
       const alice = await loggedIn(a, ALICE);
       const one = newAddress();
       await spray(a, 500, () => ({ ip: one }));
@@ -371,7 +377,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       @Throttled('password_forgot')
       forgot(): void {}
     }
-    /** Before anything else is done. */
+    /** Before any other check. */
     const admit = async (app: TestApp, email: string, ip = newAddress()) => {
       const request = { id: 'x', clientAddress: ip, headers: {}, body: { email } };
       const context = {
@@ -387,7 +393,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       }
     };
 
-    it('count an account, however it is spelt and whoever asks [RST-05]', async () => {
+    it('count an account in every spelling, for all callers together [RST-05]', async () => {
       for (const email of [
         'a@b.example',
         'A@b.example',
@@ -400,7 +406,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect(await admit(b, 'c@b.example')).toBe('admitted');
     });
 
-    it('do not let one client use up what everyone shares [RST-05]', async () => {
+    it('keep a share of the global limit for other clients [RST-05]', async () => {
       const ip = newAddress();
       const outcomes: unknown[] = [];
       for (let index = 0; index < 150; index += 1) outcomes.push(await admit(a, `${index}@one.example`, ip));
@@ -433,7 +439,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect(await ask(b, BOB.id)).toBe('admitted');
     });
 
-    it('slow down registration from one address', async () => {
+    it('throttle registration from one address', async () => {
       const ip = newAddress();
       const register = (index: number, from = ip) =>
         both(index)
@@ -449,7 +455,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect((await register(0, newAddress())).status).toBe(400);
     });
 
-    it('stop a refresh token that is shown again and again, and log nobody out', async () => {
+    it('throttle a refresh token that is presented again and again, and log no client out', async () => {
       const alice = await loggedIn(a, ALICE);
       const shown = 'A'.repeat(74);
       const show = (refreshToken: string) =>
@@ -468,14 +474,14 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
     });
   });
 
-  describe('are written down and counted', () => {
+  describe('and the audit log', () => {
     const events = (type: string) =>
       a.query<{ user_id: string | null; ip: string; details: object }>(
         'select user_id, ip, details from audit_events where type = $1 order by id',
         [type],
       );
 
-    it('once, however long somebody goes on; and not without end, however many accounts it is about [LOG-01]', async () => {
+    it('record a limit once, however long an attack lasts, and only a bounded number of accounts [LOG-01]', async () => {
       const quiet = await start();
       const before = (await events('authn_login_fail_max')).length;
       await guesses(60, () => guess(quiet, ALICE.email, { ip: '192.0.2.1' }));
@@ -509,7 +515,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
     const answers = (app: TestApp) =>
       eventually(async () => expect((await app.client().get('/health/ready')).body.cache).toBe('ok'));
 
-    it('is away: each instance counts for itself, and is stricter; when it is back they count together [AUT-05]', async () => {
+    it('is down are stricter and per instance; when it is back they are shared [AUT-05]', async () => {
       await redis!.stop();
       try {
         for (const app of [a, b]) {
@@ -526,7 +532,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
         await redis!.restart();
       }
       await Promise.all([a, b].map(answers));
-      // The breaker lets one through each half second.
+      // The breaker lets one request through each half second.
       await eventually(async () => {
         const email = newEmail();
         verify.mockResolvedValue(false);
@@ -539,7 +545,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       });
     });
 
-    it('does not answer: nobody waits for longer than the budget, and then for nothing at all', async () => {
+    it('does not answer wait for it no longer than the budget, and then not at all', async () => {
       let asked = 0;
       const node = {
         isMaster: true,
@@ -562,7 +568,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
     });
   });
 
-  it('are off where they are turned off', async () => {
+  it('are off with RATE_LIMITS=off', async () => {
     const off = await start({ RATE_LIMITS: 'off' });
     verify.mockResolvedValue(false);
     const ip = newAddress();
@@ -588,7 +594,7 @@ describeWithOwnRedis(cluster, 'limits that instances share through a Redis Clust
     await cluster!.stop();
   });
 
-  it('hold for each account, whichever node has it', async () => {
+  it('hold for each account, on whatever node it is', async () => {
     verify.mockReset().mockResolvedValue(false);
     for (const name of ['one', 'two', 'three', 'four', 'five', 'six']) {
       const burst = Array.from({ length: 16 }, (_, index) => guess(index % 2 ? a : b, `${name}@example.com`));
@@ -597,7 +603,7 @@ describeWithOwnRedis(cluster, 'limits that instances share through a Redis Clust
   });
 });
 
-/** Real: an instance over HTTP that has no Redis. Moved: the clock. */
+/** Real: an instance over HTTP that has no Redis. Simulated: the clock. */
 describe('limits of one instance', () => {
   const clock = new TestClock();
   let app: TestApp;
@@ -620,7 +626,7 @@ describe('limits of one instance', () => {
     expect((await guess(app, ALICE.email, { password: PASSWORD })).status).toBe(200);
   });
 
-  it('keep nobody from a reset, which ends them: an owner is never locked out for good [AUT-06]', async () => {
+  it('allow a password reset, which ends them, so that an owner is never locked out for good [AUT-06]', async () => {
     verify.mockReset().mockImplementation(genuine);
     const mailbox = new Mailbox(app);
     await mailbox.collect();
@@ -635,7 +641,7 @@ describe('limits of one instance', () => {
     await seedUsers(app.app);
   });
 
-  it('are over with their window', async () => {
+  it('end with their window', async () => {
     verify.mockReset().mockResolvedValue(false);
     const ip = newAddress();
     await guesses(100, (index) => guess(app, `${index}@example.com`, { ip }));
@@ -644,7 +650,7 @@ describe('limits of one instance', () => {
     expect(await guess(app, ALICE.email, { ip })).toMatchObject(DENIED);
   });
 
-  it('of @RateLimit() are each caller’s own, and say on each answer what is left [AUT-11]', async () => {
+  it('of @RateLimit() are per caller, and each answer has the remaining number [AUT-11]', async () => {
     verify.mockReset().mockImplementation(genuine);
     const [alice, bob] = [await loggedIn(app, ALICE), await loggedIn(app, BOB)];
     const second = await loggedIn(app, ALICE);

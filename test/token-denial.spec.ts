@@ -17,7 +17,7 @@ const DENIED = { status: 401, body: { code: 'auth.token_expired' } };
 
 const idOf = ({ accessToken }: Person) => read(accessToken!).claims['jti'] as string;
 
-describeWithRedis('denying one access token', () => {
+describeWithRedis('the denial of an access token', () => {
   let a: TestApp;
   let b: TestApp;
   let admin: Person;
@@ -39,7 +39,7 @@ describeWithRedis('denying one access token', () => {
   const unheard = (app: TestApp) =>
     jest.spyOn(app.get(RevocationFeed), 'catchUp').mockRejectedValue(new Error('cut off'));
 
-  it('S1: applied, it is refused by the next check of an instance whose feed has not heard, cached or not', async () => {
+  it('S1: when it is applied, the next check of an instance whose feed has not heard refuses the token, cached or not', async () => {
     for (const round of ['cached', 'not cached']) {
       const person = await loggedIn(b, ALICE);
       if (round === 'cached')
@@ -61,7 +61,7 @@ describeWithRedis('denying one access token', () => {
     await eventually(async () => expect(await alice.at(b).get(ACCESS)).toMatchObject(DENIED));
   });
 
-  it('its session lives on: the next token is good, and so is the one of another device', async () => {
+  it('leaves the session alive: the next token is good, and so is the one of another device', async () => {
     const phone = await loggedIn(b, ALICE);
     await deny();
     expect(await alice.get(SESSION)).toMatchObject(DENIED);
@@ -73,7 +73,7 @@ describeWithRedis('denying one access token', () => {
     expect(listed.body.items.map(({ id }: { id: string }) => id)).toContain(alice.id);
   });
 
-  it('is pending when the cache cannot be told, and applied by a relay', async () => {
+  it('is pending when the cache cannot be written, and applied by a dispatcher', async () => {
     await eventually(async () => expect((await alice.get(SESSION)).status).toBe(200));
     const forget = jest.spyOn(a.get(VerdictCache), 'forget').mockRejectedValue(new Error('away'));
     const receipt = await deny();
@@ -88,7 +88,7 @@ describeWithRedis('denying one access token', () => {
     expect(await alice.get(SESSION)).toMatchObject(DENIED);
   });
 
-  it('asked twice, also at once, it is one revocation [ADM-01]', async () => {
+  it('is one revocation when it is requested twice, even at once [ADM-01]', async () => {
     const answers = await Promise.all([deny(), deny(), deny()]);
     expect(new Set(answers.map(({ body }) => body.seq)).size).toBe(1);
     expect((await deny()).body.seq).toBe(answers[0]!.body.seq);
@@ -100,14 +100,14 @@ describeWithRedis('denying one access token', () => {
     expect(events).toEqual({ count: 1, session: alice.id });
   });
 
-  it('of a session that there never was is not found, and what is no jti is a bad request', async () => {
+  it('answers 404 for a session that never existed, and 400 for an invalid jti', async () => {
     expect(await deny(mintTokenId('00000000-0000-7000-8000-000000000000'))).toMatchObject({ status: 404 });
     for (const wrong of ['x', ALICE.id, `${idOf(alice)}A`, '%00', "'--"]) {
       expect(await deny(wrong)).toMatchObject({ status: 400, body: { code: 'request.invalid' } });
     }
   });
 
-  it('is for admins', async () => {
+  it('is for admins only', async () => {
     expect(await alice.delete(`/v1/admin/tokens/${idOf(admin)}`)).toMatchObject({ status: 403 });
     expect((await admin.get(SESSION)).status).toBe(200);
   });

@@ -16,7 +16,7 @@ import { recipeOf } from './support/recipes.js';
 import { compare, toldApart } from './support/statistics.js';
 import { addStrictRoute } from './support/strict-route.js';
 
-/** Node refuses longer headers before anybody sees them. */
+/** Node refuses longer headers before the application sees them. */
 const LONGEST_HEADER = 16_384;
 
 const TRANSPORTS = {
@@ -24,7 +24,7 @@ const TRANSPORTS = {
   cookie: (token: string) => ({ cookie: `__Host-access=${token}` }),
 };
 
-/** Everything that a caller can see of an answer, but for what names the request. */
+/** Everything that a caller can see of an answer, except the request id. */
 function visible({ status, headers, body }: Answer) {
   const { 'x-request-id': _id, date: _date, ...rest } = headers;
   const { requestId: _request, instance: _instance, ...said } = (body ?? {}) as Record<string, unknown>;
@@ -38,11 +38,11 @@ describe('a forged access token', () => {
   let browser: Resident;
   let materials: Record<keyof typeof TRANSPORTS, Materials>;
   let refusal: ReturnType<typeof visible>;
-  /** One of each tier, and one of each that asks for a role, too. */
+  /** One of each tier, and one of each that requires a role, too. */
   let doors: { operation: Operation; send: (headers: Record<string, string>) => Promise<Answer> }[];
   let listener: Server;
   let overheard = 0;
-  /** Where this process has connected to since the last test. */
+  /** The connections that this process has opened since the last test. */
   const called: unknown[] = [];
 
   beforeAll(async () => {
@@ -112,11 +112,11 @@ describe('a forged access token', () => {
     await new Promise((resolve) => listener.close(resolve));
   });
 
-  /** What is read before what is written, and what is written before what ends something. */
+  /** Reads before writes, and writes before ends of sessions. */
   const harm = (operation: Operation) =>
     (isUnsafe(operation) ? 1 : 0) + (operation.method === 'DELETE' ? 1 : 0);
 
-  /** Every one of the group, on every tier and transport: one answer, that says nothing of what was wrong. */
+  /** Tests every one of the group, on every tier and transport, for the one answer without a reason. */
   async function expectRefused(group: ForgeryGroup): Promise<void> {
     const verified = () => (app.get(AccessTokens) as unknown as { verified: { size: number } }).verified.size;
     const before = verified();
@@ -132,7 +132,7 @@ describe('a forged access token', () => {
     expect(verified()).toBe(before);
   }
 
-  it('would be let in everywhere if nothing were wrong with it, or the tests below would prove nothing', async () => {
+  it('would be accepted everywhere without its fault, or the tests below would prove nothing', async () => {
     expect(doors.map(({ operation }) => operation['x-tier'])).toEqual(
       expect.arrayContaining(['access', 'session', 'fresh', 'strict']),
     );
@@ -148,7 +148,7 @@ describe('a forged access token', () => {
     }
   });
 
-  it('is refused as one says a token must be refused (RFC 6750 3.1) [TOK-17]', () => {
+  it('is refused in the standard form (RFC 6750 3.1) [TOK-17]', () => {
     expect(refusal).toMatchObject({
       status: 401,
       body: { code: 'auth.invalid_token' },
@@ -157,31 +157,32 @@ describe('a forged access token', () => {
     expect(refusal.headers).not.toHaveProperty('set-cookie');
   });
 
-  it('without a signature, however that is spelled [TOK-04, TOK-17]', () =>
+  it('without a signature is refused, however that is spelled [TOK-04, TOK-17]', () =>
     expectRefused('withoutSignature'));
-  it('with our public key as if it were a shared secret [TOK-04, TOK-17]', () =>
+  it('with our public key as a shared secret is refused [TOK-04, TOK-17]', () =>
     expectRefused('byPublicKey'));
-  it('with another key or another algorithm [TOK-04, TOK-05, TOK-17]', () =>
+  it('with another key or another algorithm is refused [TOK-04, TOK-05, TOK-17]', () =>
     expectRefused('byAnotherKeyOrAlgorithm'));
-  it('of another kind, though we signed it (typ) [TOK-10, TOK-17]', () => expectRefused('ofAnotherKind'));
-  it('that names a key which we do not have, or no key at all (kid) [TOK-09, TOK-17]', () =>
+  it('of another kind is refused, although we signed it (typ) [TOK-10, TOK-17]', () =>
+    expectRefused('ofAnotherKind'));
+  it('with an unknown key id, or none, is refused (kid) [TOK-09, TOK-17]', () =>
     expectRefused('byAnotherName'));
-  it('that brings its own key or wants a rule changed; and nobody is called to ask [TOK-08, TOK-14, TOK-17]', () =>
+  it('with its own key or changed rules is refused, and no URL in it is fetched [TOK-08, TOK-14, TOK-17]', () =>
     expectRefused('withItsOwnRules'));
-  it('that lacks a claim, or has something else in its place [TOK-11, TOK-12, TOK-13, TOK-17]', () =>
+  it('with a missing or changed claim is refused [TOK-11, TOK-12, TOK-13, TOK-17]', () =>
     expectRefused('withoutAClaim'));
-  it('that has a claim more than those of the contract, although we signed it [TOK-13, TOK-17]', () =>
+  it('that has a claim more than those of the contract is refused, although we signed it [TOK-13, TOK-17]', () =>
     expectRefused('withAClaimMore'));
-  it('of another issuer or for another audience [TOK-11, TOK-17]', () => expectRefused('forSomebodyElse'));
-  it('of another time [TOK-12, TOK-17]', () => expectRefused('ofAnotherTime'));
-  it('in another spelling than the canonical one [TOK-15, TOK-16, TOK-17]', () =>
+  it('of another issuer or for another audience is refused [TOK-11, TOK-17]', () =>
+    expectRefused('forSomebodyElse'));
+  it('of another time is refused [TOK-12, TOK-17]', () => expectRefused('ofAnotherTime'));
+  it('in another spelling than the canonical one is refused [TOK-15, TOK-16, TOK-17]', () =>
     expectRefused('inAnotherSpelling'));
-  it('in JSON that could be read in two ways, or is not what we write [TOK-15, TOK-17]', () =>
-    expectRefused('inStrangeJson'));
+  it('in ambiguous or unusual JSON is refused [TOK-15, TOK-17]', () => expectRefused('inStrangeJson'));
 
-  it('ends no session where nobody has to be logged in: not at logout, refresh or login [TOK-17, REF-13]', async () => {
+  it('ends no session on routes without a login: neither at logout, nor at refresh or login [TOK-17, REF-13]', async () => {
     const [ofBrowsers, ofApps] = [materials.cookie, materials.bearer].map((own) =>
-      // Logout ends the session of an authentic token, whatever the clock of the instance says.
+      // Logout ends the session of an authentic token, even if the clock of the instance finds it expired.
       Object.entries(allForgeries(own)).filter(([kind]) => kind !== 'ofAnotherTime: issued in the future'),
     );
     expect(ofBrowsers!.length).toBeGreaterThan(280);
@@ -218,7 +219,7 @@ describe('a forged access token', () => {
     }
   });
 
-  it('takes no longer than a good one: nothing is fetched, derived or decrypted for it [TOK-15, TOK-16]', async () => {
+  it('takes no longer than a good one, because the server fetches, derives and decrypts nothing for it [TOK-15, TOK-16]', async () => {
     const strategy = app.get(JwtStrategy);
     const time = (token: string): number => {
       const authorization = `Bearer ${token}`;
@@ -232,7 +233,7 @@ describe('a forged access token', () => {
       return performance.now() - begin;
     };
     const samples = 15;
-    /** In turns with good ones that nobody has seen before, so that whatever slows the machine down slows both. */
+    /** Alternates with good tokens that are not cached, so that load slows both down. */
     const round = async (forged: string) => {
       const [ofForged, ofGood]: [number[], number[]] = [[], []];
       for (let sample = 0; sample < samples; sample += 1) {

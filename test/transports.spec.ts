@@ -7,7 +7,7 @@ const INVALID = { status: 401, body: { code: 'auth.invalid_token' } };
 const OTHER = { cookie: 'bearer', bearer: 'cookie' } as const;
 const MINUTE = 60_000;
 
-/** Real: PostgreSQL, the cache. `test/route-matrix.spec.ts` tries the access token on every route. */
+/** Real: PostgreSQL, the cache. `test/route-matrix.spec.ts` tests the access token on every route. */
 describe.each(['cookie', 'bearer'] as const)('a session of the %s transport', (transport) => {
   let app: TestApp;
   let owner: Person;
@@ -27,7 +27,7 @@ describe.each(['cookie', 'bearer'] as const)('a session of the %s transport', (t
     refresh = owner.refreshToken ?? owner.jar.get('__Host-refresh')!;
     device = owner.deviceToken ?? owner.jar.get('__Host-device')!;
   };
-  /** A client that presents the tokens where the other transport has them. */
+  /** A client that presents the tokens in the place of the other transport. */
   const misplaced = (tokens: { access?: string; refresh?: string; device?: string }): Client => {
     const client = app.client();
     if (OTHER[transport] === 'bearer') {
@@ -43,7 +43,7 @@ describe.each(['cookie', 'bearer'] as const)('a session of the %s transport', (t
   const logOut = (client: Client) =>
     client.post('/v1/auth/logout', client.refreshToken ? { refreshToken: client.refreshToken } : undefined);
 
-  it('has an access token that the other transport does not take, known to the instance or not', async () => {
+  it('has an access token that the other transport refuses, cached by the instance or not', async () => {
     await begin();
     const thief = misplaced({ access });
     for (const path of ['/v1/auth/whoami', '/v1/feature-flags', '/v1/sessions/current', '/v1/payments']) {
@@ -56,7 +56,7 @@ describe.each(['cookie', 'bearer'] as const)('a session of the %s transport', (t
     expect(await thief.get('/v1/auth/whoami')).toMatchObject(INVALID);
   });
 
-  it('has a refresh token that the other transport does not take, whether it lives or has ended', async () => {
+  it('has a refresh token that the other transport refuses, whether the session lives or has ended', async () => {
     await begin();
     const thief = misplaced({ refresh, device });
     expect(await thief.refresh()).toMatchObject(INVALID);

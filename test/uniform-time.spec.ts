@@ -6,7 +6,7 @@ import { compare, isUnlikely, toldApart, type Comparison } from './support/stati
 
 const SAMPLES = 300;
 const WARM_UP = 20;
-/** Of the medians. What a skipped hash or a mail that is made before the answer would exceed by far. */
+/** The limit for the ratio of the medians. A skipped hash or a mail before the answer would exceed it by far. */
 const MOST_GAP = 0.1;
 
 const BODIES = {
@@ -17,10 +17,10 @@ const BODIES = {
 type Path = keyof typeof BODIES;
 
 /**
- * Compares two distributions with each other, never with a clock on the wall: taken in turns, so that whatever
- * slows this machine down slows both. Real: PostgreSQL, the cache, the hasher, the workers that send mails.
+ * Compares two distributions with each other, without a fixed limit: requests alternate, so that load slows both
+ * down. Real: PostgreSQL, the cache, the hasher, the workers that send mails.
  */
-describe('from how long an answer takes nobody learns who has an account: [AUT-02, AUT-09, RST-01]', () => {
+describe('the response time does not reveal whether an account exists: [AUT-02, AUT-09, RST-01]', () => {
   let app: TestApp;
   let nobodies = 0;
 
@@ -33,9 +33,9 @@ describe('from how long an answer takes nobody learns who has an account: [AUT-0
   });
   afterAll(() => app.close());
 
-  /** Each is asked about once, so that nothing is warmer for either. */
-  const somebody = async () => (await newcomer(app)).email;
-  const nobody = () =>
+  /** Each address is used once, so that no cache favours either. */
+  const registered = async () => (await newcomer(app)).email;
+  const unregistered = () =>
     `00000000-0000-4000-8000-${String((nobodies += 1)).padStart(12, '0')}@newcomers.example`;
 
   async function round(path: Path, samples = SAMPLES): Promise<Comparison> {
@@ -47,8 +47,8 @@ describe('from how long an answer takes nobody learns who has an account: [AUT-0
     };
     for (let turn = 0; turn < samples + WARM_UP; turn += 1) {
       const turns: [number[], string][] = [
-        [known, await somebody()],
-        [unknown, nobody()],
+        [known, await registered()],
+        [unknown, unregistered()],
       ];
       if (turn % 2) turns.reverse();
       for (const [times, email] of turns) {
@@ -67,7 +67,7 @@ describe('from how long an answer takes nobody learns who has an account: [AUT-0
     expect({ rounds, always }).toEqual({ rounds, always: false });
   });
 
-  it('and this would find out if nothing were hashed for an unknown address', async () => {
+  it('a skipped hash for an unknown address would be detected by this test', async () => {
     const { verify } = PasswordsService.prototype;
     jest.spyOn(PasswordsService.prototype, 'verify').mockImplementation(function (
       this: PasswordsService,

@@ -19,7 +19,7 @@ export const PASSWORD = DEMO_PASSWORD;
 export const [ADMIN, ALICE, BOB] = DEMO_USERS as [DemoUser, DemoUser, DemoUser];
 type DemoUser = (typeof DEMO_USERS)[number];
 
-/** One set for the file, so that instances know each other's tokens. */
+/** One key set for the file, so that instances accept each other's tokens. */
 export const TEST_KEYS: Keys = {
   signing: [{ kid: 'test-key', privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey }],
   refreshSecrets: [{ secret: randomBytes(32) }],
@@ -56,9 +56,9 @@ export async function startApp({
     DATABASE_URL: process.env['TEST_DATABASE_URL'],
     REDIS_URL: process.env['TEST_REDIS_URL'],
     API_DOCS: 'false',
-    // Tests log in as often as they like; `throttling.spec.ts` turns limits on.
+    // Tests log in without limits; `throttling.spec.ts` turns limits on.
     RATE_LIMITS: 'off',
-    // The longest that is allowed: on a busy machine a healthy Redis may take longer than the 50 ms of production.
+    // The maximum: on a busy machine a healthy Redis may take longer than the 50 ms of production.
     CACHE_BUDGET: '1s',
     DATA_DIR: join(tmpdir(), `drawbridge-test-${process.pid}`),
     ...env,
@@ -76,14 +76,14 @@ export async function startApp({
   };
 }
 
-/** What an instance does by itself now and then stays undone: for tests that wait for the next commit, or for mails. */
+/** Turns periodic work of an instance off, for tests that wait for the next commit, or for mails. */
 export function holdBackgroundWork(app: Pick<TestApp, 'get'>): void {
   for (const worker of [MailOutbox, AccountErrands, AuditSealer]) app.get(worker).beforeApplicationShutdown();
 }
 
 /**
- * Empties the worker's database; call it before the first app of a file. Redis is left alone: its keys
- * are of sessions that are no more, and somebody may have lent it to us.
+ * Empties the worker's database; call it before the first app of a file. Redis stays unchanged: its keys belong to
+ * sessions that no longer exist, and another application may use it.
  */
 export async function resetStores(): Promise<void> {
   const client = new pg.Client({ connectionString: process.env['TEST_DATABASE_URL'] });

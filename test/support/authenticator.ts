@@ -15,7 +15,7 @@ export interface RequestOptions {
   rpId: string;
 }
 
-/** What an authenticator, or the page that it answers, may do otherwise than asked. */
+/** Deviations of an authenticator, or of the page that uses it. */
 export interface Deviation {
   origin?: string;
   crossOrigin?: boolean;
@@ -27,23 +27,23 @@ export interface Deviation {
   userPresent?: boolean;
   userHandle?: string | null;
   signCount?: number;
-  /** Of another authenticator, or that there is not. */
+  /** The id of another authenticator, or of none. */
   credentialId?: Buffer;
-  /** What signs in the place of its own key. */
+  /** Signs instead of its own key. */
   privateKey?: KeyObject;
-  /** `none` unless said otherwise. */
+  /** Default: `none`. */
   statement?: { fmt: string; attStmt: Map<string, unknown> };
 }
 
 const FLAGS = { present: 0x01, verified: 0x04, backupEligible: 0x08, backedUp: 0x10, attested: 0x40 };
 
-/** An authenticator with one discoverable credential, and the browser that it is asked through. */
+/** An authenticator with one discoverable credential, and the browser that uses it. */
 export class Authenticator {
   readonly credentialId = randomBytes(32);
   readonly aaguid = randomBytes(16);
   readonly keys: { publicKey: KeyObject; privateKey: KeyObject };
   userHandle: string | null = null;
-  /** Of the last answer. One that is synced does not count. */
+  /** The counter of the last answer. A synced credential does not count. */
   signCount: number;
 
   constructor(

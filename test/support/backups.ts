@@ -6,19 +6,21 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { eventually } from './waiting.js';
 
-/** What a database held at a moment. */
+/** The content of a database at one moment. */
 export interface Backup {
-  /** A database of its own, with what the backup holds. */
+  /** Creates a separate database with the content of the backup. */
   restore(): Promise<{ url: string; drop(): Promise<void> }>;
 }
 
 export interface BackupForm {
   form: string;
-  /** Nobody may be connected. */
+  /** Requires that no client is connected. */
   take(url: string): Promise<Backup>;
 }
 
-/** The copy that every server can make, and the dump that operators take, where there is a `pg_dump` for this server. */
+/**
+ * The copy that every server can make, and the dump that operators take, if there is a `pg_dump` for this server.
+ */
 export function backupForms(): BackupForm[] {
   const url = process.env['TEST_DATABASE_URL']!;
   const canDump =
@@ -50,7 +52,7 @@ async function dumpOf(url: string): Promise<Backup> {
 
 async function createDatabase(url: string, template: string) {
   const name = `drawbridge_restored_${randomBytes(4).toString('hex')}`;
-  // Who has just left may still be counted as connected.
+  // PostgreSQL may still count a client that has just disconnected.
   await eventually(() => administer(url, `create database ${name} template ${template}`));
   const drop = () => administer(url, `drop database ${name} with (force)`);
   return { url: Object.assign(new URL(url), { pathname: `/${name}` }).href, drop };

@@ -10,34 +10,34 @@ import type { Mailbox } from './mailbox.js';
 import type { Operation } from './operations.js';
 import { loggedIn, newcomer, type Resident } from './people.js';
 
-/** A client, and the person whose account its token names, where it is not logged in as a person itself. */
+/** A client, and the user whose account its token names, if it is not itself a logged-in user. */
 export type Caller = Client & { behind?: Resident };
 
-/** The person whose things a caller may see; undefined where the caller shows no account. */
+/** The user whose things a caller may see; undefined if the caller shows no account. */
 export function ownerBehind(caller: Caller): Resident | undefined {
   return 'userId' in caller ? (caller as Resident) : caller.behind;
 }
 
-/** Whoever may call, by what they show; and what each tier is to say of that. */
+/** A kind of caller, by its credentials, with the expected answer of each tier. */
 export interface CallerKind {
-  /** Each time somebody new, logged in on this transport where they are. */
+  /** A new user each time, logged in on this transport if the kind is logged in. */
   make(transport: Transport): Promise<Caller>;
   /** Whether the token is in the URL, and there only. */
   inUrl?: true;
-  /** The word of every route, public ones too. */
+  /** The answer of every route, public ones too. */
   everywhere?: ProblemCode;
-  /** The word of the access tier. Nothing: let in. */
+  /** The answer of the access tier. Absent: accepted. */
   access?: ProblemCode;
-  /** The word of the session tier. */
+  /** The answer of the session tier. */
   session?: ProblemCode;
   isStale?: true;
-  /** As stored; `['user']` when absent. */
+  /** The stored roles; `['user']` when absent. */
   roles?: Role[];
-  /** As the token says; the stored ones when absent. */
+  /** The roles in the token; the stored ones when absent. */
   claimed?: Role[];
 }
 
-/** What the operation's own declarations promise this caller: to be let in, or the code of a problem. */
+/** The promise of the operation's own declarations for this caller: to be let in, or the code of a problem. */
 export function promised(
   { 'x-tier': tier, 'x-roles': wanted }: Operation,
   { everywhere, access, session, isStale, roles = ['user'], claimed = roles }: CallerKind,
@@ -57,19 +57,19 @@ const STALE_MS = 10 * 60_000;
 export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, CallerKind> {
   const person = async (transport: Transport, roles: Role[] = ['user']) =>
     loggedIn(app, await newcomer(app, roles), transport);
-  /** A token on the way of a transport, whatever it is. */
+  /** Any token in the place where a transport has its token. */
   const holding = (transport: Transport, token: string): Client => {
     const client = app.client();
     if (transport === 'bearer') client.accessToken = token;
     else client.jar.set('__Host-access', token);
     return client;
   };
-  /** What is no access token, in the place of one. */
+  /** Another token in the place of an access token. */
   const inPlaceOfOne = (other: (owner: Resident) => string | Promise<string>) => ({
     make: async (transport: Transport) => holding(transport, await other(await person('bearer'))),
     access: 'auth.invalid_token' as const,
   });
-  /** An access token that is shown where nobody looks for one. */
+  /** An access token in a place that the server does not read. */
   const elsewhere = (headersOf: (owner: Resident) => Record<string, string>) => ({
     make: async () => {
       const client = app.client();
@@ -78,14 +78,14 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     },
     access: 'auth.unauthenticated' as const,
   });
-  /** Somebody whom an admin has done this to since. */
+  /** A user after an action of an admin. */
   const after = async (
     transport: Transport,
     act: (admin: Client, of: Resident) => Promise<{ status: number }>,
   ) => {
     const of = await person(transport);
     const { status } = await act(await loggedIn(app, ADMIN), of);
-    if (status !== 200) throw new Error(`what an admin wanted was answered with ${status}`);
+    if (status !== 200) throw new Error(`the admin's request was answered with ${status}`);
     return of;
   };
   const withRoles = async (transport: Transport, before: Role[], now: Role[]) => {
@@ -94,7 +94,7 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     await admin.put(`/v1/admin/users/${client.userId}/roles`, { roles: now });
     return client;
   };
-  /** No token of theirs has been looked at yet, so nothing of the session is in the cache. */
+  /** None of these tokens has been checked yet, so the session is not cached. */
   const stale = async (transport: Transport, roles?: Role[]) => {
     const client = await person(transport, roles);
     await app.query(
@@ -111,16 +111,16 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
   };
 
   return {
-    nobody: { make: async () => app.client(), access: 'auth.unauthenticated' },
-    'somebody whose token is in the URL': {
+    anonymous: { make: async () => app.client(), access: 'auth.unauthenticated' },
+    'a user whose token is in the URL': {
       make: () => person('bearer'),
       inUrl: true,
       access: 'auth.unauthenticated',
     },
-    'somebody whose token is in X-Access-Token': elsewhere(({ accessToken }) => ({
+    'a user whose token is in X-Access-Token': elsewhere(({ accessToken }) => ({
       'x-access-token': accessToken!,
     })),
-    'somebody with a device token, in its own place': elsewhere(({ deviceToken }) => ({
+    'a user with a device token, in its own place': elsewhere(({ deviceToken }) => ({
       'x-device-token': deviceToken!,
     })),
     'a forger': {
@@ -152,7 +152,7 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
         }),
       session: 'auth.invalid_token',
     },
-    "a token with somebody else's session in it": {
+    'a token with another user’s session in it': {
       make: async (transport) => {
         const { id } = await person('bearer');
         return resigned(transport, () => ({ sid: id, jti: mintTokenId(id, 0, transport) }));

@@ -5,7 +5,7 @@ type Method = NonNullable<InjectOptions['method']>;
 
 export interface Answer {
   status: number;
-  // Tests reach into answers of every shape; what is there is what they assert.
+  // Answers have every shape; the assertions of a test decide on the fields.
   body: any;
   text: string;
   headers: Record<string, string | string[] | undefined>;
@@ -18,25 +18,28 @@ export interface RequestOptions {
   headers?: Record<string, string | string[]>;
 }
 
-/** A browser (it keeps cookies) or a native client (it keeps what it is given), over the whole HTTP stack but the socket. */
+/**
+ * A browser, which keeps cookies, or a native client, which keeps its tokens, over the whole HTTP stack except the
+ * socket.
+ */
 export class Client {
   readonly jar = new Map<string, string>();
   /** Of the bearer transport; sent when set. */
   accessToken?: string;
   refreshToken?: string;
   deviceToken?: string;
-  /** Sent with every request: the browser's name, or what a proxy in between says. */
+  /** Sent with every request: the name of the browser, or headers of a proxy in between. */
   headers: Record<string, string> = {};
 
   constructor(private app: NestFastifyApplication) {}
 
-  /** The same client, talking to another instance. */
+  /** The same client, connected to another instance. */
   at(instance: { app: NestFastifyApplication }): this {
     this.app = instance.app;
     return this;
   }
 
-  /** A second client that holds what this one holds now: another tab, or a thief. */
+  /** A second client with the current tokens of this one: another tab, or a thief. */
   copy(): Client {
     const copy = new Client(this.app);
     for (const [name, value] of this.jar) copy.jar.set(name, value);
@@ -79,7 +82,7 @@ export class Client {
     };
   }
 
-  /** The headers by which it says who it is. */
+  /** The headers with its credentials. */
   credentials(): Record<string, string> {
     return {
       ...(this.jar.size > 0 && {
@@ -89,7 +92,7 @@ export class Client {
     };
   }
 
-  /** Logs in and keeps what it is given. */
+  /** Logs in and keeps the tokens. */
   async login(email: string, password: string, extra: Record<string, unknown> = {}): Promise<Answer> {
     const headers: Record<string, string> = this.deviceToken ? { 'x-device-token': this.deviceToken } : {};
     return this.take(
@@ -97,7 +100,7 @@ export class Client {
     );
   }
 
-  /** Refreshes on its transport, with its device token, and keeps what it is given. */
+  /** Refreshes on its transport, with its device token, and keeps the tokens. */
   async refresh(): Promise<Answer> {
     if (!this.refreshToken) return this.request('POST', '/v1/auth/refresh');
     const headers: Record<string, string> = this.deviceToken ? { 'x-device-token': this.deviceToken } : {};
@@ -111,7 +114,7 @@ export class Client {
     return this.take(answer);
   }
 
-  /** Proves once more who it is, and keeps what it is given. */
+  /** Reauthenticates and keeps the tokens. */
   async reauthenticate(proof: object): Promise<Answer> {
     const headers: Record<string, string> = this.deviceToken ? { 'x-device-token': this.deviceToken } : {};
     return this.take(await this.post('/v1/auth/reauthenticate', proof, { headers }));

@@ -1,6 +1,6 @@
 import { Clock } from '../../src/common/clock.js';
 
-/** The real time, moved on by as much as a test says: this process' and the database's together. */
+/** The real time plus an offset that the test sets, for this process and the database together. */
 export class TestClock extends Clock {
   private offset = 0;
 
@@ -17,7 +17,7 @@ export class TestClock extends Clock {
   }
 }
 
-/** The monotonic time, by which an instance judges what it has last heard, passes only when a test says so. */
+/** The monotonic time, by which an instance judges the age of its news, passes only when a test advances it. */
 export class SteadyClock extends TestClock {
   private steady = 0;
 
@@ -30,7 +30,10 @@ export class SteadyClock extends TestClock {
   }
 }
 
-/** A time that passes only when a test says so, here and in the database: for promises that hold to the millisecond. */
+/**
+ * A time that passes only when a test advances it, here and in the database: for promises that are exact to the
+ * millisecond.
+ */
 export class StoppedClock extends TestClock {
   private time = Date.now();
 

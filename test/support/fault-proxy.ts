@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
-/** What befalls the connection of the next request with a text: before it arrives, or after it took effect. */
+/** The fate of the connection of the next request with a text: before it arrives, or after it took effect. */
 interface Trap {
   text: string;
   when: 'before' | 'after';
@@ -9,10 +9,7 @@ interface Trap {
   happened: () => void;
 }
 
-/**
- * Stands between one client and one server, and misbehaves on demand: the network of a single
- * instance, as seen from there.
- */
+/** A proxy between one client and one server that injects faults on demand: the network of a single instance. */
 export class FaultProxy {
   private readonly pairs = new Set<{ client: Socket; upstream: Socket }>();
   private mode: 'open' | 'cut' | 'stalled' = 'open';
@@ -33,13 +30,13 @@ export class FaultProxy {
     return proxy;
   }
 
-  /** The target's URL, by way of here. */
+  /** The target's URL, by way of this proxy. */
   get url(): string {
     const { port } = this.server.address() as AddressInfo;
     return Object.assign(new URL(this.target), { hostname: '127.0.0.1', port: String(port) }).href;
   }
 
-  /** New connections lead elsewhere; those that there are stay with whom they have. */
+  /** New connections go to another target; existing ones keep theirs. */
   retarget(url: string): void {
     this.target = new URL(url);
   }
@@ -68,7 +65,7 @@ export class FaultProxy {
     }
   }
 
-  /** Everything takes so much longer, each way. */
+  /** Adds so much latency, each way. */
   delay(ms: number): void {
     this.delayMs = ms;
   }
@@ -86,7 +83,7 @@ export class FaultProxy {
     return this.lay({ text, when: 'before', fate: 'reset' });
   }
 
-  /** The next request with this text, or the answer to it, stays here, and all that comes after it on its connection. */
+  /** Stops the next request with this text, or the answer to it, and everything after it on its connection. */
   holdAt(text: string, when: Trap['when']): Promise<void> {
     return this.lay({ text, when, fate: 'hold' });
   }

@@ -8,7 +8,7 @@ export function encode(value: unknown): string {
   return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
 }
 
-/** What a token says, believed without a look at the signature. */
+/** The content of a token, without a check of the signature. */
 export function read(token: string): { header: Json; claims: Json } {
   const [header = '', claims = ''] = token.split('.');
   const parse = (part: string) => JSON.parse(Buffer.from(part, 'base64url').toString()) as Json;
@@ -16,8 +16,8 @@ export function read(token: string): { header: Json; claims: Json } {
 }
 
 /**
- * A token whose signature is good: what somebody who holds the key could make, or a bug could let through.
- * Texts in the place of header and claims are signed as they stand.
+ * A token with a valid signature: like one by the holder of the key, or one that a bug could let through. Texts in
+ * the place of header and claims are signed unchanged.
  */
 export function signed(header: unknown, claims: unknown, key = TEST_KEYS.signing[0]!.privateKey): string {
   const content = `${encode(header)}.${encode(claims)}`;

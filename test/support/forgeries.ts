@@ -9,13 +9,13 @@ import { TEST_KEYS } from './app.js';
 import { encode, HEADER, signatureOf, signed } from './forge.js';
 
 export interface Materials {
-  /** What a token of a living session says, with a `jti` of its own each time, and these changes. */
+  /** The claims of a token of a live session, with a new `jti` each time, and these changes. */
   claims(changes?: object): Record<string, unknown>;
-  /** A token that was given out. */
+  /** A token that was issued. */
   authentic: string;
-  /** The keys as they are published. */
+  /** The published keys. */
   jwks: { keys: Record<string, unknown>[] };
-  /** Where somebody listens who must not be called. */
+  /** The URL of a listener that must not be called. */
   listener: string;
   /** Seconds. */
   now: number;
@@ -33,13 +33,13 @@ function signedWith(header: object, claims: object, key: KeyObject, hash: string
   return `${content}.${signature.toString('base64url')}`;
 }
 
-/** Each of these values in the place of what is there. */
+/** Puts each of these values in the place of the original one. */
 const each = (values: unknown[], make: (value: unknown) => string): Record<string, string> =>
   Object.fromEntries(values.map((value) => [JSON.stringify(value), make(value)]));
 
 /**
- * Every way that we know to make a token that should not be good, by what is wrong with it and with nothing else wrong: with
- * our own signature wherever a bug could let it count. (RFC 8725, OWASP JWT cheat sheet, advisories of JWT libraries)
+ * Every way that we know to make a token that should not be good, named by its only fault, with our own signature
+ * wherever a bug could let it count. (RFC 8725, OWASP JWT cheat sheet, advisories of JWT libraries)
  */
 export const FORGERIES = {
   withoutSignature: ({ claims }) => {
@@ -200,7 +200,7 @@ export const FORGERIES = {
         { $ne: null },
       ];
       for (const other of others) {
-        if (name === 'roles' && Array.isArray(other) && other.length === 0) continue; // nobody's rights: harmless
+        if (name === 'roles' && Array.isArray(other) && other.length === 0) continue; // no rights: harmless
         forgeries[`${name} ${JSON.stringify(other)}`] = signed(HEADER, { ...rest, [name]: other });
       }
     }
@@ -319,7 +319,10 @@ export function allForgeries(materials: Materials): Record<string, string> {
   );
 }
 
-/** The other signature that the same key and content have: (r, n − s). As good as the first, so nothing may hang on a token's text. */
+/**
+ * The other valid signature for the same key and content: (r, n − s). Because both are good, nothing may depend on
+ * a token's text.
+ */
 export function malleate(token: string): string {
   const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
   const [header, claims, signature] = token.split('.');

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 
-/** What an address is said to be, as in the databases of MaxMind (`country.iso_code`, `location`) and others. */
+/** The record of an address, as in the databases of MaxMind (`country.iso_code`, `location`) and others. */
 export type GeoEntry = Record<string, unknown>;
 type Trie = [Trie | Leaf | null, Trie | Leaf | null];
 interface Leaf {

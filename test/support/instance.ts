@@ -6,10 +6,10 @@ import { resolve } from 'node:path';
 /** The application as a process of its own, as an operator runs it. */
 export interface Instance {
   url: string;
-  /** All that it has printed so far. */
+  /** All output so far. */
   output(): string;
   stop(signal?: NodeJS.Signals): Promise<number | null>;
-  /** Does not wait for what it does. */
+  /** Sends a signal without waiting for its effect. */
   signal(signal: NodeJS.Signals): void;
   /** The exit code. */
   readonly ended: Promise<number | null>;

@@ -7,12 +7,12 @@ import type { TestApp } from './app.js';
 import { sessionTier, type Person } from './people.js';
 import { eventually } from './waiting.js';
 
-/** What a session is called in Redis. */
+/** The key of a session in Redis. */
 export const redisKeyOf = (session: { id: string }) => `drawbridge:session:${session.id}`;
 
 export const serversOf = (app: TestApp): RedisServers => (app.get(CachePort) as RedisCache).servers;
 
-/** What an instance says of a session, and who told it so. */
+/** The result of an instance's session check, and the store that answered. */
 export async function judged(app: TestApp, person: Person): Promise<`${string}, says ${Judge}`> {
   const reads = jest.spyOn(app.get(SessionReader), 'readMany');
   const before = reads.mock.calls.length;
@@ -21,17 +21,17 @@ export async function judged(app: TestApp, person: Person): Promise<`${string}, 
 }
 type Judge = 'PostgreSQL' | 'the cache';
 
-/** Until an instance has an answer from the cache alone. */
+/** Waits until an instance answers from the cache alone. */
 export async function untilCached(app: TestApp, person: Person): Promise<void> {
   await eventually(async () => expect(await judged(app, person)).toBe('live, says the cache'));
 }
 
-/** Until every server that an instance needs is there. */
+/** Waits until every server that an instance needs is up. */
 export async function untilThere(...apps: TestApp[]): Promise<void> {
   await Promise.all(apps.map((app) => eventually(() => app.get(CachePort).ping())));
 }
 
-/** An end whose tombstone is lost: with the server that had acknowledged it, before a replica had it. */
+/** An end whose tombstone is lost with the server that acknowledged it, before a replica had it. */
 export async function endUnheard(app: TestApp, { id }: Person): Promise<void> {
   await app.query(
     `update sessions set status = 'ended', end_reason = 'admin', ended_at = now() where id = $1`,
@@ -39,7 +39,7 @@ export async function endUnheard(app: TestApp, { id }: Person): Promise<void> {
   );
 }
 
-/** Nothing that an instance has not been told by an answer does it find out by itself, until mocks are restored. */
+/** Stops all discovery of an instance, except by answers, until mocks are restored. */
 export function keepFromLooking(app: TestApp): void {
   const servers = serversOf(app);
   jest.spyOn(servers, 'refresh').mockResolvedValue();

@@ -10,16 +10,16 @@ export interface Caught {
 }
 
 export interface MailCatcherOptions {
-  /** What STARTTLS shows; without one the server has no TLS. */
+  /** The certificate for STARTTLS; without one the server has no TLS. */
   tls?: Certificate;
-  /** Somebody between us and the server takes STARTTLS out of what it offers, and refuses it. */
+  /** An attacker between client and server removes STARTTLS from the offer, and refuses it. */
   strip?: boolean;
 }
 
-/** A mail server that keeps what it is given, or refuses it: as much of SMTP (RFC 5321, 3207, 4954) as a client needs. */
+/** A mail server that stores mails, or refuses them: as much of SMTP (RFC 5321, 3207, 4954) as a client needs. */
 export class MailCatcher {
   readonly mails: Caught[] = [];
-  /** Every line of a client, with whether it came encrypted. */
+  /** Every line of a client, and whether it was encrypted. */
   readonly lines: { line: string; encrypted: boolean }[] = [];
   /** Refuse the next so many with a temporary error. */
   refuse = 0;

@@ -3,7 +3,7 @@ import { MailOutbox } from '../../src/mail/mail-outbox.js';
 import { MailTransport, type Mail } from '../../src/mail/mail-transport.js';
 import { holdBackgroundWork, type TestApp } from './app.js';
 
-/** Whatever leaves the app, instead of leaving it, and not before the test asks for it. */
+/** Collects mails instead of sending them, when the test asks for it. */
 export class Mailbox {
   private mails: Mail[] = [];
 
@@ -12,7 +12,7 @@ export class Mailbox {
     app.get(MailTransport).send = async (mail) => void this.mails.push(mail);
   }
 
-  /** What has been written since the last time, oldest first; not that somebody has logged in, which `devices.spec.ts` looks at. */
+  /** New mails since the last call, oldest first, except mails about logins, which `devices.spec.ts` tests. */
   async collect(): Promise<Mail[]> {
     await this.app.get(AccountErrands).run();
     await this.app.get(MailOutbox).send();
@@ -22,7 +22,7 @@ export class Mailbox {
     return mails.sort((a, b) => Number(a.id.split('-')[1]) - Number(b.id.split('-')[1]));
   }
 
-  /** The token in the one link that was mailed to the address since the last time. */
+  /** The token in the one link that was mailed to the address since the last call. */
   async tokenFor(address: string): Promise<string> {
     const links = (await this.collect())
       .filter(({ to }) => to === address)

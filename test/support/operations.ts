@@ -2,7 +2,7 @@ import type { TestApp } from './app.js';
 import type { Answer } from './client.js';
 import { mintTokenId } from '../../src/sessions/token-id.js';
 
-/** OpenAPI 3.0, as far as our document has it. */
+/** OpenAPI 3.0, as far as our document uses it. */
 export interface Schema {
   $ref?: string;
   type?: string;
@@ -43,7 +43,7 @@ export interface ApiDocument {
   operations: Operation[];
 }
 
-/** What `/openapi.json` says; the application needs `API_DOCS=true`. */
+/** The content of `/openapi.json`; the application needs `API_DOCS=true`. */
 export async function documentOf(app: Pick<TestApp, 'client'>): Promise<ApiDocument> {
   const { status, body } = await app.client().get('/openapi.json');
   if (status !== 200) throw new Error('this application shows no document: start it with API_DOCS=true');
@@ -64,17 +64,17 @@ export const parametersIn = (operation: Operation, place: 'path' | 'query' | 'he
   (operation.parameters ?? []).filter((parameter) => parameter.in === place);
 
 export const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
-/** Well-formed, and of nothing that there is: for path parameters that are no UUIDs. */
+/** Well-formed values without a matching object: for path parameters that are no UUIDs. */
 const UNKNOWN: Record<string, string> = { seq: '999999', jti: mintTokenId(UNKNOWN_ID) };
 
-/** Values for the operation's path parameters that are well-formed and of nothing. */
+/** Well-formed values for the operation's path parameters, without a matching object. */
 export function unknownParameters(operation: Operation): Record<string, string> {
   return Object.fromEntries(
     parametersIn(operation, 'path').map(({ name, schema }) => {
       const value = schema.format === 'uuid' ? UNKNOWN_ID : UNKNOWN[name];
       if (!value)
         throw new Error(
-          `${operation.name}: give {${name}} a value that is of nothing, in UNKNOWN of ${import.meta.filename}`,
+          `${operation.name}: give {${name}} a value without a matching object, in UNKNOWN of ${import.meta.filename}`,
         );
       return [name, value];
     }),
@@ -86,8 +86,8 @@ export function urlOf({ path }: Operation, parameters: Record<string, string>, q
 }
 
 /**
- * How a value differs from its schema, path by path: another type, a key that is not documented, one that is missing.
- * A schema that says nothing allows anything.
+ * The differences between a value and its schema, path by path: another type, an undocumented key, a missing key.
+ * An empty schema allows anything.
  */
 export function differences(
   value: unknown,
@@ -113,7 +113,7 @@ export function differences(
   return [...missing, ...others];
 }
 
-/** What of an answer the operation's document does not know: its status, its shape, its problem. */
+/** The undocumented parts of an answer: its status, its shape, its problem. */
 export function undocumented(
   { responses, 'x-problems': problems }: Operation,
   { status, headers, body, text }: Pick<Answer, 'status' | 'headers' | 'body' | 'text'>,

@@ -8,7 +8,10 @@ interface Request {
   payload?: string;
 }
 
-/** What {@link Client} talks to, at the end of a socket: an instance in a process of its own, or behind a network that fails. */
+/**
+ * The server of a {@link Client}, at the end of a socket: an instance in a process of its own, or behind a network
+ * that fails.
+ */
 export function overHttp(url: string): { app: NestFastifyApplication; client(): Client } {
   const inject = async ({ method, url: path, headers, payload }: Request) => {
     const response = await fetch(new URL(path, url), { method, headers, body: payload });

@@ -6,7 +6,7 @@ import type { Answer, Client } from './client.js';
 import { loggedIn, type Person } from './people.js';
 
 export const ORIGIN = 'https://app.example.com';
-/** Pages on two hosts of one domain, and one that is not of it. */
+/** Pages on two hosts of one domain, and one of another domain. */
 export const PASSKEY_ENV = {
   APP_URL: `${ORIGIN}/account`,
   PASSKEY_RP_ID: 'example.com',
@@ -19,11 +19,11 @@ export const PASSKEY_STEP_UP = '/v1/auth/reauthenticate/passkey';
 export interface Holder {
   me: Person;
   key: Authenticator;
-  /** Of the passkey. */
+  /** The id of the passkey. */
   id: string;
 }
 
-/** Somebody who has a passkey, in the session that has made it. */
+/** A user with a passkey, in the session that has created it. */
 export async function holderOf(
   app: TestApp,
   email: string,
@@ -36,7 +36,7 @@ export async function holderOf(
   return { me, key, id: answer.body.id };
 }
 
-/** What the audit log says of somebody, oldest first. */
+/** The audit events of a user, oldest first. */
 export function eventsOf({ query }: Pick<TestApp, 'query'>, userId: string, type: string) {
   return query<{ type: string; details: Record<string, unknown> }>(
     'select type, details from audit_events where user_id = $1 and type like $2 order by id',
@@ -44,7 +44,7 @@ export function eventsOf({ query }: Pick<TestApp, 'query'>, userId: string, type
   );
 }
 
-/** Enrols an authenticator in a session that is fresh. */
+/** Enrols an authenticator in a fresh session. */
 export async function enrolPasskey(
   person: Client,
   key: Authenticator,
@@ -58,7 +58,7 @@ export async function enrolPasskey(
   );
 }
 
-/** What a browser sends to log in: asked of one instance, it may be sent to another one. */
+/** The body with which a browser logs in. The challenge is of one instance, and any instance accepts the answer. */
 export async function passkeyLogin(client: Client, key: Authenticator, deviation: Deviation = {}) {
   const { status, body: options } = await client.post(`${PASSKEY_LOGIN}/options`);
   expect(status).toBe(200);
@@ -66,14 +66,14 @@ export async function passkeyLogin(client: Client, key: Authenticator, deviation
   return { challengeToken, response: key.get(options, deviation), transport: 'bearer' };
 }
 
-/** Logs in, and keeps what it is given. */
+/** Logs in, and keeps the tokens. */
 export async function logInWith(client: Client, key: Authenticator, deviation?: Deviation): Promise<Answer> {
   const body = await passkeyLogin(client, key, deviation);
   const headers: Record<string, string> = client.deviceToken ? { 'x-device-token': client.deviceToken } : {};
   return keepTokens(client, await client.post(PASSKEY_LOGIN, body, { headers }));
 }
 
-/** Proves it again in a session, and keeps what it is given. */
+/** Steps up, and keeps the tokens. */
 export async function stepUpWith(person: Client, key: Authenticator, deviation?: Deviation): Promise<Answer> {
   const options = await person.post(`${PASSKEY_STEP_UP}/options`);
   expect(options.status).toBe(200);

@@ -10,7 +10,7 @@ import { ALICE, PASSWORD, type TestApp } from './app.js';
 import type { Client } from './client.js';
 import { read } from './forge.js';
 
-/** Somebody who has logged in, with the id of the session that began then. */
+/** A logged-in user, with the id of the session that began with the login. */
 export type Person = Client & { id: string; userId: string };
 export type Resident = Person & { email: string; deviceId: string };
 
@@ -30,7 +30,7 @@ export async function loggedIn(
   });
 }
 
-/** An account that nobody else has anything to do with, with the password of the demo users; not logged in. */
+/** A new account that no other test uses, with the password of the demo users; not logged in. */
 export async function newcomer(
   { query }: Pick<TestApp, 'query'>,
   roles: Role[] = ['user'],
@@ -45,8 +45,8 @@ export async function newcomer(
 }
 
 /**
- * What the session check alone says: `live`, why the session has ended, or the code of the problem. Over HTTP the
- * access tier stands in front of it, and may have heard of the end by itself.
+ * The answer of the session check alone: `live`, the reason why the session has ended, or the code of the problem.
+ * Over HTTP the access tier comes first, and may know of the end by itself.
  */
 export function sessionTier(
   app: Pick<TestApp, 'get'>,
@@ -65,7 +65,10 @@ export function sessionTier(
     );
 }
 
-/** The last request of a session has shown its new keys, and this is recorded. @param later when no delayed request can arrive any more */
+/**
+ * The last request of a session has shown its new keys, and this is recorded. @param later when no delayed request
+ * can arrive any more
+ */
 export async function keysDelivered(
   { get, clock }: Pick<TestApp, 'get' | 'clock'>,
   { later = false } = {},
@@ -75,7 +78,7 @@ export async function keysDelivered(
   if (later) clock.advance(50_001);
 }
 
-/** Both tiers over HTTP, and where they are to refuse also the session tier by itself. */
+/** Checks both tiers over HTTP, and for refusals also the session tier by itself. */
 export async function expectBothTiers(client: Client | Person, outcome: object): Promise<void> {
   const { reason } = (outcome as { body?: { reason?: string } }).body ?? {};
   if (reason && 'id' in client) expect(await sessionTier(client['app'], client)).toBe(reason);
@@ -83,7 +86,7 @@ export async function expectBothTiers(client: Client | Person, outcome: object):
   expect(await client.get('/v1/feature-flags')).toMatchObject(outcome);
 }
 
-/** So many people, each with a live session, in one statement. */
+/** Creates so many users, each with a live session, in one statement. */
 export async function crowd({ query }: Pick<TestApp, 'query'>, count: number): Promise<void> {
   await query(
     `with people as (

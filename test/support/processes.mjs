@@ -10,7 +10,7 @@ import { canReach, sharedFolder } from '../../dist/database/embedded-binaries.js
 
 /** @typedef {import('./services.d.mts').Server} Server */
 
-/** Not ours: it would carry the settings and secrets of the developer's shell. */
+/** Not ours, which would contain the settings and secrets of the developer's shell. */
 export const ENVIRONMENT = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' };
 export const START_MS = 120_000;
 
@@ -22,7 +22,7 @@ export const START_MS = 120_000;
  * @property {string} program
  * @property {(port: number) => string[]} argsOf
  * @property {(port: number) => string} urlOf
- * @property {(port: number, pid: number) => Promise<boolean>} isReady false also when somebody else answers there
+ * @property {(port: number, pid: number) => Promise<boolean>} isReady false also when another process answers there
  * @property {NodeJS.Signals} stopSignal
  */
 
@@ -44,7 +44,7 @@ export async function runServer(plan) {
     const gone = once(server, 'exit');
     const members = family(server.pid);
     send(signal, signal === 'SIGKILL' ? members : [server.pid]);
-    send('SIGCONT', members); // a paused process does not hear what it is told
+    send('SIGCONT', members); // a paused process does not receive signals
     await gone;
   };
 
@@ -57,7 +57,7 @@ export async function runServer(plan) {
     stop: () => end(plan.stopSignal),
     kill: () => end('SIGKILL'),
     async pause() {
-      send('SIGSTOP', [server.pid]); // first, so that the list of its children is the last word
+      send('SIGSTOP', [server.pid]); // first, so that the list of its children is final
       send('SIGSTOP', family(server.pid));
     },
     async resume() {
@@ -65,7 +65,7 @@ export async function runServer(plan) {
     },
     async restart() {
       await end(plan.stopSignal);
-      // Processes that were killed hold on to the port and the shared memory for a moment.
+      // Processes that were killed keep the port and the shared memory for a moment.
       for (const deadline = Date.now() + START_MS; Date.now() < deadline; await sleep(50)) {
         const again = await spawnServer(plan, port);
         if (!again) continue;
@@ -130,8 +130,8 @@ function send(signal, pids) {
 }
 
 /**
- * The end of its input is the end of this process, whichever way it goes: by Ctrl-C, a crash or kill -9. An exit hook
- * would miss the last, and one that was set inside a spec file would never be called at all.
+ * The end of its input means the end of this process, for any reason: Ctrl-C, a crash or kill -9. An exit hook
+ * would miss the last, and one in a spec file would never be called at all.
  */
 const REAPER = `
   pid=
@@ -144,7 +144,7 @@ const REAPER = `
 
 /** @typedef {{ path: string, watch(pid: number | undefined): void }} Folder */
 
-/** A folder that goes when this process goes, and takes the process that it watches along. @returns {Folder} */
+/** A folder that is removed when this process ends, together with the process that it watches. @returns {Folder} */
 export function makeFolder(user) {
   const temporary = realpathSync(tmpdir());
   const parent = user && !canReach(temporary, user) ? sharedFolder() : temporary;
@@ -154,7 +154,7 @@ export function makeFolder(user) {
   return { path, watch: (pid) => void reaper.write(`${pid ?? ''}\n`) };
 }
 
-/** Runs a shell script that reads from us and so can tell when we are gone. @returns {import('node:stream').Writable} */
+/** Runs a shell script that reads from us and so notices our end. @returns {import('node:stream').Writable} */
 export function startReaper(script, subject) {
   const stdio = ['pipe', 'ignore', 'ignore'];
   const reaper = spawn('/bin/sh', ['-c', script, 'reaper', subject], { detached: true, stdio });

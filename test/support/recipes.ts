@@ -11,15 +11,15 @@ import { enrolPasskey, passkeyLogin, PASSKEY_STEP_UP, PASSKEYS } from './passkey
 import type { Resident } from './people.js';
 import { AuthenticatorApp, enrol } from './second-factor.js';
 
-/** A request that does what its operation is for. */
+/** An example of a successful request for an operation. */
 export interface Example {
-  /** Of the path, by name. */
+  /** Path parameters, by name. */
   parameters?: Record<string, string>;
   headers?: Record<string, string>;
   body?: object;
 }
 
-/** Who it is about: the caller, on admin routes somebody else; somebody with bearer tokens, on public and admin routes. */
+/** The user of the example: the caller, or another user with bearer tokens on public and admin routes. */
 export interface Scene {
   owner: Resident;
   mailbox: Mailbox;
@@ -28,18 +28,21 @@ export interface Scene {
 
 interface Recipe {
   cook: (scene: Scene) => Example | Promise<Example>;
-  /** What even the right caller is told, where success takes more than a request. Say in a comment where that is tested. */
+  /**
+   * The answer even to the right caller, where success takes more than a request. Name in a comment the test of the
+   * success.
+   */
   answers?: ProblemCode;
 }
 
 const NEW_PASSWORD = 'nine owls under a bridge';
-const somebodyNew = () => `${randomUUID()}@new.example`;
+const newAddress = () => `${randomUUID()}@new.example`;
 const theUser = ({ owner }: Scene) => ({ parameters: { id: owner.userId } });
 const theSession = ({ owner }: Scene) => ({ parameters: { id: owner.id } });
 const theDevice = ({ owner }: Scene) => ({ parameters: { id: owner.deviceId } });
 const newKey = () => new Authenticator('http://localhost:3000');
 
-/** The session that enrols it gets new keys, so it is the owner who does, who may not have proved it just now. */
+/** The session that enrols it gets new keys, so the owner does it, whose last proof may be old. */
 async function withPasskey({ owner }: Scene): Promise<{ key: Authenticator; parameters: { id: string } }> {
   const key = newKey();
   expect((await owner.reauthenticate({ password: PASSWORD })).status).toBe(200);
@@ -49,11 +52,11 @@ async function withPasskey({ owner }: Scene): Promise<{ key: Authenticator; para
 }
 
 /**
- * One for each operation that has a body, a path parameter or a header that is required: what to send when all is
- * well. Whatever is generated from the document (`route-matrix.spec.ts`, `fuzz.spec.ts`) starts from here. The others need none.
+ * An example of a successful request for each operation that requires a body, a path parameter or a header.
+ * Generated requests (`route-matrix.spec.ts`, `fuzz.spec.ts`) start from these. The other operations need none.
  */
 export const RECIPES: Record<string, Recipe['cook'] | Recipe> = {
-  'POST /v1/auth/register': () => ({ body: { email: somebodyNew(), password: NEW_PASSWORD } }),
+  'POST /v1/auth/register': () => ({ body: { email: newAddress(), password: NEW_PASSWORD } }),
   'POST /v1/auth/login': ({ owner }) => ({
     body: { email: owner.email, password: PASSWORD, transport: 'bearer' },
   }),
@@ -112,12 +115,12 @@ export const RECIPES: Record<string, Recipe['cook'] | Recipe> = {
     return { body: { token: await mailbox.tokenFor(owner.email), newPassword: NEW_PASSWORD } };
   },
   'POST /v1/auth/email/verify': async ({ owner, mailbox }) => {
-    const email = somebodyNew();
+    const email = newAddress();
     expect(await owner.copy().post('/v1/auth/email/change', { email })).toMatchObject({ status: 202 });
     return { body: { token: await mailbox.tokenFor(email) } };
   },
-  'POST /v1/auth/email/change': () => ({ body: { email: somebodyNew() } }),
-  'PATCH /v1/users/me': () => ({ body: { displayName: 'Somebody' } }),
+  'POST /v1/auth/email/change': () => ({ body: { email: newAddress() } }),
+  'PATCH /v1/users/me': () => ({ body: { displayName: 'Some Name' } }),
   'PATCH /v1/devices/{id}': (scene) => ({ ...theDevice(scene), body: { name: 'A desk' } }),
   'DELETE /v1/devices/{id}/sessions': theDevice,
   'DELETE /v1/sessions/{id}': theSession,
@@ -153,12 +156,14 @@ export function recipeOf(operation: Operation): Recipe {
   return typeof recipe === 'function' ? { cook: recipe } : recipe;
 }
 
-/** What to do about the table, if anything: routes come and go. */
+/** The necessary changes of the table, if any, after routes were added or removed. */
 export function gapsIn(operations: Operation[]): string[] {
   const names = operations.map(({ name }) => name);
   const missing = operations
     .filter((operation) => needsOne(operation) && !RECIPES[operation.name])
-    .map(({ name }) => `add '${name}' to RECIPES in test/support/recipes.ts: what its right caller sends`);
+    .map(
+      ({ name }) => `add '${name}' to RECIPES in test/support/recipes.ts: an example of a successful request`,
+    );
   const gone = Object.keys(RECIPES).filter((name) => !names.includes(name));
   return [...missing, ...gone.map((name) => `remove '${name}' from RECIPES: there is no such operation`)];
 }

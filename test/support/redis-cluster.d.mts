@@ -1,7 +1,7 @@
 import type { Certificate, Server } from './services.d.mts';
 
 export interface RedisProcess extends Server {
-  /** What redis-cli would answer. */
+  /** The output of a command, as redis-cli prints it. */
   command<Answer = string>(...words: (string | number)[]): Promise<Answer>;
 }
 
@@ -14,7 +14,7 @@ export interface RedisCluster {
   url: string;
   /** The masters first, then for each round of replicas one of each master. */
   nodes: ClusterNode[];
-  /** Who answers for a key, in the eyes of whoever answers first. */
+  /** The owner of a key, according to the first node that answers. */
   ownerOf(key: string): Promise<ClusterNode>;
   stop(): Promise<void>;
 }

@@ -12,7 +12,7 @@ const BUS_OFFSET = 10_000;
 const HIGHEST_PORT = 65_535;
 
 /**
- * One redis-server that can be spoken to.
+ * One redis-server that accepts commands.
  * @param {string[]} [args] more arguments for redis-server
  * @returns {Promise<RedisProcess | null>} null when there is no redis-server on PATH
  */
@@ -73,14 +73,14 @@ const OPTIONS = Object.entries({
   'cluster-config-file': 'nodes.conf',
   'cluster-node-timeout': 2_000,
   'cluster-require-full-coverage': 'no',
-  // A replica stays with its master, and takes its place however long it has not heard of it.
+  // A replica stays with its master, and may replace it however old its data is.
   'cluster-migration-barrier': 99,
   'cluster-replica-validity-factor': 0,
   'repl-diskless-sync-delay': 0,
 }).flatMap(([name, value]) => [`--${name}`, `${value}`]);
 
 const busPortOf = (port) => (port + BUS_OFFSET > HIGHEST_PORT ? port - BUS_OFFSET : port + BUS_OFFSET);
-/** A server without this option (before 7.0) ends when its port is too high, and is started on another one. */
+/** A server without this option (before 7.0) exits when its port is too high, and is started on another one. */
 const busPortArgs = (port) =>
   port + BUS_OFFSET > HIGHEST_PORT ? ['--cluster-port', `${busPortOf(port)}`] : [];
 
@@ -119,7 +119,7 @@ async function viewOf({ command }) {
   };
 }
 
-/** With a connection of its own, so that each server says what it knows itself. */
+/** With a connection of its own, so that each server answers for itself. */
 function speaking(server) {
   let connection;
   const client = async () => {
@@ -144,7 +144,7 @@ async function connect(url) {
   });
   client.on('error', () => undefined);
   await client.connect();
-  // A cluster's replica shows what it has to those who say so, and only to them.
+  // A cluster's replica answers reads only after READONLY.
   await client.sendCommand(['READONLY']).catch(() => undefined);
   return client;
 }

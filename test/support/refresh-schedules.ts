@@ -1,29 +1,29 @@
 import fc from 'fast-check';
 
 /**
- * What happens to refresh tokens on their way, for whatever answers them: `rotate` itself, instances over HTTP, or a
- * strategy that it is compared with. Players yield what is presented, and go on with the answer that they find there.
+ * The transmission of refresh tokens, for any server: `rotate` itself, instances over HTTP, or a strategy that it
+ * is compared with. Players yield each presented token, and continue with the answer that the caller sets there.
  */
 
 export const LONG_AFTER = 600_000;
 
-/** A client gives an exchange up that takes longer than this. */
+/** A client aborts an exchange that takes longer than this. */
 export const exchangeLimitOf = (grace: number): number => Math.floor(grace / 3);
 
-/** A request with the token that it took along, until its answer has landed or is lost. */
+/** A request with the token that it took along, until its answer has arrived or is lost. */
 export interface Exchange<Token> {
   sentAt: number;
   request: Token;
   answer?: Token;
-  /** It was given up, and its answer is lost. */
+  /** The client has aborted it, and its answer is lost. */
   isDelayed?: boolean;
 }
 
 // --- Tabs over one cookie jar
 
 /**
- * `advance`: a request reaches the server, or its answer the jar. `pick` says of which tab. `lose`: the tab gives its
- * exchange up. `delayed`: a request that was given up reaches the server after all.
+ * `advance`: a request reaches the server, or its answer the jar. `pick` chooses the tab. `lose`: the tab aborts
+ * its exchange. `delayed`: an aborted request reaches the server after all.
  */
 export type TabStep =
   { does: 'send' } | { does: 'advance' | 'lose' | 'delayed'; pick: number } | { does: 'wait'; ms: number };
@@ -36,11 +36,11 @@ export interface TabSchedule {
 export interface TabScheduleOptions {
   grace: number;
   maxTabs?: number;
-  /** How often something is lost, where something is sent 4 times. */
+  /** How often a message is lost, where a request is sent 4 times. */
   losses?: number;
   /** Pauses longer than a grace. */
   absences?: number[];
-  /** How often a request arrives that was given up. */
+  /** How often an aborted request arrives. */
   delays?: number;
 }
 
@@ -70,7 +70,7 @@ export function tabSchedules({
   });
 }
 
-/** Up to four tabs that refresh at once, again and again. Nothing is lost, and nothing is late. */
+/** Up to four tabs that refresh at once, again and again. No message is lost or late. */
 export function tabsAtOnce(absences: number[], maxTabs = 4): fc.Arbitrary<TabSchedule> {
   const round = fc.record({
     sends: fc.integer({ min: 1, max: maxTabs }),
@@ -81,7 +81,7 @@ export function tabsAtOnce(absences: number[], maxTabs = 4): fc.Arbitrary<TabSch
     tabs: maxTabs,
     steps: rounds.flatMap(({ sends, picks, ms }): TabStep[] => [
       ...Array.from({ length: sends }, (): TabStep => ({ does: 'send' })),
-      // Each one brings an exchange a step further, and each exchange has two.
+      // Each step advances an exchange, and each exchange has two.
       ...picks.slice(0, 2 * sends).map((pick): TabStep => ({ does: 'advance', pick })),
       { does: 'wait', ms },
     ]),
@@ -89,8 +89,8 @@ export function tabsAtOnce(absences: number[], maxTabs = 4): fc.Arbitrary<TabSch
 }
 
 /**
- * The jar holds the answer that landed last, and every request takes what the jar then holds. An exchange whose request
- * gets no answer is lost.
+ * The jar has the answer that arrived last, and every request takes the current token of the jar. An exchange whose
+ * request gets no answer is lost.
  */
 export class SharedJar<Token> {
   private now = 0;
@@ -98,15 +98,15 @@ export class SharedJar<Token> {
   private givenUp: Exchange<Token>[] = [];
 
   constructor(
-    /** What it would be sent with now. */
+    /** The token with which it would be sent now. */
     public holds: Token,
-    /** How long an exchange may take. */
+    /** The maximal duration of an exchange. */
     private readonly limit: number,
-    /** How long after it was sent a request may arrive that was given up. */
+    /** The maximal delay of an aborted request. */
     private readonly longestDelay = 0,
   ) {}
 
-  /** Yields each pause, and each request as it reaches the server: the caller is to set its answer. */
+  /** Yields each pause, and each request as it reaches the server: the caller sets its answer. */
   *play({ tabs, steps }: TabSchedule): Generator<{ wait: number } | Exchange<Token>> {
     for (const step of steps) {
       if (step.does === 'send' && this.exchanges.length < tabs)
@@ -127,7 +127,7 @@ export class SharedJar<Token> {
     else if (!arrives) this.holds = take(this.exchanges, pick)[0]!.answer!;
   }
 
-  /** The request has not reached the server yet: it still may. */
+  /** The request has not reached the server yet, and still may. */
   private giveUp(exchanges: Exchange<Token>[]): void {
     const underWay = exchanges.filter(({ answer }) => answer === undefined);
     this.givenUp.push(...underWay.map((exchange) => ({ ...exchange, isDelayed: true })));
@@ -169,12 +169,12 @@ export const NEWEST = -1;
 
 export interface Turn {
   party: 'owner' | 'thief';
-  /** Which token of the loot; -1 is the newest. */
+  /** The index of the stolen token; -1 is the newest. */
   pick: number;
   wait: number;
 }
 
-/** The waits before the owner's refreshes until the jar is copied, and what both then do. */
+/** The waits before the owner's refreshes until the jar is copied, and then the moves of both. */
 export interface Theft {
   past: number[];
   turns: Turn[];
@@ -185,11 +185,11 @@ const pastOf = (grace: number) => fc.array(fc.constantFrom(0, 1, grace, LONG_AFT
 export interface TheftOptions {
   minLength?: number;
   maxLength?: number;
-  /** Between refreshes, of whichever party. */
+  /** Between refreshes of either party. */
   waits?: number[];
 }
 
-/** Owner and thief refresh in any order; unless told otherwise, more than a grace apart. */
+/** Owner and thief refresh in any order; by default more than a grace apart. */
 export function thefts(
   grace: number,
   {
@@ -203,7 +203,9 @@ export function thefts(
   return fc.record({ past: pastOf(grace), turns: fc.array(turn, { size: 'max', minLength, maxLength }) });
 }
 
-/** The thief watches, and refreshes within a grace after the owner each time, with the newest token that they have. */
+/**
+ * The thief watches, and refreshes within a grace after the owner each time, with the newest token that they have.
+ */
 export function shadowings(grace: number, rounds = 12): fc.Arbitrary<Theft> {
   const after = fc.array(fc.integer({ min: 0, max: grace }), { minLength: rounds, maxLength: rounds });
   return fc.record({
@@ -226,14 +228,14 @@ export interface Use<Token> {
 }
 
 export class CopiedJar<Token> {
-  /** All that the thief has ever held. */
+  /** All tokens that the thief has ever had. */
   readonly loot: Token[] = [];
-  /** How often the owner has refreshed since the thief first did; null until then. */
+  /** The number of refreshes of the owner since the first one of the thief; null until then. */
   ownersRefreshes: number | null = null;
 
   constructor(private jar: Token) {}
 
-  /** Yields each refresh: the caller is to set its answer, or there are no more. */
+  /** Yields each refresh: the caller sets its answer, or the game ends. */
   *play({ past, turns }: Theft): Generator<Use<Token>> {
     for (const wait of past) {
       const use: Use<Token> = { party: 'owner', wait, request: this.jar };

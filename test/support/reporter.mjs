@@ -1,6 +1,6 @@
 /**
- * Says which servers the run used and what did not run, so that a green result can't be mistaken for a complete one.
- * Its last line is "N passed, N failed, N skipped".
+ * Prints which servers the run used and which tests did not run, so that a green result can't be mistaken for a
+ * complete one. Its last line is "N passed, N failed, N skipped".
  */
 export default class DrawbridgeReporter {
   #chosen;
@@ -9,14 +9,14 @@ export default class DrawbridgeReporter {
   #error;
 
   constructor({ testNamePattern, watch, watchAll }) {
-    this.#chosen = Boolean(testNamePattern); // with -t, Jest counts what was not asked for as skipped
+    this.#chosen = Boolean(testNamePattern); // with -t, Jest counts excluded tests as skipped
     this.#watching = watch || watchAll;
   }
 
   onRunComplete(_contexts, results) {
     const skipped = this.#chosen ? [] : listSkipped(results);
     const passed = results.numPassedTests;
-    // A file that can't be loaded has no tests to fail, and still is a failure.
+    // A file that can't be loaded has no tests to fail, and is a failure all the same.
     const failed = results.numFailedTests + results.numRuntimeErrorTestSuites;
 
     this.#error = undefined;
@@ -37,7 +37,7 @@ export default class DrawbridgeReporter {
     return this.#error;
   }
 
-  /** Jest's own summary and the coverage table come after onRunComplete; the totals are to be the last line. */
+  /** Jest's own summary and the coverage table come after onRunComplete; the totals must be the last line. */
   #print(lines) {
     if (!this.#watching && !this.#text) process.once('exit', () => process.stdout.write(this.#text));
     this.#text = `\n${lines.join('\n')}\n`;

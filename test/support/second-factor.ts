@@ -6,7 +6,7 @@ import type { TestClock } from './clock.js';
 
 const STEP_MS = 30_000;
 
-/** What a person has in their pocket: an app with the secret, on a phone whose clock is right. */
+/** The phone of a user: an app with the secret, and a clock that is right. */
 export class AuthenticatorApp {
   private readonly totp: TOTP;
 
@@ -17,12 +17,12 @@ export class AuthenticatorApp {
     this.totp = new TOTP({ secret: Secret.fromBase32(secret) });
   }
 
-  /** @param steps from now: -1 for the code that was shown before */
+  /** @param steps from now: -1 for the previous code */
   code(steps = 0): string {
     return this.totp.generate({ timestamp: this.clock.now() + steps * STEP_MS });
   }
 
-  /** One that was not shown before. */
+  /** A code that was not used before. */
   nextCode(): string {
     this.clock.advance(STEP_MS);
     return this.code();
@@ -35,7 +35,7 @@ export interface Enrolled {
   secret: string;
 }
 
-/** Enrols an authenticator app in a session that is fresh. */
+/** Enrols an authenticator app in a fresh session. */
 export async function enrol({ clock }: Pick<TestApp, 'clock'>, client: Client): Promise<Enrolled> {
   const begun = await client.post('/v1/auth/mfa/totp');
   expect(begun.status).toBe(200);
@@ -45,7 +45,7 @@ export async function enrol({ clock }: Pick<TestApp, 'clock'>, client: Client): 
   return { phone, recoveryCodes: confirmed.body.recoveryCodes, secret: begun.body.secret };
 }
 
-/** The second half of a login; the client keeps what it is given. */
+/** The second half of a login; the client keeps the tokens. */
 export async function complete(client: Client, challengeToken: string, code: string): Promise<Answer> {
   const headers: Record<string, string> = client.deviceToken ? { 'x-device-token': client.deviceToken } : {};
   const answer = await client.post('/v1/auth/login/mfa', { challengeToken, code }, { headers });

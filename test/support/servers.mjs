@@ -15,8 +15,9 @@ export const postgresUrl = (port) => `postgresql://postgres@127.0.0.1:${port}/po
 // --- Servers of our own
 
 /**
- * An empty PostgreSQL that forgets everything at the end, and is fast because a power cut may take it.
- * @param {{ binaries?: 'installed' | 'embedded', tls?: Certificate }} [options] default: the installed ones, else the embedded
+ * An empty PostgreSQL that is removed at the end, and is fast because it need not survive a power cut.
+ * @param {{ binaries?: 'installed' | 'embedded', tls?: Certificate }} [options] default: the installed ones, else
+ * the embedded
  * @returns {Promise<Server>}
  */
 export async function startPostgres({ binaries, tls } = {}) {
@@ -34,7 +35,7 @@ export async function startPostgres({ binaries, tls } = {}) {
     fsync: 'off',
     full_page_writes: 'off',
     ...(tls && { ssl: 'on', ...placed(tls, folder, user) }),
-    // synchronous_commit stays on: what was committed has to be there after kill() and restart().
+    // synchronous_commit stays on: committed data has to survive kill() and restart().
   }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   return runServer({
     folder,
@@ -45,7 +46,7 @@ export async function startPostgres({ binaries, tls } = {}) {
     urlOf: postgresUrl,
     isReady: async (port) =>
       (await askPostgres(postgresUrl(port), 'SHOW data_directory').catch(() => '')) === data,
-    stopSignal: 'SIGINT', // "fast": does not wait for clients to leave
+    stopSignal: 'SIGINT', // "fast": does not wait for clients to disconnect
   });
 }
 
@@ -89,7 +90,7 @@ export async function startRedis({ args = [], argsOf = () => [], tls } = {}) {
 }
 
 /**
- * A PgBouncer before a PostgreSQL, with its defaults but for these settings.
+ * A PgBouncer before a PostgreSQL, with its defaults except for these settings.
  * @param {string} database the URL of the PostgreSQL
  * @param {Record<string, string | number>} settings of `pgbouncer.ini`
  * @returns {Promise<Server | null>} null when it is not installed
@@ -129,7 +130,7 @@ export async function startPgBouncer(database, settings) {
 }
 
 /**
- * Where a server can read its certificate, and nobody else its key.
+ * Writes a certificate and its key so that only the server can read the key.
  * @typedef {{ key: string, certificate: string }} Certificate in PEM
  */
 function placed({ key, certificate }, folder, user) {
@@ -185,7 +186,7 @@ function versionedFolders() {
 
 const pathFolders = () => (process.env.PATH ?? '').split(delimiter).filter(Boolean);
 
-/** @param {string[]} [others] folders where systems keep servers that are not for everybody's PATH */
+/** @param {string[]} [others] folders where systems keep servers that are not on every user's PATH */
 function findOnPath(name, others = []) {
   const user = findServiceUser();
   return [...pathFolders(), ...others]

@@ -1,12 +1,12 @@
 export interface Service {
   url: string;
-  /** Where it comes from, for humans. */
+  /** The origin of the server, for humans. */
   origin: string;
   stop(): Promise<void>;
 }
 
 export interface Server extends Service {
-  /** Another one after each restart(). */
+  /** Changes with each restart(). */
   readonly pid: number;
   /** An orderly end; restart() brings it back. Everything is removed when the test process ends. */
   stop(): Promise<void>;
@@ -15,7 +15,7 @@ export interface Server extends Service {
   /** Accepts connections and never answers, like a machine that hangs. */
   pause(): Promise<void>;
   resume(): Promise<void>;
-  /** Back on the same port with the data it had; ends it first when it is running. */
+  /** Starts it again on the same port with its data; ends it first when it is running. */
   restart(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The real PostgreSQL and Redis that tests run against: found on the machine, or started for this run. Needs a build
- * (`npm test` makes one first) and a POSIX system.
+ * The real PostgreSQL and Redis of the tests: found on the machine, or started for this run. Needs a build (`npm
+ * test` makes one first) and a POSIX system.
  */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -20,7 +20,8 @@ export const NO_REDIS =
   'and Docker could not start one';
 
 /**
- * What the environment names, else what the machine has, else Docker, else the embedded PostgreSQL and no Redis.
+ * The servers of the environment, else those of the machine, else Docker, else the embedded PostgreSQL and no
+ * Redis.
  * @returns {Promise<{ postgres: Service, redis: Service | null }>}
  */
 export async function findServices() {
@@ -81,7 +82,9 @@ async function givenRedis() {
   }
 }
 
-/** A server that was named and is missing must not be replaced in silence: the tests would not test what was asked. */
+/**
+ * A missing server of the environment is an error, because a replacement would test something else than requested.
+ */
 const unanswered = (name, kind, error) =>
   new Error(
     `${name} is set, but no ${kind} answers there (${error.message || error.code}). Correct it or unset it.`,

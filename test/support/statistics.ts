@@ -1,12 +1,14 @@
 /** One comparison in a hundred is that far off by chance alone, on one side: p ≤ 0.01 of a two-sided test. */
 const Z_OF_ONE_PERCENT = 2.576;
-/** Rounds that have to agree: chance alone tells apart what is the same in one run of a million. */
+/** The number of rounds that have to agree: by chance alone, equal distributions differ in one run of a million. */
 const ROUNDS = 3;
 
 export interface Comparison {
   /** Of the medians: 0.1 when the first takes a tenth longer. */
   gap: number;
-  /** Mann and Whitney's U, as so many standard deviations from what chance would give; more than 0 when the first takes longer. */
+  /**
+   * Mann and Whitney's U, in standard deviations from its expected value; more than 0 when the first takes longer.
+   */
   z: number;
 }
 
@@ -17,9 +19,9 @@ export function compare(some: number[], others: number[]): Comparison {
 export const isUnlikely = ({ z }: Comparison): boolean => Math.abs(z) > Z_OF_ONE_PERCENT;
 
 /**
- * Whether every one of up to three independent rounds has told them apart: what is really different is seen each time,
- * what a busy machine makes of one round is not.
- * @returns the rounds that did, as many as there were when all agree
+ * Whether every one of up to three independent rounds has found a difference: a real one appears each time, and one
+ * by load on the machine does not.
+ * @returns the rounds with a difference, as many as there were when all agree
  */
 export async function toldApart(
   round: () => Promise<Comparison>,

@@ -8,8 +8,8 @@ const ROWS = TABLES.map(
 );
 
 /**
- * What a request could change for somebody, in a form to compare. Two marks of use are left out: when a session was last
- * seen, and that its new keys have been shown.
+ * The data of a user that a request could change, in a form to compare. Two marks of use are left out: when a
+ * session was last seen, and that its new keys have been shown.
  */
 export function everythingStored({ query }: Pick<TestApp, 'query'>): Promise<unknown> {
   return query(ROWS.join(' union all '));

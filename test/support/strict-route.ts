@@ -16,7 +16,10 @@ class StrictController {
   }
 }
 
-/** None of our own routes is of the strict tier, which forks may use. In the applications that are started after this one has it. */
+/**
+ * A route of the strict tier, which our own routes do not use but forks may. Applications that start after this
+ * call have it.
+ */
 export function addStrictRoute(): void {
   const controllers = Reflect.getMetadata('controllers', ExamplesModule) as Type[];
   Reflect.defineMetadata('controllers', [...controllers, StrictController], ExamplesModule);

@@ -6,13 +6,14 @@ import {
 } from '../../src/sessions/rotation.js';
 
 /**
- * All that an owner and a thief with the whole cookie jar can do, in steps of a third of the grace. The owner's refreshes
- * are at least `pace` steps apart. At each step the thief may present any token that they ever had, as often as they like.
- * A landing is a refresh of the owner that the thief comes within a grace of, before it or after.
+ * All possible moves of an owner and a thief with the whole cookie jar, in steps of a third of the grace. The
+ * owner's refreshes are at least `pace` steps apart. At each step the thief may present any token that they ever
+ * had, as often as they like. A landing is a refresh of the owner that the thief comes within a grace of, before it
+ * or after.
  */
 
 const GRACE = 3;
-/** Every window of `rotate` that gives out a token is shorter. */
+/** Every window in which `rotate` issues a token is shorter. */
 const LONG_AGO = 10;
 
 interface Position {
@@ -28,8 +29,8 @@ interface Position {
 type Landings = number;
 
 /**
- * How many refreshes of the owner a thief can survive with at most so many landings: after the last one, and more than a
- * grace from it, the thief still gets a token. Counted to `limit`.
+ * The number of refreshes of the owner that a thief can survive with at most so many landings: after the last one,
+ * and more than a grace from it, the thief still gets a token. Counted to `limit`.
  */
 export function refreshesSurvived(
   decide: typeof rotate,
@@ -100,7 +101,7 @@ function later(position: Position): Position {
   };
 }
 
-/** Each with the fewest landings that lead to it. Iteration goes on with positions that are added meanwhile. */
+/** Each with the fewest landings that lead to it. The iteration includes positions that are added meanwhile. */
 class Positions {
   private readonly fewest = new Map<string, Landings>();
   private readonly waiting: [Position, Landings][] = [];
@@ -123,9 +124,9 @@ class Positions {
 }
 
 /**
- * Tokens of one standing are one token, and those that never can be answered again are none. Siblings of the anchor's
- * successors, in this order: minted before the two last steps, the thief's and the owner's; the older step; the newest
- * step, and its last token.
+ * Tokens of equal standing are one token, and tokens that can never be answered again are dropped. Siblings of the
+ * anchor's successors, in this order: issued before the two last steps, the thief's and the owner's; the older
+ * step; the newest step, and its last token.
  */
 const [BEFORE, OWNERS_BEFORE, OLDER, NEWEST, LAST] = [1, 2, 3, 4, 5] as const;
 

@@ -14,12 +14,12 @@ import { RECIPES } from './recipes.js';
 const NewThing = z.strictObject({ text: text({ max: 100 }) });
 const ThingView = z.object({ id: uuid, text: z.string() });
 
-/** Things of people, as the module of a fork has them: made under a live session, read by the token alone. */
+/** Things of users, as the module of a fork has them: created under a live session, read by the token alone. */
 @Controller('things')
 class ThingsController {
   private readonly things = new Map<string, { userId: string; text: string }>();
 
-  /** Strict, so that it is refused from the moment that the session has ended. */
+  /** Strict, so that it is refused as soon as the session has ended. */
   @Post()
   @RequireSession({ consistency: 'strict' })
   @ApiCreatedResponse({ standardSchema: ThingView })
@@ -54,7 +54,7 @@ class ThingsController {
   }
 }
 
-/** In the applications that are started after this, with recipes as CONTRIBUTING.md writes them. */
+/** Adds them to applications that start after this call, with examples as CONTRIBUTING.md describes them. */
 export function addThingsRoutes(): void {
   const controllers = Reflect.getMetadata('controllers', ExamplesModule) as Type[];
   Reflect.defineMetadata('controllers', [...controllers, ThingsController], ExamplesModule);

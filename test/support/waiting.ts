@@ -2,11 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { TestApp } from './app.js';
 
-/** Reached only by a test that fails: a busy machine makes everything late. */
+/** Reached only by a failing test, because a busy machine delays everything. */
 const DEADLINE_MS = Number(process.env['WAIT_DEADLINE_MS'] ?? 120_000);
 const PAUSE_MS = 10;
 
-/** Asks again until the answer is not an error, and gives it. What was wrong at the deadline is what the test fails with. */
+/**
+ * Repeats the check until it throws no error, and returns its result. At the deadline the test fails with the last
+ * error.
+ */
 export async function eventually<T>(ask: () => T | Promise<T>, deadline = DEADLINE_MS): Promise<T> {
   for (const end = Date.now() + deadline; ; await sleep(PAUSE_MS)) {
     try {
@@ -17,13 +20,13 @@ export async function eventually<T>(ask: () => T | Promise<T>, deadline = DEADLI
   }
 }
 
-/** A point that somebody waits at until somebody else opens it. */
+/** A barrier for async code, which waits until another part of the test opens it. */
 export class Gate {
   open!: () => void;
   readonly opened = new Promise<void>((resolve) => (this.open = resolve));
 }
 
-/** Resolves when so many transactions of the app's database wait for a lock that another one holds. */
+/** Resolves when so many transactions of the app's database wait for a lock of another one. */
 export async function untilBlocked({ query }: Pick<TestApp, 'query'>, count: number): Promise<void> {
   await eventually(async () => {
     const [waiting] = await query<{ count: number }>(
@@ -46,7 +49,7 @@ export async function untilBlockedBy(holder: pg.Client): Promise<void> {
 
 const connections: pg.Client[] = [];
 
-/** A connection of the test's own, for transactions that stay open for as long as the test likes. */
+/** A connection of the test itself, for transactions that stay open as long as the test needs them. */
 export async function connect(url = process.env['TEST_DATABASE_URL']): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url });
   connections.push(client);
@@ -54,7 +57,7 @@ export async function connect(url = process.env['TEST_DATABASE_URL']): Promise<p
   return client;
 }
 
-/** Ends them all, for `afterEach`: a test that has failed must not leave its locks to the next one. */
+/** Ends them all, for `afterEach`: a failed test must not leave its locks to the next one. */
 export async function disconnect(): Promise<void> {
   await Promise.all(connections.splice(0).map((client) => client.end()));
 }

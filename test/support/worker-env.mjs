@@ -1,6 +1,6 @@
 /**
- * Gives each Jest worker a database of its own and a Redis database of its own, so that workers can't see each other.
- * The URLs that global setup passes on end where the worker's number belongs.
+ * Gives each Jest worker a database of its own and a Redis database of its own, so that workers are isolated. The
+ * URLs of the global setup end where the worker's number belongs.
  */
 const { JEST_WORKER_ID, DRAWBRIDGE_TEST_DATABASE_URL_STEM, DRAWBRIDGE_TEST_REDIS_URL_STEM } = process.env;
 

@@ -7,10 +7,10 @@ export interface Run {
   count: number;
 }
 
-/** Of the thefts of one kind under one strategy. */
+/** The result for all thefts of one kind under one strategy. */
 export interface Outcome {
   undetected: number;
-  /** Refreshes of the owner until the thief was out, where that came to pass. */
+  /** Refreshes of the owner until the thief lost access, if that happened. */
   mean: number;
   worst: number;
 }
@@ -18,12 +18,14 @@ export interface Outcome {
 type PerStrategy<T> = Record<StrategyName, T>;
 
 export interface Comparison {
-  /** How many clients have been logged out. */
+  /** The number of clients that were logged out. */
   logouts: Record<keyof typeof HONEST, PerStrategy<number>>;
   thefts: Record<keyof typeof THEFTS, PerStrategy<Outcome>>;
 }
 
-/** Every strategy on the same schedules. The same run has the same result, for as long as fast-check is the same. */
+/**
+ * Runs every strategy on the same schedules. The same run has the same result for the same version of fast-check.
+ */
 export function compare({ seed, count }: Run): Comparison {
   const sample = { seed, numRuns: count };
   return {

@@ -7,10 +7,13 @@ import {
   type RotationState,
 } from '../../../src/sessions/rotation.js';
 
-/** A rule for refresh tokens, as a pure function of the shape of `rotate`. A session begins with generation 1, sibling 0. */
+/**
+ * A rule for refresh tokens, as a pure function of the shape of `rotate`. A session begins with generation 1,
+ * sibling 0.
+ */
 export interface Strategy<State = any> {
   name: string;
-  /** What it says, in a sentence. */
+  /** The rule, in a sentence. */
   rule: string;
   initial(): State;
   rotate(
@@ -39,7 +42,7 @@ const singleUse: Strategy<{ current: RefreshPosition }> = {
   },
 };
 
-/** `used`: when each generation was. */
+/** `used`: the time at which each generation was used. */
 const graceWindow: Strategy<{ current: RefreshPosition; used: Record<number, number> }> = {
   name: 'grace window',
   rule: 'A token works once. For 10 s after that, it gets the newest token. Later use ends the session.',

@@ -18,7 +18,7 @@ import { LOGIN, type Strategy } from './strategies.js';
 
 export const GRACE = 10_000;
 const WEEKS = 21 * 86_400_000;
-/** Refreshes of the owner after which a thief who still can refresh counts as undetected. */
+/** A thief who still can refresh after so many refreshes of the owner counts as undetected. */
 export const PATIENCE = 10;
 
 /** A session under a strategy. */
@@ -34,7 +34,7 @@ class Trial {
     this.now += ms;
   }
 
-  /** @returns `ended` when the session has ended over it, `refused` when it goes on without an answer */
+  /** @returns `ended` when the refusal ends the session, `refused` when it continues without an answer */
   present(token: RefreshPosition, proof: boolean): RefreshPosition | 'refused' | 'ended' {
     const moment = { proof, now: this.now, grace: GRACE };
     const { state, decision } = this.strategy.rotate(this.state, token, moment);
@@ -43,14 +43,14 @@ class Trial {
     return decision.outcome === 'superseded' ? 'refused' : 'ended';
   }
 
-  /** Whether a token would be answered after so long. */
+  /** Whether a token would be accepted after so long. */
   isGood(token: RefreshPosition, after: number, proof: boolean): boolean {
     const moment = { proof, now: this.now + after, grace: GRACE };
     return this.strategy.rotate(this.state, token, moment).decision.outcome === 'issue';
   }
 }
 
-/** Whether an honest client has been logged out. */
+/** Whether an honest client was logged out. */
 export function logsOut(
   strategy: Strategy,
   schedule: TabSchedule,
@@ -70,8 +70,8 @@ export function logsOut(
 }
 
 /**
- * How many refreshes of the owner, counted from the thief's first one, until the session has ended or nothing that
- * the thief holds is good any more. A thief who was refused at the first try was never in: 0.
+ * The number of refreshes of the owner, counted from the thief's first one, until the session has ended or no token
+ * of the thief is good any more. A thief who was refused at the first try never had access: 0.
  */
 export function refreshesUntilOut(strategy: Strategy, schedule: Theft, kind: TheftKind): number {
   const trial = new Trial(strategy);
@@ -80,7 +80,7 @@ export function refreshesUntilOut(strategy: Strategy, schedule: Theft, kind: The
   for (const use of theft.play(schedule)) {
     trial.wait(use.wait);
     const answer = trial.present(use.request, use.party === 'owner' || kind.wholeJar);
-    // An owner who is refused tries again until the session ends; a thief who is refused has nothing new.
+    // A refused owner retries until the session ends; a refused thief has no newer token.
     if (answer === 'ended' || (answer === 'refused' && use.party === 'owner'))
       return theft.ownersRefreshes ?? 0;
     use.answer = answer === 'refused' ? use.request : answer;
@@ -98,10 +98,10 @@ export function refreshesUntilOut(strategy: Strategy, schedule: Theft, kind: The
 export interface HonestKind {
   name: string;
   schedules: fc.Arbitrary<TabSchedule>;
-  /** How long an exchange may take. */
+  /** The maximal duration of an exchange. */
   limit: number;
   proof: boolean;
-  /** How long after it was sent a request may arrive that was given up. */
+  /** The maximal delay of an aborted request. */
   longestDelay?: number;
 }
 
@@ -110,7 +110,7 @@ export interface TheftKind {
   schedules: fc.Arbitrary<Theft>;
   /** With the device token. */
   wholeJar: boolean;
-  /** How long after the owner this thief comes at the soonest. */
+  /** The minimal delay of this thief after the owner. */
   soonest: number;
 }
 
@@ -182,7 +182,7 @@ export function everySecondTime(rounds = 18): fc.Arbitrary<Theft> {
 
 const NIGHT = { minLength: 60, maxLength: 60 };
 const anyTime = [0, 1, GRACE / 2, GRACE, GRACE + 1, LONG_AFTER];
-/** Who has something newer does not show something older. */
+/** A party with a newer token does not present an older one. */
 const cleverly = (schedules: fc.Arbitrary<Theft>) =>
   schedules.map(({ past, turns }) => ({ past, turns: turns.map((turn) => ({ ...turn, pick: NEWEST })) }));
 

@@ -1,4 +1,4 @@
-/** `npm run explore -- 1000000 [first seed]`: so many schedules, from a seed that nobody has tried. */
+/** `npm run explore -- 1000000 [first seed]`: so many schedules, from a random seed by default. */
 import { spawnSync } from 'node:child_process';
 
 const [count = '1000000', seed = String(Math.floor(Date.now() / 1_000) * 1_000)] = process.argv.slice(2);

@@ -15,15 +15,15 @@ const BOOT_TURNS = 100;
 
 type Choice = [weight: number, act: () => void];
 
-/** A cookie jar that several tabs share, with the refresh token that landed last. */
+/** A cookie jar that several tabs share, with the refresh token that arrived last. */
 interface Jar {
   userId: string;
   token: RefreshPosition;
 }
 
 /**
- * Drives instances of the shipped code over simulated stores: what happens next, what gets lost, who dies and when time passes is
- * chosen at random from a seed. One seed is one schedule.
+ * Drives instances of the shipped code over simulated stores. A seed decides on the next event, losses, crashes and
+ * the time. One seed is one schedule.
  */
 export class Explorer {
   readonly history: string[] = [];
@@ -35,7 +35,7 @@ export class Explorer {
   private readonly transactions = new Map<Transaction, SimulatedInstance>();
   private event = 0;
   private focus: string;
-  /** Each schedule knows some kinds of trouble only: all at once hide each other. */
+  /** Each schedule has only some kinds of faults, because all at once would hide each other. */
   private readonly troubled: Set<number>;
   private readonly lossy: boolean;
 
@@ -72,7 +72,7 @@ export class Explorer {
       this.step();
       await this.turns();
     }
-    // Everything that is under way may end, so that no request is left without a judgement.
+    // All pending requests may end, so that every one of them is judged.
     const { network } = this.world;
     network.down.cache = network.down.postgres = false;
     for (const instance of this.instances) instance.paused = false;
@@ -131,7 +131,7 @@ export class Explorer {
     }
   }
 
-  // --- What requests do
+  // --- Requests
 
   private check(at: SimulatedInstance): void {
     const sessionId = this.someSession();
@@ -158,7 +158,7 @@ export class Explorer {
     this.oracle.access(at, sessionId, denied);
   }
 
-  /** Of one session or of all of a user's; the transaction may stay open for a while. */
+  /** Ends one session or all sessions of a user; the transaction may stay open for a while. */
   private revoke(at: SimulatedInstance): void {
     const userId = this.pick(USERS);
     const live = this.world.postgres.liveOf(userId).map(({ snapshot }) => snapshot.id);
@@ -167,7 +167,7 @@ export class Explorer {
     this.note(`revoke ${kind} ${chosen.map((id) => this.named(id)).join()} at ${this.nameOf(at)}`);
     this.task(at, async () => {
       const row = await this.transact(at, userId, (transaction) => {
-        // Under the lock: who has begun since is not spared by the end of a user.
+        // Under the lock: the end of a user includes sessions that have begun since.
         const ids =
           kind === 'user' ? this.world.postgres.liveOf(userId).map(({ snapshot }) => snapshot.id) : chosen;
         transaction.writes.push(() => this.oracle.committed(ids, this.event));
@@ -236,7 +236,7 @@ export class Explorer {
     });
   }
 
-  /** From any of the tabs that share a jar; an exchange that takes too long is given up, as clients are told to. */
+  /** From any of the tabs that share a jar; a tab aborts an exchange that takes too long, as clients should. */
   private refresh(at: SimulatedInstance): void {
     const [sessionId, jar] = this.pick([...this.jars]);
     const { token } = jar;
@@ -293,7 +293,7 @@ export class Explorer {
     this.task(at, () => at.greetRedis());
   }
 
-  /** In one step, or with the lock held and the numbers taken until some later step. */
+  /** In one step, or with the lock and the numbers taken until a later step. */
   private async transact<T>(
     at: SimulatedInstance,
     userId: string,
@@ -319,7 +319,7 @@ export class Explorer {
     return result;
   }
 
-  // --- What goes wrong
+  // --- Faults
 
   private moveSomething(): void {
     const { network } = this.world;
@@ -380,14 +380,14 @@ export class Explorer {
           () => instance.dead,
         );
       }
-      (instance.feed as unknown as { stop(): void }).stop(); // polls are the explorer's to begin
+      (instance.feed as unknown as { stop(): void }).stop(); // the explorer starts the polls
       this.oracle.heard(instance, upTo);
       instance.ready = true;
       await instance.greetRedis();
     });
   }
 
-  // --- Odds and ends
+  // --- Helpers
 
   private notifyAll(): void {
     for (const instance of this.instances) {
@@ -404,11 +404,11 @@ export class Explorer {
     const task = { at };
     this.tasks.add(task);
     void work()
-      .catch(() => undefined) // whoever asked hears of a failure, and is promised nothing
+      .catch(() => undefined) // the caller sees the failure, which promises nothing
       .finally(() => this.tasks.delete(task));
   }
 
-  /** Within a reader's lease, or up to where a verdict is about to die, or some seconds. */
+  /** Within a reader's lease, or shortly before an entry expires, or some seconds. */
   private someTime(): number {
     const dice = this.random();
     const [least, width] = dice < 0.4 ? [0, 2_000] : dice < 0.7 ? [28_000, 2_000] : [2_000, 6_000];
@@ -422,7 +422,7 @@ export class Explorer {
     });
   }
 
-  /** Mostly the one that was asked about before: what goes wrong goes wrong around one session. */
+  /** Mostly the session of the last request, because faults concentrate on one session. */
   private someSession(): string {
     if (this.random() < 0.3) this.focus = this.pick([...this.world.postgres.sessions.keys()]);
     return this.focus;

@@ -12,7 +12,7 @@ import { VerdictCache } from '../../../src/sessions/verdict-cache.js';
 import type { Network, VirtualClock } from './network.js';
 import type { SimulatedPostgres, SimulatedRedis } from './stores.js';
 
-// The waits of the code itself are real timers: long enough never to end within a schedule.
+// The delays of the code itself are real timers, long enough never to end within a schedule.
 export const SETTINGS = loadSettings({ NODE_ENV: 'test', CACHE_BUDGET: '1s' });
 /** Keys of simulated sessions do not change. */
 const NO_DELIVERY = { note: () => undefined } as unknown as KeyDelivery;
@@ -31,11 +31,11 @@ export class SimulatedInstance {
   readonly verdicts: VerdictCache;
   readonly check: SessionCheck;
   readonly feed: RevocationFeed;
-  /** Serves requests: its first poll has succeeded. */
+  /** Whether it serves requests: its first poll has succeeded. */
   ready = false;
   paused = false;
   dead = false;
-  /** The server that it knows it is connected to, by the identity that it has read. */
+  /** The identity that it has read from its server. */
   private identity: number | null = null;
 
   constructor(private readonly world: World) {
@@ -59,7 +59,7 @@ export class SimulatedInstance {
     return this.identity !== null;
   }
 
-  /** Redis is another one, or its connection broke: what it was is not known again before it has been asked. */
+  /** Redis is another server, or its connection broke: its identity is unknown until the instance reads it. */
   loseRedis(): void {
     this.identity = null;
   }
@@ -99,7 +99,10 @@ export class SimulatedInstance {
     return { readMany, read } as unknown as SessionReader;
   }
 
-  /** The port as Redis' form of it is: what readers write is sealed by the server's identity, what revocations write is not. */
+  /**
+   * The port like its Redis implementation: entries of readers carry the server's identity, those of revocations do
+   * not.
+   */
   private cachePort(): CachePort {
     const { network, redis } = this.world;
     const attempt = async <T>(effect: (identity: number) => T): Promise<T> => {

@@ -2,7 +2,7 @@ import { CacheUnavailable } from '../../../src/cache/cache-port.js';
 import { Clock } from '../../../src/common/clock.js';
 import { Problem } from '../../../src/common/problem.js';
 
-/** Small, seeded, good enough to choose schedules; never for anything secret. */
+/** Small, seeded, good enough to choose schedules; not for secrets. */
 export function randomFrom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -13,7 +13,7 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
-/** One time for everybody, which passes when the explorer says so. */
+/** One time for all, which passes when the explorer advances it. */
 export class VirtualClock extends Clock {
   time = 1_700_000_000_000;
   override now = () => this.time;
@@ -22,28 +22,28 @@ export class VirtualClock extends Clock {
 
 export type Store = 'cache' | 'postgres';
 
-/** The dead send nothing, whatever their code still does. */
+/** Dead instances send nothing, whatever their code still does. */
 export interface Sender {
   dead: boolean;
 }
 
-/** A request on its way: first to the store, where it takes effect, then back to whoever sent it. */
+/** A pending request: first it goes to the store, where it takes effect, then the answer goes back to the sender. */
 export interface Flight {
   from: Sender;
   to: Store;
   effect: () => unknown;
-  /** Whether its effect has to wait, for a lock. */
+  /** Whether its effect has to wait for a lock. */
   mayArrive: () => boolean;
   result?: unknown;
   arrived: boolean;
   sentAt: number;
-  /** Who sends it gives up after so long, and so does the network. */
+  /** The timeout of the sender and of the network. */
   patience: number;
   resolve(result: unknown): void;
   reject(error: unknown): void;
 }
 
-/** What is between instances and stores. Each request is two steps, and the explorer chooses which is next. */
+/** The network between instances and stores. Each request is two steps, and the explorer chooses the next one. */
 export class Network {
   readonly flights: Flight[] = [];
   readonly down = { cache: false, postgres: false };
@@ -78,25 +78,25 @@ export class Network {
     }
   }
 
-  /** The sender hears of a failure; whether the store heard of the request is another matter. */
+  /** The sender gets an error; the store may or may not have received the request. */
   fail(flight: Flight): void {
     this.land(flight, () =>
       flight.reject(flight.to === 'cache' ? new CacheUnavailable() : new Problem('auth.unavailable')),
     );
   }
 
-  /** Nobody waits for it any more, but it is still under way and may yet take effect. */
+  /** The sender waits no more, but the request is still under way and may take effect. */
   giveUp(flight: Flight): void {
     flight.reject(new CacheUnavailable());
     flight.resolve = flight.reject = () => undefined;
   }
 
-  /** As when a server dies: what had not arrived never does. */
+  /** As when a server dies: requests that had not arrived never do. */
   dropAllTo(store: Store): void {
     for (const flight of this.flights.filter(({ to }) => to === store)) this.fail(flight);
   }
 
-  /** As when a process dies: nobody hears of anything, and what had not arrived never does. */
+  /** As when a process dies: it gets no answers, and requests that had not arrived never do. */
   dropAllFrom(sender: Sender): void {
     for (const flight of this.flights.filter(({ from }) => from === sender)) {
       this.land(flight, () => undefined);

@@ -4,7 +4,7 @@ import { SETTINGS, type SimulatedInstance, type World } from './instance.js';
 
 const BLIND_AFTER_MS = 5_000;
 
-/** What was known when a request began: all that its answer may be held to. */
+/** The facts known when a request began, by which its answer is judged. */
 export interface Beginning {
   sessionId: string;
   startedAt: number;
@@ -12,12 +12,12 @@ export interface Beginning {
   leastRoles: number;
 }
 
-/** Knows the promises and nothing of how they are kept. */
+/** Has the promises, and no knowledge of their implementation. */
 export class Oracle {
   readonly violations: string[] = [];
   /** Sessions whose end has answered `applied`. */
   private readonly applied = new Set<string>();
-  /** Sessions whose end has answered, whatever it said. */
+  /** Sessions whose end has any answer. */
   private readonly answered = new Set<string>();
   private readonly roles = new Map<string, number>();
   /** For each instance, the last event before the latest poll of it that has succeeded. */
@@ -26,7 +26,7 @@ export class Oracle {
 
   constructor(private readonly world: World) {}
 
-  /** An end has been answered: `applied`, or `pending`. */
+  /** An end was answered: `applied`, or `pending`. */
   ended(sessionIds: string[], applied: boolean): void {
     for (const id of sessionIds) {
       this.answered.add(id);
@@ -73,7 +73,7 @@ export class Oracle {
       this.violations.push(`S3: a third outcome: ${code}`);
   }
 
-  /** The access tier of an instance, asked for a token of the session. */
+  /** Judges an answer of an instance's access tier for a token of the session. */
   access(instance: SimulatedInstance, sessionId: string, denied: boolean): void {
     const { endCommittedAt } = this.world.postgres.sessions.get(sessionId)!;
     if (!instance.ready) this.violations.push('A3: served before it was ready');

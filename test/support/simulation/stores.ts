@@ -6,16 +6,16 @@ import { initialRotation, type RotationState } from '../../../src/sessions/rotat
 import type { SessionSnapshot } from '../../../src/sessions/session-snapshot.js';
 import type { VirtualClock } from './network.js';
 
-/** What a Redis does, at the moment at which a request arrives. */
+/** A Redis, which takes effect at the moment at which a request arrives. */
 export class SimulatedRedis {
-  /** Another one after each restart, promotion or restoration. */
+  /** Changes with each restart, promotion or restoration. */
   identity = 1;
   private entries = new Map<string, { value: string; seal: number | null; expiresAt: number }>();
   private dump = new Map(this.entries);
 
   constructor(private readonly clock: VirtualClock) {}
 
-  /** As far as it counts for whoever takes this for the server: what another reign has sealed does not. */
+  /** The entry, if it is valid for a client that expects this server: entries of another epoch are not. */
   get(key: string, identity: number): string | null {
     const entry = this.entries.get(key);
     if (!entry || entry.expiresAt <= this.clock.time) return null;
@@ -36,7 +36,7 @@ export class SimulatedRedis {
   save(): void {
     this.dump = new Map(this.entries);
   }
-  /** Another server in its place: empty, or with what was saved at some time. */
+  /** Replaces the server by another one: empty, or with an earlier copy of its data. */
   replace(restored: boolean): void {
     this.identity += 1;
     this.entries = restored ? new Map(this.dump) : new Map();
@@ -56,7 +56,7 @@ export interface RevocationRow extends RevocationNotice {
   appliedAt: number | null;
 }
 
-/** A transaction that is open holds the lock of its user until it ends. */
+/** An open transaction holds the lock of its user until it ends. */
 export interface Transaction {
   xid: bigint;
   userId: string;
@@ -66,7 +66,7 @@ export interface Transaction {
 
 const TOKENS_DEAD_AFTER_MS = 16 * 60_000;
 
-/** What a PostgreSQL does: transactions whose numbers commit in any order, and locks of users. */
+/** A PostgreSQL: transactions whose numbers commit in any order, and locks of users. */
 export class SimulatedPostgres {
   readonly sessions = new Map<string, SessionRow>();
   readonly revocations: RevocationRow[] = [];
@@ -74,7 +74,7 @@ export class SimulatedPostgres {
   private readonly notBefore = new Map<string, number>();
   private nextXid = 1n;
   private nextSeq = 1;
-  /** Told of each commit that notifies. */
+  /** Called for each commit that notifies. */
   notify: () => void = () => undefined;
 
   constructor(private readonly clock: VirtualClock) {}
@@ -84,7 +84,7 @@ export class SimulatedPostgres {
   }
 
   begin(userId: string): Transaction {
-    if (this.isLocked(userId)) throw new Error('the schedule let somebody through a lock');
+    if (this.isLocked(userId)) throw new Error('the schedule passed a locked user');
     const transaction = { xid: this.nextXid++, userId, writes: [], open: true };
     this.transactions.add(transaction);
     return transaction;
@@ -192,7 +192,7 @@ export class SimulatedPostgres {
     );
   }
 
-  /** What the statements of `RevocationCursor` return, by the snapshot of this moment. */
+  /** The result of the statements of `RevocationCursor`, by the snapshot of this moment. */
   answer(statement: string, [xid = '0', seq = '0']: [string?, string?] = []): { rows: object[] } {
     const oldest = [...this.transactions].reduce(
       (least, { xid }) => (xid < least ? xid : least),
