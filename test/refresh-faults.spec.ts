@@ -51,7 +51,7 @@ function liveTokens(state: RotationState): RefreshPosition[] {
  * Real: two instances, one of them over sockets, and PostgreSQL. Between all of them lossy networks. Controlled:
  * the clock.
  */
-describeWithRedis('a refresh whose answer is lost', () =>
+describeWithRedis('a refresh whose answer never comes', () =>
   describe.each(TRANSPORTS)('by %s', (transport) => {
     const clock = new TestClock();
     let toPostgres: FaultProxy;

@@ -85,7 +85,7 @@ beforeAll(async () => {
 });
 afterAll(() => redis?.destroy());
 
-describeWithRedis('the session check, with verdicts in Redis', () => {
+describeWithRedis('the session check, with a cache in Redis', () => {
   theProtocol({}, redisInsight);
 
   describe('with foreign data in Redis', () => {

@@ -111,7 +111,7 @@ async function failures(folder, spec) {
   return names;
 }
 
-/** What the page says already, by mechanism: what was not run now stands as it was. */
+/** The current rows of the page, by mechanism. Rows of mechanisms that were not run stay unchanged. */
 function rowsOf(path) {
   const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n') : [];
   return new Map(
@@ -131,8 +131,8 @@ function page(results, known) {
   const rows = MUTANTS.map(({ mechanism }) => known.get(mechanism)).filter(Boolean);
   return `# What each mechanism is worth
 
-Each line takes one mechanism out of the source and names the test that turned red for it. Made by \`npm run mutants\`; the list is
-\`test/mutants/list.mjs\`. A mechanism whose absence nobody notices is either not needed or not tested: both are faults.
+Each line removes one mechanism from the source and names a test that fails without it. \`npm run mutants\` makes this page from
+\`test/mutants/list.mjs\`. A mechanism without a failing test is a fault: it is either not needed or not tested.
 
 | taken out | of | missed by |
 |---|---|---|
