@@ -1,7 +1,7 @@
 /**
- * Follows the README as a newcomer would: its start command, the commands that the application
- * prints, and its story, as pasted; against the embedded default and against two instances on real
- * servers. The story's comments say which status each request gets, and are held to it.
+ * Follows the README like a new user: its start command, the commands that the application prints, and its story,
+ * as pasted; with the embedded default and with two instances on real servers. The comments of the story name the
+ * status of each request, which is asserted.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -16,7 +16,7 @@ import { startPostgres, startRedis } from '../test/support/services.mjs';
 const folder = mkdtempSync(join(tmpdir(), 'drawbridge-smoke-'));
 const story = /## The story[\s\S]*?```sh\n([\s\S]*?)```/.exec(readFileSync('README.md', 'utf8'))[1];
 const running = new Set();
-// curl as ever, and its status on a channel of its own
+// curl with its usual output, and the status on a separate channel
 const CURL = `curl() { command curl -w '%{stderr}[status %{http_code}]\\n' "$@"; }\n`;
 
 process.on('exit', () => {
@@ -46,7 +46,7 @@ async function embeddedDefault() {
   assert.deepEqual(statusesOf(login), [200], 'the data survived the restart');
   await stop(second, 'SIGKILL');
   const third = await start('npm run start:prod', env);
-  assert.deepEqual(statusesOf(login), [200], 'nothing that a kill left behind blocks the start');
+  assert.deepEqual(statusesOf(login), [200], 'the remains of a kill do not block the start');
   await stop(third, 'SIGINT');
 }
 
@@ -61,7 +61,7 @@ async function twoInstances() {
   await Promise.all([postgres.stop(), redis.stop()]);
 }
 
-/** A person's terminal: the command in a process group of its own, its output as it comes. */
+/** Like a terminal: the command in a process group of its own, its output as it arrives. */
 async function start(command, env) {
   const app = spawn('bash', ['-c', command], { env: { ...process.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   running.add(app);
@@ -85,7 +85,7 @@ async function stop({ app, output }, signal) {
   process.kill(-app.pid, signal);
   await ended;
   running.delete(app);
-  assert(!/"level":"(error|fatal)"/.test(output), `nothing went wrong meanwhile:\n${output}`);
+  assert(!/"level":"(error|fatal)"/.test(output), `no error was logged meanwhile:\n${output}`);
 }
 
 function statusesOf(script) {
@@ -96,7 +96,7 @@ function statusesOf(script) {
 function tellStory(a, b) {
   const script = story.replace(/^A=.*$/m, `A=${a}`).replace(/^B=.*$/m, `B=${b}`);
   const promised = [...script.matchAll(/→ ((?:\d{3} ?)+)$/gm)].flatMap(([, statuses]) => statuses.trim().split(' ').map(Number));
-  assert(promised.length > 10, 'the story promises something');
+  assert(promised.length > 10, 'the story names statuses');
   assert.deepEqual(statusesOf(script), promised);
 }
 

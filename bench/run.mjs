@@ -24,9 +24,12 @@ const SUITES = {
   scale: () => import('./suites/scale.mjs'),
   start: () => import('./suites/start.mjs'),
 };
-/** Two minutes are not enough for what builds, fills stores, or kills them; asked for by name they have a short form too. */
+/**
+ * Suites that build, fill stores, or kill them take more than two minutes; requested by name they have a short
+ * form, too.
+ */
 const NOT_IN_SHORT = new Set(['revocation', 'scale', 'start']);
-/** What explains, or is measured for the model of docs/scale.md. */
+/** Suites that explain, or that measure inputs of the model of docs/scale.md. */
 const ON_REQUEST = {
   profile: () => import('./suites/profile.mjs'),
   sizing: () => import('./suites/sizing.mjs'),
@@ -49,7 +52,7 @@ const usual = Object.keys(SUITES).filter((name) => !(options.short && NOT_IN_SHO
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 const report = new Report(process.argv.slice(2));
 const tools = { short: options.short, say: report.say, row: report.row };
-/** Stores of its own for each: what one suite leaves behind is not what another one measures. */
+/** Separate stores for each suite, so that no suite affects another one. */
 const inWorldOfItsOwn = async (work) => {
   const world = await World.start();
   report.origin = world.origin;

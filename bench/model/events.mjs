@@ -1,4 +1,4 @@
-/** What happens, in the order of time; what is due at one time, in the order in which it was planned. */
+/** A queue of events in the order of time; simultaneous events run in the order in which they were planned. */
 export class Events {
   now = 0;
   #heap = [];
@@ -17,7 +17,7 @@ export class Events {
     heap[place] = event;
   }
 
-  /** Until a time, or until `done` says so. */
+  /** Runs until a time, or until `done` returns true. */
   run(until, done) {
     for (;;) {
       const event = this.#next();

@@ -17,14 +17,14 @@ export interface Plan {
 /** Times in milliseconds. */
 export interface Outcome {
   revocations: number;
-  /** How often one was to be learned: revocations × instances; and was. */
+  /** The number of expected deliveries: revocations × instances; and of actual ones. */
   wanted: number;
   applied: number;
-  /** More than 5 s after its commit. */
+  /** Deliveries more than 5 s after the commit. */
   late: number;
-  /** By one that had claimed to know everything from after its commit. */
+  /** Deliveries to an instance that had claimed to know everything from after the commit. */
   lies: number;
-  /** Of all instances together. */
+  /** Sum over all instances. */
   blindMs: number;
   polls: number;
   rows: number;

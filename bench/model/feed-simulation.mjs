@@ -9,43 +9,44 @@ const POLL_INTERVAL = 1_000;
 const BLIND_AFTER = 5_000;
 const ANSWER_TIMEOUT = 2_000;
 
-/** Milliseconds. One way to the region of the database, by the number of the region: the first has it. */
+/** One-way latency in milliseconds to the region of the database, by the number of the region: the first has it. */
 const AWAY = [0.25, 35, 45, 75, 110];
-/** On top of a way, exponential, as a share of it. */
+/** Added to a latency, exponential, as a share of it. */
 const JITTER = 0.15;
-/** Until a turn of a busy event loop comes, exponential; chosen so that two instances give what was measured of two. */
+/** The delay of a busy event loop, exponential; chosen so that two instances match their measurement. */
 const LOOP = 0.55;
 /** From the first statement of a revocation to its last one, exponential. */
 const WORK = 4;
-/** A relay tells each subscriber in turn: the one thread of the Redis that it goes through. */
+/** A relay sends to each subscriber in turn, on the one thread of its Redis. */
 const TELL = 0.002;
 const HEARTBEAT = 1_000;
-/** After a simulated end nothing new comes, and everything must arrive. */
+/** After the simulated time no new revocation begins, and everything must arrive. */
 const PATIENCE = 60_000;
 
 /**
  * @typedef {object} Plan
  * @property {number} instances in all regions together
- * @property {number} [regions] 1 to 5; the instances are shared out evenly
- * @property {'listen' | 'poll' | 'relay'} [path] `listen` is what runs today. `poll`: no notification arrives. `relay` is a
- * design: beside PostgreSQL one process for each region listens, and tells that region's instances through the Redis there,
- * numbered, with a heartbeat.
+ * @property {number} [regions] 1 to 5, with equal numbers of instances
+ * @property {'listen' | 'poll' | 'relay'} [path] `listen` is today's code. `poll`: no notification arrives. `relay` is a
+ * design: beside PostgreSQL one process for each region listens, and forwards numbered revocations and a heartbeat to that
+ * region's instances through the Redis there.
  * @property {number} rate revocations a second
- * @property {number} [seconds] for so long
+ * @property {number} [seconds] duration
  * @property {number} [cores] of PostgreSQL, for the feed alone
- * @property {number} [lost] share of notifications, and of what a relay tells, that never arrives
- * @property {{ share: number, from: number, to: number }} [cut] this share of those who follow PostgreSQL (instances, or
+ * @property {number} [lost] share of notifications, and of messages of a relay, that never arrives
+ * @property {{ share: number, from: number, to: number }} [cut] this share of PostgreSQL's followers (instances, or
  * relays) is cut off from it, in milliseconds
- * @property {number} [away] one way within the first region, in milliseconds
- * @property {number} [commitMs] a commit until it is safe; those that notify take turns at it, in all of PostgreSQL
+ * @property {number} [away] one-way latency within the first region, in milliseconds
+ * @property {number} [commitMs] duration of a commit; commits that notify are serialised in all of PostgreSQL
  * @property {number} [seed]
- * @property {'xmin' | 'seq'} [cursor] `seq` is what sequence values would lose
- * @property {'carried' | 'own'} [proof] `own`: who is told by a relay takes its word for fresh, however old the relay's is
+ * @property {'xmin' | 'seq'} [cursor] `seq` counts the losses with sequence values
+ * @property {'carried' | 'own'} [proof] `own`: an instance counts a message of a relay as fresh, however old
+ * the relay's own news is
  */
 
 /**
- * The revocation feed with many instances, event by event: commits that take turns, notifications, polls that share and
- * queue for PostgreSQL's cores, ways, losses.
+ * Simulates the revocation feed with many instances, event by event: serialised commits, notifications, polls that
+ * share and queue for PostgreSQL's cores, latencies, losses.
  * @param {Plan} plan
  */
 export function simulate(plan) {
@@ -66,7 +67,7 @@ export function simulate(plan) {
   };
   const isCut = (place, at) => cut && place < cut.share * followers && at >= cut.from && at < cut.to;
 
-  /** Whoever asks PostgreSQL: all instances, or one relay for each region. */
+  /** Every client of PostgreSQL: all instances, or one relay for each region. */
   const followers = path === 'relay' ? regions : instances;
 
   class Reader {
@@ -85,7 +86,7 @@ export function simulate(plan) {
       return true;
     }
 
-    /** From now on it refuses. Who has claimed to know everything from after the commit has lied. */
+    /** From now on it refuses. An instance that has claimed to know everything from after the commit was wrong. */
     refuse(at, number, claimed) {
       if (!this.apply(number)) return;
       const after = at - revocations[number].commit;
@@ -95,7 +96,7 @@ export function simulate(plan) {
       found.lies += claimed > revocations[number].commit;
     }
 
-    /** @param since of what moment it now knows everything @returns of what moment it did */
+    /** @param since the moment up to which it now knows everything @returns the previous such moment */
     prove(at, since) {
       const before = this.provenAt;
       found.blindMs += Math.max(0, at - Math.max(before + BLIND_AFTER, this.lookedAt));
@@ -105,7 +106,7 @@ export function simulate(plan) {
     }
   }
 
-  /** As `RevocationFeed`: one poll at a time, one that waits, a connection that is given up after a while. */
+  /** As `RevocationFeed`: one poll at a time, one that waits, a connection that is abandoned after a while. */
   class Follower extends Reader {
     cursor = 0;
     running = false;
@@ -123,7 +124,7 @@ export function simulate(plan) {
       events.at(at + POLL_INTERVAL, (next) => this.tick(next));
     }
 
-    /** A backend that has been signalled and did not come to it yet is not signalled again. */
+    /** A backend with a pending signal is not signalled again. */
     hear(at) {
       if (this.woken) return;
       this.woken = true;
@@ -172,7 +173,7 @@ export function simulate(plan) {
     }
   }
 
-  /** What a snapshot shows from a cursor on, and where the next one has to begin. */
+  /** The revocations that a snapshot shows from a cursor on, and the start of the next one. */
   function visible(from, snapshot) {
     const seen = [];
     let next = -1;
@@ -185,12 +186,14 @@ export function simulate(plan) {
     return { seen, next: next < 0 ? number : next };
   }
 
-  /** Today: everybody follows PostgreSQL. */
+  /** Today: every instance follows PostgreSQL. */
   function directly() {
     return Array.from({ length: instances }, (_, place) => new Follower(place, place % regions, refuseAll));
   }
 
-  /** The design: what a relay has learned it numbers and tells; who misses a number asks for what is missing. */
+  /**
+   * The design: a relay numbers its revocations and sends them; an instance that misses a number requests the gap.
+   */
   function throughRelays() {
     return Array.from({ length: regions }, (_, region) => {
       const local = Array.from({ length: Math.ceil((instances - region) / regions) }, () =>
@@ -209,7 +212,7 @@ export function simulate(plan) {
               for (; reader.got < upTo; reader.got++)
                 for (const number of log[reader.got]) reader.refuse(then, number, claimed);
             };
-            // Something before it is missing: the log in the Redis there has it, one more round trip away.
+            // An earlier number is missing: the log in the Redis there has it, one more round trip away.
             if (reader.got < upTo - 1) events.at(now + 2 * away + exponential(LOOP), deliver);
             else deliver(now);
           });
@@ -263,7 +266,7 @@ function refuseAll(reader, at, seen, startedAt) {
   for (const number of seen) reader.refuse(at, number, claimed);
 }
 
-/** When each one gets its transaction id, and when it has committed. Those that notify commit one after the other. */
+/** When each one gets its transaction id, and when it has committed. Commits that notify are serialised. */
 function commits({ rate, seconds, commitMs, takesTurns, exponential }) {
   const all = [];
   for (let begin = exponential(1_000 / rate); begin < seconds * 1_000; begin += exponential(1_000 / rate))
@@ -277,7 +280,7 @@ function commits({ rate, seconds, commitMs, takesTurns, exponential }) {
   return all;
 }
 
-/** Some cores, and a queue in front of them. Whoever is asked about in the order of time gets what is exact. */
+/** Some cores with a queue in front of them. The times are exact if requests are made in the order of time. */
 class Cores {
   worked = 0;
 
@@ -285,7 +288,7 @@ class Cores {
     this.freeAt = Array.from({ length: count }, () => 0);
   }
 
-  /** When work that arrives now is begun. */
+  /** The start of work that arrives now. */
   free(at) {
     return Math.max(at, Math.min(...this.freeAt));
   }

@@ -1,7 +1,7 @@
 const LEAST = 0.01;
 const STEP = Math.log(1.01);
 
-/** Values of any number in little memory, each within one per cent; the greatest one exactly. */
+/** Any number of values in little memory, each within one per cent; the maximum exactly. */
 export class Histogram {
   max = 0;
   #counts = [];

@@ -1,6 +1,7 @@
 /**
- * `npm run scale:model` prints the tables of docs/scale.md. With assumptions of your own it prints those that they change:
- * `npm run scale:model -- --visits 4 --own-work 3000`. `-- --write` writes them into the page, `-- --page` prints it.
+ * `npm run scale:model` prints the tables of docs/scale.md. With other assumptions it prints the tables that they
+ * change: `npm run scale:model -- --visits 4 --own-work 3000`. `-- --write` writes them into the page, `-- --page`
+ * prints it.
  */
 import { parseArgs } from 'node:util';
 import { ACTIVITY } from './model.mjs';

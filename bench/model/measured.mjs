@@ -101,7 +101,9 @@ export const MEASURED = {
   bootEach: { value: 7.7e-6, unit: 's', where: 'the same run: 9.2 s with 1,000,000' },
 };
 
-/** Commit to refusal with so many instances, and commit to heard with so many feeds in one process: milliseconds. */
+/**
+ * Commit to refusal with so many instances, and commit to delivery with so many feeds in one process: milliseconds.
+ */
 export const LATENCIES = [
   {
     what: 'two instances (an earlier run of `revocation`)',

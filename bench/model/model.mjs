@@ -3,9 +3,12 @@ import { MEASURED } from './measured.mjs';
 const of = (name) => MEASURED[name].value;
 const DAY = 86_400;
 
-/** What people do. Change what is not true of yours: `npm run scale:model -- --visits 4 --own-work 3000`. */
+/**
+ * Assumptions about users. Change those that differ from yours: `npm run scale:model -- --visits 4 --own-work
+ * 3000`.
+ */
 export const ACTIVITY = {
-  /** Live sessions of one person. */
+  /** Live sessions of one user. */
   sessionsPerUser: 1.5,
   /** Days from a login to the end of its session, on average. */
   lifeDays: 30,
@@ -13,28 +16,28 @@ export const ACTIVITY = {
   activeInPeakHour: 0.05,
   /** Visits of such a session in that hour, so far apart that its access token has died in between. */
   visits: 2,
-  /** How long one lasts, in seconds, and how many requests it is. */
+  /** The duration of a visit in seconds, and its number of requests. */
   visitSeconds: 300,
   requestsPerVisit: 30,
-  /** Of all requests; the rest is public. */
+  /** The share of all requests that need a token; the rest is public. */
   accessShare: 0.75,
   sessionShare: 0.18,
   strictShare: 0.02,
-  /** The busiest hour beside the average one, for logins and ends. */
+  /** The busiest hour relative to the average one, for logins and ends. */
   peak: 3,
-  /** Share of sessions that somebody ends (logout, limit, password, admin); the others die of age. */
+  /** Share of sessions that end before their time (logout, limit, password, admin); the others expire. */
   endedByHand: 0.5,
   /** Share of logins on a device that was not known. */
   newDevice: 0.1,
   /** Session checks that share a round trip. 1 is the worst; under full load many do. */
   checksPerTurn: 1,
-  /** µs of CPU that your own code takes for a request, on top of ours. */
+  /** µs of CPU of your own code for a request, on top of ours. */
   ownWork: 1_000,
   /** Days for which the audit log is kept: `npm run audit:prune`. */
   auditDays: 90,
 };
 
-/** Settings of Drawbridge and of the stores that the arithmetic follows. Seconds, unless it says otherwise. */
+/** Settings of Drawbridge and of the stores that the arithmetic follows. Seconds, unless noted. */
 export const SETTINGS = {
   accessTokenTtl: 900,
   cacheLease: 30,
@@ -42,7 +45,7 @@ export const SETTINGS = {
   lastSeenFlush: 10,
   sessionRetentionDays: 30,
   longestSessionDays: 400,
-  /** Of an access token, and a minute for the clocks. */
+  /** The lifetime of an access token, and a minute for clock differences. */
   denialSeconds: 960,
   checkPool: 3,
   revocationPool: 2,
@@ -51,16 +54,16 @@ export const SETTINGS = {
   housekeepingInterval: 600,
   sealInterval: 10,
   sealWindow: 600,
-  /** Events in one seal. */
+  /** Events in one entry of the audit hash chain. */
   mostSealed: 10_000,
-  /** A core is not to be busier. */
+  /** The maximal load of a core. */
   utilisation: 0.5,
   checkpoint: 900,
   page: 8_192,
-  /** A commit until it is safe, in milliseconds; those that notify take turns. */
+  /** The duration of a commit in milliseconds; commits that notify are serialised. */
   commitMs: 1,
   mostCounted: 10_001,
-  /** How many instances at most follow PostgreSQL: today each one does. */
+  /** The maximal number of instances that follow PostgreSQL: today each one does. */
   followers: Infinity,
 };
 
@@ -71,21 +74,24 @@ export const REMEDIED = {
   lastSeenResolution: 900,
 };
 
-/** What today's code does with so many live sessions in the busiest hour, on one PostgreSQL and one Redis however large. */
+/**
+ * The load of today's code with so many live sessions in the busiest hour, on one PostgreSQL and one Redis of any
+ * size.
+ */
 export function loadOf(sessions, activity = ACTIVITY, settings = SETTINGS) {
   const a = { ...ACTIVITY, ...activity };
   const s = { ...SETTINGS, ...settings };
 
-  // --- What arrives each second
+  // --- Arrivals per second
   const visits = (sessions * a.activeInPeakHour * a.visits) / 3_600;
   const requests = visits * a.requestsPerVisit;
-  const refreshes = visits * Math.max(1, a.visitSeconds / (0.9 * s.accessTokenTtl)); // clients renew when nine tenths are over
+  const refreshes = visits * Math.max(1, a.visitSeconds / (0.9 * s.accessTokenTtl)); // clients refresh after nine tenths of the lifetime
   const loginsPerDay = sessions / a.lifeDays;
   const logins = (loginsPerDay / DAY) * a.peak;
   const revocations = logins * a.endedByHand;
   const auditEvents = logins * 2;
 
-  // --- Session checks: a verdict is believed for a lease from its read on, and nothing prolongs it
+  // --- Session checks: a cached session is valid for a lease after its read, and nothing extends it
   const checks = requests * a.sessionShare;
   const perSession = (a.requestsPerVisit * a.sessionShare) / a.visitSeconds;
   const hitShare = (s.cacheLease * perSession) / (1 + s.cacheLease * perSession);
@@ -94,7 +100,7 @@ export function loadOf(sessions, activity = ACTIVITY, settings = SETTINGS) {
   const reads = misses + strict;
   const readCpu = of('readInBatch') + (of('read') - of('readInBatch')) / a.checksPerTurn;
 
-  // --- Last-seen marks: each authenticated request notes one, written when the last one is old enough
+  // --- Last-seen marks: each authenticated request makes one, which is written when the previous one is old enough
   const authentic = a.accessShare + a.sessionShare + a.strictShare;
   const seenPerSession = (a.requestsPerVisit * authentic) / a.visitSeconds;
   const marks = (visits * a.visitSeconds * seenPerSession) / (1 + s.lastSeenResolution * seenPerSession);
@@ -115,11 +121,11 @@ export function loadOf(sessions, activity = ACTIVITY, settings = SETTINGS) {
   const cores = ours + (requests * a.ownWork) / 1e6;
   const instances = Math.max(2, Math.ceil(cores / s.utilisation));
 
-  // Whom one instance sees in one flush is one look-up, and a session asks any of them.
+  // An instance merges the uses of a session within one flush; the requests of a session reach any instance.
   const inOneFlush = (s.lastSeenFlush * seenPerSession) / instances;
   const noted = (requests * authentic * (1 - Math.exp(-inOneFlush))) / inOneFlush;
 
-  // --- The feed: each notification brings a poll of each instance forward, and each polls once a second besides
+  // --- The feed: each notification triggers a poll of each instance, and each also polls once a second
   const followers = Math.min(instances, s.followers);
   const polls = followers * (1 + revocations);
   const openTransactions = 0.004 * revocations;
@@ -128,7 +134,7 @@ export function loadOf(sessions, activity = ACTIVITY, settings = SETTINGS) {
     1e6;
   const denials = revocations * s.denialSeconds;
 
-  // --- What one instance does for all: it begins once an interval, also when the last one has not ended
+  // --- Jobs of one instance for all: they start once an interval, even if the previous run has not ended
   const walk = (sessions * of('housekeeping')) / 1e6;
   const housekeepingCpu = walk / s.housekeepingInterval;
   const sealedEvents = auditEvents * s.sealWindow;
@@ -136,7 +142,7 @@ export function loadOf(sessions, activity = ACTIVITY, settings = SETTINGS) {
   const sealsOfTurn = Math.max(1, sealedEvents / turnsInWindow / s.mostSealed);
   const seals = Math.min(sealedEvents, turnsInWindow * sealsOfTurn);
   const sealSeconds = (sealedEvents * seals * of('seal')) / 1e6;
-  const sealCpu = Math.min(1, (sealsOfTurn * sealSeconds) / s.sealInterval); // they take turns
+  const sealCpu = Math.min(1, (sealsOfTurn * sealSeconds) / s.sealInterval); // the instances take turns
 
   // --- PostgreSQL
   const actsCpu =
@@ -178,9 +184,9 @@ export function loadOf(sessions, activity = ACTIVITY, settings = SETTINGS) {
   const images =
     touched(sessionRows, of('sessionRow'), visits) + // the refresh and the marks of one visit change one page
     touched(users, of('userRow'), logins + revocations) + // the lock of a user is written to the row
-    6 * logins * s.checkpoint; // a login inserts into indexes in the order of nothing
+    6 * logins * s.checkpoint; // a login inserts into indexes in random order
   const wal = records + (images * s.page) / s.checkpoint;
-  const iops = images / s.checkpoint + transactions; // without what commits at the same time save, and without reads
+  const iops = images / s.checkpoint + transactions; // without the savings of simultaneous commits, and without reads
 
   // --- Redis
   const tellings = revocations;
@@ -246,14 +252,15 @@ export function loadOf(sessions, activity = ACTIVITY, settings = SETTINGS) {
     redisBytes,
     notifyShare: (revocations * s.commitMs) / 1_000,
     countSeconds: (Math.min(sessions, s.mostCounted) * of('count')) / 1e6,
-    /** It rests for two thirds of the time, so that others do not feel it. */
+    /** The sweep pauses for two thirds of the time, so that other requests are not delayed. */
     sweepSeconds: (3 * sessions * of('sweep')) / 1e6,
   };
 }
 
 /**
- * What saturates, at which value, and what to do about it. `today` needs no change of code.
- * @type {{ what: string, of: (load: ReturnType<typeof loadOf>) => number, limit: number, unit: string, remedy: string, today: boolean }[]}
+ * The limits: the resource, the value at which it saturates, and the remedy. `today` needs no change of code.
+ * @type {{ what: string, of: (load: ReturnType<typeof loadOf>) => number, limit: number, unit: string, remedy:
+ * string, today: boolean }[]}
  */
 export const LIMITS = [
   {
@@ -362,7 +369,7 @@ export const LIMITS = [
   },
 ];
 
-/** The number of live sessions at which a limit is met; Infinity when it is not with ten thousand million. */
+/** The number of live sessions at which a limit is reached; Infinity above ten thousand million. */
 export function sessionsAt({ of: measure, limit }, activity, settings) {
   const over = (sessions) => measure(loadOf(sessions, activity, settings)) >= limit;
   let [low, high] = [1_000, 1e10];
@@ -376,7 +383,7 @@ export function sessionsAt({ of: measure, limit }, activity, settings) {
 }
 
 /**
- * Many databases that know nothing of each other, each with its users, its Redis and its instances.
+ * Many independent databases, each with its users, its Redis and its instances.
  * @param {number} perCell live sessions in each
  */
 export function cellsOf(sessions, perCell, activity, settings = REMEDIED) {
@@ -384,7 +391,7 @@ export function cellsOf(sessions, perCell, activity, settings = REMEDIED) {
   return { cells, each: loadOf(sessions / cells, activity, settings) };
 }
 
-/** In the order in which one meets them. */
+/** In the order in which growth reaches them. */
 export function limitsInOrder(activity, settings) {
   return LIMITS.map((limit) => ({ ...limit, sessions: sessionsAt(limit, activity, settings) })).sort(
     (a, b) => a.sessions - b.sessions,

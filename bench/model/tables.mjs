@@ -2,7 +2,7 @@ const line = (cells) => `| ${cells.join(' | ')} |`;
 
 const isFigure = (cell) => /^(\*\*|[<≤] ?)?[\d–]/.test(cell);
 
-/** @param {(string | number)[][]} rows the first is the head; columns of figures stand to the right */
+/** @param {(string | number)[][]} rows the first is the head; columns of figures are right-aligned */
 export function table(rows) {
   const [head, ...body] = rows;
   const rule = head.map((_, column) =>
@@ -18,7 +18,7 @@ const UNITS = [
   [1e3, 'k'],
 ];
 
-/** Two digits that count, three from a hundred on: 1,234 is 1.2 k. B is a thousand million. */
+/** Two significant digits, three from a hundred on: 1,234 is 1.2 k. B is a thousand million. */
 export function short(value) {
   if (value === Infinity) return '–';
   const rounded = Number(value.toPrecision(value >= 100 && value < 1_000 ? 3 : 2));

@@ -1,7 +1,7 @@
 /**
- * Better Auth, called in process (its handler over HTTP takes two to three times as long), as its guide for Fastify does it. Its
- * argument: `postgres` for sessions in PostgreSQL, `cookie` for its cookie cache on top, `redis` for Redis as secondary storage;
- * `dressed`: see there.
+ * Better Auth, called in process (its handler over HTTP takes two to three times as long), as in its guide for
+ * Fastify. Its argument: `postgres` for sessions in PostgreSQL, `cookie` for its cookie cache on top, `redis` for
+ * Redis as secondary storage; `dressed`: see dressed.mjs.
  */
 import { betterAuth } from 'better-auth';
 import { getMigrations } from 'better-auth/db/migration';
@@ -20,7 +20,7 @@ const options = {
   telemetry: { enabled: false },
   emailAndPassword: {
     enabled: true,
-    // Only so that many can log in quickly; no session check comes here.
+    // Lifts the limit of logins only; no session check uses it.
     password: { hash: async (password) => password, verify: async ({ hash, password }) => hash === password },
   },
   session: { cookieCache: { enabled: form === 'cookie', maxAge: 300 } },
@@ -32,13 +32,13 @@ const auth = betterAuth(options);
 const dressed = process.argv.includes('dressed');
 const app = Fastify(dressed ? REQUEST_IDS : {});
 if (dressed) await dress(app);
-app.get('/open', async () => answer('nobody', 'none'));
+app.get('/open', async () => answer('anonymous', 'none'));
 app.get('/whoami', async (request, reply) => {
   const found = await auth.api.getSession({ headers: fromNodeHeaders(request.headers) });
   return found ? answer(found.user.id, found.session.id) : reply.code(401).send({});
 });
 app.post('/login', async (_request, reply) => {
-  const body = { name: 'Somebody', email: `${randomUUID()}@bench.example`, password: 'a long password' };
+  const body = { name: 'Some User', email: `${randomUUID()}@bench.example`, password: 'a long password' };
   const { headers } = await auth.api.signUpEmail({ body, returnHeaders: true });
   for (const cookie of headers.getSetCookie()) reply.header('set-cookie', cookie);
   return {};

@@ -5,10 +5,10 @@ import { collectDefaultMetrics, Histogram, register } from 'prom-client';
 
 const POLICY = { contentSecurityPolicy: { directives: { defaultSrc: ["'none'"] } } };
 
-/** For `Fastify()`: ids that can be told apart from those of other instances. */
+/** For `Fastify()`: ids that differ from those of other instances. */
 export const REQUEST_IDS = { genReqId: () => randomUUID() };
 
-/** What every answer of ours has besides what was asked: security headers, the request's id, a duration that was counted. */
+/** The additions of every answer of ours: security headers, the request's id, a measured duration. */
 export async function dress(app) {
   await app.register(fastifyHelmet, POLICY);
   const durations = histogram();

@@ -14,7 +14,7 @@ import { announce, answer, redis } from './listen.mjs';
 const withPassport = process.argv[2] === 'passport';
 const app = express();
 if (process.argv.includes('dressed')) dressExpress(app);
-app.get('/open', (_request, response) => response.json(answer('nobody', 'none')));
+app.get('/open', (_request, response) => response.json(answer('anonymous', 'none')));
 app.use(
   session({
     store: new RedisStore({ client: await redis(), prefix: withPassport ? 'passport:' : 'express:' }),
@@ -51,7 +51,7 @@ async function usePassport() {
     response.json(answer(request.user.id, request.sessionID));
   });
   app.post('/login', async (request, response, next) => {
-    const user = { id: randomUUID(), email: 'somebody@bench.example' };
+    const user = { id: randomUUID(), email: 'someone@bench.example' };
     await pool.query('insert into passport_users values ($1, $2)', [user.id, user.email]);
     request.login(user, (error) => (error ? next(error) : response.json({})));
   });

@@ -1,4 +1,7 @@
-/** @fastify/jwt with ES256, as its README sets it up. Its argument: how many verified tokens it keeps; none without. `dressed`: see there. */
+/**
+ * @fastify/jwt with ES256, as in its README. Its argument: the size of its cache of verified tokens; without it no
+ * cache. `dressed`: see dressed.mjs.
+ */
 import fastifyJwt from '@fastify/jwt';
 import Fastify from 'fastify';
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
@@ -22,7 +25,7 @@ await app.register(fastifyJwt, {
 app.decorate('authenticate', async (request) => {
   await request.jwtVerify();
 });
-app.get('/open', async () => answer('nobody', 'none'));
+app.get('/open', async () => answer('anonymous', 'none'));
 app.get('/whoami', { onRequest: [app.authenticate] }, async (request) =>
   answer(request.user.sub, request.user.sid),
 );

@@ -18,7 +18,7 @@ await app.register(fastifySession, {
   rolling: process.argv[2] !== 'still',
   store: new RedisStore({ client: await redis(), prefix: `fastify-${process.argv[2]}:` }),
 });
-app.get('/open', async () => answer('nobody', 'none'));
+app.get('/open', async () => answer('anonymous', 'none'));
 app.get('/whoami', async (request, reply) => {
   const { user } = request.session;
   if (!user) return reply.code(401).send({});

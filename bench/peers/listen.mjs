@@ -1,6 +1,6 @@
 import { createClient } from 'redis';
 
-/** Every peer says so, and takes any free port. */
+/** Every peer prints its address, and takes any free port. */
 export const announce = (port) => console.log(`listening on http://127.0.0.1:${port}`);
 
 export async function redis() {
@@ -10,7 +10,7 @@ export async function redis() {
   return client;
 }
 
-/** What "who am I?" answers everywhere. */
+/** The answer to "who am I?" everywhere. */
 export const answer = (userId, sessionId) => ({
   userId,
   sessionId,

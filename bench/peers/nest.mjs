@@ -48,7 +48,7 @@ class AppController {
   }
 
   open() {
-    return answer('nobody', 'none');
+    return answer('anonymous', 'none');
   }
 
   whoami({ user }) {
@@ -57,7 +57,7 @@ class AppController {
 
   async login() {
     const id = randomUUID();
-    if (looksUp) await this.users.insert({ id, email: 'somebody@bench.example', passwordHash: 'x' });
+    if (looksUp) await this.users.insert({ id, email: 'someone@bench.example', passwordHash: 'x' });
     return { token: await this.jwt.signAsync({ sub: id, sid: randomUUID() }) };
   }
 }

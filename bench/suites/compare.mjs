@@ -9,7 +9,7 @@ import { World } from '../support/world.mjs';
 
 const HERE = resolve(import.meta.dirname, '../..');
 
-/** Suites that can be asked of two builds in turn: each gives its courses. */
+/** Suites that can measure two builds in turn: each provides its courses. */
 export const COMPARABLE = {
   guards: () => import('./guards.mjs'),
   refresh: () => import('./refresh.mjs'),
@@ -17,8 +17,8 @@ export const COMPARABLE = {
 };
 
 /**
- * This build beside that of another commit, on this machine, in turn. Only what one costs of the other is told: figures of two
- * runs, or of two machines, say nothing about a change.
+ * Compares this build with that of another commit, on this machine, in turn. It reports only ratios, because
+ * figures of two runs, or of two machines, are not comparable.
  */
 export async function compare(world, commit, suites, { short, say, row }) {
   say(`building ${commit}`);
@@ -28,7 +28,7 @@ export async function compare(world, commit, suites, { short, say, row }) {
   try {
     for (const suite of suites) {
       const found = new Map();
-      // A process has its own luck with the compiler and the heap, so several of each build take part.
+      // Each process differs in the compiler and the heap, so several of each build take part.
       for (let generation = 0; generation < (short ? 2 : 5); generation++) {
         say(`${suite}, pair ${generation + 1} of processes`);
         const worlds = generation % 2 === 0 ? [world, other] : [other, world];
@@ -46,7 +46,10 @@ export async function compare(world, commit, suites, { short, say, row }) {
   }
 }
 
-/** @returns {Promise<[string, number[]][]>} for each course, what it costs here of what it costs there, round by round */
+/**
+ * @returns {Promise<[string, number[]][]>} for each course, the ratio of the cost here to the cost there, round by
+ * round
+ */
 async function pair({ courses, rounds: most = 30 }, worlds, here, load, short) {
   const sides = [];
   for (const world of worlds)
@@ -60,7 +63,7 @@ async function pair({ courses, rounds: most = 30 }, worlds, here, load, short) {
   return names.map((name) => [name, ratios(results, `new ${name}`, `old ${name}`)]);
 }
 
-/** The commit, built, measured by the bench as it is here. */
+/** Builds the commit with the present bench. */
 function checkOut(commit) {
   const tree = join(mkdtempSync(join(tmpdir(), 'drawbridge-compare-')), 'tree');
   const run = (program, ...args) =>

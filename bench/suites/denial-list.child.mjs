@@ -1,4 +1,4 @@
-/** In a process of its own, so that its heap is the list and nothing else: kind and size in, JSON out. */
+/** In a process of its own, so that its heap has only the list: kind and size in, JSON out. */
 import { randomUUID } from 'node:crypto';
 import { DenialList } from '../../dist/sessions/denial-list.js';
 import { random } from '../../dist/common/random.js';
@@ -11,7 +11,7 @@ global.gc();
 const before = process.memoryUsage().heapUsed;
 let sample;
 for (let count = 0; count < size; count++) {
-  // Through JSON, as the feed brings them: the heap holds them otherwise than freshly made ones.
+  // Through JSON, as the feed delivers them: the heap stores them differently from newly created ones.
   const subject = JSON.parse(JSON.stringify(kind === 'session' ? random.uuidAt(now) : randomUUID()));
   sample ??= subject;
   list.apply({

@@ -5,7 +5,7 @@ import { cpuOf, memoryOf } from '../support/world.mjs';
 
 const SIZES = [1, 10_000, 1_000_000];
 
-/** What the list costs that makes the access tier refuse: alone, and in an instance that carries it. */
+/** The cost of the list by which the access tier refuses: alone, and in an instance with the list. */
 export async function denialList(world, { short, say, row }) {
   const sizes = short ? SIZES.slice(0, 2) : SIZES;
   for (const size of sizes) {

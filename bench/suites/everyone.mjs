@@ -9,7 +9,7 @@ const RATE = { connections: 8, rate: 400 };
 const OTHERS = 500;
 const TIERS = ['access', 'session'];
 
-/** Everybody's sessions end, and there are many: at once for those who hold a token, unfelt by those who log in after. */
+/** A global logout with many sessions: immediate for holders of tokens, and without delay for later logins. */
 export async function run(world, { short, say, row }) {
   const [a, b] = [await world.instance(), await world.tiers()];
   const load = new Load();
@@ -79,7 +79,7 @@ async function p99s(load, instance, ms) {
   return found;
 }
 
-/** Through one instance, watched on another. The commit is when its notification reaches us. */
+/** Through one instance, watched on another. The commit is when its notification arrives here. */
 async function endEveryone(world, a, b) {
   const [{ token }] = await world.sessions(1);
   const admin = await world.admin(a);
@@ -102,7 +102,7 @@ async function endEveryone(world, a, b) {
   return { took: Math.max(0, refusedAt - endedAt), endedAt, seq: body.seq };
 }
 
-/** What an admin sees of it, until it is done. */
+/** The progress that an admin sees, until it is done. */
 function watch({ http }, token, seq, many, say) {
   const progress = { seen: [], doneAt: null, fault: null };
   const look = async () => {
@@ -110,7 +110,8 @@ function watch({ http }, token, seq, many, say) {
       const { status, body } = await http.get(`/v1/admin/revocations/${seq}`, token);
       if (status !== 200 && status !== 202)
         throw new Error(`an admin who asks for progress is answered ${status}`);
-      // In force is one thing and done another: no verdict outlives 30 s, which is sooner than the last of many records.
+      // The logout is in force long before it is done: no cached session is valid for more than 30 s, and the sweep
+      // of many sessions takes longer.
       if (body.remainingSessions === undefined) break;
       if (body.endedSessions !== progress.seen.at(-1)) progress.seen.push(body.endedSessions);
       say(`${body.endedSessions} of about ${many} records`);

@@ -7,13 +7,13 @@ import { prepare } from './guards.mjs';
 const AT_ONCE = 50;
 const MORE_THAN_FIT = 200;
 const CALLERS = 1_000;
-/** Each logs in once or twice: so it is on a morning, and nobody's limit of sessions is reached. */
+/** Each logs in once or twice, as on a morning, so that no limit of sessions is reached. */
 const PEOPLE = 6_000;
-/** Far below what would make them wait for each other: what they wait for is the flood. */
+/** Far below the rate at which they would wait for each other: they wait only for the flood. */
 const RATE = { connections: 8, rate: 400 };
 const TIERS = ['access', 'session'];
 
-/** Passwords are made to be slow. Many at once must not be felt by those who are in already. */
+/** Password hashes are slow by design. Many logins at once must not delay logged-in users. */
 export async function run(world, { short, say, row }) {
   const [load, flood] = [new Load(), new Load()];
   const instance = await world.tiers();
@@ -65,7 +65,9 @@ async function logins(world, count) {
   );
 }
 
-/** More in one moment than may wait: the others are told to come back, and nobody is left without an answer. */
+/**
+ * More at one moment than the queue takes: the others get 503 with Retry-After, and every request gets an answer.
+ */
 async function tooMany(instance, world, { say, row }) {
   say(`${MORE_THAN_FIT} logins in one moment`);
   const people = await world.people(MORE_THAN_FIT);

@@ -12,11 +12,11 @@ const INSERT = `
   from pg_notify('drawbridge_revocations', '')`;
 
 /**
- * The feeds of many instances, without the rest of them, in this one process: how soon all have heard of a revocation, one
- * after the other. What the simulation of docs/scale.md is checked by beyond two instances.
+ * The feeds of many instances, without the rest of them, in this one process: how soon all have received a
+ * revocation, one after the other. It validates the simulation of docs/scale.md beyond two instances.
  */
 export async function run(world, { short, say, row }) {
-  await (await world.instance()).stop(); // it has migrated
+  await (await world.instance()).stop(); // runs the migrations
   for (const count of [10, 50, 150]) {
     say(`${count} followers`);
     const heard = new Map();
@@ -42,7 +42,7 @@ export async function run(world, { short, say, row }) {
       const committed = performance.now();
       while (times.length < count) await sleep(2);
       latencies.push(...times.slice(0, count).map((at) => Math.max(0, at - committed)));
-      await sleep(20 + ((turn * 37) % 60)); // in no step with the polls of each second
+      await sleep(20 + ((turn * 37) % 60)); // not in step with the polls of each second
     }
     const { user, system } = process.cpuUsage(own);
     const ofPostgres = ((cpuOfFamily(world.postgres.pid) - before) * 1_000) / (revocations * count);

@@ -9,12 +9,14 @@ const TIERS = ['public', 'access', 'session', 'strict'];
 const GOALS = { access: 0.85, session: 0.8, strict: 0.65 };
 const CALLERS = 10_000;
 const DENIED = 10_000;
-/** Who ask one after the other, each again long before its verdict is forgotten. */
+/** Callers that send requests one after the other, each again long before its cached session expires. */
 const FEW = 100;
 /** The default of CACHE_LEASE. */
 const LEASE_MS = 30_000;
 
-/** What each tier costs: on one instance, with as many callers, as full a denial list, and logs and metrics as it ships. */
+/**
+ * The cost of each tier on one instance, with many callers, a large denial list, and logs and metrics as shipped.
+ */
 export async function run(world, { short, say, row }) {
   const counts = await StoreCounts.of(world);
   await deny(world, DENIED);
@@ -26,7 +28,7 @@ export async function run(world, { short, say, row }) {
     await prepare(world, load, callers);
     const how = { ms: short ? 1_000 : 2_000, everybody: callers };
     const courses = TIERS.map((tier) => loadCourse(tier, load, instance, tier, how));
-    courses.push(loadCourse('nobody', load, instance, 'nobody', how));
+    courses.push(loadCourse('anonymous', load, instance, 'anonymous', how));
     const results = await interleave(courses, short ? 3 : 9, say);
     report(results, row);
     for (const tier of TIERS.slice(1)) await countStores(counts, load, instance, tier, { short, say, row });
@@ -50,17 +52,19 @@ export async function courses(world, load, { short }) {
   return { courses, stop: instance.stop };
 }
 
-/** Requests of each tier by different callers, the same in every byte but the path; and of nobody, without a token. */
+/**
+ * Requests of each tier by different callers, identical except for the path; and anonymous ones, without a token.
+ */
 export async function prepare(world, load, count, prefix = '') {
   const callers = await world.sessions(count);
   for (const tier of TIERS) {
     const requests = callers.map(({ token }) => request('GET', `/v1/bench/${tier}`, { token }));
     await load.prepare(prefix + tier, requests);
   }
-  await load.prepare(`${prefix}nobody`, [request('GET', '/v1/bench/public')]);
+  await load.prepare(`${prefix}anonymous`, [request('GET', '/v1/bench/public')]);
 }
 
-/** Revocations of others, which the access tier has to look through. */
+/** Revocations of other sessions, which the access tier has to search. */
 export async function deny(world, count) {
   const migrated = await world.instance();
   await migrated.stop();
@@ -78,7 +82,7 @@ function report(results, row) {
     const rates = measured.map(({ rate }) => rate);
     const busiest = Math.max(...measured.map(({ busy }) => busy));
     const figure = `${rounds(costs, 'µs CPU', 1)}, ${rounds(rates, 'requests/s')}`;
-    if (name === 'nobody') {
+    if (name === 'anonymous') {
       row({ what: 'unguarded, without a token', figure, values: measured });
       continue;
     }
@@ -91,7 +95,7 @@ function report(results, row) {
       continue;
     }
     const fractions = ratios(results, 'public', name);
-    const bare = median(ratios(results, 'nobody', name)).toFixed(2);
+    const bare = median(ratios(results, 'anonymous', name)).toFixed(2);
     row({
       what: `${name} tier, fraction`,
       figure: `${rounds(fractions, '', 2)}, of one without a token ${bare}; ${figure}`,
@@ -103,8 +107,9 @@ function report(results, row) {
 }
 
 /**
- * Background work goes on without requests too, so it is counted apart and taken off. The full form is longer than a cached
- * verdict is believed: each session is read again, once. The short form ends before that, and begins with an empty cache.
+ * Background work runs without requests, too, so it is measured separately and subtracted. The full form is longer
+ * than a cached session is valid: each session is read again, once. The short form ends before that, and begins
+ * with an empty cache.
  */
 async function countStores(counts, load, instance, tier, { short, say, row }) {
   const ms = short ? 2_000 : LEASE_MS + 5_000;
@@ -135,8 +140,8 @@ async function countStores(counts, load, instance, tier, { short, say, row }) {
 const perSecond = (grown, ms) => ((sum(grown) * 1_000) / ms).toFixed(1);
 
 /**
- * One check at a time, on a server that does nothing else: nothing to share a round trip with. Of sessions that are in the cache.
- * Beside it what a look-up in Redis adds to a bare Node server: on this machine there is no less.
+ * One check at a time, on an otherwise idle server: no other check shares a round trip. The sessions are cached.
+ * For comparison, the cost of a look-up in Redis on a bare Node server: the minimum on this machine.
  */
 async function alone(world, load, instance, { short, say, row }) {
   say('single checks on an idle server');

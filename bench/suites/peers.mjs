@@ -8,10 +8,10 @@ import { request } from '../support/request.mjs';
 import { prepare } from './guards.mjs';
 
 const FOLDER = join(import.meta.dirname, '../peers');
-/** Fewer than elsewhere: peers log their callers in one after the other. */
+/** Fewer than elsewhere, because peers log their callers in one after the other. */
 const CALLERS = 1_000;
 
-/** [what it is, its program, its argument, the tier of ours that does the same work, the promised ratio] */
+/** [description, program, argument, the tier of ours with the same work, the promised ratio] */
 const PEERS = [
   ['@fastify/jwt, ES256', 'fastify-jwt', '', 'access'],
   ['@fastify/jwt, ES256, with its cache', 'fastify-jwt', `${2 * CALLERS}`, 'access', 1.25],
@@ -55,7 +55,10 @@ const PEERS = [
 ];
 const IN_SHORT = [1, 2, 3, 6, 7, 8, 9, 13, 14];
 
-/** "Who am I?", asked of others: the same answer, the same stores, one run. Nobody logs, as they ship; ours once with its logs on. */
+/**
+ * "Who am I?" of other systems: the same answer, the same stores, one run. None of them logs, as they are shipped;
+ * ours runs once with logs on.
+ */
 export async function run(world, { short, say, row }) {
   install(say);
   const load = new Load();
@@ -133,7 +136,7 @@ async function serve(world, program, argument) {
   });
 }
 
-/** Requests of as many callers, each with what their own login gave them. */
+/** Requests of as many callers, each with the credentials of their own login. */
 async function callersOf({ url }) {
   const requests = [];
   await inParallel(Array.from({ length: CALLERS }), 8, async () => {

@@ -7,7 +7,10 @@ import { chainsOf } from './refresh.mjs';
 
 const CALLERS = 10_000;
 
-/** Where the time of a tier and of a refresh goes, as text. Not a measurement: sampling costs something itself. */
+/**
+ * Shows where the time of a tier and of a refresh goes, as text. This is no measurement, because sampling has a
+ * cost.
+ */
 export async function run(world, { short, say, row }) {
   const folder = join(import.meta.dirname, '../results');
   mkdirSync(folder, { recursive: true });
@@ -20,7 +23,7 @@ export async function run(world, { short, say, row }) {
     const load = new Load();
     const instance = await world.tiers({}, { nodeArgs });
     const measure = await prepared(world, load, instance, name);
-    await measure(3_000); // what follows is warm
+    await measure(3_000); // warms up
     const from = monotonic();
     const { requests, rate } = await measure(short ? 4_000 : 20_000);
     const window = { from, to: monotonic() };
@@ -49,11 +52,11 @@ async function callers(world, load, { url }, tier) {
   return (ms) => load.run(url, tier, { ms });
 }
 
-/** People who have just logged in each time: where a load has ended nobody knows. */
+/** Newly logged-in users for each run, because the final state of a load is unknown. */
 async function refreshers(world, load, instance) {
   const chains = [await chainsOf(world, instance), await chainsOf(world, instance)];
   return (ms) => load.run(instance.url, 'refresh', { ms, chains: chains.pop() });
 }
 
-/** Microseconds of the clock that profiles count in; the same for all processes of the machine. */
+/** Microseconds of the clock of profiles; the same for all processes of the machine. */
 const monotonic = () => Number(process.hrtime.bigint() / 1_000n);

@@ -3,7 +3,7 @@ import { rounds } from '../support/figures.mjs';
 
 const WATCHED_MS = 2_000;
 
-/** S3: what session checks do in the moment in which Redis dies or hangs. */
+/** S3: session checks at the moment in which Redis dies or hangs. */
 export async function redisDeath(world, [a], { short, say, row }) {
   const [{ id: gone, token: ended }, { token: live }] = await world.sessions(2);
   const admin = await world.admin(a);

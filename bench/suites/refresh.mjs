@@ -6,7 +6,9 @@ import { cpuOf, PASSWORD } from '../support/world.mjs';
 const CLIENTS = 64;
 const GOAL = 1_500;
 
-/** Refreshes per second of one instance on one core: each client refreshes with what it got last, as fast as it can. */
+/**
+ * Refreshes per second of one instance on one core: each client refreshes with its latest token, as fast as it can.
+ */
 export async function run(world, { short, say, row }) {
   say(`${CLIENTS} clients that do nothing but refresh`);
   const load = new Load();
@@ -38,7 +40,7 @@ async function refreshing(world, load, { short, cpuOfStores = () => 0 }) {
   const instance = await world.tiers();
   const server = { ...instance, cpu: () => cpuOf(instance.pid) + cpuOfStores() };
   const ms = short ? 1_500 : 4_000;
-  // New sessions each time: the load goes on from an answer, and does not tell where it ended.
+  // New sessions each time, because a load does not report its last tokens.
   const measure = async () => {
     const chains = await chainsOf(world, instance);
     return loadCourse('refresh', load, server, undefined, { ms, connections: CLIENTS, chains }).measure();
@@ -46,7 +48,7 @@ async function refreshing(world, load, { short, cpuOfStores = () => 0 }) {
   return { courses: [{ name: 'refresh', measure }], stop: instance.stop };
 }
 
-/** People who have just logged in, each with their first refresh token. */
+/** Users who have just logged in, each with their first refresh token. */
 export async function chainsOf(world, { http }) {
   const chains = [];
   await inParallel(await world.people(CLIENTS), 8, async ({ email }) => {

@@ -4,8 +4,9 @@ import { inParallel, percentile, spread } from '../support/figures.mjs';
 const LONGEST_MS = 50;
 
 /**
- * A1: how long after its commit a revocation through one instance is refused by the access tier of another. The commit is
- * when its notification reaches us; the other instance is asked without pause, one request after the other.
+ * A1: the time from the commit of a revocation on one instance to the refusal by the access tier of another. The
+ * commit is when its notification arrives here; the other instance gets requests without pause, one after the
+ * other.
  */
 export async function feedLatency(world, [a, b], { short, say, row }) {
   const count = short ? 200 : 1_000;
@@ -42,7 +43,9 @@ export async function feedLatency(world, [a, b], { short, say, row }) {
   row({ what: 'the same from sending the force-logout', figure: spread(sinceAsked), values: { sinceAsked } });
 }
 
-/** S1: sessions are checked on both instances while they end; what starts after the receipt must be refused. */
+/**
+ * S1: sessions are checked on both instances while they end; a check that starts after the receipt must be refused.
+ */
 export async function raceAgainstChecks(world, instances, { short, say, row }) {
   const count = short ? 1_000 : 10_000;
   say(`${count} revocations that race checks on two instances`);

@@ -2,7 +2,10 @@ import { feedLatency, raceAgainstChecks } from './revocation-latency.mjs';
 import { redisDeath } from './redis-death.mjs';
 import { denialList } from './denial-list.mjs';
 
-/** What the end of a session costs, how fast it is everywhere, and whether anybody ever slips through. */
+/**
+ * The cost of the end of a session, its latency on all instances, and the number of checks that were accepted
+ * wrongly.
+ */
 export async function run(world, tools) {
   const instances = [await world.instance(), await world.instance()];
   await feedLatency(world, instances, tools);

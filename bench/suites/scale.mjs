@@ -11,7 +11,10 @@ const CALLERS = 1_000;
 const MOST_GROWTH = 1.2;
 const MOST_BYTES = 250;
 
-/** Two systems side by side, one empty, one full: what a request costs application, PostgreSQL and Redis together. */
+/**
+ * Two systems side by side, one empty, one full: the cost of a request for application, PostgreSQL and Redis
+ * together.
+ */
 export async function run(world, { short, say, row }) {
   const [inPostgres, inRedis] = short ? [20_000, 5_000] : [1_000_000, 100_000];
   const empty = await World.start();
@@ -97,7 +100,7 @@ async function sizeInPostgres(world, row) {
   });
 }
 
-/** As the application writes them: its own verdict on one session, under the names of others. */
+/** In the format of the application: its own cached session, copied to the keys of others. */
 async function fillRedis(world, count, row) {
   const client = createClient({ url: world.redis.url });
   await client.connect();

@@ -26,8 +26,8 @@ const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const clock = { now: () => Date.now(), monotonic: () => performance.now(), fromDatabase: Number };
 
 /**
- * What `bench/model/measured.mjs` is made of: bytes, write-ahead log and CPU of the stores for each thing that happens, with
- * few rows and one at a time. The figures of CPU are of this machine, the bytes of any.
+ * Measures the inputs of `bench/model/measured.mjs`: bytes, write-ahead log and CPU of the stores for each kind of
+ * event, with few rows and one at a time. The CPU figures are of this machine, the bytes of any.
  */
 export async function run(world, { short, say, row }) {
   const count = short ? 20_000 : 200_000;
@@ -48,7 +48,7 @@ export async function run(world, { short, say, row }) {
   await walks(tools, count);
 }
 
-/** CPU of PostgreSQL, and what it has written to its log, for each of `count` units of work. */
+/** CPU of PostgreSQL, and the size of its log, for each of `count` units of work. */
 async function costs(world, count, work) {
   const ask = async () => (await world.database.query('select pg_current_wal_lsn() as lsn')).rows[0].lsn;
   const [from, before] = [await ask(), cpuOfFamily(world.postgres.pid)];
@@ -63,7 +63,7 @@ async function costs(world, count, work) {
 
 const tell = ({ cpu, wal }) => `${cpu.toFixed(0)} µs CPU of PostgreSQL, ${wal.toFixed(0)} B of WAL`;
 
-/** An instance that nobody asks anything still polls. */
+/** An instance without requests still polls. */
 async function idle({ world, instance, say, row }, seconds) {
   say('one idle instance');
   const counts = await StoreCounts.of(world);
@@ -86,7 +86,7 @@ async function idle({ world, instance, say, row }, seconds) {
   await counts.stop();
 }
 
-/** Logins, refreshes and ends as a client sees them, beside a crowd. */
+/** Logins, refreshes and ends from the view of a client, among many other sessions. */
 async function acts({ world, instance, say, row, times }) {
   const counts = await StoreCounts.of(world);
   const act = async (what, items, work) => {
@@ -110,7 +110,7 @@ async function acts({ world, instance, say, row, times }) {
     grants.push(expect(await instance.http.request('POST', '/v1/auth/login', { body }), 200));
   });
   const turns = Array.from({ length: times(1_200) }, (_, turn) => turn % grants.length);
-  const busy = new Map(); // a refresh token is used once, by one
+  const busy = new Map(); // each refresh token is used once, by one client
   await act('a refresh', turns, async (place) => {
     const turn = (busy.get(place) ?? Promise.resolve()).then(async () => {
       const body = { refreshToken: grants[place].refreshToken };
@@ -167,7 +167,7 @@ async function sizes({ world, say, row }, count) {
   }
 }
 
-/** What a check that misses reads, and what a poll of the feed does. */
+/** The reads of a check that misses the cache, and of a poll of the feed. */
 async function reads({ world, say, row, times }) {
   say('reads');
   const client = new pg.Client({
@@ -180,7 +180,7 @@ async function reads({ world, say, row, times }) {
   const named = (values) => client.query({ ...READ, values });
   for (const share of [1, 20]) {
     const asked = times(share === 1 ? 5_000 : 500);
-    for (let turn = 0; turn < 6; turn++) await named([at(ids, turn * share, share)]); // from the sixth time on it is planned
+    for (let turn = 0; turn < 6; turn++) await named([at(ids, turn * share, share)]); // from the sixth time on it uses the plan
     const cost = await costs(world, asked * share, async () => {
       for (let turn = 0; turn < asked; turn++) await named([at(ids, turn * share, share)]);
     });
@@ -220,7 +220,7 @@ async function reads({ world, say, row, times }) {
   });
 }
 
-/** Last-seen marks of sessions all over the table. The stores of tests write no images of pages: see `bench/model/`. */
+/** Last-seen marks of sessions all over the table. The stores of tests write no page images: see `bench/model/`. */
 async function marks({ world, say, row, times }) {
   say('last-seen marks');
   const number = times(10_000);
@@ -260,7 +260,7 @@ async function hotUpdates(client) {
   return [rows[0].updates, rows[0].hot];
 }
 
-/** What a notification costs for each that listens, whatever they then do about it. */
+/** The cost of a notification for each listener, without its reaction. */
 async function listeners({ world, say, row, times }) {
   say('listeners');
   const all = [];
@@ -283,12 +283,12 @@ async function listeners({ world, say, row, times }) {
   const [none, , most] = measured;
   row({
     what: 'a notification for each that listens',
-    figure: `${((most.cpu - none.cpu) / most.wanted).toFixed(1)} µs CPU of PostgreSQL; with nobody ${none.cpu.toFixed(0)} µs`,
+    figure: `${((most.cpu - none.cpu) / most.wanted).toFixed(1)} µs CPU of PostgreSQL; without a listener ${none.cpu.toFixed(0)} µs`,
     values: measured,
   });
 }
 
-/** Each command as the cache sends it, many of them in flight, so that the cost is the server's. */
+/** Each command as the cache sends it, many of them at once, so that the cost is the server's. */
 async function redis({ world, say, row, times }) {
   say('Redis');
   const client = createClient({ url: world.redis.url });
@@ -343,7 +343,9 @@ async function redis({ world, say, row, times }) {
   client.destroy();
 }
 
-/** The seal of the audit log looks at all events of the last ten minutes, beside all seals of those. */
+/**
+ * An extension of the audit hash chain reads all events of the last ten minutes, beside all entries of that time.
+ */
 async function sealing({ world, say, row }) {
   for (const [events, seals] of [
     [1_000, 60],
@@ -390,7 +392,7 @@ async function sealing({ world, say, row }) {
   }
 }
 
-/** What looks at every live session: housekeeping, the count of a receipt, the sweep after the end of everyone. */
+/** Work that reads every live session: housekeeping, the count of a receipt, the sweep of a global logout. */
 async function walks({ world, say, row }, count) {
   const database = await new DataSource({ type: 'postgres', url: world.postgres.url }).initialize();
   try {
@@ -431,7 +433,7 @@ async function walks({ world, say, row }, count) {
 
 const tellFine = ({ cpu, wal }) => `${cpu.toFixed(2)} µs CPU of PostgreSQL, ${wal.toFixed(0)} B of WAL`;
 
-/** `share` items from `place` on, around the end. */
+/** `share` items from `place` on, cyclically. */
 function at(items, place, share) {
   return Array.from({ length: share }, (_, index) => items[(place + index) % items.length]);
 }

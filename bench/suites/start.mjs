@@ -9,11 +9,11 @@ import { deny } from './guards.mjs';
 
 const HERE = resolve(import.meta.dirname, '../..');
 const REVOCATIONS = 100_000;
-/** V8 gives back what starting took in two steps, the second up to 25 s after the start. */
+/** V8 returns the memory of the start in two steps, the second up to 25 s after the start. */
 const IDLE_MS = 30_000;
 const GOALS = { npmStart: 10_000, boot: 2_000, memory: 160 };
 
-/** From nothing to serving: on a desk, and in production with much to remember. */
+/** The time to serve: in development, and in production with a large database. */
 export async function run(world, { short, say, row }) {
   await onDesk(world, { short, say, row });
   say(`a production boot with ${REVOCATIONS.toLocaleString('en')} live revocations`);
@@ -50,7 +50,7 @@ export async function run(world, { short, say, row }) {
   });
 }
 
-/** A boot is a process of its own: few are needed. */
+/** A boot is a process of its own, so few are needed. */
 export const rounds = 3;
 
 /** For `--compare`: boots, by their time and their CPU. */
@@ -64,7 +64,7 @@ export async function courses(world) {
   return { courses: [{ name: 'production boot', measure }], stop: async () => undefined };
 }
 
-/** As it is deployed, with a key file of its own. */
+/** As deployed, with a key file of its own. */
 function production(world) {
   const keys = join(world.folder, 'production-keys.json');
   try {
@@ -89,7 +89,7 @@ async function untilReady(url) {
   if (status !== 200) throw new Error(`an instance that listens is not ready: ${status}`);
 }
 
-/** `npm start`, with the build and the embedded database; the first time the database is made. */
+/** `npm start`, with the build and the embedded database, which is created the first time. */
 async function onDesk(world, { short, say, row }) {
   const data = mkdtempSync(join(world.folder, 'desk-'));
   const times = [];
@@ -113,7 +113,7 @@ async function npmStart(data) {
   const child = spawn('npm', ['start'], {
     cwd: HERE,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', DATA_DIR: data },
-    detached: true, // a person's Ctrl-C reaches npm and all that it started
+    detached: true, // like Ctrl-C in a terminal, which reaches npm and all its processes
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let output = '';

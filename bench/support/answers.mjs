@@ -1,12 +1,12 @@
 const HEAD_END = Buffer.from('\r\n\r\n');
 const LAST_CHUNK = Buffer.from('0\r\n\r\n');
 
-/** Cuts what a connection brings into HTTP/1.1 answers: as much of the protocol as a server of ours or a peer speaks. */
+/** Splits the bytes of a connection into HTTP/1.1 answers: as much of the protocol as our server or a peer uses. */
 export class Answers {
   #rest = null;
   #onAnswer;
 
-  /** @param {(status: number, text: () => string) => void} onAnswer `text` makes the body, for those who want it */
+  /** @param {(status: number, text: () => string) => void} onAnswer `text` returns the body on demand */
   constructor(onAnswer) {
     this.#onAnswer = onAnswer;
   }
@@ -27,7 +27,7 @@ export class Answers {
   }
 }
 
-/** Where the answer ends; -1 when more is to come. */
+/** The end of the answer; -1 when more is to come. */
 function endOf(bytes, headEnd) {
   const head = bytes.latin1Slice(0, headEnd);
   const [, length] = /\r\ncontent-length: *(\d+)/i.exec(head) ?? [];

@@ -1,13 +1,13 @@
 /**
- * The application as it is, with one more controller: the same answer on each tier, so that they differ by their guards alone.
- * It stands in the folder whose build it runs.
+ * The unchanged application with one more controller: the same answer on each tier, so that they differ by their
+ * guards alone. It is in the folder whose build it runs.
  */
 import { Controller, Get, Module, Req } from '@nestjs/common';
 import { AppModule } from '../../dist/app.module.js';
 import { Public } from '../../dist/auth/public.decorator.js';
 import { RequireSession } from '../../dist/sessions/require-session.decorator.js';
 
-const NOBODY = {
+const ANONYMOUS = {
   userId: '00000000-0000-4000-8000-000000000000',
   sessionId: '00000000-0000-7000-8000-000000000000',
   roles: ['user'],
@@ -25,7 +25,7 @@ const TIERS = {
 };
 
 for (const [tier, decorator] of Object.entries(TIERS)) {
-  const answer = ({ user = NOBODY }) => ({
+  const answer = ({ user = ANONYMOUS }) => ({
     userId: user.userId,
     sessionId: user.sessionId,
     roles: user.roles,

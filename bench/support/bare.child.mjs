@@ -1,4 +1,6 @@
-/** The least that a check in Redis can cost: Node's own server, the same client, one look-up before the answer. Or none. */
+/**
+ * The minimal cost of a check in Redis: Node's own server, the same client, one look-up before the answer. Or none.
+ */
 import { createServer } from 'node:http';
 import { createClient } from 'redis';
 

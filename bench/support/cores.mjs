@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /**
- * Which cores the parts of a measurement run on. The server has one to itself; who asks, and the stores, have the rest. Null
- * where processes cannot be pinned: the table says so.
+ * The cores for the parts of a measurement. The server has one to itself; the clients and the stores have the rest.
+ * Null where processes cannot be pinned, and the table reports that.
  */
 export const cores = planOf(allowedCores());
 
@@ -13,12 +13,12 @@ function planOf(allowed) {
   return { server: `${server}`, load: `${load}`, stores: others.length > 0 ? others.join(',') : `${load}` };
 }
 
-/** The command that runs a program on those cores; the program itself where that is not to be had. */
+/** The command that runs a program on those cores; the program itself where pinning is impossible. */
 export function pinned(core, program, args) {
   return cores && core ? ['taskset', ['-c', cores[core], program, ...args]] : [program, args];
 }
 
-/** Moves a process and its threads. Children that it has already stay where they are. */
+/** Moves a process and its threads. Existing children stay where they are. */
 export function pin(pid, core) {
   if (cores) execFileSync('taskset', ['-a', '-cp', cores[core], String(pid)], { stdio: 'ignore' });
 }

@@ -1,8 +1,8 @@
 import { cpuOf } from './world.mjs';
 
 /**
- * Something that is measured again and again. `cost` is in microseconds of the server's CPU for each request: steadier than
- * requests per second, which drift with whatever else the machine does.
+ * A repeated measurement. `cost` is in microseconds of the server's CPU for each request, which is steadier than
+ * requests per second, because these depend on other load of the machine.
  * @typedef {{ name: string, measure: () => Promise<Measured> }} Course
  * @typedef {{ cost: number, rate: number, busy?: number, p99?: number }} Measured
  */
@@ -10,10 +10,11 @@ import { cpuOf } from './world.mjs';
 /**
  * A load on one path of one server.
  * @param {import('./load.mjs').Load} load
- * @param {{ url: string, pid: number, forgetLog?: () => void, cpu?: () => number }} server `cpu`: of whom, if not of itself
+ * @param {{ url: string, pid: number, forgetLog?: () => void, cpu?: () => number }} server `cpu`: of another
+ * process than the server
  * @param {string} prepared the requests' name
- * @param {{ ms: number, everybody?: number }} how `everybody`: so many have asked once before the time runs. Others are measured
- * in between, and who keeps asking would not have been forgotten by then
+ * @param {{ ms: number, everybody?: number }} how `everybody`: so many callers send one request before the time
+ * runs, because their cached sessions have expired during the other courses
  * @returns {Course}
  */
 export function loadCourse(name, load, server, prepared, { everybody, ...how }) {
@@ -30,7 +31,7 @@ export function loadCourse(name, load, server, prepared, { everybody, ...how }) 
 }
 
 /**
- * All courses in turn, so often, each round beginning with another: what drifts, drifts for all.
+ * Runs all courses in turn, so often, each round in another order, so that drift affects all equally.
  * @param {Course[]} courses
  * @returns {Promise<Map<string, Measured[]>>}
  */
@@ -47,7 +48,7 @@ export async function interleave(courses, rounds, say) {
   return results;
 }
 
-/** Of two courses, round by round: what the first one costs in terms of the second. */
+/** The ratio of the costs of two courses, round by round. */
 export function ratios(results, first, second, of = (measured) => measured.cost) {
   return results.get(first).map((measured, round) => of(measured) / of(results.get(second)[round]));
 }

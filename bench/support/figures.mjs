@@ -12,7 +12,7 @@ export function spread(values, unit = 'ms') {
   return `p50 ${p50}, p95 ${p95}, p99 ${p99}, max ${Math.max(...values).toFixed(1)} ${unit}`;
 }
 
-/** "12 (10 to 15) ms": the median of the rounds, and how far they are apart. */
+/** "12 (10 to 15) ms": the median of the rounds, and their range. */
 export function rounds(values, unit = 'ms', digits = 0) {
   const [middle, least, most] = [median(values), Math.min(...values), Math.max(...values)].map((value) =>
     value.toFixed(digits),

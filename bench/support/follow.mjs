@@ -1,8 +1,8 @@
 import { request } from './request.mjs';
 
 /**
- * The requests of one client that refreshes: each with the refresh token of the answer before. Undefined, which ends it, when
- * an answer brings none.
+ * The requests of one client that refreshes: each with the refresh token of the previous answer. Undefined, which
+ * ends it, when an answer has none.
  * @param {{ refreshToken: string, deviceToken: string, path: string }} chain
  */
 export function follow({ refreshToken, deviceToken, path }) {

@@ -1,7 +1,7 @@
 import { Agent, request } from 'node:http';
 import { USER_AGENT } from './request.mjs';
 
-/** Keeps its connections; small and quick enough not to be what is measured. */
+/** Keeps its connections; small and fast, so that it does not dominate a measurement. */
 export class HttpClient {
   #agent = new Agent({ keepAlive: true, maxSockets: 256, noDelay: true });
   #url;

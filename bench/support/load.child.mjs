@@ -1,6 +1,7 @@
 /**
- * Asks, in a process of its own. Its parent says what and how long, and gets figures back. Requests are bytes that were made
- * beforehand, over raw sockets, one at a time on each connection: what is measured is the server.
+ * Sends requests, in a process of its own. Its parent sends the task and the duration, and gets figures back.
+ * Requests are prepared bytes over raw sockets, one at a time on each connection, so that the server dominates the
+ * measurement.
  */
 import { connect } from 'node:net';
 import { Answers } from './answers.mjs';
@@ -61,7 +62,7 @@ async function run({ url, name, connections, ms, most = Infinity, rate, chains }
         asked += 1;
         // When it is on time, the lateness of a timer is ours and not the server's.
         if (rate && dueAt > now) return void setTimeout(() => send(answer, performance.now()), dueAt - now);
-        // One that had to wait for an answer counts from when it was due: that hides no slowness.
+        // A request that had to wait for an answer counts from its planned time, so that no slowness is hidden.
         send(answer, rate ? Math.max(dueAt, startedAt) : now);
       };
       const send = (answer, since) => {
@@ -92,7 +93,7 @@ async function run({ url, name, connections, ms, most = Infinity, rate, chains }
     statuses: tally.statuses,
     failures: tally.failures,
     seconds: elapsed / 1_000,
-    /** The share of its core that asking took: near 1, it is the load that was measured. */
+    /** The share of its core for sending: near 1, the load itself was measured. */
     busy: (user + system) / 1_000 / elapsed,
     p50: at(0.5),
     p99: at(0.99),

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { pinned } from './cores.mjs';
 
-/** Those who ask, in a process and on a core of their own. */
+/** The clients, in a process and on a core of their own. */
 export class Load {
   #child;
   #orders = 0;
@@ -23,16 +23,16 @@ export class Load {
     });
   }
 
-  /** Makes requests that {@link run} then takes in turn. @param {string[]} requests texts, see request.mjs */
+  /** Prepares requests that {@link run} then takes in turn. @param {string[]} requests texts, see request.mjs */
   prepare(name, requests) {
     return this.#order('prepare', { name, requests });
   }
 
   /**
    * @param {string} url
-   * @param {string} name of what was prepared
-   * @param {{ ms: number, connections?: number, rate?: number, chains?: object[], expect?: number }} how see load.child.mjs;
-   * any answer but `expect` fails the measurement: what is refused is quickly answered
+   * @param {string} name of prepared requests
+   * @param {{ ms: number, connections?: number, rate?: number, chains?: object[], expect?: number }} how see
+   * load.child.mjs; any answer but `expect` fails the measurement, because refusals are fast
    */
   async run(url, name, { connections = 64, expect = 200, ...how }) {
     const result = await this.#order('run', { url, name, connections, ...how });

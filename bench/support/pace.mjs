@@ -13,8 +13,9 @@ const PROGRAM = `
   console.log((used.user + used.system - user - system) / 2_000);`;
 
 /**
- * How fast the server's core is just now: microseconds of CPU for one ES256 signature, which is the same work everywhere. Shared machines
- * halve their speed from one minute to the next; what is promised in seconds says little without it.
+ * The present speed of the server's core: microseconds of CPU for one ES256 signature, which is the same work
+ * everywhere. Shared machines halve their speed from one minute to the next, so promises in seconds need this
+ * context.
  */
 export function pace() {
   const [command, args] = pinned('server', process.execPath, ['--input-type=module', '--eval', PROGRAM]);

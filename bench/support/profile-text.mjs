@@ -4,7 +4,7 @@ const MOST = 60;
 const IDLE = new Set(['(idle)', '(root)']);
 
 /**
- * A profile of V8 for people to read: who spent the time, by package and by function, without what was spent waiting.
+ * A profile of V8 as text: time by package and by function, without waiting.
  * @param {object} profile as --cpu-prof writes it
  * @param {{ title: string, tree: string, requests: number, window: { from: number, to: number } }} about
  */
@@ -53,7 +53,7 @@ function add(times, name, time) {
   times.set(name, (times.get(name) ?? 0) + time);
 }
 
-/** Where a function is from, without the folders of this machine. */
+/** The origin of a function, without the folders of this machine. */
 function labelOf({ functionName, url, lineNumber }, tree) {
   const name = functionName || '(anonymous)';
   if (!url) return { full: name, room: name.startsWith('(') ? name : 'V8 and native' };

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { cores } from './cores.mjs';
 import { pace } from './pace.mjs';
 
-/** What a run has found: lines as they come, at the end a table, and all figures in a file. */
+/** The findings of a run: lines at once, a table at the end, and all figures in a file. */
 export class Report {
   #rows = [];
   #startedAt = performance.now();
   #paces = [];
 
-  /** Which stores were used. */
+  /** The stores of the run. */
   origin = '';
 
   /** @param {string[]} args of the command */
@@ -33,7 +33,7 @@ export class Report {
   };
 
   /**
-   * One line of the table. `kept` says whether a promise holds; without one it is only a figure.
+   * One line of the table. `kept` is whether a promise holds; without it the line is only a figure.
    * @param {{ what: string, figure: string, promise?: string, kept?: boolean, values?: object }} line
    */
   row = (line) => {
@@ -41,7 +41,7 @@ export class Report {
     console.error(`  ${line.what}: ${line.figure}${line.kept === false ? '  BROKEN' : ''}`);
   };
 
-  /** Before and after what is measured. */
+  /** The state before and after a measurement. */
   notePace() {
     this.#paces.push(pace());
   }

@@ -1,4 +1,6 @@
-/** All callers' browser, in which their sessions have begun: from another one they would be suspicious, and mail would be sent. */
+/**
+ * The browser of all callers and of their logins, because another browser would be a risk signal and cause mails.
+ */
 export const USER_AGENT =
   'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36';
 

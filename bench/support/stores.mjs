@@ -1,6 +1,6 @@
 import { createClient } from 'redis';
 
-/** What the servers themselves say they were asked: statements of PostgreSQL, commands of Redis. */
+/** The servers' own counts: statements of PostgreSQL, commands of Redis. */
 export class StoreCounts {
   #database;
   #redis;
@@ -30,7 +30,7 @@ export class StoreCounts {
     };
   }
 
-  /** What they are asked while `work` goes on; the counting itself does not count. */
+  /** The counts during `work`; the counting itself is excluded. */
   async during(work) {
     const before = await this.#read();
     const result = await work();
@@ -41,7 +41,7 @@ export class StoreCounts {
     return { result, statements, commands };
   }
 
-  /** As if nobody had been checked lately. */
+  /** Clears the cached sessions. */
   async forgetVerdicts() {
     await this.#redis.flushDb();
   }

@@ -15,16 +15,16 @@ import { USER_AGENT } from './request.mjs';
 export const PASSWORD = 'drawbridge demo password';
 
 const HERE = resolve(import.meta.dirname, '../..');
-/** How the application is started in production: `node`, its flags, the program. */
+/** The start command in production: `node`, its flags, the program. */
 function productionStart(tree) {
   const { scripts } = JSON.parse(readFileSync(join(tree, 'package.json'), 'utf8'));
   const [, ...flags] = scripts['start:prod'].split(' ');
   return { program: flags.pop(), flags };
 }
-/** Who is compared with it is started alike. */
+/** Peers are started in the same way. */
 const { flags: NODE_FLAGS } = productionStart(HERE);
 
-/** A PostgreSQL and a Redis of this run's own, and as many instances of the built application as a suite wants. */
+/** A PostgreSQL and a Redis of this run's own, and as many instances of the built application as a suite needs. */
 export class World {
   /** @type {Set<import('node:child_process').ChildProcess>} */
   #running = new Set();
@@ -35,7 +35,7 @@ export class World {
   static async start(tree = HERE) {
     const world = new World();
     world.tree = tree;
-    process.once('exit', () => world.#clear()); // however it comes: the stores see for themselves
+    process.once('exit', () => world.#clear()); // at any kind of end; the stores end by themselves
     [world.postgres, world.redis] = await Promise.all([startPostgres(), startRedis()]);
     if (!world.redis) throw new Error('a redis-server is needed on PATH');
     world.origin = `${world.postgres.origin.split(' started')[0]}, ${world.redis.origin.replace(' on PATH', '')}`;
@@ -46,20 +46,20 @@ export class World {
     return world;
   }
 
-  /** Starts one more; resolves when it is ready, and says how long that took. */
+  /** Starts one more; resolves with the duration when it is ready. */
   instance(env = {}, options = {}) {
     return this.#start(productionStart(this.tree).program, { LOG_LEVEL: 'warn', ...env }, options);
   }
 
   /**
-   * One with a route of each tier that answers alike (see app.child.mjs), as it is served: alone on its core, with its log
-   * written to a file.
+   * An instance with a route of each tier that answers alike (see app.child.mjs), as it is deployed: alone on its
+   * core, with its log in a file.
    */
   tiers(env = {}, { alone = true, nodeArgs = [] } = {}) {
     return this.#start('bench/support/app.child.mjs', env, { core: alone && 'server', nodeArgs });
   }
 
-  /** Any other server that says on its first lines where it listens. */
+  /** Any other server that prints its address on its first lines. */
   async #start(program, env, options) {
     const running = await this.serve(join(this.tree, program), {
       env: {
@@ -80,8 +80,8 @@ export class World {
 
   /**
    * @param {string} program
-   * @param {{ env: object, listens: RegExp, core?: 'server' | false, nodeArgs?: string[], args?: string[], cwd?: string }} options
-   * `listens`: what its output says, with the address, when it is ready
+   * @param {{ env: object, listens: RegExp, core?: 'server' | false, nodeArgs?: string[], args?: string[], cwd?:
+   * string }} options `listens`: its output, with the address, when it is ready
    */
   async serve(program, { env, listens, core, nodeArgs = [], args = [], cwd = this.folder }) {
     const startedAt = performance.now();
@@ -111,13 +111,16 @@ export class World {
       url,
       pid: child.pid,
       readyAfter: performance.now() - startedAt,
-      /** Logs of a load fill disks. */
+      /** Deletes the logs of a load, which would fill the disk. */
       forgetLog: () => truncateSync(log),
       stop,
     };
   }
 
-  /** So many live sessions of as many people, in a few statements, each with an access token that the instances take. */
+  /**
+   * Creates so many live sessions of as many users, in a few statements, each with an access token that the
+   * instances accept.
+   */
   async sessions(count) {
     const rows = await this.#insert(count);
     await this.database.query('analyze users, devices, sessions');
@@ -142,14 +145,14 @@ export class World {
     return rows;
   }
 
-  /** So many more live sessions, for their number: nobody uses them. */
+  /** Creates so many more live sessions without use, for their number. */
   async crowd(count) {
     const SHARE = 50_000;
     for (let done = 0; done < count; done += SHARE) await this.#insert(Math.min(SHARE, count - done));
     await this.database.query('vacuum analyze users, devices, sessions');
   }
 
-  /** So many people who can log in, all with the password of the seeded ones. */
+  /** Creates so many users who can log in, all with the password of the seeded ones. */
   async people(count) {
     const { rows } = await this.database.query(
       `insert into users (id, email, password_hash, created_at)
@@ -161,12 +164,16 @@ export class World {
     return rows;
   }
 
-  /** Signed with the instances' own key, as they do it. */
+  /** Signed with the instances' own key, in the same way. */
   token({ id, userId }) {
     this.key ??= this.#signingKey();
     const { kid, key } = this.key;
     const iat = Math.floor(Date.now() / 1000);
-    const bytes = Buffer.concat([Buffer.from(id.replaceAll('-', ''), 'hex'), randomBytes(14), Buffer.alloc(2)]);
+    const bytes = Buffer.concat([
+      Buffer.from(id.replaceAll('-', ''), 'hex'),
+      randomBytes(14),
+      Buffer.alloc(2),
+    ]);
     bytes[29] |= 1; // for a bearer, see `src/sessions/token-id.ts`
     const jti = bytes.toString('base64url');
     const claims = {
@@ -199,7 +206,7 @@ export class World {
     return body.accessToken;
   }
 
-  /** CPU that PostgreSQL and Redis have used so far, in milliseconds. */
+  /** CPU of PostgreSQL and Redis so far, in milliseconds. */
   cpuOfStores() {
     return cpuOfFamily(this.postgres.pid) + cpuOf(this.redis.pid);
   }
@@ -216,7 +223,7 @@ export class World {
   }
 }
 
-/** @returns whether PostgreSQL will count the statements that it is asked, which its packages do not all bring the means for */
+/** @returns whether PostgreSQL will count its statements; not all of its packages include the extension */
 async function countStatements(postgres) {
   const ask = async (...statements) => {
     const client = new pg.Client({ connectionString: postgres.url });
@@ -246,7 +253,7 @@ export function cpuOfFamily(pid) {
   return children.reduce((total, child) => total + (ofTicks(child) ?? 0), ofTicks(pid, 4));
 }
 
-/** CPU that a process has used so far, in milliseconds; null where the system does not tell that way. */
+/** CPU of a process so far, in milliseconds; null where the system does not report it in this way. */
 export function cpuOf(pid) {
   try {
     return ofThreads(pid);
@@ -255,7 +262,7 @@ export function cpuOf(pid) {
   }
 }
 
-/** To the nanosecond, where the kernel says so: user and system of all threads that there are. */
+/** To the nanosecond, if the kernel reports it: user and system of all current threads. */
 function ofThreads(pid) {
   const threads = readdirSync(`/proc/${pid}/task`);
   const used = threads.map((id) =>
@@ -264,7 +271,7 @@ function ofThreads(pid) {
   return used.reduce((total, nanoseconds) => total + nanoseconds / 1e6, 0);
 }
 
-/** In ticks of 10 ms. @param {2 | 4} fields 4 with that of its ended children */
+/** In ticks of 10 ms. @param {2 | 4} fields 4 includes its ended children */
 function ofTicks(pid, fields = 2) {
   try {
     const times = readFileSync(`/proc/${pid}/stat`, 'utf8')

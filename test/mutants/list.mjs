@@ -1,5 +1,5 @@
 /**
- * One mechanism each: the text that is it (once in the file), and what stands there when it is gone.
+ * One mechanism each: its text, which occurs once in the file (`out`), and the text that replaces it (`put`).
  * @type {{ mechanism: string, file: string, out: string, put?: string, spec: string }[]}
  */
 export const MUTANTS = [
@@ -25,7 +25,7 @@ export const MUTANTS = [
     put: "process.env['DATABASE_APPLICATION_ROLE']",
     spec: 'test/security-docs.spec.ts',
   },
-  // --- Mails: text of other people
+  // --- Mails: text of other users
   {
     mechanism: 'mail templates escape text of other users',
     file: 'src/mail/templates.ts',
@@ -116,7 +116,7 @@ export const MUTANTS = [
     put: 'select true or',
     spec: 'test/email-addresses.spec.ts',
   },
-  // --- The audit log, and what an instance may do
+  // --- The audit log, and the rights of an instance
   {
     mechanism: 'each entry of the audit hash chain includes the previous one',
     file: 'src/audit/verify-audit.ts',
@@ -299,7 +299,7 @@ export const MUTANTS = [
     out: 'await this.guesses.forget(found.email);',
     spec: 'test/throttling.spec.ts',
   },
-  // --- What is asked of PostgreSQL whatever the cache says
+  // --- Checks in PostgreSQL in spite of the cache
   {
     mechanism: 'PostgreSQL confirms a role',
     file: 'src/auth/roles.guard.ts',
@@ -314,7 +314,7 @@ export const MUTANTS = [
     put: 'const consistency = options.consistency;',
     spec: 'test/session-check.spec.ts',
   },
-  // --- Suspicion, places and devices
+  // --- Session risk, geolocation and devices
   {
     mechanism: 'a code that names no country is an unknown location',
     file: 'src/places/places.service.ts',
@@ -982,7 +982,7 @@ export const MUTANTS = [
     put: '    const earlier',
     spec: 'test/token-denial.spec.ts',
   },
-  // --- Everyone
+  // --- The global logout
   {
     mechanism: 'logins, refreshes and fenced writes do not overlap with a global logout',
     file: 'src/sessions/session-epoch.ts',
@@ -1055,7 +1055,7 @@ export const MUTANTS = [
     put: ' and $3::int > 0) some_left`',
     spec: 'test/everyone.spec.ts',
   },
-  // --- What one instance does for all of them
+  // --- Scheduled jobs
   {
     mechanism: 'one instance claims a scheduled job per interval',
     file: 'src/database/chores.ts',
@@ -1112,7 +1112,7 @@ export const MUTANTS = [
     put: 'return [{ session, ended: ended ?? { reason: "idle" as const, at: now } }];',
     spec: 'test/housekeeping.spec.ts',
   },
-  // --- The fence, the limit, the life of a session
+  // --- The fence, the limit, the lifetime of a session
   {
     mechanism: 'the fence locks the session',
     file: 'src/sessions/session-fence.ts',
@@ -1269,7 +1269,7 @@ export const MUTANTS = [
     out: "await tx.query('delete from mails where recipient = $1', [user.email]);",
     spec: 'test/revocation.spec.ts',
   },
-  // --- Tokens that were verified before
+  // --- The cache of verified tokens
   {
     mechanism: 'a verified token is compared as a whole, not by its end',
     file: 'src/auth/access-tokens.ts',
@@ -1453,7 +1453,7 @@ export const MUTANTS = [
     spec: 'test/restored-database.spec.ts',
   },
 
-  // --- Keys that rotate
+  // --- Key rotation
   {
     mechanism: 'a key signs from its instant on, whenever the file was read',
     file: 'src/config/key-schedule.ts',
@@ -1549,7 +1549,7 @@ export const MUTANTS = [
     put: 'return void successor === undefined || retiresAt > 0;',
     spec: 'src/config/key-file.spec.ts',
   },
-  // --- Routes, whoever calls and whatever is sent
+  // --- Routes, for every caller and every input
   {
     mechanism: 'a route is closed unless a decorator opens it',
     file: 'src/auth/access.guard.ts',
@@ -1627,7 +1627,7 @@ export const MUTANTS = [
     put: "if (!header.success) { process.getBuiltinModule('node:crypto').pbkdf2Sync('x', 'x', 2_000, 32, 'sha256'); return null; }",
     spec: 'test/token-forgery.spec.ts',
   },
-  // --- Throttling, and what HTTP itself allows
+  // --- Throttling and HTTP
   {
     mechanism: 'an attempt during a delay is not checked',
     file: 'src/throttle/guesses.ts',
@@ -2913,7 +2913,7 @@ export const MUTANTS = [
     spec: 'test/account-mail.spec.ts',
   },
 
-  // --- Locks that are held for long, and pools
+  // --- Long locks, and pools
   {
     mechanism: "one user's transactions use a share of the pool",
     file: 'src/database/user-transactions.ts',
@@ -2935,7 +2935,7 @@ export const MUTANTS = [
     put: 'inject: [DataSource, Clock],',
     spec: 'test/one-users-crowd.spec.ts',
   },
-  // --- Clocks that are wrong
+  // --- Wrong clocks
   {
     mechanism: "an instance with a wrong clock uses the database's time",
     file: 'src/common/clock.ts',

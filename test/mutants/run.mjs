@@ -1,7 +1,7 @@
 /**
- * Takes one mechanism after another out of a copy of the source, runs the spec that is about it, and wants it
- * red. `npm run mutants` writes docs/mutations.md; `npm run mutants -- feed` renews only the lines whose mechanism or
- * file has that word; `--spec test/schedules.spec.ts` asks another spec. Needs a build and, as the tests do, PostgreSQL and Redis.
+ * Removes one mechanism after another from a copy of the source, runs its spec, and expects a failure. `npm run
+ * mutants` writes docs/mutations.md; `npm run mutants -- feed` renews only the lines whose mechanism or file contains
+ * that word; `--spec test/schedules.spec.ts` runs another spec. Needs a build and, like the tests, PostgreSQL and Redis.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,7 +30,7 @@ const COPIED = [
   'Dockerfile',
   'docker-compose.yml',
 ];
-// Most mutants make a test wait in vain: here it gives up sooner than beside a busy machine's other work.
+// Most mutants make a test wait in vain, so its timeout is shorter here than on a busy machine.
 const PATIENCE = { WAIT_DEADLINE_MS: '10000' };
 const JEST = [
   '--experimental-vm-modules',
@@ -54,7 +54,7 @@ console.log(
 for (const { mechanism } of survivors) console.log(`  nothing noticed: ${mechanism}`);
 process.exit(survivors.length > 0 ? 1 : 0);
 
-/** Each worker has a copy of the tree of its own. */
+/** Each worker has its own copy of the tree. */
 async function inTurns(mutants, workers) {
   const waiting = mutants.map((mutant, place) => ({ mutant, place }));
   const results = [];
