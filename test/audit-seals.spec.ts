@@ -61,7 +61,7 @@ describe('the audit log is append-only', () => {
     `update audit_seals set count = 0`,
     'delete from audit_seals',
     'truncate audit_seals',
-  ])('%s is refused, also to the owner [LOG-05]', async (sql) => {
+  ])('%s is refused, even for the owner [LOG-05]', async (sql) => {
     await history();
     await expect(owner.query(sql)).rejects.toThrow('is append-only');
     expect(await verify()).toMatchObject({ events: 9, faults: [] });

@@ -162,7 +162,7 @@ describe('a command that cannot do its work', () => {
     );
   });
 
-  it('prints why an account becomes no admin: unregistered address, invalid address, instances without Redis', async () => {
+  it('prints why it makes no account an admin: unregistered address, invalid address, instances without Redis', async () => {
     const { TEST_REDIS_URL: redis } = process.env;
     const database = { DATABASE_URL: url, ...(redis && { REDIS_URL: redis }), DATA_DIR: folder };
     await expectSentence(run('admin:grant', ['none@example.com'], database), /^no user is registered/);

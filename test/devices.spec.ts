@@ -103,7 +103,7 @@ describe('the list of devices', () => {
     expect(await devices(await loggedIn(a, BOB))).toHaveLength(1);
   });
 
-  it('ignores another user’s device token, which neither logs in nor moves the device', async () => {
+  it('is not affected by a login of another user with the device token', async () => {
     const bob = Object.assign(a.client(), { deviceToken: phone.deviceToken });
     const { body } = await bob.login(BOB.email, PASSWORD, { transport: 'bearer' });
     expect(body.session.device.id).not.toBe((await deviceOf(phone)).id);
@@ -173,7 +173,7 @@ describe('ending the sessions of a device', () => {
   });
 });
 
-it('answers 404 for another user’s device and leaves it unchanged, even for an admin', async () => {
+it('a request for another user’s device gets 404 and changes nothing, even by an admin', async () => {
   const { id } = await deviceOf(phone);
   for (const person of [await loggedIn(a, BOB), await loggedIn(a, ADMIN)]) {
     for (const device of [id, NO_SUCH_DEVICE]) {
@@ -185,26 +185,26 @@ it('answers 404 for another user’s device and leaves it unchanged, even for an
   expect((await deviceOf(phone)).name).toBe('Alice’s phone');
 });
 
-describe('a login from a new device', () => {
-  it('sends the user a mail with the device and the place', async () => {
+describe('a login', () => {
+  it('from a new device sends the user a mail with the device and the place', async () => {
     expect((await newDeviceMails()).map(({ recipient, data }) => [recipient, data])).toEqual([
       [ALICE.email, { at: expect.any(String), device: 'Firefox on Linux', ip: '127.0.0.1', country: 'AT' }],
       [ALICE.email, { at: expect.any(String), device: 'Alice’s phone', ip: '127.0.0.1', country: 'DE' }],
     ]);
   });
 
-  it('sends no mail when the device is known', async () => {
+  it('from a known device sends no mail', async () => {
     await phone.login(ALICE.email, PASSWORD, { transport: 'bearer' });
     await laptop.login(ALICE.email, PASSWORD);
     expect(await newDeviceMails()).toHaveLength(2);
   });
 
-  it('sends no mail when it fails', async () => {
+  it('that fails sends no mail', async () => {
     await a.client().login(ALICE.email, 'not her password at all');
     expect(await newDeviceMails()).toHaveLength(2);
   });
 
-  it('recognises an updated browser as the same device, and updates its description', async () => {
+  it('with an updated browser is recognised as one from the same device, and updates its description', async () => {
     laptop.headers = { 'user-agent': CHROME };
     await laptop.login(ALICE.email, PASSWORD);
     expect(await deviceOf(laptop)).toMatchObject({

@@ -301,7 +301,7 @@ describe('the embedded PostgreSQL', () => {
       }
     });
   } else {
-    it('as an ordinary user, says which folder it may not write to', async () => {
+    it('as an ordinary user, names the folder that it cannot write to', async () => {
       const dataDir = join(home, 'sealed', 'data');
       mkdirSync(join(home, 'sealed'), { mode: 0o500 });
       expect(await refusalOf(dataDir)).toContain(dataDir);

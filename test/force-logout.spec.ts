@@ -22,7 +22,7 @@ describeWithRedis('force-logout, the story of the README', () => {
   });
 
   it.each(['cookie', 'bearer'])(
-    'ends a %s session on one instance and everything refuses it on the other [ADM-01, SES-04, TOK-21]',
+    'ends a %s session on one instance and every tier of the other refuses it [ADM-01, SES-04, TOK-21]',
     async (transport) => {
       const alice = a.client();
       expect((await alice.login(ALICE.email, PASSWORD, { transport })).status).toBe(200);

@@ -224,7 +224,7 @@ function attemptAt(operation: Operation): fc.Arbitrary<Attempt> {
 const encoded = (text: string) => encodeURIComponent(text.toWellFormed());
 
 /** Real: the application with its document, PostgreSQL, the cache; for broken HTTP, a socket. Generated: what is sent. */
-describe('whatever is sent to any operation', () => {
+describe('any input to any operation', () => {
   let app: TestApp;
   let mailbox: Mailbox;
   let operations: Operation[];

@@ -4,7 +4,7 @@ import { SNAPSHOT_COLUMNS, SNAPSHOT_TABLES } from '../src/sessions/session-snaps
 import { resetStores, startApp, type TestApp } from './support/app.js';
 
 /** Real: PostgreSQL and its planner. */
-describe('the read of sessions that every miss and every strict check is', () => {
+describe('the query of sessions after a cache miss and in a strict check', () => {
   let app: TestApp;
   beforeAll(async () => {
     await resetStores();
@@ -18,7 +18,7 @@ describe('the read of sessions that every miss and every strict check is', () =>
   }
 
   /** A table of one row that was never analysed is planned as thousands: joined, it made every batch worth compiling (JIT). */
-  it('is planned as so many rows as sessions are asked for, on statistics that know nothing', async () => {
+  it('is planned for as many rows as requested sessions, even without statistics', async () => {
     const ids = Array.from({ length: 32 }, () => random.uuid());
     const [row] = await app.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
       `explain (format json) select ${SNAPSHOT_COLUMNS} from ${SNAPSHOT_TABLES} where s.id = any($1::uuid[])`,

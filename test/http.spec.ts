@@ -92,7 +92,7 @@ describe('the pages of', () => {
     },
   );
 
-  it.each(OTHERS)('%j may not, and no header repeats it [CSR-08, HTTP-03]', async (origin) => {
+  it.each(OTHERS)('%j may not read, and no header repeats their origin [CSR-08, HTTP-03]', async (origin) => {
     for (const answer of [
       await alice.get('/v1/users/me', { headers: { origin } }),
       await preflight(origin),
@@ -105,13 +105,13 @@ describe('the pages of', () => {
     expect(await preflight(origin)).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD, POST' } });
   });
 
-  it('no origin get the same headers, so that no cache mixes them up [CSR-08, HTTP-03]', async () => {
+  it('our own origin get the same Vary header, so that no cache mixes them up with others [CSR-08, HTTP-03]', async () => {
     const answer = await alice.get('/v1/users/me');
     expect(shared(answer)).toEqual([]);
     expect(answer.headers.vary).toContain('Origin');
   });
 
-  it('another origin get no cookies to act with, whether or not they may read', async () => {
+  it('a trusted origin cannot act with cookies, although they may read', async () => {
     const headers = { origin: ORIGIN, 'sec-fetch-site': 'cross-site' };
     const answer = await app.client().post('/v1/auth/logout', undefined, { headers });
     expect(answer).toMatchObject({ status: 403, headers: { 'access-control-allow-origin': ORIGIN } });

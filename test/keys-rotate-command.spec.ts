@@ -94,7 +94,7 @@ describe('an instance that is not restarted', () => {
   });
 });
 
-describe('the command', () => {
+describe('npm run keys:rotate', () => {
   let folder: string;
   let file: string;
 

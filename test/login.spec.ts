@@ -193,7 +193,7 @@ describe('accounts and logins', () => {
       }
     });
 
-    it('takes a password that was typed on another keyboard', async () => {
+    it('accepts a password that was typed on another keyboard', async () => {
       const email = newEmail();
       await register(email, 'ﬁve Ｗｏｒｄｓ of cafe\u0301 talk');
       for (const spelling of ['five Words of caf\u00e9 talk', 'ﬁve Ｗｏｒｄｓ of cafe\u0301 talk']) {

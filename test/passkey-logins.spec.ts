@@ -55,7 +55,7 @@ function visible({ status, headers, body }: Answer) {
 }
 
 /** Real: PostgreSQL, the cache, two instances, keys and signatures. Simulated: the mail server. */
-describe('a login by passkey is refused without a reason', () => {
+describe('a login by passkey is refused', () => {
   it.each<[string, Deviation]>([
     ['from a page of another origin', { origin: 'https://example.com.evil.test' }],
     ['in a frame of another origin', { crossOrigin: true }],
@@ -68,7 +68,7 @@ describe('a login by passkey is refused without a reason', () => {
     ['without a user handle', { userHandle: null }],
     ['with the user handle of another user', { userHandle: randomBytes(16).toString('base64url') }],
     ['to a forged challenge', { challenge: randomBytes(70).toString('base64url') }],
-  ])('%s', async (_what, deviation) => {
+  ])('%s, without a reason', async (_what, deviation) => {
     const { me, key } = await holder();
     await mailbox.collect();
     const [unknown, answer] = [
@@ -139,7 +139,7 @@ describe('a login by passkey is refused without a reason', () => {
     ['another transport', { transport: 'pigeon' }],
     ['no answer', { response: undefined }],
     ['an unknown field', { userId: 'x' }],
-  ])('with an explanation for %s', async (_what, change) => {
+  ])('and the error names the field, with %s', async (_what, change) => {
     const { key } = await holder();
     const answer = await app
       .client()

@@ -392,7 +392,7 @@ describe('within one millisecond, and on a clock that steps back', () => {
     ['everyone', endEveryone],
   ];
 
-  it.each(ends)('a login right after the end of %s is let in', async (_, end) => {
+  it.each(ends)('a login right after the end of %s is accepted', async (_, end) => {
     const before = await loggedIn(a, ALICE);
     expect(await end(admin)).toMatchObject({ status: 200 });
     const after = await loggedIn(a, ALICE);

@@ -466,7 +466,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
     });
 
     it.each(['before its lease', 'before its look'])(
-      'cannot resurrect one either after a pause %s',
+      'cannot resurrect an ended session after a pause %s either',
       async (where) => {
         const [arrived, released] = [new Gate(), new Gate()];
         const paused = where === 'before its lease' ? 'lease' : 'read';

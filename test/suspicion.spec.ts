@@ -83,14 +83,14 @@ const events = () =>
     `select * from audit_events where type = 'session_suspicious' order by id`,
   );
 
-describe('a session that suddenly appears from another country, where that ends it', () => {
+describe('a session that suddenly appears from another country, with SUSPICION_COUNTRY=end', () => {
   beforeEach(() => start({ SUSPICION_COUNTRY: 'end' }));
 
   it.each<[string, (thief: Client) => Promise<Answer>]>([
     ['at a session check', check],
     ['at a refresh', (thief) => thief.refresh()],
     ['when it authenticates again', (thief) => thief.post('/v1/auth/reauthenticate', { password: PASSWORD })],
-  ])('%s ends at once, for both, with a mail and an audit event', async (_, act) => {
+  ])('%s ends at once for both parties, with a mail and an audit event', async (_, act) => {
     const owner = await loggedIn(from('AT'));
     expect((await check(owner)).body).toMatchObject({ country: 'AT' });
     expect(await act(elsewhere(owner, from('DE')))).toMatchObject(SUSPICIOUS);
@@ -138,7 +138,7 @@ describe('a session that suddenly appears from another country, where that ends 
     expect((await check(owner)).status).toBe(200);
   });
 
-  it('is not judged by unknown values', async () => {
+  it('is not judged when one of its countries is unknown', async () => {
     const owner = await loggedIn(from('AT'));
     expect((await check(elsewhere(owner, {}))).status).toBe(200);
     const nowhere = await loggedIn({});
@@ -171,7 +171,7 @@ describe('a session that suddenly appears from another country, where that ends 
   });
 });
 
-it('is not accused by a country header of the client', async () => {
+it('a country header of a client is ignored', async () => {
   await start({ TRUSTED_PROXIES: undefined });
   const owner = await loggedIn(from('AT'));
   const answer = await check(elsewhere(owner, { ...from('DE'), ...at(BERLIN) }));
@@ -179,7 +179,7 @@ it('is not accused by a country header of the client', async () => {
   expect(answer.body).not.toHaveProperty('country');
 });
 
-it('is not detected with SUSPICION_COUNTRY=off', async () => {
+it('a session is not checked for risk signals with the settings off', async () => {
   await start({ SUSPICION_COUNTRY: 'off', SUSPICION_BROWSER: 'off', SUSPICION_NEW_DEVICE: 'off' });
   const owner = await loggedIn({ ...from('AT'), ...by(FIREFOX) });
   const moved = elsewhere(owner, { ...from('DE'), ...by(CHROME) });
@@ -323,7 +323,7 @@ describe('a country that flaps, with the default settings', () => {
   });
 });
 
-it('follows ADMIN_SUSPICION_COUNTRY for admins, whatever applies to others', async () => {
+it('ADMIN_SUSPICION_COUNTRY applies to admins, whatever applies to others', async () => {
   await start({ SUSPICION_COUNTRY: 'end', ADMIN_SUSPICION_COUNTRY: 'reauthenticate' });
   const admin = await loggedIn(from('AT'), 'bearer', ADMIN);
   expect(await check(elsewhere(admin, from('DE')))).toMatchObject(CHALLENGED);

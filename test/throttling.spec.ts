@@ -215,7 +215,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
     });
   });
 
-  describe('and the owner of the account', () => {
+  describe('for the owner of the account', () => {
     it('accept the owner on a known device while unknown devices have to wait [AUT-06]', async () => {
       const native = await loggedIn(a, ALICE);
       const browser = await loggedIn(a, ALICE, 'cookie');
@@ -474,14 +474,14 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
     });
   });
 
-  describe('and the audit log', () => {
+  describe('as audit events', () => {
     const events = (type: string) =>
       a.query<{ user_id: string | null; ip: string; details: object }>(
         'select user_id, ip, details from audit_events where type = $1 order by id',
         [type],
       );
 
-    it('record a limit once, however long an attack lasts, and only a bounded number of accounts [LOG-01]', async () => {
+    it('are recorded once, however long an attack lasts, and for a bounded number of accounts [LOG-01]', async () => {
       const quiet = await start();
       const before = (await events('authn_login_fail_max')).length;
       await guesses(60, () => guess(quiet, ALICE.email, { ip: '192.0.2.1' }));
@@ -511,7 +511,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
     });
   });
 
-  describe('when Redis', () => {
+  describe('while Redis', () => {
     const answers = (app: TestApp) =>
       eventually(async () => expect((await app.client().get('/health/ready')).body.cache).toBe('ok'));
 

@@ -4,7 +4,7 @@ import { resetStores, startApp } from '../../test/support/app.js';
 import { generateTypes, TYPES_FILE } from '../generate-types.mjs';
 
 /** Real: the application with its OpenAPI document. */
-it('the types of the API are those of its OpenAPI document (else: `npm run client:types` beside `npm start`)', async () => {
+it('the types of the API match its OpenAPI document (else: `npm run client:types` beside `npm start`)', async () => {
   await resetStores();
   const app = await startApp({ env: { API_DOCS: 'true' } });
   const { body } = await app.client().get('/openapi.json');

@@ -143,7 +143,7 @@ describeInChromium('tabs of a browser', () => {
     expect(names).toEqual(['__Host-access', '__Host-device', '__Host-refresh']);
   });
 
-  it('go on when the one that refreshes is closed', async () => {
+  it('continue when the refreshing tab is closed', async () => {
     const [victim, ...others] = (await openAll(3)) as [Page, Page, Page];
     await logIn(victim);
     let refreshing = false;
