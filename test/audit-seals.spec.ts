@@ -27,7 +27,7 @@ beforeAll(async () => {
   clock = new TestClock();
   await resetStores();
   [a, b] = [await startApp({ clock }), await startApp({ clock })];
-  for (const app of [a, b]) app.get(AuditSealer).beforeApplicationShutdown(); // sealed when the test says so
+  for (const app of [a, b]) app.get(AuditSealer).beforeApplicationShutdown(); // the test triggers the job
 });
 afterAll(() => Promise.all([a.close(), b.close()]));
 beforeEach(async () => {
@@ -45,7 +45,7 @@ const verify = (options: { heads?: string[]; retainedSince?: Date } = {}) =>
   verifyAudit(owner, { retainedSince: new Date(0), ...options });
 const tamper = (sql: string) =>
   owner.query(`begin; set local drawbridge.audit_retention = 'on'; ${sql}; commit`);
-/** Three seals of some events each. */
+/** Three chain entries of some events each. */
 const history = async () => {
   for (let round = 0; round < 3; round++) {
     await act();
@@ -69,7 +69,7 @@ describe('the audit log is append-only', () => {
 });
 
 describe('a log that has not been changed', () => {
-  it('matches its seals, event by event, once', async () => {
+  it('matches its hash chain, event by event, once', async () => {
     await history();
     await act(2);
     expect(await verify()).toEqual({
@@ -85,7 +85,7 @@ describe('a log that has not been changed', () => {
     expect(await verify()).toMatchObject({ seals: 4, events: 11, waiting: 0, faults: [] });
   });
 
-  it('is sealed beside transactions that share the global epoch: neither logins nor seals wait for each other', async () => {
+  it('is added to the hash chain beside transactions that share the global epoch: neither logins nor the job wait for each other', async () => {
     await act();
     await a.get(DataSource).transaction(async (login) => {
       await shareEpoch(login);
@@ -93,7 +93,7 @@ describe('a log that has not been changed', () => {
     });
   });
 
-  it('is sealed once, however many instances do so at the same time', async () => {
+  it('is added to the hash chain once, however many instances try at the same time', async () => {
     await act(20);
     const sealed = await Promise.all([seal(a), seal(b), seal(a), seal(b)]);
     const rest = await seal();
@@ -101,7 +101,7 @@ describe('a log that has not been changed', () => {
     expect(await verify()).toMatchObject({ events: 20, waiting: 0, faults: [] });
   });
 
-  it('is sealed without gaps where events commit in another order than their numbers', async () => {
+  it('is added to the hash chain without gaps where events commit in another order than their numbers', async () => {
     const slow = await connect();
     await slow.query('begin');
     await slow.query(`insert into audit_events (type) values ('slow')`);
@@ -114,7 +114,7 @@ describe('a log that has not been changed', () => {
     expect(await verify()).toMatchObject({ events: 4, faults: [] });
   });
 
-  it('has the same seals in a session with another time zone', async () => {
+  it('has the same hash chain in a session with another time zone', async () => {
     await history();
     await owner.query(
       `set timezone = 'Pacific/Auckland'; set extra_float_digits = 0; set intervalstyle = 'iso_8601'`,
@@ -122,7 +122,7 @@ describe('a log that has not been changed', () => {
     expect(await verify()).toMatchObject({ faults: [] });
   });
 
-  it('is sealed page by page when there are many events', async () => {
+  it('is added to the hash chain page by page when there are many events', async () => {
     await owner.query(`insert into audit_events (type) select 'many' from generate_series(1, 25000)`);
     expect(await seal()).toBe(25_000);
     expect(await verify()).toMatchObject({ seals: 3, events: 25_000, faults: [] });
@@ -213,7 +213,7 @@ describe('the owner of the database cannot hide that [LOG-05]', () => {
 });
 
 describe('retention', () => {
-  it('removes whole seals’ events and keeps the chain [LOG-05]', async () => {
+  it('removes the events of whole chain entries and keeps the chain [LOG-05]', async () => {
     await history();
     clock.advance(DAY);
     await act();
@@ -240,7 +240,7 @@ describe('npm run audit:verify', () => {
       ({ code, stdout, stderr }) => ({ code, output: `${stdout}${stderr}` }),
     );
 
-  it('prints the number of seals and the state of the log, and exits with 1 when a seal does not match', async () => {
+  it('prints the number of chain entries and the state of the log, and exits with 1 when an entry does not match', async () => {
     await history();
     const { head } = await verify();
     const good = await run('verify', '--head', head!);

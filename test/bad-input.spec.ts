@@ -712,9 +712,9 @@ describe('invalid input', () => {
 
     it.each([
       ['no HTTP', 'hello\r\n\r\n'],
-      ['a method that there is not', request('FOO /v1/users/me HTTP/1.1')],
-      ['a version that there is not', request('GET / HTTP/9.9')],
-      ['an address that is none', request('GET v1/users/me HTTP/1.1')],
+      ['an unknown method', request('FOO /v1/users/me HTTP/1.1')],
+      ['an unknown version', request('GET / HTTP/9.9')],
+      ['an invalid address', request('GET v1/users/me HTTP/1.1')],
       ['a NUL in a header', request('GET /health/live HTTP/1.1', 'X-A: a\0b')],
       ['a header without a name', request('GET /health/live HTTP/1.1', ': b')],
       ['a header folded over two lines', request('GET /health/live HTTP/1.1', 'X-A: a', ' b')],
@@ -726,7 +726,7 @@ describe('invalid input', () => {
         request('POST /v1/auth/login HTTP/1.1', 'Content-Length: 4', 'Transfer-Encoding: chunked'),
       ],
       [
-        'chunks that are none',
+        'invalid chunks',
         `${request('POST /v1/auth/login HTTP/1.1', 'Content-Type: application/json', 'Transfer-Encoding: chunked')}zz\r\n\r\n`,
       ],
     ])('%s is refused with 400 [HTTP-08]', async (_what, bytes) => {

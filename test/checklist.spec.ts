@@ -61,22 +61,22 @@ describe('the checklist', () => {
       /^AAA-03 has neither/,
     ],
     [
-      'a reason says nothing of what to do',
+      'a reason has no remedy',
       () => requirements([row('AAA-01'), row('AAA-02'), { ...LATER, notKept: { reason: 'x' } }]),
       /^AAA-03 has neither/,
     ],
     [
-      'a test keeps what is said not to be kept',
+      'a test keeps a row that is marked as not kept',
       () => spec(GOOD.replace('AAA-02', 'AAA-02, AAA-03')),
       /^AAA-03 has a test and/,
     ],
     [
-      'a test names a row that there is not',
+      'a test names an unknown row',
       () => spec(GOOD.replace('AAA-02', 'AAA-02, AAA-99')),
       /there is no row AAA-99/,
     ],
     [
-      'an id is written in another way',
+      'an id is not at the end of a title',
       () => spec(GOOD.replace('is shut', 'AAA-03 is shut')),
       /ids stand at the end/,
     ],
@@ -96,7 +96,7 @@ describe('the checklist', () => {
       /there is no test in it/,
     ],
     [
-      'a row is there twice',
+      'a row occurs twice',
       () => requirements([row('AAA-01'), row('AAA-01'), row('AAA-02'), LATER]),
       /AAA-01 is there twice/,
     ],

@@ -87,7 +87,7 @@ describe('clients that keep every connection open let the next client connect af
       'they ask for a WebSocket',
       request('GET /health/live HTTP/1.1', 'Connection: Upgrade', 'Upgrade: websocket'),
     ],
-    ['they expect what the server does not do', request('GET /health/live HTTP/1.1', 'Expect: x')],
+    ['they send an unsupported expectation', request('GET /health/live HTTP/1.1', 'Expect: x')],
     [
       'they wait for leave to send a body',
       request('POST /v1/auth/login HTTP/1.1', 'Content-Length: 9', 'Expect: 100-continue'),

@@ -137,7 +137,7 @@ const hostile = fc.oneof(
   fc.constantFrom(null, true, [], {}, [[]], { length: -1 }, Number.MAX_SAFE_INTEGER + 2),
 );
 
-/** Now and then something else than what there would be. */
+/** Now and then another value than the usual one. */
 const disturbed = <T, U>(arbitrary: fc.Arbitrary<T>, other: fc.Arbitrary<U>, weight = 4) =>
   fc.oneof({ arbitrary, weight }, { arbitrary: other, weight: 1 });
 
@@ -223,7 +223,7 @@ function attemptAt(operation: Operation): fc.Arbitrary<Attempt> {
 
 const encoded = (text: string) => encodeURIComponent(text.toWellFormed());
 
-/** Real: the application with its document, PostgreSQL, the cache; for broken HTTP, a socket. Generated: what is sent. */
+/** Real: the application with its document, PostgreSQL, the cache; for broken HTTP, a socket. Generated: the requests. */
 describe('any input to any operation', () => {
   let app: TestApp;
   let mailbox: Mailbox;
@@ -296,7 +296,7 @@ describe('any input to any operation', () => {
   }
 
   it(
-    `is answered as the document says, does nothing where it is refused, and breaks nothing (seed ${SEED}) [VAL-01, VAL-03, VAL-04, HTTP-05, HTTP-09]`,
+    `is answered as documented, has no effect where it is refused, and causes no 5xx (seed ${SEED}) [VAL-01, VAL-03, VAL-04, HTTP-05, HTTP-09]`,
     async () => {
       const tried = new Map<string, number>();
       const attempt = fc.constantFrom(...operations).chain(attemptAt);

@@ -111,7 +111,7 @@ describe('npm run keys:rotate', () => {
     ['leads that others cannot follow', ['--lead', '5m'], /--lead 5m is too short; at least 6m/],
     ['leads that are none', ['--lead', 'soon'], /is not a duration/],
     [
-      'an emergency that does not say what has leaked',
+      'an emergency without the kind of the leaked key',
       ['--now'],
       /--now requires the kinds of keys to replace: --signing, --refresh, --encryption/,
     ],

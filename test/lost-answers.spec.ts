@@ -21,7 +21,7 @@ import { eventually } from './support/waiting.js';
 const UNAVAILABLE = { status: 503, body: { code: 'auth.unavailable' } };
 
 /** Real: PostgreSQL, Redis where there is one. Between them and the application a network that loses answers. */
-describe('a commit that took effect and whose answer was lost', () => {
+describe('a commit whose answer was lost', () => {
   let proxy: FaultProxy;
   let app: TestApp;
 
@@ -356,7 +356,7 @@ describe('a copy of the cookies from before a change of credentials', () => {
   });
 
   it.each(CREDENTIAL_CHANGES)(
-    'is refused as too early while it may be a delayed request, after a request of the owner, because the owner’s tabs have new cookies by then ($request)',
+    'gets 503 with Retry-After while it may be a delayed request of an owner’s tab with new cookies ($request)',
     async (change) => {
       const { owner, thief } = await changed(change);
       await used(owner);

@@ -17,7 +17,7 @@ import { eventually } from './support/waiting.js';
 
 /**
  * Real: PostgreSQL, two Redis servers of which one follows the other, two instances over HTTP that know both by one
- * address: what Sentinel, a virtual address or a managed Redis does. Controlled: when an instance looks at its server.
+ * address, as with Sentinel, a virtual address or a managed Redis. Controlled: when an instance looks at its server.
  */
 
 const start = () => startRedisProcess(['--repl-diskless-sync-delay', '0']) as Promise<RedisProcess>;

@@ -25,8 +25,8 @@ import { eventually, Gate } from './support/waiting.js';
 
 /**
  * Real: two instances over sockets, and one PostgreSQL. Controlled: the clock, which stands still until a schedule
- * says so. The schedules are those of `rotation.spec.ts`. `SEED=n npm test -- refresh-schedules` for one again; what
- * reaches the server at the same time may be answered in another order then.
+ * advances it. The schedules are those of `rotation.spec.ts`. `SEED=n npm test -- refresh-schedules` repeats one, but
+ * simultaneous requests may be answered in another order.
  */
 
 const GRACE = 10_000;

@@ -117,13 +117,13 @@ describe('each operation of the document', () => {
     return answer;
   }
   const outcomeOf = ({ status, body }: Answer): string =>
-    status < 300 ? 'let in' : ((body?.code as string) ?? String(status));
+    status < 300 ? 'accepted' : ((body?.code as string) ?? String(status));
 
   it('has an example request where it needs one', () => {
     expect(gapsIn(operations)).toEqual([]);
     const [withBody] = operations.filter(bodySchemaOf);
     expect(gapsIn([...operations, { ...withBody!, name: 'POST /v1/new' }])).toEqual([
-      "add 'POST /v1/new' to RECIPES in test/support/recipes.ts: what its right caller sends",
+      "add 'POST /v1/new' to RECIPES in test/support/recipes.ts: an example of a successful request",
     ]);
     expect([...new Set(operations.map((operation) => operation['x-tier']))].sort()).toEqual(
       [...TIERS].sort(),
@@ -152,7 +152,7 @@ describe('each operation of the document', () => {
         const example = await cook(operation, owner);
         const answer = await send(operation, isPublic(operation) ? app.client() : caller, example);
         const { name } = operation;
-        const wanted = recipeOf(operation).answers ?? 'let in';
+        const wanted = recipeOf(operation).answers ?? 'accepted';
         expect({ name, transport, outcome: outcomeOf(answer) }).toEqual({ name, transport, outcome: wanted });
         expect({ name, transport, undocumented: undocumented(operation, answer, components) }).toEqual({
           name,
@@ -195,7 +195,7 @@ describe('each operation of the document', () => {
     for (const operation of operations) {
       for (const [caller, kind, client] of callers) {
         const wanted = promised(operation, kind);
-        if (wanted === 'let in') continue;
+        if (wanted === 'accepted') continue;
         const answer = await send(operation, client, targets.get(operation)!, kind);
         expect({ operation: operation.name, caller, outcome: outcomeOf(answer) }).toEqual({
           operation: operation.name,
@@ -216,7 +216,7 @@ describe('each operation of the document', () => {
         let reader: Caller | undefined;
         const readersFirst = [...operations].sort((a, b) => Number(isUnsafe(a)) - Number(isUnsafe(b)));
         for (const operation of readersFirst) {
-          if (promised(operation, kind) !== 'let in') continue;
+          if (promised(operation, kind) !== 'accepted') continue;
           const caller = { operation: operation.name, caller: `${name} (${transport})` };
           if (isPublic(operation) && bodySchemaOf(operation)) {
             // Its answer depends on its input, not on the caller.
@@ -234,7 +234,7 @@ describe('each operation of the document', () => {
             : (reader ??= await kind.make(transport));
           const owner = (!isForAdmins(operation) && ownerBehind(client)) || (await person());
           const answer = await send(operation, client, await cook(operation, owner), kind);
-          const wanted = recipeOf(operation).answers ?? 'let in';
+          const wanted = recipeOf(operation).answers ?? 'accepted';
           expect({ ...caller, outcome: outcomeOf(answer) }).toEqual({ ...caller, outcome: wanted });
         }
       }
@@ -268,7 +268,7 @@ describe('each operation of the document', () => {
       Object.fromEntries(
         readers.map((operation) => [
           operation.name,
-          operation['x-tier'] === 'strict' || isForAdmins(operation) ? 'auth.session_ended' : 'let in',
+          operation['x-tier'] === 'strict' || isForAdmins(operation) ? 'auth.session_ended' : 'accepted',
         ]),
       ),
     );

@@ -31,7 +31,7 @@ function visible({ status, headers, body }: Answer) {
   return { status, headers: rest, body: said };
 }
 
-/** Real: PostgreSQL, the cache, the keys; one operation of each tier, from the document. Forged: what is sent. */
+/** Real: PostgreSQL, the cache, the keys; one operation of each tier, from the document. Forged: the tokens. */
 describe('a forged access token', () => {
   let app: TestApp;
   let admin: Resident;

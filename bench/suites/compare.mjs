@@ -36,7 +36,7 @@ export async function compare(world, commit, suites, { short, say, row }) {
           found.set(name, [...(found.get(name) ?? []), ...costs]);
       }
       for (const [name, costs] of found) {
-        const what = `${suite}, ${name}: what it costs of what it did at ${commit}`;
+        const what = `${suite}, ${name}: cost relative to ${commit}`;
         row({ what, figure: `${rounds(costs, '', 3)} ${costs.length} times`, values: costs });
       }
     }

@@ -39,5 +39,5 @@ for (let round = 0; round < 7; round++) {
   for (let count = 0; count < LOOKUPS; count++) list.endOf(callers[count % callers.length]);
   lookups.push(((performance.now() - startedAt) * 1e6) / LOOKUPS);
 }
-if (!list.endOf(callers[0])) throw new Error('the list does not refuse what it holds');
+if (!list.endOf(callers[0])) throw new Error('the list does not refuse its entries');
 console.log(JSON.stringify({ bytes, lookups: lookups.slice(2), entries: list.size }));

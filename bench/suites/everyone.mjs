@@ -22,7 +22,7 @@ export async function run(world, { short, say, row }) {
     const idle = await p99s(load, b, ms);
 
     const refusals = [await endEveryone(world, a, b)];
-    say('others log in and go on while the records are swept');
+    say('other users log in and continue during the sweep');
     const [{ seq, endedAt }] = refusals;
     await prepare(world, load, OTHERS); // after the end
     const admin = await world.admin(b);
@@ -108,8 +108,7 @@ function watch({ http }, token, seq, many, say) {
   const look = async () => {
     for (;;) {
       const { status, body } = await http.get(`/v1/admin/revocations/${seq}`, token);
-      if (status !== 200 && status !== 202)
-        throw new Error(`an admin who asks for progress is answered ${status}`);
+      if (status !== 200 && status !== 202) throw new Error(`the progress for an admin has status ${status}`);
       // The logout is in force long before it is done: no cached session is valid for more than 30 s, and the sweep
       // of many sessions takes longer.
       if (body.remainingSessions === undefined) break;

@@ -85,7 +85,7 @@ async function tooMany(instance, world, { say, row }) {
     figure: `${Object.entries(statuses)
       .map(([what, count]) => `${count} × ${what}`)
       .join(', ')}; the last after ${seconds} s`,
-    promise: 'all in, or told when to come back',
+    promise: 'all accepted, or refused with Retry-After',
     kept: Object.keys(statuses).every((what) => what === '200' || what === '503 with Retry-After'),
     values: statuses,
   });

@@ -93,7 +93,7 @@ export async function run(world, { short, say, row }) {
       const times = ratios(results, name, tier);
       const logged = median(ratios(results, name, `${tier}, logging`)).toFixed(1);
       row({
-        what: `${name}: what it costs of our ${tier} tier`,
+        what: `${name}: cost relative to our ${tier} tier`,
         figure: `${rounds(times, 'times', 1)} (${logged} of ours logging); ${figureOf(results.get(name))}`,
         promise: goal ? `≥ ${goal}` : '',
         kept: goal ? median(times) >= goal : undefined,

@@ -300,7 +300,7 @@ async function redis({ world, say, row, times }) {
   await inParallel(keys, 100, (key) => client.set(key, verdict, { PX: 3_600_000 }));
   const usage = await client.memoryUsage(keys[0]);
   row({
-    what: 'a verdict in Redis, MEMORY USAGE',
+    what: 'a cached session in Redis, MEMORY USAGE',
     figure: `${usage} B; the text ${verdict.length} B`,
     values: { usage },
   });
@@ -413,7 +413,7 @@ async function walks({ world, say, row }, count) {
       for (let turn = 0; turn < 5; turn++) await relay.countLeft(everyone, MOST_COUNTED);
     });
     row({
-      what: 'the count of who is left, for each that it counts',
+      what: 'the count of remaining sessions, for each that it counts',
       figure: tellFine(counted),
       values: counted,
     });

@@ -1,13 +1,13 @@
 /**
  * `npm run docs:security` writes docs/security/checklist.md from the requirements and the titles of the tests;
- * with `--check` it only says what is missing, unknown or old. The last argument may be another root.
+ * with `--check` it only reports missing, unknown or old entries. The last argument may be another root.
  *
  * @typedef {object} Row
  * @property {string} id
  * @property {'C' | 'H' | 'M' | 'L'} severity
  * @property {string} requirement
  * @property {string} source
- * @property {string} [note] what a reviewer should know of how it is kept
+ * @property {string} [note] a hint for reviewers on how it is kept
  * @property {{ reason: string, instead: string }} [notKept]
  * @property {string} [later] why it belongs to a later release
  * @typedef {{ title: string, rows: Row[] }} Group

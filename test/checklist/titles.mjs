@@ -12,7 +12,7 @@ const CALLEE = /^(x|f)?(it|test|describe)(?![a-z])/;
  */
 
 /**
- * Reads titles where they are written; nothing is run.
+ * Reads titles from the source, without running it.
  * @param {string} file its path, as the page is to show it
  * @param {string} text
  * @returns {{ tagged: Tagged[], faults: string[] }}

@@ -105,7 +105,7 @@ async function failures(folder, spec) {
       .filter(({ status }) => status === 'failed')
       .map(({ fullName }) => fullName.replace(ROWS_OF_THE_CHECKLIST, '')),
   );
-  // A file that cannot even be loaded proves nothing.
+  // A file that cannot be loaded is no proof.
   if (names.length === 0 && testResults.some(({ status }) => status === 'failed'))
     throw new Error(`${spec} does not run`);
   return names;

@@ -37,19 +37,19 @@ export interface CallerKind {
   claimed?: Role[];
 }
 
-/** The promise of the operation's own declarations for this caller: to be let in, or the code of a problem. */
+/** The promise of the operation's own declarations for this caller: `accepted`, or the code of a problem. */
 export function promised(
   { 'x-tier': tier, 'x-roles': wanted }: Operation,
   { everywhere, access, session, isStale, roles = ['user'], claimed = roles }: CallerKind,
-): ProblemCode | 'let in' {
+): ProblemCode | 'accepted' {
   if (everywhere) return everywhere;
-  if (tier === 'public') return 'let in';
+  if (tier === 'public') return 'accepted';
   if (access) return access;
   if (tier !== 'access' && session) return session;
   if (tier === 'fresh' && isStale) return 'auth.reauthentication_required';
   const judged = tier === 'access' ? claimed : roles;
   if (wanted && !judged.some((role) => wanted.includes(role))) return 'auth.forbidden';
-  return 'let in';
+  return 'accepted';
 }
 
 const STALE_MS = 10 * 60_000;

@@ -47,7 +47,7 @@ export class FaultProxy {
     this.resetAll();
   }
 
-  /** Connections stay open and nothing passes: a machine that hangs, a network that swallows. */
+  /** Connections stay open, but no bytes pass: a machine that hangs, a network that drops everything. */
   stall(): void {
     this.mode = 'stalled';
     for (const { client, upstream } of this.pairs) {

@@ -26,7 +26,7 @@ type Forge = (materials: Materials) => Record<string, string>;
 const OUR_KEY = TEST_KEYS.signing[0]!.privateKey;
 const THEIRS = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 
-/** Signed by whatever key, the way its algorithm does it; for EdDSA the hash is null. */
+/** Signed by any key with its algorithm; for EdDSA the hash is null. */
 function signedWith(header: object, claims: object, key: KeyObject, hash: string | null): string {
   const content = `${encode(header)}.${encode(claims)}`;
   const signature = signBytes(hash, Buffer.from(content), { key, dsaEncoding: 'ieee-p1363' });
@@ -107,7 +107,7 @@ export const FORGERIES = {
       'a list of algorithms': saying(['ES256'], OUR_KEY, 'sha256'),
       'an algorithm in an algorithm': saying({ alg: 'ES256' }, OUR_KEY, 'sha256'),
       'no algorithm': signed({ typ: HEADER.typ, kid: HEADER.kid }, claims()),
-      "a stranger's key": signed(HEADER, claims(), THEIRS.privateKey),
+      "an attacker's key": signed(HEADER, claims(), THEIRS.privateKey),
       'our signature in DER': `${content}.${der}`,
       'our signature of another token': `${content}.${signature}`,
       'our token with other claims': [header, encode(claims({ roles: ['admin'] })), signature].join('.'),
@@ -172,7 +172,7 @@ export const FORGERIES = {
     const forgeries: Record<string, string> = {};
     for (const [name, value] of Object.entries(members)) {
       const header = { ...HEADER, [name]: value };
-      forgeries[`${name}, by a stranger`] = signed(header, claims(), THEIRS.privateKey);
+      forgeries[`${name}, by an attacker`] = signed(header, claims(), THEIRS.privateKey);
       forgeries[`${name}, by us`] = signed(header, claims());
       forgeries[`${name} and crit`] = signed({ ...header, crit: [name] }, claims());
     }

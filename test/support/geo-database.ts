@@ -89,7 +89,7 @@ function encode(value: unknown): Buffer {
   return Buffer.concat([control(isCount ? UINT32 : DOUBLE, bytes.length), bytes]);
 }
 
-/** Nothing here is longer than 28. */
+/** The longest value has 28 bytes. */
 function control(type: number, size: number): Buffer {
   return type > 7 ? Buffer.from([size, type - 7]) : Buffer.from([(type << 5) | size]);
 }

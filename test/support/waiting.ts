@@ -43,7 +43,7 @@ export async function untilBlockedBy(holder: pg.Client): Promise<void> {
     const { rowCount } = await holder.query(
       'select from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))',
     );
-    if (rowCount === 0) throw new Error('nothing waits for the lock');
+    if (rowCount === 0) throw new Error('no transaction waits for the lock');
   });
 }
 

@@ -64,7 +64,7 @@ export class Explorer {
   async run(steps: number): Promise<void> {
     for (let count = 0; count < 2; count++) this.boot(count);
     for (let turn = 0; this.instances.some(({ ready }) => !ready); turn++) {
-      if (turn > BOOT_TURNS) throw new Error('an instance that nothing troubles does not boot');
+      if (turn > BOOT_TURNS) throw new Error('an instance without faults does not boot');
       await this.settle(this.world.network.flights[0]);
     }
     for (let step = 0; step < steps && this.violations.length === 0; step++) {
@@ -142,7 +142,7 @@ export class Explorer {
     this.task(at, async () => {
       try {
         const snapshot = await at.check.require(principal, { consistency: 'cached' });
-        this.note(`${this.named(sessionId)} is let in at ${this.nameOf(at)}`);
+        this.note(`${this.named(sessionId)} is accepted at ${this.nameOf(at)}`);
         this.oracle.letIn(beginning, snapshot);
       } catch (error) {
         this.oracle.refused(beginning, error);
@@ -154,7 +154,7 @@ export class Explorer {
     const sessionId = this.someSession();
     const { userId } = this.world.postgres.sessions.get(sessionId)!.snapshot;
     const denied = at.denials.endOf({ sessionId, userId }) !== null;
-    this.note(`access ${this.named(sessionId)} at ${this.nameOf(at)}: ${denied ? 'refused' : 'let in'}`);
+    this.note(`access ${this.named(sessionId)} at ${this.nameOf(at)}: ${denied ? 'refused' : 'accepted'}`);
     this.oracle.access(at, sessionId, denied);
   }
 

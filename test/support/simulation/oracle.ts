@@ -57,9 +57,9 @@ export class Oracle {
 
   letIn({ sessionId, startedAt, mustRefuse, leastRoles }: Beginning, snapshot: SessionSnapshot): void {
     const { endCommittedAt } = this.world.postgres.sessions.get(sessionId)!;
-    if (mustRefuse) this.violations.push('S1: let in after applied');
+    if (mustRefuse) this.violations.push('S1: accepted after applied');
     if (endCommittedAt !== null && startedAt >= endCommittedAt + SETTINGS.cacheLease)
-      this.violations.push('S2: let in later than the lease after the end');
+      this.violations.push('S2: accepted later than the lease after the end');
     if (snapshot.roles.length < leastRoles)
       this.violations.push('roles: older than the change that had answered');
   }
@@ -81,7 +81,7 @@ export class Oracle {
     if (denied || endCommittedAt === null) return;
     const event = this.endedAtEvent.get(sessionId)!;
     if ((this.heardUpTo.get(instance) ?? -1) >= event)
-      this.violations.push('A1: let in after a poll that began after the end');
+      this.violations.push('A1: accepted after a poll that began after the end');
     if (!instance.feed.isBlind() && endCommittedAt < this.world.clock.time - BLIND_AFTER_MS)
       this.violations.push('A2: lacks an end of more than 5 s ago and does not know');
   }
@@ -89,9 +89,9 @@ export class Oracle {
   refreshed(sessionId: string, wasOver: boolean, outcome: string): void {
     if (wasOver && outcome !== 'ended') this.violations.push(`R1: ${outcome} after the end had answered`);
     if (['reuse', 'superseded', 'unknown'].includes(outcome))
-      this.violations.push(`R2: an honest client was told ${outcome}`);
+      this.violations.push(`R2: an honest client got ${outcome}`);
     if (outcome === 'ended' && this.world.postgres.sessions.get(sessionId)!.endCommittedAt === null)
-      this.violations.push('R2: an honest client was told that its session has ended');
+      this.violations.push('R2: an honest client got the end of its session');
   }
 
   isOver(sessionId: string): boolean {
