@@ -4,10 +4,10 @@
  *   npm run bench                              every suite, the full form
  *   npm run bench -- --short                   the short form of most, at most two minutes
  *   npm run bench -- guards peers              some suites
- *   npm run bench -- profile                   where the time of each tier goes, as text in bench/results/
- *   npm run bench -- --compare <commit> [suite]  this build beside that of another commit: ratios only
+ *   npm run bench -- profile                   the profile of each tier, as text in bench/results/
+ *   npm run bench -- --compare <commit> [suite]  this build compared with another commit: ratios only
  *
- * Prints a table, keeps the figures in bench/results/, and ends with 1 when a promise is broken.
+ * Prints a table, keeps the figures in bench/results/, and exits with 1 when a promise is broken.
  */
 import { parseArgs } from 'node:util';
 import { COMPARABLE, compare } from './suites/compare.mjs';

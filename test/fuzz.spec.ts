@@ -85,7 +85,7 @@ const SPELLINGS: Record<string, (json: string) => string | Buffer> = {
   nothing: () => '',
 };
 
-/** Headers that something here, or in front of it, reads. */
+/** Headers that the server, or a proxy in front of it, reads. */
 const HEADERS: Record<string, string[]> = {
   'content-type': [
     'application/json; charset=utf-8',

@@ -1,6 +1,6 @@
 /**
- * express-session with connect-redis, as their READMEs set them up. Its argument: `passport` for Passport on top, with the user
- * read from PostgreSQL on each request, as passport's guide does it; `dressed`: see there.
+ * express-session with connect-redis, as in their READMEs. Its argument: `passport` for Passport on top, with the
+ * user read from PostgreSQL on each request, as in passport's guide; `dressed`: see dressed.mjs.
  */
 import { RedisStore } from 'connect-redis';
 import express from 'express';

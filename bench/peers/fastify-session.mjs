@@ -1,4 +1,7 @@
-/** @fastify/session with a Redis store, as its README sets it up. Its argument: `still` for rolling off, which renews no cookie; `dressed`: see there. */
+/**
+ * @fastify/session with a Redis store, as in its README. Its argument: `still` for rolling off, which renews no
+ * cookie; `dressed`: see dressed.mjs.
+ */
 import fastifyCookie from '@fastify/cookie';
 import fastifySession from '@fastify/session';
 import { RedisStore } from 'connect-redis';

@@ -1,6 +1,6 @@
 /**
- * Nest with @nestjs/passport and @nestjs/jwt, as Nest's own guide to authentication sets them up and the usual starters keep it:
- * Express, HS256, a secret string. Its argument: `user` for a TypeORM look-up of the user in `validate`, as starters do it.
+ * Nest with @nestjs/passport and @nestjs/jwt, as in Nest's own guide to authentication and in common starters: Express,
+ * HS256, a secret string. Its argument: `user` for a TypeORM look-up of the user in `validate`, as in starters.
  */
 import 'reflect-metadata';
 import { Controller, Get, Inject, Module, Post, Req, UseGuards } from '@nestjs/common';

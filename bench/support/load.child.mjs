@@ -31,8 +31,9 @@ const ORDERS = {
 
 /**
  * @param {{ url: string, name: string, connections: number, ms: number, most?: number, rate?: number, chains?: object[] }} order
- * `most` requests end it before its time. `rate` requests per second of all connections together; without it, each asks again as soon as it is answered. `chains`: each
- * connection follows one of its own, in which a request is made from the answer before it.
+ * `most` requests end it before its time. `rate`: requests per second of all connections together; without it, each
+ * connection sends its next request as soon as it has an answer. `chains`: each connection follows its own chain, in
+ * which each request is built from the previous answer.
  */
 async function run({ url, name, connections, ms, most = Infinity, rate, chains }) {
   const { hostname, port } = new URL(url);

@@ -3,7 +3,7 @@ import { MailOutbox } from '../../src/mail/mail-outbox.js';
 import { MailTransport, type Mail } from '../../src/mail/mail-transport.js';
 import { holdBackgroundWork, type TestApp } from './app.js';
 
-/** Collects mails instead of sending them, when the test asks for it. */
+/** Collects the mails of an app instead of sending them. The app writes them when the test requests them. */
 export class Mailbox {
   private mails: Mail[] = [];
 
