@@ -189,7 +189,7 @@ describe('invalid input', () => {
       ['a list of objects', '[{}]'],
       ['a text', `"${CANARY}"`],
       ['a number', '1'],
-      ['a number beyond all numbers', '1e400'],
+      ['a number out of range', '1e400'],
       ['true', 'true'],
       ['null', 'null'],
       ['half an object', `{"email":"${CANARY}`],
@@ -201,7 +201,7 @@ describe('invalid input', () => {
       ['NaN', '{"amount":NaN}'],
       ['a raw line end in a text', `{"email":"${CANARY}\n"}`],
       ['a form', `email=${CANARY}&password=${CANARY}`],
-      ['nothing but spaces', '   '],
+      ['spaces only', '   '],
       ['a byte that is no text', '\0'],
       ['nesting without end', '['.repeat(5_000)],
       ['deep nesting', `${'{"a":'.repeat(1_500)}1${'}'.repeat(1_500)}`],
@@ -316,7 +316,7 @@ describe('invalid input', () => {
       }
       const fitting = JSON.stringify({ email: `${CANARY}@example.com`, password: 'x' }).padEnd(10_240, ' ');
       expectProblem(
-        'as large as may be',
+        'the maximal size',
         await app.client().post('/v1/auth/login', fitting),
         [401],
         'auth.invalid_credentials',

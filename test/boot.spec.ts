@@ -36,7 +36,7 @@ afterAll(async () => {
 describe('a boot with a fatal fault', () => {
   it.each<[string, Record<string, string>, RegExp[]]>([
     [
-      'over bad values, and names them all',
+      'over invalid values, and names them all',
       { PORT: 'http', ACCESS_TOKEN_TTL: '901s' },
       [/PORT "http" .*allowed:/, /ACCESS_TOKEN_TTL "901s" .*15m/],
     ],
@@ -46,7 +46,7 @@ describe('a boot with a fatal fault', () => {
       [/DATABASE_URL is not set/, /REDIS_URL is not set/, /KEYS_FILE is not set/],
     ],
     [
-      'over a data folder that is none',
+      'over an invalid data folder',
       { DATABASE_URL: NOWHERE, DATA_DIR: '/dev/null' },
       [/DATA_DIR "\/dev\/null" .*allowed:/],
     ],
@@ -60,7 +60,7 @@ describe('a boot with a fatal fault', () => {
 
   it.each<[string, (url: URL) => unknown, RegExp]>([
     ['a wrong password', (url) => (url.password = 'hunter2'), /password authentication failed/],
-    ['no password where one is wanted', (url) => (url.password = ''), /password/],
+    ['no password where one is required', (url) => (url.password = ''), /password/],
     ['an unknown role', (url) => (url.username = 'unknown'), /role "unknown" does not exist/],
     ['an unknown database', (url) => (url.pathname = '/nothing'), /database "nothing" does not exist/],
   ])('stops over %s, and names DATABASE_URL', async (_, change, why) => {

@@ -102,18 +102,18 @@ describe('the credential of a request', () => {
     });
 
     it.each<[string, (of: { browser: Client; native: Client }) => Record<string, string>]>([
-      ["a bearer token and the same person's cookie", () => ({ authorization: bearer(), cookie: access() })],
+      ["a bearer token and the same user's cookie", () => ({ authorization: bearer(), cookie: access() })],
       [
-        'one token on both ways',
+        'one token in both places',
         () => ({ authorization: `Bearer ${browser.jar.get('__Host-access')}`, cookie: access() }),
       ],
       ['a bearer token and a refresh cookie', () => ({ authorization: bearer(), cookie: refresh() })],
       [
-        'a good cookie and a bearer token that is garbage',
+        'a good cookie and an invalid bearer token',
         () => ({ authorization: 'Bearer garbage', cookie: access() }),
       ],
       [
-        'a good bearer token and a cookie that is garbage',
+        'a good bearer token and an invalid cookie',
         () => ({ authorization: bearer(), cookie: '__Host-access=x' }),
       ],
       ['two access cookies that differ', () => ({ cookie: `${access()}; __Host-access=other` })],
@@ -153,14 +153,14 @@ describe('the credential of a request', () => {
         ],
       ],
       [
-        'two of them in different letters',
+        'two Authorization headers in different case',
         () => [
           ['authorization', bearer()],
           ['AUTHORIZATION', 'Bearer garbage'],
         ],
       ],
       [
-        'two of them, the first of another scheme',
+        'two Authorization headers, the first of another scheme',
         () => [
           ['Authorization', 'Basic YTpi'],
           ['Authorization', bearer()],

@@ -154,7 +154,7 @@ describe('the embedded PostgreSQL', () => {
   it.each([
     ['is killed with its process group', killApp],
     ['alone is killed', (app) => end(app, () => app.kill('SIGKILL'))],
-    ['hears that its terminal has gone', (app) => end(app, () => process.kill(-app.pid!, 'SIGHUP'))],
+    ['loses its terminal', (app) => end(app, () => process.kill(-app.pid!, 'SIGHUP'))],
     ['crashes', (app) => end(app, () => app.stdin!.write('crash\n'))],
   ] satisfies [string, (app: ChildProcess) => Promise<void>][])(
     'ends by itself when the app %s, and keeps the data',

@@ -94,8 +94,8 @@ describeWithRedis('a global logout', () => {
   });
 
   it.each([
-    ['twice as long as a batch took', 7, 14],
-    ['but a second at most, after a slow one', 3_000, 1_000],
+    ['of twice the duration of a batch', 7, 14],
+    ['of a second at most after a slow batch', 3_000, 1_000],
   ])(
     'is swept with pauses %s, within its turn, so that all instances pause together',
     async (_, took, rest) => {

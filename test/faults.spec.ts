@@ -163,7 +163,7 @@ describeWithRedis('an instance that is cut off', () => {
     const end = async () => expect(await endAlice(a)).toMatchObject(APPLIED);
 
     it.each([
-      ["before a reader's look", VerdictCache, 'read'],
+      ["before a reader's look-up", VerdictCache, 'read'],
       ['before its lease', VerdictCache, 'lease'],
       ['between its lease and its read', SessionReader, 'readMany'],
       ['between its read and its fill', VerdictCache, 'fill'],

@@ -108,8 +108,8 @@ describe('npm run keys:rotate', () => {
   const rotate = (...args: string[]) => command({ KEYS_FILE: file }, ...args);
 
   it.each([
-    ['leads that others cannot follow', ['--lead', '5m'], /--lead 5m is too short; at least 6m/],
-    ['leads that are none', ['--lead', 'soon'], /is not a duration/],
+    ['a lead that is too short for other instances', ['--lead', '5m'], /--lead 5m is too short; at least 6m/],
+    ['an invalid lead', ['--lead', 'soon'], /is not a duration/],
     [
       'an emergency without the kind of the leaked key',
       ['--now'],
@@ -118,7 +118,7 @@ describe('npm run keys:rotate', () => {
     ['both at once', ['--now', '--signing', '--lead', '15m'], /usage:/],
     ['unknown options', ['--sining'], /'--sining'[^]*usage:/],
     ['two files', ['a.json', 'b.json'], /usage:/],
-    ['a file that is not there', ['none.json'], /cannot be read: ENOENT/],
+    ['a missing file', ['none.json'], /cannot be read: ENOENT/],
   ])('refuses %s', async (_, args, problem) => {
     const before = await readFile(file, 'utf8');
     expect(rotate(...args)).toMatchObject({ status: 1, output: expect.stringMatching(problem) });

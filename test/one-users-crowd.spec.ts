@@ -87,7 +87,7 @@ describe.each(['2', '10'])('with DATABASE_POOL_SIZE=%s, while an outside transac
     it.each<[string, (index: number) => Promise<Answer>]>([
       ['payments', () => alice.copy().pay(randomUUID())],
       ['changes of the name', () => alice.copy().patch('/v1/users/me', { displayName: 'Alice' })],
-      ['steps up', () => alice.copy().reauthenticate({ password: PASSWORD })],
+      ['step-ups', () => alice.copy().reauthenticate({ password: PASSWORD })],
       ['enrolments', () => alice.copy().post('/v1/auth/mfa/totp')],
       ['logouts', () => alice.copy().post('/v1/auth/logout')],
       ['ends of sessions', () => alice.copy().delete('/v1/sessions?except=current')],

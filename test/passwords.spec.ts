@@ -68,7 +68,7 @@ describe.each(WAYS)('a password chosen at %s', (way, path, choose) => {
 
   it.each([
     ['14 characters', 'owls in a tree', /at least 15/],
-    ['a short one, twice', 'passwordpassword', /repeats itself/],
+    ['a repeated short password', 'passwordpassword', /repeats itself/],
     ['the digits', '123456789012345', /easily guessed/],
     ['the keyboard', 'qwertyuiopasdfghjkl', /easily guessed/],
     ['the product', 'drawbridgepassword2026', /name of this product/],
@@ -192,7 +192,7 @@ describe('a password that is known from a breach', () => {
     ['is silent', () => undefined],
     ['breaks off', (_, response) => void response.destroy()],
     ['fails', (_, response) => void response.writeHead(500).end()],
-    ['sends one elsewhere', (_, response) => void response.writeHead(302, { location: '/range/x' }).end()],
+    ['redirects', (_, response) => void response.writeHead(302, { location: '/range/x' }).end()],
     ['never ends', (_, response) => void response.write('0'.repeat(600_000))],
     ['trickles', (_, response) => void response.write('0')],
   ])('is not detected while the service %s: then the setting decides [PWD-05]', async (_what, broken) => {

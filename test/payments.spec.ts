@@ -33,10 +33,10 @@ afterEach(disconnect);
 type Ending = (admin: Client, alice: Person) => Promise<Answer>;
 
 const endings: [string, Ending][] = [
-  ['her session', (admin, { id }) => admin.delete(`/v1/admin/sessions/${id}`)],
-  ['all of hers', (admin, { userId }) => admin.delete(`/v1/admin/users/${userId}/sessions`)],
+  ['the session', (admin, { id }) => admin.delete(`/v1/admin/sessions/${id}`)],
+  ['all sessions of the user', (admin, { userId }) => admin.delete(`/v1/admin/users/${userId}/sessions`)],
   ['everyone', (admin) => admin.request('DELETE', '/v1/admin/sessions', { body: { confirm: 'everyone' } })],
-  ['her account', (_, alice) => alice.copy().delete('/v1/users/me')],
+  ['the account', (_, alice) => alice.copy().delete('/v1/users/me')],
 ];
 const endOfEveryone = endings[2]![1];
 

@@ -75,7 +75,7 @@ describe('the country header', () => {
     ['is ignored under another name', { headers: { 'cf-ipcountry': 'AT' } }, null],
     ['is no country with XX', { headers: { 'x-country': 'XX' } }, null],
     ['is no country when it was sent twice', { headers: { 'x-country': 'AT, DE' } }, null],
-    ['is no country where a code names none', { headers: { 'x-country': 'Austria' } }, null],
+    ['is no country when it is a name', { headers: { 'x-country': 'Austria' } }, null],
     ['is no country when it is missing', {}, null],
   ])('%s', async (_, request, place) => {
     expect((await places()).locate(asked(request))).toEqual(place);
@@ -87,8 +87,8 @@ describe('the database of addresses', () => {
     ['a city', '192.0.2.77', { country: 'AT', at: { latitude: 48.2, longitude: 16.37 } }],
     ['a country', '198.51.100.1', { country: 'DE' }],
     ['a country as free databases write it', '203.0.113.1', { country: 'IT' }],
-    ['no place for a region that is no country', '100.64.0.1', null],
-    ['no place for an anonymous proxy', '100.64.1.1', null],
+    ['no location for a region that is no country', '100.64.0.1', null],
+    ['no location for an anonymous proxy', '100.64.1.1', null],
     ['an address it does not have', '10.9.9.9', null],
     ['an IPv6 address it does not have', '2001:db8::1', null],
     ['a client whose connection is gone', null, null],
@@ -121,7 +121,7 @@ describe('the database of addresses', () => {
 
   it.each([
     ['is not there', 'missing.mmdb'],
-    ['is something else', 'other.mmdb'],
+    ['is another kind of file', 'other.mmdb'],
   ])('that %s stops the boot, with the name of the variable', async (_, name) => {
     await writeFile(join(folder, 'other.mmdb'), 'not a database');
     await expect(places({ database: join(folder, name) })).rejects.toThrow(

@@ -280,7 +280,7 @@ describe('a connection that cannot be opened', () => {
       'grant connect on database postgres to public',
     ],
     [
-      'the role has all the connections that it may have (53300)',
+      'the role has reached its limit of connections (53300)',
       `alter role ${ROLE} connection limit 0`,
       `alter role ${ROLE} connection limit -1`,
     ],

@@ -325,7 +325,7 @@ describeWithOwnRedis(cluster, 'a Redis Cluster', () => {
 
     it.each([
       ['one node', () => nodes[4]!.url],
-      ['nodes of which one is away', () => `${dead},${nodes[5]!.url}`],
+      ['nodes of which one is down', () => `${dead},${nodes[5]!.url}`],
     ])('may name %s, and the others are discovered', async (_, named) => {
       const c = await startApp({ env: env(named()) });
       try {

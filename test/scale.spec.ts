@@ -132,7 +132,7 @@ describe('the model of a load', () => {
 describe('the simulated feed', () => {
   const plans: [string, Plan][] = [
     ['two instances', { instances: 2, rate: 20, seconds: 5 }],
-    ['more than PostgreSQL has cores for', { instances: 300, rate: 200, seconds: 0.5, cores: 1 }],
+    ['more load than the cores of PostgreSQL', { instances: 300, rate: 200, seconds: 0.5, cores: 1 }],
     ['a burst that queues for its commits', { instances: 5, rate: 10_000, seconds: 0.1 }],
     ['lost notifications', { instances: 20, rate: 50, seconds: 2, lost: 0.5 }],
     ['no notifications', { instances: 20, rate: 50, seconds: 2, path: 'poll' }],

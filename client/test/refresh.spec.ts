@@ -149,7 +149,7 @@ describe.each(TRANSPORTS)('the client refreshes, by %s', (transport) => {
     ['a login page of the hotel', () => new Response('<h1>Welcome</h1>', { status: 200 })],
     ['a proxy that wants a login of its own', () => new Response('Unauthorized', { status: 401 })],
     ['JSON of another server', () => Response.json({ code: 'E1' }, { status: 401 })],
-    ['a grant with nothing in it', () => Response.json({})],
+    ['an empty grant', () => Response.json({})],
     [
       'a rate limit',
       () =>

@@ -215,7 +215,7 @@ describe('tabs that share cookies', () => {
   }
 
   it.each<[string, (tab: Tab) => Promise<unknown>]>([
-    ['nothing yet', async () => undefined],
+    ['no call yet', async () => undefined],
     ['a call that was refused', (tab) => tab.status(SESSION)],
     ['a public call', (tab) => tab.status(PASSKEY_OPTIONS, { method: 'POST' })],
     ['several calls at once', (tab) => Promise.all([FLAGS, SESSION, FLAGS].map((path) => tab.status(path)))],
