@@ -105,7 +105,7 @@ describe('a mistake in decorators that would open a route stops the boot [SES-15
     }
     expect(await faultsOf(RolesController)).toEqual([
       'GET RolesController.anonymousAdmin: @Public() contradicts @Roles(): a public route has no user',
-      'GET RolesController.nobody: @Roles() without a role refuses every user',
+      'GET RolesController.noRoles: @Roles() without a role refuses every user',
       "GET RolesController.misspelt: @Roles('amdin') names a role that does not exist",
     ]);
   });
