@@ -48,7 +48,10 @@ const { filename: __filename, dirname: __dirname } = import.meta;`;
  * Large modules that are seldom used. Each becomes one file without imports. A running instance keeps its text in
  * memory (`kept-module.ts`).
  */
-const KEPT = { guessable: 'dist/auth/guessable.js', webauthn: 'dist/passkeys/webauthn.js' };
+const KEPT = {
+  guessable: 'dist/auth/passwords/password-strength.js',
+  webauthn: 'dist/auth/passkeys/webauthn-library.js',
+};
 
 /** `kept-module.ts` reads these files, so the bundler makes no chunk of them. */
 const KEPT_APART = {

@@ -1,30 +1,30 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
-import { AccountsModule } from './accounts/accounts.module.js';
+import { AccountsModule } from './auth/accounts/accounts.module.js';
 import { AdminModule } from './admin/admin.module.js';
-import { AuditModule } from './audit/audit.module.js';
-import { AccessGuard } from './auth/access.guard.js';
+import { AuditModule } from './platform/audit/audit.module.js';
+import { AccessGuard } from './auth/guards/access.guard.js';
 import { AuthModule } from './auth/auth.module.js';
-import { CrossSiteGuard } from './auth/cross-site.guard.js';
-import { RolesGuard } from './auth/roles.guard.js';
-import { CacheModule } from './cache/cache.module.js';
-import { ConfigModule, type Replacements } from './config/config.module.js';
-import type { Keys } from './config/key-format.js';
-import type { Settings } from './config/settings.js';
-import { DatabaseModule } from './database/database.module.js';
+import { CrossSiteGuard } from './auth/guards/cross-site.guard.js';
+import { RolesGuard } from './auth/guards/roles.guard.js';
+import { CacheModule } from './platform/cache/cache.module.js';
+import { SettingsModule, type Replacements } from './platform/settings/settings.module.js';
+import type { Keys } from './platform/keys/key-format.js';
+import type { Settings } from './platform/settings/settings.js';
+import { PersistenceModule } from './platform/persistence/database.module.js';
 import { ExamplesModule } from './examples/examples.module.js';
-import { HealthModule } from './health/health.module.js';
-import { MailModule } from './mail/mail.module.js';
-import { MetricsModule } from './metrics/metrics.module.js';
-import { PlacesModule } from './places/places.module.js';
-import { SecondFactorModule } from './second-factor/second-factor.module.js';
-import { PendingActionsModule } from './sessions/pending-actions.module.js';
-import { HttpModule } from './http/http.module.js';
-import { SessionGuard } from './sessions/session.guard.js';
+import { HealthModule } from './observability/health.module.js';
+import { MailModule } from './platform/mail/mail.module.js';
+import { MetricsModule } from './observability/metrics.module.js';
+import { GeolocationModule } from './platform/geolocation/geolocation.module.js';
+import { SecondFactorModule } from './auth/mfa/second-factor.module.js';
+import { PendingActionsModule } from './sessions/pending-actions/pending-actions.module.js';
+import { HttpModule } from './platform/http/http.module.js';
+import { SessionGuard } from './sessions/check/session.guard.js';
 import { SessionsModule } from './sessions/sessions.module.js';
-import { CallerLimitGuard } from './throttle/caller-limit.guard.js';
-import { ThrottleGuard } from './throttle/throttle.guard.js';
-import { ThrottleModule } from './throttle/throttle.module.js';
+import { CallerLimitGuard } from './platform/throttling/caller-limit.guard.js';
+import { ThrottleGuard } from './platform/throttling/throttle.guard.js';
+import { ThrottleModule } from './platform/throttling/throttle.module.js';
 import { UsersModule } from './users/users.module.js';
 
 /**
@@ -39,11 +39,11 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [
-        ConfigModule.forRoot(settings, keys, replacements),
+        SettingsModule.forRoot(settings, keys, replacements),
         HttpModule,
-        DatabaseModule,
+        PersistenceModule,
         CacheModule,
-        PlacesModule,
+        GeolocationModule,
         AuditModule,
         PendingActionsModule,
         MailModule.forRoot(settings),

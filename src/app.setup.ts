@@ -3,26 +3,26 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AppModule } from './app.module.js';
-import { readAddress } from './common/ip-address.js';
-import { createLogger, NestLogger, type Logger } from './common/logger.js';
-import { Problem } from './common/problem.js';
-import { ProblemFilter } from './common/problem.filter.js';
-import { random } from './common/random.js';
-import { describeEvent } from './common/request-event.js';
-import { TrustedProxies } from './common/trusted-proxies.js';
-import { validationPipe } from './common/validation.pipe.js';
-import type { Replacements } from './config/config.module.js';
-import type { Keys } from './config/key-format.js';
-import type { Settings } from './config/settings.js';
-import { databaseProblem } from './database/database-problem.js';
-import { RouteTable } from './common/route-table.js';
-import { serveDocs } from './docs.js';
-import { PlacesService } from './places/places.service.js';
-import { checkInterval, Connections } from './http/connections.js';
-import { onlyOwnHosts } from './http/own-hosts.js';
-import { refuseBadHeaders, refuseTunnel, refuseUnreadable } from './http/refusals.js';
-import { Shutdown } from './http/shutdown.js';
-import { standardHeaders } from './http/standard-headers.js';
+import { readAddress } from './platform/http/ip-address.js';
+import { createLogger, NestLogger, type Logger } from './platform/logging/logger.js';
+import { Problem } from './platform/api/problem.js';
+import { ProblemFilter } from './platform/api/problem.filter.js';
+import { random } from './platform/runtime/random.js';
+import { securityEventOf } from './platform/logging/security-event-log.js';
+import { TrustedProxies } from './platform/http/trusted-proxies.js';
+import { validationPipe } from './platform/api/validation.pipe.js';
+import type { Replacements } from './platform/settings/settings.module.js';
+import type { Keys } from './platform/keys/key-format.js';
+import type { Settings } from './platform/settings/settings.js';
+import { databaseProblem } from './platform/persistence/database-problem.js';
+import { RouteTable } from './platform/api/route-table.js';
+import { serveOpenApi } from './openapi.js';
+import { GeoLocator } from './platform/geolocation/geo-locator.js';
+import { checkInterval, Connections } from './platform/http/connections.js';
+import { onlyOwnHosts } from './platform/http/own-hosts.js';
+import { refuseBadHeaders, refuseTunnel, refuseUnreadable } from './platform/http/malformed-requests.js';
+import { Shutdown } from './platform/http/shutdown.js';
+import { standardHeaders } from './platform/http/standard-headers.js';
 
 /** How long a browser caches the result of a preflight, in seconds. */
 const PREFLIGHT_MAX_AGE_S = 600;
@@ -96,12 +96,12 @@ export async function createApp(
   fastify.server.on('connect', refuseTunnel);
 
   app.get(Connections).watch(fastify.server);
-  locateRequests(fastify, app.get(PlacesService));
+  locateRequests(fastify, app.get(GeoLocator));
   app.enableVersioning({ type: VersioningType.URI, defaultVersion: '1' });
   if (settings.trustedOrigins.length > 0) letRead(app, settings.trustedOrigins);
   app.useGlobalPipes(validationPipe());
   app.useGlobalFilters(problems);
-  if (settings.apiDocs) serveDocs(app, fastify);
+  if (settings.apiDocs) serveOpenApi(app, fastify);
   try {
     await app.init();
   } catch (error) {
@@ -131,7 +131,7 @@ function shutDownWithAnswers(fastify: FastifyInstance, shutdown: Shutdown): void
 }
 
 /** The location is looked up on first access, so only routes that use it pay for it. */
-function locateRequests(fastify: FastifyInstance, places: PlacesService): void {
+function locateRequests(fastify: FastifyInstance, places: GeoLocator): void {
   fastify.decorateRequest('place', {
     getter(this: FastifyRequest) {
       return places.locate(this);
@@ -206,7 +206,7 @@ function logRequests(fastify: FastifyInstance, logger: Logger): void {
         route: request.routeOptions.url ?? null,
         status: reply.statusCode,
         ms: Math.round(reply.elapsedTime * 10) / 10,
-        ...describeEvent(request),
+        ...securityEventOf(request),
       },
       'request',
     );

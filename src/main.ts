@@ -1,21 +1,24 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Clock } from './common/clock.js';
-import { LOGGER, type Logger } from './common/logger.js';
-import { settleHeap } from './common/settle-heap.js';
-import { loadKeys } from './config/key-file.js';
-import { KeyFollower } from './config/key-follower.js';
-import { KeyStore } from './config/key-store.js';
-import { loadSettings } from './config/load-settings.js';
-import { settingsForLog, type Settings } from './config/settings.js';
+import { Clock } from './platform/runtime/clock.js';
+import { LOGGER, type Logger } from './platform/logging/logger.js';
+import { releaseStartupHeap } from './platform/performance/release-startup-heap.js';
+import { loadKeys } from './platform/keys/key-file.js';
+import { KeyFileWatcher } from './platform/keys/key-file-watcher.js';
+import { KeyStore } from './platform/keys/key-store.js';
+import { loadSettings } from './platform/settings/load-settings.js';
+import { settingsForLog, type Settings } from './platform/settings/settings.js';
 import { createApp } from './app.setup.js';
-import { PostgresClient } from './database/postgres-client.js';
-import { startEmbeddedPostgres, type EmbeddedPostgres } from './database/embedded-postgres.js';
-import { migrateDatabase, requireMigrated } from './database/migrate.js';
-import { reasonOf } from './failure.js';
-import { close, listen } from './listen.js';
+import { PostgresClient } from './platform/persistence/postgres-client.js';
+import {
+  startEmbeddedPostgres,
+  type EmbeddedPostgres,
+} from './platform/embedded-postgres/embedded-postgres.js';
+import { migrateDatabase, requireMigrated } from './platform/persistence/migrate.js';
+import { reasonOf } from './platform/runtime/failure.js';
+import { close, listen } from './platform/http/listen.js';
 import { refuseDemoUsers, seedUsers } from './seeds.js';
-import { welcome } from './welcome.js';
+import { startupBanner } from './startup-banner.js';
 
 type Undo = () => Promise<unknown>;
 /** Shutdown steps of the started parts. They run in reverse order. */
@@ -28,16 +31,16 @@ async function boot(): Promise<void> {
   const settings = await withDatabase(given);
   await (settings.migrateOnBoot ? migrateDatabase : requireMigrated)(settings.databaseUrl!, settings);
   const app = await createApp(settings, keys);
-  const keyFollower = new KeyFollower(settings, app.get(KeyStore), app.get(Clock), app.get(LOGGER));
+  const keyFollower = new KeyFileWatcher(settings, app.get(KeyStore), app.get(Clock), app.get(LOGGER));
   const unfollowKeys = keyFollower.start();
   undo.push(async () => unfollowKeys());
   undo.push(() => close(app, settings));
   if (settings.seedUsers) await seedUsers(app);
   if (settings.nodeEnv === 'production') await refuseDemoUsers(app);
-  settleHeap();
+  releaseStartupHeap();
   await listen(app, settings);
   const url = await app.getUrl();
-  if (settings.nodeEnv === 'development') console.log(welcome(settings, url));
+  if (settings.nodeEnv === 'development') console.log(startupBanner(settings, url));
   const logger = app.get<Logger>(LOGGER);
   // No request waits for such a promise, so no answer depends on it: the error is logged, and the server continues
   // (ASVS 16.5.4).

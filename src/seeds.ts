@@ -1,9 +1,9 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { PasswordsService } from './auth/passwords.service.js';
-import { BootError } from './common/boot-error.js';
-import { Clock } from './common/clock.js';
-import type { Role } from './common/roles.js';
+import { PasswordsService } from './auth/passwords/passwords.service.js';
+import { BootError } from './platform/settings/boot-error.js';
+import { Clock } from './platform/runtime/clock.js';
+import type { Role } from './roles.js';
 import { UsersService } from './users/users.service.js';
 
 export const DEMO_PASSWORD = 'drawbridge demo password';

@@ -2,9 +2,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AccountErrands } from '../src/auth/account-errands.js';
-import { AccountMail } from '../src/auth/account-mail.service.js';
-import { MailOutbox } from '../src/mail/mail-outbox.js';
+import { AccountJobQueue } from '../src/auth/registration/account-job-queue.js';
+import { AccountMailService } from '../src/auth/registration/account-mail.service.js';
+import { MailOutbox } from '../src/platform/mail/mail-outbox.js';
 import {
   holdBackgroundWork,
   ALICE,
@@ -17,7 +17,7 @@ import {
 import type { Answer } from './support/client.js';
 import { TestClock } from './support/clock.js';
 import { linksIn, Mailbox } from './support/mailbox.js';
-import { loggedIn } from './support/people.js';
+import { loggedIn } from './support/test-users.js';
 import { connect, disconnect, Gate, untilBlocked } from './support/waiting.js';
 
 const OWN_PASSWORD = 'nine owls under a bridge';
@@ -405,7 +405,7 @@ describe('an address', () => {
       const other = await startApp({ clock });
       holdBackgroundWork(other);
       await forgot(ALICE.email);
-      const errands = [app, other, app, other].map((at) => at.get(AccountErrands));
+      const errands = [app, other, app, other].map((at) => at.get(AccountJobQueue));
       const done = await Promise.all(errands.map((errand) => errand.run()));
       expect(done.reduce((sum, each) => sum + each)).toBe(1);
       expect(await mailbox.collect()).toHaveLength(1);
@@ -413,10 +413,10 @@ describe('an address', () => {
     });
 
     it('is processed later after a failure, and delays no other job', async () => {
-      const mail = app.get(AccountMail);
+      const mail = app.get(AccountMailService);
       const handle = mail.handle.bind(mail);
-      mail.handle = (tx, errand, now) =>
-        errand.email === ALICE.email ? Promise.reject(new Error('not now')) : handle(tx, errand, now);
+      mail.handle = (tx, job, now) =>
+        job.email === ALICE.email ? Promise.reject(new Error('not now')) : handle(tx, job, now);
       await forgot(ALICE.email);
       await forgot(BOB.email);
       expect((await mailbox.collect()).map(({ to }) => to)).toEqual([BOB.email]);
@@ -434,7 +434,7 @@ describe('an address', () => {
       await me.login(address, OWN_PASSWORD, { transport: 'bearer' });
       await forgot(address);
       const [begun, ended] = [new Gate(), new Gate()];
-      const mail = app.get(AccountMail);
+      const mail = app.get(AccountMailService);
       const handle = mail.handle.bind(mail);
       mail.handle = async (...errand) => {
         begun.open();
@@ -488,7 +488,7 @@ describe('mails in development', () => {
     await app.client().post('/v1/auth/register', { email: strange, password: OWN_PASSWORD });
     for (const email of [strange, ALICE.email]) {
       await app.client().post('/v1/auth/password/forgot', { email });
-      await app.get(AccountErrands).run();
+      await app.get(AccountJobQueue).run();
     }
     await app.get(MailOutbox).send();
 
@@ -517,7 +517,7 @@ describe('mails in development', () => {
     await start('test');
     expect((await app.client().get('/dev/mails')).status).toBe(404);
     await app.client().post('/v1/auth/password/forgot', { email: ALICE.email });
-    await app.get(AccountErrands).run();
+    await app.get(AccountJobQueue).run();
     expect(await app.get(MailOutbox).send()).toBeGreaterThan(0);
     expect(print).not.toHaveBeenCalled();
     await app.close();

@@ -4,13 +4,13 @@ import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type pg from 'pg';
 import { DataSource } from 'typeorm';
-import { AuditSealer } from '../src/audit/audit-sealer.js';
-import { pruneAudit } from '../src/audit/prune-audit.js';
-import { verifyAudit } from '../src/audit/verify-audit.js';
-import { shareEpoch } from '../src/sessions/session-epoch.js';
+import { AuditChainJob } from '../src/platform/audit/audit-chain.job.js';
+import { pruneAudit } from '../src/platform/audit/prune-audit.js';
+import { verifyAudit } from '../src/platform/audit/verify-audit.js';
+import { shareEpoch } from '../src/sessions/revocation/session-epoch.js';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import { TestClock } from './support/clock.js';
-import { loggedIn } from './support/people.js';
+import { loggedIn } from './support/test-users.js';
 import { connect, disconnect } from './support/waiting.js';
 
 /** Real: PostgreSQL, two instances, the command. Simulated: a database owner who wants to hide an event. */
@@ -27,7 +27,7 @@ beforeAll(async () => {
   clock = new TestClock();
   await resetStores();
   [a, b] = [await startApp({ clock }), await startApp({ clock })];
-  for (const app of [a, b]) app.get(AuditSealer).beforeApplicationShutdown(); // the test triggers the job
+  for (const app of [a, b]) app.get(AuditChainJob).beforeApplicationShutdown(); // the test triggers the job
 });
 afterAll(() => Promise.all([a.close(), b.close()]));
 beforeEach(async () => {
@@ -38,7 +38,7 @@ beforeEach(async () => {
 });
 afterEach(disconnect);
 
-const seal = (app = a) => app.get(AuditSealer).seal();
+const seal = (app = a) => app.get(AuditChainJob).link();
 const act = (times = 3) =>
   Promise.all(Array.from({ length: times }, () => a.client().login(ALICE.email, 'not her password at all')));
 const verify = (options: { heads?: string[]; retainedSince?: Date } = {}) =>
@@ -233,7 +233,7 @@ describe('retention', () => {
 
 describe('npm run audit:verify', () => {
   const run = (...args: string[]) =>
-    promisify(execFile)(process.execPath, [resolve('dist/audit/audit.cli.js'), ...args], {
+    promisify(execFile)(process.execPath, [resolve('dist/platform/audit/audit.cli.js'), ...args], {
       env: { ...process.env, DATABASE_URL: process.env['TEST_DATABASE_URL'] },
     }).then(
       ({ stdout }) => ({ code: 0, output: stdout }),

@@ -6,8 +6,8 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { BootError } from '../src/common/boot-error.js';
-import { listen } from '../src/listen.js';
+import { BootError } from '../src/platform/settings/boot-error.js';
+import { listen } from '../src/platform/http/listen.js';
 import { DEMO_PASSWORD } from '../src/seeds.js';
 import { runToEnd, startInstance } from './support/instance.js';
 import { describeWithRedis } from './support/redis.js';
@@ -26,7 +26,7 @@ let postgres: Service;
 beforeAll(async () => {
   postgres = await startPostgres();
   await guard(postgres.url);
-  execFileSync(process.execPath, ['dist/config/generate-keys.cli.js', productionKeys]);
+  execFileSync(process.execPath, ['dist/platform/keys/generate-keys.cli.js', productionKeys]);
 });
 afterAll(async () => {
   await postgres?.stop();
@@ -244,14 +244,14 @@ describeWithRedis('production', () => {
 
   it('refuses a database that lacks migrations, and serves without seeds or docs after them, and logs its configuration [AUT-10, LOG-01, OPS-02]', async () => {
     expect(await runToEnd(env)).toMatchObject({ code: 1, output: expect.stringMatching(/db:migrate/) });
-    const applied = execFileSync(process.execPath, ['dist/database/migrate.cli.js'], {
+    const applied = execFileSync(process.execPath, ['dist/platform/persistence/migrate.cli.js'], {
       env,
       encoding: 'utf8',
     });
     expect(applied).toMatch(/applied PeopleAndSessions/);
-    expect(execFileSync(process.execPath, ['dist/database/migrate.cli.js'], { env, encoding: 'utf8' })).toBe(
-      'no migrations to apply\n',
-    );
+    expect(
+      execFileSync(process.execPath, ['dist/platform/persistence/migrate.cli.js'], { env, encoding: 'utf8' }),
+    ).toBe('no migrations to apply\n');
 
     const instance = await startInstance(env);
     const call = (path: string, body?: object) =>

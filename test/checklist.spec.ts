@@ -36,7 +36,7 @@ describe('the checklist', () => {
   const run = (...args: string[]) => {
     const { status, stderr } = spawnSync(
       process.execPath,
-      [resolve('test/checklist/run.mjs'), ...args, root],
+      [resolve('lab/checklist/run.mjs'), ...args, root],
       {
         encoding: 'utf8',
       },
@@ -46,7 +46,7 @@ describe('the checklist', () => {
 
   it('lists for each row the tests that keep it, or the reason why none does', () => {
     expect(run()).toEqual({ status: 0, faults: '' });
-    const page = readFileSync(join(root, 'docs/security/checklist.md'), 'utf8');
+    const page = readFileSync(join(root, 'docs/evidence/checklist.md'), 'utf8');
     expect(page).toContain('`test/door.spec.ts`: a door (2 tests)');
     expect(page).toContain('`test/door.spec.ts`: a door › opens for %s');
     expect(page).toContain('not kept: It is not built. Build it.');

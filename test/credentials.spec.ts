@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { request as httpRequest } from 'node:http';
 import { ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
-import { newcomer } from './support/people.js';
+import { createUser } from './support/test-users.js';
 import { HEADER, read, signed } from './support/forge.js';
 
 const MINUTE = 60_000;
@@ -689,7 +689,7 @@ describe('the credential of a request', () => {
       'is accepted from %s (%s) for all requests that need no cookie, and sets none',
       async (origin, site) => {
         const headers = { origin: origin!, 'sec-fetch-site': site! };
-        const { email } = await newcomer(app);
+        const { email } = await createUser(app);
         const post = (path: string, body: unknown, extra = {}) =>
           app.client().post(`/v1/auth/${path}`, body, { headers: { ...headers, ...extra } });
         const outcomes: [Answer, number][] = [];

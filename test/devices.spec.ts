@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { MailOutbox } from '../src/mail/mail-outbox.js';
+import { MailOutbox } from '../src/platform/mail/mail-outbox.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import { TestClock } from './support/clock.js';
-import { untilCached } from './support/judges.js';
-import { expectBothTiers, loggedIn, type Person } from './support/people.js';
+import { untilCached } from './support/session-probes.js';
+import { expectBothTiers, loggedIn, type Person } from './support/test-users.js';
 
 /** Real: PostgreSQL, Redis, two instances. */
 

@@ -6,7 +6,7 @@ import pg from 'pg';
 import { DEMO_USERS } from '../src/seeds.js';
 import { ADMIN, ALICE, resetStores, startApp, type TestApp } from './support/app.js';
 import { Mailbox } from './support/mailbox.js';
-import { loggedIn } from './support/people.js';
+import { loggedIn } from './support/test-users.js';
 
 const OWN_PASSWORD = 'nine owls under a bridge';
 const REFUSED = { status: 400, body: { code: 'request.invalid', errors: [{ path: 'email' }] } };
@@ -197,7 +197,7 @@ describe('a database with addresses in other spellings', () => {
   let migrate: (url: string) => Promise<string[]>;
 
   beforeAll(async () => {
-    const build = new URL('../dist/database/migrate.js', import.meta.url);
+    const build = new URL('../dist/platform/persistence/migrate.js', import.meta.url);
     ({ migrateDatabase: migrate } = (await import(build.href)) as { migrateDatabase: typeof migrate });
     owner = new pg.Client({ connectionString: process.env['TEST_DATABASE_URL'] });
     await owner.connect();

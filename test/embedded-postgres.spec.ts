@@ -21,7 +21,7 @@ import {
   EmbeddedPostgresError,
   startEmbeddedPostgres,
   type EmbeddedPostgres,
-} from '../src/database/embedded-postgres.js';
+} from '../src/platform/embedded-postgres/embedded-postgres.js';
 import { startInstance } from './support/instance.js';
 import { eventually } from './support/waiting.js';
 
@@ -29,7 +29,9 @@ import { eventually } from './support/waiting.js';
  * Real: the binaries, initdb, the servers, the files, the apps that are killed (of the build). Simulated: nothing.
  */
 
-const LAUNCHER = fileURLToPath(new URL('../dist/database/embedded-postgres.js', import.meta.url));
+const LAUNCHER = fileURLToPath(
+  new URL('../dist/platform/embedded-postgres/embedded-postgres.js', import.meta.url),
+);
 const isRoot = process.getuid?.() === 0;
 
 let home: string;

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { pino } from 'pino';
-import { createLogger } from '../src/common/logger.js';
-import { SERVICE } from '../src/common/version.js';
-import { RevocationService } from '../src/sessions/revocation.service.js';
+import { createLogger } from '../src/platform/logging/logger.js';
+import { SERVICE } from '../src/platform/runtime/version.js';
+import { RevocationService } from '../src/sessions/revocation/revocation.service.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer } from './support/client.js';
-import { loggedIn, newcomer } from './support/people.js';
+import { loggedIn, createUser } from './support/test-users.js';
 import { enrol } from './support/second-factor.js';
 
 /** Real: an instance over HTTP, PostgreSQL, its log and its audit log. */
@@ -84,7 +84,7 @@ describe('the line of a request', () => {
 
   const expired = async () => {
     const alice = await loggedIn(app, ALICE);
-    await app.get(RevocationService).endSession(alice.id, { reason: 'admin', actorId: null, origin: null });
+    await app.get(RevocationService).endSession(alice.id, { reason: 'admin', actorId: null, context: null });
     return alice;
   };
   const floodOfFlags = async () => {
@@ -213,7 +213,7 @@ describe('the audit log', () => {
   });
 
   it('records a correct password after wrong ones even if the second factor stopped the login [LOG-01]', async () => {
-    const { email } = await newcomer(app);
+    const { email } = await createUser(app);
     await enrol(app, await loggedIn(app, { email }));
     const asked = async (password: string) => (await app.client().login(email, password)).status;
     for (let count = 0; count < 3; count += 1) expect(await asked('a guess')).toBe(401);

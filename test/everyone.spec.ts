@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, jest } from '@jest/globals';
-import type { Clock } from '../src/common/clock.js';
-import { RevocationRelay } from '../src/sessions/revocation-relay.js';
-import { VerdictCache } from '../src/sessions/verdict-cache.js';
+import type { Clock } from '../src/platform/runtime/clock.js';
+import { RevocationDispatcher } from '../src/sessions/revocation/revocation-dispatcher.js';
+import { SessionCache } from '../src/sessions/check/session-cache.js';
 import { ADMIN, ALICE, resetStores, startApp, type TestApp } from './support/app.js';
-import { crowd, expectBothTiers, loggedIn, type Person } from './support/people.js';
+import { createUsers, expectBothTiers, loggedIn, type Person } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
 import { eventually, Gate } from './support/waiting.js';
 
@@ -24,7 +24,7 @@ describeWithRedis('a global logout', () => {
   });
   afterAll(() => Promise.all([a.close(), b.close()]));
   beforeEach(async () => {
-    await crowd(a, CROWD);
+    await createUsers(a, CROWD);
     [admin, alice] = [await loggedIn(a, ADMIN), await loggedIn(b, ALICE)];
   });
   afterEach(() => {
@@ -39,9 +39,9 @@ describeWithRedis('a global logout', () => {
   it('takes effect at once, and reports how many sessions are swept', async () => {
     const total = await live();
     const [reached, goOn] = [new Gate(), new Gate()];
-    const cache = a.get(VerdictCache);
-    const bury = cache.bury.bind(cache);
-    jest.spyOn(cache, 'bury').mockImplementation(async (ids, ended) => {
+    const cache = a.get(SessionCache);
+    const bury = cache.writeTombstones.bind(cache);
+    jest.spyOn(cache, 'writeTombstones').mockImplementation(async (ids, ended) => {
       await bury(ids, ended);
       if ((await live()) === total) return; // the first batch may commit
       reached.open();
@@ -66,8 +66,8 @@ describeWithRedis('a global logout', () => {
 
   it('is finished by the dispatcher of another instance when the first one died after its first batch', async () => {
     const total = await live();
-    jest.spyOn(a.get(VerdictCache), 'bury').mockRejectedValue(new Error('killed'));
-    jest.spyOn(a.get(RevocationRelay), 'relay').mockResolvedValue();
+    jest.spyOn(a.get(SessionCache), 'writeTombstones').mockRejectedValue(new Error('killed'));
+    jest.spyOn(a.get(RevocationDispatcher), 'dispatch').mockResolvedValue();
     const { body } = await endEveryone();
     expect(body).toMatchObject({ status: 'pending', endedSessions: 0, remainingSessions: total });
     await eventually(async () => expect(await live()).toBe(0));
@@ -82,13 +82,13 @@ describeWithRedis('a global logout', () => {
 
   it('is answered as fast with millions of sessions, because the count stops at the limit of a receipt', async () => {
     const total = await live();
-    for (const app of [a, b]) jest.spyOn(app.get(RevocationRelay), 'relay').mockResolvedValue();
-    jest.spyOn(a.get(VerdictCache), 'bury').mockRejectedValueOnce(new Error('away'));
-    const count = jest.spyOn(a.get(RevocationRelay), 'countLeft');
+    for (const app of [a, b]) jest.spyOn(app.get(RevocationDispatcher), 'dispatch').mockResolvedValue();
+    jest.spyOn(a.get(SessionCache), 'writeTombstones').mockRejectedValueOnce(new Error('away'));
+    const count = jest.spyOn(a.get(RevocationDispatcher), 'countLeft');
     expect((await endEveryone()).body.remainingSessions).toBe(total);
     const [revocation, most] = count.mock.calls[0]!;
     expect(most).toBe(10_001);
-    expect(await a.get(RevocationRelay).countLeft(revocation, total - 1)).toBe(total - 1);
+    expect(await a.get(RevocationDispatcher).countLeft(revocation, total - 1)).toBe(total - 1);
     jest.restoreAllMocks();
     await eventually(async () => expect(await live()).toBe(0));
   });
@@ -102,7 +102,10 @@ describeWithRedis('a global logout', () => {
       let now = 0;
       const rests: number[] = [];
       const held: boolean[] = [];
-      const relay = a.get(RevocationRelay) as unknown as { clock: Clock; rest(ms: number): Promise<void> };
+      const relay = a.get(RevocationDispatcher) as unknown as {
+        clock: Clock;
+        rest(ms: number): Promise<void>;
+      };
       // A clock of its own: other code reads the time as well, at any moment.
       const clock = Object.assign(Object.create(relay.clock) as Clock, { monotonic: () => (now += took) });
       jest.replaceProperty(relay, 'clock', clock);
@@ -113,7 +116,7 @@ describeWithRedis('a global logout', () => {
         );
         held.push(free.length === 0);
       });
-      for (const app of [a, b]) jest.spyOn(app.get(RevocationRelay), 'relay').mockResolvedValue();
+      for (const app of [a, b]) jest.spyOn(app.get(RevocationDispatcher), 'dispatch').mockResolvedValue();
       await endEveryone();
       await eventually(async () => expect(await live()).toBe(0));
       expect(rests.length).toBeGreaterThanOrEqual(CROWD / 100);
@@ -124,14 +127,14 @@ describeWithRedis('a global logout', () => {
 
   it('is swept by two instances at once, and each session is ended and counted once', async () => {
     const total = await live();
-    jest.spyOn(a.get(VerdictCache), 'bury').mockRejectedValueOnce(new Error('away'));
+    jest.spyOn(a.get(SessionCache), 'writeTombstones').mockRejectedValueOnce(new Error('away'));
     const { body } = await endEveryone();
-    const relays = [a, b].map((app) => app.get(RevocationRelay));
-    const buried = [a, b].map((app) => jest.spyOn(app.get(VerdictCache), 'bury').mockClear());
+    const relays = [a, b].map((app) => app.get(RevocationDispatcher));
+    const buried = [a, b].map((app) => jest.spyOn(app.get(SessionCache), 'writeTombstones').mockClear());
     await a.query(`update revocations set created_at = created_at - interval '3 s' where seq = $1`, [
       body.seq,
     ]);
-    await Promise.all(relays.map((relay) => relay.relay()));
+    await Promise.all(relays.map((relay) => relay.dispatch()));
     const ids = buried.flatMap((spy) => spy.mock.calls.flatMap(([sessionIds]) => sessionIds));
     expect(ids).toHaveLength(total);
     expect(new Set(ids).size).toBe(total);

@@ -1,15 +1,15 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { createClient } from 'redis';
-import { CachePort } from '../src/cache/cache-port.js';
-import { RevocationFeed } from '../src/sessions/revocation-feed.js';
-import { RevocationLog } from '../src/sessions/revocation-log.js';
-import { RevocationRelay } from '../src/sessions/revocation-relay.js';
-import { SessionReader } from '../src/sessions/session-reader.js';
-import { VerdictCache } from '../src/sessions/verdict-cache.js';
+import { CachePort } from '../src/platform/cache/cache-port.js';
+import { RevocationSubscriber } from '../src/sessions/revocation/revocation-subscriber.js';
+import { RevocationWriter } from '../src/sessions/revocation/revocation-writer.js';
+import { RevocationDispatcher } from '../src/sessions/revocation/revocation-dispatcher.js';
+import { SessionReader } from '../src/sessions/check/session-reader.js';
+import { SessionCache } from '../src/sessions/check/session-cache.js';
 import { ADMIN, ALICE, resetStores, startApp, type TestApp } from './support/app.js';
 import { TestClock } from './support/clock.js';
 import { FaultProxy } from './support/fault-proxy.js';
-import { loggedIn, sessionTier, type Person } from './support/people.js';
+import { loggedIn, sessionTier, type Person } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
 import { eventually } from './support/waiting.js';
 
@@ -52,7 +52,7 @@ describeWithRedis('an instance that is cut off', () => {
   /** Waits until the session is cached and this instance reads it there. */
   const warm = (app: TestApp) =>
     eventually(async () => {
-      const read = await app.get(VerdictCache).read([alice.id]);
+      const read = await app.get(SessionCache).read([alice.id]);
       if (read.get(alice.id)?.state !== 'live') {
         await alice.at(app).get(SESSION);
         throw new Error('not cached yet');
@@ -65,7 +65,7 @@ describeWithRedis('an instance that is cut off', () => {
   const endAlice = (at: TestApp) => admin.at(at).delete(`/v1/admin/sessions/${alice.id}`);
   const stopFeeds = () =>
     [a, b].forEach((app) =>
-      jest.spyOn(app.get(RevocationFeed), 'catchUp').mockRejectedValue(new Error('deaf')),
+      jest.spyOn(app.get(RevocationSubscriber), 'catchUp').mockRejectedValue(new Error('deaf')),
     );
 
   it('from Redis, while another one revokes: the receipt is applied, and PostgreSQL refuses the session (S1)', async () => {
@@ -80,7 +80,7 @@ describeWithRedis('an instance that is cut off', () => {
 
   it('from Redis, and revokes itself: pending, bounded by CACHE_LEASE elsewhere, finished by the other dispatcher (S2) [SES-06]', async () => {
     stopFeeds();
-    for (const app of [a, b]) jest.spyOn(app.get(RevocationRelay), 'relay').mockResolvedValue();
+    for (const app of [a, b]) jest.spyOn(app.get(RevocationDispatcher), 'dispatch').mockResolvedValue();
     await cutFromRedis();
     const receipt = await endAlice(b);
     expect(receipt).toMatchObject(PENDING);
@@ -119,7 +119,7 @@ describeWithRedis('an instance that is cut off', () => {
   it('by a network that is slower than CACHE_BUDGET: PostgreSQL decides (S3)', async () => {
     stopFeeds();
     toRedis.delay(3_000); // tests wait for Redis for one second
-    jest.spyOn(a.get(VerdictCache), 'bury').mockResolvedValue(); // simulates a Redis that has lost the write
+    jest.spyOn(a.get(SessionCache), 'writeTombstones').mockResolvedValue(); // simulates a Redis that has lost the write
     await endAlice(a);
     expect(await sessionTier(b, alice)).toBe('admin');
     expect(await sessionTier(a, alice)).toBe('live'); // still cached, and still valid there
@@ -163,10 +163,10 @@ describeWithRedis('an instance that is cut off', () => {
     const end = async () => expect(await endAlice(a)).toMatchObject(APPLIED);
 
     it.each([
-      ["before a reader's look-up", VerdictCache, 'read'],
-      ['before its lease', VerdictCache, 'lease'],
+      ["before a reader's look-up", SessionCache, 'read'],
+      ['before its lease', SessionCache, 'lease'],
       ['between its lease and its read', SessionReader, 'readMany'],
-      ['between its read and its fill', VerdictCache, 'fill'],
+      ['between its read and its fill', SessionCache, 'fill'],
     ])('%s, when the session has ended meanwhile: no later check accepts it (S1)', async (_, on, method) => {
       stopFeeds();
       await flush(); // nothing is cached, so the reader takes all steps
@@ -180,9 +180,9 @@ describeWithRedis('an instance that is cut off', () => {
     });
 
     it.each([
-      ['before the end is written', RevocationLog, 'endSessions', 'before'],
-      ['between commit and tombstone', VerdictCache, 'bury', 'before'],
-      ['after the tombstone', VerdictCache, 'bury', 'after'],
+      ['before the end is written', RevocationWriter, 'endSessions', 'before'],
+      ['between commit and tombstone', SessionCache, 'bury', 'before'],
+      ['after the tombstone', SessionCache, 'bury', 'after'],
     ] as const)(
       '%s, when another request reads meanwhile: no later check accepts it (S1)',
       async (_, on, method, when) => {

@@ -16,8 +16,8 @@ import {
   type Operation,
   type Schema,
 } from './support/operations.js';
-import { loggedIn, newcomer, type Resident } from './support/people.js';
-import { recipeOf } from './support/recipes.js';
+import { loggedIn, createUser, type TestUser } from './support/test-users.js';
+import { recipeOf } from './support/request-examples.js';
 import { everythingStored } from './support/stored.js';
 import { eventually } from './support/waiting.js';
 
@@ -231,7 +231,7 @@ describe('any input to any operation', () => {
   let components: ApiDocument['components'];
   let port: number;
   /** Logged-in users; each is reused until something has happened to the session. */
-  const people = new Map<string, { person: Resident; since: number }>();
+  const people = new Map<string, { person: TestUser; since: number }>();
 
   beforeAll(async () => {
     await resetStores();
@@ -243,10 +243,10 @@ describe('any input to any operation', () => {
   });
   afterAll(() => app.close());
 
-  async function someone(role: Caller | 'target'): Promise<Resident> {
+  async function someone(role: Caller | 'target'): Promise<TestUser> {
     const found = people.get(role);
     if (found && app.clock.now() - found.since < 120_000) return found.person;
-    const account = await newcomer(app, role === 'admin' ? ['user', 'admin'] : ['user']);
+    const account = await createUser(app, role === 'admin' ? ['user', 'admin'] : ['user']);
     const person = await loggedIn(app, account, role === 'browser' ? 'cookie' : 'bearer');
     people.set(role, { person, since: app.clock.now() });
     return person;

@@ -5,7 +5,7 @@ import globalTeardown from './global-teardown.mjs';
 
 /** Finds or starts the servers, and gives each worker a migrated database by copying a template. */
 export default async function globalSetup({ maxWorkers }) {
-  if (!existsSync(new URL('../dist/database/migrate.js', import.meta.url))) {
+  if (!existsSync(new URL('../dist/platform/persistence/migrate.js', import.meta.url))) {
     throw new Error('There is no build to test: run "npm run build" first ("npm test" does).');
   }
   const { findServices, NO_REDIS } = await import('./support/services.mjs');
@@ -28,7 +28,7 @@ export default async function globalSetup({ maxWorkers }) {
 
 /** All databases are new: a server from the environment may hold data, and no test writes to it. */
 async function createDatabases(run, name, workers) {
-  const { migrateDatabase } = await import('../dist/database/migrate.js');
+  const { migrateDatabase } = await import('../dist/platform/persistence/migrate.js');
   const client = new pg.Client({ connectionString: run.server });
   await client.connect();
   try {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { random } from '../src/common/random.js';
-import { SNAPSHOT_COLUMNS, SNAPSHOT_TABLES } from '../src/sessions/session-snapshot.js';
+import { random } from '../src/platform/runtime/random.js';
+import { SNAPSHOT_COLUMNS, SNAPSHOT_TABLES } from '../src/sessions/check/session-snapshot.js';
 import { resetStores, startApp, type TestApp } from './support/app.js';
 
 /** Real: PostgreSQL and its planner. */

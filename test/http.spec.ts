@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { UsersService } from '../src/users/users.service.js';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer } from './support/client.js';
-import { loggedIn, type Person } from './support/people.js';
+import { loggedIn, type Person } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
 
 /** Real: an instance over HTTP and over sockets, PostgreSQL. */

@@ -3,17 +3,17 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { KeyFollower } from '../src/config/key-follower.js';
-import { generateKeyFile, keysOf, parseKeyFile } from '../src/config/key-format.js';
-import type { KeyKind } from '../src/config/key-rotation.js';
-import { JWKS_MAX_AGE_S, KEPT_MS, LEAST_LEAD_MS } from '../src/config/key-schedule.js';
-import { KeyStore } from '../src/config/key-store.js';
-import { rotateKeyFile } from '../src/config/rotate-key-file.js';
+import { KeyFileWatcher } from '../src/platform/keys/key-file-watcher.js';
+import { generateKeyFile, keysOf, parseKeyFile } from '../src/platform/keys/key-format.js';
+import type { KeyKind } from '../src/platform/keys/key-rotation.js';
+import { JWKS_MAX_AGE_S, KEPT_MS, MIN_LEAD_MS } from '../src/platform/keys/key-schedule.js';
+import { KeyStore } from '../src/platform/keys/key-store.js';
+import { rotateKeyFile } from '../src/platform/keys/rotate-key-file.js';
 import { ALICE, BOB, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
 import { read, signed } from './support/forge.js';
-import { loggedIn } from './support/people.js';
+import { loggedIn } from './support/test-users.js';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -62,7 +62,7 @@ describe('keys that rotate while two instances serve', () => {
     const keys = keysOf(parseKeyFile(await readFile(file, 'utf8')));
     const app = await startApp({ keys, clock, env: ENV });
     const settings = { keysFile: file, dataDir: folder, nodeEnv: 'production' } as const;
-    const follower = new KeyFollower(settings, app.get(KeyStore), clock, pino({ level: 'silent' }));
+    const follower = new KeyFileWatcher(settings, app.get(KeyStore), clock, pino({ level: 'silent' }));
     return Object.assign(app, { look: () => follower.poll() });
   }
 
@@ -85,7 +85,7 @@ describe('keys that rotate while two instances serve', () => {
 
   it('publishes the next key before it signs, early enough for clients with a cached JWKS [KEY-02, KEY-03]', async () => {
     const [old] = await jwks(a);
-    await rotate(['signing'], LEAST_LEAD_MS);
+    await rotate(['signing'], MIN_LEAD_MS);
     const { headers } = await a.client().get('/.well-known/jwks.json');
     await a.look();
     const [next, ...rest] = await jwks(a);
@@ -95,7 +95,7 @@ describe('keys that rotate while two instances serve', () => {
     expect(headers['cache-control']).toBe(`public, max-age=${JWKS_MAX_AGE_S}`);
     clock.advance(JWKS_MAX_AGE_S * SECOND + MARGIN);
     expect(kidOf(await loggedIn(a, ALICE))).toBe(old);
-    clock.advance(LEAST_LEAD_MS - JWKS_MAX_AGE_S * SECOND - MARGIN);
+    clock.advance(MIN_LEAD_MS - JWKS_MAX_AGE_S * SECOND - MARGIN);
     expect(kidOf(await loggedIn(a, ALICE))).toBe(next);
     const { body } = await a.client().get('/.well-known/jwks.json');
     for (const jwk of body.keys)

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { generateKeyFile } from '../src/config/key-format.js';
+import { generateKeyFile } from '../src/platform/keys/key-format.js';
 import { ALICE, PASSWORD, resetStores } from './support/app.js';
 import { read } from './support/forge.js';
 import { startInstance, type Instance } from './support/instance.js';
@@ -11,7 +11,7 @@ import { eventually } from './support/waiting.js';
 
 /** `npm run keys:rotate -- …` */
 function command(env: Record<string, string>, ...args: string[]) {
-  const line = ['dist/config/rotate-keys.cli.js', ...args];
+  const line = ['dist/platform/keys/rotate-keys.cli.js', ...args];
   const { status, stdout, stderr } = spawnSync(process.execPath, line, { env, encoding: 'utf8' });
   return { status, output: stdout + stderr };
 }

@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import pg from 'pg';
 import { createClient } from 'redis';
-import { AuditSealer } from '../src/audit/audit-sealer.js';
-import { grantToApp } from '../src/database/app-role.js';
-import { requireMigrated } from '../src/database/migrate.js';
-import { MailOutbox } from '../src/mail/mail-outbox.js';
-import { HousekeepingService } from '../src/sessions/housekeeping.service.js';
+import { AuditChainJob } from '../src/platform/audit/audit-chain.job.js';
+import { grantToApp } from '../src/platform/persistence/app-role.js';
+import { requireMigrated } from '../src/platform/persistence/migrate.js';
+import { MailOutbox } from '../src/platform/mail/mail-outbox.js';
+import { SessionCleanupJob } from '../src/sessions/session-cleanup.job.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
-import { untilCached } from './support/judges.js';
-import { loggedIn } from './support/people.js';
+import { untilCached } from './support/session-probes.js';
+import { loggedIn } from './support/test-users.js';
 import { describeWithOwnRedis } from './support/redis.js';
 import { startRedisProcess, type RedisProcess } from './support/redis-cluster.mjs';
 
@@ -81,10 +81,10 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
     expect((await admin.delete('/v1/admin/sessions', { body: { confirm: 'everyone' } })).status).toBe(200);
     app.clock.advance(100 * 86_400_000);
     await loggedIn(app, ALICE);
-    await app.get(HousekeepingService).run();
+    await app.get(SessionCleanupJob).run();
     expect(await app.query(`select from sessions where status = 'ended'`)).toEqual([]);
     expect(await app.get(MailOutbox).send()).toBeGreaterThan(0);
-    expect(await app.get(AuditSealer).seal()).toBeGreaterThan(0);
+    expect(await app.get(AuditChainJob).link()).toBeGreaterThan(0);
   });
 
   it('stores its rate limits in Redis', async () => {

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@je
 import { hash as argon2 } from '@node-rs/argon2';
 import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { PasswordHasher } from '../src/auth/password-hasher.js';
-import { Problem } from '../src/common/problem.js';
+import { PasswordHasher } from '../src/auth/passwords/password-hasher.js';
+import { Problem } from '../src/platform/api/problem.js';
 import { SessionsService } from '../src/sessions/sessions.service.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
@@ -240,8 +240,8 @@ describe('accounts and logins', () => {
       await weaken();
       const [looked, goOn] = [new Gate(), new Gate()];
       const sessions = app.get(SessionsService);
-      const open = sessions.open.bind(sessions);
-      jest.spyOn(sessions, 'open').mockImplementationOnce(async (...opening) => {
+      const open = sessions.create.bind(sessions);
+      jest.spyOn(sessions, 'create').mockImplementationOnce(async (...opening) => {
         looked.open();
         await goOn.opened;
         return open(...opening);

@@ -14,7 +14,7 @@ import type { Answer, Client } from './support/client.js';
 import { StoppedClock, type TestClock } from './support/clock.js';
 import { FaultProxy } from './support/fault-proxy.js';
 import { enrolPasskey, ORIGIN, PASSKEY_ENV, PASSKEY_STEP_UP, PASSKEYS } from './support/passkeys.js';
-import { keysDelivered, loggedIn, newcomer, type Person } from './support/people.js';
+import { keysDelivered, loggedIn, createUser, type Person } from './support/test-users.js';
 import { AuthenticatorApp, enrol } from './support/second-factor.js';
 import { eventually } from './support/waiting.js';
 
@@ -212,7 +212,7 @@ describe.each(['cookie', 'bearer'] as const)('R2: a %s client that loses the ans
 
   const current = (client: Client) => client.get('/v1/sessions/current');
   const begin = async ({ prepare }: Change) => {
-    const { email } = await newcomer(app);
+    const { email } = await createUser(app);
     const me = await loggedIn(app, { email }, transport);
     const send = await prepare(me, app);
     return { me, send, email };
@@ -313,7 +313,7 @@ describe('a copy of the cookies from before a change of credentials', () => {
   const current = (client: Client) => client.get('/v1/sessions/current');
   /** The owner receives the answer; the copy is older. */
   const changed = async ({ prepare, status }: Change) => {
-    const { email } = await newcomer(app);
+    const { email } = await createUser(app);
     const owner = await loggedIn(app, { email }, 'cookie');
     const send = await prepare(owner, app);
     const thief = owner.copy();
@@ -367,7 +367,7 @@ describe('a copy of the cookies from before a change of credentials', () => {
   );
 
   it('that comes before the first request of the owner is not fresh, and is detected within two refreshes of the owner', async () => {
-    const { email } = await newcomer(app);
+    const { email } = await createUser(app);
     const owner = await loggedIn(app, { email }, 'cookie');
     const thief = owner.copy();
     clock.advance(6 * 60_000);

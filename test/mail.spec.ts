@@ -3,8 +3,8 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DataSource } from 'typeorm';
-import { MailOutbox } from '../src/mail/mail-outbox.js';
-import { HousekeepingService } from '../src/sessions/housekeeping.service.js';
+import { MailOutbox } from '../src/platform/mail/mail-outbox.js';
+import { SessionCleanupJob } from '../src/sessions/session-cleanup.job.js';
 import { resetStores, startApp, type TestApp } from './support/app.js';
 import { TestClock } from './support/clock.js';
 import { MailCatcher } from './support/mail-catcher.js';
@@ -124,10 +124,10 @@ it('an abandoned mail is kept for a month, and a waiting one until it is sent', 
   ]);
   const kept = () => a.query('select recipient from mails order by id');
   clock.advance(30 * 24 * HOUR - 60_000);
-  await a.get(HousekeepingService).run();
+  await a.get(SessionCleanupJob).run();
   expect(await kept()).toEqual([ann, bob]);
   clock.advance(120_000);
-  await a.get(HousekeepingService).run();
+  await a.get(SessionCleanupJob).run();
   expect(await kept()).toEqual([bob]);
 });
 

@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, expect, it, jest } from '@jest/globals';
-import { RevocationFeed } from '../src/sessions/revocation-feed.js';
-import { RevocationRelay } from '../src/sessions/revocation-relay.js';
-import { RevocationService } from '../src/sessions/revocation.service.js';
-import { SessionReader } from '../src/sessions/session-reader.js';
-import { VerdictCache } from '../src/sessions/verdict-cache.js';
+import { RevocationSubscriber } from '../src/sessions/revocation/revocation-subscriber.js';
+import { RevocationDispatcher } from '../src/sessions/revocation/revocation-dispatcher.js';
+import { RevocationService } from '../src/sessions/revocation/revocation.service.js';
+import { SessionReader } from '../src/sessions/check/session-reader.js';
+import { SessionCache } from '../src/sessions/check/session-cache.js';
 import { ALICE, resetStores, startApp, type TestApp } from './support/app.js';
 import { SteadyClock } from './support/clock.js';
-import { loggedIn } from './support/people.js';
+import { loggedIn } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
 import { eventually } from './support/waiting.js';
 
@@ -36,7 +36,7 @@ describeWithRedis('GET /metrics', () => {
 
   it('A2: reports that the instance is blind after 5 s without news, and since when', async () => {
     const other = await startApp({ clock });
-    const feed = other.get(RevocationFeed);
+    const feed = other.get(RevocationSubscriber);
     const said = async () => {
       const { text } = await other.client().get('/metrics');
       const value = (name: string) =>
@@ -56,18 +56,18 @@ describeWithRedis('GET /metrics', () => {
   it('counts denied tokens, and revocations that the cache has not acknowledged', async () => {
     const alice = await loggedIn(app, ALICE);
     const before = await valueOf('drawbridge_denial_list_entries');
-    const bury = jest.spyOn(app.get(VerdictCache), 'bury').mockRejectedValue(new Error('away'));
-    const order = { reason: 'admin', actorId: null, origin: null } as const;
+    const bury = jest.spyOn(app.get(SessionCache), 'writeTombstones').mockRejectedValue(new Error('away'));
+    const order = { reason: 'admin', actorId: null, context: null } as const;
     const receipt = await app.get(RevocationService).endSession(alice.id, order);
     expect(await valueOf('drawbridge_denial_list_entries')).toBe(before + 1);
     await app.query(`update revocations set created_at = created_at - interval '3 s' where seq = $1`, [
       receipt!.seq,
     ]);
-    await app.get(RevocationRelay).relay();
+    await app.get(RevocationDispatcher).dispatch();
     expect(await valueOf('drawbridge_revocations_pending')).toBe(1);
     bury.mockRestore();
-    await app.get(RevocationRelay).relay();
-    await app.get(RevocationRelay).relay();
+    await app.get(RevocationDispatcher).dispatch();
+    await app.get(RevocationDispatcher).dispatch();
     expect(await valueOf('drawbridge_revocations_pending')).toBe(0);
   });
 
@@ -85,7 +85,7 @@ describeWithRedis('GET /metrics', () => {
       await check();
       expect(await checks('cache')).toBeGreaterThan(cache);
     });
-    jest.spyOn(app.get(VerdictCache), 'read').mockRejectedValue(new Error('away'));
+    jest.spyOn(app.get(SessionCache), 'read').mockRejectedValue(new Error('away'));
     const pool = (app.get(SessionReader) as unknown as { pool: object }).pool;
     jest.spyOn(pool as { query(): unknown }, 'query').mockImplementation(() => {
       throw new Error('away');

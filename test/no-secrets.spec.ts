@@ -2,9 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
-import { loadSettings, SettingsError } from '../src/config/load-settings.js';
-import { SETTINGS, variableOf } from '../src/config/settings.js';
-import type { Setting } from '../src/config/setting.js';
+import { loadSettings, SettingsError } from '../src/platform/settings/load-settings.js';
+import { SETTINGS, variableOf } from '../src/platform/settings/settings.js';
+import type { Setting } from '../src/platform/settings/setting.js';
 
 /** Real: the files, the history of this clone, and the content of the image. */
 

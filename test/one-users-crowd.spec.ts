@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer } from './support/client.js';
-import { loggedIn, newcomer, type Resident } from './support/people.js';
+import { loggedIn, createUser, type TestUser } from './support/test-users.js';
 import { connect, disconnect, eventually } from './support/waiting.js';
 
 /** Real: PostgreSQL, Redis, the pools. A transaction outside of the application holds the locks. */
@@ -14,9 +14,9 @@ describe.each(['2', '10'])('with DATABASE_POOL_SIZE=%s, while an outside transac
   let app: TestApp;
   let outside: pg.Client;
   let watch: pg.Client;
-  let admin: Resident;
-  let alice: Resident;
-  let bob: Resident;
+  let admin: TestUser;
+  let alice: TestUser;
+  let bob: TestUser;
 
   beforeAll(async () => {
     await resetStores();
@@ -113,7 +113,7 @@ describe.each(['2', '10'])('with DATABASE_POOL_SIZE=%s, while an outside transac
   });
 
   it('logins of twelve locked users delay no other user', async () => {
-    const people = await Promise.all(Array.from({ length: 12 }, () => newcomer(app)));
+    const people = await Promise.all(Array.from({ length: 12 }, () => createUser(app)));
     const { rows } = await watch.query('select id from users where email = any($1)', [
       people.map(({ email }) => email),
     ]);

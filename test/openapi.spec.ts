@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { RouteOptions } from 'fastify';
-import { RouteTable } from '../src/common/route-table.js';
+import { RouteTable } from '../src/platform/api/route-table.js';
 import { resetStores, startApp, type TestApp } from './support/app.js';
 import { documentOf, isUnsafe, type ApiDocument, type Operation } from './support/operations.js';
 

@@ -2,17 +2,17 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest 
 import type pg from 'pg';
 import { createClient, RESP_TYPES } from 'redis';
 import { DataSource } from 'typeorm';
-import { CachePort } from '../src/cache/cache-port.js';
-import type { RedisCache } from '../src/cache/redis-cache.js';
-import { RevocationFeed } from '../src/sessions/revocation-feed.js';
-import { RevocationLog } from '../src/sessions/revocation-log.js';
-import { RevocationRelay } from '../src/sessions/revocation-relay.js';
-import { RevocationService } from '../src/sessions/revocation.service.js';
-import { VerdictCache } from '../src/sessions/verdict-cache.js';
+import { CachePort } from '../src/platform/cache/cache-port.js';
+import type { RedisCache } from '../src/platform/cache/redis-cache.js';
+import { RevocationSubscriber } from '../src/sessions/revocation/revocation-subscriber.js';
+import { RevocationWriter } from '../src/sessions/revocation/revocation-writer.js';
+import { RevocationDispatcher } from '../src/sessions/revocation/revocation-dispatcher.js';
+import { RevocationService } from '../src/sessions/revocation/revocation.service.js';
+import { SessionCache } from '../src/sessions/check/session-cache.js';
 import { ADMIN, ALICE, BOB, PASSWORD, startApp, type TestApp } from './support/app.js';
 import type { Answer } from './support/client.js';
 import { SteadyClock, TestClock } from './support/clock.js';
-import { expectBothTiers, loggedIn, sessionTier, type Person } from './support/people.js';
+import { expectBothTiers, loggedIn, sessionTier, type Person } from './support/test-users.js';
 import { startPostgres, startRedis } from './support/services.mjs';
 import { eventually } from './support/waiting.js';
 
@@ -44,14 +44,14 @@ const untilCache = (app: TestApp, state: 'ok' | 'failing') =>
 const untilWhole = (app: TestApp) =>
   eventually(async () => expect(await readiness(app)).toMatchObject({ status: 'ok', cache: 'ok' }));
 const feedOf = (app: TestApp) =>
-  app.get(RevocationFeed) as unknown as {
+  app.get(RevocationSubscriber) as unknown as {
     client: pg.Client | null;
     listen(): Promise<pg.Client>;
     stop(): void;
   };
 
 beforeAll(async () => {
-  const build = new URL('../dist/database/migrate.js', import.meta.url);
+  const build = new URL('../dist/platform/persistence/migrate.js', import.meta.url);
   const { migrateDatabase } = (await import(build.href)) as {
     migrateDatabase(url: string): Promise<string[]>;
   };
@@ -118,7 +118,7 @@ describeWithOwnRedis('Redis', () => {
   };
   /** Waits until each instance has identified its server again and its breaker has closed. */
   const untilAsked = () =>
-    Promise.all([a, b].map((app) => eventually(() => app.get(VerdictCache).read([bob.id]))));
+    Promise.all([a, b].map((app) => eventually(() => app.get(SessionCache).read([bob.id]))));
   const untilApplied = (seq: number) =>
     eventually(async () =>
       expect((await admin.at(b).get(`/v1/admin/revocations/${seq}`)).body).toMatchObject({
@@ -263,11 +263,11 @@ describeWithOwnRedis('Redis', () => {
 
   it('a revocation whose process died right after its commit is finished by another instance', async () => {
     await warm(alice.at(b));
-    const order = { reason: 'admin', actorId: null, origin: null } as const;
-    const relay = a.get(RevocationRelay);
+    const order = { reason: 'admin', actorId: null, context: null } as const;
+    const relay = a.get(RevocationDispatcher);
     const { revocation } = await a
       .get(DataSource)
-      .transaction((tx) => a.get(RevocationLog).endSessions(tx, ALICE.id, { only: [alice.id] }, order));
+      .transaction((tx) => a.get(RevocationWriter).endSessions(tx, ALICE.id, { only: [alice.id] }, order));
     // Here the process dies: it publishes nothing, and only the other instance runs its dispatcher.
     relay.beforeApplicationShutdown();
     await untilApplied(Number(revocation.seq));
@@ -389,7 +389,7 @@ describeWithOwnRedis('an instance that hears nothing of revocations (A2)', () =>
     async (policy, blind) => {
       await startDeaf(policy);
       const [living, dead] = [await loggedIn(a, ALICE), await loggedIn(a, BOB)];
-      await a.get(RevocationService).endSession(dead.id, { reason: 'admin', actorId: null, origin: null });
+      await a.get(RevocationService).endSession(dead.id, { reason: 'admin', actorId: null, context: null });
       for (const client of [living, dead]) client.at(deaf);
 
       clock.advanceSteadily(5_000);
@@ -440,7 +440,7 @@ describeWithOwnRedis('an instance that hears nothing of revocations (A2)', () =>
     const alice = (await loggedIn(a, ALICE)).at(deaf);
     const bob = await loggedIn(a, BOB);
     // The receipt is of a revocation that the instance has not received: its list may have been complete before.
-    const order = { reason: 'admin', actorId: null, origin: null } as const;
+    const order = { reason: 'admin', actorId: null, context: null } as const;
     const { seq } = (await a.get(RevocationService).endSession(bob.id, order))!;
     const headers = { 'x-min-revocation-seq': String(seq) };
     expect(await alice.get(ACCESS, { headers })).toMatchObject(UNAVAILABLE);

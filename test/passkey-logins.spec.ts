@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { Entrance } from '../src/auth/entrance.service.js';
+import { SessionIssuer } from '../src/auth/login/session-issuer.service.js';
 import { ADMIN, holdBackgroundWork, resetStores, startApp, type TestApp } from './support/app.js';
 import { Authenticator, type Deviation } from './support/authenticator.js';
 import type { Answer } from './support/client.js';
@@ -18,7 +18,7 @@ import {
   PASSKEYS,
   stepUpWith,
 } from './support/passkeys.js';
-import { loggedIn, newcomer, type Person } from './support/people.js';
+import { loggedIn, createUser, type Person } from './support/test-users.js';
 
 const MINUTE = 60_000;
 const REFUSED = { status: 401, body: { code: 'auth.invalid_credentials' } };
@@ -39,7 +39,7 @@ beforeAll(async () => {
 afterAll(() => Promise.all([app?.close(), other?.close()]));
 beforeEach(async () => {
   jest.restoreAllMocks();
-  ({ email } = await newcomer(app));
+  ({ email } = await createUser(app));
   await mailbox.collect();
 });
 
@@ -121,9 +121,9 @@ describe('a login by passkey is refused', () => {
 
   it('when the passkey is removed meanwhile', async () => {
     const { me, key, id } = await holder();
-    const entrance = app.get(Entrance);
-    const open = entrance.open.bind(entrance);
-    jest.spyOn(entrance, 'open').mockImplementationOnce(async (...args) => {
+    const entrance = app.get(SessionIssuer);
+    const open = entrance.issue.bind(entrance);
+    jest.spyOn(entrance, 'issue').mockImplementationOnce(async (...args) => {
       expect((await me.at(other).delete(`${PASSKEYS}/${id}`)).status).toBe(204);
       return open(...args);
     });
@@ -381,7 +381,7 @@ describe('a step-up by passkey', () => {
 
   it('is refused with another user’s valid passkey', async () => {
     const bob = await holder();
-    ({ email } = await newcomer(app));
+    ({ email } = await createUser(app));
     const { me } = await holder();
     const { userHandle } = new Authenticator(ORIGIN);
     clock.advance(5 * MINUTE);

@@ -19,7 +19,7 @@ import {
   PASSKEYS,
   stepUpWith,
 } from './support/passkeys.js';
-import { keysDelivered, loggedIn, newcomer, sessionTier } from './support/people.js';
+import { keysDelivered, loggedIn, createUser, sessionTier } from './support/test-users.js';
 import { enrol } from './support/second-factor.js';
 import { eventually } from './support/waiting.js';
 
@@ -46,7 +46,7 @@ beforeAll(async () => {
 afterAll(() => Promise.all([app?.close(), other?.close()]));
 beforeEach(async () => {
   jest.restoreAllMocks();
-  ({ email } = await newcomer(app));
+  ({ email } = await createUser(app));
   await mailbox.collect();
 });
 
@@ -151,7 +151,7 @@ describe('a passkey', () => {
 
   it('is renamed and removed by its owner only', async () => {
     const { me, id } = await holder();
-    ({ email } = await newcomer(app));
+    ({ email } = await createUser(app));
     const bob = await loggedIn(app, { email });
     for (const foreign of [id, '00000000-0000-4000-8000-000000000000']) {
       expect((await bob.patch(`${PASSKEYS}/${foreign}`, { name: 'mine' })).status).toBe(404);
@@ -216,7 +216,7 @@ describe('a passkey', () => {
   it('is enrolled once, by any user and with any challenge', async () => {
     const { me, key } = await holder();
     expect((await enrolPasskey(me, key)).status).toBe(409);
-    ({ email } = await newcomer(app));
+    ({ email } = await createUser(app));
     const bob = await loggedIn(app, { email });
     expect((await enrolPasskey(bob, key)).status).toBe(409);
     expect((await bob.get(PASSKEYS)).body.items).toEqual([]);
@@ -386,7 +386,7 @@ describe('a passkey with ADMIN_MFA=required', () => {
   });
   afterAll(() => strict?.close());
   beforeEach(async () => {
-    ({ email } = await newcomer(app, ['user', 'admin']));
+    ({ email } = await createUser(app, ['user', 'admin']));
   });
 
   it('gives access to admin routes: in the session that enrols it, in one that begins with it, and in one that steps up with it', async () => {

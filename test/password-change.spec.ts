@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { PasswordsService } from '../src/auth/passwords.service.js';
-import { RekeyService } from '../src/sessions/rekey.service.js';
-import { StepUp } from '../src/sessions/step-up.service.js';
+import { PasswordsService } from '../src/auth/passwords/passwords.service.js';
+import { CredentialChangeService } from '../src/sessions/refresh/credential-change.service.js';
+import { StepUpService } from '../src/sessions/refresh/step-up.service.js';
 import { holdBackgroundWork, ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
 import { Mailbox } from './support/mailbox.js';
-import { expectBothTiers, keysDelivered, loggedIn, sessionTier } from './support/people.js';
+import { expectBothTiers, keysDelivered, loggedIn, sessionTier } from './support/test-users.js';
 import { connect, disconnect, eventually, untilBlocked } from './support/waiting.js';
 
 const NEW_PASSWORD = 'the kettle sings at noon';
@@ -79,7 +79,7 @@ describe('a user who changes the password', () => {
     const me = await loggedIn(app, { email });
     const renewed = await app.get(PasswordsService).hash(PASSWORD);
     /** Before the check under the lock. */
-    const renewBefore = <Service extends object, Name extends 'rekey' | 'renew'>(
+    const renewBefore = <Service extends object, Name extends 'run' | 'rotateKeys'>(
       service: Service & Record<Name, (...given: never[]) => Promise<unknown>>,
       name: Name,
     ) => {
@@ -90,13 +90,13 @@ describe('a user who changes the password', () => {
       };
       jest.spyOn(service, name as never).mockImplementationOnce(late as never);
     };
-    renewBefore(app.get(StepUp), 'renew');
+    renewBefore(app.get(StepUpService), 'rotateKeys');
     expect((await me.reauthenticate({ password: PASSWORD })).status).toBe(200);
     await app.query(
       `update users set password_hash = (select password_hash from users where id = $2) where email = $1`,
       [email, ALICE.id],
     );
-    renewBefore(app.get(RekeyService), 'rekey');
+    renewBefore(app.get(CredentialChangeService), 'run');
     expect((await change(me)).status).toBe(204);
     expect((await login(NEW_PASSWORD)).status).toBe(200);
   });

@@ -4,7 +4,7 @@ import { holdBackgroundWork, ALICE, PASSWORD, resetStores, startApp, type TestAp
 import type { Answer } from './support/client.js';
 import { TestClock } from './support/clock.js';
 import { linksIn, Mailbox } from './support/mailbox.js';
-import { expectBothTiers, loggedIn, sessionTier } from './support/people.js';
+import { expectBothTiers, loggedIn, sessionTier } from './support/test-users.js';
 import { connect, disconnect, eventually, untilBlocked } from './support/waiting.js';
 
 const NEW_PASSWORD = 'the kettle sings at noon';
@@ -216,8 +216,9 @@ describe('a password reset', () => {
         const rows = await Promise.all(tables.map((table) => app.query(`select t::text from ${table} t`)));
         return JSON.stringify(rows);
       };
-      const { AccountErrands } = await import('../src/auth/account-errands.js');
-      await app.get(AccountErrands).run();
+      const { AccountJobQueue: AccountJobQueue } =
+        await import('../src/auth/registration/account-job-queue.js');
+      await app.get(AccountJobQueue).run();
       const waiting = await dump();
       expect(waiting).toContain(email);
       const token = await mailbox.tokenFor(email);

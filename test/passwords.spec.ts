@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer } from './support/client.js';
 import { Mailbox } from './support/mailbox.js';
-import { loggedIn } from './support/people.js';
+import { loggedIn } from './support/test-users.js';
 
 const STRONG = 'nine owls under a bridge';
 const OTHER_STRONG = 'the kettle sings at noon';

@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
-import { random } from '../src/common/random.js';
+import { random } from '../src/platform/runtime/random.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
-import { loggedIn, type Person } from './support/people.js';
+import { loggedIn, type Person } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
 import { connect, disconnect, Gate, untilBlocked } from './support/waiting.js';
 

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { AccountErrands } from '../src/auth/account-errands.js';
+import { AccountJobQueue } from '../src/auth/registration/account-job-queue.js';
 import { ADMIN, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import { Authenticator } from './support/authenticator.js';
 import type { Answer, Client } from './support/client.js';
@@ -15,7 +15,7 @@ import {
   PASSKEYS,
   passkeyLogin,
 } from './support/passkeys.js';
-import { loggedIn, newcomer, type Resident } from './support/people.js';
+import { loggedIn, createUser, type TestUser } from './support/test-users.js';
 import { AuthenticatorApp, complete, enrol } from './support/second-factor.js';
 import { connect, disconnect, untilBlocked } from './support/waiting.js';
 
@@ -54,9 +54,9 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 afterEach(disconnect);
-beforeEach(async () => void ({ email } = await newcomer(app)));
+beforeEach(async () => void ({ email } = await createUser(app)));
 
-const begin = (headers: Record<string, string> = { 'x-country': 'AT' }): Promise<Resident> =>
+const begin = (headers: Record<string, string> = { 'x-country': 'AT' }): Promise<TestUser> =>
   loggedIn({ client: () => Object.assign(app.client(), { headers }) }, { email });
 const admin = () => loggedIn(app, ADMIN);
 const newAddress = () => `thief${(count += 1)}@elsewhere.example`;
@@ -70,9 +70,9 @@ const linksTo = async (address: string) =>
   (await mailbox.collect()).filter(({ to }) => to === address).flatMap(({ text }) => linksIn(text));
 
 interface Scene {
-  owner: Resident;
+  owner: TestUser;
   /** Requests the pending action. */
-  thief: Resident;
+  thief: TestUser;
 }
 
 /** Ends the attacker's session, or all sessions of the user. */
@@ -202,7 +202,7 @@ describe('a change of address that a session has requested', () => {
   it.each(ENDINGS)('is not mailed once %s: the mail was waiting', async (_, end) => {
     const { owner, thief } = await scene();
     const to = await ask(thief);
-    await app.get(AccountErrands).run();
+    await app.get(AccountJobQueue).run();
     await end({ owner, thief });
     expect(await linksTo(to)).toEqual([]);
     expect(await app.query('select from mails where recipient = $1', [to])).toEqual([]);
@@ -334,7 +334,7 @@ describe('a link to reset the password', () => {
   it.each(userEndings)('is not mailed once %s: the mail was waiting', async (name, end) => {
     const { owner, thief } = await scene();
     await forgot();
-    await app.get(AccountErrands).run();
+    await app.get(AccountJobQueue).run();
     await end({ owner, thief });
     if (name !== 'the owner has reset the password') expect(await linksTo(email)).toEqual([]);
   });
@@ -378,7 +378,7 @@ describe('the link that verifies a new account', () => {
     ],
     [
       'the user was banned and the ban was lifted',
-      async (userId) => banAndLift({ owner: { userId } as Resident, thief: { userId } as Resident }),
+      async (userId) => banAndLift({ owner: { userId } as TestUser, thief: { userId } as TestUser }),
     ],
   ];
 
@@ -484,7 +484,7 @@ describe('an unsent passkey signature for a login', () => {
 });
 
 describe('a factor that a session has begun to enrol', () => {
-  const kinds: [string, (session: Resident) => Promise<() => Promise<Answer>>][] = [
+  const kinds: [string, (session: TestUser) => Promise<() => Promise<Answer>>][] = [
     [
       'an authenticator app',
       async (session) => {

@@ -3,17 +3,17 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { AuditService } from '../src/audit/audit.service.js';
-import { grantToApp } from '../src/database/app-role.js';
-import { CHECK_POOL, MAIN_POOL } from '../src/database/database.module.js';
-import { databaseProblem } from '../src/database/database-problem.js';
-import { PostgresPool } from '../src/database/postgres-pool.js';
+import { AuditService } from '../src/platform/audit/audit.service.js';
+import { grantToApp } from '../src/platform/persistence/app-role.js';
+import { CHECK_POOL, MAIN_POOL } from '../src/platform/persistence/database.module.js';
+import { databaseProblem } from '../src/platform/persistence/database-problem.js';
+import { PostgresPool } from '../src/platform/persistence/postgres-pool.js';
 import { ADMIN, ALICE, BOB, PASSWORD, startApp, type TestApp } from './support/app.js';
 import type { Answer } from './support/client.js';
 import { FaultProxy } from './support/fault-proxy.js';
 import { startInstance } from './support/instance.js';
 import { overHttp } from './support/over-http.js';
-import { loggedIn } from './support/people.js';
+import { loggedIn } from './support/test-users.js';
 import { startPostgres } from './support/services.mjs';
 import { connect, disconnect, eventually } from './support/waiting.js';
 
@@ -48,7 +48,7 @@ const terminateAll = () =>
 const terminate = (pid: number) => owner.query('select pg_terminate_backend($1)', [pid]);
 
 beforeAll(async () => {
-  const build = new URL('../dist/database/migrate.js', import.meta.url);
+  const build = new URL('../dist/platform/persistence/migrate.js', import.meta.url);
   const { migrateDatabase } = (await import(build.href)) as {
     migrateDatabase(url: string): Promise<string[]>;
   };
@@ -233,7 +233,7 @@ describe('a PostgreSQL that takes no writes', () => {
     const successor = await startPostgres();
     const proxy = await FaultProxy.before(url);
     try {
-      const build = new URL('../dist/database/migrate.js', import.meta.url);
+      const build = new URL('../dist/platform/persistence/migrate.js', import.meta.url);
       const { migrateDatabase } = (await import(build.href)) as {
         migrateDatabase(url: string): Promise<string[]>;
       };

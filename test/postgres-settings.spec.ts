@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { BootError } from '../src/common/boot-error.js';
-import { requireSuitableServer } from '../src/database/server-requirements.js';
+import { BootError } from '../src/platform/settings/boot-error.js';
+import { requireSuitableServer } from '../src/platform/persistence/server-requirements.js';
 import { ADMIN, ALICE, BOB, startApp, type TestApp } from './support/app.js';
 import { runToEnd } from './support/instance.js';
-import { loggedIn } from './support/people.js';
+import { loggedIn } from './support/test-users.js';
 import { startPgBouncer, startPostgres, type Server } from './support/services.mjs';
 import { connect, disconnect, eventually, untilBlocked } from './support/waiting.js';
 
@@ -15,7 +15,9 @@ import { connect, disconnect, eventually, untilBlocked } from './support/waiting
 
 const postgres = await startPostgres();
 const folder = mkdtempSync(join(tmpdir(), 'drawbridge-settings-'));
-const { migrateDatabase } = (await import(new URL('../dist/database/migrate.js', import.meta.url).href)) as {
+const { migrateDatabase } = (await import(
+  new URL('../dist/platform/persistence/migrate.js', import.meta.url).href
+)) as {
   migrateDatabase(url: string): Promise<string[]>;
 };
 const as = (role: string) => Object.assign(new URL(postgres.url), { username: role }).href;

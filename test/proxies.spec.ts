@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { MailOutbox } from '../src/mail/mail-outbox.js';
+import { MailOutbox } from '../src/platform/mail/mail-outbox.js';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import { writeGeoDatabase } from './support/geo-database.js';
 import { describeWithRedis } from './support/redis.js';

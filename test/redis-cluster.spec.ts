@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { pino } from 'pino';
-import { AccessTokens } from '../src/auth/access-tokens.js';
-import { random } from '../src/common/random.js';
-import { SessionReader } from '../src/sessions/session-reader.js';
+import { AccessTokens } from '../src/auth/tokens/access-tokens.js';
+import { random } from '../src/platform/runtime/random.js';
+import { SessionReader } from '../src/sessions/check/session-reader.js';
 import { ADMIN, ALICE, BOB, resetStores, startApp, type TestApp } from './support/app.js';
 import {
   endUnheard,
@@ -12,8 +12,8 @@ import {
   serversOf,
   untilCached,
   untilThere,
-} from './support/judges.js';
-import { loggedIn, type Person } from './support/people.js';
+} from './support/session-probes.js';
+import { loggedIn, type Person } from './support/test-users.js';
 import { describeWithOwnRedis } from './support/redis.js';
 import {
   startRedisCluster,

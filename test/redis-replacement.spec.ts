@@ -9,8 +9,8 @@ import {
   serversOf,
   untilCached,
   untilThere,
-} from './support/judges.js';
-import { loggedIn, type Person } from './support/people.js';
+} from './support/session-probes.js';
+import { loggedIn, type Person } from './support/test-users.js';
 import { describeWithOwnRedis } from './support/redis.js';
 import { startRedisProcess, type RedisProcess } from './support/redis-cluster.mjs';
 import { eventually } from './support/waiting.js';
@@ -48,7 +48,7 @@ describeWithOwnRedis(first, 'a Redis that is replaced by another one', () => {
     await follow(second, first);
     await untilThere(a, b);
     // Its first replica has given it another replication id.
-    for (const app of [a, b]) await serverOf(app).greet();
+    for (const app of [a, b]) await serverOf(app).identify();
     alice = await loggedIn(a, ALICE);
   });
   afterEach(async () => {
@@ -104,7 +104,7 @@ describeWithOwnRedis(first, 'a Redis that is replaced by another one', () => {
     await follow(first, second);
     await promote(first);
     await replicate(second, first);
-    await serverOf(b).greet();
+    await serverOf(b).identify();
     expect(await runIdOf(first)).toBe(runId);
     expect(await held(first)).toMatch(/^\[2,/);
     for (const app of [a, b]) expect(await judged(app, alice)).toMatch(/^admin, /);
@@ -132,11 +132,11 @@ describeWithOwnRedis(first, 'a Redis that is replaced by another one', () => {
     for (const app of [a, b]) serverOf(app).reconnect();
     await untilThere(a, b);
     await untilCached(a, alice);
-    const before = serverOf(a).greeting!.seal;
+    const before = serverOf(a).identity!.seal;
     keepFromLooking(a);
     await follow(second, lonely);
-    await serverOf(b).greet();
-    expect(serverOf(b).greeting!.seal).not.toBe(before);
+    await serverOf(b).identify();
+    expect(serverOf(b).identity!.seal).not.toBe(before);
     expect(await revokeAlice(b)).toMatchObject({ status: 200, body: { status: 'applied' } });
     expect(await judged(a, alice)).toBe('admin, says PostgreSQL');
 

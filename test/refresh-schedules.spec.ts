@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
-import { SessionHold } from '../src/sessions/held-session.js';
-import type { RotationState } from '../src/sessions/rotation.js';
+import { SessionRepository } from '../src/sessions/session.repository.js';
+import type { RotationState } from '../src/sessions/refresh/rotation.js';
 import type { Transport } from '../src/sessions/session.entity.js';
 import { ALICE, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
 import { StoppedClock } from './support/clock.js';
 import { overHttp } from './support/over-http.js';
-import { expectBothTiers, loggedIn, type Person } from './support/people.js';
+import { expectBothTiers, loggedIn, type Person } from './support/test-users.js';
 import {
   CopiedJar,
   doubleUses,
@@ -192,9 +192,9 @@ describeWithRedis('an honest client', () => {
 async function allAtOnce(requests: (() => Promise<Answer>)[]): Promise<Answer[]> {
   const gate = new Gate();
   const decided = instances.map((app) => {
-    const hold = app.get(SessionHold);
-    const renew = hold.renew.bind(hold);
-    return jest.spyOn(hold, 'renew').mockImplementation(async (...args) => {
+    const hold = app.get(SessionRepository);
+    const renew = hold.saveRotation.bind(hold);
+    return jest.spyOn(hold, 'saveRotation').mockImplementation(async (...args) => {
       await gate.opened;
       return renew(...args);
     });

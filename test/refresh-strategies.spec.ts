@@ -1,26 +1,27 @@
 import { describe, expect, it } from '@jest/globals';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { RefreshPosition } from '../src/sessions/rotation.js';
-import { compare } from './support/rotation-strategies/comparison.js';
-import { logoutsTable, pageOf, theftsTable } from './support/rotation-strategies/page.js';
-import { LOGIN, STRATEGIES, type Strategy } from './support/rotation-strategies/strategies.js';
-import { GRACE } from './support/rotation-strategies/trials.js';
+import type { RefreshPosition } from '../src/sessions/refresh/rotation.js';
+import { compare } from '../lab/rotation-strategies/comparison.js';
+import { logoutsTable, pageOf, theftsTable } from '../lab/rotation-strategies/page.js';
+import { LOGIN, STRATEGIES, type Strategy } from '../lab/rotation-strategies/strategies.js';
+import { GRACE } from '../lab/rotation-strategies/trials.js';
 
 /**
  * Real: `rotate`, and the strategies that it is compared with. Modelled: clients, thieves, the network, time.
  * Another fast-check may generate other schedules from a seed: then `npm run compare:refresh` writes the page anew.
  */
 
-const PAGE = resolve('docs/refresh-strategies.md');
+const PAGE = resolve('docs/evidence/refresh-strategies.md');
 const COMMITTED = { seed: 20_261_121, count: 10_000 };
-const { COMPARE, SEED, SCHEDULES } = process.env;
+const { COMPARE_LINKS, SEED, SCHEDULES } = process.env;
 
 it('the page of the comparison matches the output of its command', () => {
-  const run = COMPARE === 'print' ? { seed: Number(SEED), count: Number(SCHEDULES) } : COMMITTED;
+  const run = COMPARE_LINKS === 'print' ? { seed: Number(SEED), count: Number(SCHEDULES) } : COMMITTED;
   const comparison = compare(run);
-  if (COMPARE === 'print') return console.log(`${logoutsTable(comparison)}\n\n${theftsTable(comparison)}`);
-  if (COMPARE === 'write') writeFileSync(PAGE, pageOf(run, comparison));
+  if (COMPARE_LINKS === 'print')
+    return console.log(`${logoutsTable(comparison)}\n\n${theftsTable(comparison)}`);
+  if (COMPARE_LINKS === 'write') writeFileSync(PAGE, pageOf(run, comparison));
   expect(readFileSync(PAGE, 'utf8')).toBe(pageOf(run, comparison));
 });
 

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import type { Transport } from '../src/sessions/session.entity.js';
-import { RevocationService } from '../src/sessions/revocation.service.js';
+import { RevocationService } from '../src/sessions/revocation/revocation.service.js';
 import { ADMIN, ALICE, resetStores, startApp, TEST_KEYS, type TestApp } from './support/app.js';
 import { Client, type Answer } from './support/client.js';
-import { expectBothTiers, loggedIn, sessionTier, type Person } from './support/people.js';
+import { expectBothTiers, loggedIn, sessionTier, type Person } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
 import { connect, disconnect, eventually, untilBlocked } from './support/waiting.js';
 
@@ -225,7 +225,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
 
   describe('is refused', () => {
     const end = (reason: 'admin' | 'logout') =>
-      a.get(RevocationService).endSession(alice.id, { reason, actorId: null, origin: null });
+      a.get(RevocationService).endSession(alice.id, { reason, actorId: null, context: null });
 
     it('with the reason, when the session has ended [REF-09]', async () => {
       await end('admin');

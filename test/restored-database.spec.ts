@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
-import { parseRefreshToken } from '../src/sessions/refresh-token.js';
+import { parseRefreshToken } from '../src/sessions/refresh/refresh-token.js';
 import type { Transport } from '../src/sessions/session.entity.js';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import { backupForms } from './support/backups.js';
 import type { Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
-import { expectBothTiers, loggedIn, type Person } from './support/people.js';
+import { expectBothTiers, loggedIn, type Person } from './support/test-users.js';
 
 /** Real: PostgreSQL, its own copy and `pg_dump`, Redis where available. The application is stopped meanwhile. */
 

@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type pg from 'pg';
-import { DenialList } from '../src/sessions/denial-list.js';
-import { RevocationCursor } from '../src/sessions/revocation-cursor.js';
-import { RevocationFeed } from '../src/sessions/revocation-feed.js';
-import { RevocationService } from '../src/sessions/revocation.service.js';
+import { DenialList } from '../src/sessions/revocation/denial-list.js';
+import { RevocationCursor } from '../src/sessions/revocation/revocation-cursor.js';
+import { RevocationSubscriber } from '../src/sessions/revocation/revocation-subscriber.js';
+import { RevocationService } from '../src/sessions/revocation/revocation.service.js';
 import { SteadyClock } from './support/clock.js';
 import { ADMIN, ALICE, resetStores, startApp, type TestApp } from './support/app.js';
-import { crowd, loggedIn, type Person } from './support/people.js';
+import { createUsers, loggedIn, type Person } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
 import { connect, disconnect, eventually, Gate } from './support/waiting.js';
 
@@ -33,7 +33,7 @@ describeWithRedis('the revocation feed', () => {
   afterAll(() => a.close());
 
   const feedOf = (app: TestApp) =>
-    app.get(RevocationFeed) as unknown as {
+    app.get(RevocationSubscriber) as unknown as {
       client: pg.Client;
       cursor: RevocationCursor;
       stop(): void;
@@ -42,7 +42,7 @@ describeWithRedis('the revocation feed', () => {
     };
   const endOne = async () => {
     const person = await loggedIn(a, ALICE);
-    const order = { reason: 'admin', actorId: null, origin: null } as const;
+    const order = { reason: 'admin', actorId: null, context: null } as const;
     return (await a.get(RevocationService).endSession(person.id, order))!.seq;
   };
   /** Revokes sessions that never existed, `perTransaction` in each transaction. */
@@ -107,12 +107,12 @@ describeWithRedis('the revocation feed', () => {
   });
 
   it('A3: a boot in the middle of 1,000 revocations misses none of them', async () => {
-    await crowd(a, 1_000);
+    await createUsers(a, 1_000);
     const sessions = await a.query<{ id: string; userId: string }>(
       `select s.id, user_id as "userId" from sessions s join users u on u.id = user_id
        where u.email like '%@many.example' and s.status = 'active'`,
     );
-    const order = { reason: 'admin', actorId: null, origin: null } as const;
+    const order = { reason: 'admin', actorId: null, context: null } as const;
     const ended: typeof sessions = [];
     const waiting = [...sessions];
     const [third, done] = [new Gate(), new Gate()];

@@ -1,15 +1,15 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type pg from 'pg';
-import { CacheUnavailable } from '../src/cache/cache-port.js';
-import { random } from '../src/common/random.js';
-import { DenialList } from '../src/sessions/denial-list.js';
-import { RevocationFeed } from '../src/sessions/revocation-feed.js';
-import { RevocationService } from '../src/sessions/revocation.service.js';
-import { VerdictCache } from '../src/sessions/verdict-cache.js';
+import { CacheUnavailable } from '../src/platform/cache/cache-port.js';
+import { random } from '../src/platform/runtime/random.js';
+import { DenialList } from '../src/sessions/revocation/denial-list.js';
+import { RevocationSubscriber } from '../src/sessions/revocation/revocation-subscriber.js';
+import { RevocationService } from '../src/sessions/revocation/revocation.service.js';
+import { SessionCache } from '../src/sessions/check/session-cache.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
-import { crowd, expectBothTiers, loggedIn, type Person } from './support/people.js';
+import { createUsers, expectBothTiers, loggedIn, type Person } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
 import { connect, disconnect, eventually, untilBlocked } from './support/waiting.js';
 
@@ -278,8 +278,8 @@ describe('ending sessions', () => {
 
     it('ends the sessions of 1,200 users with one notice, in batches, without exception', async () => {
       await alice.get(SESSION);
-      await crowd(a, 1_200);
-      const buried = jest.spyOn(a.get(VerdictCache), 'bury');
+      await createUsers(a, 1_200);
+      const buried = jest.spyOn(a.get(SessionCache), 'writeTombstones');
       const { body } = await endEveryone(admin);
       // The answer waits for the sweep only briefly, and the sweep ends with `applied`.
       await eventually(async () => {
@@ -327,7 +327,7 @@ describe('ending sessions', () => {
 
     it('is not `applied` when the cache has missed a batch, not even by the dispatcher', async () => {
       await alice.get(SESSION);
-      jest.spyOn(a.get(VerdictCache), 'bury').mockRejectedValueOnce(new CacheUnavailable());
+      jest.spyOn(a.get(SessionCache), 'writeTombstones').mockRejectedValueOnce(new CacheUnavailable());
       const receipt = await endEveryone(admin);
       expect(receipt).toMatchObject({ status: 202, body: { status: 'pending' } });
       const again = await loggedIn(a, ADMIN);
@@ -353,7 +353,7 @@ describe('ending sessions', () => {
     await admin.delete(`/v1/admin/users/${ALICE.id}/sessions`);
     expect(a.get(DenialList).size).toBeGreaterThan(0);
     a.clock.advance(23 * 60_000); // 17, and the advance of an earlier test
-    await a.get(RevocationFeed).catchUp();
+    await a.get(RevocationSubscriber).catchUp();
     expect(a.get(DenialList).size).toBe(0);
     await expectBothTiers(alice, problem(401, 'auth.token_expired'));
   });
@@ -489,7 +489,7 @@ describe('the status of an account', () => {
       // The test cannot move PostgreSQL's clock, for which that end is long past.
       a.clock.advance(-86_400_000);
       // A clock that is set back is corrected until the next comparison with PostgreSQL, which a poll makes.
-      await a.get(RevocationFeed).catchUp();
+      await a.get(RevocationSubscriber).catchUp();
       [admin, alice] = [await loggedIn(a, ADMIN), await loggedIn(a, ALICE)];
       const until = new Date(a.clock.now() + 60_000).toISOString();
       expect((await ban({ reason: 'Cool down', until })).status).toBe(200);
@@ -813,9 +813,9 @@ describeWithRedis('the revocation feed', () => {
   });
 
   const endAlice = async () =>
-    (await a.get(RevocationService).endSession(alice.id, { reason: 'admin', actorId: null, origin: null }))!;
+    (await a.get(RevocationService).endSession(alice.id, { reason: 'admin', actorId: null, context: null }))!;
   const insides = (app: TestApp) =>
-    app.get(RevocationFeed) as unknown as {
+    app.get(RevocationSubscriber) as unknown as {
       client: pg.Client;
       cursor: object;
       stop: () => void;
@@ -853,7 +853,7 @@ describeWithRedis('the revocation feed', () => {
     await eventually(async () => expect(await alice.get(ACCESS)).toMatchObject(ended('admin')));
     const again = (await loggedIn(a, ALICE)).at(b);
     stopPolling(b);
-    await a.get(RevocationService).endSession(again.id, { reason: 'admin', actorId: null, origin: null });
+    await a.get(RevocationService).endSession(again.id, { reason: 'admin', actorId: null, context: null });
     await eventually(async () => expect(await again.get(ACCESS)).toMatchObject(ended('admin')));
   });
 
@@ -870,8 +870,8 @@ describeWithRedis('the revocation feed', () => {
     stopPolling(b);
     const asked = [
       jest.spyOn(insides(b).client, 'query'),
-      jest.spyOn(b.get(VerdictCache), 'read'),
-      jest.spyOn(b.get(RevocationFeed), 'catchUp'),
+      jest.spyOn(b.get(SessionCache), 'read'),
+      jest.spyOn(b.get(RevocationSubscriber), 'catchUp'),
     ];
     for (let round = 0; round < 3; round++) expect((await alice.get(ACCESS)).status).toBe(200);
     for (const spy of asked) expect(spy).not.toHaveBeenCalled();
@@ -893,7 +893,7 @@ describeWithRedis('the revocation feed', () => {
     const outside = await connect();
     await outside.query('begin');
     await outside.query('lock table revocations in access exclusive mode');
-    const before = b.get(RevocationFeed).catchUp(); // its snapshot is taken, its rows wait for the lock
+    const before = b.get(RevocationSubscriber).catchUp(); // its snapshot is taken, its rows wait for the lock
     await untilBlocked(a, 1);
     await outside.query(
       `insert into revocations (kind, subjects, reason, ended_sessions, created_at, expires_at, applied_at)
@@ -930,11 +930,11 @@ describeWithRedis('the revocation feed', () => {
     const later = await insert(second, alice.id);
     expect(Number(earlier.rows[0]!.seq)).toBeLessThan(Number(later.rows[0]!.seq));
     await second.query('commit');
-    for (let round = 0; round < 3; round++) await b.get(RevocationFeed).catchUp();
+    for (let round = 0; round < 3; round++) await b.get(RevocationSubscriber).catchUp();
     expect(await alice.get(ACCESS)).toMatchObject(ended('admin'));
     expect((await late.get(ACCESS)).status).toBe(200);
     await first.query('commit');
-    await b.get(RevocationFeed).catchUp();
+    await b.get(RevocationSubscriber).catchUp();
     expect(await late.get(ACCESS)).toMatchObject(ended('admin'));
   });
 
@@ -944,7 +944,7 @@ describeWithRedis('the revocation feed', () => {
     // Any open transaction on this server holds the cursor back, also one of another worker.
     await eventually(async () => {
       applied.mockClear();
-      await b.get(RevocationFeed).catchUp();
+      await b.get(RevocationSubscriber).catchUp();
       expect(applied).not.toHaveBeenCalled();
     });
   });
@@ -959,7 +959,7 @@ describeWithRedis('the revocation feed', () => {
 
   it('leaves no connection open, whatever is still requested of an instance that ends', async () => {
     const c = await startApp();
-    const feed = c.get(RevocationFeed);
+    const feed = c.get(RevocationSubscriber);
     const connections = async () =>
       (
         await a.query(`select from pg_stat_activity
@@ -984,7 +984,7 @@ describeWithRedis('the revocation feed', () => {
     const progress = { booted: false };
     void boot.finally(() => (progress.booted = true));
     const end = (id: string) =>
-      a.get(RevocationService).endSession(id, { reason: 'admin', actorId: null, origin: null });
+      a.get(RevocationService).endSession(id, { reason: 'admin', actorId: null, context: null });
     const [kept, ...rest] = doomed;
     for (const { id } of rest) await end(id);
     while (!progress.booted) await end((await loggedIn(a, ALICE)).id);

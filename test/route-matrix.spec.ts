@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Role } from '../src/common/roles.js';
+import type { Role } from '../src/roles.js';
 import { TRANSPORTS, type Transport } from '../src/sessions/session.entity.js';
 import { resetStores, startApp, type TestApp } from './support/app.js';
 import { callerKinds, ownerBehind, promised, type Caller, type CallerKind } from './support/callers.js';
@@ -17,8 +17,8 @@ import {
   type ApiDocument,
   type Operation,
 } from './support/operations.js';
-import { loggedIn, newcomer, type Resident } from './support/people.js';
-import { gapsIn, recipeOf, type Example } from './support/recipes.js';
+import { loggedIn, createUser, type TestUser } from './support/test-users.js';
+import { gapsIn, recipeOf, type Example } from './support/request-examples.js';
 import { everythingStored } from './support/stored.js';
 import { addStrictRoute } from './support/strict-route.js';
 import { addThingsRoutes } from './support/things-routes.js';
@@ -95,11 +95,11 @@ describe('each operation of the document', () => {
   afterAll(() => app.close());
 
   const person = async (transport: Transport = 'bearer', roles?: Role[]) =>
-    loggedIn(app, await newcomer(app, roles), transport);
+    loggedIn(app, await createUser(app, roles), transport);
   const isForAdmins = (operation: Operation) => operation['x-roles']?.includes('admin') ?? false;
   const isPublic = (operation: Operation) => operation['x-tier'] === 'public';
   const guarded = () => operations.filter((operation) => !isPublic(operation));
-  const cook = (operation: Operation, owner: Resident) =>
+  const cook = (operation: Operation, owner: TestUser) =>
     recipeOf(operation).cook({ owner, mailbox, clock: app.clock });
 
   async function send(
@@ -123,7 +123,7 @@ describe('each operation of the document', () => {
     expect(gapsIn(operations)).toEqual([]);
     const [withBody] = operations.filter(bodySchemaOf);
     expect(gapsIn([...operations, { ...withBody!, name: 'POST /v1/new' }])).toEqual([
-      "add 'POST /v1/new' to RECIPES in test/support/recipes.ts: an example of a successful request",
+      "add 'POST /v1/new' to RECIPES in test/support/request-examples.ts: an example of a successful request",
     ]);
     expect([...new Set(operations.map((operation) => operation['x-tier']))].sort()).toEqual(
       [...TIERS].sort(),

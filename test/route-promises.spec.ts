@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ADMIN, ALICE, holdBackgroundWork, resetStores, startApp, type TestApp } from './support/app.js';
-import { loggedIn, type Person } from './support/people.js';
+import { loggedIn, type Person } from './support/test-users.js';
 
 interface Schema {
   $ref?: string;

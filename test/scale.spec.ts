@@ -9,22 +9,22 @@ import {
   loadOf,
   SETTINGS,
   sessionsAt,
-} from '../bench/model/model.mjs';
-import { simulate, type Plan } from '../bench/model/feed-simulation.mjs';
-import { BLOCKS, readPage } from '../bench/model/page.mjs';
-import { loadSettings } from '../src/config/load-settings.js';
+} from '../lab/model/model.mjs';
+import { simulate, type Plan } from '../lab/model/feed-simulation.mjs';
+import { BLOCKS, readPage } from '../lab/model/page.mjs';
+import { loadSettings } from '../src/platform/settings/load-settings.js';
 
 /**
  * Real: the constants of the code that the arithmetic follows. Modelled: everything else. The figures of
- * docs/scale.md are of this model, whose inputs were measured by `npm run bench -- sizing`.
+ * docs/evidence/scale.md are of this model, whose inputs were measured by `npm run bench -- sizing`.
  */
 
 const SECOND = 1_000;
 const DAY = 86_400 * SECOND;
 
-describe('docs/scale.md', () => {
+describe('docs/evidence/scale.md', () => {
   it('matches the output of its command (`npm run scale:model -- --write`)', () => {
-    const made = execFileSync(process.execPath, ['bench/model/main.mjs', '--page'], { encoding: 'utf8' });
+    const made = execFileSync(process.execPath, ['lab/model/main.mjs', '--page'], { encoding: 'utf8' });
     expect(made).toBe(readPage());
   });
 
@@ -50,15 +50,15 @@ describe('the model of a load', () => {
     ['database/database.module.ts', `const CHECK_CONNECTIONS = ${SETTINGS.checkPool};`],
     ['database/revocation-database.ts', `const CONNECTIONS = ${SETTINGS.revocationPool};`],
     ['sessions/last-seen.service.ts', 'MOST_FLUSH_INTERVAL_MS = 10_000;'],
-    ['sessions/housekeeping.service.ts', 'INTERVAL_MS = 10 * 60_000;'],
-    ['sessions/revocation-log.ts', 'TOKENS_DEAD_AFTER_MS = 15 * 60_000 + 60_000;'],
-    ['sessions/revocation-feed.ts', 'POLL_INTERVAL_MS = 1_000;'],
-    ['sessions/revocation-feed.ts', 'BLIND_AFTER_MS = 5_000;'],
-    ['sessions/revocation-feed.ts', 'ANSWER_TIMEOUT_MS = 2_000;'],
+    ['sessions/session-cleanup.job.ts', 'INTERVAL_MS = 10 * 60_000;'],
+    ['sessions/revocation-writer.ts', 'TOKENS_DEAD_AFTER_MS = 15 * 60_000 + 60_000;'],
+    ['sessions/revocation-subscriber.ts', 'POLL_INTERVAL_MS = 1_000;'],
+    ['sessions/revocation-subscriber.ts', 'BLIND_AFTER_MS = 5_000;'],
+    ['sessions/revocation-subscriber.ts', 'ANSWER_TIMEOUT_MS = 2_000;'],
     ['sessions/receipt.ts', 'MOST_COUNTED = 10_000;'],
-    ['audit/audit-sealer.ts', 'INTERVAL_MS = 10_000;'],
-    ['audit/seals.ts', 'MOST_SEALED = 10_000;'],
-    ['audit/seals.ts', 'SETTLED_AFTER_MINUTES = 10;'],
+    ['audit/audit-chain.job.ts', 'INTERVAL_MS = 10_000;'],
+    ['audit/audit-chain.ts', 'MOST_SEALED = 10_000;'],
+    ['audit/audit-chain.ts', 'SETTLED_AFTER_MINUTES = 10;'],
   ])('uses a constant of %s: %s', (file, text) => {
     expect(readFileSync(`src/${file}`, 'utf8')).toContain(text);
   });

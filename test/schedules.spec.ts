@@ -1,6 +1,6 @@
 import { expect, it } from '@jest/globals';
-import { Explorer } from './support/simulation/explorer.js';
-import { randomFrom } from './support/simulation/network.js';
+import { Explorer } from '../lab/simulation/explorer.js';
+import { randomFrom } from '../lab/simulation/network.js';
 
 const SCHEDULES = Number(process.env['SCHEDULES'] ?? 3_000);
 const FIRST_SEED = Number(process.env['SEED'] ?? 1);

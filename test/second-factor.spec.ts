@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
-import { Resealing } from '../src/second-factor/resealing.js';
+import { SecretReencryptionJob } from '../src/auth/mfa/secret-reencryption.job.js';
 import {
   ADMIN,
   ALICE,
@@ -14,7 +14,7 @@ import {
 import type { Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
 import { Mailbox } from './support/mailbox.js';
-import { keysDelivered, loggedIn, sessionTier } from './support/people.js';
+import { keysDelivered, loggedIn, sessionTier } from './support/test-users.js';
 import { AuthenticatorApp, complete, enrol } from './support/second-factor.js';
 import { connect, disconnect, untilBlocked } from './support/waiting.js';
 import { read } from './support/forge.js';
@@ -657,8 +657,8 @@ describe('the secret of an authenticator app', () => {
 
     const newer = { id: 'newer', key: Buffer.alloc(32, 7) };
     const rotated = await startApp({ clock, keys: { ...TEST_KEYS, encryption: [newer, ...encryption] } });
-    expect(await rotated.get(Resealing).run()).toBeGreaterThan(0);
-    expect(await rotated.get(Resealing).run()).toBe(0);
+    expect(await rotated.get(SecretReencryptionJob).run()).toBeGreaterThan(0);
+    expect(await rotated.get(SecretReencryptionJob).run()).toBe(0);
     expect(await Promise.all([me, unreadable].map(({ userId }) => keyOf(userId)))).toEqual(['newer', 'lost']);
     await rotated.close();
 

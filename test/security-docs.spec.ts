@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { SETTINGS, variableOf } from '../src/config/settings.js';
-import type { Setting } from '../src/config/setting.js';
-import { RULES } from '../src/throttle/guess-delay.js';
+import { SETTINGS, variableOf } from '../src/platform/settings/settings.js';
+import type { Setting } from '../src/platform/settings/setting.js';
+import { RULES } from '../src/platform/throttling/attempts/backoff.js';
 
 /** Real: the pages for reviewers, and the source that they describe. */
 

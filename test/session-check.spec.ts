@@ -1,21 +1,21 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type pg from 'pg';
 import { createClient } from 'redis';
-import { AccessTokens } from '../src/auth/access-tokens.js';
-import { CachePort, CacheUnavailable } from '../src/cache/cache-port.js';
-import { random } from '../src/common/random.js';
-import type { Principal } from '../src/common/request.js';
-import type { Settings } from '../src/config/settings.js';
-import { CHECK_POOL } from '../src/database/database.module.js';
-import { LastSeenService } from '../src/sessions/last-seen.service.js';
-import { SessionCheck } from '../src/sessions/session-check.js';
-import { SessionReader } from '../src/sessions/session-reader.js';
-import type { SessionSnapshot } from '../src/sessions/session-snapshot.js';
-import { VerdictCache } from '../src/sessions/verdict-cache.js';
-import { packLive, unpack } from '../src/sessions/verdict.js';
+import { AccessTokens } from '../src/auth/tokens/access-tokens.js';
+import { CachePort, CacheUnavailable } from '../src/platform/cache/cache-port.js';
+import { random } from '../src/platform/runtime/random.js';
+import type { Principal } from '../src/platform/http/request.js';
+import type { Settings } from '../src/platform/settings/settings.js';
+import { CHECK_POOL } from '../src/platform/persistence/database.module.js';
+import { LastSeenService } from '../src/sessions/check/last-seen.service.js';
+import { SessionCheck } from '../src/sessions/check/session-check.js';
+import { SessionReader } from '../src/sessions/check/session-reader.js';
+import type { SessionSnapshot } from '../src/sessions/check/session-snapshot.js';
+import { SessionCache } from '../src/sessions/check/session-cache.js';
+import { packLive, unpack } from '../src/sessions/check/session-cache.codec.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
-import { sessionTier } from './support/people.js';
+import { sessionTier } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
 import { connect, disconnect, eventually, Gate } from './support/waiting.js';
 
@@ -260,7 +260,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
   let port: CachePort;
   let check: SessionCheck;
   let reader: SessionReader;
-  let verdicts: VerdictCache;
+  let verdicts: SessionCache;
   let insight: Insight;
   let admin: Client;
   let alice: Client;
@@ -269,9 +269,9 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
   beforeAll(async () => {
     await resetStores();
     a = await startApp({ env: { ...PATIENT, ...env } });
-    [port, check, reader, verdicts] = [CachePort, SessionCheck, SessionReader, VerdictCache].map((token) =>
+    [port, check, reader, verdicts] = [CachePort, SessionCheck, SessionReader, SessionCache].map((token) =>
       a.get(token as never),
-    ) as [CachePort, SessionCheck, SessionReader, VerdictCache];
+    ) as [CachePort, SessionCheck, SessionReader, SessionCache];
     insight = insightOf(a);
   });
   afterAll(() => a.close());
@@ -426,7 +426,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
 
     it('a reader that was slower than CACHE_LEASE fills no entry', async () => {
       const settings = { cacheLease: 1_000, cacheBudget: 1_000 } as Settings;
-      const short = new VerdictCache(port, a.clock, settings);
+      const short = new SessionCache(port, a.clock, settings);
       const snapshots = await reader.readMany([id]);
       const leases = await short.lease([id]);
       await short.fill(leases, snapshots, a.clock.now() - 1_000);
@@ -470,7 +470,7 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       async (where) => {
         const [arrived, released] = [new Gate(), new Gate()];
         const paused = where === 'before its lease' ? 'lease' : 'read';
-        const original = VerdictCache.prototype[paused] as (ids: string[]) => Promise<unknown>;
+        const original = SessionCache.prototype[paused] as (ids: string[]) => Promise<unknown>;
         let seen: unknown;
         jest.spyOn(verdicts, paused).mockImplementationOnce((async (ids: string[]) => {
           arrived.open();
@@ -541,8 +541,8 @@ function theProtocol(env: Record<string, string | undefined>, insightOf: (app: T
       await alice.copy().login(ALICE.email, PASSWORD, { transport: 'bearer' }); // one of the other sessions
       const outside = await connect();
       const seen: string[] = [];
-      const bury = VerdictCache.prototype.bury;
-      jest.spyOn(verdicts, 'bury').mockImplementation(async (ids, ended) => {
+      const bury = SessionCache.prototype.writeTombstones;
+      jest.spyOn(verdicts, 'writeTombstones').mockImplementation(async (ids, ended) => {
         // A reader at this moment would fill the cache with the old state.
         const { rows } = await outside.query<{ id: string }>(
           `select s.id from sessions s cross join session_epoch e

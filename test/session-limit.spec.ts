@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { CHECK_POOL } from '../src/database/database.module.js';
-import { LastSeenService } from '../src/sessions/last-seen.service.js';
-import { RevocationRelay } from '../src/sessions/revocation-relay.js';
-import { VerdictCache } from '../src/sessions/verdict-cache.js';
+import { CHECK_POOL } from '../src/platform/persistence/database.module.js';
+import { LastSeenService } from '../src/sessions/check/last-seen.service.js';
+import { RevocationDispatcher } from '../src/sessions/revocation/revocation-dispatcher.js';
+import { SessionCache } from '../src/sessions/check/session-cache.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
-import { loggedIn, sessionTier, type Person } from './support/people.js';
+import { loggedIn, sessionTier, type Person } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
 import { eventually } from './support/waiting.js';
 
@@ -165,8 +165,8 @@ describe('at the limit', () => {
     await start('deny');
     const ids = (await fill()).map(({ id }) => id);
     const admin = await loggedIn(a, ADMIN);
-    jest.spyOn(a.get(VerdictCache), 'bury').mockRejectedValue(new Error('not yet'));
-    jest.spyOn(a.get(RevocationRelay), 'relay').mockResolvedValue();
+    jest.spyOn(a.get(SessionCache), 'writeTombstones').mockRejectedValue(new Error('not yet'));
+    jest.spyOn(a.get(RevocationDispatcher), 'dispatch').mockResolvedValue();
     await admin.delete('/v1/admin/sessions', { body: { confirm: 'everyone' } });
     expect((await activeOf(a, ALICE.id)).toSorted()).toEqual(ids.toSorted());
     for (let count = 0; count < LIMIT; count++) await loggedIn(a, ALICE);

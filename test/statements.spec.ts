@@ -15,9 +15,9 @@ const CONSTANT = /^[A-Z][A-Z\d_]*(\.join\(\)|\.length|\.text)?$|^[A-Z][A-Z\d_]* 
 
 /** Pieces that are no constants, and the reason why they contain no input of a client. */
 const KNOWN: Record<string, string> = {
-  'src/sessions/housekeeping.service.ts: statement': 'one of three constants',
-  'src/database/app-role.ts: to': 'an identifier that was escaped, of an operator',
-  'src/sessions/revocation-feed.ts: take': 'one of two names of functions',
+  'src/sessions/session-cleanup.job.ts: statement': 'one of three constants',
+  'src/platform/persistence/app-role.ts: to': 'an identifier that was escaped, of an operator',
+  'src/sessions/revocation/revocation-subscriber.ts: take': 'one of two names of functions',
   'src/sessions/sessions.service.ts: where': 'a condition that a method of the same class writes',
 };
 
@@ -92,7 +92,7 @@ describe('a statement', () => {
     for (const text of bad) expect(look('bad.ts', text).pieces).toHaveLength(1);
     expect(look('bad.ts', 'repository.createQueryBuilder().distinctOn([x])').banned).toHaveLength(1);
     const good =
-      "tx.query('select 1'); tx.query(`select ${COLUMNS} from users where id = $1`, [id]); tx.query(SEAL)";
+      "tx.query('select 1'); tx.query(`select ${COLUMNS} from users where id = $1`, [id]); tx.query(LINK_EVENTS)";
     expect(look('good.ts', good).pieces).toEqual([]);
   });
 });

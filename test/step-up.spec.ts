@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { ALICE, holdBackgroundWork, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Client } from './support/client.js';
 import { StoppedClock, type TestClock } from './support/clock.js';
-import { loggedIn, type Person } from './support/people.js';
+import { loggedIn, type Person } from './support/test-users.js';
 import { enrol } from './support/second-factor.js';
 import { eventually } from './support/waiting.js';
 

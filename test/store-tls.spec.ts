@@ -38,7 +38,7 @@ describeWithOwnRedis(redis, 'PostgreSQL and Redis over TLS', () => {
   beforeAll(async () => {
     postgres = await startPostgres({ tls: ours.server });
     databaseAt = (hostname) => Object.assign(new URL(postgres.url), { hostname }).href;
-    const build = new URL('../dist/database/migrate.js', import.meta.url);
+    const build = new URL('../dist/platform/persistence/migrate.js', import.meta.url);
     ({ migrateDatabase: migrate } = (await import(build.href)) as { migrateDatabase: typeof migrate });
     await migrate(databaseAt('localhost'), { storeTls: 'always', storeCaFile: files.ours });
   });

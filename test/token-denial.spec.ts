@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { RevocationFeed } from '../src/sessions/revocation-feed.js';
-import { RevocationRelay } from '../src/sessions/revocation-relay.js';
+import { RevocationSubscriber } from '../src/sessions/revocation/revocation-subscriber.js';
+import { RevocationDispatcher } from '../src/sessions/revocation/revocation-dispatcher.js';
 import { mintTokenId } from '../src/sessions/token-id.js';
-import { VerdictCache } from '../src/sessions/verdict-cache.js';
+import { SessionCache } from '../src/sessions/check/session-cache.js';
 import { ADMIN, ALICE, resetStores, startApp, type TestApp } from './support/app.js';
 import { read } from './support/forge.js';
-import { loggedIn, type Person } from './support/people.js';
+import { loggedIn, type Person } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
 import { eventually } from './support/waiting.js';
 
@@ -37,7 +37,7 @@ describeWithRedis('the denial of an access token', () => {
 
   const deny = (tokenId = idOf(alice)) => admin.delete(`/v1/admin/tokens/${tokenId}`);
   const unheard = (app: TestApp) =>
-    jest.spyOn(app.get(RevocationFeed), 'catchUp').mockRejectedValue(new Error('cut off'));
+    jest.spyOn(app.get(RevocationSubscriber), 'catchUp').mockRejectedValue(new Error('cut off'));
 
   it('S1: when it is applied, the next check of an instance whose feed has not heard refuses the token, cached or not', async () => {
     for (const round of ['cached', 'not cached']) {
@@ -75,14 +75,14 @@ describeWithRedis('the denial of an access token', () => {
 
   it('is pending when the cache cannot be written, and applied by a dispatcher', async () => {
     await eventually(async () => expect((await alice.get(SESSION)).status).toBe(200));
-    const forget = jest.spyOn(a.get(VerdictCache), 'forget').mockRejectedValue(new Error('away'));
+    const forget = jest.spyOn(a.get(SessionCache), 'invalidate').mockRejectedValue(new Error('away'));
     const receipt = await deny();
     expect(receipt).toMatchObject({ status: 202, body: { status: 'pending' } });
     forget.mockRestore();
     await a.query(`update revocations set created_at = created_at - interval '3 s' where seq = $1`, [
       receipt.body.seq,
     ]);
-    await b.get(RevocationRelay).relay();
+    await b.get(RevocationDispatcher).dispatch();
     const later = await admin.get(`/v1/admin/revocations/${receipt.body.seq}`);
     expect(later).toMatchObject({ status: 200, body: { status: 'applied' } });
     expect(await alice.get(SESSION)).toMatchObject(DENIED);

@@ -2,8 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jes
 import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import { Socket, type AddressInfo } from 'node:net';
-import { AccessTokens } from '../src/auth/access-tokens.js';
-import { JwtStrategy } from '../src/auth/jwt.strategy.js';
+import { AccessTokens } from '../src/auth/tokens/access-tokens.js';
+import { JwtStrategy } from '../src/auth/tokens/jwt.strategy.js';
 import { mintTokenId } from '../src/sessions/token-id.js';
 import { ADMIN, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer } from './support/client.js';
@@ -11,8 +11,8 @@ import { HEADER, read, signed } from './support/forge.js';
 import { allForgeries, FORGERIES, type ForgeryGroup, type Materials } from './support/forgeries.js';
 import { Mailbox } from './support/mailbox.js';
 import { documentOf, isUnsafe, urlOf, type Operation } from './support/operations.js';
-import { loggedIn, newcomer, type Resident } from './support/people.js';
-import { recipeOf } from './support/recipes.js';
+import { loggedIn, createUser, type TestUser } from './support/test-users.js';
+import { recipeOf } from './support/request-examples.js';
 import { compare, toldApart } from './support/statistics.js';
 import { addStrictRoute } from './support/strict-route.js';
 
@@ -34,8 +34,8 @@ function visible({ status, headers, body }: Answer) {
 /** Real: PostgreSQL, the cache, the keys; one operation of each tier, from the document. Forged: the tokens. */
 describe('a forged access token', () => {
   let app: TestApp;
-  let admin: Resident;
-  let browser: Resident;
+  let admin: TestUser;
+  let browser: TestUser;
   let materials: Record<keyof typeof TRANSPORTS, Materials>;
   let refusal: ReturnType<typeof visible>;
   /** One of each tier, and one of each that requires a role, too. */
@@ -81,7 +81,7 @@ describe('a forged access token', () => {
       [...chosen.values()]
         .filter((operation) => operation['x-tier'] !== 'public')
         .map(async (operation) => {
-          const owner = await loggedIn(app, await newcomer(app));
+          const owner = await loggedIn(app, await createUser(app));
           const example = await recipeOf(operation).cook({ owner, mailbox, clock: app.clock });
           const url = urlOf(operation, example.parameters ?? {});
           const send = (headers: Record<string, string>) =>

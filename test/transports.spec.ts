@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Client } from './support/client.js';
-import { loggedIn, type Person } from './support/people.js';
+import { loggedIn, type Person } from './support/test-users.js';
 
 const INVALID = { status: 401, body: { code: 'auth.invalid_token' } };
 const OTHER = { cookie: 'bearer', bearer: 'cookie' } as const;

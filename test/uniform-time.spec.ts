@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { PasswordsService } from '../src/auth/passwords.service.js';
+import { PasswordsService } from '../src/auth/passwords/passwords.service.js';
 import { resetStores, startApp, type TestApp } from './support/app.js';
-import { newcomer } from './support/people.js';
+import { createUser } from './support/test-users.js';
 import { compare, isUnlikely, toldApart, type Comparison } from './support/statistics.js';
 
 const SAMPLES = 300;
@@ -34,7 +34,7 @@ describe('the response time does not reveal whether an account exists: [AUT-02, 
   afterAll(() => app.close());
 
   /** Each address is used once, so that no cache favours either. */
-  const registered = async () => (await newcomer(app)).email;
+  const registered = async () => (await createUser(app)).email;
   const unregistered = () =>
     `00000000-0000-4000-8000-${String((nobodies += 1)).padStart(12, '0')}@newcomers.example`;
 

@@ -1,10 +1,10 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse } from '@nestjs/swagger';
 import { z } from 'zod';
-import { AuditService } from '../audit/audit.service.js';
-import { Actor, type Acting } from '../common/actor.decorator.js';
-import { ApiProblems } from '../common/api-problems.decorator.js';
-import { decodeCursor, pageOf } from '../common/page.js';
+import { AuditService } from '../platform/audit/audit.service.js';
+import { Actor, type ActorContext } from '../platform/api/actor.decorator.js';
+import { ApiProblems } from '../platform/api/api-problems.decorator.js';
+import { decodeCursor, pageOf } from '../platform/api/page.js';
 import { AdminOnly } from './admin.decorator.js';
 import { AuditPage, AuditQuery, Seq } from './admin.schemas.js';
 
@@ -19,7 +19,7 @@ export class AdminAuditController {
   @ApiProblems('request.invalid')
   async list(
     @Query({ schema: AuditQuery }) { limit, cursor, ...filter }: z.output<typeof AuditQuery>,
-    @Actor() actor: Acting,
+    @Actor() actor: ActorContext,
   ) {
     const before = decodeCursor(cursor, Seq);
     const found = await this.audit.read({ ...filter, before, limit: limit + 1 }, actor);

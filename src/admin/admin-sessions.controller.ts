@@ -1,16 +1,16 @@
 import { Body, Controller, Delete, Get, Inject, Param, Post, Query } from '@nestjs/common';
 import { ApiOkResponse } from '@nestjs/swagger';
 import { z } from 'zod';
-import { Actor, type Acting } from '../common/actor.decorator.js';
-import { ApiProblems } from '../common/api-problems.decorator.js';
-import { Clock } from '../common/clock.js';
-import { Problem } from '../common/problem.js';
-import { uuid } from '../common/schemas.js';
-import { SETTINGS_TOKEN } from '../config/config.module.js';
-import type { Settings } from '../config/settings.js';
-import { AnswersReceipt } from '../sessions/answers-receipt.decorator.js';
-import { RequireSession } from '../sessions/require-session.decorator.js';
-import { RevocationService } from '../sessions/revocation.service.js';
+import { Actor, type ActorContext } from '../platform/api/actor.decorator.js';
+import { ApiProblems } from '../platform/api/api-problems.decorator.js';
+import { Clock } from '../platform/runtime/clock.js';
+import { Problem } from '../platform/api/problem.js';
+import { uuid } from '../platform/api/schemas.js';
+import { SETTINGS_TOKEN } from '../platform/settings/settings.module.js';
+import type { Settings } from '../platform/settings/settings.js';
+import { AnswersReceipt } from '../sessions/revocation/answers-receipt.decorator.js';
+import { RequireSession } from '../sessions/check/require-session.decorator.js';
+import { RevocationService } from '../sessions/revocation/revocation.service.js';
 import { SessionList, viewOf } from '../sessions/session.schemas.js';
 import { SessionsService } from '../sessions/sessions.service.js';
 import { UsersService } from '../users/users.service.js';
@@ -43,20 +43,23 @@ export class AdminSessionsController {
 
   @Delete('users/:id/sessions')
   @AnswersReceipt()
-  endUser(@Param('id', { schema: uuid }) id: string, @Actor() actor: Acting) {
+  endUser(@Param('id', { schema: uuid }) id: string, @Actor() actor: ActorContext) {
     return this.revocations.endUser(id, { ...actor, reason: 'admin' });
   }
 
   @Delete('sessions/:id')
   @AnswersReceipt()
-  endOne(@Param('id', { schema: uuid }) id: string, @Actor() actor: Acting) {
+  endOne(@Param('id', { schema: uuid }) id: string, @Actor() actor: ActorContext) {
     return this.revocations.endSession(id, { ...actor, reason: 'admin' });
   }
 
   @Delete('sessions')
   @RequireSession({ maxAuthAge: '5m' })
   @AnswersReceipt()
-  endEveryone(@Body({ schema: Everyone }) _confirmed: z.infer<typeof Everyone>, @Actor() actor: Acting) {
+  endEveryone(
+    @Body({ schema: Everyone }) _confirmed: z.infer<typeof Everyone>,
+    @Actor() actor: ActorContext,
+  ) {
     return this.revocations.endEveryone({ ...actor, reason: 'admin_everyone' });
   }
 
@@ -64,13 +67,13 @@ export class AdminSessionsController {
   @Post('sessions/end-all')
   @RequireSession({ maxAuthAge: '5m' })
   @AnswersReceipt()
-  endAll(@Body({ schema: Everyone }) confirmed: z.infer<typeof Everyone>, @Actor() actor: Acting) {
+  endAll(@Body({ schema: Everyone }) confirmed: z.infer<typeof Everyone>, @Actor() actor: ActorContext) {
     return this.endEveryone(confirmed, actor);
   }
 
   @Delete('tokens/:jti')
   @AnswersReceipt()
-  denyToken(@Param('jti', { schema: TokenId }) tokenId: string, @Actor() actor: Acting) {
+  denyToken(@Param('jti', { schema: TokenId }) tokenId: string, @Actor() actor: ActorContext) {
     return this.revocations.denyToken(tokenId, { ...actor, reason: 'admin' });
   }
 

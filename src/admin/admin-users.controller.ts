@@ -1,16 +1,16 @@
 import { Body, Controller, Delete, Get, Param, Post, Put, Query } from '@nestjs/common';
 import { ApiOkResponse } from '@nestjs/swagger';
 import { z } from 'zod';
-import { AccountService } from '../accounts/account.service.js';
-import { Actor, type Acting } from '../common/actor.decorator.js';
-import { ApiProblems } from '../common/api-problems.decorator.js';
-import { Clock } from '../common/clock.js';
-import { decodeCursor, pageOf } from '../common/page.js';
-import { invalidRequest, Problem } from '../common/problem.js';
-import { uuid } from '../common/schemas.js';
-import { SecondFactorChanges } from '../second-factor/second-factor-changes.js';
-import { AnswersReceipt } from '../sessions/answers-receipt.decorator.js';
-import { RequireSession } from '../sessions/require-session.decorator.js';
+import { AccountService } from '../auth/accounts/account.service.js';
+import { Actor, type ActorContext } from '../platform/api/actor.decorator.js';
+import { ApiProblems } from '../platform/api/api-problems.decorator.js';
+import { Clock } from '../platform/runtime/clock.js';
+import { decodeCursor, pageOf } from '../platform/api/page.js';
+import { invalidRequest, Problem } from '../platform/api/problem.js';
+import { uuid } from '../platform/api/schemas.js';
+import { MfaManagementService } from '../auth/mfa/mfa-management.service.js';
+import { AnswersReceipt } from '../sessions/revocation/answers-receipt.decorator.js';
+import { RequireSession } from '../sessions/check/require-session.decorator.js';
 import type { User } from '../users/user.entity.js';
 import { UsersService } from '../users/users.service.js';
 import { AdminOnly } from './admin.decorator.js';
@@ -32,7 +32,7 @@ export class AdminUsersController {
   constructor(
     private readonly users: UsersService,
     private readonly accounts: AccountService,
-    private readonly factors: SecondFactorChanges,
+    private readonly mfaManagement: MfaManagementService,
     private readonly clock: Clock,
   ) {}
 
@@ -64,7 +64,7 @@ export class AdminUsersController {
   ban(
     @Param('id', { schema: uuid }) id: string,
     @Body({ schema: Ban }) ban: z.output<typeof Ban>,
-    @Actor() actor: Acting,
+    @Actor() actor: ActorContext,
   ) {
     if (ban.until && ban.until.getTime() <= this.clock.now()) {
       throw invalidRequest([{ path: 'until', message: 'must be in the future' }]);
@@ -74,7 +74,7 @@ export class AdminUsersController {
 
   @Delete(':id/ban')
   @AnswersReceipt()
-  liftBan(@Param('id', { schema: uuid }) id: string, @Actor() actor: Acting) {
+  liftBan(@Param('id', { schema: uuid }) id: string, @Actor() actor: ActorContext) {
     return this.accounts.liftBan(id, actor);
   }
 
@@ -83,9 +83,9 @@ export class AdminUsersController {
   @RequireSession({ maxAuthAge: '5m', bySecondFactor: true })
   @AnswersReceipt()
   @ApiProblems('resource.conflict')
-  resetSecondFactors(@Param('id', { schema: uuid }) id: string, @Actor() actor: Acting) {
+  resetSecondFactors(@Param('id', { schema: uuid }) id: string, @Actor() actor: ActorContext) {
     if (id === actor.actorId) throw new Problem('resource.conflict', { detail: OWN_FACTORS });
-    return this.factors.reset(id, actor);
+    return this.mfaManagement.reset(id, actor);
   }
 
   @Put(':id/roles')
@@ -95,7 +95,7 @@ export class AdminUsersController {
   async setRoles(
     @Param('id', { schema: uuid }) id: string,
     @Body({ schema: RoleChange }) { roles }: z.infer<typeof RoleChange>,
-    @Actor() actor: Acting,
+    @Actor() actor: ActorContext,
   ) {
     return this.view(await this.accounts.setRoles(id, [...new Set(roles)], actor));
   }

@@ -1,7 +1,7 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
-import { Roles } from '../auth/roles.decorator.js';
-import { RequireSession } from '../sessions/require-session.decorator.js';
+import { Roles } from '../auth/guards/roles.decorator.js';
+import { RequireSession } from '../sessions/check/require-session.decorator.js';
 
 /** For every admin route: requires a live session and the admin role as stored in PostgreSQL. */
 export function AdminOnly() {

@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
-import { AccountsModule } from '../accounts/accounts.module.js';
-import { SecondFactorModule } from '../second-factor/second-factor.module.js';
+import { AccountsModule } from '../auth/accounts/accounts.module.js';
+import { SecondFactorModule } from '../auth/mfa/second-factor.module.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import { UsersModule } from '../users/users.module.js';
 import { AdminAuditController } from './admin-audit.controller.js';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { ROLES } from '../common/roles.js';
-import { instant, text, uuid } from '../common/schemas.js';
-import { pageQuery } from '../common/page.js';
+import { ROLES } from '../roles.js';
+import { instant, text, uuid } from '../platform/api/schemas.js';
+import { pageQuery } from '../platform/api/page.js';
 import { TOKEN_ID } from '../sessions/token-id.js';
 import { isBanned, type User } from '../users/user.entity.js';
 import { Profile, profileOf } from '../users/user.schemas.js';

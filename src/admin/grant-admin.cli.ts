@@ -1,12 +1,12 @@
-import { AccountService } from '../accounts/account.service.js';
+import { AccountService } from '../auth/accounts/account.service.js';
 import { createApp } from '../app.setup.js';
-import { required, runCommand } from '../command.js';
-import { BootError } from '../common/boot-error.js';
-import { createLogger } from '../common/logger.js';
-import { loadKeys } from '../config/key-file.js';
-import { loadSettings } from '../config/load-settings.js';
-import { requireMigrated } from '../database/migrate.js';
-import { canonicalEmail } from '../users/email-address.js';
+import { required, runCommand } from '../platform/runtime/command.js';
+import { BootError } from '../platform/settings/boot-error.js';
+import { createLogger } from '../platform/logging/logger.js';
+import { loadKeys } from '../platform/keys/key-file.js';
+import { loadSettings } from '../platform/settings/load-settings.js';
+import { requireMigrated } from '../platform/persistence/migrate.js';
+import { canonicalEmail } from '../platform/mail/email-address.js';
 import { UsersService } from '../users/users.service.js';
 
 /**
@@ -27,7 +27,7 @@ await runCommand(async () => {
     const user = await app.get(UsersService).findByEmail(email);
     if (!user) throw new BootError('no user is registered with that address');
     const roles = [...new Set([...user.roles, 'admin' as const])];
-    await app.get(AccountService).setRoles(user.id, roles, { actorId: null, origin: null });
+    await app.get(AccountService).setRoles(user.id, roles, { actorId: null, context: null });
     console.log(`${user.email} has the roles ${roles.join(', ')}`);
   } finally {
     await app.close();

@@ -1,43 +1,43 @@
 import { Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { PassportModule } from '@nestjs/passport';
-import { PasskeysModule } from '../passkeys/passkeys.module.js';
-import { SecondFactorModule } from '../second-factor/second-factor.module.js';
+import { PasskeysModule } from './passkeys/passkeys.module.js';
+import { SecondFactorModule } from './mfa/second-factor.module.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import { UsersModule } from '../users/users.module.js';
-import { AccountErrands } from './account-errands.js';
-import { AccountMail } from './account-mail.service.js';
-import { AccessGuard } from './access.guard.js';
-import { AccessTokens } from './access-tokens.js';
-import { AuthController } from './auth.controller.js';
-import { BreachedPasswords } from './breached-passwords.js';
-import { CrossSiteGuard } from './cross-site.guard.js';
-import { EmailController } from './email.controller.js';
-import { EmailService } from './email.service.js';
-import { Entrance } from './entrance.service.js';
-import { Grants } from './grants.js';
-import { JwksController } from './jwks.controller.js';
-import { JwtStrategy } from './jwt.strategy.js';
-import { KeyRing } from './key-ring.js';
-import { LoginService } from './login.service.js';
-import { LogoutService } from './logout.service.js';
-import { PasskeyChangesService } from './passkey-changes.service.js';
-import { PasskeyLoginController } from './passkey-login.controller.js';
-import { PasskeyLoginService } from './passkey-login.service.js';
-import { PasskeyProofs } from './passkey-proofs.js';
-import { PasskeysController } from './passkeys.controller.js';
-import { PasswordHasher } from './password-hasher.js';
-import { PasswordChangeService } from './password-change.service.js';
-import { PasswordPolicy } from './password-policy.js';
-import { PasswordResetService } from './password-reset.service.js';
-import { PasswordController } from './password.controller.js';
-import { PasswordsService } from './passwords.service.js';
-import { ReauthenticationService } from './reauthentication.service.js';
-import { RegistrationService } from './registration.service.js';
-import { RolesGuard } from './roles.guard.js';
-import { RouteAudit } from './route-audit.js';
-import { SecondFactorController } from './second-factor.controller.js';
-import { SecondStep } from './second-step.service.js';
+import { AccountJobQueue } from './registration/account-job-queue.js';
+import { AccountMailService } from './registration/account-mail.service.js';
+import { AccessGuard } from './guards/access.guard.js';
+import { AccessTokens } from './tokens/access-tokens.js';
+import { AuthController } from './login/auth.controller.js';
+import { BreachedPasswords } from './passwords/breached-passwords.js';
+import { CrossSiteGuard } from './guards/cross-site.guard.js';
+import { EmailController } from './registration/email.controller.js';
+import { EmailService } from './registration/email.service.js';
+import { SessionIssuer } from './login/session-issuer.service.js';
+import { TokenResponder } from './login/token-responder.js';
+import { JwksController } from './tokens/jwks.controller.js';
+import { JwtStrategy } from './tokens/jwt.strategy.js';
+import { KeyRing } from './tokens/key-ring.js';
+import { LoginService } from './login/login.service.js';
+import { LogoutService } from './login/logout.service.js';
+import { PasskeyManagementService } from './passkeys/passkey-management.service.js';
+import { PasskeyLoginController } from './passkeys/passkey-login.controller.js';
+import { PasskeyLoginService } from './passkeys/passkey-login.service.js';
+import { PasskeyVerifier } from './passkeys/passkey-proofs.js';
+import { PasskeysController } from './passkeys/passkeys.controller.js';
+import { PasswordHasher } from './passwords/password-hasher.js';
+import { PasswordChangeService } from './passwords/password-change.service.js';
+import { PasswordPolicy } from './passwords/password-policy.js';
+import { PasswordResetService } from './passwords/password-reset.service.js';
+import { PasswordController } from './passwords/password.controller.js';
+import { PasswordsService } from './passwords/passwords.service.js';
+import { ReauthenticationService } from './login/reauthentication.service.js';
+import { RegistrationService } from './registration/registration.service.js';
+import { RolesGuard } from './guards/roles.guard.js';
+import { RouteDecoratorsCheck } from './guards/route-decorators.check.js';
+import { SecondFactorController } from './mfa/second-factor.controller.js';
+import { MfaLoginService } from './mfa/mfa-login.service.js';
 
 @Module({
   imports: [DiscoveryModule, PassportModule, PasskeysModule, SecondFactorModule, SessionsModule, UsersModule],
@@ -53,20 +53,20 @@ import { SecondStep } from './second-step.service.js';
   providers: [
     AccessGuard,
     AccessTokens,
-    AccountErrands,
-    AccountMail,
+    AccountJobQueue,
+    AccountMailService,
     BreachedPasswords,
     CrossSiteGuard,
     EmailService,
-    Entrance,
-    Grants,
+    SessionIssuer,
+    TokenResponder,
     JwtStrategy,
     KeyRing,
     LoginService,
     LogoutService,
-    PasskeyChangesService,
+    PasskeyManagementService,
     PasskeyLoginService,
-    PasskeyProofs,
+    PasskeyVerifier,
     PasswordChangeService,
     PasswordHasher,
     PasswordPolicy,
@@ -75,8 +75,8 @@ import { SecondStep } from './second-step.service.js';
     ReauthenticationService,
     RegistrationService,
     RolesGuard,
-    RouteAudit,
-    SecondStep,
+    RouteDecoratorsCheck,
+    MfaLoginService,
   ],
   exports: [AccessGuard, CrossSiteGuard, PasswordsService, RolesGuard],
 })

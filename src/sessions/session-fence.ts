@@ -1,12 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import { Clock } from '../common/clock.js';
-import { SETTINGS_TOKEN } from '../config/config.module.js';
-import type { Settings } from '../config/settings.js';
-import { waitForLock } from '../database/lock-waits.js';
-import { UserTransactions } from '../database/user-transactions.js';
-import { sessionEnded } from './session-check.js';
-import { shareEpoch } from './session-epoch.js';
+import { Clock } from '../platform/runtime/clock.js';
+import { SETTINGS_TOKEN } from '../platform/settings/settings.module.js';
+import type { Settings } from '../platform/settings/settings.js';
+import { waitForLock } from '../platform/persistence/lock-waits.js';
+import { UserTransactions } from '../platform/persistence/user-transactions.js';
+import { sessionEnded } from './check/session-check.js';
+import { shareEpoch } from './revocation/session-epoch.js';
 import {
   judge,
   SNAPSHOT_COLUMNS,
@@ -14,8 +14,8 @@ import {
   snapshotOf,
   type SessionSnapshot,
   type SnapshotRow,
-} from './session-snapshot.js';
-import { Problem } from '../common/problem.js';
+} from './check/session-snapshot.js';
+import { Problem } from '../platform/api/problem.js';
 
 /** `for key share` does not block refreshes and last-seen updates, but makes the `for update` of a revocation wait. */
 const HOLD = `select ${SNAPSHOT_COLUMNS}, clock_timestamp() as now from ${SNAPSHOT_TABLES} where s.id = $1 for key share of s`;
@@ -50,7 +50,7 @@ export class SessionFence {
     work: (tx: EntityManager) => Promise<T>,
   ): Promise<T> {
     return this.transactions.run(userId, async (tx) => {
-      await this.hold(tx, id);
+      await this.lockLive(tx, id);
       return work(tx);
     });
   }
@@ -61,7 +61,7 @@ export class SessionFence {
    *
    * @throws Problem `auth.session_ended`, `auth.invalid_token` (the session does not exist)
    */
-  async hold(tx: EntityManager, sessionId: string): Promise<SessionSnapshot> {
+  async lockLive(tx: EntityManager, sessionId: string): Promise<SessionSnapshot> {
     await shareEpoch(tx);
     const row = await this.lock(tx, sessionId);
     if (!row) throw new Problem('auth.invalid_token');

@@ -1,7 +1,7 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
-import type { EndReason } from './end-reason.js';
-import type { FormerKeys } from './former-keys.js';
-import type { RotationState } from './rotation.js';
+import type { EndReason } from './revocation/end-reason.js';
+import type { SupersededKeys } from './refresh/superseded-keys.js';
+import type { RotationState } from './refresh/rotation.js';
 
 export const TRANSPORTS = ['cookie', 'bearer'] as const;
 export type Transport = (typeof TRANSPORTS)[number];
@@ -91,5 +91,5 @@ export class Session {
   edition: number;
 
   @Column({ type: 'jsonb', name: 'former_keys', nullable: true, select: false })
-  formerKeys: FormerKeys | null;
+  formerKeys: SupersededKeys | null;
 }

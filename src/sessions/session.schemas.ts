@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { instant, uuid } from '../common/schemas.js';
-import { END_REASONS } from './end-reason.js';
+import { instant, uuid } from '../platform/api/schemas.js';
+import { END_REASONS } from './revocation/end-reason.js';
 import { TRANSPORTS } from './session.entity.js';
-import { endsOf, judge, type Lifetimes, type SessionSnapshot } from './session-snapshot.js';
+import { expiryOf, judge, type Lifetimes, type SessionSnapshot } from './check/session-snapshot.js';
 
 export const SessionView = z
   .object({
@@ -36,7 +36,7 @@ export const SessionList = z.object({ items: z.array(SessionView) });
 /** A session as its owner and admins see it. Its status is judged now, even if the record still says `active`. */
 export function viewOf(session: SessionSnapshot, settings: Lifetimes, now: number): SessionView {
   const ended = judge(session, settings, now);
-  const { idleAt, expiresAt } = endsOf(session, settings);
+  const { idleAt, expiresAt } = expiryOf(session, settings);
   const { device } = session;
   return {
     id: session.id,

@@ -1,16 +1,16 @@
 import { Controller, Delete, Get, Inject, Param, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { Actor, type Acting } from '../common/actor.decorator.js';
-import { Clock } from '../common/clock.js';
-import { uuid } from '../common/schemas.js';
-import { SETTINGS_TOKEN } from '../config/config.module.js';
-import type { Settings } from '../config/settings.js';
-import { AnswersReceipt } from './answers-receipt.decorator.js';
-import { CurrentSession } from './current-session.decorator.js';
-import { RequireSession } from './require-session.decorator.js';
-import { RevocationService } from './revocation.service.js';
-import type { SessionSnapshot } from './session-snapshot.js';
+import { Actor, type ActorContext } from '../platform/api/actor.decorator.js';
+import { Clock } from '../platform/runtime/clock.js';
+import { uuid } from '../platform/api/schemas.js';
+import { SETTINGS_TOKEN } from '../platform/settings/settings.module.js';
+import type { Settings } from '../platform/settings/settings.js';
+import { AnswersReceipt } from './revocation/answers-receipt.decorator.js';
+import { CurrentSession } from './check/current-session.decorator.js';
+import { RequireSession } from './check/require-session.decorator.js';
+import { RevocationService } from './revocation/revocation.service.js';
+import type { SessionSnapshot } from './check/session-snapshot.js';
 import { SessionList, SessionView, viewOf } from './session.schemas.js';
 import { SessionsService } from './sessions.service.js';
 
@@ -46,7 +46,7 @@ export class SessionsController {
   endOne(
     @Param('id', { schema: uuid }) id: string,
     @CurrentSession() { userId }: SessionSnapshot,
-    @Actor() actor: Acting,
+    @Actor() actor: ActorContext,
   ) {
     return this.revocations.endSession(id, { ...actor, reason: 'logout' }, userId);
   }
@@ -56,7 +56,7 @@ export class SessionsController {
   endMany(
     @Query({ schema: EndMany }) { except }: z.infer<typeof EndMany>,
     @CurrentSession() { id, userId }: SessionSnapshot,
-    @Actor() actor: Acting,
+    @Actor() actor: ActorContext,
   ) {
     return except
       ? this.revocations.endSessions(userId, { except: id }, { ...actor, reason: 'logout_others' })

@@ -1,75 +1,75 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { UsersModule } from '../users/users.module.js';
-import { DenialList } from './denial-list.js';
-import { DeviceListService } from './device-list.service.js';
-import { Device } from './device.entity.js';
-import { DevicesController } from './devices.controller.js';
-import { DevicesService } from './devices.service.js';
-import { HousekeepingService } from './housekeeping.service.js';
-import { KeyDelivery } from './key-delivery.js';
-import { LastSeenService } from './last-seen.service.js';
-import { RefreshService } from './refresh.service.js';
-import { RekeyService } from './rekey.service.js';
-import { RevocationFeed } from './revocation-feed.js';
-import { Revocation } from './revocation.entity.js';
-import { RevocationLog } from './revocation-log.js';
-import { RevocationRelay } from './revocation-relay.js';
-import { RevocationService } from './revocation.service.js';
-import { SessionCheck } from './session-check.js';
-import { SessionHold } from './held-session.js';
+import { DenialList } from './revocation/denial-list.js';
+import { DevicesService } from './devices/devices.service.js';
+import { Device } from './devices/device.entity.js';
+import { DevicesController } from './devices/devices.controller.js';
+import { DeviceRecognition } from './devices/device-recognition.js';
+import { SessionCleanupJob } from './session-cleanup.job.js';
+import { KeyDelivery } from './refresh/key-delivery.js';
+import { LastSeenService } from './check/last-seen.service.js';
+import { RefreshService } from './refresh/refresh.service.js';
+import { CredentialChangeService } from './refresh/credential-change.service.js';
+import { RevocationSubscriber } from './revocation/revocation-subscriber.js';
+import { Revocation } from './revocation/revocation.entity.js';
+import { RevocationWriter } from './revocation/revocation-writer.js';
+import { RevocationDispatcher } from './revocation/revocation-dispatcher.js';
+import { RevocationService } from './revocation/revocation.service.js';
+import { SessionCheck } from './check/session-check.js';
+import { SessionRepository } from './session.repository.js';
 import { SessionFence } from './session-fence.js';
-import { SessionReader } from './session-reader.js';
+import { SessionReader } from './check/session-reader.js';
 import { Session } from './session.entity.js';
-import { SessionGuard } from './session.guard.js';
+import { SessionGuard } from './check/session.guard.js';
 import { SessionsController } from './sessions.controller.js';
 import { SessionsService } from './sessions.service.js';
-import { StepUp } from './step-up.service.js';
-import { SuspicionService } from './suspicion.service.js';
-import { VerdictCache } from './verdict-cache.js';
+import { StepUpService } from './refresh/step-up.service.js';
+import { SessionRiskService } from './risk/session-risk.service.js';
+import { SessionCache } from './check/session-cache.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([Session, Device, Revocation]), UsersModule],
   controllers: [DevicesController, SessionsController],
   providers: [
     DenialList,
-    DeviceListService,
     DevicesService,
-    HousekeepingService,
+    DeviceRecognition,
+    SessionCleanupJob,
     KeyDelivery,
     LastSeenService,
     RefreshService,
-    RekeyService,
-    RevocationFeed,
-    RevocationLog,
-    RevocationRelay,
+    CredentialChangeService,
+    RevocationSubscriber,
+    RevocationWriter,
+    RevocationDispatcher,
     RevocationService,
     SessionCheck,
     SessionFence,
     SessionGuard,
-    SessionHold,
+    SessionRepository,
     SessionReader,
     SessionsService,
-    StepUp,
-    SuspicionService,
-    VerdictCache,
+    StepUpService,
+    SessionRiskService,
+    SessionCache,
   ],
   exports: [
-    DevicesService,
+    DeviceRecognition,
     DenialList,
     LastSeenService,
     RefreshService,
-    RekeyService,
-    RevocationFeed,
-    RevocationLog,
-    RevocationRelay,
+    CredentialChangeService,
+    RevocationSubscriber,
+    RevocationWriter,
+    RevocationDispatcher,
     RevocationService,
     SessionCheck,
     SessionFence,
     SessionGuard,
     SessionsService,
-    StepUp,
-    VerdictCache,
+    StepUpService,
+    SessionCache,
   ],
 })
 export class SessionsModule {}

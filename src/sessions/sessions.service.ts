@@ -1,31 +1,31 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { AuditService } from '../audit/audit.service.js';
-import { Clock } from '../common/clock.js';
-import { Problem } from '../common/problem.js';
-import { random } from '../common/random.js';
-import { SETTINGS_TOKEN } from '../config/config.module.js';
-import { KeyStore } from '../config/key-store.js';
-import type { Settings } from '../config/settings.js';
+import { AuditService } from '../platform/audit/audit.service.js';
+import { Clock } from '../platform/runtime/clock.js';
+import { Problem } from '../platform/api/problem.js';
+import { random } from '../platform/runtime/random.js';
+import { SETTINGS_TOKEN } from '../platform/settings/settings.module.js';
+import { KeyStore } from '../platform/keys/key-store.js';
+import type { Settings } from '../platform/settings/settings.js';
 import { isUsable, type User } from '../users/user.entity.js';
-import type { Profiled } from '../users/user.schemas.js';
-import { UserTransactions } from '../database/user-transactions.js';
+import type { ProfileFields } from '../users/user.schemas.js';
+import { UserTransactions } from '../platform/persistence/user-transactions.js';
 import { UsersService } from '../users/users.service.js';
-import { DevicesService } from './devices.service.js';
+import { DeviceRecognition } from './devices/device-recognition.js';
 import {
-  begun,
-  insert,
+  newSession,
+  insertSession,
   OPEN_SESSIONS,
   openSessionOf,
   type OpenSession,
   type OpenSessionRow,
-  type Opening,
-} from './new-session.js';
-import { mintRefreshToken } from './refresh-token.js';
-import { RevocationLog, type Recorded } from './revocation-log.js';
-import { RevocationService } from './revocation.service.js';
-import { anchorOf, initialRotation, type RefreshPosition } from './rotation.js';
-import { shareEpoch } from './session-epoch.js';
+  type SessionInput,
+} from './session-factory.js';
+import { mintRefreshToken } from './refresh/refresh-token.js';
+import { RevocationWriter, type PendingRevocation } from './revocation/revocation-writer.js';
+import { RevocationService } from './revocation/revocation.service.js';
+import { anchorOf, initialRotation, type RefreshPosition } from './refresh/rotation.js';
+import { shareEpoch } from './revocation/session-epoch.js';
 import {
   judge,
   SNAPSHOT_COLUMNS,
@@ -33,12 +33,12 @@ import {
   snapshotOf,
   type SessionSnapshot,
   type SnapshotRow,
-} from './session-snapshot.js';
-import { SuspicionService } from './suspicion.service.js';
+} from './check/session-snapshot.js';
+import { SessionRiskService } from './risk/session-risk.service.js';
 
 /** The tokens and the session that a client receives at login or refresh. */
 export interface SessionGrant {
-  user: Profiled;
+  user: ProfileFields;
   session: SessionSnapshot;
   /** When the grant was decided, by the database's clock. {@link session} is as it stood then. */
   decidedAt: number;
@@ -53,12 +53,12 @@ export interface SessionGrant {
  * Verifies a proof of identity again, for the user as read under the lock and in the same transaction. The
  * credentials may have changed since the first check.
  */
-export type StillProven = (user: User, tx: EntityManager, now: Date) => boolean | Promise<boolean>;
+export type ProofRecheck = (user: User, tx: EntityManager, now: Date) => boolean | Promise<boolean>;
 
 export type ListedStatus = 'active' | 'ended' | 'all';
 
 /** No limit of live sessions is greater. A reader never needs to see more ended ones. */
-const MOST_LISTED = 1_000;
+const MAX_LISTED = 1_000;
 
 /** Begins and lists sessions, and mints refresh tokens. */
 @Injectable()
@@ -67,10 +67,10 @@ export class SessionsService {
     private readonly database: DataSource,
     private readonly transactions: UserTransactions,
     private readonly users: UsersService,
-    private readonly devices: DevicesService,
-    private readonly log: RevocationLog,
+    private readonly deviceRecognition: DeviceRecognition,
+    private readonly revocationWriter: RevocationWriter,
     private readonly revocations: RevocationService,
-    private readonly suspicion: SuspicionService,
+    private readonly sessionRisk: SessionRiskService,
     private readonly audit: AuditService,
     private readonly clock: Clock,
     private readonly keys: KeyStore,
@@ -83,35 +83,35 @@ export class SessionsService {
    * @returns null when the proof is no longer valid, or when the account may not log in
    * @throws Problem `resource.conflict` when the session limit is reached and its policy is `deny`
    */
-  async open(opening: Opening, stillProven: StillProven): Promise<SessionGrant | null> {
-    const opened = await this.transactions.run(opening.userId, async (tx) => {
-      const user = await this.users.lock(tx, opening.userId);
+  async create(input: SessionInput, recheck: ProofRecheck): Promise<SessionGrant | null> {
+    const opened = await this.transactions.run(input.userId, async (tx) => {
+      const user = await this.users.lock(tx, input.userId);
       if (!user) return null;
       await shareEpoch(tx);
       const { now, createdAt } = await this.moment(tx, user.id);
-      if (!isUsable(user, now.getTime()) || !(await stillProven(user, tx, now))) return null;
-      const { others, ended } = await this.makeRoom(tx, user, opening, now.getTime());
-      const { device, isNew, token } = await this.devices.recognise(tx, { ...opening, now });
-      const session = begun(opening, { user, device, createdAt });
+      if (!isUsable(user, now.getTime()) || !(await recheck(user, tx, now))) return null;
+      const { others, ended } = await this.makeRoom(tx, user, input, now.getTime());
+      const { device, isNew, token } = await this.deviceRecognition.recognise(tx, { ...input, now });
+      const session = newSession(input, { user, device, createdAt });
       const nonce = random.bytes(16);
-      await insert(tx, session, nonce, opening.origin);
+      await insertSession(tx, session, nonce, input.context);
       await this.audit.record(tx, {
-        type: opening.failedBefore ? 'authn_login_successafterfail' : 'authn_login_success',
+        type: input.failedBefore ? 'authn_login_successafterfail' : 'authn_login_success',
         actorId: user.id,
         userId: user.id,
         sessionId: session.id,
-        origin: opening.origin,
+        context: input.context,
         details: {
-          transport: opening.transport,
+          transport: input.transport,
           newDevice: isNew,
-          secondFactor: opening.secondFactor,
-          ...(opening.failedBefore && { failedBefore: opening.failedBefore }),
+          secondFactor: input.secondFactor,
+          ...(input.failedBefore && { failedBefore: input.failedBefore }),
         },
       });
-      await this.suspicion.tellOfLogin(tx, user, session, {
+      await this.sessionRisk.tellOfLogin(tx, user, session, {
         isNewDevice: isNew,
         others,
-        origin: opening.origin,
+        context: input.context,
       });
       const decidedAt = now.getTime();
       const refreshToken = this.mint(session.id, nonce, anchorOf(initialRotation()), decidedAt);
@@ -125,7 +125,7 @@ export class SessionsService {
       };
       return { grant, ended };
     });
-    for (const recorded of opened?.ended ?? []) await this.revocations.settle(recorded);
+    for (const pending of opened?.ended ?? []) await this.revocations.publish(pending);
     return opened?.grant ?? null;
   }
 
@@ -134,7 +134,7 @@ export class SessionsService {
     const active = status === 'active' ? `and s.status = 'active'` : '';
     const found = await this.snapshots(
       this.database.manager,
-      `s.user_id = $1 ${active} order by s.created_at desc, s.id desc limit ${MOST_LISTED}`,
+      `s.user_id = $1 ${active} order by s.created_at desc, s.id desc limit ${MAX_LISTED}`,
       [userId],
     );
     if (status === 'all') return found;
@@ -187,21 +187,21 @@ export class SessionsService {
   private async makeRoom(
     tx: EntityManager,
     { id: userId, roles }: User,
-    { origin, replaces }: Opening,
+    { context, replaces }: SessionInput,
     now: number,
-  ): Promise<{ others: OpenSession[]; ended: Recorded[] }> {
+  ): Promise<{ others: OpenSession[]; ended: PendingRevocation[] }> {
     const rows = await tx.query<OpenSessionRow[]>(OPEN_SESSIONS, [userId]);
     const open = rows.map((row) => openSessionOf(row, roles));
     const live = open.filter((session) => judge(session, this.settings, now) === null);
     const kept = live.filter(({ id }) => id !== replaces);
-    const ended: Recorded[] = [];
+    const ended: PendingRevocation[] = [];
     if (kept.length < live.length) {
       ended.push(
-        await this.log.endSessions(
+        await this.revocationWriter.endSessions(
           tx,
           userId,
           { only: [replaces!] },
-          { reason: 'logout', actorId: userId, origin },
+          { reason: 'logout', actorId: userId, context },
         ),
       );
     }
@@ -215,7 +215,12 @@ export class SessionsService {
     if (this.settings.sessionLimitPolicy === 'evict_idle') kept.sort((a, b) => a.lastSeenAt - b.lastSeenAt);
     const only = kept.slice(0, excess).map(({ id }) => id);
     ended.push(
-      await this.log.endSessions(tx, userId, { only }, { reason: 'session_limit', actorId: null, origin }),
+      await this.revocationWriter.endSessions(
+        tx,
+        userId,
+        { only },
+        { reason: 'session_limit', actorId: null, context },
+      ),
     );
     return { others: kept, ended };
   }

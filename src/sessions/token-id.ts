@@ -1,4 +1,4 @@
-import { random } from '../common/random.js';
+import { random } from '../platform/runtime/random.js';
 import type { Transport } from './session.entity.js';
 
 /**

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { ROLES } from '../common/roles.js';
-import { instant, text, uuid } from '../common/schemas.js';
-import { canonicalEmail, EMAIL_RULE, MAX_EMAIL_LENGTH } from './email-address.js';
+import { ROLES } from '../roles.js';
+import { instant, text, uuid } from '../platform/api/schemas.js';
+import { canonicalEmail, EMAIL_RULE, MAX_EMAIL_LENGTH } from '../platform/mail/email-address.js';
 import type { User } from './user.entity.js';
 
 /** Accepts any spelling of an address and returns the canonical one, see {@link canonicalEmail}. */
@@ -27,9 +27,9 @@ export const Profile = z
   .meta({ id: 'Profile' });
 
 /** The properties of a user that a profile needs. */
-export type Profiled = Pick<User, 'id' | 'email' | 'displayName' | 'roles' | 'createdAt'>;
+export type ProfileFields = Pick<User, 'id' | 'email' | 'displayName' | 'roles' | 'createdAt'>;
 
-export const profileOf = (user: Profiled): z.input<typeof Profile> => ({
+export const profileOf = (user: ProfileFields): z.input<typeof Profile> => ({
   id: user.id,
   email: user.email ?? '',
   displayName: user.displayName,

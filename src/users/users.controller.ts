@@ -1,10 +1,10 @@
 import { Body, Controller, Get, Patch } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { CurrentUser } from '../auth/current-user.decorator.js';
-import { Problem } from '../common/problem.js';
-import type { Principal } from '../common/request.js';
-import { RequireSession } from '../sessions/require-session.decorator.js';
+import { CurrentUser } from '../auth/guards/current-user.decorator.js';
+import { Problem } from '../platform/api/problem.js';
+import type { Principal } from '../platform/http/request.js';
+import { RequireSession } from '../sessions/check/require-session.decorator.js';
 import type { User } from './user.entity.js';
 import { displayName, Profile, profileOf } from './user.schemas.js';
 import { UsersService } from './users.service.js';

@@ -1,12 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { EntityManager, IsNull, Repository } from 'typeorm';
-import type { Role } from '../common/roles.js';
-import { random } from '../common/random.js';
-import { waitForLock } from '../database/lock-waits.js';
-import { canonicalEmailPrefix } from './email-address.js';
+import type { Role } from '../roles.js';
+import { random } from '../platform/runtime/random.js';
+import { waitForLock } from '../platform/persistence/lock-waits.js';
+import { canonicalEmailPrefix } from '../platform/mail/email-address.js';
 import { User } from './user.entity.js';
-import { UserTransactions } from '../database/user-transactions.js';
+import { UserTransactions } from '../platform/persistence/user-transactions.js';
 
 export interface NewUser {
   /** A random UUID when absent. */

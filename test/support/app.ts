@@ -6,11 +6,11 @@ import pg from 'pg';
 import { pino, type Logger } from 'pino';
 import { DataSource } from 'typeorm';
 import { createApp } from '../../src/app.setup.js';
-import type { Keys } from '../../src/config/key-format.js';
-import { AccountErrands } from '../../src/auth/account-errands.js';
-import { AuditSealer } from '../../src/audit/audit-sealer.js';
-import { loadSettings } from '../../src/config/load-settings.js';
-import { MailOutbox } from '../../src/mail/mail-outbox.js';
+import type { Keys } from '../../src/platform/keys/key-format.js';
+import { AccountJobQueue } from '../../src/auth/registration/account-job-queue.js';
+import { AuditChainJob } from '../../src/platform/audit/audit-chain.job.js';
+import { loadSettings } from '../../src/platform/settings/load-settings.js';
+import { MailOutbox } from '../../src/platform/mail/mail-outbox.js';
 import { DEMO_PASSWORD, DEMO_USERS, seedUsers } from '../../src/seeds.js';
 import { Client } from './client.js';
 import { TestClock } from './clock.js';
@@ -78,7 +78,8 @@ export async function startApp({
 
 /** Turns periodic work of an instance off, for tests that wait for the next commit, or for mails. */
 export function holdBackgroundWork(app: Pick<TestApp, 'get'>): void {
-  for (const worker of [MailOutbox, AccountErrands, AuditSealer]) app.get(worker).beforeApplicationShutdown();
+  for (const worker of [MailOutbox, AccountJobQueue, AuditChainJob])
+    app.get(worker).beforeApplicationShutdown();
 }
 
 /**

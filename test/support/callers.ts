@@ -1,6 +1,6 @@
-import type { ProblemCode } from '../../src/common/problem.js';
-import { random } from '../../src/common/random.js';
-import type { Role } from '../../src/common/roles.js';
+import type { ProblemCode } from '../../src/platform/api/problem.js';
+import { random } from '../../src/platform/runtime/random.js';
+import type { Role } from '../../src/roles.js';
 import type { Transport } from '../../src/sessions/session.entity.js';
 import { mintTokenId } from '../../src/sessions/token-id.js';
 import { ADMIN, type TestApp } from './app.js';
@@ -8,14 +8,14 @@ import type { Client } from './client.js';
 import { HEADER, read, signed } from './forge.js';
 import type { Mailbox } from './mailbox.js';
 import type { Operation } from './operations.js';
-import { loggedIn, newcomer, type Resident } from './people.js';
+import { loggedIn, createUser, type TestUser } from './test-users.js';
 
 /** A client, and the user whose account its token names, if it is not itself a logged-in user. */
-export type Caller = Client & { behind?: Resident };
+export type Caller = Client & { behind?: TestUser };
 
 /** The user whose things a caller may see; undefined if the caller shows no account. */
-export function ownerBehind(caller: Caller): Resident | undefined {
-  return 'userId' in caller ? (caller as Resident) : caller.behind;
+export function ownerBehind(caller: Caller): TestUser | undefined {
+  return 'userId' in caller ? (caller as TestUser) : caller.behind;
 }
 
 /** A kind of caller, by its credentials, with the expected answer of each tier. */
@@ -37,7 +37,7 @@ export interface CallerKind {
   claimed?: Role[];
 }
 
-/** The promise of the operation's own declarations for this caller: `accepted`, or the code of a problem. */
+/** The promise of the operation's own declarations for this caller: `acknowledged`, or the code of a problem. */
 export function promised(
   { 'x-tier': tier, 'x-roles': wanted }: Operation,
   { everywhere, access, session, isStale, roles = ['user'], claimed = roles }: CallerKind,
@@ -56,7 +56,7 @@ const STALE_MS = 10 * 60_000;
 
 export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, CallerKind> {
   const person = async (transport: Transport, roles: Role[] = ['user']) =>
-    loggedIn(app, await newcomer(app, roles), transport);
+    loggedIn(app, await createUser(app, roles), transport);
   /** Any token in the place where a transport has its token. */
   const holding = (transport: Transport, token: string): Client => {
     const client = app.client();
@@ -65,12 +65,12 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     return client;
   };
   /** Another token in the place of an access token. */
-  const inPlaceOfOne = (other: (owner: Resident) => string | Promise<string>) => ({
+  const inPlaceOfOne = (other: (owner: TestUser) => string | Promise<string>) => ({
     make: async (transport: Transport) => holding(transport, await other(await person('bearer'))),
     access: 'auth.invalid_token' as const,
   });
   /** An access token in a place that the server does not read. */
-  const elsewhere = (headersOf: (owner: Resident) => Record<string, string>) => ({
+  const elsewhere = (headersOf: (owner: TestUser) => Record<string, string>) => ({
     make: async () => {
       const client = app.client();
       client.headers = headersOf(await person('bearer'));
@@ -81,7 +81,7 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
   /** A user after an action of an admin. */
   const after = async (
     transport: Transport,
-    act: (admin: Client, of: Resident) => Promise<{ status: number }>,
+    act: (admin: Client, of: TestUser) => Promise<{ status: number }>,
   ) => {
     const of = await person(transport);
     const { status } = await act(await loggedIn(app, ADMIN), of);

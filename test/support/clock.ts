@@ -1,4 +1,4 @@
-import { Clock } from '../../src/common/clock.js';
+import { Clock } from '../../src/platform/runtime/clock.js';
 
 /** The real time plus an offset that the test sets, for this process and the database together. */
 export class TestClock extends Clock {

@@ -1,6 +1,6 @@
-import { AccountErrands } from '../../src/auth/account-errands.js';
-import { MailOutbox } from '../../src/mail/mail-outbox.js';
-import { MailTransport, type Mail } from '../../src/mail/mail-transport.js';
+import { AccountJobQueue } from '../../src/auth/registration/account-job-queue.js';
+import { MailOutbox } from '../../src/platform/mail/mail-outbox.js';
+import { MailTransport, type Mail } from '../../src/platform/mail/mail-transport.js';
 import { holdBackgroundWork, type TestApp } from './app.js';
 
 /** Collects the mails of an app instead of sending them. The app writes them when the test requests them. */
@@ -14,7 +14,7 @@ export class Mailbox {
 
   /** New mails since the last call, oldest first, except mails about logins, which `devices.spec.ts` tests. */
   async collect(): Promise<Mail[]> {
-    await this.app.get(AccountErrands).run();
+    await this.app.get(AccountJobQueue).run();
     await this.app.get(MailOutbox).send();
     const mails = this.mails
       .splice(0)

@@ -3,7 +3,7 @@ import type { Transport } from '../../src/sessions/session.entity.js';
 import type { TestApp } from './app.js';
 import { Authenticator, type Deviation } from './authenticator.js';
 import type { Answer, Client } from './client.js';
-import { loggedIn, type Person } from './people.js';
+import { loggedIn, type Person } from './test-users.js';
 
 export const ORIGIN = 'https://app.example.com';
 /** Pages on two hosts of one domain, and one of another domain. */

@@ -2,7 +2,11 @@ import { execFile, execFileSync } from 'node:child_process';
 import { chownSync, existsSync, readdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { canReach, findServiceUser, prepareBinaries } from '../../dist/database/embedded-binaries.js';
+import {
+  canReach,
+  findServiceUser,
+  prepareBinaries,
+} from '../../dist/platform/embedded-postgres/binaries.js';
 import { askPostgres, askRedis, ENVIRONMENT, makeFolder, runServer } from './processes.mjs';
 
 /** @typedef {import('./services.d.mts').Server} Server */

@@ -2,9 +2,9 @@ import { Controller, Get, type Type } from '@nestjs/common';
 import { ApiOkResponse } from '@nestjs/swagger';
 import { z } from 'zod';
 import { ExamplesModule } from '../../src/examples/examples.module.js';
-import { CurrentSession } from '../../src/sessions/current-session.decorator.js';
-import { RequireSession } from '../../src/sessions/require-session.decorator.js';
-import type { SessionSnapshot } from '../../src/sessions/session-snapshot.js';
+import { CurrentSession } from '../../src/sessions/check/current-session.decorator.js';
+import { RequireSession } from '../../src/sessions/check/require-session.decorator.js';
+import type { SessionSnapshot } from '../../src/sessions/check/session-snapshot.js';
 
 @Controller('strict')
 class StrictController {

@@ -3,7 +3,7 @@ import {
   type rotate,
   type RefreshPosition,
   type RotationState,
-} from '../../src/sessions/rotation.js';
+} from '../../src/sessions/refresh/rotation.js';
 
 /**
  * All possible moves of an owner and a thief with the whole cookie jar, in steps of a third of the grace. The

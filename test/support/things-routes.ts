@@ -2,14 +2,14 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Post, type Type } from 
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse } from '@nestjs/swagger';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { CurrentUser } from '../../src/auth/current-user.decorator.js';
-import { ApiProblems } from '../../src/common/api-problems.decorator.js';
-import { Problem } from '../../src/common/problem.js';
-import type { Principal } from '../../src/common/request.js';
-import { text, uuid } from '../../src/common/schemas.js';
+import { CurrentUser } from '../../src/auth/guards/current-user.decorator.js';
+import { ApiProblems } from '../../src/platform/api/api-problems.decorator.js';
+import { Problem } from '../../src/platform/api/problem.js';
+import type { Principal } from '../../src/platform/http/request.js';
+import { text, uuid } from '../../src/platform/api/schemas.js';
 import { ExamplesModule } from '../../src/examples/examples.module.js';
-import { RequireSession } from '../../src/sessions/require-session.decorator.js';
-import { RECIPES } from './recipes.js';
+import { RequireSession } from '../../src/sessions/check/require-session.decorator.js';
+import { RECIPES } from './request-examples.js';
 
 const NewThing = z.strictObject({ text: text({ max: 100 }) });
 const ThingView = z.object({ id: uuid, text: z.string() });

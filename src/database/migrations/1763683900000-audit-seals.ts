@@ -3,7 +3,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 export class AuditSeals1763683900000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
-      -- the audit hash chain: the state of the audit log at a moment, see audit/seals.ts
+      -- the audit hash chain: the state of the audit log at a moment, see audit/audit-chain.ts
       create table audit_seals (
         id       bigint generated always as identity primary key,
         at       timestamptz(3) not null,

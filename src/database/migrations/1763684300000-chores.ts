@@ -3,7 +3,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 export class Chores1763684300000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
-      -- scheduled jobs, each run by one instance, and when it last started: see database/chores.ts
+      -- scheduled jobs, each run by one instance, and when it last started: see database/cluster-scheduler.ts
       create table chores (
         name     text primary key,
         begun_at timestamptz(3) not null

@@ -1,9 +1,9 @@
 import { Body, Controller, Get, Post } from '@nestjs/common';
 import { ApiCreatedResponse, ApiHeader, ApiOkResponse, ApiTags } from '@nestjs/swagger';
-import { ApiProblems } from '../../common/api-problems.decorator.js';
-import { CurrentSession } from '../../sessions/current-session.decorator.js';
-import { RequireSession } from '../../sessions/require-session.decorator.js';
-import type { SessionSnapshot } from '../../sessions/session-snapshot.js';
+import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
+import { CurrentSession } from '../../sessions/check/current-session.decorator.js';
+import { RequireSession } from '../../sessions/check/require-session.decorator.js';
+import type { SessionSnapshot } from '../../sessions/check/session-snapshot.js';
 import { IdempotencyKey } from './idempotency-key.decorator.js';
 import { NewPayment, PaymentList, PaymentView, paymentView } from './payment.schemas.js';
 import { PaymentsService } from './payments.service.js';

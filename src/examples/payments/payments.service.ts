@@ -1,15 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
-import { Clock } from '../../common/clock.js';
-import { Problem } from '../../common/problem.js';
-import { random } from '../../common/random.js';
-import { databaseNow } from '../../database/database-now.js';
+import { Clock } from '../../platform/runtime/clock.js';
+import { Problem } from '../../platform/api/problem.js';
+import { random } from '../../platform/runtime/random.js';
+import { databaseNow } from '../../platform/persistence/database-now.js';
 import { SessionFence } from '../../sessions/session-fence.js';
 import { Payment } from './payment.entity.js';
 import type { NewPayment } from './payment.schemas.js';
 
-const MOST_LISTED = 100;
+const MAX_LISTED = 100;
 
 /** An example of a business write whose commit is serialised with the end of its session. */
 @Injectable()
@@ -25,7 +25,7 @@ export class PaymentsService {
     return this.payments.find({
       where: { userId },
       order: { createdAt: 'DESC', id: 'DESC' },
-      take: MOST_LISTED,
+      take: MAX_LISTED,
     });
   }
 

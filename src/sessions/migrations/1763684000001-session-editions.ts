@@ -6,7 +6,7 @@ export class SessionEditions1763684000001 implements MigrationInterface {
       alter table sessions
         -- how often the session's keys have changed; access tokens contain this number
         add column edition integer not null default 0,
-        -- the keys before the last change, see sessions/former-keys.ts
+        -- the keys before the last change, see sessions/superseded-keys.ts
         add column former_keys jsonb;
     `);
   }

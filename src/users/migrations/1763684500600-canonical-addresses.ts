@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
-import { BootError } from '../../common/boot-error.js';
-import { canonicalEmail } from '../email-address.js';
+import { BootError } from '../../platform/settings/boot-error.js';
+import { canonicalEmail } from '../../platform/mail/email-address.js';
 
 const TABLES = ['users', 'mailed_tokens', 'account_errands'] as const;
 const MAX_NAMED = 20;

@@ -1,0 +1,57 @@
+import { describe, expect, it } from '@jest/globals';
+import { minify } from '@swc/core';
+import { execFile } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
+
+const MOST_BYTES = 5.5 * 1_024;
+const MOST_BYTES_OF_PASSKEYS = 1_024;
+const manifest = JSON.parse(readFileSync('packages/client/package.json', 'utf8'));
+const read = (file: string) => readFileSync(`client/dist/${file}`, 'utf8');
+const modules = readdirSync('client/dist').filter((file) => file.endsWith('.js'));
+const PASSKEYS = ['passkeys.js'];
+
+async function sizeOf(files: string[]): Promise<number> {
+  const options = { module: true, compress: true, mangle: true };
+  const minified = await Promise.all(files.map((file) => minify(read(file), options)));
+  return gzipSync(minified.map(({ code }) => code).join(''), { level: 9 }).length;
+}
+
+/** Real: the built package, Node. */
+describe('the package', () => {
+  it('has no dependencies', () => {
+    expect(Object.keys(manifest).filter((key) => /dependencies/i.test(key))).toEqual([]);
+    const imports = modules.flatMap((file) =>
+      [...read(file).matchAll(/from '([^']+)'/g)].map(([, name]) => name),
+    );
+    expect(imports.length).toBeGreaterThan(5);
+    expect(imports.filter((name) => !name!.startsWith('./'))).toEqual([]);
+  });
+
+  it(`is no larger than ${MOST_BYTES} bytes, minified and compressed`, async () => {
+    expect(await sizeOf(modules.filter((file) => !PASSKEYS.includes(file)))).toBeLessThan(MOST_BYTES);
+  });
+
+  it(`adds ${MOST_BYTES_OF_PASSKEYS} bytes at most for apps that use passkeys, and none for other apps`, async () => {
+    expect(await sizeOf(PASSKEYS)).toBeLessThan(MOST_BYTES_OF_PASSKEYS);
+    const others = modules.filter((file) => !PASSKEYS.includes(file));
+    for (const file of others) expect(read(file)).not.toMatch(/from '.\/passkeys/);
+  });
+
+  it.each(['cookie', 'bearer'])(
+    'sends nothing before the first call, and keeps no process alive (%s)',
+    async (transport) => {
+      const script = `
+      globalThis.fetch = () => { throw new Error('a call'); };
+      const { createClient } = await import(process.argv[1]);
+      createClient({ baseUrl: 'http://127.0.0.1:9', transport: '${transport}' });
+      console.log('made');`;
+      const entry = new URL(`../${manifest.exports['.'].default}`, import.meta.url).href;
+      const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', script, entry], {
+        timeout: 120_000,
+      });
+      expect((await run).stdout).toBe('made\n');
+    },
+  );
+});

@@ -1,0 +1,199 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { AuditService } from '../../platform/audit/audit.service.js';
+import type { ActorContext } from '../../platform/api/actor.decorator.js';
+import { Clock } from '../../platform/runtime/clock.js';
+import { Problem } from '../../platform/api/problem.js';
+import type { Role } from '../../roles.js';
+import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
+import type { Settings } from '../../platform/settings/settings.js';
+import { databaseNow } from '../../platform/persistence/database-now.js';
+import { SecondFactors } from '../mfa/second-factors.js';
+import { OPEN_SESSIONS, openSessionOf, type OpenSessionRow } from '../../sessions/session-factory.js';
+import type { Receipt } from '../../sessions/revocation/receipt.js';
+import { RevocationWriter, type PendingRevocation } from '../../sessions/revocation/revocation-writer.js';
+import { RevocationService } from '../../sessions/revocation/revocation.service.js';
+import { judge } from '../../sessions/check/session-snapshot.js';
+import { isBanned, User } from '../../users/user.entity.js';
+import { RevocationTransactions, UserTransactions } from '../../platform/persistence/user-transactions.js';
+import { UsersService } from '../../users/users.service.js';
+
+/**
+ * An arbitrary number. Changes that may remove an admin run one after the other. Otherwise the last two admins could
+ * be removed at the same time.
+ */
+const ADMINS_LOCK = 7_263_404;
+
+/** Changes the status of an account, and with it the life of its sessions: ban, roles, deletion. */
+@Injectable()
+export class AccountService {
+  constructor(
+    private readonly transactions: UserTransactions,
+    private readonly revoking: RevocationTransactions,
+    private readonly users: UsersService,
+    private readonly revocationWriter: RevocationWriter,
+    private readonly revocations: RevocationService,
+    private readonly factors: SecondFactors,
+    private readonly audit: AuditService,
+    private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  /**
+   * Ends all sessions of the user and refuses login and refresh, until the given time or until the ban is lifted.
+   *
+   * @throws Problem `resource.not_found`; `resource.conflict` for the last admin
+   */
+  async ban(
+    userId: string,
+    { reason, until }: { reason: string; until?: Date },
+    { actorId, context }: ActorContext,
+  ): Promise<Receipt> {
+    const pending = await this.revoking.run(userId, async (tx) => {
+      const user = await this.lockForChange(tx, userId);
+      const now = await databaseNow(tx, this.clock);
+      await this.keepAnAdmin(tx, user, now);
+      await tx.update(User, { id: userId }, { bannedAt: now, bannedUntil: until ?? null, banReason: reason });
+      const details = { banReason: reason, until: until?.toISOString() };
+      return this.revocationWriter.endSessions(tx, userId, 'all', {
+        reason: 'ban',
+        actorId,
+        context,
+        audit: 'user_banned',
+        details,
+      });
+    });
+    return this.revocations.publish(pending);
+  }
+
+  /**
+   * Allows login again. It restores no session.
+   *
+   * @returns the receipt of a revocation that ends no session
+   * @throws Problem `resource.not_found`
+   */
+  async liftBan(userId: string, { actorId, context }: ActorContext): Promise<Receipt> {
+    const pending = await this.transactions.run(userId, async (tx) => {
+      const user = await this.lockForChange(tx, userId);
+      const wasBanned = isBanned(user, this.clock.now());
+      await tx.update(User, { id: userId }, { bannedAt: null, bannedUntil: null, banReason: null });
+      await this.audit.record(tx, {
+        type: 'user_ban_lifted',
+        actorId,
+        userId,
+        context,
+        details: { wasBanned },
+      });
+      return this.revocationWriter.markStale(tx, userId, 'ban_lifted');
+    });
+    return this.revocations.publish(pending);
+  }
+
+  /**
+   * Changes the roles of a user. They are in force on the next session-checked request.
+   *
+   * @throws Problem `resource.not_found`; `resource.conflict` for the last admin
+   */
+  async setRoles(userId: string, roles: Role[], { actorId, context }: ActorContext): Promise<User> {
+    const { user, recorded } = await this.transactions.run(userId, async (tx) => {
+      const user = await this.lockForChange(tx, userId);
+      const now = await databaseNow(tx, this.clock);
+      if (!roles.includes('admin')) await this.keepAnAdmin(tx, user, now);
+      const aged = await this.endAged(tx, user, now, { actorId, context });
+      await tx.update(User, { id: userId }, { roles });
+      const details = { from: user.roles, to: roles };
+      await this.audit.record(tx, {
+        type: 'privilege_permissions_changed',
+        actorId,
+        userId,
+        context,
+        details,
+      });
+      return {
+        user: Object.assign(user, { roles }),
+        recorded: [...aged, await this.revocationWriter.markStale(tx, userId, 'roles')],
+      };
+    });
+    for (const each of recorded) await this.revocations.publish(each);
+    return user;
+  }
+
+  /**
+   * Ends all sessions and deletes all personal data. The row stays, so that the audit log remains readable.
+   *
+   * @throws Problem `resource.not_found`; `resource.conflict` for the last admin
+   */
+  async delete(userId: string, { actorId, context }: ActorContext): Promise<void> {
+    const pending = await this.revoking.run(userId, async (tx) => {
+      const user = await this.lockForChange(tx, userId);
+      const now = await databaseNow(tx, this.clock);
+      await this.keepAnAdmin(tx, user, now);
+      const order = { reason: 'account_deleted', actorId, context, audit: 'user_deleted' } as const;
+      // This comes first, because it waits for running payments. A payment cannot refer to a user whose key has
+      // changed.
+      const pending = await this.revocationWriter.endSessions(tx, userId, 'all', order);
+      // Housekeeping removes the devices when no session record refers to them.
+      await tx.query(
+        'insert into devices_left_behind select id from devices where user_id = $1 on conflict do nothing',
+        [userId],
+      );
+      await tx.query('delete from mails where recipient = $1', [user.email]);
+      await tx.query('delete from mailed_tokens where user_id = $1', [userId]);
+      await this.factors.removeAll(tx, userId);
+      // Skip an account job that is running: it waits for this user's lock, and then does not find the user.
+      await tx.query(
+        `delete from account_errands where id in (
+           select id from account_errands where user_id = $1 or email = $2 for update skip locked)`,
+        [userId, user.email],
+      );
+      await tx.update(
+        User,
+        { id: userId },
+        { email: null, displayName: null, passwordHash: null, roles: [], deletedAt: now },
+      );
+      return pending;
+    });
+    await this.revocations.publish(pending);
+  }
+
+  /**
+   * Ends the sessions that have expired by the roles before the change. Longer lifetimes of the new roles must not
+   * revive them beside the sessions that have replaced them.
+   */
+  private async endAged(
+    tx: EntityManager,
+    user: User,
+    now: Date,
+    actor: ActorContext,
+  ): Promise<PendingRevocation[]> {
+    const rows = await tx.query<OpenSessionRow[]>(OPEN_SESSIONS, [user.id]);
+    const open = rows.map((row) => openSessionOf(row, user.roles));
+    const ended: PendingRevocation[] = [];
+    for (const reason of ['idle', 'expired'] as const) {
+      const aged = open.filter((session) => judge(session, this.settings, now.getTime())?.reason === reason);
+      const only = aged.map(({ id }) => id);
+      if (only.length > 0)
+        ended.push(await this.revocationWriter.endSessions(tx, user.id, { only }, { ...actor, reason }));
+    }
+    return ended;
+  }
+
+  private async lockForChange(tx: EntityManager, userId: string): Promise<User> {
+    const user = await this.users.lock(tx, userId);
+    if (!user || user.deletedAt) throw new Problem('resource.not_found');
+    await tx.query('select pg_advisory_xact_lock($1)', [ADMINS_LOCK]);
+    return user;
+  }
+
+  /** Refuses the change if this user is the last admin who can log in. */
+  private async keepAnAdmin(tx: EntityManager, user: User, now: Date): Promise<void> {
+    if (!user.roles.includes('admin')) return;
+    const [others] = await tx.query<{ exists: boolean }[]>(
+      `select exists (select from users where id <> $1 and 'admin' = any(roles) and deleted_at is null
+         and (banned_at is null or banned_until <= $2))`,
+      [user.id, now],
+    );
+    if (!others!.exists)
+      throw new Problem('resource.conflict', { detail: 'The last admin account cannot be removed.' });
+  }
+}

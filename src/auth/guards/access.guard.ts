@@ -1,0 +1,81 @@
+import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import { metadataReader } from '../../platform/api/cached-metadata.js';
+import { Problem } from '../../platform/api/problem.js';
+import type { Principal } from '../../platform/http/request.js';
+import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
+import type { Settings } from '../../platform/settings/settings.js';
+import { LastSeenService } from '../../sessions/check/last-seen.service.js';
+import { RevocationSubscriber } from '../../sessions/revocation/revocation-subscriber.js';
+import { SessionCheck } from '../../sessions/check/session-check.js';
+import { readCredentials } from './credentials.js';
+import { JwtStrategy } from '../tokens/jwt.strategy.js';
+import { PublicRoute } from './public.decorator.js';
+
+/** The access tier. It protects every route that is not `@Public()`: routes are closed by default. */
+@Injectable()
+export class AccessGuard implements CanActivate {
+  private readonly isPublic = metadataReader(PublicRoute);
+
+  constructor(
+    private readonly strategy: JwtStrategy,
+    private readonly revocationSubscriber: RevocationSubscriber,
+    private readonly sessions: SessionCheck,
+    private readonly lastSeen: LastSeenService,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  /** Synchronous unless it has to wait for a revocation or a session check, which is rare. */
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
+    const request = context.switchToHttp().getRequest<FastifyRequest>();
+    if (!this.isPublic(context)) return this.admit(request);
+    readCredentials(request, this.settings.cookieSecure); // a request with two credentials is refused everywhere
+    return true;
+  }
+
+  private admit(request: FastifyRequest): boolean | Promise<boolean> {
+    const floor = request.headers['x-min-revocation-seq'];
+    if (floor === undefined) return this.judge(request);
+    this.strategy.run(request); // checks the token first: a refused request must not cause a query to PostgreSQL
+    return this.reach(floor).then(() => this.judge(request));
+  }
+
+  private judge(request: FastifyRequest): boolean | Promise<boolean> {
+    const principal = this.strategy.run(request);
+    if (!this.revocationSubscriber.isBlind()) return this.enter(request, principal);
+    return this.admitBlindly(principal).then(() => this.enter(request, principal));
+  }
+
+  private enter(request: FastifyRequest, principal: Principal): true {
+    request.user = principal;
+    this.lastSeen.touch(principal.sessionId);
+    return true;
+  }
+
+  /**
+   * The caller knows of a revocation, so the request waits until this instance has read it.
+   * @throws Problem `request.invalid` if the header is malformed
+   * @throws Problem `auth.unavailable` if the instance does not catch up in time
+   */
+  private async reach(seq: string | string[]): Promise<void> {
+    if (typeof seq !== 'string' || !/^\d{1,18}$/.test(seq)) {
+      throw new Problem('request.invalid', {
+        members: { errors: [{ path: 'X-Min-Revocation-Seq', message: 'must be the `seq` of a receipt' }] },
+      });
+    }
+    await this.revocationSubscriber.reach(Number(seq)).catch((cause) => {
+      throw new Problem('auth.unavailable', { cause });
+    });
+  }
+
+  /**
+   * The denial list may lack a revocation, so `ACCESS_WHEN_BLIND` decides. With `allow`, a revoked token works at
+   * most until its `exp`.
+   * @throws Problem `auth.unavailable`, or as the session check
+   */
+  private async admitBlindly(principal: Principal): Promise<void> {
+    if (this.settings.accessWhenBlind === 'deny') throw new Problem('auth.unavailable');
+    if (this.settings.accessWhenBlind === 'session')
+      await this.sessions.require(principal, { consistency: 'cached', mayLackSecondFactor: true });
+  }
+}

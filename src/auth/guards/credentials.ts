@@ -1,0 +1,61 @@
+import type { IncomingMessage } from 'node:http';
+import { Problem } from '../../platform/api/problem.js';
+import type { Transport } from '../../sessions/session.entity.js';
+import { readCookies } from './cookies.js';
+
+/** The credentials of a request. The place of the token determines the transport of its session. */
+export interface Credentials {
+  transport: Transport | null;
+  accessToken: string | null;
+  /** From the cookie. A bearer client sends its refresh token in the body. */
+  refreshToken: string | null;
+  deviceToken: string | null;
+  /** Whether the request carries any of our cookies, including the device cookie. */
+  carriesCookies: boolean;
+}
+
+interface CredentialHeaders {
+  raw: IncomingMessage;
+  headers: Record<string, string | string[] | undefined>;
+}
+
+const BEARER = /^Bearer +\S/i;
+
+/**
+ * Reads the one credential of a request, only from `Authorization: Bearer` or from our cookies (RFC 6750 2, RFC 9700
+ * 4.3.2).
+ * @throws Problem `auth.ambiguous_credentials` if there is more than one
+ */
+export function readCredentials({ raw, headers }: CredentialHeaders, secure: boolean): Credentials {
+  const bearer = bearerOf(headers.authorization, raw);
+  const { access, refresh, device } = readCookies(headers.cookie as string | undefined, secure);
+  if (access.length > 1 || refresh.length > 1 || device.length > 1)
+    throw new Problem('auth.ambiguous_credentials');
+  const accessCookie = access[0] || null;
+  const refreshCookie = refresh[0] || null;
+  const byCookie = accessCookie !== null || refreshCookie !== null;
+  if (bearer !== null && byCookie) throw new Problem('auth.ambiguous_credentials');
+  const deviceHeader = headers['x-device-token'];
+  return {
+    transport: bearer !== null ? 'bearer' : byCookie ? 'cookie' : null,
+    accessToken: bearer ?? accessCookie,
+    refreshToken: refreshCookie,
+    deviceToken: device[0] || (typeof deviceHeader === 'string' && deviceHeader) || null,
+    carriesCookies: access.length + refresh.length + device.length > 0,
+  };
+}
+
+/**
+ * Node keeps the first of several `Authorization` headers and drops the others, so this counts them in the raw
+ * headers.
+ */
+function bearerOf(authorization: string | string[] | undefined, raw: IncomingMessage): string | null {
+  if (typeof authorization !== 'string') return null;
+  let count = 0;
+  for (let index = 0; index < raw.rawHeaders.length; index += 2) {
+    if (raw.rawHeaders[index]!.length === 13 && raw.rawHeaders[index]!.toLowerCase() === 'authorization')
+      count += 1;
+  }
+  if (count > 1) throw new Problem('auth.ambiguous_credentials');
+  return BEARER.test(authorization) ? authorization.slice('Bearer '.length).trimStart() : null;
+}

@@ -1,0 +1,99 @@
+import { Injectable, RequestMethod, type OnModuleInit } from '@nestjs/common';
+import { DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
+import { BootError } from '../../platform/settings/boot-error.js';
+import { milliseconds } from '../../platform/settings/duration.js';
+import { metadataReader } from '../../platform/api/cached-metadata.js';
+import { ROLES } from '../../roles.js';
+import { maxAuthAgeOf, SessionRoute } from '../../sessions/check/require-session.decorator.js';
+import { POLICIES } from '../../platform/throttling/policies.js';
+import { RateLimitedRoute } from '../../platform/throttling/rate-limit.decorator.js';
+import { ThrottledRoute } from '../../platform/throttling/throttled.decorator.js';
+import { PublicRoute } from './public.decorator.js';
+import { RolesRoute } from './roles.decorator.js';
+
+/** Stops the boot if the decorators of a route contradict each other: a typing error must not make a route public. */
+@Injectable()
+export class RouteDecoratorsCheck implements OnModuleInit {
+  private readonly isPublic = metadataReader(PublicRoute);
+  private readonly sessionOf = metadataReader(SessionRoute);
+  private readonly rolesOf = metadataReader(RolesRoute);
+  private readonly policyOf = metadataReader(ThrottledRoute);
+  private readonly limitOf = metadataReader(RateLimitedRoute);
+
+  constructor(
+    private readonly discovery: DiscoveryService,
+    private readonly scanner: MetadataScanner,
+  ) {}
+
+  onModuleInit(): void {
+    const faults = this.routes().flatMap((route) =>
+      this.faultsOf(route).map((fault) => `${route.name}: ${fault}`),
+    );
+    if (faults.length > 0) throw new RouteDecoratorsError(faults);
+  }
+
+  private routes() {
+    return this.discovery.getControllers().flatMap(({ instance, metatype }) => {
+      if (!instance || !metatype) return [];
+      const prototype = Object.getPrototypeOf(instance) as Record<string, () => unknown>;
+      return this.scanner
+        .getAllMethodNames(prototype)
+        .filter((method) => Reflect.hasMetadata(PATH_METADATA, prototype[method]!))
+        .map((method) => {
+          const handler = prototype[method]!;
+          const verb = RequestMethod[Reflect.getMetadata(METHOD_METADATA, handler) as number];
+          return {
+            name: `${verb} ${metatype.name}.${method}`,
+            getHandler: () => handler,
+            getClass: () => metatype as never,
+          };
+        });
+    });
+  }
+
+  private faultsOf(route: Parameters<typeof this.isPublic>[0]): string[] {
+    const session = this.sessionOf(route);
+    const roles = this.rolesOf(route);
+    const faults: string[] = [];
+    if (this.isPublic(route) && session) faults.push('@Public() contradicts @RequireSession()');
+    if (this.isPublic(route) && roles)
+      faults.push('@Public() contradicts @Roles(): a public route has no user');
+    if (roles?.length === 0) faults.push('@Roles() without a role refuses every user');
+    for (const role of roles ?? []) {
+      if (!ROLES.includes(role)) faults.push(`@Roles('${role}') names a role that does not exist`);
+    }
+    if (session) faults.push(...faultsIn('@RequireSession(): maxAuthAge', () => maxAuthAgeOf(session)));
+    return [...faults, ...this.limitFaultsOf(route)];
+  }
+
+  private limitFaultsOf(route: Parameters<typeof this.isPublic>[0]): string[] {
+    const policy = this.policyOf(route);
+    const own = this.limitOf(route);
+    const faults: string[] = [];
+    if (policy && !Object.hasOwn(POLICIES, policy))
+      faults.push(`@Throttled('${policy}') names a policy that does not exist`);
+    else if (policy && 'user' in POLICIES[policy] && this.isPublic(route))
+      faults.push(`@Throttled('${policy}') counts users, but a @Public() route has none`);
+    if (own && !(Number.isInteger(own.limit) && own.limit >= 1))
+      faults.push('@RateLimit() with a limit below 1 refuses every request');
+    if (own) faults.push(...faultsIn('@RateLimit(): per', () => milliseconds(own.per)));
+    return faults;
+  }
+}
+
+function faultsIn(where: string, parse: () => unknown): string[] {
+  try {
+    parse();
+    return [];
+  } catch (error) {
+    return [`${where} ${(error as Error).message}`];
+  }
+}
+
+/** The boot error of {@link RouteDecoratorsCheck}, with all contradictions. */
+export class RouteDecoratorsError extends BootError {
+  constructor(readonly faults: string[]) {
+    super(`contradictory route decorators:\n  ${faults.join('\n  ')}`);
+  }
+}

@@ -1,0 +1,60 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { Clock } from '../../platform/runtime/clock.js';
+import '../../platform/logging/security-event-log.js';
+import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
+import type { Settings } from '../../platform/settings/settings.js';
+import { viewOf } from '../../sessions/session.schemas.js';
+import { expiryOf } from '../../sessions/check/session-snapshot.js';
+import type { SessionGrant } from '../../sessions/sessions.service.js';
+import { profileOf } from '../../users/user.schemas.js';
+import { AccessTokens } from '../tokens/access-tokens.js';
+import type { Grant } from './auth.schemas.js';
+import { clearCookies, MAX_COOKIE_AGE_S, setCookie } from '../guards/cookies.js';
+
+/** Sends a grant to the client on the transport of its session: in cookies or in the body. */
+@Injectable()
+export class TokenResponder {
+  constructor(
+    private readonly tokens: AccessTokens,
+    private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  /**
+   * Signs an access token and sends the tokens. A browser gets cookies, a bearer client gets them in the body.
+   * @returns the body of the answer
+   */
+  send(reply: FastifyReply, grant: SessionGrant): Grant {
+    const { user, session, decidedAt, refreshToken, deviceToken } = grant;
+    reply.request.event = {
+      event: grant.begins ? 'session_created' : 'session_renewed',
+      about: { userId: session.userId, sessionId: session.id },
+    };
+    const { token, expiresIn } = this.tokens.mint(session, decidedAt);
+    const who = {
+      user: profileOf(user),
+      session: { ...viewOf(session, this.settings, this.clock.now()), current: true },
+      accessTokenExpiresIn: expiresIn,
+    };
+    if (session.transport === 'bearer') {
+      return { ...who, accessToken: token, tokenType: 'Bearer', expiresIn, refreshToken, deviceToken };
+    }
+    const secure = this.settings.cookieSecure;
+    const { expiresAt } = expiryOf(session, this.settings);
+    const maxAge = Math.floor((expiresAt - this.clock.now()) / 1_000);
+    setCookie(reply, 'access', token, secure, maxAge);
+    setCookie(reply, 'refresh', refreshToken, secure, maxAge);
+    if (deviceToken) setCookie(reply, 'device', deviceToken, secure, MAX_COOKIE_AGE_S);
+    return who;
+  }
+
+  /**
+   * Clears the cookies of the session, by name. The device cookie stays: it grants no access, and the next login
+   * needs it to recognise the browser. `Clear-Site-Data` would also remove cookies of sibling domains, and drafts and
+   * service workers of the page.
+   */
+  clear(reply: FastifyReply): void {
+    clearCookies(reply, ['access', 'refresh'], this.settings.cookieSecure);
+  }
+}

@@ -1,0 +1,108 @@
+import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Inject, Post, Req, Res } from '@nestjs/common';
+import { ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
+import { requestContextOf, type Principal } from '../../platform/http/request.js';
+import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
+import type { Settings } from '../../platform/settings/settings.js';
+import { MfaManagementService } from './mfa-management.service.js';
+import { CurrentSession } from '../../sessions/check/current-session.decorator.js';
+import { RequireSession } from '../../sessions/check/require-session.decorator.js';
+import type { SessionSnapshot } from '../../sessions/check/session-snapshot.js';
+import { Throttled } from '../../platform/throttling/throttled.decorator.js';
+import { CurrentUser } from '../guards/current-user.decorator.js';
+import { TokenResponder } from '../login/token-responder.js';
+import {
+  FirstCode,
+  RecoveryCodesView,
+  SecondFactorsView,
+  TotpEnrolmentView,
+} from './second-factor.schemas.js';
+
+/** A user with a second factor has to verify it before a change; a user without one needs a recent login. */
+const FRESH = { maxAuthAge: '5m', bySecondFactor: true } as const;
+/** An admin without a verified second factor may use these routes as well. */
+const ENROLS = { awaitsSecondFactor: true } as const;
+
+@ApiTags('auth')
+@Controller('auth/mfa')
+export class SecondFactorController {
+  constructor(
+    private readonly mfaManagement: MfaManagementService,
+    private readonly tokenResponder: TokenResponder,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  /** The enrolled factors. */
+  @Get()
+  @RequireSession(ENROLS)
+  @ApiOkResponse({ standardSchema: SecondFactorsView })
+  async enrolled(@CurrentSession() { userId, roles }: SessionSnapshot) {
+    const { totp, ...rest } = await this.mfaManagement.enrolled(userId);
+    return {
+      required: this.settings.adminMfa === 'required' && roles.includes('admin'),
+      totp: totp && { addedAt: totp.addedAt.toISOString() },
+      ...rest,
+    };
+  }
+
+  /** Returns a secret for an authenticator app. It takes effect only after its first code has confirmed it. */
+  @Post('totp')
+  @RequireSession({ ...FRESH, ...ENROLS })
+  @Throttled('mfa')
+  @HttpCode(HttpStatus.OK)
+  @ApiOkResponse({ standardSchema: TotpEnrolmentView })
+  async beginTotp(@CurrentUser() user: Principal) {
+    const { expiresAt, ...shown } = await this.mfaManagement.beginTotp(user);
+    return { ...shown, expiresAt: expiresAt.toISOString() };
+  }
+
+  /** Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens. */
+  @Post('totp/confirm')
+  @RequireSession({ ...FRESH, ...ENROLS })
+  @Throttled('mfa')
+  @HttpCode(HttpStatus.OK)
+  @ApiOkResponse({ standardSchema: RecoveryCodesView })
+  @ApiProblems('request.invalid', 'auth.invalid_credentials', 'resource.conflict')
+  async confirmTotp(
+    @CurrentUser() user: Principal,
+    @Body({ schema: FirstCode }) { code }: FirstCode,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    const { recoveryCodes, grant } = await this.mfaManagement.confirmTotp(
+      user,
+      code,
+      requestContextOf(request),
+    );
+    if (grant) this.tokenResponder.send(reply, grant);
+    return { recoveryCodes };
+  }
+
+  /** Ends every other session. For this session, see above. */
+  @Delete('totp')
+  @RequireSession(FRESH)
+  @Throttled('mfa')
+  @HttpCode(HttpStatus.NO_CONTENT)
+  @ApiNoContentResponse()
+  @ApiProblems('resource.not_found')
+  async removeTotp(
+    @CurrentUser() user: Principal,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<void> {
+    const grant = await this.mfaManagement.removeTotp(user, requestContextOf(request));
+    if (grant) this.tokenResponder.send(reply, grant);
+  }
+
+  /** Makes new recovery codes; the old ones become void. */
+  @Post('recovery-codes')
+  @RequireSession(FRESH)
+  @Throttled('mfa')
+  @HttpCode(HttpStatus.OK)
+  @ApiOkResponse({ standardSchema: RecoveryCodesView })
+  @ApiProblems('resource.conflict')
+  async renewRecoveryCodes(@CurrentUser() user: Principal, @Req() request: FastifyRequest) {
+    return { recoveryCodes: await this.mfaManagement.renewRecoveryCodes(user, requestContextOf(request)) };
+  }
+}

@@ -1,0 +1,93 @@
+import {
+  Inject,
+  Injectable,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { Clock } from '../../platform/runtime/clock.js';
+import { repeat } from '../../platform/jobs/repeat.js';
+import { LOGGER, type Logger } from '../../platform/logging/logger.js';
+import { EncryptedSecrets, UnreadableSecret } from './encrypted-secrets.js';
+import { contextOf } from './totp-factors.js';
+
+const INTERVAL_MS = 10 * 60_000;
+const BATCH = 100;
+const FIRST_ID = '00000000-0000-0000-0000-000000000000';
+
+const OUTDATED = `
+  select user_id, secret, key_id from totp_factors where key_id <> $1 and user_id > $2
+  order by user_id limit ${BATCH} for update skip locked`;
+
+/**
+ * Re-encrypts the secrets of earlier encryption keys, so that those keys can be removed. It does not need the users
+ * to log in. Several instances may run it at once.
+ */
+@Injectable()
+export class SecretReencryptionJob implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private stop: () => void = () => undefined;
+
+  constructor(
+    private readonly database: DataSource,
+    private readonly encryptedSecrets: EncryptedSecrets,
+    private readonly clock: Clock,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    if (!this.encryptedSecrets.keyInUse(this.clock.now()))
+      this.logger.warn(
+        'the key file has no encryption key in use, so users cannot enrol a second factor: run `npm run keys:rotate -- --encryption` to add one',
+      );
+    const failed = (error: unknown) =>
+      this.logger.warn({ err: error }, 'secrets could not be re-encrypted: PostgreSQL is unavailable');
+    this.stop = repeat(INTERVAL_MS, () => this.run(), failed);
+  }
+
+  beforeApplicationShutdown(): void {
+    this.stop();
+  }
+
+  /** @returns how many secrets it re-encrypted */
+  async run(): Promise<number> {
+    const key = this.encryptedSecrets.keyInUse(this.clock.now());
+    if (!key) return 0;
+    let count = 0;
+    for (let after: string | null = FIRST_ID; after !== null;) {
+      const from: string = after;
+      const page = await this.database.transaction((tx) => this.resealPage(tx, key, from));
+      count += page.resealed;
+      after = page.last;
+    }
+    if (count > 0) this.logger.info({ resealed: count, key }, 're-encrypted secrets with the key in use');
+    return count;
+  }
+
+  private async resealPage(
+    tx: EntityManager,
+    key: string,
+    after: string,
+  ): Promise<{ resealed: number; last: string | null }> {
+    const rows = await tx.query<{ user_id: string; secret: Buffer; key_id: string }[]>(OUTDATED, [
+      key,
+      after,
+    ]);
+    let resealed = 0;
+    for (const { user_id, secret, key_id } of rows) {
+      try {
+        const opened = this.encryptedSecrets.decrypt({ sealed: secret, keyId: key_id }, contextOf(user_id));
+        const { sealed, keyId } = this.encryptedSecrets.encrypt(opened, contextOf(user_id), this.clock.now());
+        await tx.query('update totp_factors set secret = $2, key_id = $3 where user_id = $1', [
+          user_id,
+          sealed,
+          keyId,
+        ]);
+        resealed += 1;
+      } catch (error) {
+        if (!(error instanceof UnreadableSecret)) throw error;
+        this.logger.error({ err: error, userId: user_id }, 'a second factor cannot be used');
+      }
+    }
+    return { resealed, last: rows.length === BATCH ? rows.at(-1)!.user_id : null };
+  }
+}

@@ -1,0 +1,122 @@
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  HttpCode,
+  HttpStatus,
+  Param,
+  Patch,
+  Post,
+  Req,
+  Res,
+} from '@nestjs/common';
+import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Actor, type ActorContext } from '../../platform/api/actor.decorator.js';
+import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
+import { Problem } from '../../platform/api/problem.js';
+import { requestContextOf, type Principal } from '../../platform/http/request.js';
+import { uuid } from '../../platform/api/schemas.js';
+import { PasskeyCreationOptions } from './webauthn.schemas.js';
+import { PasskeysService } from './passkeys.service.js';
+import { CurrentSession } from '../../sessions/check/current-session.decorator.js';
+import { RequireSession } from '../../sessions/check/require-session.decorator.js';
+import type { SessionSnapshot } from '../../sessions/check/session-snapshot.js';
+import { Throttled } from '../../platform/throttling/throttled.decorator.js';
+import { CurrentUser } from '../guards/current-user.decorator.js';
+import { TokenResponder } from '../login/token-responder.js';
+import { PasskeyManagementService } from './passkey-management.service.js';
+import {
+  PasskeyChanges,
+  PasskeyEnrolment,
+  PasskeyList,
+  PasskeyView,
+  passkeyViewOf,
+} from './passkey.schemas.js';
+
+/**
+ * As for other factors: a session with a verified second factor has to verify it again, any other session needs a
+ * recent login.
+ */
+const FRESH = { maxAuthAge: '5m', bySecondFactor: true } as const;
+/** An admin without a verified second factor may use these routes as well. */
+const ENROLS = { awaitsSecondFactor: true } as const;
+
+/** The passkeys of the caller. */
+@ApiTags('passkeys')
+@Controller('auth/passkeys')
+export class PasskeysController {
+  constructor(
+    private readonly passkeys: PasskeysService,
+    private readonly passkeyManagement: PasskeyManagementService,
+    private readonly tokenResponder: TokenResponder,
+  ) {}
+
+  @Get()
+  @RequireSession(ENROLS)
+  @ApiOkResponse({ standardSchema: PasskeyList })
+  async list(@CurrentUser() { userId }: Principal) {
+    return { items: (await this.passkeys.of(userId)).map(passkeyViewOf) };
+  }
+
+  /** Options for `navigator.credentials.create()`. Nothing is stored but the challenge. */
+  @Post('options')
+  @RequireSession({ ...FRESH, ...ENROLS })
+  @Throttled('passkey')
+  @HttpCode(HttpStatus.OK)
+  @ApiOkResponse({ standardSchema: PasskeyCreationOptions })
+  @ApiProblems('resource.conflict')
+  begin(@CurrentSession() session: SessionSnapshot): Promise<PasskeyCreationOptions> {
+    return this.passkeyManagement.begin(session);
+  }
+
+  /** Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens. */
+  @Post()
+  @RequireSession({ ...FRESH, ...ENROLS })
+  @Throttled('passkey')
+  @ApiCreatedResponse({ standardSchema: PasskeyView })
+  @ApiProblems('request.invalid', 'resource.conflict')
+  async add(
+    @CurrentUser() user: Principal,
+    @Body({ schema: PasskeyEnrolment }) enrolment: PasskeyEnrolment,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<PasskeyView> {
+    const { passkey, grant } = await this.passkeyManagement.add(user, enrolment, requestContextOf(request));
+    if (grant) this.tokenResponder.send(reply, grant);
+    return passkeyViewOf(passkey);
+  }
+
+  @Patch(':id')
+  @RequireSession()
+  @ApiOkResponse({ standardSchema: PasskeyView })
+  @ApiProblems('request.invalid', 'resource.not_found')
+  async rename(
+    @Param('id', { schema: uuid }) id: string,
+    @Body({ schema: PasskeyChanges }) { name }: PasskeyChanges,
+    @CurrentUser() { userId }: Principal,
+    @Actor() actor: ActorContext,
+  ): Promise<PasskeyView> {
+    const passkey = await this.passkeyManagement.rename(userId, id, name, actor);
+    if (!passkey) throw new Problem('resource.not_found');
+    return passkeyViewOf(passkey);
+  }
+
+  /** Ends every other session. For this session, see above. */
+  @Delete(':id')
+  @RequireSession(FRESH)
+  @Throttled('passkey')
+  @HttpCode(HttpStatus.NO_CONTENT)
+  @ApiNoContentResponse()
+  @ApiProblems('request.invalid', 'resource.not_found')
+  async remove(
+    @Param('id', { schema: uuid }) id: string,
+    @CurrentUser() user: Principal,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<void> {
+    const grant = await this.passkeyManagement.remove(user, id, requestContextOf(request));
+    if (grant) this.tokenResponder.send(reply, grant);
+  }
+}

@@ -1,0 +1,69 @@
+import { Body, Controller, HttpCode, HttpStatus, Post, Req, Res } from '@nestjs/common';
+import { ApiAcceptedResponse, ApiNoContentResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
+import { requestContextOf, type Principal } from '../../platform/http/request.js';
+import { RequireSession } from '../../sessions/check/require-session.decorator.js';
+import { Accepted, PasswordChange, PasswordForgotten, PasswordReset } from '../login/auth.schemas.js';
+import { Throttled } from '../../platform/throttling/throttled.decorator.js';
+import { CurrentUser } from '../guards/current-user.decorator.js';
+import { TokenResponder } from '../login/token-responder.js';
+import { PasswordChangeService } from './password-change.service.js';
+import { PasswordResetService } from './password-reset.service.js';
+import { Public } from '../guards/public.decorator.js';
+
+@ApiTags('auth')
+@Controller('auth/password')
+export class PasswordController {
+  constructor(
+    private readonly changes: PasswordChangeService,
+    private readonly resets: PasswordResetService,
+    private readonly tokenResponder: TokenResponder,
+  ) {}
+
+  /** Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens. */
+  @Post('change')
+  @RequireSession()
+  @Throttled('password_change')
+  @HttpCode(HttpStatus.NO_CONTENT)
+  @ApiNoContentResponse()
+  @ApiProblems('request.invalid', 'auth.invalid_credentials')
+  async change(
+    @CurrentUser() user: Principal,
+    @Body({ schema: PasswordChange }) passwords: PasswordChange,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<void> {
+    const grant = await this.changes.change(user, passwords, requestContextOf(request));
+    if (grant) this.tokenResponder.send(reply, grant);
+  }
+
+  /** If an account has this address, a mail follows. */
+  @Post('forgot')
+  @Public()
+  @Throttled('password_forgot')
+  @HttpCode(HttpStatus.ACCEPTED)
+  @ApiAcceptedResponse({ standardSchema: Accepted })
+  @ApiProblems('request.invalid', 'request.cross_site', 'auth.unavailable')
+  async forgot(
+    @Body({ schema: PasswordForgotten }) { email }: PasswordForgotten,
+    @Req() request: FastifyRequest,
+  ) {
+    await this.resets.request(email, requestContextOf(request));
+    return { status: 'accepted' };
+  }
+
+  /** Ends every session and opens none. */
+  @Post('reset')
+  @Public()
+  @Throttled('password_reset')
+  @HttpCode(HttpStatus.NO_CONTENT)
+  @ApiNoContentResponse()
+  @ApiProblems('request.invalid', 'request.cross_site', 'auth.unavailable')
+  async reset(
+    @Body({ schema: PasswordReset }) { token, newPassword }: PasswordReset,
+    @Req() request: FastifyRequest,
+  ): Promise<void> {
+    await this.resets.reset(token, newPassword, requestContextOf(request));
+  }
+}

@@ -1,0 +1,151 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { PROBLEM_EXTENSION } from './platform/api/api-problems.decorator.js';
+import { Problem, PROBLEMS, type ProblemCode } from './platform/api/problem.js';
+import { instant } from './platform/api/schemas.js';
+import { END_REASONS } from './sessions/revocation/end-reason.js';
+
+/** The page may run only its own scripts. Inline styles are allowed because Swagger UI sets them on its elements. */
+const PAGE_POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
+  "object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+/** The only files of the Swagger UI package that are served. Others, such as its `package.json`, are not found. */
+const PAGE_FILES = new Set([
+  'favicon-16x16.png',
+  'favicon-32x32.png',
+  'swagger-ui.css',
+  'swagger-ui-bundle.js',
+  'swagger-ui-standalone-preset.js',
+]);
+
+/** Serves `/openapi.json`, and `/docs`, a page to read it and try it. */
+export function serveOpenApi(app: NestFastifyApplication, fastify: FastifyInstance): void {
+  fastify.addHook('onRoute', (route) => {
+    if (!/^\/docs(\/|$)/.test(route.url)) return;
+    route.onRequest = [route.onRequest ?? []].flat().concat(async (request, reply) => {
+      void reply.header('content-security-policy', PAGE_POLICY);
+      const { '*': file } = request.params as { '*'?: string };
+      if (file !== undefined && !PAGE_FILES.has(file)) throw new Problem('resource.not_found');
+    });
+  });
+  const config = new DocumentBuilder()
+    .setTitle('Drawbridge')
+    .setDescription('Each operation names its tier: public, access, session, fresh or strict.')
+    .setVersion('1')
+    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'at+jwt' }, 'bearer')
+    .addCookieAuth('__Host-access', { type: 'apiKey', in: 'cookie' }, 'cookie')
+    .build();
+  SwaggerModule.setup('docs', app, () => complete(SwaggerModule.createDocument(app, config)), {
+    jsonDocumentUrl: 'openapi.json',
+    raw: ['json'],
+  });
+}
+
+const PROBLEM_SCHEMA = 'Problem';
+
+/** A problem may have more members (RFC 9457 3.2): a client ignores members that it does not know. */
+const ProblemBody = z.looseObject({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  instance: z.string(),
+  code: z.enum(Object.keys(PROBLEMS) as [ProblemCode]),
+  requestId: z.string(),
+  errors: z
+    .array(z.object({ path: z.string(), message: z.string() }))
+    .optional()
+    .describe('`request.invalid`'),
+  reason: z.enum(END_REASONS).optional().describe('`auth.session_ended`; so is `endedAt`'),
+  endedAt: instant.optional(),
+  maxAuthAge: z.int().optional().describe('`auth.reauthentication_required`: seconds'),
+  bySecondFactor: z
+    .boolean()
+    .optional()
+    .describe('`auth.reauthentication_required`: a password is not accepted, ask for a code'),
+});
+
+const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
+type Operation = NonNullable<OpenAPIObject['paths'][string]['get']> & { [extension: `x-${string}`]: unknown };
+
+/** The problems of a route without a tier decorator: the access tier is the default. */
+const ACCESS_PROBLEMS: ProblemCode[] = [
+  'auth.unauthenticated',
+  'auth.invalid_token',
+  'auth.token_expired',
+  'auth.session_ended',
+  'auth.unavailable',
+];
+/** The problems that every route may answer. Every route refuses a compressed body. */
+const COMMON_PROBLEMS: ProblemCode[] = ['auth.ambiguous_credentials', 'request.media_type', 'internal.error'];
+/** The problems that every non-public route may answer: `X-Min-Revocation-Seq` may be malformed. */
+const GUARDED_PROBLEMS: ProblemCode[] = ['request.invalid'];
+/** The problems that every unsafe method may answer: a body is parsed even if the route expects none. */
+const UNSAFE_PROBLEMS: ProblemCode[] = ['request.invalid', 'request.too_large', 'request.cross_site'];
+
+const RETRY_AFTER = { 'Retry-After': { description: 'seconds', schema: { type: 'integer' } } } as const;
+const field = (description: string) => ({ description, schema: { type: 'string' } }) as const;
+/** Headers that tell a client how long to wait. */
+const HEADERS: Partial<
+  Record<number, Record<string, { description: string; schema: { type: 'integer' | 'string' } }>>
+> = {
+  429: {
+    ...RETRY_AFTER,
+    'RateLimit-Policy': field('the name of the limit that was exceeded: `q` requests in `w` seconds'),
+    RateLimit: field('the requests left of that limit (`r`) and the seconds until it resets (`t`)'),
+  },
+  503: RETRY_AFTER,
+};
+
+/** Adds facts that no single decorator knows: the default tier, and all problems of a route by status. */
+function complete(document: OpenAPIObject): OpenAPIObject {
+  const problemSchema = z.toJSONSchema(ProblemBody, { target: 'openapi-3.0' }) as never;
+  document.components = {
+    ...document.components,
+    schemas: { ...document.components?.schemas, [PROBLEM_SCHEMA]: problemSchema },
+  };
+  for (const path of Object.values(document.paths)) {
+    for (const method of METHODS) {
+      if (path[method]) describeOperation(path[method] as Operation, method !== 'get');
+    }
+  }
+  return document;
+}
+
+function describeOperation(operation: Operation, isUnsafe: boolean): void {
+  const byDefault = operation['x-tier'] === undefined;
+  operation['x-tier'] ??= 'access';
+  // Set once, even if both the controller and the route require a session.
+  if (operation['x-tier'] !== 'public') operation.security = [{ bearer: [] }, { cookie: [] }];
+  const roles = operation['x-roles'] as string[] | undefined;
+  // Shown beside the path, even while the operation is collapsed.
+  operation.summary = [operation['x-tier'] as string, ...(roles ?? []), operation.summary]
+    .filter(Boolean)
+    .join(' · ');
+  const codes = new Set([
+    ...takeProblems(operation),
+    ...(byDefault ? ACCESS_PROBLEMS : []),
+    ...(operation['x-tier'] === 'public' ? [] : GUARDED_PROBLEMS),
+    ...(isUnsafe ? UNSAFE_PROBLEMS : []),
+    ...COMMON_PROBLEMS,
+  ]);
+  for (const status of new Set([...codes].map((code) => PROBLEMS[code][0]))) {
+    const ofStatus = [...codes].filter((code) => PROBLEMS[code][0] === status);
+    operation.responses[status] ??= {
+      description: ofStatus.map((code) => `\`${code}\`: ${PROBLEMS[code][1]}`).join('; '),
+      ...(HEADERS[status] && { headers: HEADERS[status] }),
+      content: { 'application/problem+json': { schema: { $ref: `#/components/schemas/${PROBLEM_SCHEMA}` } } },
+    };
+  }
+  operation['x-problems'] = [...codes];
+}
+
+/** Collects the extensions that `@ApiProblems()` set, and removes them. */
+function takeProblems(operation: Operation): ProblemCode[] {
+  const keys = Object.keys(operation).filter((key) => key.startsWith(PROBLEM_EXTENSION)) as `x-${string}`[];
+  for (const key of keys) delete operation[key];
+  return keys.map((key) => key.slice(PROBLEM_EXTENSION.length) as ProblemCode);
+}

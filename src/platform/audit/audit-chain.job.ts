@@ -1,0 +1,73 @@
+import {
+  Inject,
+  Injectable,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { Clock } from '../runtime/clock.js';
+import { LOGGER, type Logger } from '../logging/logger.js';
+import { ClusterScheduler } from '../jobs/cluster-scheduler.js';
+import { databaseNow } from '../persistence/database-now.js';
+import { MAX_LINKED, LINK_EVENTS } from './audit-chain.js';
+
+/** In this interval, the owner of the database can change an event without a trace. */
+const INTERVAL_MS = 10_000;
+/**
+ * An arbitrary number, the same for all instances. It must differ from the other locks (migrations, cache form,
+ * epoch, admins).
+ */
+const SEAL_LOCK = 7_263_405;
+
+/**
+ * Extends the audit hash chain by the new events. One instance runs the job each time; several instances take turns.
+ */
+@Injectable()
+export class AuditChainJob implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private stop: () => void = () => undefined;
+
+  constructor(
+    private readonly database: DataSource,
+    private readonly clusterScheduler: ClusterScheduler,
+    private readonly clock: Clock,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    const failed = (error: unknown) =>
+      this.logger.debug(
+        { err: error },
+        'the audit hash chain could not be extended: PostgreSQL is unavailable',
+      );
+    this.stop = this.clusterScheduler.every(INTERVAL_MS, 'seal the audit log', () => this.link(), failed);
+  }
+
+  beforeApplicationShutdown(): void {
+    this.stop();
+  }
+
+  /** @returns how many events it has sealed; 0 while another instance does the work */
+  async link(): Promise<number> {
+    let sealed = 0;
+    for (let count = MAX_LINKED; count === MAX_LINKED; sealed += count) count = await this.linkOnce();
+    return sealed;
+  }
+
+  private linkOnce(): Promise<number> {
+    return this.database.transaction(async (tx) => {
+      const [turn] = await tx.query<{ mine: boolean }[]>('select pg_try_advisory_xact_lock($1) as mine', [
+        SEAL_LOCK,
+      ]);
+      if (!turn!.mine) return 0;
+      const now = await databaseNow(tx, this.clock);
+      const [seal] = await tx.query<{ id: string; count: number; hash: string }[]>(LINK_EVENTS, [now]);
+      // The log is outside this database. An attacker who rebuilds the chain in the database contradicts it.
+      if (seal)
+        this.logger.info(
+          { seal: seal.id, events: seal.count, hash: seal.hash },
+          'audit events were added to the hash chain',
+        );
+      return seal?.count ?? 0;
+    });
+  }
+}

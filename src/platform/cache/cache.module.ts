@@ -1,0 +1,48 @@
+import { Global, Module } from '@nestjs/common';
+import { Clock } from '../runtime/clock.js';
+import { LOGGER, type Logger } from '../logging/logger.js';
+import { SETTINGS_TOKEN } from '../settings/settings.module.js';
+import type { Settings } from '../settings/settings.js';
+import { authoritiesOf } from '../settings/store-tls.js';
+import { CachePort } from './cache-port.js';
+import { MemoryCache } from './memory-cache.js';
+
+/**
+ * How long a boot waits for Redis. Then it continues without: PostgreSQL answers session checks until Redis is
+ * available.
+ */
+const BOOT_TIMEOUT_MS = 1_000;
+/**
+ * The share of a check's time budget for one node of a cluster. A slow node thus does not delay the answers of the
+ * others.
+ */
+const NODE_SHARE = 0.8;
+
+@Global()
+@Module({
+  providers: [
+    {
+      provide: CachePort,
+      inject: [SETTINGS_TOKEN, Clock, LOGGER],
+      useFactory: async (settings: Settings, clock: Clock, logger: Logger) => {
+        if (!settings.redisUrl) return new MemoryCache(clock);
+        const { RedisCache } = await import('./redis-cache.js'); // loads 700 modules, so only with a Redis
+        const redis = new RedisCache(
+          settings.redisUrl,
+          settings.cacheBudget * NODE_SHARE,
+          logger,
+          authoritiesOf(settings),
+        );
+        await redis.connect(BOOT_TIMEOUT_MS).catch((error) => {
+          logger.warn(
+            { err: error },
+            'the Redis of REDIS_URL is unavailable or refuses the credentials; sessions are checked in PostgreSQL',
+          );
+        });
+        return redis;
+      },
+    },
+  ],
+  exports: [CachePort],
+})
+export class CacheModule {}

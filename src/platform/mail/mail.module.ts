@@ -1,0 +1,38 @@
+import { Global, Module, type DynamicModule } from '@nestjs/common';
+import { LOGGER, type Logger } from '../logging/logger.js';
+import { SETTINGS_TOKEN } from '../settings/settings.module.js';
+import type { Settings } from '../settings/settings.js';
+import { DevMailsController } from './dev-mails.controller.js';
+import { MailLinks } from './mail-links.js';
+import { MailOutbox } from './mail-outbox.js';
+import { FolderTransport, mailsFolder, MailTransport, SmtpTransport } from './mail-transport.js';
+import { MailedTokens } from './mailed-tokens.js';
+
+@Global()
+@Module({
+  providers: [
+    MailedTokens,
+    MailLinks,
+    MailOutbox,
+    {
+      provide: MailTransport,
+      inject: [SETTINGS_TOKEN, LOGGER],
+      useFactory: (settings: Settings, logger: Logger) => {
+        if (settings.nodeEnv === 'production' && !settings.appUrl)
+          logger.warn('APP_URL is not set: links in mails lead to localhost');
+        if (settings.smtpUrl) return new SmtpTransport(settings.smtpUrl, settings);
+        if (settings.nodeEnv === 'production')
+          logger.warn('SMTP_URL is not set: mails are written to files and not sent');
+        const print = settings.nodeEnv === 'development' ? console.log : undefined;
+        return new FolderTransport(mailsFolder(settings), logger, print);
+      },
+    },
+  ],
+  exports: [MailedTokens, MailOutbox],
+})
+export class MailModule {
+  /** The page that shows mails also shows their links, so it exists only in development. */
+  static forRoot({ nodeEnv }: Settings): DynamicModule {
+    return { module: MailModule, controllers: nodeEnv === 'development' ? [DevMailsController] : [] };
+  }
+}

@@ -1,0 +1,85 @@
+import { readdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { DataSource, type MigrationInterface } from 'typeorm';
+import { BootError } from '../settings/boot-error.js';
+import { PLAIN, type StoreTls } from '../settings/store-tls.js';
+import { PostgresClient } from './postgres-client.js';
+import { connectionTo } from './postgres-connection.js';
+import { PostgresPool } from './postgres-pool.js';
+import { requireSuitableServer } from './server-requirements.js';
+
+type MigrationClass = new () => MigrationInterface;
+
+/** Any number, as long as all processes that migrate use the same one. */
+const MIGRATION_LOCK = 7_263_401;
+
+/**
+ * A migration that waits for a table lock blocks all later statements on that table. It is better to fail and try
+ * again.
+ */
+const LOCK_TIMEOUT_MS = 5_000;
+
+/**
+ * Applies all pending migrations, each in its own transaction. Several instances may call it at the same time: they
+ * take turns.
+ * @returns the names of the applied migrations
+ */
+export async function migrateDatabase(url: string, tls: StoreTls = PLAIN): Promise<string[]> {
+  await requireSuitableServer(url, tls);
+  const turn = new PostgresClient({ ...connectionTo(url, tls), application_name: 'drawbridge-migrate' });
+  await turn.connect();
+  try {
+    await turn.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    return await withMigrations({ url, tls }, async (source) =>
+      (await source.runMigrations()).map(({ name }) => name),
+    );
+  } finally {
+    await turn.end();
+  }
+}
+
+/** @throws BootError if the schema is behind this version of the application */
+export async function requireMigrated(url: string, tls: StoreTls = PLAIN): Promise<void> {
+  await requireSuitableServer(url, tls);
+  const isBehind = await withMigrations({ url, tls }, (source) => source.showMigrations());
+  if (isBehind)
+    throw new BootError(
+      'migrations of this version are missing in the database: run `npm run db:migrate` first',
+    );
+}
+
+async function withMigrations<T>(
+  { url, tls }: { url: string; tls: StoreTls },
+  work: (source: DataSource) => Promise<T>,
+): Promise<T> {
+  const source = new DataSource({
+    type: 'postgres',
+    driver: { Pool: PostgresPool },
+    url,
+    ssl: connectionTo(url, tls).ssl,
+    migrations: await findMigrations(),
+    migrationsTransactionMode: 'each',
+    installExtensions: false,
+    logger: 'debug', // silent: errors are thrown and reported once
+    extra: { session: { lock_timeout: LOCK_TIMEOUT_MS } },
+  });
+  await source.initialize();
+  try {
+    return await work(source);
+  } finally {
+    await source.destroy();
+  }
+}
+
+/**
+ * All migrations in the `migrations` folders of the application. Deleting `examples/` also removes its migrations.
+ */
+async function findMigrations(): Promise<MigrationClass[]> {
+  const root = dirname(dirname(fileURLToPath(import.meta.url)));
+  const files = (await readdir(root, { recursive: true }))
+    .filter((file) => /[\\/]migrations[\\/]\d+-[\w-]+\.js$/.test(file))
+    .map((file) => join(root, file));
+  const modules = await Promise.all(files.map((file) => import(pathToFileURL(file).href)));
+  return modules.flatMap((module) => Object.values(module as Record<string, MigrationClass>));
+}

@@ -1,0 +1,43 @@
+import { existsSync } from 'node:fs';
+import { BootError } from '../settings/boot-error.js';
+import { milliseconds } from '../settings/duration.js';
+import { reasonOf } from './failure.js';
+
+/**
+ * Runs a command line tool with the settings of `.env`. On an error it prints one sentence without a stack and exits
+ * with code 1.
+ * @param work throws {@link BootError} for errors that the operator can fix
+ */
+export async function runCommand(work: () => Promise<void>): Promise<void> {
+  try {
+    if (existsSync('.env')) process.loadEnvFile('.env');
+    await work();
+  } catch (error) {
+    console.error(isFaultOfOurs(error) ? error : (reasonOf(error) ?? (error as Error).message));
+    process.exit(1); // connections may be open
+  }
+}
+
+/** Node.js sets a code on errors about arguments or files. A TypeError or ReferenceError without a code is a bug. */
+function isFaultOfOurs(error: unknown): boolean {
+  const isOfTheLanguage = error instanceof TypeError || error instanceof ReferenceError;
+  return !(error instanceof Error) || (isOfTheLanguage && !('code' in error));
+}
+
+/** @throws BootError if the setting is not set */
+export function required(value: string | undefined, variable: string, what: string): string {
+  if (value === undefined) throw new BootError(`${variable} is not set: name ${what}`);
+  return value;
+}
+
+/**
+ * Parses an option such as `--lead 15m` into milliseconds.
+ * @throws BootError if it is no duration
+ */
+export function durationOf(option: string, text: string): number {
+  try {
+    return milliseconds(text);
+  } catch (error) {
+    throw new BootError(`${option} "${text}" ${(error as Error).message}`, { cause: error });
+  }
+}

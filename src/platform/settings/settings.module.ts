@@ -1,0 +1,33 @@
+import { Global, Module, type DynamicModule } from '@nestjs/common';
+import { AlignedClock, Clock, SystemClock } from '../runtime/clock.js';
+import { createLogger, LOGGER, type Logger } from '../logging/logger.js';
+import type { Keys } from '../keys/key-format.js';
+import { KeyStore } from '../keys/key-store.js';
+import type { Settings } from './settings.js';
+
+export const SETTINGS_TOKEN = Symbol('SETTINGS');
+
+/** Replacements of shared providers, for tests. */
+export interface Replacements {
+  clock?: Clock;
+  logger?: Logger;
+}
+
+/** Provides the settings, the keys, the clock and the logger to all modules. */
+@Global()
+@Module({})
+export class SettingsModule {
+  static forRoot(settings: Settings, keys: Keys, { clock, logger }: Replacements = {}): DynamicModule {
+    return {
+      module: SettingsModule,
+      providers: [
+        { provide: SETTINGS_TOKEN, useValue: settings },
+        { provide: KeyStore, useValue: new KeyStore(keys) },
+        { provide: AlignedClock, useValue: new AlignedClock(clock ?? new SystemClock()) },
+        { provide: Clock, useExisting: AlignedClock },
+        { provide: LOGGER, useValue: logger ?? createLogger(settings.logLevel, false) },
+      ],
+      exports: [SETTINGS_TOKEN, KeyStore, AlignedClock, Clock, LOGGER],
+    };
+  }
+}

@@ -1,0 +1,150 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { Clock } from '../../platform/runtime/clock.js';
+import { Problem } from '../../platform/api/problem.js';
+import type { Principal } from '../../platform/http/request.js';
+import { MicroBatcher } from '../../platform/performance/micro-batcher.js';
+import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
+import type { Settings } from '../../platform/settings/settings.js';
+import type { Ended } from '../revocation/end-reason.js';
+import { KeyDelivery } from '../refresh/key-delivery.js';
+import { SessionReader } from './session-reader.js';
+import { judge, lacksSecondFactor, type SessionSnapshot } from './session-snapshot.js';
+import { SessionCache } from './session-cache.js';
+import type { SessionCacheEntry } from './session-cache.codec.js';
+
+/** The requirements of a route for its session. */
+export interface SessionRequirement {
+  /** The maximum time since the user last proved their identity, in milliseconds; any age when absent. */
+  maxAuthAge?: number;
+  /** Counts from the last proof of a second factor, if the session has one. */
+  bySecondFactor?: boolean;
+  /** Accepts an admin without a verified second factor, even where one is required. */
+  mayLackSecondFactor?: boolean;
+  /** `strict` reads Postgres on every check; `cached` may use a cached session up to `CACHE_LEASE` old. */
+  consistency: 'cached' | 'strict';
+}
+
+/**
+ * Decides whether a session is live and meets the requirements of a route. A cached session can only let a request
+ * pass. Before the check refuses for a reason that time or a change could have lifted, it reads Postgres.
+ */
+@Injectable()
+export class SessionCheck {
+  /** How many checks each store has answered; `unavailable` counts the checks without an answer. */
+  readonly answers = { cache: 0, postgres: 0, unavailable: 0 };
+  private readonly cacheTurn = new MicroBatcher((ids) => this.sessionCache.read(ids).catch(() => NO_ANSWERS));
+  private readonly missTurn = new MicroBatcher((ids) => this.readAndFill(ids));
+
+  constructor(
+    private readonly reader: SessionReader,
+    private readonly sessionCache: SessionCache,
+    private readonly delivery: KeyDelivery,
+    private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+  ) {}
+
+  /**
+   * Returns the session of an access token, if it is live and meets the requirement.
+   *
+   * @throws Problem `auth.session_ended`, `auth.token_expired` (this token was denied), `auth.invalid_token` (this
+   * user has no such session), `auth.reauthentication_required` (RFC 9470), `auth.second_factor_required`,
+   * `auth.unavailable`
+   */
+  async require(principal: Principal, requirement: SessionRequirement): Promise<SessionSnapshot> {
+    const { sessionId } = principal;
+    const isCached = requirement.consistency === 'cached';
+    const verdict = isCached ? (await this.cacheTurn.ask(sessionId)).get(sessionId) : undefined;
+    if (verdict?.state === 'live' || verdict?.state === 'ended') this.answers.cache += 1;
+    if (verdict?.state === 'ended') throw sessionEnded(verdict.ended);
+    if (verdict?.state === 'live') {
+      const { snapshot } = verdict;
+      if (snapshot.userId !== principal.userId) throw new Problem('auth.invalid_token');
+      if (!this.objection(snapshot, principal, requirement)) return this.letIn(snapshot);
+    }
+    // Only the reader that holds the lease may fill the entry. If the lease was not granted, another reader holds it
+    // or the cache is down.
+    const snapshot = await this.fromPostgres(sessionId, verdict === null);
+    if (snapshot?.userId !== principal.userId) throw new Problem('auth.invalid_token');
+    const objection = this.objection(snapshot, principal, requirement);
+    if (objection) throw objection;
+    return this.letIn(snapshot);
+  }
+
+  /** Notes that the client has an access token of the session's current keys. */
+  private letIn(snapshot: SessionSnapshot): SessionSnapshot {
+    if (snapshot.undelivered) this.delivery.note(snapshot);
+    return snapshot;
+  }
+
+  private objection(
+    snapshot: SessionSnapshot,
+    { tokenId, edition }: Principal,
+    { maxAuthAge, bySecondFactor, mayLackSecondFactor }: SessionRequirement,
+  ): Problem | null {
+    const now = this.clock.now();
+    const ended = judge(snapshot, this.settings, now);
+    if (ended) return sessionEnded(ended);
+    if (edition !== snapshot.edition || snapshot.deniedTokens.includes(tokenId)) return tokenDenied();
+    if (!mayLackSecondFactor && lacksSecondFactor(snapshot, this.settings))
+      return new Problem('auth.second_factor_required');
+    if (maxAuthAge === undefined) return null;
+    const factorAt = bySecondFactor ? snapshot.secondFactorAt : null;
+    const isStale = (factorAt ?? snapshot.authenticatedAt) + maxAuthAge <= now;
+    return isStale ? reauthenticationRequired(maxAuthAge, { bySecondFactor: factorAt !== null }) : null;
+  }
+
+  private async fromPostgres(id: string, mayFill: boolean): Promise<SessionSnapshot | undefined> {
+    try {
+      const snapshot = mayFill ? (await this.missTurn.ask(id)).get(id) : await this.reader.read(id);
+      this.answers.postgres += 1;
+      return snapshot;
+    } catch (error) {
+      this.answers.unavailable += 1;
+      throw error;
+    }
+  }
+
+  private async readAndFill(ids: string[]): Promise<Map<string, SessionSnapshot>> {
+    const leases = await this.sessionCache.lease(ids).catch(() => []);
+    const readAt = this.clock.now();
+    const snapshots = await this.reader.readMany(ids);
+    void this.sessionCache.fill(leases, snapshots, readAt);
+    return snapshots;
+  }
+}
+
+/** The cache failed or was too slow: read Postgres instead. */
+const NO_ANSWERS: ReadonlyMap<string, SessionCacheEntry | null> = new Map();
+
+/**
+ * The problem `auth.session_ended`, with the reason and the time of the end.
+ *
+ * @param about the session and its user, if the request does not name them
+ */
+export function sessionEnded(
+  { reason, at }: Ended,
+  about?: Pick<Principal, 'userId' | 'sessionId'>,
+): Problem {
+  return new Problem('auth.session_ended', {
+    members: { reason, endedAt: new Date(at).toISOString() },
+    about,
+  });
+}
+
+/** The problem `auth.token_expired`. The session goes on, so the client should refresh, as after an expired token. */
+export function tokenDenied(): Problem {
+  return new Problem('auth.token_expired');
+}
+
+/**
+ * The problem `auth.reauthentication_required`, with the header of RFC 9470.
+ *
+ * @param maxAuthAge milliseconds; the response has seconds
+ */
+export function reauthenticationRequired(maxAuthAge: number, { bySecondFactor = false } = {}): Problem {
+  const seconds = Math.floor(maxAuthAge / 1_000);
+  return new Problem('auth.reauthentication_required', {
+    members: { maxAuthAge: seconds, ...(bySecondFactor && { bySecondFactor }) },
+    headers: { 'www-authenticate': `Bearer error="insufficient_user_authentication", max_age="${seconds}"` },
+  });
+}

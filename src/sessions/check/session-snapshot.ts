@@ -1,0 +1,210 @@
+import type { Role } from '../../roles.js';
+import type { Ended, EndReason } from '../revocation/end-reason.js';
+import type { Transport } from '../session.entity.js';
+
+/**
+ * A session with everything that decides whether it is live, as one read found it. It is frozen, because checks share
+ * it. Instants are milliseconds since the epoch.
+ */
+export interface SessionSnapshot {
+  readonly id: string;
+  readonly userId: string;
+  readonly roles: readonly Role[];
+  readonly transport: Transport;
+  /** The IP address of the last renewal. */
+  readonly ip: string | null;
+  /** The country of the last renewal. */
+  readonly country: string | null;
+  /** The country of the login. */
+  readonly originCountry: string | null;
+  /** The last position that a city database gave for the session. */
+  readonly location: { latitude: number; longitude: number; at: number } | null;
+  /** The risk signals that are already known for this session, see `session-risk.ts`. */
+  readonly deviations: readonly string[];
+  readonly createdAt: number;
+  readonly lastSeenAt: number;
+  readonly authenticatedAt: number;
+  /** When the session last proved a second factor; null for never. */
+  readonly secondFactorAt: number | null;
+  /** Incremented when the session's keys change. Access tokens of another edition were issued before that. */
+  readonly edition: number;
+  /** Whether no request has presented an access token of this edition since the keys changed, see `superseded-keys.ts`. */
+  readonly undelivered: boolean;
+  /** The `jti` of each denied access token of this session. The session itself goes on. */
+  readonly deniedTokens: readonly string[];
+  readonly device: {
+    id: string;
+    name: string;
+    browser: string | null;
+    os: string | null;
+    firstSeenAt: number;
+  };
+  /** The end that Postgres has recorded. The age is judged separately, see {@link judge}. */
+  readonly ended: Ended | null;
+}
+
+/** The lifetimes of sessions, in milliseconds. */
+export interface Lifetimes {
+  sessionIdleTimeout: number;
+  sessionLifetime: number;
+  adminSessionIdleTimeout: number;
+  adminSessionLifetime: number;
+}
+
+/** The properties that decide whether a session is live. */
+export type SessionLifetime = Pick<SessionSnapshot, 'roles' | 'createdAt' | 'lastSeenAt' | 'ended'>;
+
+/** When the session ends by age if it is not used again. The current settings and roles apply. */
+export function expiryOf(
+  session: Omit<SessionLifetime, 'ended'>,
+  settings: Lifetimes,
+): { idleAt: number; expiresAt: number } {
+  const admin = session.roles.includes('admin');
+  return {
+    idleAt: session.lastSeenAt + (admin ? settings.adminSessionIdleTimeout : settings.sessionIdleTimeout),
+    expiresAt: session.createdAt + (admin ? settings.adminSessionLifetime : settings.sessionLifetime),
+  };
+}
+
+/**
+ * The only function that decides whether a session is live. The check, refresh, fence, session limit and session list
+ * all use it.
+ *
+ * @param now milliseconds since the epoch
+ * @returns null for a live session
+ */
+export function judge(session: SessionLifetime, settings: Lifetimes, now: number): Ended | null {
+  if (session.ended) return session.ended;
+  const { idleAt, expiresAt } = expiryOf(session, settings);
+  if (expiresAt <= now && expiresAt <= idleAt) return { reason: 'expired', at: expiresAt };
+  if (idleAt <= now) return { reason: 'idle', at: idleAt };
+  return null;
+}
+
+/** The rules for a session without a second factor; see `ADMIN_MFA`. */
+export interface FactorRules {
+  adminMfa: 'off' | 'required';
+}
+
+/**
+ * Whether the session belongs to an admin without a verified second factor and the settings require one. Such a
+ * session can reach only the endpoints that enrol or verify a factor.
+ */
+export function lacksSecondFactor(
+  { roles, secondFactorAt }: Pick<SessionSnapshot, 'roles' | 'secondFactorAt'>,
+  { adminMfa }: FactorRules,
+): boolean {
+  return adminMfa === 'required' && roles.includes('admin') && secondFactorAt === null;
+}
+
+/** The roles that apply in this session. A role that requires a second factor does not apply without one. */
+export function rolesInForce(
+  session: Pick<SessionSnapshot, 'roles' | 'secondFactorAt'>,
+  rules: FactorRules,
+): readonly Role[] {
+  return lacksSecondFactor(session, rules) ? session.roles.filter((role) => role !== 'admin') : session.roles;
+}
+
+/** A SQL expression for a timestamp in milliseconds. It takes half the time of a date that is formatted and parsed. */
+export const epochMs = (column: string): string => `round(date_part('epoch', ${column}) * 1000)`;
+
+/** For `select … from`, in every statement whose rows go to {@link snapshotOf}. */
+export const SNAPSHOT_COLUMNS = `
+  s.id, s.user_id, u.roles, s.transport, host(s.ip) as ip, s.country, s.origin_country,
+  s.latitude, s.longitude, ${epochMs('s.located_at')} as located_at, s.deviations,
+  ${epochMs('s.created_at')} as created_at, ${epochMs('s.last_seen_at')} as last_seen_at,
+  ${epochMs('s.authenticated_at')} as authenticated_at, ${epochMs('s.second_factor_at')} as second_factor_at,
+  s.edition, coalesce(s.former_keys @> '{"delivered": false}', false) as undelivered, s.status, s.end_reason, ${epochMs('s.ended_at')} as ended_at,
+  d.id as device_id, d.name as device_name, d.browser, d.os, ${epochMs('d.first_seen_at')} as first_seen_at,
+  ${epochMs('u.deleted_at')} as deleted_at,
+  case when u.banned_until is null or u.banned_until > clock_timestamp() then ${epochMs('u.banned_at')} end as banned_at,
+  (select ${epochMs('not_before')} from session_epoch) as not_before,
+  array(select token_id from revocations r
+        where r.kind = 'token' and r.subjects[1] = s.id and r.expires_at > clock_timestamp()) as denied_tokens`;
+
+export const SNAPSHOT_TABLES = `
+  sessions s
+  join users u on u.id = s.user_id
+  join devices d on d.id = s.device_id`;
+
+/** A row of {@link SNAPSHOT_COLUMNS}, from the driver or from the JSON of PostgreSQL's `row_to_json`. */
+export interface SnapshotRow {
+  id: string;
+  user_id: string;
+  roles: Role[];
+  transport: Transport;
+  ip: string | null;
+  country: string | null;
+  origin_country: string | null;
+  latitude: number | null;
+  longitude: number | null;
+  located_at: number | null;
+  deviations: string[];
+  created_at: number;
+  last_seen_at: number;
+  authenticated_at: number;
+  second_factor_at: number | null;
+  edition: number;
+  undelivered: boolean;
+  status: 'active' | 'ended';
+  end_reason: EndReason | null;
+  ended_at: number | null;
+  device_id: string;
+  device_name: string;
+  browser: string | null;
+  os: string | null;
+  first_seen_at: number;
+  deleted_at: number | null;
+  banned_at: number | null;
+  /** -Infinity before the first global revocation. JSON has it as text. */
+  not_before: number | string;
+  denied_tokens: string[];
+}
+
+/** Converts a row to a snapshot. */
+export function snapshotOf(row: SnapshotRow): SessionSnapshot {
+  return {
+    id: row.id,
+    userId: row.user_id,
+    roles: row.roles,
+    transport: row.transport,
+    ip: row.ip,
+    country: row.country,
+    originCountry: row.origin_country,
+    location: locationOf(row),
+    deviations: row.deviations,
+    createdAt: row.created_at,
+    lastSeenAt: row.last_seen_at,
+    authenticatedAt: row.authenticated_at,
+    secondFactorAt: row.second_factor_at,
+    edition: row.edition,
+    undelivered: row.undelivered,
+    deniedTokens: row.denied_tokens,
+    device: {
+      id: row.device_id,
+      name: row.device_name,
+      browser: row.browser,
+      os: row.os,
+      firstSeenAt: row.first_seen_at,
+    },
+    ended: endedOf(row),
+  };
+}
+
+/** The position of a row; null if it has none. */
+export function locationOf({
+  latitude,
+  longitude,
+  located_at,
+}: Pick<SnapshotRow, 'latitude' | 'longitude' | 'located_at'>): SessionSnapshot['location'] {
+  if (latitude === null || longitude === null || located_at === null) return null;
+  return { latitude, longitude, at: located_at };
+}
+
+function endedOf(row: SnapshotRow): Ended | null {
+  if (row.end_reason && row.ended_at) return { reason: row.end_reason, at: row.ended_at };
+  if (row.deleted_at) return { reason: 'account_deleted', at: row.deleted_at };
+  if (row.banned_at) return { reason: 'ban', at: row.banned_at };
+  const epoch = Number(row.not_before);
+  return row.created_at <= epoch ? { reason: 'admin_everyone', at: epoch } : null;
+}

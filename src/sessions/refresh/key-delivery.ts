@@ -1,0 +1,55 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type pg from 'pg';
+import { LOGGER, type Logger } from '../../platform/logging/logger.js';
+import { CHECK_POOL, type Prepared } from '../../platform/persistence/database.module.js';
+import type { SessionSnapshot } from '../check/session-snapshot.js';
+import { SessionCache } from '../check/session-cache.js';
+
+const RECORD: Prepared = {
+  name: 'record delivered keys',
+  text: `
+  update sessions set former_keys = jsonb_set(former_keys, '{delivered}', 'true')
+  where id = $1 and edition = $2 and former_keys @> '{"delivered": false}'`,
+};
+
+/**
+ * Records that a client has received the new keys of its session. This invalidates the superseded keys: see
+ * `superseded-keys.ts`. The request that proves the delivery does not wait for the write. There is one write for each
+ * change of keys.
+ */
+@Injectable()
+export class KeyDelivery {
+  private readonly underWay = new Map<string, Promise<void>>();
+
+  constructor(
+    @Inject(CHECK_POOL) private readonly pool: pg.Pool,
+    private readonly sessionCache: SessionCache,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  /**
+   * Records the delivery in the background.
+   *
+   * @param session as a request with an access token of its current edition found it
+   */
+  note({ id, edition }: Pick<SessionSnapshot, 'id' | 'edition'>): void {
+    if (this.underWay.has(id)) return;
+    const recorded = this.record(id, edition)
+      // If the write fails, the next request of the session tries again.
+      .catch((error: unknown) =>
+        this.logger.debug({ err: error }, 'the delivery of session keys could not be recorded yet'),
+      )
+      .finally(() => this.underWay.delete(id));
+    this.underWay.set(id, recorded);
+  }
+
+  /** Resolves when every delivery noted so far is recorded or has failed. */
+  async settled(): Promise<void> {
+    await Promise.all(this.underWay.values());
+  }
+
+  private async record(id: string, edition: number): Promise<void> {
+    await this.pool.query({ ...RECORD, values: [id, edition] });
+    await this.sessionCache.invalidate([id]);
+  }
+}

@@ -1,0 +1,323 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type pg from 'pg';
+import type { EntityManager } from 'typeorm';
+import { AuditService } from '../../platform/audit/audit.service.js';
+import { Clock } from '../../platform/runtime/clock.js';
+import { LOGGER, type Logger } from '../../platform/logging/logger.js';
+import { Problem } from '../../platform/api/problem.js';
+import type { RequestContext } from '../../platform/http/request.js';
+import { shortSessionId } from '../../platform/logging/security-event-log.js';
+import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
+import { KeyStore } from '../../platform/keys/key-store.js';
+import type { Settings } from '../../platform/settings/settings.js';
+import { RevocationDatabase } from '../../platform/persistence/revocation-database.js';
+import { MailOutbox } from '../../platform/mail/mail-outbox.js';
+import { UserTransactions } from '../../platform/persistence/user-transactions.js';
+import {
+  evidence,
+  isDeviceTokenOf,
+  renewed,
+  SessionRepository,
+  type StoredSession,
+  type LockedSession,
+} from '../session.repository.js';
+import { resume } from './superseded-keys.js';
+import { parseRefreshToken, verifyRefreshToken, type ParsedRefreshToken } from './refresh-token.js';
+import { RevocationWriter, type PendingRevocation } from '../revocation/revocation-writer.js';
+import { RevocationService } from '../revocation/revocation.service.js';
+import { rotate, type RefreshPosition, type Rotation } from './rotation.js';
+import { sessionEnded } from '../check/session-check.js';
+import type { Transport } from '../session.entity.js';
+import { SessionsService, type SessionGrant } from '../sessions.service.js';
+import { movedMailContext, endedForRisk, SessionRiskService } from '../risk/session-risk.service.js';
+
+/** The credentials and the request context of a refresh. */
+export interface RefreshRequest {
+  refreshToken: string;
+  deviceToken: string | null;
+  transport: Transport;
+  context: RequestContext;
+}
+
+/** The keys that a token was minted with: the session's current keys, or its superseded keys. */
+type Lineage = 'current' | 'former';
+
+/** The result of a refresh under the lock. A problem is thrown after the commit. */
+interface Outcome {
+  grant?: SessionGrant;
+  recorded?: (PendingRevocation | undefined)[];
+  problem?: Problem;
+}
+
+const SUPERSEDED = 'This refresh token was just replaced. Try again with the newest one.';
+
+/**
+ * Renews sessions; `rotation.ts` decides, and this service acts. Most refreshes do not overlap with another one and
+ * show no risk signal. The service decides them from an unlocked read, and writes only if that state still holds. All
+ * others lock the session.
+ */
+@Injectable()
+export class RefreshService {
+  constructor(
+    private readonly transactions: UserTransactions,
+    private readonly revocationDatabase: RevocationDatabase,
+    private readonly sessionRepository: SessionRepository,
+    private readonly sessions: SessionsService,
+    private readonly revocationWriter: RevocationWriter,
+    private readonly revocations: RevocationService,
+    private readonly sessionRisk: SessionRiskService,
+    private readonly mails: MailOutbox,
+    private readonly audit: AuditService,
+    private readonly clock: Clock,
+    private readonly keys: KeyStore,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  /**
+   * The session that an authentic refresh token names, at any position of the rotation. Logout uses it.
+   *
+   * @returns null when this server did not mint the token, or minted it for the other transport
+   */
+  async sessionOf(
+    refreshToken: string,
+    transport: Transport,
+  ): Promise<{ sessionId: string; userId: string } | null> {
+    const authentic = await this.authenticate(refreshToken, transport, this.revocationDatabase.pool);
+    return authentic && { sessionId: authentic.token.sessionId, userId: authentic.stored.session.userId };
+  }
+
+  /**
+   * Exchanges a refresh token for a new grant.
+   *
+   * @throws Problem `auth.invalid_token`, `auth.session_ended` (also when this call ends it, with reason
+   * `refresh_reuse` or `suspicious`), `auth.unavailable`
+   */
+  async refresh(request: RefreshRequest): Promise<SessionGrant> {
+    const authentic = await this.authenticate(request.refreshToken, request.transport);
+    if (!authentic) throw new Problem('auth.invalid_token');
+    const { token, stored, lineage } = authentic;
+    const grant = lineage === 'current' ? await this.refreshUnlocked(stored, token, request) : null;
+    return grant ?? this.refreshUnderLock(stored.session.userId, token, request);
+  }
+
+  /** @returns null when the refresh must be decided under the lock */
+  private async refreshUnlocked(
+    stored: StoredSession,
+    token: RefreshPosition,
+    { context, deviceToken }: RefreshRequest,
+  ): Promise<SessionGrant | null> {
+    if (this.sessionRepository.endedState(stored)) return null;
+    const proof = isDeviceTokenOf(stored, deviceToken);
+    const rotation = rotate(stored.rotation, token, { ...this.moment(stored), proof });
+    if (rotation.decision.outcome !== 'issue') return null;
+    if (this.sessionRisk.isUnusual(stored.session, context, stored.now)) return null;
+    const handed = { deviceToken: proof ? deviceToken! : undefined, moved: context };
+    return this.grant(null, stored, rotation, handed);
+  }
+
+  private async refreshUnderLock(
+    userId: string,
+    token: ParsedRefreshToken,
+    request: RefreshRequest,
+  ): Promise<SessionGrant> {
+    const { grant, recorded, problem } = await this.transactions.run<Outcome>(userId, async (tx) => {
+      const locked = await this.sessionRepository.lockLive(tx, userId, token.sessionId);
+      // The session may have got new keys since the first read. Then this token may match neither its current nor its
+      // superseded keys.
+      const lineage = this.lineageOf(token, locked);
+      if (!lineage) throw new Problem('auth.invalid_token');
+      const proof = isDeviceTokenOf(locked, request.deviceToken);
+      if (lineage === 'former') return this.resume(tx, locked, token, { ...request, proof });
+      const rotation = rotate(locked.rotation, token, { ...this.moment(locked), proof });
+      switch (rotation.decision.outcome) {
+        case 'issue':
+          return this.issue(tx, locked, rotation, { ...request, proof });
+        case 'reuse':
+          return this.endForReuse(tx, locked, token, request);
+        case 'superseded':
+          return this.refuseSuperseded(locked);
+        case 'unknown':
+          return this.reportUnknown(tx, locked, token, request);
+      }
+    });
+    // The transaction has committed, so its changes stay even if the response is an error.
+    for (const one of recorded ?? []) if (one) await this.revocations.publish(one);
+    if (problem) throw problem;
+    return grant!;
+  }
+
+  private moment({ now }: StoredSession) {
+    return { now, grace: this.settings.refreshGrace };
+  }
+
+  /** A session keeps the transport of its login. On the other transport its tokens are not authentic. */
+  private async authenticate(
+    refreshToken: string,
+    transport: Transport,
+    pool?: pg.Pool,
+  ): Promise<{ token: ParsedRefreshToken; stored: StoredSession; lineage: Lineage } | null> {
+    const token = parseRefreshToken(refreshToken);
+    const stored = token && (await this.sessionRepository.find(token.sessionId, pool));
+    if (!token || stored?.session.transport !== transport) return null;
+    const lineage = this.lineageOf(token, stored);
+    return lineage ? { token, stored, lineage } : null;
+  }
+
+  /** @returns null for a token that was minted with neither keys */
+  private lineageOf(token: ParsedRefreshToken, { nonce, superseded }: StoredSession): Lineage | null {
+    if (this.isMinted(token, nonce)) return 'current';
+    return superseded && this.isMinted(token, Buffer.from(superseded.nonce, 'base64')) ? 'former' : null;
+  }
+
+  private isMinted(token: ParsedRefreshToken, nonce: Buffer): boolean {
+    return verifyRefreshToken(token, { secrets: this.keys.verifyingSecrets(this.clock.now()), nonce });
+  }
+
+  /**
+   * Continues with a token of the superseded keys. The client lost the response with the new keys, or the token is a
+   * copy. The session goes on, but the proof of identity that came with the change of keys is withdrawn, so that a
+   * copy gains nothing.
+   */
+  private async resume(
+    tx: EntityManager,
+    locked: LockedSession,
+    token: RefreshPosition,
+    presented: RefreshRequest & { proof: boolean },
+  ): Promise<Outcome> {
+    const { session, superseded, now } = locked;
+    const { userId, id: sessionId } = session;
+    const resumption = resume({ ...locked, superseded: superseded! }, token, {
+      ...this.moment(locked),
+      proof: presented.proof,
+    });
+    if (resumption === 'refuse') return { problem: new Problem('auth.invalid_token') };
+    if (resumption === 'superseded') return this.refuseSuperseded(locked);
+    if (resumption === 'reuse') return this.endForReuse(tx, locked, token, presented);
+    const { authenticatedAt, deviations } = superseded!;
+    // If the change removed the last factor, the user has no factor left to prove again.
+    const secondFactorAt = session.secondFactorAt === null ? null : superseded!.secondFactorAt;
+    await tx.query(
+      `update sessions set authenticated_at = $2, second_factor_at = $3, deviations = $4,
+         last_seen_at = greatest(last_seen_at, $5),
+         former_keys = jsonb_set(former_keys, '{resumed}', 'true') where id = $1`,
+      [
+        sessionId,
+        new Date(authenticatedAt),
+        secondFactorAt && new Date(secondFactorAt),
+        deviations,
+        new Date(now),
+      ],
+    );
+    const details = { change: superseded!.change, after: now - superseded!.changedAt };
+    const { context } = presented;
+    await this.audit.record(tx, {
+      type: 'authn_reauthentication_voided',
+      userId,
+      sessionId,
+      context,
+      details,
+    });
+    const stale = await this.revocationWriter.markStale(tx, userId, 'authenticated_at');
+    const before = { ...locked, session: { ...session, authenticatedAt, secondFactorAt, deviations } };
+    const issued = await this.issue(tx, before, resumption, presented);
+    return { ...issued, recorded: [stale, ...(issued.recorded ?? [])] };
+  }
+
+  private async issue(
+    tx: EntityManager,
+    locked: LockedSession,
+    rotation: Rotation,
+    { context, deviceToken, proof }: RefreshRequest & { proof: boolean },
+  ): Promise<Outcome> {
+    const { response, pending } = await this.sessionRisk.respond(tx, locked, context);
+    if (response === 'end') return { recorded: [pending], problem: endedForRisk(pending!) };
+    // A session that must reauthenticate may still refresh, because the user could not reauthenticate otherwise. But
+    // its new request context is not saved as a familiar one.
+    const moved = response === 'reauthenticate' ? null : context;
+    const grant = await this.grant(tx, locked, rotation, {
+      deviceToken: proof ? deviceToken! : undefined,
+      moved,
+    });
+    return { grant: grant!, recorded: [pending] };
+  }
+
+  /** @returns null when the session has ended or its rotation has changed since it was found; never under the lock */
+  private async grant(
+    tx: EntityManager | null,
+    stored: StoredSession,
+    { state, decision }: Rotation,
+    { deviceToken, moved }: { deviceToken: string | undefined; moved: RequestContext | null },
+  ): Promise<SessionGrant | null> {
+    if (decision.outcome !== 'issue') throw new Problem('auth.invalid_token');
+    const session = renewed(stored, moved);
+    if (decision.rotated && !(await this.sessionRepository.saveRotation(tx, stored, state, moved)))
+      return null;
+    return {
+      user: stored.owner,
+      session,
+      decidedAt: stored.now,
+      refreshToken: this.sessions.mint(session.id, stored.nonce, decision.token, stored.now),
+      deviceToken,
+    };
+  }
+
+  /**
+   * The request is a delayed one from the session's client, or comes from a copy of its cookies. Either way it gets
+   * no tokens, and the session goes on.
+   */
+  private refuseSuperseded({ session }: LockedSession): Outcome {
+    this.logger.info(
+      { session: shortSessionId(session.id) },
+      'refused a refresh token that was just replaced: a delayed request, or a copy',
+    );
+    return { problem: new Problem('auth.unavailable', { detail: SUPERSEDED }) };
+  }
+
+  private async endForReuse(
+    tx: EntityManager,
+    locked: LockedSession,
+    token: RefreshPosition,
+    { context, deviceToken }: RefreshRequest,
+  ): Promise<Outcome> {
+    const { user, session, now } = locked;
+    await this.mails.add(
+      tx,
+      user.email!,
+      'refresh_reuse',
+      movedMailContext(session, context, now),
+      new Date(now),
+    );
+    const details = evidence(locked, token, { deviceToken, country: context.place?.country });
+    const order = {
+      reason: 'refresh_reuse',
+      actorId: null,
+      context,
+      audit: 'authn_token_reuse',
+      details,
+    } as const;
+    const pending = await this.revocationWriter.endSessions(tx, user.id, { only: [session.id] }, order);
+    const at = pending.revocation.createdAt.getTime();
+    return {
+      recorded: [pending],
+      problem: sessionEnded({ reason: 'refresh_reuse', at }, { userId: user.id, sessionId: session.id }),
+    };
+  }
+
+  /** The MAC is right, but this database has never minted the token. The database was restored from a backup. */
+  private async reportUnknown(
+    tx: EntityManager,
+    locked: LockedSession,
+    token: RefreshPosition,
+    { context, deviceToken }: RefreshRequest,
+  ): Promise<Outcome> {
+    const { id: sessionId, userId } = locked.session;
+    const details = evidence(locked, token, { deviceToken, country: context.place?.country });
+    await this.audit.record(tx, { type: 'authn_token_unknown', userId, sessionId, context, details });
+    this.logger.warn(
+      { session: shortSessionId(sessionId) },
+      'a refresh token is newer than the database: was it restored?',
+    );
+    return { problem: new Problem('auth.invalid_token') };
+  }
+}

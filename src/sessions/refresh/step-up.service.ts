@@ -1,0 +1,84 @@
+import { Injectable } from '@nestjs/common';
+import { AuditService } from '../../platform/audit/audit.service.js';
+import type { RequestContext, Principal } from '../../platform/http/request.js';
+import { UserTransactions } from '../../platform/persistence/user-transactions.js';
+import { isDeviceTokenOf, renewed, SessionRepository } from '../session.repository.js';
+import { RevocationWriter } from '../revocation/revocation-writer.js';
+import { RevocationService } from '../revocation/revocation.service.js';
+import { anchorOf } from './rotation.js';
+import { tokenDenied } from '../check/session-check.js';
+import { rotateSessionKeys } from './session-keys.js';
+import { SessionsService, type SessionGrant, type ProofRecheck } from '../sessions.service.js';
+import { SessionRiskService } from '../risk/session-risk.service.js';
+
+/** A proof of identity for a step-up. */
+export interface Proof {
+  by: 'password' | 'second_factor';
+  /** Verifies the proof again, for the user as read under the lock. */
+  recheck: ProofRecheck;
+}
+
+/**
+ * Step-up: the user has proved their identity again, so the session is fresh. Only the client that receives this
+ * response may use the freshness. Therefore the session gets new keys (ASVS 7.2.4), and no copy of its earlier tokens
+ * is fresh. A client that loses the response stays logged in, see `superseded-keys.ts`.
+ */
+@Injectable()
+export class StepUpService {
+  constructor(
+    private readonly transactions: UserTransactions,
+    private readonly sessionRepository: SessionRepository,
+    private readonly sessions: SessionsService,
+    private readonly revocationWriter: RevocationWriter,
+    private readonly revocations: RevocationService,
+    private readonly sessionRisk: SessionRiskService,
+    private readonly audit: AuditService,
+  ) {}
+
+  /**
+   * Renews the proof of identity, and the keys of the session.
+   *
+   * @returns null when the proof is no longer valid
+   * @throws Problem `auth.session_ended`; `auth.token_expired` when another step-up of the session was faster
+   */
+  async rotateKeys(
+    { sessionId, userId, tokenId, edition }: Principal,
+    shownDeviceToken: string | null,
+    context: RequestContext,
+    { by, recheck }: Proof,
+  ): Promise<SessionGrant | null> {
+    const done = await this.transactions.run(userId, async (tx) => {
+      const locked = await this.sessionRepository.lockLive(tx, userId, sessionId);
+      if (locked.session.edition !== edition) throw tokenDenied();
+      const now = new Date(locked.now);
+      if (!(await recheck(locked.user, tx, now))) return null;
+      const actor = { actorId: userId, context };
+      const who = { ...actor, userId, sessionId };
+      await this.audit.record(tx, { type: 'authn_reauthenticated', ...who, details: { by } });
+      const denied = await this.revocationWriter.denyToken(tx, tokenId, { ...actor, reason: 'step_up' });
+      await this.sessionRisk.accept(tx, locked, context);
+      const proofs = {
+        authenticatedAt: locked.now,
+        secondFactorAt: by === 'second_factor' ? locked.now : locked.session.secondFactorAt,
+      };
+      await tx.query('update sessions set authenticated_at = $2, second_factor_at = $3 where id = $1', [
+        sessionId,
+        now,
+        proofs.secondFactorAt && new Date(proofs.secondFactorAt),
+      ]);
+      const keys = await rotateSessionKeys(tx, locked, 'step_up');
+      await this.sessionRepository.saveRotation(tx, { ...locked, ...keys }, keys.rotation, context);
+      const grant = {
+        user: locked.user,
+        session: { ...renewed(locked, context), ...proofs, edition: keys.edition },
+        decidedAt: locked.now,
+        refreshToken: this.sessions.mint(sessionId, keys.nonce, anchorOf(keys.rotation), locked.now),
+        deviceToken: isDeviceTokenOf(locked, shownDeviceToken) ? shownDeviceToken! : undefined,
+      };
+      return { grant, denied };
+    });
+    if (!done) return null;
+    if (done.denied) await this.revocations.publish(done.denied);
+    return done.grant;
+  }
+}

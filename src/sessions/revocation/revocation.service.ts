@@ -1,0 +1,186 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { setTimeout } from 'node:timers/promises';
+import { Clock } from '../../platform/runtime/clock.js';
+import { LOGGER, type Logger } from '../../platform/logging/logger.js';
+import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
+import type { Settings } from '../../platform/settings/settings.js';
+import { databaseNow } from '../../platform/persistence/database-now.js';
+import { RevocationDatabase } from '../../platform/persistence/revocation-database.js';
+import { RevocationTransactions } from '../../platform/persistence/user-transactions.js';
+import { UsersService } from '../../users/users.service.js';
+import { DenialList, type RevocationNotice } from './denial-list.js';
+import type { EndReason } from './end-reason.js';
+import { MAX_COUNTED, receiptOf, type Receipt } from './receipt.js';
+import { Revocation } from './revocation.entity.js';
+import {
+  RevocationWriter,
+  type SessionSelector,
+  type PendingRevocation,
+  type RevocationCause,
+} from './revocation-writer.js';
+import { RevocationDispatcher } from './revocation-dispatcher.js';
+import { sessionOfTokenId } from '../token-id.js';
+
+/** How long a request waits for a sweep. The dispatcher finishes the remaining records. */
+const SWEEP_TIMEOUT_MS = 2_000;
+
+/**
+ * The only API that ends sessions. Its order: first the records, the notice and the audit event in one transaction
+ * (`RevocationWriter`), then the tombstones (`RevocationDispatcher`), then the response. A caller with its own transaction
+ * writes to the log in it, commits, and calls `settle`.
+ *
+ * It uses only the connections of `RevocationDatabase`, which other work cannot exhaust.
+ */
+@Injectable()
+export class RevocationService {
+  constructor(
+    private readonly database: RevocationDatabase,
+    private readonly transactions: RevocationTransactions,
+    private readonly users: UsersService,
+    private readonly revocationWriter: RevocationWriter,
+    private readonly revocationDispatcher: RevocationDispatcher,
+    private readonly denials: DenialList,
+    private readonly clock: Clock,
+    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  /**
+   * Ends sessions of one user.
+   *
+   * @returns a receipt that says whether every session check refuses them by now, or when it will at the latest
+   */
+  async endSessions(userId: string, selector: SessionSelector, cause: RevocationCause): Promise<Receipt> {
+    const pending = await this.transactions.run(userId, (tx) =>
+      this.revocationWriter.endSessions(tx, userId, selector, cause),
+    );
+    return this.publish(pending);
+  }
+
+  /**
+   * Ends one session. A repeated call returns the receipt of the first call.
+   *
+   * @param owner if given, a session of any other user counts as missing
+   * @returns null when the session does not exist
+   */
+  async endSession(id: string, cause: RevocationCause, owner?: string): Promise<Receipt | null> {
+    const userId = await this.ownerOf(id);
+    if (userId === null || (owner !== undefined && userId !== owner)) return null;
+    const pending = await this.transactions.run(userId, async (tx) => {
+      await this.users.lock(tx, userId);
+      return (
+        (await this.revocationWriter.existingRevocation(tx, id)) ??
+        this.revocationWriter.endSession(tx, { id, userId }, cause)
+      );
+    });
+    return this.publish(pending);
+  }
+
+  /**
+   * Ends all sessions of one user.
+   *
+   * @returns null when the user does not exist
+   */
+  async endUser(userId: string, cause: RevocationCause): Promise<Receipt | null> {
+    const found = await this.database.query<unknown[]>('select from users where id = $1', [userId]);
+    return found.length > 0 ? this.endSessions(userId, 'all', cause) : null;
+  }
+
+  /** Ends everyone's sessions. A sweep ends the records in batches; until it has finished, the receipt is `pending`. */
+  async endEveryone(cause: RevocationCause): Promise<Receipt> {
+    const { revocation } = await this.database.transaction((tx) =>
+      this.revocationWriter.endEveryone(tx, cause),
+    );
+    this.denials.apply(noticeOf(revocation));
+    const swept = this.revocationDispatcher.sweep(revocation).catch((error) => {
+      this.logger.warn(
+        { err: error, seq: revocation.seq },
+        'all sessions were ended; the revocation dispatcher will finish their records',
+      );
+      return revocation;
+    });
+    const patience = setTimeout(SWEEP_TIMEOUT_MS, revocation, { ref: false });
+    return this.receipt(await Promise.race([swept, patience]));
+  }
+
+  /**
+   * Denies one access token. Its session goes on, and a refresh gets a new token.
+   *
+   * @param tokenId a `jti` that matches `TOKEN_ID`
+   * @returns null when the session of the token does not exist
+   */
+  async denyToken(tokenId: string, cause: RevocationCause): Promise<Receipt | null> {
+    const userId = await this.ownerOf(sessionOfTokenId(tokenId));
+    if (userId === null) return null;
+    const pending = await this.transactions.run(userId, (tx) =>
+      this.revocationWriter.denyToken(tx, tokenId, cause),
+    );
+    return pending && this.publish(pending);
+  }
+
+  /**
+   * Call it after the commit. It denies the sessions on this instance at once, updates the session cache, and returns
+   * the receipt.
+   */
+  async publish({ revocation, sessionIds }: PendingRevocation): Promise<Receipt> {
+    // A global revocation is completed by its sweep only. Asked for one of its sessions, return the receipt as it
+    // stands, without counts.
+    if (revocation.appliedAt || revocation.kind === 'everyone') return this.plainReceipt(revocation);
+    this.denials.apply(noticeOf(revocation));
+    return this.receipt(await this.revocationDispatcher.writeTombstones(revocation, sessionIds));
+  }
+
+  /** The receipt as it stands now; null when the revocation does not exist. */
+  async receiptFor(seq: string): Promise<Receipt | null> {
+    const revocation = await this.database.getRepository(Revocation).findOneBy({ seq });
+    return revocation && this.receipt(revocation);
+  }
+
+  /**
+   * Uses the database's clock, which also set `createdAt`. If the database does not answer, `createdAt` serves as the
+   * time, so the receipt never promises too early.
+   */
+  private async plainReceipt(revocation: Revocation): Promise<Receipt> {
+    const now = revocation.appliedAt
+      ? revocation.appliedAt
+      : await databaseNow(this.database.manager, this.clock).catch(() => revocation.createdAt);
+    return receiptOf(revocation, this.settings, now.getTime());
+  }
+
+  private async ownerOf(sessionId: string): Promise<string | null> {
+    const [session] = await this.database.query<{ user_id: string }[]>(
+      'select user_id from sessions where id = $1',
+      [sessionId],
+    );
+    return session?.user_id ?? null;
+  }
+
+  private async receipt(revocation: Revocation): Promise<Receipt> {
+    const receipt = await this.plainReceipt(revocation);
+    if (revocation.kind !== 'everyone' || revocation.appliedAt) return receipt;
+    return {
+      ...receipt,
+      remainingSessions: await this.revocationDispatcher.countLeft(revocation, MAX_COUNTED + 1),
+    };
+  }
+}
+
+function noticeOf({
+  kind,
+  subjects,
+  tokenId,
+  reason,
+  notBefore,
+  createdAt,
+  expiresAt,
+}: Revocation): RevocationNotice {
+  return {
+    kind,
+    subjects,
+    tokenId,
+    reason: reason as EndReason,
+    notBefore: notBefore?.getTime() ?? null,
+    createdAt: createdAt.getTime(),
+    expiresAt: expiresAt.getTime(),
+  };
+}

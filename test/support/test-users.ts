@@ -1,0 +1,105 @@
+import { expect } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import type { Principal } from '../../src/platform/http/request.js';
+import type { Role } from '../../src/roles.js';
+import { KeyDelivery } from '../../src/sessions/refresh/key-delivery.js';
+import { SessionCheck } from '../../src/sessions/check/session-check.js';
+import { editionOfTokenId } from '../../src/sessions/token-id.js';
+import type { Transport } from '../../src/sessions/session.entity.js';
+import { ALICE, PASSWORD, type TestApp } from './app.js';
+import type { Client } from './client.js';
+import { read } from './forge.js';
+
+/** A logged-in user, with the id of the session that began with the login. */
+export type Person = Client & { id: string; userId: string };
+export type TestUser = Person & { email: string; deviceId: string };
+
+export async function loggedIn(
+  app: Pick<TestApp, 'client'>,
+  { email }: { email: string },
+  transport: Transport = 'bearer',
+): Promise<TestUser> {
+  const client = app.client();
+  const login = await client.login(email, PASSWORD, { transport });
+  expect(login.status).toBe(200);
+  return Object.assign(client, {
+    id: login.body.session.id as string,
+    userId: login.body.user.id as string,
+    deviceId: login.body.session.device.id as string,
+    email,
+  });
+}
+
+/** A new account that no other test uses, with the password of the demo users; not logged in. */
+export async function createUser(
+  { query }: Pick<TestApp, 'query'>,
+  roles: Role[] = ['user'],
+): Promise<{ email: string }> {
+  const email = `${randomUUID()}@newcomers.example`;
+  await query(
+    `insert into users (id, email, email_verified_at, password_hash, roles, display_name, created_at)
+     select gen_random_uuid(), $2, created_at, password_hash, $3, 'Newcomer', created_at from users where id = $1`,
+    [ALICE.id, email, roles],
+  );
+  return { email };
+}
+
+/**
+ * The answer of the session check alone: `live`, the reason why the session has ended, or the code of the problem.
+ * Over HTTP the access tier comes first, and may know of the end by itself.
+ */
+export function sessionTier(
+  app: Pick<TestApp, 'get'>,
+  { id, userId, ...held }: Pick<Person, 'id' | 'userId'> & Partial<Pick<Person, 'accessToken' | 'jar'>>,
+  consistency: 'cached' | 'strict' = 'cached',
+): Promise<string> {
+  const token = held.accessToken ?? held.jar?.get('__Host-access');
+  const edition = token ? editionOfTokenId(read(token).claims['jti'] as string) : 0;
+  const principal = { sessionId: id, userId, edition } as Principal;
+  return app
+    .get(SessionCheck)
+    .require(principal, { consistency })
+    .then(
+      () => 'live',
+      ({ code, options }) => options?.members?.reason ?? code,
+    );
+}
+
+/**
+ * The last request of a session has shown its new keys, and this is recorded. @param later when no delayed request
+ * can arrive any more
+ */
+export async function keysDelivered(
+  { get, clock }: Pick<TestApp, 'get' | 'clock'>,
+  { later = false } = {},
+): Promise<void> {
+  await get(KeyDelivery).settled();
+  // Longer than a delayed request may take: five graces.
+  if (later) clock.advance(50_001);
+}
+
+/** Checks both tiers over HTTP, and for refusals also the session tier by itself. */
+export async function expectBothTiers(client: Client | Person, outcome: object): Promise<void> {
+  const { reason } = (outcome as { body?: { reason?: string } }).body ?? {};
+  if (reason && 'id' in client) expect(await sessionTier(client['app'], client)).toBe(reason);
+  expect(await client.get('/v1/sessions/current')).toMatchObject(outcome);
+  expect(await client.get('/v1/feature-flags')).toMatchObject(outcome);
+}
+
+/** Creates so many users, each with a live session, in one statement. */
+export async function createUsers({ query }: Pick<TestApp, 'query'>, count: number): Promise<void> {
+  await query(
+    `with people as (
+       insert into users (id, email, password_hash, created_at)
+       select gen_random_uuid(), gen_random_uuid() || '@many.example', 'x', now() from generate_series(1, $1) returning id
+     ), installed as (
+       insert into devices (id, user_id, token_digest, name, first_seen_at, last_seen_at)
+       select gen_random_uuid(), id, sha256(id::text::bytea), 'x', now(), now() from people returning id, user_id
+     )
+     insert into sessions (id, user_id, device_id, transport, created_at, last_seen_at, authenticated_at, refresh_nonce, rotation)
+     select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0') || '7000' || substr(md5(user_id::text), 1, 16))::uuid,
+            user_id, id, 'cookie', now(), now(), now(), substring(sha256(id::text::bytea) for 16), '{}'
+     from installed`,
+    [count],
+  );
+}
