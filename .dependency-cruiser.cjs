@@ -1,57 +1,25 @@
 /**
- * Which modules may import which. Each module may import the modules listed for it. Every module may import
- * decorators. The rule `rooms-are-listed` reports a module that is missing here.
+ * The direction of imports: platform ← users ← sessions ← auth ← admin, observability. A feature of your own needs no
+ * line here: like `examples/` it imports `#core`, its own folder and libraries. Decorators carry metadata only, so every folder may import them.
  */
-const ROOMS = {
-  common: [],
-  config: ['common'],
-  http: ['common', 'config'],
-  database: ['common', 'config'],
-  cache: ['common', 'config'],
-  places: ['common', 'config'],
-  audit: ['common', 'config', 'database'],
-  mail: ['common', 'config', 'database'],
-  users: ['common', 'config', 'database', 'audit'],
-  throttle: ['common', 'config', 'database', 'cache', 'audit', 'users'],
-  passkeys: ['common', 'config', 'database'],
-  sessions: ['common', 'config', 'database', 'cache', 'audit', 'mail', 'users'],
-  'second-factor': [
-    'common',
-    'config',
-    'database',
-    'audit',
-    'mail',
-    'users',
-    'throttle',
-    'passkeys',
-    'sessions',
-  ],
-  auth: [
-    'common',
-    'config',
-    'database',
-    'cache',
-    'audit',
-    'mail',
-    'users',
-    'throttle',
-    'passkeys',
-    'sessions',
-    'second-factor',
-  ],
-  accounts: ['common', 'config', 'database', 'audit', 'users', 'sessions', 'second-factor', 'auth'],
-  admin: ['common', 'config', 'database', 'audit', 'users', 'sessions', 'second-factor', 'auth', 'accounts'],
-  health: ['common', 'config', 'http', 'database', 'cache', 'sessions'],
-  metrics: ['common', 'config', 'throttle', 'sessions'],
-  examples: ['common', 'config', 'database', 'sessions'],
+const BELOW = {
+  platform: [],
+  users: ['platform'],
+  sessions: ['platform', 'users'],
+  auth: ['platform', 'users', 'sessions'],
+  admin: ['platform', 'users', 'sessions', 'auth'],
+  observability: ['platform', 'sessions'],
 };
+const FOLDERS = Object.keys(BELOW);
+/** The list of roles: every folder may read it. */
+const ROLES = '^src/roles[.]ts$';
 
-const direction = Object.entries(ROOMS).map(([room, below]) => ({
-  name: `${room}-stands-on-what-is-below`,
+const direction = Object.entries(BELOW).map(([folder, below]) => ({
+  name: `${folder}-imports-only-folders-below-it`,
   severity: 'error',
-  // CLI files assemble the application as main.ts does.
-  from: { path: `^src/${room}/`, pathNot: '[.](cli|spec)[.]ts$' },
-  to: { path: '^src/', pathNot: [`^src/(${[room, ...below].join('|')})/`, '[.]decorator[.]ts$'] },
+  // Command lines assemble the application as main.ts does.
+  from: { path: `^src/${folder}/`, pathNot: '[.](cli|spec)[.]ts$' },
+  to: { path: '^src/', pathNot: [`^src/(${[folder, ...below].join('|')})/`, '[.]decorator[.]ts$', ROLES] },
 }));
 
 module.exports = {
@@ -59,56 +27,66 @@ module.exports = {
     ...direction,
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     {
-      name: 'rooms-are-listed',
+      name: 'features-import-only-core',
+      comment: 'A feature, `examples/` too, imports `#core` (src/index.ts) and its own folder.',
       severity: 'error',
-      from: { path: '^src/', pathNot: `^src/((${Object.keys(ROOMS).join('|')})/|[^/]+$)` },
-      to: {},
+      from: { path: `^src/(?!(?:${FOLDERS.join('|')})/)([^/]+)/`, pathNot: '[.]spec[.]ts$' },
+      to: { path: '^src/', pathNot: ['^src/index[.]ts$', '^src/$1/'] },
     },
     {
-      name: 'only-the-app-knows-auth-module',
+      name: 'the-core-imports-no-feature',
+      severity: 'error',
+      from: { path: '^src/', pathNot: `^src/(app[.]module[.]ts$|(?!(${FOLDERS.join('|')})/)[^/]+/)` },
+      to: { path: `^src/(?!(${FOLDERS.join('|')})/)[^/]+/` },
+    },
+    {
+      name: 'only-the-application-imports-auth-module',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/app[.]module[.]ts$' },
       to: { path: '^src/auth/auth[.]module[.]ts$' },
     },
     {
-      name: 'examples-can-be-deleted',
+      name: 'decorators-carry-metadata-only',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(app[.]module[.]ts$|examples/)' },
-      to: { path: '^src/examples/' },
-    },
-    {
-      name: 'decorators-are-words-only',
-      severity: 'error',
-      from: { path: '[.]decorator[.]ts$', pathNot: '^src/admin/' },
-      to: { path: '^src/', pathNot: ['^src/common/', '(session-snapshot|receipt|throttle/policies)[.]ts$'] },
+      from: { path: '[.]decorator[.]ts$', pathNot: '^src/(admin|examples)/' },
+      to: {
+        path: '^src/',
+        pathNot: ['^src/platform/(api|http|settings)/', '(session-snapshot|receipt|throttling/policies|roles)[.]ts$'],
+      },
     },
     {
       name: 'the-client-stands-alone',
       severity: 'error',
-      from: { path: '^client/src/' },
-      to: { pathNot: '^client/src/' },
+      from: { path: '^packages/client/src/' },
+      to: { pathNot: '^packages/client/src/' },
     },
     {
-      name: 'the-server-knows-no-client',
+      name: 'the-server-imports-no-client',
       severity: 'error',
       from: { path: '^src/' },
-      to: { path: '^client/' },
+      to: { path: '^packages/' },
     },
     {
-      name: 'tests-stay-out-of-the-product',
+      name: 'the-product-imports-no-test-and-no-laboratory',
       severity: 'error',
       from: { path: '^src/', pathNot: '[.]spec[.]ts$' },
-      to: { path: '^test/' },
+      to: { path: '^(test|lab)/' },
     },
     {
-      // A connection of another class would end the process when PostgreSQL closes it.
-      name: 'connections-to-postgres-are-made-in-database',
+      name: 'tests-import-no-laboratory',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/database/' },
+      from: { path: '^(src|test)/' },
+      to: { path: '^lab/' },
+    },
+    {
+      // PostgreSQL ends a connection of another class with an event that would end the process.
+      name: 'only-persistence-connects-to-postgresql',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/platform/(persistence|embedded-postgres)/' },
       to: { path: 'node_modules/pg/', dependencyTypesNot: ['type-only'] },
     },
     {
-      name: 'dev-dependencies-stay-out-of-the-product',
+      name: 'the-product-imports-no-dev-dependency',
       severity: 'error',
       from: { path: '^src/', pathNot: '[.]spec[.]ts$' },
       to: { dependencyTypes: ['npm-dev'] },

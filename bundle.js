@@ -49,8 +49,8 @@ const { filename: __filename, dirname: __dirname } = import.meta;`;
  * memory (`kept-module.ts`).
  */
 const KEPT = {
-  guessable: 'dist/auth/passwords/password-strength.js',
-  webauthn: 'dist/auth/passkeys/webauthn-library.js',
+  'password-strength': 'dist/auth/passwords/password-strength.js',
+  'webauthn-library': 'dist/auth/passkeys/webauthn-library.js',
 };
 
 /** `kept-module.ts` reads these files, so the bundler makes no chunk of them. */

@@ -1,7 +1,11 @@
-/** ESM mode: Jest needs `node --experimental-vm-modules`, which `npm test` passes. */
+/**
+ * The tests of the product. `npm run test:all` (lab/jest.config.js) adds those that take long or prove the template itself. ESM mode:
+ * Jest needs `node --experimental-vm-modules`, which `npm test` passes.
+ */
 export default {
+  rootDir: import.meta.dirname,
   testEnvironment: 'node',
-  roots: ['<rootDir>/src', '<rootDir>/test', '<rootDir>/client/test'],
+  roots: ['<rootDir>/src', '<rootDir>/test', '<rootDir>/packages/client/test'],
   testMatch: ['**/*.spec.ts'],
   // Timeout of tests and hooks, many of which start servers. Only a hung test reaches it: no test measures real time.
   testTimeout: 600_000,
@@ -15,14 +19,6 @@ export default {
   reporters: ['default', '<rootDir>/test/support/reporter.mjs'],
 
   extensionsToTreatAsEsm: ['.ts'],
-  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  moduleNameMapper: { '^#core$': '<rootDir>/src/index.ts', '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: { '^.+\\.ts$': '@swc/jest' }, // options are in .swcrc
-
-  // Applies with --coverage, and in CI. In these folders an untested branch may be a vulnerability, so nearly every
-  // branch must be tested.
-  collectCoverageFrom: ['src/**/*.ts', '!src/**/*.spec.ts', '!src/main.ts'],
-  collectCoverage: process.env.CI === 'true',
-  coverageProvider: 'v8',
-  coverageReporters: ['text-summary', 'lcovonly'],
-  coverageThreshold: { './src/sessions/': { branches: 95 }, './src/auth/': { branches: 95 } },
 };

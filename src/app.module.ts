@@ -4,6 +4,7 @@ import { AccountsModule } from './auth/accounts/accounts.module.js';
 import { AdminModule } from './admin/admin.module.js';
 import { AuditModule } from './platform/audit/audit.module.js';
 import { AccessGuard } from './auth/guards/access.guard.js';
+import { AttemptsModule } from './auth/attempts/attempts.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { CrossSiteGuard } from './auth/guards/cross-site.guard.js';
 import { RolesGuard } from './auth/guards/roles.guard.js';
@@ -49,6 +50,7 @@ export class AppModule {
         MailModule.forRoot(settings),
         UsersModule,
         ThrottleModule,
+        AttemptsModule,
         SessionsModule,
         SecondFactorModule,
         AuthModule,

@@ -1,13 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import pg from 'pg';
 import globalTeardown from './global-teardown.mjs';
+import { ensureBuilt } from './support/build.mjs';
 
 /** Finds or starts the servers, and gives each worker a migrated database by copying a template. */
 export default async function globalSetup({ maxWorkers }) {
-  if (!existsSync(new URL('../dist/platform/persistence/migrate.js', import.meta.url))) {
-    throw new Error('There is no build to test: run "npm run build" first ("npm test" does).');
-  }
+  ensureBuilt();
   const { findServices, NO_REDIS } = await import('./support/services.mjs');
   const { postgres, redis } = await findServices();
   const run = { services: [postgres, redis].filter(Boolean), server: postgres.url, databases: [] };

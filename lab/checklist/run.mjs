@@ -21,7 +21,7 @@ const args = process.argv.slice(2);
 const root = resolve(args.find((argument) => !argument.startsWith('--')) ?? '.');
 const PAGE = join(root, 'docs/evidence/checklist.md');
 
-const specs = ['src', 'test', 'client/test']
+const specs = ['src', 'test', 'lab', 'packages/client/test']
   .flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true }).map((file) => join(root, folder, file)),
   )

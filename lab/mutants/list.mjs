@@ -168,7 +168,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a login after failed attempts is marked',
-    file: 'src/platform/throttling/attempts/attempt-limiter.ts',
+    file: 'src/auth/attempts/attempt-limiter.ts',
     out: 'failedBefore: Math.max(0, counted - 1)',
     put: 'failedBefore: 0 * counted',
     spec: 'test/event-log.spec.ts',
@@ -1630,7 +1630,7 @@ export const MUTANTS = [
   // --- Throttling and HTTP
   {
     mechanism: 'an attempt during a delay is not checked',
-    file: 'src/platform/throttling/attempts/attempt-limiter.ts',
+    file: 'src/auth/attempts/attempt-limiter.ts',
     out: '    if (waitMs > 0)\n      throw await this.refuse(attempt, key,',
     put: '    if (waitMs < 0)\n      throw await this.refuse(attempt, key,',
     spec: 'test/throttling.spec.ts',
@@ -1670,21 +1670,21 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a right attempt clears the wrong ones',
-    file: 'src/platform/throttling/attempts/attempt-limiter.ts',
+    file: 'src/auth/attempts/attempt-limiter.ts',
     out: 'this.counters.forget(keyOf(attempt)), ...refundWindows()',
     put: '...refundWindows()',
     spec: 'test/throttling.spec.ts',
   },
   {
     mechanism: 'a right attempt does not count against its address',
-    file: 'src/platform/throttling/attempts/attempt-limiter.ts',
+    file: 'src/auth/attempts/attempt-limiter.ts',
     out: 'const [counted] = await Promise.all([this.counters.forget(keyOf(attempt)), ...refundWindows()]);',
     put: 'const [counted] = await Promise.all([this.counters.forget(keyOf(attempt))]);',
     spec: 'test/throttling.spec.ts',
   },
   {
     mechanism: 'an unchecked attempt does not count',
-    file: 'src/platform/throttling/attempts/attempt-limiter.ts',
+    file: 'src/auth/attempts/attempt-limiter.ts',
     out: 'await Promise.all([undo.guess(), ...refundWindows()]);',
     spec: 'test/throttling.spec.ts',
   },
@@ -1753,19 +1753,19 @@ export const MUTANTS = [
   },
   {
     mechanism: 'unknown devices are counted by address',
-    file: 'src/platform/throttling/attempts/attempt-limiter.ts',
+    file: 'src/auth/attempts/attempt-limiter.ts',
     out: "      ['address', networkOf(attempt.context.ip)],\n",
     spec: 'test/throttling.spec.ts',
   },
   {
     mechanism: 'unknown devices are counted globally',
-    file: 'src/platform/throttling/attempts/attempt-limiter.ts',
+    file: 'src/auth/attempts/attempt-limiter.ts',
     out: "      ['everyone', 'all'],\n",
     spec: 'test/throttling.spec.ts',
   },
   {
     mechanism: 'known devices do not wait during a botnet attack',
-    file: 'src/platform/throttling/attempts/attempt-limiter.ts',
+    file: 'src/auth/attempts/attempt-limiter.ts',
     out: '    if (attempt.known !== null) return undo;\n',
     spec: 'test/throttling.spec.ts',
   },

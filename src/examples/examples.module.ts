@@ -1,6 +1,5 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { SessionsModule } from '../sessions/sessions.module.js';
 import { FeatureFlagsController } from './feature-flags/feature-flags.controller.js';
 import { Payment } from './payments/payment.entity.js';
 import { PaymentsController } from './payments/payments.controller.js';
@@ -10,7 +9,7 @@ import { PaymentsService } from './payments/payments.service.js';
  * One route of each tier, as an example. To remove the examples, delete this folder and its line in `app.module.ts`.
  */
 @Module({
-  imports: [TypeOrmModule.forFeature([Payment]), SessionsModule],
+  imports: [TypeOrmModule.forFeature([Payment])],
   controllers: [FeatureFlagsController, PaymentsController],
   providers: [PaymentsService],
 })

@@ -1,4 +1,4 @@
-import { Module } from '@nestjs/common';
+import { Global, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { UsersModule } from '../users/users.module.js';
 import { DenialList } from './revocation/denial-list.js';
@@ -28,6 +28,7 @@ import { StepUpService } from './refresh/step-up.service.js';
 import { SessionRiskService } from './risk/session-risk.service.js';
 import { SessionCache } from './check/session-cache.js';
 
+@Global()
 @Module({
   imports: [TypeOrmModule.forFeature([Session, Device, Revocation]), UsersModule],
   controllers: [DevicesController, SessionsController],

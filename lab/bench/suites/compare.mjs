@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { interleave, ratios } from '../support/course.mjs';
@@ -7,7 +7,7 @@ import { rounds } from '../support/figures.mjs';
 import { Load } from '../support/load.mjs';
 import { World } from '../support/world.mjs';
 
-const HERE = resolve(import.meta.dirname, '../..');
+const HERE = resolve(import.meta.dirname, '../../..');
 
 /** Suites that can measure two builds in turn: each provides its courses. */
 export const COMPARABLE = {
@@ -73,11 +73,6 @@ function checkOut(commit) {
   if (lockOf(tree) === lockOf(HERE)) symlinkSync(join(HERE, 'node_modules'), join(tree, 'node_modules'));
   else run('npm', 'ci', '--no-fund', '--no-audit');
   run('npm', 'run', 'build');
-  rmSync(join(tree, 'bench'), { recursive: true, force: true });
-  cpSync(join(HERE, 'bench'), join(tree, 'bench'), {
-    recursive: true,
-    filter: (path) => !/\/(?:node_modules|results)(?:\/|$)/.test(path.slice(HERE.length)),
-  });
   return tree;
 }
 

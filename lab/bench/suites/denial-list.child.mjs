@@ -1,7 +1,7 @@
 /** In a process of its own, so that its heap has only the list: kind and size in, JSON out. */
 import { randomUUID } from 'node:crypto';
-import { DenialList } from '../../dist/sessions/revocation/denial-list.js';
-import { random } from '../../dist/platform/runtime/random.js';
+import { DenialList } from '../../../dist/sessions/revocation/denial-list.js';
+import { random } from '../../../dist/platform/runtime/random.js';
 
 const [kind, size] = [process.argv[2], Number(process.argv[3])];
 const now = Date.now();

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RevocationSubscriber } from '../../dist/sessions/revocation/revocation-subscriber.js';
+import { RevocationSubscriber } from '../../../dist/sessions/revocation/revocation-subscriber.js';
 import { percentile, spread } from '../support/figures.mjs';
 import { cpuOfFamily } from '../support/world.mjs';
 

@@ -7,7 +7,7 @@ import { rounds as figureOf } from '../support/figures.mjs';
 import { memoryOf } from '../support/world.mjs';
 import { deny } from './guards.mjs';
 
-const HERE = resolve(import.meta.dirname, '../..');
+const HERE = resolve(import.meta.dirname, '../../..');
 const REVOCATIONS = 100_000;
 /** V8 returns the memory of the start in two steps, the second up to 25 s after the start. */
 const IDLE_MS = 30_000;

@@ -3,9 +3,9 @@
  * guards alone. It is in the folder whose build it runs.
  */
 import { Controller, Get, Module, Req } from '@nestjs/common';
-import { AppModule } from '../../dist/app.module.js';
-import { Public } from '../../dist/auth/guards/public.decorator.js';
-import { RequireSession } from '../../dist/sessions/check/require-session.decorator.js';
+import { AppModule } from '../../../dist/app.module.js';
+import { Public } from '../../../dist/auth/guards/public.decorator.js';
+import { RequireSession } from '../../../dist/sessions/check/require-session.decorator.js';
 
 const ANONYMOUS = {
   userId: '00000000-0000-4000-8000-000000000000',
@@ -49,4 +49,4 @@ AppModule.forRoot = (...given) => {
   return { ...module, imports: [...module.imports, TiersModule] };
 };
 
-await import('../../dist/main.js');
+await import('../../../dist/main.js');

@@ -1,20 +1,29 @@
 import { spawn } from 'node:child_process';
 import { sign, createPrivateKey, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { startPostgres, startRedis } from '../../../test/support/services.mjs';
-import { initialRotation } from '../../dist/sessions/refresh/rotation.js';
+import { initialRotation } from '../../../dist/sessions/refresh/rotation.js';
 import { pin, pinned } from './cores.mjs';
 import { HttpClient } from './http-client.mjs';
 import { USER_AGENT } from './request.mjs';
 
 export const PASSWORD = 'drawbridge demo password';
 
-const HERE = resolve(import.meta.dirname, '../..');
+const HERE = resolve(import.meta.dirname, '../../..');
 /** The start command in production: `node`, its flags, the program. */
 function productionStart(tree) {
   const { scripts } = JSON.parse(readFileSync(join(tree, 'package.json'), 'utf8'));
@@ -56,7 +65,9 @@ export class World {
    * core, with its log in a file.
    */
   tiers(env = {}, { alone = true, nodeArgs = [] } = {}) {
-    return this.#start('lab/bench/support/app.child.mjs', env, { core: alone && 'server', nodeArgs });
+    const child = ['lab/bench', 'bench'].map((folder) => `${folder}/support/app.child.mjs`);
+    const program = child.find((path) => existsSync(join(this.tree, path)));
+    return this.#start(program, env, { core: alone && 'server', nodeArgs });
   }
 
   /** Any other server that prints its address on its first lines. */

@@ -10,7 +10,7 @@ import { LoginChallenges } from '../mfa/login-challenges.js';
 import { SecondFactors, type SecondFactorMethod } from '../mfa/second-factors.js';
 import { DeviceRecognition } from '../../sessions/devices/device-recognition.js';
 import type { SessionGrant } from '../../sessions/sessions.service.js';
-import { AttemptLimiter } from '../../platform/throttling/attempts/attempt-limiter.js';
+import { AttemptLimiter } from '../attempts/attempt-limiter.js';
 import { isUsable, type User } from '../../users/user.entity.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { UsersService, type LoginUser } from '../../users/users.service.js';

@@ -7,7 +7,7 @@ import { wrongCode } from '../mfa/mfa-management.service.js';
 import { SecondFactors } from '../mfa/second-factors.js';
 import type { SessionGrant } from '../../sessions/sessions.service.js';
 import { StepUpService } from '../../sessions/refresh/step-up.service.js';
-import { AttemptLimiter } from '../../platform/throttling/attempts/attempt-limiter.js';
+import { AttemptLimiter } from '../attempts/attempt-limiter.js';
 import { UsersService } from '../../users/users.service.js';
 import type { Credentials } from '../guards/credentials.js';
 import { PasswordsService } from '../passwords/passwords.service.js';

@@ -8,7 +8,7 @@ import { wrongCode } from './mfa-management.service.js';
 import { SecondFactors } from './second-factors.js';
 import { DeviceRecognition } from '../../sessions/devices/device-recognition.js';
 import type { SessionGrant, ProofRecheck } from '../../sessions/sessions.service.js';
-import { AttemptLimiter } from '../../platform/throttling/attempts/attempt-limiter.js';
+import { AttemptLimiter } from '../attempts/attempt-limiter.js';
 import type { Credentials } from '../guards/credentials.js';
 import { SessionIssuer } from '../login/session-issuer.service.js';
 

@@ -15,7 +15,7 @@ import { RevocationWriter } from '../../sessions/revocation/revocation-writer.js
 import { RevocationService } from '../../sessions/revocation/revocation.service.js';
 import { SessionFence } from '../../sessions/session-fence.js';
 import type { SessionGrant } from '../../sessions/sessions.service.js';
-import { AttemptLimiter } from '../../platform/throttling/attempts/attempt-limiter.js';
+import { AttemptLimiter } from '../attempts/attempt-limiter.js';
 import { RevocationTransactions, UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { UsersService } from '../../users/users.service.js';
 import { RecoveryCodes } from './recovery-codes.service.js';

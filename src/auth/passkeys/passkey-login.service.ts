@@ -13,7 +13,7 @@ import { PasskeyChallenges } from './passkey-challenges.js';
 import { PasskeysService } from './passkeys.service.js';
 import type { SessionGrant } from '../../sessions/sessions.service.js';
 import { StepUpService } from '../../sessions/refresh/step-up.service.js';
-import { AttemptLimiter } from '../../platform/throttling/attempts/attempt-limiter.js';
+import { AttemptLimiter } from '../attempts/attempt-limiter.js';
 import { WrongSignatures } from '../../platform/throttling/attempts/wrong-signatures.js';
 import type { Credentials } from '../guards/credentials.js';
 import { SessionIssuer } from '../login/session-issuer.service.js';

@@ -29,7 +29,7 @@ export type Assertion = Pick<Credential, 'signCount' | 'backedUp'>;
 export class VerificationFailed extends Error {}
 
 /** The library has 260 modules and takes 25 MB. It is loaded on the first use of a passkey. */
-const webauthn = keptModule('webauthn', () => import('./webauthn-library.js'));
+const webauthn = keptModule('webauthn-library', () => import('./webauthn-library.js'));
 
 /** @returns the challenge that was signed; null when it cannot be read, or a frame of another site made the request */
 export async function challengeFrom({

@@ -7,7 +7,7 @@ import { MailOutbox } from '../../platform/mail/mail-outbox.js';
 import { mailContextOf } from '../../sessions/mail-context.js';
 import { CredentialChangeService } from '../../sessions/refresh/credential-change.service.js';
 import type { SessionGrant } from '../../sessions/sessions.service.js';
-import { AttemptLimiter } from '../../platform/throttling/attempts/attempt-limiter.js';
+import { AttemptLimiter } from '../attempts/attempt-limiter.js';
 import { UsersService } from '../../users/users.service.js';
 import { PasswordPolicy } from './password-policy.js';
 import { PasswordsService } from './passwords.service.js';

@@ -3,6 +3,7 @@ import type { Algorithm } from '@node-rs/argon2';
 import { join } from 'node:path';
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
+import { PACKAGE_ROOT } from '../../platform/runtime/package-root.js';
 
 /** OWASP's argon2id parameters: 19 MiB, two passes, one lane. A hash takes about 10 ms of one core. */
 export const PARAMETERS = {
@@ -30,7 +31,7 @@ const IDLE_MS = 60_000;
 export class PasswordHasher implements OnApplicationShutdown {
   private readonly threads = new Piscina({
     // The file in `src`, not in `dist`: threads start at any time, and a build may have deleted `dist` meanwhile.
-    filename: join(import.meta.dirname, './password-worker.js'),
+    filename: join(PACKAGE_ROOT, 'src/auth/passwords/password-worker.js'),
     minThreads: 0,
     maxThreads: HASHERS,
     idleTimeout: IDLE_MS,

@@ -8,7 +8,7 @@ import { MAX_PASSWORD_LENGTH } from '../login/auth.schemas.js';
 import { BreachedPasswords } from './breached-passwords.js';
 
 /** Loaded on first use: with its lists it takes 25 MB, which an instance without registrations saves. */
-const guessable = keptModule('guessable', () => import('./password-strength.js'));
+const guessable = keptModule('password-strength', () => import('./password-strength.js'));
 
 /**
  * The rules for new passwords; an existing password is not checked again. There are no composition rules. A password

@@ -11,7 +11,7 @@ import { PendingActions } from '../../sessions/pending-actions/pending-actions.s
 import { RevocationWriter } from '../../sessions/revocation/revocation-writer.js';
 import { RevocationService } from '../../sessions/revocation/revocation.service.js';
 import { shareEpoch } from '../../sessions/revocation/session-epoch.js';
-import { AttemptLimiter } from '../../platform/throttling/attempts/attempt-limiter.js';
+import { AttemptLimiter } from '../attempts/attempt-limiter.js';
 import { isUsable } from '../../users/user.entity.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { UsersService } from '../../users/users.service.js';

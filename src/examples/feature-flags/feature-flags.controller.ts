@@ -1,9 +1,7 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { CurrentUser } from '../../auth/guards/current-user.decorator.js';
-import type { Principal } from '../../platform/http/request.js';
-import { RateLimit } from '../../platform/throttling/rate-limit.decorator.js';
+import { CurrentUser, RateLimit, type Principal } from '#core';
 import { flagsFor } from './flags.js';
 
 const Flags = z.object({ flags: z.record(z.string(), z.boolean()) });

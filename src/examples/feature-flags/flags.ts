@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Principal } from '../../platform/http/request.js';
-import type { Role } from '../../roles.js';
+import type { Principal, Role } from '#core';
 
 /** The users who see a feature: those with a role, or a percentage of all users. The selection is stable. */
 const FLAGS: Record<string, { role: Role } | { percent: number }> = {

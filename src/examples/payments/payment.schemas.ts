@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { instant, text, uuid } from '../../platform/api/schemas.js';
+import { instant, text, uuid } from '#core';
 import type { Payment } from './payment.entity.js';
 
 export const NewPayment = z.strictObject({

@@ -1,10 +1,6 @@
 import { Body, Controller, Get, Post } from '@nestjs/common';
 import { ApiCreatedResponse, ApiHeader, ApiOkResponse, ApiTags } from '@nestjs/swagger';
-import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
-import { CurrentSession } from '../../sessions/check/current-session.decorator.js';
-import { RequireSession } from '../../sessions/check/require-session.decorator.js';
-import type { SessionSnapshot } from '../../sessions/check/session-snapshot.js';
-import { IdempotencyKey } from './idempotency-key.decorator.js';
+import { ApiProblems, CurrentSession, IdempotencyKey, RequireSession, type SessionSnapshot } from '#core';
 import { NewPayment, PaymentList, PaymentView, paymentView } from './payment.schemas.js';
 import { PaymentsService } from './payments.service.js';
 

@@ -1,11 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
-import { Clock } from '../../platform/runtime/clock.js';
-import { Problem } from '../../platform/api/problem.js';
-import { random } from '../../platform/runtime/random.js';
-import { databaseNow } from '../../platform/persistence/database-now.js';
-import { SessionFence } from '../../sessions/session-fence.js';
+import { Clock, databaseNow, Problem, random, SessionFence } from '#core';
 import { Payment } from './payment.entity.js';
 import type { NewPayment } from './payment.schemas.js';
 

@@ -1,7 +1,8 @@
 import { readdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { DataSource, type MigrationInterface } from 'typeorm';
+import { PACKAGE_ROOT } from '../runtime/package-root.js';
 import { BootError } from '../settings/boot-error.js';
 import { PLAIN, type StoreTls } from '../settings/store-tls.js';
 import { PostgresClient } from './postgres-client.js';
@@ -76,7 +77,7 @@ async function withMigrations<T>(
  * All migrations in the `migrations` folders of the application. Deleting `examples/` also removes its migrations.
  */
 async function findMigrations(): Promise<MigrationClass[]> {
-  const root = dirname(dirname(fileURLToPath(import.meta.url)));
+  const root = join(PACKAGE_ROOT, 'dist');
   const files = (await readdir(root, { recursive: true }))
     .filter((file) => /[\\/]migrations[\\/]\d+-[\w-]+\.js$/.test(file))
     .map((file) => join(root, file));

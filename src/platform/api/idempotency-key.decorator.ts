@@ -1,6 +1,6 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
-import { invalidRequest } from '../../platform/api/problem.js';
+import { invalidRequest } from './problem.js';
 
 /** Printable ASCII without spaces, as a header can carry it. */
 const KEY = /^[\x21-\x7e]{1,200}$/;

@@ -1,17 +1,17 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { milliseconds } from '../../settings/duration.js';
-import { Problem } from '../../api/problem.js';
-import type { RequestContext } from '../../http/request.js';
-import { SETTINGS_TOKEN } from '../../settings/settings.module.js';
-import type { Settings } from '../../settings/settings.js';
-import { UsersService } from '../../../users/users.service.js';
-import { networkOf } from '../client-network.js';
-import { digest } from '../digest.js';
-import type { AttemptCounters } from './attempt-counters.js';
-import { RULES } from './backoff.js';
-import { RateLimiterFactory, type Window } from '../rate-limiter-factory.js';
-import { UNKNOWN_DEVICES, type Limit } from '../policies.js';
-import { RateLimitResponder, type RateLimitRefusal } from '../rate-limit-responder.js';
+import { milliseconds } from '../../platform/settings/duration.js';
+import { Problem } from '../../platform/api/problem.js';
+import type { RequestContext } from '../../platform/http/request.js';
+import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
+import type { Settings } from '../../platform/settings/settings.js';
+import { UsersService } from '../../users/users.service.js';
+import { networkOf } from '../../platform/throttling/client-network.js';
+import { digest } from '../../platform/throttling/digest.js';
+import type { AttemptCounters } from '../../platform/throttling/attempts/attempt-counters.js';
+import { RULES } from '../../platform/throttling/attempts/backoff.js';
+import { RateLimiterFactory, type Window } from '../../platform/throttling/rate-limiter-factory.js';
+import { UNKNOWN_DEVICES, type Limit } from '../../platform/throttling/policies.js';
+import { RateLimitResponder, type RateLimitRefusal } from '../../platform/throttling/rate-limit-responder.js';
 
 /** An attempt at a secret. */
 export interface Attempt {

@@ -1,0 +1,14 @@
+import product from '../jest.config.js';
+
+/** Everything: the tests of the product, and those that take long or prove the template itself. CI runs it. */
+export default {
+  ...product,
+  roots: [...product.roots, '<rootDir>/lab'],
+
+  // In these folders an untested branch may be a vulnerability, so nearly every branch must be tested.
+  collectCoverage: process.env.CI === 'true',
+  collectCoverageFrom: ['src/**/*.ts', '!src/**/*.spec.ts', '!src/main.ts'],
+  coverageProvider: 'v8',
+  coverageReporters: ['text-summary', 'lcovonly'],
+  coverageThreshold: { './src/sessions/': { branches: 95 }, './src/auth/': { branches: 95 } },
+};

@@ -1,0 +1,186 @@
+/**
+ * The public entrance: everything that a feature of the application imports, under the name `#core`. A rule
+ * (`npm run check:imports`) refuses other imports from a feature. The compiler checks the examples below.
+ */
+
+// --- Who may call a route
+
+/**
+ * Opens a route to callers without a credential. Every other route requires an access token.
+ *
+ * ```ts
+ * @Controller('status')
+ * class StatusController {
+ *   @Get()
+ *   @Public()
+ *   read() {
+ *     return { ok: true };
+ *   }
+ * }
+ * ```
+ */
+export { Public } from './auth/guards/public.decorator.js';
+
+/**
+ * Requires a live session, which PostgreSQL owns: after the session has ended, its next request is refused. With `maxAuthAge` the
+ * user must have proved their identity recently; with `consistency: 'strict'` the check does not use the cache.
+ *
+ * ```ts
+ * @Controller('invoices')
+ * class InvoicesController {
+ *   @Post()
+ *   @RequireSession({ maxAuthAge: '5m' })
+ *   create(@CurrentSession() session: SessionSnapshot) {
+ *     return { userId: session.userId };
+ *   }
+ * }
+ * ```
+ */
+export { RequireSession, type RequireSessionOptions } from './sessions/check/require-session.decorator.js';
+
+/**
+ * Requires one of the roles. On a route that requires a session, the guard checks the roles that PostgreSQL has now.
+ *
+ * ```ts
+ * @Controller('reports')
+ * @RequireSession()
+ * @Roles('admin')
+ * class ReportsController {}
+ * ```
+ */
+export { Roles } from './auth/guards/roles.decorator.js';
+export { ROLES, type Role } from './roles.js';
+
+/**
+ * Limits how often one user may call a route, in the memory of the instance. Responses carry `RateLimit` headers.
+ *
+ * ```ts
+ * @Controller('search')
+ * class SearchController {
+ *   @Get()
+ *   @RateLimit({ limit: 60, per: '1m' })
+ *   find() {
+ *     return { items: [] };
+ *   }
+ * }
+ * ```
+ */
+export { RateLimit, type RateLimitOptions } from './platform/throttling/rate-limit.decorator.js';
+
+// --- Parameters of a controller method
+
+/**
+ * The caller, as the access token says.
+ *
+ * ```ts
+ * const greeting = ({ userId, roles }: Principal) => `${userId} is ${roles.join(' and ')}`;
+ * ```
+ */
+export { CurrentUser } from './auth/guards/current-user.decorator.js';
+export type { GeoLocation, Principal, RequestContext } from './platform/http/request.js';
+
+/** The session that the guard has checked; only on routes with `@RequireSession()`. */
+export { CurrentSession } from './sessions/check/current-session.decorator.js';
+export type { SessionSnapshot } from './sessions/check/session-snapshot.js';
+
+/**
+ * The caller as the one who acts: pass it to services that write audit events or end sessions.
+ *
+ * ```ts
+ * @Controller('teams')
+ * @RequireSession()
+ * class TeamsController {
+ *   constructor(private readonly revocations: RevocationService) {}
+ *
+ *   @Delete(':member')
+ *   remove(@Param('member') member: string, @Actor() { actorId, context }: ActorContext) {
+ *     return this.revocations.endUser(member, { reason: 'admin', actorId, context });
+ *   }
+ * }
+ * ```
+ */
+export { Actor, type ActorContext } from './platform/api/actor.decorator.js';
+
+/** The `Idempotency-Key` header of a request, validated. See `examples/payments`. */
+export { IdempotencyKey } from './platform/api/idempotency-key.decorator.js';
+
+// --- End sessions, and write before they end
+
+/**
+ * Ends sessions. Every method returns a receipt, which says how many sessions ended and whether every instance refuses them
+ * already.
+ *
+ * ```ts
+ * async function onContractEnded(revocations: RevocationService, userId: string) {
+ *   const receipt = await revocations.endUser(userId, { reason: 'admin', actorId: null, context: null });
+ *   return receipt?.status;
+ * }
+ * ```
+ */
+export { RevocationService } from './sessions/revocation/revocation.service.js';
+export type { RevocationCause, SessionSelector } from './sessions/revocation/revocation-writer.js';
+export { Receipt } from './sessions/revocation/receipt.js';
+export { END_REASONS, type EndReason } from './sessions/revocation/end-reason.js';
+
+/**
+ * Runs a write in a transaction that either commits before the session ends, or not at all.
+ *
+ * ```ts
+ * const rename = (fence: SessionFence, session: SessionSnapshot, name: string) =>
+ *   fence.write(session, (tx) => tx.query('update teams set name = $2 where owner_id = $1', [session.userId, name]));
+ * ```
+ */
+export { SessionFence } from './sessions/session-fence.js';
+
+// --- Audit, mail, errors
+
+/**
+ * Appends a security event to the audit log, in the transaction of the act.
+ *
+ * ```ts
+ * const record = (audit: AuditService, tx: EntityManager, { userId, sessionId }: SessionSnapshot, context: RequestContext) =>
+ *   audit.record(tx, { type: 'user_updated', userId, sessionId, context });
+ * ```
+ */
+export { AuditService, type AuditEntry, type AuditEventType } from './platform/audit/audit.service.js';
+
+/** Adds a mail to the outbox, in the transaction of the act. The mail is sent after the commit, or not at all. */
+export { MailOutbox } from './platform/mail/mail-outbox.js';
+
+/**
+ * An error that a client gets as `application/problem+json` (RFC 9457). `code` is stable; `detail` never repeats input.
+ *
+ * ```ts
+ * function requirePositive(amount: number): void {
+ *   if (amount <= 0) throw new Problem('resource.conflict', { detail: 'The amount must be more than 0.' });
+ * }
+ * ```
+ */
+export {
+  invalidRequest,
+  Problem,
+  type FieldError,
+  type ProblemCode,
+  type ProblemOptions,
+} from './platform/api/problem.js';
+export { ApiProblems } from './platform/api/api-problems.decorator.js';
+
+// --- What services need
+
+/**
+ * Time, injected: tests move it. Code outside of `platform/` never calls `Date.now()`.
+ *
+ * ```ts
+ * const isOver = (clock: Clock, endsAt: number) => clock.now() >= endsAt;
+ * ```
+ */
+export { Clock } from './platform/runtime/clock.js';
+export { databaseNow } from './platform/persistence/database-now.js';
+/** Random bytes and ids from the operating system's generator. */
+export { random } from './platform/runtime/random.js';
+/** Schemas that requests and responses share: text without control characters, UUIDs, instants, pages. */
+export { instant, text, uuid } from './platform/api/schemas.js';
+export { decodeCursor, encodeCursor, pageOf, pageQuery } from './platform/api/page.js';
+export { LOGGER, type Logger } from './platform/logging/logger.js';
+export { SETTINGS_TOKEN } from './platform/settings/settings.module.js';
+export type { Settings } from './platform/settings/settings.js';
