@@ -63,7 +63,7 @@ async function pair({ courses, rounds: most = 30 }, worlds, here, load, short) {
   return names.map((name) => [name, ratios(results, `new ${name}`, `old ${name}`)]);
 }
 
-/** Builds the commit with the present bench. */
+/** Checks out the commit and builds it. Its own child process has the routes (see `World.tiers`); the load is this bench's. */
 function checkOut(commit) {
   const tree = join(mkdtempSync(join(tmpdir(), 'drawbridge-compare-')), 'tree');
   const run = (program, ...args) =>
