@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { randomBytes } from 'node:crypto';
 import type { Transport } from '../src/sessions/session.entity.js';
 import { RevocationService } from '../src/sessions/revocation/revocation.service.js';
-import { ADMIN, ALICE, resetStores, startApp, TEST_KEYS, type TestApp } from './support/app.js';
+import { ADMIN, ALICE, resetClock, resetStores, startApp, TEST_KEYS, type TestApp } from './support/app.js';
 import { Client, type Answer } from './support/client.js';
 import { expectBothTiers, loggedIn, sessionTier, type Person } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
@@ -43,7 +43,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
   });
   afterAll(() => a.close());
   beforeEach(async () => {
-    a.clock.advance(Date.now() - a.clock.now()); // undoes the changes of a test
+    await resetClock(a);
     alice = await loggedIn(a, ALICE, transport);
   });
 

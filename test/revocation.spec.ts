@@ -6,7 +6,7 @@ import { DenialList } from '../src/sessions/revocation/denial-list.js';
 import { RevocationSubscriber } from '../src/sessions/revocation/revocation-subscriber.js';
 import { RevocationService } from '../src/sessions/revocation/revocation.service.js';
 import { SessionCache } from '../src/sessions/check/session-cache.js';
-import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import { ADMIN, ALICE, BOB, PASSWORD, resetClock, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
 import { createUsers, expectBothTiers, loggedIn, type Person } from './support/test-users.js';
@@ -53,7 +53,7 @@ describe('ending sessions', () => {
   });
   afterAll(() => a.close());
   beforeEach(async () => {
-    a.clock.advance(Date.now() - a.clock.now()); // undoes the changes of a test
+    await resetClock(a);
     await a.query(`update sessions set status = 'ended', end_reason = 'logout', ended_at = now()
                    where status = 'active'`);
     admin = await loggedIn(a, ADMIN);
@@ -441,7 +441,7 @@ describe('the status of an account', () => {
   });
   afterAll(() => a.close());
   beforeEach(async () => {
-    a.clock.advance(Date.now() - a.clock.now()); // undoes the changes of a test
+    await resetClock(a);
     admin = await loggedIn(a, ADMIN);
     alice = await loggedIn(a, ALICE);
   });

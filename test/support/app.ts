@@ -10,6 +10,7 @@ import type { Keys } from '../../src/platform/keys/key-format.js';
 import { AccountJobQueue } from '../../src/auth/registration/account-job-queue.js';
 import { AuditChainJob } from '../../src/platform/audit/audit-chain.job.js';
 import { loadSettings } from '../../src/platform/settings/load-settings.js';
+import { RevocationSubscriber } from '../../src/sessions/revocation/revocation-subscriber.js';
 import { MailOutbox } from '../../src/platform/mail/mail-outbox.js';
 import { DEMO_PASSWORD, DEMO_USERS, seedUsers } from '../../src/seeds.js';
 import { Client } from './client.js';
@@ -74,6 +75,15 @@ export async function startApp({
     get: app.get.bind(app),
     close: () => app.close(),
   };
+}
+
+/**
+ * Returns the clock to the real time after a test that advanced it. A clock that goes back is corrected until the instance has
+ * compared it with the database's, so the comparison is made at once.
+ */
+export async function resetClock({ clock, get }: Pick<TestApp, 'clock' | 'get'>): Promise<void> {
+  clock.advance(Date.now() - clock.now());
+  await get(RevocationSubscriber).catchUp();
 }
 
 /** Turns periodic work of an instance off, for tests that wait for the next commit, or for mails. */

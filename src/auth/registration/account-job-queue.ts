@@ -10,6 +10,7 @@ import { repeat } from '../../platform/jobs/repeat.js';
 import { LOGGER, type Logger } from '../../platform/logging/logger.js';
 import type { RequestContext } from '../../platform/http/request.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
+import { UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { AccountMailService } from './account-mail.service.js';
 import { PendingActions } from '../../sessions/pending-actions/pending-actions.service.js';
 import { shareEpoch } from '../../sessions/revocation/session-epoch.js';
@@ -50,6 +51,7 @@ export class AccountJobQueue implements OnApplicationBootstrap, BeforeApplicatio
 
   constructor(
     private readonly database: DataSource,
+    private readonly transactions: UserTransactions,
     private readonly accountMail: AccountMailService,
     private readonly pending: PendingActions,
     private readonly clock: Clock,
@@ -103,7 +105,8 @@ export class AccountJobQueue implements OnApplicationBootstrap, BeforeApplicatio
   private async runOne(): Promise<boolean> {
     let taken: Row | undefined;
     try {
-      return await this.database.transaction(async (tx) => {
+      // A user whose row another transaction has locked is tried again at once, not only at the next retry.
+      return await this.transactions.run('account jobs', async (tx) => {
         await shareEpoch(tx);
         const now = await databaseNow(tx, this.clock);
         [[taken]] = await tx.query<[[Row | undefined], number]>(TAKE, [now]);
