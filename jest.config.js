@@ -7,6 +7,7 @@ export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/src', '<rootDir>/test', '<rootDir>/packages/client/test'],
   testMatch: ['**/*.spec.ts'],
+  testPathIgnorePatterns: ['/node_modules/', '/packages/client/test/browser/'],
   // Timeout of tests and hooks, many of which start servers. Only a hung test reaches it: no test measures real time.
   testTimeout: 600_000,
   maxWorkers: 2,

@@ -14,7 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startPostgres, startRedis } from '../test/support/services.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'drawbridge-smoke-'));
-const story = /## The story[\s\S]*?```sh\n([\s\S]*?)```/.exec(readFileSync('README.md', 'utf8'))[1];
+const story = /```sh\n([\s\S]*?)```/.exec(readFileSync('docs/tutorial/force-logout.md', 'utf8'))[1];
 const running = new Set();
 // curl with its usual output, and the status on a separate channel
 const CURL = `curl() { command curl -w '%{stderr}[status %{http_code}]\\n' "$@"; }\n`;

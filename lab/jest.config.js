@@ -4,6 +4,7 @@ import product from '../jest.config.js';
 export default {
   ...product,
   roots: [...product.roots, '<rootDir>/lab'],
+  testPathIgnorePatterns: ['/node_modules/'],
 
   // In these folders an untested branch may be a vulnerability, so nearly every branch must be tested.
   collectCoverage: process.env.CI === 'true',

@@ -216,7 +216,7 @@ describe('a password reset', () => {
         const rows = await Promise.all(tables.map((table) => app.query(`select t::text from ${table} t`)));
         return JSON.stringify(rows);
       };
-      const { AccountJobQueue: AccountJobQueue } =
+      const { AccountJobQueue } =
         await import('../src/auth/registration/account-job-queue.js');
       await app.get(AccountJobQueue).run();
       const waiting = await dump();

@@ -6,7 +6,16 @@ import { DenialList } from '../src/sessions/revocation/denial-list.js';
 import { RevocationSubscriber } from '../src/sessions/revocation/revocation-subscriber.js';
 import { RevocationService } from '../src/sessions/revocation/revocation.service.js';
 import { SessionCache } from '../src/sessions/check/session-cache.js';
-import { ADMIN, ALICE, BOB, PASSWORD, resetClock, resetStores, startApp, type TestApp } from './support/app.js';
+import {
+  ADMIN,
+  ALICE,
+  BOB,
+  PASSWORD,
+  resetClock,
+  resetStores,
+  startApp,
+  type TestApp,
+} from './support/app.js';
 import type { Answer, Client } from './support/client.js';
 import { TestClock } from './support/clock.js';
 import { createUsers, expectBothTiers, loggedIn, type Person } from './support/test-users.js';

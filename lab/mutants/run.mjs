@@ -1,7 +1,7 @@
 /**
  * Removes one mechanism after another from a copy of the source, runs its spec, and expects a failure. `npm run
  * mutants` writes docs/evidence/mutations.md; `npm run mutants -- feed` renews only the lines whose mechanism or file contains
- * that word; `--spec test/schedules.spec.ts` runs another spec. Needs a build and, like the tests, PostgreSQL and Redis.
+ * that word; `--spec lab/specs/schedules.spec.ts` runs another spec. Needs a build and, like the tests, PostgreSQL and Redis.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,7 +13,8 @@ import { MUTANTS } from './list.mjs';
 const root = resolve(import.meta.dirname, '../..');
 const PAGE = join(root, 'docs/evidence/mutations.md');
 const COPIED = [
-  'client',
+  'packages',
+  'lab',
   'docker',
   'docs',
   'src',
@@ -21,6 +22,9 @@ const COPIED = [
   'dist',
   'package.json',
   'jest.config.js',
+  'bundle.js',
+  'transpile.js',
+  'package-lock.json',
   '.swcrc',
   'tsconfig.json',
   'README.md',
@@ -36,6 +40,7 @@ const JEST = [
   '--experimental-vm-modules',
   '--disable-warning=ExperimentalWarning',
   'node_modules/jest/bin/jest.js',
+  '--config=lab/jest.config.js',
   '--testTimeout=120000',
 ];
 

@@ -7,7 +7,7 @@ const run =
 const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
 const { status } = spawnSync(
   process.execPath,
-  [...flags, 'node_modules/jest/bin/jest.js', '--coverage=false', 'test/refresh-strategies.spec.ts'],
+  [...flags, 'node_modules/jest/bin/jest.js', '--coverage=false', 'lab/specs/refresh-strategies.spec.ts'],
   { stdio: 'inherit', env: { ...process.env, ...run } },
 );
 process.exit(status ?? 1);

@@ -41,7 +41,7 @@ export const pageOf = (
 ): string => `# Refresh strategies, side by side
 
 \`npm run compare:refresh\` generates this page (seed ${seed}, ${number(count)} schedules for each line).
-\`test/refresh-strategies.spec.ts\` generates it again and demands the same figures.
+\`lab/specs/refresh-strategies.spec.ts\` generates it again and demands the same figures.
 \`npm run compare:refresh -- 7 50000\` prints the figures of another seed. The strategies are pure functions with
 one signature, in \`test/support/rotation-strategies/\`. Drawbridge's is the function that the server uses. All
 strategies play the same schedules as its property tests. The reasons for Drawbridge's rules are in

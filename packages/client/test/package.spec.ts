@@ -8,8 +8,8 @@ import { gzipSync } from 'node:zlib';
 const MOST_BYTES = 5.5 * 1_024;
 const MOST_BYTES_OF_PASSKEYS = 1_024;
 const manifest = JSON.parse(readFileSync('packages/client/package.json', 'utf8'));
-const read = (file: string) => readFileSync(`client/dist/${file}`, 'utf8');
-const modules = readdirSync('client/dist').filter((file) => file.endsWith('.js'));
+const read = (file: string) => readFileSync(`packages/client/dist/${file}`, 'utf8');
+const modules = readdirSync('packages/client/dist').filter((file) => file.endsWith('.js'));
 const PASSKEYS = ['passkeys.js'];
 
 async function sizeOf(files: string[]): Promise<number> {

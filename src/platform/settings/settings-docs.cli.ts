@@ -5,9 +5,10 @@ import { SETTINGS, variableOf } from './settings.js';
 import type { Setting } from './setting.js';
 
 /**
- * `npm run docs:settings` writes `.env.example` and the README's table from the schema. With `--check` it only
+ * `npm run docs:settings` writes `.env.example` and `docs/reference/settings.md` from the schema. With `--check` it only
  * reports whether they differ, for CI.
  */
+const PAGE = 'docs/reference/settings.md';
 const MARKERS = ['<!-- settings -->', '<!-- /settings -->'] as const;
 const entries = Object.entries(SETTINGS) as [string, Setting<unknown>][];
 
@@ -22,7 +23,7 @@ function envExample(): string {
   return `# Every setting with its default. Copy to .env and uncomment what you change.\n\n${blocks.join('\n\n')}\n`;
 }
 
-function readmeTable(): string {
+function table(): string {
   const rows = entries.map(
     ([name, setting]) =>
       `| \`${variableOf(name)}\` | ${fallback(setting)} | ${setting.allowed} | ${setting.doc} |`,
@@ -42,17 +43,17 @@ function plain(markdown: string): string {
   return markdown.replaceAll('`', '');
 }
 
-async function readme(): Promise<string> {
-  const text = await readFile('README.md', 'utf8');
+async function page(): Promise<string> {
+  const text = await readFile(PAGE, 'utf8');
   const [before, rest] = text.split(MARKERS[0]);
   const after = rest?.split(MARKERS[1])[1];
   if (before === undefined || after === undefined)
-    throw new BootError(`README.md has lost its ${MARKERS.join(' … ')} markers`);
-  return `${before}${MARKERS[0]}\n${readmeTable()}\n${MARKERS[1]}${after}`;
+    throw new BootError(`${PAGE} has lost its ${MARKERS.join(' … ')} markers`);
+  return `${before}${MARKERS[0]}\n${table()}\n${MARKERS[1]}${after}`;
 }
 
 await runCommand(async () => {
-  const wanted = { '.env.example': envExample(), 'README.md': await readme() };
+  const wanted = { '.env.example': envExample(), [PAGE]: await page() };
   for (const [file, text] of Object.entries(wanted)) {
     if (!process.argv.includes('--check')) await writeFile(file, text);
     else if ((await readFile(file, 'utf8').catch(() => '')) !== text)
