@@ -182,5 +182,5 @@ export { random } from './platform/runtime/random.js';
 export { instant, text, uuid } from './platform/api/schemas.js';
 export { decodeCursor, encodeCursor, pageOf, pageQuery } from './platform/api/page.js';
 export { LOGGER, type Logger } from './platform/logging/logger.js';
-export { SETTINGS_TOKEN } from './platform/settings/settings.module.js';
-export type { Settings } from './platform/settings/settings.js';
+/** The settings of the application, injected by the type: `constructor(private readonly settings: Settings) {}`. */
+export { Settings } from './platform/settings/settings.js';

@@ -379,7 +379,7 @@ describe('an address', () => {
     it('by a session that ends meanwhile is not requested: the fence refuses it', async () => {
       const me = await begin();
       const { id } = (await me.get('/v1/sessions/current')).body;
-      const before = await app.query('select from account_errands');
+      const before = await app.query('select from account_jobs');
       const outside = await connect();
       await outside.query('begin');
       await outside.query('select from sessions where id = $1 for update', [id]);
@@ -391,7 +391,7 @@ describe('an address', () => {
       await untilBlocked(app, 1);
       await outside.query('commit');
       expect((await late).status).toBe(401);
-      expect(await app.query('select from account_errands')).toEqual(before);
+      expect(await app.query('select from account_jobs')).toEqual(before);
     });
   });
 
@@ -405,8 +405,8 @@ describe('an address', () => {
       const other = await startApp({ clock });
       holdBackgroundWork(other);
       await forgot(ALICE.email);
-      const errands = [app, other, app, other].map((at) => at.get(AccountJobQueue));
-      const done = await Promise.all(errands.map((errand) => errand.run()));
+      const queues = [app, other, app, other].map((at) => at.get(AccountJobQueue));
+      const done = await Promise.all(queues.map((queue) => queue.run()));
       expect(done.reduce((sum, each) => sum + each)).toBe(1);
       expect(await mailbox.collect()).toHaveLength(1);
       await other.close();
@@ -436,10 +436,10 @@ describe('an address', () => {
       const [begun, ended] = [new Gate(), new Gate()];
       const mail = app.get(AccountMailService);
       const handle = mail.handle.bind(mail);
-      mail.handle = async (...errand) => {
+      mail.handle = async (...job) => {
         begun.open();
         await ended.opened;
-        return handle(...errand);
+        return handle(...job);
       };
       const mails = mailbox.collect();
       await begun.opened;
@@ -447,14 +447,14 @@ describe('an address', () => {
       ended.open();
       expect(await mails).toEqual([]);
       mail.handle = handle;
-      expect(await app.query('select from account_errands')).toEqual([]);
+      expect(await app.query('select from account_jobs')).toEqual([]);
     });
 
     it('gets no mail after the job has expired', async () => {
       await forgot(ALICE.email);
       clock.advance(HOUR + 1_000);
       expect(await mailbox.collect()).toEqual([]);
-      expect(await app.query('select from account_errands')).toEqual([]);
+      expect(await app.query('select from account_jobs')).toEqual([]);
     });
   });
 });

@@ -212,12 +212,11 @@ describe('a password reset', () => {
     it('is in no store: neither the token nor a digest of it, before its mail is sent or after [RST-02]', async () => {
       await forgot();
       const dump = async () => {
-        const tables = ['mailed_tokens', 'mails', 'account_errands', 'audit_events'];
+        const tables = ['mailed_tokens', 'mails', 'account_jobs', 'audit_events'];
         const rows = await Promise.all(tables.map((table) => app.query(`select t::text from ${table} t`)));
         return JSON.stringify(rows);
       };
-      const { AccountJobQueue } =
-        await import('../src/auth/registration/account-job-queue.js');
+      const { AccountJobQueue } = await import('../src/auth/registration/account-job-queue.js');
       await app.get(AccountJobQueue).run();
       const waiting = await dump();
       expect(waiting).toContain(email);

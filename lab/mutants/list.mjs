@@ -1066,7 +1066,7 @@ export const MUTANTS = [
   {
     mechanism: 'a scheduled job whose claimer has died is claimed again after an interval',
     file: 'src/platform/jobs/cluster-scheduler.ts',
-    out: '  on conflict (name) do update set begun_at = excluded.begun_at\n  where chores.begun_at not between excluded.begun_at - make_interval(secs => $3)\n                                and excluded.begun_at + make_interval(secs => $3)',
+    out: '  on conflict (name) do update set begun_at = excluded.begun_at\n  where scheduled_jobs.begun_at not between excluded.begun_at - make_interval(secs => $3)\n                                and excluded.begun_at + make_interval(secs => $3)',
     put: '  on conflict (name) do update set begun_at = excluded.begun_at where $3::float8 < 0',
     spec: 'lab/specs/scheduled-jobs.spec.ts',
   },

@@ -33,7 +33,7 @@ afterAll(() => Promise.all([a.close(), b.close()]));
 beforeEach(async () => {
   owner = await connect();
   await owner.query(
-    `${OVERRIDE}; truncate audit_events, audit_seals restart identity; reset drawbridge.audit_retention`,
+    `${OVERRIDE}; truncate audit_events, audit_chain restart identity; reset drawbridge.audit_retention`,
   );
 });
 afterEach(disconnect);
@@ -58,9 +58,9 @@ describe('the audit log is append-only', () => {
     `update audit_events set type = 'authn_login_success'`,
     'delete from audit_events',
     'truncate audit_events',
-    `update audit_seals set count = 0`,
-    'delete from audit_seals',
-    'truncate audit_seals',
+    `update audit_chain set count = 0`,
+    'delete from audit_chain',
+    'truncate audit_chain',
   ])('%s is refused, even for the owner [LOG-05]', async (sql) => {
     await history();
     await expect(owner.query(sql)).rejects.toThrow('is append-only');
@@ -158,15 +158,15 @@ describe('the owner of the database cannot hide that [LOG-05]', () => {
     ],
     [
       'a seal was removed with its events',
-      'delete from audit_events e using audit_seals s where s.id = 2 and e.id <@ s.events; delete from audit_seals where id = 2',
+      'delete from audit_events e using audit_chain s where s.id = 2 and e.id <@ s.events; delete from audit_chain where id = 2',
       'chain entry 3 .* does not follow the previous entry',
     ],
     [
       'a seal was removed and its events left',
-      'delete from audit_seals where id = 2',
+      'delete from audit_chain where id = 2',
       'does not follow|lie between chained events',
     ],
-    ['a seal was changed', `update audit_seals set hash = sha256(hash) where id = 2`, 'chain entry 2 '],
+    ['a seal was changed', `update audit_chain set hash = sha256(hash) where id = 2`, 'chain entry 2 '],
   ])('%s', async (_, sql, fault) => {
     await history();
     await tamper(sql);
@@ -178,13 +178,13 @@ describe('the owner of the database cannot hide that [LOG-05]', () => {
     await history();
     const { head } = await verify();
     const heads = [head!];
-    await tamper('delete from audit_events where id > 6; delete from audit_seals where id = 3');
+    await tamper('delete from audit_events where id > 6; delete from audit_chain where id = 3');
     expect(await verify()).toMatchObject({ faults: [] });
     expect((await verify({ heads })).faults).toEqual([
       'chain entry 3 is in the log, but missing in the database',
     ]);
     await act();
-    await owner.query(`alter table audit_seals alter column id restart with 3`);
+    await owner.query(`alter table audit_chain alter column id restart with 3`);
     await seal();
     expect((await verify({ heads })).faults).toEqual([
       expect.stringMatching(/^chain entry 3 .* differs from the entry in the log$/),

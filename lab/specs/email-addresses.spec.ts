@@ -130,7 +130,7 @@ describe('an e-mail address', () => {
 
   it('that is not in the grammar is refused wherever an address is taken, and nothing is written', async () => {
     const me = await loggedIn(app, ALICE);
-    const before = [await accounts(), await app.query('select from account_errands')];
+    const before = [await accounts(), await app.query('select from account_jobs')];
     for (const email of refusedSpellings('gerd')) {
       const answers = [
         await register(email),
@@ -143,7 +143,7 @@ describe('an e-mail address', () => {
         expect(answer.text).not.toContain('gerd');
       }
     }
-    expect([await accounts(), await app.query('select from account_errands')]).toEqual(before);
+    expect([await accounts(), await app.query('select from account_jobs')]).toEqual(before);
   });
 
   it('of another spelling is refused by the database itself', async () => {
@@ -206,7 +206,7 @@ describe('a database with addresses in other spellings', () => {
     await migrate(url);
     client = new pg.Client({ connectionString: url });
     await client.connect();
-    for (const table of ['users', 'mailed_tokens', 'account_errands'])
+    for (const table of ['users', 'mailed_tokens', 'account_jobs'])
       await client.query(`alter table ${table} drop constraint ${table}_email_is_canonical`);
     await client.query('drop function is_canonical_email');
     await client.query(`delete from migrations where name like '%CanonicalAddresses%'`);

@@ -103,7 +103,7 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
     `update audit_events set type = 'x'`,
     'delete from audit_events',
     'truncate audit_events',
-    'delete from audit_seals',
+    'delete from audit_chain',
     `set drawbridge.audit_retention = 'on'; delete from audit_events`,
     'alter table audit_events disable trigger all',
     'drop trigger audit_events_are_append_only on audit_events',

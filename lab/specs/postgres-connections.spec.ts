@@ -216,7 +216,7 @@ describe('a PostgreSQL that takes no writes', () => {
       const first = await pool.connect();
       const pid = await pidOf(first);
       await first.query('begin read only');
-      const refused = await first.query('delete from chores').catch((error: unknown) => error);
+      const refused = await first.query('delete from scheduled_jobs').catch((error: unknown) => error);
       expect(databaseProblem(refused)).toMatchObject({ status: 503 });
       await expect(first.query('rollback')).rejects.toThrow('not queryable');
       first.release();

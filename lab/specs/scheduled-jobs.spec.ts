@@ -21,7 +21,7 @@ beforeAll(async () => {
   for (const app of [a, b]) holdBackgroundWork(app);
 });
 afterAll(() => Promise.all([a.close(), b.close()]));
-beforeEach(() => a.query('delete from chores'));
+beforeEach(() => a.query('delete from scheduled_jobs'));
 afterEach(() => {
   jest.restoreAllMocks();
 });
@@ -74,8 +74,8 @@ describe('a scheduled job', () => {
 
   it('is not stopped by a claim from the future, which a wrong clock or a manual change has written', async () => {
     for (const begunAt of [new Date(clock.now() + MINUTE), 'infinity']) {
-      await a.query('delete from chores');
-      await a.query('insert into chores values ($1, $2)', ['sweep', begunAt]);
+      await a.query('delete from scheduled_jobs');
+      await a.query('insert into scheduled_jobs values ($1, $2)', ['sweep', begunAt]);
       expect(await claim(a)).toBe(true);
       expect(await claim(b)).toBe(false);
     }

@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, Inject, Param, Post, Query } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Param, Post, Query } from '@nestjs/common';
 import { ApiOkResponse } from '@nestjs/swagger';
 import { z } from 'zod';
 import { Actor, type ActorContext } from '../platform/api/actor.decorator.js';
@@ -6,8 +6,7 @@ import { ApiProblems } from '../platform/api/api-problems.decorator.js';
 import { Clock } from '../platform/runtime/clock.js';
 import { Problem } from '../platform/api/problem.js';
 import { uuid } from '../platform/api/schemas.js';
-import { SETTINGS_TOKEN } from '../platform/settings/settings.module.js';
-import type { Settings } from '../platform/settings/settings.js';
+import { Settings } from '../platform/settings/settings.js';
 import { AnswersReceipt } from '../sessions/revocation/answers-receipt.decorator.js';
 import { RequireSession } from '../sessions/check/require-session.decorator.js';
 import { RevocationService } from '../sessions/revocation/revocation.service.js';
@@ -26,7 +25,7 @@ export class AdminSessionsController {
     private readonly sessions: SessionsService,
     private readonly revocations: RevocationService,
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   @Get('users/:id/sessions')

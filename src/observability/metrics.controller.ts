@@ -1,4 +1,4 @@
-import { Controller, Get, Headers, Inject, Res, VERSION_NEUTRAL } from '@nestjs/common';
+import { Controller, Get, Headers, Res, VERSION_NEUTRAL } from '@nestjs/common';
 import { ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { createHash, timingSafeEqual } from 'node:crypto';
@@ -6,8 +6,7 @@ import { Public } from '../auth/guards/public.decorator.js';
 import { AlwaysAnswers } from '../platform/api/always-answers.decorator.js';
 import { ApiProblems } from '../platform/api/api-problems.decorator.js';
 import { Problem } from '../platform/api/problem.js';
-import { SETTINGS_TOKEN } from '../platform/settings/settings.module.js';
-import type { Settings } from '../platform/settings/settings.js';
+import { Settings } from '../platform/settings/settings.js';
 import { MetricsService } from './metrics.service.js';
 
 @ApiTags('health')
@@ -16,7 +15,7 @@ import { MetricsService } from './metrics.service.js';
 export class MetricsController {
   constructor(
     private readonly metrics: MetricsService,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /** For Prometheus, which sends `METRICS_TOKEN` as bearer token. All other clients get 404. */

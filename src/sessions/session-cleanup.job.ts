@@ -8,8 +8,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { AuditService } from '../platform/audit/audit.service.js';
 import { Clock } from '../platform/runtime/clock.js';
 import { LOGGER, type Logger } from '../platform/logging/logger.js';
-import { SETTINGS_TOKEN } from '../platform/settings/settings.module.js';
-import type { Settings } from '../platform/settings/settings.js';
+import { Settings } from '../platform/settings/settings.js';
 import { ClusterScheduler } from '../platform/jobs/cluster-scheduler.js';
 import { databaseNow } from '../platform/persistence/database-now.js';
 import { MailOutbox } from '../platform/mail/mail-outbox.js';
@@ -80,7 +79,7 @@ export class SessionCleanupJob implements OnApplicationBootstrap, BeforeApplicat
     private readonly outbox: MailOutbox,
     private readonly audit: AuditService,
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 

@@ -1,8 +1,7 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { Clock } from '../platform/runtime/clock.js';
-import { SETTINGS_TOKEN } from '../platform/settings/settings.module.js';
-import type { Settings } from '../platform/settings/settings.js';
+import { Settings } from '../platform/settings/settings.js';
 import { waitForLock } from '../platform/persistence/lock-waits.js';
 import { UserTransactions } from '../platform/persistence/user-transactions.js';
 import { sessionEnded } from './check/session-check.js';
@@ -36,7 +35,7 @@ export class SessionFence {
   constructor(
     private readonly transactions: UserTransactions,
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /**

@@ -5,8 +5,7 @@ import type { EntityManager } from 'typeorm';
 import { Clock } from '../platform/runtime/clock.js';
 import { Problem } from '../platform/api/problem.js';
 import type { RequestContext } from '../platform/http/request.js';
-import { SETTINGS_TOKEN } from '../platform/settings/settings.module.js';
-import type { Settings } from '../platform/settings/settings.js';
+import { Settings } from '../platform/settings/settings.js';
 import { MAIN_POOL, type Prepared } from '../platform/persistence/database.module.js';
 import { waitForLock } from '../platform/persistence/lock-waits.js';
 import type { User } from '../users/user.entity.js';
@@ -87,7 +86,7 @@ export class SessionRepository {
     private readonly users: UsersService,
     private readonly transactions: UserTransactions,
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /**

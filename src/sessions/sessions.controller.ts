@@ -1,11 +1,10 @@
-import { Controller, Delete, Get, Inject, Param, Query } from '@nestjs/common';
+import { Controller, Delete, Get, Param, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { Actor, type ActorContext } from '../platform/api/actor.decorator.js';
 import { Clock } from '../platform/runtime/clock.js';
 import { uuid } from '../platform/api/schemas.js';
-import { SETTINGS_TOKEN } from '../platform/settings/settings.module.js';
-import type { Settings } from '../platform/settings/settings.js';
+import { Settings } from '../platform/settings/settings.js';
 import { AnswersReceipt } from './revocation/answers-receipt.decorator.js';
 import { CurrentSession } from './check/current-session.decorator.js';
 import { RequireSession } from './check/require-session.decorator.js';
@@ -25,7 +24,7 @@ export class SessionsController {
     private readonly sessions: SessionsService,
     private readonly revocations: RevocationService,
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   @Get()

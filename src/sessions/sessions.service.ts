@@ -1,12 +1,11 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AuditService } from '../platform/audit/audit.service.js';
 import { Clock } from '../platform/runtime/clock.js';
 import { Problem } from '../platform/api/problem.js';
 import { random } from '../platform/runtime/random.js';
-import { SETTINGS_TOKEN } from '../platform/settings/settings.module.js';
 import { KeyStore } from '../platform/keys/key-store.js';
-import type { Settings } from '../platform/settings/settings.js';
+import { Settings } from '../platform/settings/settings.js';
 import { isUsable, type User } from '../users/user.entity.js';
 import type { ProfileFields } from '../users/user.schemas.js';
 import { UserTransactions } from '../platform/persistence/user-transactions.js';
@@ -74,7 +73,7 @@ export class SessionsService {
     private readonly audit: AuditService,
     private readonly clock: Clock,
     private readonly keys: KeyStore,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /**

@@ -101,7 +101,7 @@ export async function resetStores(): Promise<void> {
   await client.connect();
   await client.query(
     `set drawbridge.audit_retention = 'on';
-     truncate users, devices, sessions, revocations, audit_events, audit_seals, mails, chores,
+     truncate users, devices, sessions, revocations, audit_events, audit_chain, mails, scheduled_jobs,
        used_passkey_challenges restart identity cascade`,
   );
   await client.query(`update session_epoch set not_before = '-infinity'`);

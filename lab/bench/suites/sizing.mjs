@@ -357,7 +357,7 @@ async function sealing({ world, say, row }) {
     const client = new pg.Client({ connectionString: world.postgres.url });
     await client.connect();
     await client.query(
-      `begin; set local drawbridge.audit_retention = 'on'; truncate audit_events, audit_seals restart identity`,
+      `begin; set local drawbridge.audit_retention = 'on'; truncate audit_events, audit_chain restart identity`,
     );
     const each = Math.floor(events / seals);
     const add = (number) =>
@@ -368,13 +368,13 @@ async function sealing({ world, say, row }) {
       );
     await add(each * seals);
     await client.query(
-      `insert into audit_seals (at, events, last_id, count, previous, hash)
+      `insert into audit_chain (at, events, last_id, count, previous, hash)
        select now(), int8multirange(int8range((n - 1) * $1::int + 1, n * $1::int + 1)), n * $1::int, $1, sha256('x'), sha256(n::text::bytea)
        from generate_series(1, $2::int) n`,
       [each, seals],
     );
     await client.query('commit');
-    await client.query('vacuum analyze audit_events, audit_seals');
+    await client.query('vacuum analyze audit_events, audit_chain');
     const cost = await costs(world, 3, async () => {
       for (let turn = 0; turn < 3; turn++) {
         await add(10);

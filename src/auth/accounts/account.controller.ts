@@ -1,4 +1,4 @@
-import { Controller, Delete, HttpCode, HttpStatus, Inject, Res } from '@nestjs/common';
+import { Controller, Delete, HttpCode, HttpStatus, Res } from '@nestjs/common';
 import { ApiNoContentResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { Actor, type ActorContext } from '../../platform/api/actor.decorator.js';
@@ -6,8 +6,7 @@ import type { Principal } from '../../platform/http/request.js';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { clearCookies } from '../guards/cookies.js';
 import { CurrentUser } from '../guards/current-user.decorator.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { RequireSession } from '../../sessions/check/require-session.decorator.js';
 import { AccountService } from './account.service.js';
 
@@ -19,7 +18,7 @@ import { AccountService } from './account.service.js';
 export class AccountController {
   constructor(
     private readonly accounts: AccountService,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   @Delete()

@@ -1,12 +1,11 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { AuditService } from '../../platform/audit/audit.service.js';
 import type { ActorContext } from '../../platform/api/actor.decorator.js';
 import { Clock } from '../../platform/runtime/clock.js';
 import { Problem } from '../../platform/api/problem.js';
 import type { Role } from '../../roles.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
 import { SecondFactors } from '../mfa/second-factors.js';
 import { OPEN_SESSIONS, openSessionOf, type OpenSessionRow } from '../../sessions/session-factory.js';
@@ -36,7 +35,7 @@ export class AccountService {
     private readonly factors: SecondFactors,
     private readonly audit: AuditService,
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /**
@@ -142,8 +141,8 @@ export class AccountService {
       await this.factors.removeAll(tx, userId);
       // Skip an account job that is running: it waits for this user's lock, and then does not find the user.
       await tx.query(
-        `delete from account_errands where id in (
-           select id from account_errands where user_id = $1 or email = $2 for update skip locked)`,
+        `delete from account_jobs where id in (
+           select id from account_jobs where user_id = $1 or email = $2 for update skip locked)`,
         [userId, user.email],
       );
       await tx.update(

@@ -1,9 +1,8 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { milliseconds } from '../../platform/settings/duration.js';
 import { Problem } from '../../platform/api/problem.js';
 import type { RequestContext } from '../../platform/http/request.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { UsersService } from '../../users/users.service.js';
 import { networkOf } from '../../platform/throttling/client-network.js';
 import { digest } from '../../platform/throttling/digest.js';
@@ -43,7 +42,7 @@ export class AttemptLimiter {
     limiters: RateLimiterFactory,
     private readonly rateLimitResponder: RateLimitResponder,
     private readonly users: UsersService,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {
     this.counters = limiters.attempts();
     this.windows = {

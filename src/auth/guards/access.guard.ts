@@ -1,10 +1,9 @@
-import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { metadataReader } from '../../platform/api/cached-metadata.js';
 import { Problem } from '../../platform/api/problem.js';
 import type { Principal } from '../../platform/http/request.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { LastSeenService } from '../../sessions/check/last-seen.service.js';
 import { RevocationSubscriber } from '../../sessions/revocation/revocation-subscriber.js';
 import { SessionCheck } from '../../sessions/check/session-check.js';
@@ -22,7 +21,7 @@ export class AccessGuard implements CanActivate {
     private readonly revocationSubscriber: RevocationSubscriber,
     private readonly sessions: SessionCheck,
     private readonly lastSeen: LastSeenService,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /** Synchronous unless it has to wait for a revocation or a session check, which is rare. */

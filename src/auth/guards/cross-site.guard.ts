@@ -1,10 +1,9 @@
-import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { metadataReader } from '../../platform/api/cached-metadata.js';
 import { Problem } from '../../platform/api/problem.js';
 import { webOriginOf } from '../../platform/http/web-origin.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { CookieRoute } from './answers-with-cookies.decorator.js';
 import { readCredentials } from './credentials.js';
 
@@ -24,7 +23,7 @@ export class CrossSiteGuard implements CanActivate {
   /** The scheme of this site, if the settings define it. */
   private readonly scheme: string | null;
 
-  constructor(@Inject(SETTINGS_TOKEN) private readonly settings: Settings) {
+  constructor(private readonly settings: Settings) {
     this.home = settings.appUrl ? hostForm(new URL(settings.appUrl).origin) : null;
     this.scheme = schemeIn(settings);
   }

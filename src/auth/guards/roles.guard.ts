@@ -1,10 +1,9 @@
-import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { metadataReader } from '../../platform/api/cached-metadata.js';
 import { Problem } from '../../platform/api/problem.js';
 import type { Role } from '../../roles.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { SessionCheck } from '../../sessions/check/session-check.js';
 import { rolesInForce } from '../../sessions/check/session-snapshot.js';
 import { RolesRoute } from './roles.decorator.js';
@@ -20,7 +19,7 @@ export class RolesGuard implements CanActivate {
 
   constructor(
     private readonly sessions: SessionCheck,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {

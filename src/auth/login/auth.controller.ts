@@ -1,4 +1,4 @@
-import { Body, Controller, Get, HttpCode, HttpStatus, Inject, Post, Req, Res } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, HttpStatus, Post, Req, Res } from '@nestjs/common';
 import {
   ApiAcceptedResponse,
   ApiBody,
@@ -11,8 +11,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { Problem } from '../../platform/api/problem.js';
 import { requestContextOf, type Principal } from '../../platform/http/request.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { isChallengeFor } from '../mfa/login-challenges.js';
 import { RefreshService } from '../../sessions/refresh/refresh.service.js';
 import { RequireSession } from '../../sessions/check/require-session.decorator.js';
@@ -58,7 +57,7 @@ export class AuthController {
     private readonly logouts: LogoutService,
     private readonly refreshes: RefreshService,
     private readonly tokenResponder: TokenResponder,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   @Post('register')

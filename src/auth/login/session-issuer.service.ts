@@ -1,6 +1,5 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Injectable } from '@nestjs/common';
+import { Settings } from '../../platform/settings/settings.js';
 import type { SessionInput } from '../../sessions/session-factory.js';
 import { SessionsService, type SessionGrant, type ProofRecheck } from '../../sessions/sessions.service.js';
 import type { User } from '../../users/user.entity.js';
@@ -13,7 +12,7 @@ export class SessionIssuer {
   constructor(
     private readonly sessions: SessionsService,
     private readonly logouts: LogoutService,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /** Whether this user may log in. An unverified address is refused if the settings require verification. */

@@ -1,9 +1,8 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { Clock } from '../../platform/runtime/clock.js';
 import '../../platform/logging/security-event-log.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { viewOf } from '../../sessions/session.schemas.js';
 import { expiryOf } from '../../sessions/check/session-snapshot.js';
 import type { SessionGrant } from '../../sessions/sessions.service.js';
@@ -18,7 +17,7 @@ export class TokenResponder {
   constructor(
     private readonly tokens: AccessTokens,
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /**

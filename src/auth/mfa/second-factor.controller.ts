@@ -1,10 +1,9 @@
-import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Inject, Post, Req, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Post, Req, Res } from '@nestjs/common';
 import { ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { requestContextOf, type Principal } from '../../platform/http/request.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { MfaManagementService } from './mfa-management.service.js';
 import { CurrentSession } from '../../sessions/check/current-session.decorator.js';
 import { RequireSession } from '../../sessions/check/require-session.decorator.js';
@@ -30,7 +29,7 @@ export class SecondFactorController {
   constructor(
     private readonly mfaManagement: MfaManagementService,
     private readonly tokenResponder: TokenResponder,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /** The enrolled factors. */

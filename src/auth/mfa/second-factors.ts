@@ -1,10 +1,9 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { AuditService } from '../../platform/audit/audit.service.js';
 import { Problem } from '../../platform/api/problem.js';
 import type { RequestContext } from '../../platform/http/request.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { MailOutbox } from '../../platform/mail/mail-outbox.js';
 import { PasskeysService } from '../passkeys/passkeys.service.js';
 import { mailContextOf } from '../../sessions/mail-context.js';
@@ -31,7 +30,7 @@ export class SecondFactors {
     private readonly passkeys: PasskeysService,
     private readonly mails: MailOutbox,
     private readonly audit: AuditService,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /** The methods that can complete a login; empty if the user has enrolled no factor. */

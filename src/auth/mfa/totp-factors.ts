@@ -1,8 +1,7 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { random } from '../../platform/runtime/random.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { PendingActions } from '../../sessions/pending-actions/pending-actions.service.js';
 import { EncryptedSecrets } from './encrypted-secrets.js';
 import { base32Of, otpauthUrlOf, SECRET_BYTES, stepOf, TOTP_CODE } from './totp.js';
@@ -37,7 +36,7 @@ export class TotpFactors {
   constructor(
     private readonly encryptedSecrets: EncryptedSecrets,
     private readonly pending: PendingActions,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /**

@@ -4,20 +4,20 @@ export class AccountErrands1763683600002 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
       -- jobs about an address that run after the answer, whether or not an account has the address
-      create table account_errands (
+      create table account_jobs (
         id         bigint generated always as identity primary key,
         kind       text not null,
         email      text not null,
         user_id    uuid references users,
-        origin     jsonb not null,
+        context    jsonb not null,
         created_at timestamptz(3) not null,
         due_at     timestamptz(3) not null
       );
-      create index account_errands_due on account_errands (due_at);
+      create index account_jobs_due on account_jobs (due_at);
     `);
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {
-    await queryRunner.query('drop table account_errands');
+    await queryRunner.query('drop table account_jobs');
   }
 }

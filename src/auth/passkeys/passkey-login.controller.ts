@@ -1,10 +1,9 @@
-import { Body, Controller, HttpCode, HttpStatus, Inject, Post, Req, Res } from '@nestjs/common';
+import { Body, Controller, HttpCode, HttpStatus, Post, Req, Res } from '@nestjs/common';
 import { ApiHeader, ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { requestContextOf, type Principal } from '../../platform/http/request.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { PasskeyRequestOptions } from './webauthn.schemas.js';
 import { RequireSession } from '../../sessions/check/require-session.decorator.js';
 import { Throttled } from '../../platform/throttling/throttled.decorator.js';
@@ -23,7 +22,7 @@ export class PasskeyLoginController {
   constructor(
     private readonly logins: PasskeyLoginService,
     private readonly tokenResponder: TokenResponder,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /** Options for `navigator.credentials.get()`. The user does not have to enter a name. */

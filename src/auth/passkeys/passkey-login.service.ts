@@ -1,12 +1,11 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { AuditService } from '../../platform/audit/audit.service.js';
 import { Problem } from '../../platform/api/problem.js';
 import { random } from '../../platform/runtime/random.js';
 import type { RequestContext, Principal } from '../../platform/http/request.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
 import { relyingPartyOf, type RelyingParty } from '../../platform/settings/relying-party.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { requestOptions } from './webauthn-options.js';
 import type { PasskeyAssertion, PasskeyRequestOptions } from './webauthn.schemas.js';
 import { PasskeyChallenges } from './passkey-challenges.js';
@@ -38,7 +37,7 @@ export class PasskeyLoginService {
     private readonly attemptLimiter: AttemptLimiter,
     private readonly wrongSignatures: WrongSignatures,
     private readonly audit: AuditService,
-    @Inject(SETTINGS_TOKEN) settings: Settings,
+    settings: Settings,
   ) {
     this.site = relyingPartyOf(settings);
   }

@@ -6,9 +6,8 @@ import { LOGGER, type Logger } from '../../platform/logging/logger.js';
 import { invalidRequest, Problem } from '../../platform/api/problem.js';
 import { random } from '../../platform/runtime/random.js';
 import type { RequestContext, Principal } from '../../platform/http/request.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
 import { relyingPartyOf, type RelyingParty } from '../../platform/settings/relying-party.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { MailOutbox } from '../../platform/mail/mail-outbox.js';
 import { challengeFrom, VerificationFailed, verifyAttestation, type Credential } from './webauthn.js';
 import { creationOptions } from './webauthn-options.js';
@@ -52,7 +51,7 @@ export class PasskeyManagementService {
     private readonly mails: MailOutbox,
     private readonly audit: AuditService,
     @Inject(LOGGER) private readonly logger: Logger,
-    @Inject(SETTINGS_TOKEN) settings: Settings,
+    settings: Settings,
   ) {
     this.site = relyingPartyOf(settings);
   }

@@ -3,9 +3,8 @@ import type { EntityManager } from 'typeorm';
 import { AuditService } from '../../platform/audit/audit.service.js';
 import { LOGGER, type Logger } from '../../platform/logging/logger.js';
 import type { RequestContext } from '../../platform/http/request.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
 import { relyingPartyOf, type RelyingParty } from '../../platform/settings/relying-party.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { MailOutbox } from '../../platform/mail/mail-outbox.js';
 import { challengeFrom, VerificationFailed, verifyAssertion, type Assertion } from './webauthn.js';
 import { userHandleOf } from './webauthn-options.js';
@@ -55,7 +54,7 @@ export class PasskeyVerifier {
     private readonly mails: MailOutbox,
     private readonly audit: AuditService,
     @Inject(LOGGER) private readonly logger: Logger,
-    @Inject(SETTINGS_TOKEN) settings: Settings,
+    settings: Settings,
   ) {
     this.site = relyingPartyOf(settings);
   }

@@ -2,8 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { createHash } from 'node:crypto';
 import { LOGGER, type Logger } from '../../platform/logging/logger.js';
 import { Problem } from '../../platform/api/problem.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 
 const PREFIX_LENGTH = 5;
 /** About 1,000 lines of 40 characters, plus padding. */
@@ -17,7 +16,7 @@ const MAX_ANSWER_BYTES = 500_000;
 @Injectable()
 export class BreachedPasswords {
   constructor(
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 

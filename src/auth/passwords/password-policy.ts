@@ -1,8 +1,7 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { keptModule } from '../../platform/performance/kept-module.js';
 import { invalidRequest } from '../../platform/api/problem.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import type { User } from '../../users/user.entity.js';
 import { MAX_PASSWORD_LENGTH } from '../login/auth.schemas.js';
 import { BreachedPasswords } from './breached-passwords.js';
@@ -20,7 +19,7 @@ export class PasswordPolicy {
 
   constructor(
     private readonly breached: BreachedPasswords,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {
     const { mailFrom, tokenIssuer, appUrl } = settings;
     const host = appUrl ? new URL(appUrl).hostname : '';

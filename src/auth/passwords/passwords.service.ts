@@ -1,9 +1,8 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import pLimit from 'p-limit';
 import { Problem } from '../../platform/api/problem.js';
 import { random } from '../../platform/runtime/random.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { HASHERS, PARAMETERS, PasswordHasher } from './password-hasher.js';
 
 const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$/;
@@ -19,7 +18,7 @@ export class PasswordsService {
 
   constructor(
     private readonly hasher: PasswordHasher,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /** @throws Problem `auth.unavailable` if the queue is full (`PASSWORD_HASH_QUEUE`) */

@@ -36,9 +36,9 @@ interface Row {
 }
 
 const TAKE = `
-  delete from account_errands where id = (
-    select id from account_errands where due_at <= $1 order by due_at limit 1 for update skip locked)
-  returning id, kind, email, user_id, session_id, origin, created_at`;
+  delete from account_jobs where id = (
+    select id from account_jobs where due_at <= $1 order by due_at limit 1 for update skip locked)
+  returning id, kind, email, user_id, session_id, context, created_at`;
 
 /**
  * Account jobs of public routes, all about an e-mail address. The routes only insert a row, which takes the same time
@@ -76,7 +76,7 @@ export class AccountJobQueue implements OnApplicationBootstrap, BeforeApplicatio
       ? await this.pending.requestedAt(tx, { userId, sessionId })
       : await databaseNow(tx, this.clock);
     await tx.query(
-      `insert into account_errands (kind, email, user_id, session_id, origin, created_at, due_at)
+      `insert into account_jobs (kind, email, user_id, session_id, context, created_at, due_at)
        values ($1, $2, $3, $4, $5, $6, $6)`,
       [kind, email, userId, sessionId, context, requestedAt],
     );
@@ -95,10 +95,9 @@ export class AccountJobQueue implements OnApplicationBootstrap, BeforeApplicatio
   /** Usually no job is due, and this check needs no transaction. */
   private async hasDue(): Promise<boolean> {
     const now = await databaseNow(this.database.manager, this.clock);
-    const due = await this.database.query<unknown[]>(
-      'select from account_errands where due_at <= $1 limit 1',
-      [now],
-    );
+    const due = await this.database.query<unknown[]>('select from account_jobs where due_at <= $1 limit 1', [
+      now,
+    ]);
     return due.length > 0;
   }
 
@@ -123,9 +122,9 @@ export class AccountJobQueue implements OnApplicationBootstrap, BeforeApplicatio
   }
 
   private async postpone({ id, kind }: Row, error: unknown): Promise<void> {
-    this.logger.warn({ err: error, errand: id, kind }, 'an account job failed and will be retried');
+    this.logger.warn({ err: error, job: id, kind }, 'an account job failed and will be retried');
     const now = await databaseNow(this.database.manager, this.clock);
-    await this.database.query('update account_errands set due_at = $2 where id = $1', [
+    await this.database.query('update account_jobs set due_at = $2 where id = $1', [
       id,
       new Date(now.getTime() + RETRY_MS),
     ]);
@@ -133,8 +132,8 @@ export class AccountJobQueue implements OnApplicationBootstrap, BeforeApplicatio
 }
 
 function errandOf({ kind, email, user_id, session_id, context, created_at }: Row): RequestedAccountJob {
-  const errand = { email, context, requestedAt: created_at };
+  const request = { email, context, requestedAt: created_at };
   return kind === 'email_change'
-    ? { ...errand, kind, userId: user_id!, sessionId: session_id! }
-    : { ...errand, kind };
+    ? { ...request, kind, userId: user_id!, sessionId: session_id! }
+    : { ...request, kind };
 }

@@ -1,8 +1,7 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { AuditService } from '../../platform/audit/audit.service.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { MailedTokens } from '../../platform/mail/mailed-tokens.js';
 import { MailOutbox } from '../../platform/mail/mail-outbox.js';
 import { mailContextOf } from '../../sessions/mail-context.js';
@@ -25,7 +24,7 @@ export class AccountMailService {
     private readonly outbox: MailOutbox,
     private readonly pending: PendingActions,
     private readonly audit: AuditService,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /** Call this under `shareEpoch`: requests made before a global logout are void as well. */

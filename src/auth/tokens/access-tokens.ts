@@ -1,12 +1,11 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { derToJose, joseToDer } from 'ecdsa-sig-formatter';
 import { sign, verify, type KeyObject } from 'node:crypto';
 import { Clock, MAX_CLOCK_OFFSET_MS } from '../../platform/runtime/clock.js';
 import { Problem } from '../../platform/api/problem.js';
 import type { Principal } from '../../platform/http/request.js';
 import { ClockCache } from '../../platform/performance/clock-cache.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { expiryOf, rolesInForce, type SessionSnapshot } from '../../sessions/check/session-snapshot.js';
 import type { Transport } from '../../sessions/session.entity.js';
 import { editionOfTokenId, mintTokenId, transportOfTokenId } from '../../sessions/token-id.js';
@@ -54,7 +53,7 @@ export class AccessTokens {
   constructor(
     private readonly keys: KeyRing,
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /**

@@ -1,11 +1,10 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import type { FastifyRequest } from 'fastify';
 import { Strategy } from 'passport-jwt';
 import { Problem } from '../../platform/api/problem.js';
 import type { Principal } from '../../platform/http/request.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { sessionEnded, tokenDenied } from '../../sessions/check/session-check.js';
 import type { Transport } from '../../sessions/session.entity.js';
 import { DenialList } from '../../sessions/revocation/denial-list.js';
@@ -48,7 +47,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   constructor(
     tokens: AccessTokens,
     private readonly denials: DenialList,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {
     const verifiers = { cookie: { tokens, transport: 'cookie' }, bearer: { tokens, transport: 'bearer' } };
     super({

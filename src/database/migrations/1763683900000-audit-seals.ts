@@ -4,7 +4,7 @@ export class AuditSeals1763683900000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
       -- the audit hash chain: the state of the audit log at a moment, see audit/audit-chain.ts
-      create table audit_seals (
+      create table audit_chain (
         id       bigint generated always as identity primary key,
         at       timestamptz(3) not null,
         -- the events of this seal, which are in no other one, and the last of them
@@ -14,7 +14,7 @@ export class AuditSeals1763683900000 implements MigrationInterface {
         previous bytea not null check (octet_length(previous) = 32),
         hash     bytea not null unique check (octet_length(hash) = 32)
       );
-      create index audit_seals_by_last on audit_seals (last_id);
+      create index audit_chain_by_last on audit_chain (last_id);
 
       -- append-only; only the retention job may delete, after setting a variable, and instances may not
       -- (see operations/least-privilege.md)
@@ -27,14 +27,14 @@ export class AuditSeals1763683900000 implements MigrationInterface {
         end $$;
       create trigger audit_events_are_append_only before update or delete or truncate on audit_events
         for each statement execute function refuse_change_of_audit();
-      create trigger audit_seals_are_append_only before update or delete or truncate on audit_seals
+      create trigger audit_chain_are_append_only before update or delete or truncate on audit_chain
         for each statement execute function refuse_change_of_audit();
     `);
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
-      drop table audit_seals;
+      drop table audit_chain;
       drop trigger audit_events_are_append_only on audit_events;
       drop function refuse_change_of_audit;
     `);

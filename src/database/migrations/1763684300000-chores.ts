@@ -4,7 +4,7 @@ export class Chores1763684300000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
       -- scheduled jobs, each run by one instance, and when it last started: see database/cluster-scheduler.ts
-      create table chores (
+      create table scheduled_jobs (
         name     text primary key,
         begun_at timestamptz(3) not null
       );
@@ -15,6 +15,6 @@ export class Chores1763684300000 implements MigrationInterface {
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {
-    await queryRunner.query('drop index users_admins; drop table chores');
+    await queryRunner.query('drop index users_admins; drop table scheduled_jobs');
   }
 }

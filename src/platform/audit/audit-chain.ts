@@ -28,15 +28,15 @@ export const FINAL_AFTER_MINUTES = 10;
  */
 export const LINK_EVENTS = `
   with known as (
-    select coalesce((select hash from audit_seals order by id desc limit 1), decode(repeat('00', 32), 'hex')) as previous,
-      coalesce((select max(last_id) from audit_seals where at < $1::timestamptz - interval '${FINAL_AFTER_MINUTES} min'), 0) as settled
+    select coalesce((select hash from audit_chain order by id desc limit 1), decode(repeat('00', 32), 'hex')) as previous,
+      coalesce((select max(last_id) from audit_chain where at < $1::timestamptz - interval '${FINAL_AFTER_MINUTES} min'), 0) as settled
   ), e as (
     select e.* from audit_events e, known
     where e.id > known.settled
-      and not exists (select from audit_seals s where s.last_id > known.settled and e.id <@ s.events)
+      and not exists (select from audit_chain s where s.last_id > known.settled and e.id <@ s.events)
     order by e.id limit ${MAX_LINKED}
   )
-  insert into audit_seals (at, events, last_id, count, previous, hash)
+  insert into audit_chain (at, events, last_id, count, previous, hash)
   select $1, range_agg(int8range(e.id, e.id + 1)), max(e.id), count(*), known.previous, ${hashOf('known.previous')}
   from e, known group by known.previous
   returning id, count, encode(hash, 'hex') as hash`;
@@ -48,14 +48,14 @@ export const COMPARE_LINKS = `
      where e.id >= lower(s.events) and e.id < upper(s.events) and e.id <@ s.events) as now,
     (select count(*)::int from audit_events e
      where e.id >= lower(s.events) and e.id < upper(s.events) and e.id <@ s.events) as found
-  from audit_seals s where s.id > $1 order by s.id limit 100`;
+  from audit_chain s where s.id > $1 order by s.id limit 100`;
 
 /** The number of events, and how many of them may still wait for a seal. */
 export const UNLINKED = `
   with known as (
-    select coalesce(max(last_id), 0) as settled from audit_seals
-    where at < (select max(at) from audit_seals) - interval '${FINAL_AFTER_MINUTES} min'
+    select coalesce(max(last_id), 0) as settled from audit_chain
+    where at < (select max(at) from audit_chain) - interval '${FINAL_AFTER_MINUTES} min'
   )
   select (select count(*)::int from audit_events) as events,
     (select count(*)::int from audit_events e, known where e.id > known.settled
-       and not exists (select from audit_seals s where s.last_id > known.settled and e.id <@ s.events)) as waiting`;
+       and not exists (select from audit_chain s where s.last_id > known.settled and e.id <@ s.events)) as waiting`;

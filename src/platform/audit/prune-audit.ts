@@ -10,7 +10,7 @@ export async function pruneAudit(client: Pick<ClientBase, 'query'>, before: Date
   await client.query('begin');
   await client.query(`set local drawbridge.audit_retention = 'on'`);
   const { rowCount } = await client.query(
-    `delete from audit_events e using audit_seals s
+    `delete from audit_events e using audit_chain s
      where s.at < $1 and e.id >= lower(s.events) and e.id < upper(s.events) and e.id <@ s.events`,
     [before],
   );

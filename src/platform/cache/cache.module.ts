@@ -1,8 +1,7 @@
 import { Global, Module } from '@nestjs/common';
 import { Clock } from '../runtime/clock.js';
 import { LOGGER, type Logger } from '../logging/logger.js';
-import { SETTINGS_TOKEN } from '../settings/settings.module.js';
-import type { Settings } from '../settings/settings.js';
+import { Settings } from '../settings/settings.js';
 import { authoritiesOf } from '../settings/store-tls.js';
 import { CachePort } from './cache-port.js';
 import { MemoryCache } from './memory-cache.js';
@@ -23,7 +22,7 @@ const NODE_SHARE = 0.8;
   providers: [
     {
       provide: CachePort,
-      inject: [SETTINGS_TOKEN, Clock, LOGGER],
+      inject: [Settings, Clock, LOGGER],
       useFactory: async (settings: Settings, clock: Clock, logger: Logger) => {
         if (!settings.redisUrl) return new MemoryCache(clock);
         const { RedisCache } = await import('./redis-cache.js'); // loads 700 modules, so only with a Redis

@@ -2,8 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Clock } from '../runtime/clock.js';
-import { SETTINGS_TOKEN } from '../settings/settings.module.js';
-import type { Settings } from '../settings/settings.js';
+import { Settings } from '../settings/settings.js';
 
 /** After the server has closed its half of a connection, the client has this many ms to close the other half. */
 const LINGER_MS = 1_000;
@@ -27,7 +26,7 @@ export class Connections {
 
   constructor(
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Pick<Settings, 'requestTimeout'>,
+    @Inject(Settings) private readonly settings: Pick<Settings, 'requestTimeout'>,
   ) {}
 
   /** Starts to check the connections of a server. */

@@ -1,8 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Clock } from '../runtime/clock.js';
-import { SETTINGS_TOKEN } from '../settings/settings.module.js';
-import type { Settings } from '../settings/settings.js';
+import { Settings } from '../settings/settings.js';
 import { Connections } from './connections.js';
 
 /** In ms: a request that has begun takes at most the longest statement of PostgreSQL. */
@@ -23,7 +22,7 @@ export class Shutdown {
   constructor(
     private readonly connections: Connections,
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Pick<Settings, 'shutdownDelay' | 'requestTimeout'>,
+    @Inject(Settings) private readonly settings: Pick<Settings, 'shutdownDelay' | 'requestTimeout'>,
   ) {}
 
   get hasBegun(): boolean {

@@ -12,9 +12,9 @@ const CLAIMED_SHARE_OF_INTERVAL = 0.9;
 
 /** A claim that lies more than an interval in the future comes from a wrong clock and is ignored. */
 const CLAIM = `
-  insert into chores (name, begun_at) values ($1, $2)
+  insert into scheduled_jobs (name, begun_at) values ($1, $2)
   on conflict (name) do update set begun_at = excluded.begun_at
-  where chores.begun_at not between excluded.begun_at - make_interval(secs => $3)
+  where scheduled_jobs.begun_at not between excluded.begun_at - make_interval(secs => $3)
                                 and excluded.begun_at + make_interval(secs => $3)
   returning name`;
 

@@ -1,11 +1,10 @@
-import { Controller, Get, Headers, Inject, Res, VERSION_NEUTRAL } from '@nestjs/common';
+import { Controller, Get, Headers, Res, VERSION_NEUTRAL } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Public } from '../../auth/guards/public.decorator.js';
-import { SETTINGS_TOKEN } from '../settings/settings.module.js';
-import type { Settings } from '../settings/settings.js';
+import { Settings } from '../settings/settings.js';
 import { mailsFolder } from './mail-transport.js';
 import { escape } from './templates.js';
 
@@ -24,7 +23,7 @@ interface KeptMail {
 @Controller({ path: 'dev/mails', version: VERSION_NEUTRAL })
 @Public()
 export class DevMailsController {
-  constructor(@Inject(SETTINGS_TOKEN) private readonly settings: Settings) {}
+  constructor(private readonly settings: Settings) {}
 
   @Get()
   async list(@Headers('accept') accept = '', @Res({ passthrough: true }) reply: FastifyReply) {

@@ -1,6 +1,5 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { SETTINGS_TOKEN } from '../settings/settings.module.js';
-import type { Settings } from '../settings/settings.js';
+import { Injectable } from '@nestjs/common';
+import { Settings } from '../settings/settings.js';
 import { MailedTokens } from './mailed-tokens.js';
 import { LINKS, type LinkedTemplate, type TemplateName } from './templates.js';
 
@@ -12,7 +11,7 @@ import { LINKS, type LinkedTemplate, type TemplateName } from './templates.js';
 export class MailLinks {
   constructor(
     private readonly tokens: MailedTokens,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /**

@@ -1,7 +1,6 @@
 import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { LOGGER, type Logger } from '../logging/logger.js';
-import { SETTINGS_TOKEN } from '../settings/settings.module.js';
-import type { Settings } from '../settings/settings.js';
+import { Settings } from '../settings/settings.js';
 import { DevMailsController } from './dev-mails.controller.js';
 import { MailLinks } from './mail-links.js';
 import { MailOutbox } from './mail-outbox.js';
@@ -16,7 +15,7 @@ import { MailedTokens } from './mailed-tokens.js';
     MailOutbox,
     {
       provide: MailTransport,
-      inject: [SETTINGS_TOKEN, LOGGER],
+      inject: [Settings, LOGGER],
       useFactory: (settings: Settings, logger: Logger) => {
         if (settings.nodeEnv === 'production' && !settings.appUrl)
           logger.warn('APP_URL is not set: links in mails lead to localhost');

@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
 
 /** Tables that instances may only read and append to. */
-const APPEND_ONLY = ['audit_events', 'audit_seals'];
+const APPEND_ONLY = ['audit_events', 'audit_chain'];
 
 /**
  * Grants a role exactly the rights that an instance needs in this database. It can read and write the tables of the

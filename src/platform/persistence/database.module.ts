@@ -5,8 +5,7 @@ import { DataSource } from 'typeorm';
 import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
 import { Clock } from '../runtime/clock.js';
 import { LOGGER, type Logger } from '../logging/logger.js';
-import { SETTINGS_TOKEN } from '../settings/settings.module.js';
-import type { Settings } from '../settings/settings.js';
+import { Settings } from '../settings/settings.js';
 import { ClusterScheduler } from '../jobs/cluster-scheduler.js';
 import { connectionTo } from './postgres-connection.js';
 import { PostgresPool } from './postgres-pool.js';
@@ -59,7 +58,7 @@ const logLostConnection = (logger: Logger) => (error: Error) =>
 @Module({
   imports: [
     TypeOrmModule.forRootAsync({
-      inject: [SETTINGS_TOKEN, LOGGER],
+      inject: [Settings, LOGGER],
       useFactory: async (settings: Settings, logger: Logger) => {
         await requireSuitableServer(settings.databaseUrl!, settings);
         return {
@@ -116,7 +115,7 @@ const logLostConnection = (logger: Logger) => (error: Error) =>
     },
     {
       provide: CHECK_POOL,
-      inject: [SETTINGS_TOKEN, LOGGER],
+      inject: [Settings, LOGGER],
       useFactory: (settings: Settings, logger: Logger) => {
         const pool = new PostgresPool({
           ...connectionTo(settings.databaseUrl!, settings),

@@ -3,9 +3,7 @@ import { AlignedClock, Clock, SystemClock } from '../runtime/clock.js';
 import { createLogger, LOGGER, type Logger } from '../logging/logger.js';
 import type { Keys } from '../keys/key-format.js';
 import { KeyStore } from '../keys/key-store.js';
-import type { Settings } from './settings.js';
-
-export const SETTINGS_TOKEN = Symbol('SETTINGS');
+import { Settings } from './settings.js';
 
 /** Replacements of shared providers, for tests. */
 export interface Replacements {
@@ -21,13 +19,13 @@ export class SettingsModule {
     return {
       module: SettingsModule,
       providers: [
-        { provide: SETTINGS_TOKEN, useValue: settings },
+        { provide: Settings, useValue: settings },
         { provide: KeyStore, useValue: new KeyStore(keys) },
         { provide: AlignedClock, useValue: new AlignedClock(clock ?? new SystemClock()) },
         { provide: Clock, useExisting: AlignedClock },
         { provide: LOGGER, useValue: logger ?? createLogger(settings.logLevel, false) },
       ],
-      exports: [SETTINGS_TOKEN, KeyStore, AlignedClock, Clock, LOGGER],
+      exports: [Settings, KeyStore, AlignedClock, Clock, LOGGER],
     };
   }
 }

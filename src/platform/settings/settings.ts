@@ -321,9 +321,14 @@ export const SETTINGS = {
   ),
 } satisfies Record<string, Setting<unknown>>;
 
-export type Settings = {
+type SettingValues = {
   readonly [Name in keyof typeof SETTINGS]: (typeof SETTINGS)[Name] extends Setting<infer T> ? T : never;
 };
+
+/** All settings, validated. A service gets them by the type: `constructor(private readonly settings: Settings) {}`. */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the class is only the token of injection
+export abstract class Settings {}
+export interface Settings extends SettingValues {}
 
 export type SettingName = keyof Settings;
 

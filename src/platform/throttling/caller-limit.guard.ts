@@ -1,11 +1,10 @@
-import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Clock } from '../runtime/clock.js';
 import { milliseconds } from '../settings/duration.js';
 import { metadataReader } from '../api/cached-metadata.js';
 import { requestContextOf } from '../http/request.js';
-import { SETTINGS_TOKEN } from '../settings/settings.module.js';
-import type { Settings } from '../settings/settings.js';
+import { Settings } from '../settings/settings.js';
 import { networkOf } from './client-network.js';
 import { MemoryCounts } from './memory-limiter.js';
 import { RateLimitedRoute, type RateLimitOptions } from './rate-limit.decorator.js';
@@ -30,7 +29,7 @@ export class CallerLimitGuard implements CanActivate {
     private readonly throttle: ThrottleGuard,
     private readonly rateLimitResponder: RateLimitResponder,
     clock: Clock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {
     this.counts = new MemoryCounts(clock);
   }

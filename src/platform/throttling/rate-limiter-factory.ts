@@ -1,11 +1,10 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { RateLimiterRedis, RateLimiterRes, type RateLimiterLike } from 'rate-limiter-flexible';
 import { CachePort } from '../cache/cache-port.js';
 import type { RedisCache } from '../cache/redis-cache.js';
 import { Clock } from '../runtime/clock.js';
 import { milliseconds } from '../settings/duration.js';
-import { SETTINGS_TOKEN } from '../settings/settings.module.js';
-import type { Settings } from '../settings/settings.js';
+import { Settings } from '../settings/settings.js';
 import {
   MemoryAttemptCounters,
   RedisAttemptCounters,
@@ -41,7 +40,7 @@ export class RateLimiterFactory {
   constructor(
     cache: CachePort,
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) settings: Settings,
+    settings: Settings,
   ) {
     this.redis = isRedis(cache) ? new RedisCounters(cache.servers, settings.cacheBudget, clock) : null;
   }

@@ -1,11 +1,10 @@
-import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { milliseconds } from '../settings/duration.js';
 import { metadataReader } from '../api/cached-metadata.js';
 import type { Problem } from '../api/problem.js';
 import { requestContextOf } from '../http/request.js';
-import { SETTINGS_TOKEN } from '../settings/settings.module.js';
-import type { Settings } from '../settings/settings.js';
+import { Settings } from '../settings/settings.js';
 import { canonicalEmail } from '../mail/email-address.js';
 import { networkOf } from './client-network.js';
 import { digest } from './digest.js';
@@ -30,7 +29,7 @@ export class ThrottleGuard implements CanActivate {
   constructor(
     private readonly rateLimiterFactory: RateLimiterFactory,
     private readonly rateLimitResponder: RateLimitResponder,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {

@@ -8,8 +8,7 @@ import type pg from 'pg';
 import { Clock } from '../../platform/runtime/clock.js';
 import { repeat } from '../../platform/jobs/repeat.js';
 import { LOGGER, type Logger } from '../../platform/logging/logger.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { CHECK_POOL } from '../../platform/persistence/database.module.js';
 
 /** Last-seen times are saved at least this often. */
@@ -45,7 +44,7 @@ export class LastSeenService implements OnApplicationBootstrap, BeforeApplicatio
   constructor(
     @Inject(CHECK_POOL) private readonly pool: pg.Pool,
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) settings: Settings,
+    settings: Settings,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {
     // A session in steady use must never look idle. Therefore at least four marks fit into the shortest idle timeout.

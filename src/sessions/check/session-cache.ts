@@ -1,12 +1,11 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { CachePort, CacheUnavailable, type CacheValue } from '../../platform/cache/cache-port.js';
 import { Breaker } from '../../platform/runtime/breaker.js';
 import { Clock, MAX_CLOCK_OFFSET_MS } from '../../platform/runtime/clock.js';
 import { ParseCache } from '../../platform/performance/parse-cache.js';
 import { random } from '../../platform/runtime/random.js';
 import { withTimeout } from '../../platform/runtime/with-timeout.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import type { Ended } from '../revocation/end-reason.js';
 import type { SessionSnapshot } from './session-snapshot.js';
 import { packEnded, packLive, unpack, type SessionCacheEntry } from './session-cache.codec.js';
@@ -40,7 +39,7 @@ export class SessionCache {
   constructor(
     private readonly cache: CachePort,
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /**

@@ -1,10 +1,9 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { Clock } from '../../platform/runtime/clock.js';
 import { Problem } from '../../platform/api/problem.js';
 import type { Principal } from '../../platform/http/request.js';
 import { MicroBatcher } from '../../platform/performance/micro-batcher.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import type { Ended } from '../revocation/end-reason.js';
 import { KeyDelivery } from '../refresh/key-delivery.js';
 import { SessionReader } from './session-reader.js';
@@ -40,7 +39,7 @@ export class SessionCheck {
     private readonly sessionCache: SessionCache,
     private readonly delivery: KeyDelivery,
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {}
 
   /**

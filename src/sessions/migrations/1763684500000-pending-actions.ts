@@ -10,9 +10,9 @@ export class PendingActions1763684500000 implements MigrationInterface {
       alter table sessions add column pending_not_before timestamptz(3) not null default '-infinity';
 
       -- the session that requested a pending change of address is not known: users must request these changes again
-      delete from account_errands where kind = 'email_change';
-      alter table account_errands drop column password_digest, add column session_id uuid;
-      alter table account_errands add constraint address_changes_name_their_session
+      delete from account_jobs where kind = 'email_change';
+      alter table account_jobs drop column password_digest, add column session_id uuid;
+      alter table account_jobs add constraint address_changes_name_their_session
         check ((kind = 'email_change') = (session_id is not null));
       delete from mailed_tokens where purpose = 'email_change';
       alter table mailed_tokens add column session_id uuid;
@@ -35,7 +35,7 @@ export class PendingActions1763684500000 implements MigrationInterface {
       alter table mails drop column user_id, drop column session_id, drop column requested_at;
       alter table mailed_tokens drop column session_id;
       comment on column mailed_tokens.created_at is null;
-      alter table account_errands drop column session_id, add column password_digest bytea;
+      alter table account_jobs drop column session_id, add column password_digest bytea;
       alter table sessions drop column pending_not_before;
       alter table users drop column pending_not_before;
     `);

@@ -1,9 +1,8 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { Clock } from '../../platform/runtime/clock.js';
 import { PendingActionPolicy, type PendingAction } from '../../platform/mail/pending-action.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import {
   judge,
   SNAPSHOT_COLUMNS,
@@ -40,7 +39,7 @@ const REQUEST_TIME = `
 export class PendingActions extends PendingActionPolicy {
   constructor(
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {
     super();
   }

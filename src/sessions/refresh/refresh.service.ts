@@ -7,9 +7,8 @@ import { LOGGER, type Logger } from '../../platform/logging/logger.js';
 import { Problem } from '../../platform/api/problem.js';
 import type { RequestContext } from '../../platform/http/request.js';
 import { shortSessionId } from '../../platform/logging/security-event-log.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
 import { KeyStore } from '../../platform/keys/key-store.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { RevocationDatabase } from '../../platform/persistence/revocation-database.js';
 import { MailOutbox } from '../../platform/mail/mail-outbox.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
@@ -70,7 +69,7 @@ export class RefreshService {
     private readonly audit: AuditService,
     private readonly clock: Clock,
     private readonly keys: KeyStore,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 

@@ -5,8 +5,7 @@ import { AlignedClock } from '../../platform/runtime/clock.js';
 import { repeat } from '../../platform/jobs/repeat.js';
 import { LOGGER, type Logger } from '../../platform/logging/logger.js';
 import { CachePort } from '../../platform/cache/cache-port.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { PostgresClient } from '../../platform/persistence/postgres-client.js';
 import { connectionTo } from '../../platform/persistence/postgres-connection.js';
 import { DenialList } from './denial-list.js';
@@ -48,7 +47,7 @@ export class RevocationSubscriber implements OnApplicationBootstrap, OnApplicati
     private readonly denials: DenialList,
     private readonly cache: CachePort,
     private readonly clock: AlignedClock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 

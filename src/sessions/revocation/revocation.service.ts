@@ -2,8 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { setTimeout } from 'node:timers/promises';
 import { Clock } from '../../platform/runtime/clock.js';
 import { LOGGER, type Logger } from '../../platform/logging/logger.js';
-import { SETTINGS_TOKEN } from '../../platform/settings/settings.module.js';
-import type { Settings } from '../../platform/settings/settings.js';
+import { Settings } from '../../platform/settings/settings.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
 import { RevocationDatabase } from '../../platform/persistence/revocation-database.js';
 import { RevocationTransactions } from '../../platform/persistence/user-transactions.js';
@@ -41,7 +40,7 @@ export class RevocationService {
     private readonly revocationDispatcher: RevocationDispatcher,
     private readonly denials: DenialList,
     private readonly clock: Clock,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 

@@ -2,7 +2,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { BootError } from '../../platform/settings/boot-error.js';
 import { canonicalEmail } from '../../platform/mail/email-address.js';
 
-const TABLES = ['users', 'mailed_tokens', 'account_errands'] as const;
+const TABLES = ['users', 'mailed_tokens', 'account_jobs'] as const;
 const MAX_NAMED = 20;
 
 interface Row {
@@ -27,7 +27,7 @@ export class CanonicalAddresses1763684500600 implements MigrationInterface {
       lock table ${TABLES.join()} in share row exclusive mode;
     `);
     await this.correctUsers(queryRunner);
-    for (const table of ['mailed_tokens', 'account_errands']) await this.correct(queryRunner, table);
+    for (const table of ['mailed_tokens', 'account_jobs']) await this.correct(queryRunner, table);
     for (const table of TABLES)
       await queryRunner.query(
         `alter table ${table} add constraint ${table}_email_is_canonical check (is_canonical_email(email)) not valid`,

@@ -1,8 +1,7 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { milliseconds } from '../../settings/duration.js';
 import type { RequestContext } from '../../http/request.js';
-import { SETTINGS_TOKEN } from '../../settings/settings.module.js';
-import type { Settings } from '../../settings/settings.js';
+import { Settings } from '../../settings/settings.js';
 import { networkOf } from '../client-network.js';
 import { RateLimiterFactory, type Window } from '../rate-limiter-factory.js';
 import { WRONG_SIGNATURES } from '../policies.js';
@@ -21,7 +20,7 @@ export class WrongSignatures {
   constructor(
     limiters: RateLimiterFactory,
     private readonly rateLimitResponder: RateLimitResponder,
-    @Inject(SETTINGS_TOKEN) private readonly settings: Settings,
+    private readonly settings: Settings,
   ) {
     this.window = limiters.window(POLICY, WRONG_SIGNATURES);
   }
