@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 const MAX_LINE = 120;
-const NO_ACTOR = /\b(nobody|somebody|whoever|whomever)\b/gi;
+const NO_ACTOR = /(?<!['"])\b(nobody|somebody|whoever|whomever)\b/gi; // `nobody` in quotes is a user of the operating system
 const OPENS_WITH_A_CLAUSE = /^(Who|Whoever|Whom|Of whom|What)\b/;
 const GENERATED = /^docs\/(evidence|profiles)\/|package-lock\.json$|api-types\.ts$/;
 

@@ -3,14 +3,14 @@ import { BearerCredentials, memoryStorage, type TokenStorage } from './bearer-cr
 import { baseOf, Call, type FetchInput } from './call.js';
 import { CookieCredentials, type Channel } from './cookie-credentials.js';
 import {
-  AuthEndpoints,
+  Endpoints,
   challengeIn,
   failureOf,
   grantIn,
   parseJson,
   problemIn,
   type Answer,
-} from './auth-endpoints.js';
+} from './endpoints.js';
 import type { SessionEnded } from './errors.js';
 import { localLocks, type Locks } from './locks.js';
 import { isOfAnother, mayBeMended, Session, type Refusal, type Tried } from './session.js';
@@ -102,7 +102,7 @@ class SessionClient implements Client {
   private readonly send: typeof globalThis.fetch;
   private readonly patience: Patience;
   private readonly credentials: BearerCredentials | CookieCredentials;
-  private readonly door: AuthEndpoints;
+  private readonly door: Endpoints;
   private readonly session: Session;
   private readonly retries: number;
 
@@ -126,7 +126,7 @@ class SessionClient implements Client {
             },
             () => this.door.whoami(),
           );
-    this.door = new AuthEndpoints({
+    this.door = new Endpoints({
       base: this.base,
       mode: this.credentials.mode,
       fetch: this.send,

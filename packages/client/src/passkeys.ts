@@ -1,6 +1,6 @@
 import type { Operations, Passkey, PasskeyAssertion, PasskeyRequestOptions } from './api-types.js';
 import type { CallOptions, Client, LoggedIn } from './client.js';
-import { failureOf, parseJson } from './auth-endpoints.js';
+import { failureOf, parseJson } from './endpoints.js';
 
 type LoginOptions = Operations['POST /v1/auth/login/passkey/options']['answer'];
 type CreationOptions = Operations['POST /v1/auth/passkeys/options']['answer'];

@@ -1,6 +1,6 @@
 import type { Grant, Problem } from './api-types.js';
 import type { Credentials, Held } from './credentials.js';
-import { failureOf, grantIn, problemIn, type Answer, type AuthEndpoints } from './auth-endpoints.js';
+import { failureOf, grantIn, problemIn, type Answer, type Endpoints } from './endpoints.js';
 import { AuthUnavailable, BodyNotReplayable, SessionEnded, type EndReason } from './errors.js';
 import { exclusively, type Locks } from './locks.js';
 import { orAborted, type Patience, type Time } from './time.js';
@@ -12,7 +12,7 @@ const MAX_RENEWALS = 3;
 
 export interface SessionParts {
   credentials: Credentials;
-  door: AuthEndpoints;
+  door: Endpoints;
   locks: Locks;
   /** Name of the lock that all tabs share. */
   name: string;

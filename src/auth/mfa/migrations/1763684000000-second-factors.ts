@@ -6,7 +6,7 @@ export class SecondFactors1763684000000 implements MigrationInterface {
       -- when a second factor was last proved in this session; null for never
       alter table sessions add column second_factor_at timestamptz(3);
 
-      -- the secret is encrypted, see second-factor/encrypted-secrets.ts; key_id names the encryption key
+      -- the secret is encrypted, see encrypted-secrets.ts; key_id names the encryption key
       create table totp_factors (
         user_id    uuid primary key references users,
         secret     bytea not null,

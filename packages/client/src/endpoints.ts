@@ -27,7 +27,7 @@ interface ExchangeOptions {
 }
 
 /** The endpoints that begin, renew and end sessions: POST /v1/auth/… */
-export class AuthEndpoints {
+export class Endpoints {
   constructor(private readonly parts: DoorParts) {}
 
   /**
