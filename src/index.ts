@@ -138,7 +138,7 @@ export { SessionFence } from './sessions/session-fence.js';
  * Appends a security event to the audit log, in the transaction of the act.
  *
  * ```ts
- * const record = (audit: AuditService, tx: EntityManager, { userId, sessionId }: SessionSnapshot, context: RequestContext) =>
+ * const record = (audit: AuditService, tx: EntityManager, { userId, id: sessionId }: SessionSnapshot, context: RequestContext) =>
  *   audit.record(tx, { type: 'user_updated', userId, sessionId, context });
  * ```
  */
