@@ -168,7 +168,7 @@ export { ApiProblems } from './platform/api/api-problems.decorator.js';
 // --- What services need
 
 /**
- * Time, injected: tests move it. Code outside of `platform/` never calls `Date.now()`.
+ * Time, injected: tests move it. Lint refuses `Date.now()` in `src`.
  *
  * ```ts
  * const isOver = (clock: Clock, endsAt: number) => clock.now() >= endsAt;

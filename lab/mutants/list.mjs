@@ -140,9 +140,9 @@ export const MUTANTS = [
   },
   {
     mechanism: 'the audit hash chain has a lock of its own',
-    file: 'src/platform/audit/audit-chain.job.ts',
-    out: 'const SEAL_LOCK = 7_263_405;',
-    put: 'const SEAL_LOCK = 7_263_403;',
+    file: 'src/platform/persistence/advisory-locks.ts',
+    out: 'auditChain: 7_263_405',
+    put: 'auditChain: 7_263_403',
     spec: 'lab/specs/audit-seals.spec.ts',
   },
   {
@@ -583,8 +583,8 @@ export const MUTANTS = [
   {
     mechanism: 'a Redis epoch has another name after each promotion (master_replid)',
     file: 'src/platform/cache/redis-epoch.ts',
-    out: '.update(`${runId} ${replicationId}`)',
-    put: '.update(`${runId}`)',
+    out: 'sha256(`${runId} ${replicationId}`)',
+    put: 'sha256(runId)',
     spec: 'lab/specs/redis-replacement.spec.ts',
   },
   {
@@ -986,7 +986,7 @@ export const MUTANTS = [
   {
     mechanism: 'logins, refreshes and fenced writes do not overlap with a global logout',
     file: 'src/sessions/revocation/session-epoch.ts',
-    out: "await tx.query('select pg_advisory_xact_lock_shared($1)', [EPOCH_LOCK]);",
+    out: "await tx.query('select pg_advisory_xact_lock_shared($1)', [ADVISORY_LOCKS.sessionEpoch]);",
     put: 'void tx;',
     spec: 'test/payments.spec.ts',
   },

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { ADVISORY_LOCKS } from '../../src/platform/persistence/advisory-locks.js';
 import { AccountJobQueue } from '../../src/auth/registration/account-job-queue.js';
 import { ADMIN, PASSWORD, resetStores, startApp, type TestApp } from '../../test/support/app.js';
 import { Authenticator } from '../../test/support/authenticator.js';
@@ -29,7 +30,6 @@ import { connect, disconnect, untilBlocked } from '../../test/support/waiting.js
 const MINUTE = 60_000;
 const DAY = 86_400_000;
 const NEW_PASSWORD = 'the kettle sings at noon';
-const EPOCH_LOCK = 7_263_403;
 const BAD_TOKEN = { status: 400, body: { code: 'request.invalid', errors: [{ path: 'token' }] } };
 
 let clock: TestClock;
@@ -282,7 +282,7 @@ describe('a change of address that a session has requested', () => {
     it('is void when a global logout comes first', async () => {
       const { thief, token, by, before } = await prepared();
       const end = () => by.delete('/v1/admin/sessions', { body: { confirm: 'everyone' } });
-      const lock = `select pg_advisory_xact_lock_shared(${EPOCH_LOCK})`;
+      const lock = `select pg_advisory_xact_lock_shared(${ADVISORY_LOCKS.sessionEpoch})`;
       const [, verified] = await both(end, () => verify(token), lock);
       expect(verified).toMatchObject(BAD_TOKEN);
       expect(await currentAddress(thief.userId)).toBe(before);

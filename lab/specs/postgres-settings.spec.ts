@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { ADVISORY_LOCKS } from '../../src/platform/persistence/advisory-locks.js';
 import { BootError } from '../../src/platform/settings/boot-error.js';
 import { requireSuitableServer } from '../../src/platform/persistence/server-requirements.js';
 import { ADMIN, ALICE, BOB, startApp, type TestApp } from '../../test/support/app.js';
@@ -101,7 +102,7 @@ describe('a role whose settings are not those that the application relies on', (
       const [admin, bob] = [await loggedIn(app, ADMIN), await loggedIn(app, BOB)];
       const lock = await connect(postgres.url);
       await lock.query('begin');
-      await lock.query('select pg_advisory_xact_lock($1)', [7_263_404]);
+      await lock.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.admins]);
       const demoted = [
         admin.put(`/v1/admin/users/${BOB.id}/roles`, { roles: ['user'] }),
         bob.put(`/v1/admin/users/${ADMIN.id}/roles`, { roles: ['user'] }),

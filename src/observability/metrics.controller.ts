@@ -1,13 +1,14 @@
 import { Controller, Get, Headers, Res, VERSION_NEUTRAL } from '@nestjs/common';
 import { ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { Public } from '../auth/guards/public.decorator.js';
 import { AlwaysAnswers } from '../platform/api/always-answers.decorator.js';
 import { ApiProblems } from '../platform/api/api-problems.decorator.js';
 import { Problem } from '../platform/api/problem.js';
 import { Settings } from '../platform/settings/settings.js';
 import { MetricsService } from './metrics.service.js';
+import { sha256 } from '../platform/runtime/sha256.js';
 
 @ApiTags('health')
 @Controller({ path: 'metrics', version: VERSION_NEUTRAL })
@@ -36,8 +37,6 @@ export class MetricsController {
   private mayRead(authorization = ''): boolean {
     const { metricsToken, nodeEnv } = this.settings;
     if (!metricsToken) return nodeEnv !== 'production';
-    return timingSafeEqual(digest(authorization), digest(`Bearer ${metricsToken}`));
+    return timingSafeEqual(sha256(authorization), sha256(`Bearer ${metricsToken}`));
   }
 }
-
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -16,12 +16,7 @@ import { judge } from '../../sessions/check/session-snapshot.js';
 import { isBanned, User } from '../../users/user.entity.js';
 import { RevocationTransactions, UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { UsersService } from '../../users/users.service.js';
-
-/**
- * An arbitrary number. Changes that may remove an admin run one after the other. Otherwise the last two admins could
- * be removed at the same time.
- */
-const ADMINS_LOCK = 7_263_404;
+import { ADVISORY_LOCKS } from '../../platform/persistence/advisory-locks.js';
 
 /** Changes the status of an account, and with it the life of its sessions: ban, roles, deletion. */
 @Injectable()
@@ -180,7 +175,7 @@ export class AccountService {
   private async lockForChange(tx: EntityManager, userId: string): Promise<User> {
     const user = await this.users.lock(tx, userId);
     if (!user || user.deletedAt) throw new Problem('resource.not_found');
-    await tx.query('select pg_advisory_xact_lock($1)', [ADMINS_LOCK]);
+    await tx.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.admins]);
     return user;
   }
 

@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { createHash } from 'node:crypto';
 import { DataSource, type EntityManager } from 'typeorm';
 import { Clock } from '../../platform/runtime/clock.js';
 import { random } from '../../platform/runtime/random.js';
@@ -7,6 +6,7 @@ import { databaseNow } from '../../platform/persistence/database-now.js';
 import { PendingActions } from '../../sessions/pending-actions/pending-actions.service.js';
 import type { Transport } from '../../sessions/session.entity.js';
 import type { User } from '../../users/user.entity.js';
+import { sha256 } from '../../platform/runtime/sha256.js';
 
 /** The time for a user to find their phone. */
 const GOOD_FOR_MS = 5 * 60_000;
@@ -137,8 +137,4 @@ export function isChallengeFor(transport: Transport, token: unknown): boolean {
 /** Whether the same device completes the login: if both steps sent a device token, the tokens must be equal. */
 export function isSameDevice({ deviceDigest }: LoginChallenge, deviceToken: string | null): boolean {
   return deviceToken === null || deviceDigest === null || sha256(deviceToken).equals(deviceDigest);
-}
-
-function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { random } from '../../platform/runtime/random.js';
+import { sha256 } from '../../platform/runtime/sha256.js';
 
 /** The number of codes in a set. */
 export const RECOVERY_CODES = 10;
@@ -23,5 +23,5 @@ export function mintRecoveryCode(): string {
 export function digestOfRecoveryCode(userId: string, typed: string): Buffer | null {
   const letters = typed.toLowerCase().replace(/[\s-]/g, '').replace(/[il]/g, '1').replaceAll('o', '0');
   if (letters.length !== LETTERS || [...letters].some((letter) => !ALPHABET.includes(letter))) return null;
-  return createHash('sha256').update(`recovery code of ${userId}: ${letters}`).digest();
+  return sha256(`recovery code of ${userId}: ${letters}`);
 }

@@ -10,14 +10,10 @@ import { LOGGER, type Logger } from '../logging/logger.js';
 import { ClusterScheduler } from '../jobs/cluster-scheduler.js';
 import { databaseNow } from '../persistence/database-now.js';
 import { MAX_LINKED, LINK_EVENTS } from './audit-chain.js';
+import { ADVISORY_LOCKS } from '../persistence/advisory-locks.js';
 
 /** In this interval, the owner of the database can change an event without a trace. */
 const INTERVAL_MS = 10_000;
-/**
- * An arbitrary number, the same for all instances. It must differ from the other locks (migrations, cache form,
- * epoch, admins).
- */
-const SEAL_LOCK = 7_263_405;
 
 /**
  * Extends the audit hash chain by the new events. One instance runs the job each time; several instances take turns.
@@ -56,7 +52,7 @@ export class AuditChainJob implements OnApplicationBootstrap, BeforeApplicationS
   private linkOnce(): Promise<number> {
     return this.database.transaction(async (tx) => {
       const [turn] = await tx.query<{ mine: boolean }[]>('select pg_try_advisory_xact_lock($1) as mine', [
-        SEAL_LOCK,
+        ADVISORY_LOCKS.auditChain,
       ]);
       if (!turn!.mine) return 0;
       const now = await databaseNow(tx, this.clock);

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { CacheValue } from './cache-port.js';
+import { sha256 } from '../runtime/sha256.js';
 
 /**
  * A Redis epoch: the time in which one server process is the master, without interruption. It is identified by the
@@ -29,7 +29,7 @@ export function parseServerIdentity(info: string): ServerIdentity {
   const [role, runId, replicationId] = ['role', 'run_id', 'master_replid'].map(tell);
   if (!role || !runId || !replicationId)
     throw new Error('Redis does not identify itself: the user of REDIS_URL must be allowed to call INFO');
-  const digest = createHash('sha256').update(`${runId} ${replicationId}`).digest('base64url');
+  const digest = sha256(`${runId} ${replicationId}`).toString('base64url');
   return {
     role: role === 'master' ? role : 'replica',
     inCluster: tell('redis_mode') === 'cluster',

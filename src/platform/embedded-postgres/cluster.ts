@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import {
   chownSync,
   existsSync,
@@ -27,6 +27,7 @@ import {
   type Log,
   type OsUser,
 } from './binaries.js';
+import { sha256 } from '../runtime/sha256.js';
 
 /** A data folder, its owner (undefined: the current user), and the binaries that match it. */
 export interface Cluster {
@@ -77,7 +78,7 @@ function locateCluster(wanted: string, log: Log): Cluster {
     if (uid !== 0) user = { uid, gid }; // if root starts the cluster of an ordinary user, it stays that user's
   }
   if (user && !canReach(dirname(dir), user)) {
-    const key = createHash('sha256').update(dir).digest('hex').slice(0, 12);
+    const key = sha256(dir).toString('hex').slice(0, 12);
     const reachable = join(realpathSync(sharedFolder()), `drawbridge-${key}`);
     log(
       `PostgreSQL cannot run as root, and no other user may enter ${dirname(dir)}: the data are in ${reachable}. ` +

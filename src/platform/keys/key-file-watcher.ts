@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { Clock } from '../runtime/clock.js';
 import { repeat } from '../jobs/repeat.js';
 import type { Logger } from '../logging/logger.js';
@@ -7,6 +6,7 @@ import { RELOAD_INTERVAL_MS } from './key-schedule.js';
 import { stagesOf } from './key-stages.js';
 import type { KeyStore } from './key-store.js';
 import type { Settings } from '../settings/settings.js';
+import { sha256 } from '../runtime/sha256.js';
 
 /**
  * Loads changes of the key file into a running instance. It reads the file every second and compares the content,
@@ -38,7 +38,7 @@ export class KeyFileWatcher {
   async poll(): Promise<void> {
     try {
       const text = await readKeyFile(keyFilePath(this.settings));
-      const content = createHash('sha256').update(text).digest('base64');
+      const content = sha256(text).toString('base64');
       if (content !== this.contentSeen) this.store.replace(keysFor(this.settings, text));
       this.contentSeen = content;
       this.tellProblem(null);

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
-import { createHash } from 'node:crypto';
 import type { Problem, ProblemCode } from '../api/problem.js';
 import { requestContextOf, type Principal } from '../http/request.js';
+import { sha256 } from '../runtime/sha256.js';
 
 /**
  * The event in the log line of a request, named as in the OWASP logging vocabulary if that has a name. It adds no
@@ -71,5 +71,5 @@ export function securityEventOf(request: FastifyRequest): Record<string, unknown
  * (OWASP session management cheat sheet).
  */
 export function shortSessionId(sessionId: string): string {
-  return createHash('sha256').update(sessionId).digest('base64url').slice(0, 16);
+  return sha256(sessionId).toString('base64url').slice(0, 16);
 }

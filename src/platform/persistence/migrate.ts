@@ -9,11 +9,9 @@ import { PostgresClient } from './postgres-client.js';
 import { connectionTo } from './postgres-connection.js';
 import { PostgresPool } from './postgres-pool.js';
 import { requireSuitableServer } from './server-requirements.js';
+import { ADVISORY_LOCKS } from './advisory-locks.js';
 
 type MigrationClass = new () => MigrationInterface;
-
-/** Any number, as long as all processes that migrate use the same one. */
-const MIGRATION_LOCK = 7_263_401;
 
 /**
  * A migration that waits for a table lock blocks all later statements on that table. It is better to fail and try
@@ -31,7 +29,7 @@ export async function migrateDatabase(url: string, tls: StoreTls = PLAIN): Promi
   const turn = new PostgresClient({ ...connectionTo(url, tls), application_name: 'drawbridge-migrate' });
   await turn.connect();
   try {
-    await turn.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await turn.query('select pg_advisory_lock($1)', [ADVISORY_LOCKS.migration]);
     return await withMigrations({ url, tls }, async (source) =>
       (await source.runMigrations()).map(({ name }) => name),
     );

@@ -1,13 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import Bowser from 'bowser';
 import { LRUCache } from 'lru-cache';
-import { createHash } from 'node:crypto';
 import { DataSource, type EntityManager } from 'typeorm';
 import { milliseconds } from '../../platform/settings/duration.js';
 import type { RequestContext } from '../../platform/http/request.js';
 import { random } from '../../platform/runtime/random.js';
 import { MAX_SESSION_LIFETIME } from '../../platform/settings/settings.js';
 import type { SessionSnapshot } from '../check/session-snapshot.js';
+import { sha256 } from '../../platform/runtime/sha256.js';
 
 export interface RecognisedDevice {
   device: SessionSnapshot['device'];
@@ -97,7 +97,7 @@ export class DeviceRecognition {
 
 /** SHA-256 of a device token. A token has 256 random bits, so it needs no slow hash (ASVS 6.5.2). */
 export function digestOfDeviceToken(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
+  return sha256(token);
 }
 
 interface Description {

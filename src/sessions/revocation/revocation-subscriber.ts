@@ -10,6 +10,7 @@ import { PostgresClient } from '../../platform/persistence/postgres-client.js';
 import { connectionTo } from '../../platform/persistence/postgres-connection.js';
 import { DenialList } from './denial-list.js';
 import { RevocationCursor } from './revocation-cursor.js';
+import { ADVISORY_LOCKS } from '../../platform/persistence/advisory-locks.js';
 
 export const REVOCATIONS_CHANNEL = 'drawbridge_revocations';
 
@@ -24,8 +25,6 @@ const ANSWER_TIMEOUT_MS = 2_000;
  * page and compile the query (JIT). One generic plan is enough.
  */
 const PLANS = { enable_sort: 'off', jit: 'off', plan_cache_mode: 'force_generic_plan' };
-/** An arbitrary number, the same for all instances of one database. */
-const CACHE_FORM_LOCK = 7_263_402;
 
 /**
  * The revocation subscriber: receives the revocations of every instance, on its own connection. LISTEN makes it fast,
@@ -179,7 +178,9 @@ export class RevocationSubscriber implements OnApplicationBootstrap, OnApplicati
    */
   private async claimCacheForm(client: pg.Client): Promise<void> {
     const take = this.cache.kind === 'memory' ? 'pg_try_advisory_lock' : 'pg_try_advisory_lock_shared';
-    const { rows } = await client.query<{ taken: boolean }>(`select ${take}($1) as taken`, [CACHE_FORM_LOCK]);
+    const { rows } = await client.query<{ taken: boolean }>(`select ${take}($1) as taken`, [
+      ADVISORY_LOCKS.cacheForm,
+    ]);
     if (!rows[0]!.taken) throw new CacheFormConflict();
   }
 

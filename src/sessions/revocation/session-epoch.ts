@@ -1,16 +1,14 @@
 import type { EntityManager } from 'typeorm';
 import type { Clock } from '../../platform/runtime/clock.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
-
-/** An arbitrary number, the same for all instances of one database. */
-const EPOCH_LOCK = 7_263_403;
+import { ADVISORY_LOCKS } from '../../platform/persistence/advisory-locks.js';
 
 /**
  * A transaction that must not overlap with a global revocation shares this lock until it ends. Examples are logins,
  * fenced writes, and refreshes under a user's lock. Take this lock first.
  */
 export async function shareEpoch(tx: EntityManager): Promise<void> {
-  await tx.query('select pg_advisory_xact_lock_shared($1)', [EPOCH_LOCK]);
+  await tx.query('select pg_advisory_xact_lock_shared($1)', [ADVISORY_LOCKS.sessionEpoch]);
 }
 
 /**
@@ -22,7 +20,7 @@ export async function lockEpochForRevocation(
   tx: EntityManager,
   clock: Clock,
 ): Promise<{ now: Date; notBefore: Date }> {
-  await tx.query('select pg_advisory_xact_lock($1)', [EPOCH_LOCK]);
+  await tx.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.sessionEpoch]);
   const now = await databaseNow(tx, clock);
   const [[epoch]] = await tx.query<[[{ not_before: Date }], number]>(
     `update session_epoch set not_before =

@@ -1,0 +1,13 @@
+/** PostgreSQL's advisory locks: the numbers are arbitrary, one per purpose, and the same in all processes of one database. */
+export const ADVISORY_LOCKS = {
+  /** One process migrates at a time. */
+  migration: 7_263_401,
+  /** Shared while instances use Redis; exclusive for an instance whose cache is in its own memory. */
+  cacheForm: 7_263_402,
+  /** Exclusive while all sessions end; shared by logins, fenced writes and refreshes under a user's lock. */
+  sessionEpoch: 7_263_403,
+  /** Exclusive while an admin loses the role, so that one admin remains. */
+  admins: 7_263_404,
+  /** One instance extends the audit hash chain at a time. */
+  auditChain: 7_263_405,
+} as const;
