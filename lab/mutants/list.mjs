@@ -740,7 +740,7 @@ export const MUTANTS = [
   {
     mechanism: 'a request that is refused anyway causes no look-up of a revocation',
     file: 'src/auth/guards/access.guard.ts',
-    out: 'this.strategy.run(request); // checks',
+    out: 'this.authenticator.authenticate(request); // checks',
     put: '//',
     spec: 'lab/specs/revocation-feed.spec.ts',
   },
@@ -912,7 +912,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'an accepted token is checked again when another token is denied',
-    file: 'src/auth/tokens/jwt.strategy.ts',
+    file: 'src/auth/tokens/access-authenticator.ts',
     out: 'if (passed === revision) return principal;',
     put: 'if (passed !== undefined) return principal; void revision;',
     spec: 'test/revocation.spec.ts',
@@ -962,8 +962,15 @@ export const MUTANTS = [
     spec: 'lab/specs/revocation-feed.spec.ts',
   },
   {
-    mechanism: 'the access tier refuses a denied token',
+    mechanism: "AuthGuard('jwt') answers with the problems of the access tier",
     file: 'src/auth/tokens/jwt.strategy.ts',
+    out: 'authenticator.authenticate(request as unknown as FastifyRequest);',
+    put: 'void authenticator;',
+    spec: 'test/passport.spec.ts',
+  },
+  {
+    mechanism: 'the access tier refuses a denied token',
+    file: 'src/auth/tokens/access-authenticator.ts',
     out: 'if (this.denials.deniesToken(principal)) throw tokenDenied();',
     spec: 'test/token-denial.spec.ts',
   },

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import { Socket, type AddressInfo } from 'node:net';
 import { AccessTokens } from '../../src/auth/tokens/access-tokens.js';
-import { JwtStrategy } from '../../src/auth/tokens/jwt.strategy.js';
+import { AccessAuthenticator } from '../../src/auth/tokens/access-authenticator.js';
 import { mintTokenId } from '../../src/sessions/token-id.js';
 import { ADMIN, BOB, PASSWORD, resetStores, startApp, type TestApp } from '../../test/support/app.js';
 import type { Answer } from '../../test/support/client.js';
@@ -220,13 +220,13 @@ describe('a forged access token', () => {
   });
 
   it('takes no longer than a good one, because the server fetches, derives and decrypts nothing for it [TOK-15, TOK-16]', async () => {
-    const strategy = app.get(JwtStrategy);
+    const authenticator = app.get(AccessAuthenticator);
     const time = (token: string): number => {
       const authorization = `Bearer ${token}`;
       const request = { headers: { authorization }, raw: { rawHeaders: ['authorization', authorization] } };
       const begin = performance.now();
       try {
-        strategy.run(request as never);
+        authenticator.authenticate(request as never);
       } catch {
         // A forgery.
       }

@@ -17,6 +17,7 @@ import { EmailService } from './registration/email.service.js';
 import { SessionIssuer } from './login/session-issuer.service.js';
 import { TokenResponder } from './login/token-responder.js';
 import { JwksController } from './tokens/jwks.controller.js';
+import { AccessAuthenticator } from './tokens/access-authenticator.js';
 import { JwtStrategy } from './tokens/jwt.strategy.js';
 import { KeyRing } from './tokens/key-ring.js';
 import { LoginService } from './login/login.service.js';
@@ -60,6 +61,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     EmailService,
     SessionIssuer,
     TokenResponder,
+    AccessAuthenticator,
     JwtStrategy,
     KeyRing,
     LoginService,

@@ -8,7 +8,7 @@ import { LastSeenService } from '../../sessions/check/last-seen.service.js';
 import { RevocationSubscriber } from '../../sessions/revocation/revocation-subscriber.js';
 import { SessionCheck } from '../../sessions/check/session-check.js';
 import { readCredentials } from './credentials.js';
-import { JwtStrategy } from '../tokens/jwt.strategy.js';
+import { AccessAuthenticator } from '../tokens/access-authenticator.js';
 import { PublicRoute } from './public.decorator.js';
 
 /** The access tier. It protects every route that is not `@Public()`: routes are closed by default. */
@@ -17,7 +17,7 @@ export class AccessGuard implements CanActivate {
   private readonly isPublic = metadataReader(PublicRoute);
 
   constructor(
-    private readonly strategy: JwtStrategy,
+    private readonly authenticator: AccessAuthenticator,
     private readonly revocationSubscriber: RevocationSubscriber,
     private readonly sessions: SessionCheck,
     private readonly lastSeen: LastSeenService,
@@ -35,12 +35,12 @@ export class AccessGuard implements CanActivate {
   private admit(request: FastifyRequest): boolean | Promise<boolean> {
     const floor = request.headers['x-min-revocation-seq'];
     if (floor === undefined) return this.judge(request);
-    this.strategy.run(request); // checks the token first: a refused request must not cause a query to PostgreSQL
+    this.authenticator.authenticate(request); // checks the token first: a refused request must not cause a query to PostgreSQL
     return this.reach(floor).then(() => this.judge(request));
   }
 
   private judge(request: FastifyRequest): boolean | Promise<boolean> {
-    const principal = this.strategy.run(request);
+    const principal = this.authenticator.authenticate(request);
     if (!this.revocationSubscriber.isBlind()) return this.enter(request, principal);
     return this.admitBlindly(principal).then(() => this.enter(request, principal));
   }
