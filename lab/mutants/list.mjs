@@ -111,7 +111,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'the database refuses an address in another spelling',
-    file: 'dist/users/migrations/1763684500600-canonical-addresses.js',
+    file: 'dist/users/migrations/1763683200000-users.js',
     out: 'select octet_length(address) <= 254 and',
     put: 'select true or',
     spec: 'lab/specs/email-addresses.spec.ts',

@@ -248,7 +248,7 @@ describeWithRedis('production', () => {
       env,
       encoding: 'utf8',
     });
-    expect(applied).toMatch(/applied PeopleAndSessions/);
+    expect(applied).toMatch(/applied Users/);
     expect(
       execFileSync(process.execPath, ['dist/platform/persistence/migrate.cli.js'], { env, encoding: 'utf8' }),
     ).toBe('no migrations to apply\n');

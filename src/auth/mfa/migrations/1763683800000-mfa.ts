@@ -1,11 +1,8 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-export class SecondFactors1763684000000 implements MigrationInterface {
+export class Mfa1763683800000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
-      -- when a second factor was last proved in this session; null for never
-      alter table sessions add column second_factor_at timestamptz(3);
-
       -- the secret is encrypted, see encrypted-secrets.ts; key_id names the encryption key
       create table totp_factors (
         user_id    uuid primary key references users,
@@ -22,7 +19,10 @@ export class SecondFactors1763684000000 implements MigrationInterface {
         session_id uuid not null,
         secret     bytea not null,
         key_id     text not null,
-        expires_at timestamptz(3) not null
+        expires_at timestamptz(3) not null,
+        created_at timestamptz(3) not null,
+        -- a confirmed enrolment is kept for a while: a client that lost the response confirms it again
+        confirmed  boolean not null default false
       );
 
       create table recovery_codes (
@@ -47,9 +47,6 @@ export class SecondFactors1763684000000 implements MigrationInterface {
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {
-    await queryRunner.query(`
-      drop table login_challenges, recovery_codes, totp_enrolments, totp_factors;
-      alter table sessions drop column second_factor_at;
-    `);
+    await queryRunner.query('drop table login_challenges, recovery_codes, totp_enrolments, totp_factors');
   }
 }

@@ -1,9 +1,23 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-export class AuditSeals1763683900000 implements MigrationInterface {
+export class Audit1763683400000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
-      -- the audit hash chain: the state of the audit log at a moment, see audit/audit-chain.ts
+      create table audit_events (
+        id         bigint generated always as identity primary key,
+        at         timestamptz(3) not null default clock_timestamp(),
+        type       text not null,
+        actor_id   uuid,
+        user_id    uuid,
+        session_id uuid,
+        ip         inet,
+        user_agent text,
+        request_id text,
+        details    jsonb not null default '{}'
+      );
+      create index audit_events_of_user on audit_events (user_id, id desc);
+
+      -- the audit hash chain: the state of the audit log at a moment, see platform/audit/audit-chain.ts
       create table audit_chain (
         id       bigint generated always as identity primary key,
         at       timestamptz(3) not null,
@@ -27,15 +41,14 @@ export class AuditSeals1763683900000 implements MigrationInterface {
         end $$;
       create trigger audit_events_are_append_only before update or delete or truncate on audit_events
         for each statement execute function refuse_change_of_audit();
-      create trigger audit_chain_are_append_only before update or delete or truncate on audit_chain
+      create trigger audit_chain_is_append_only before update or delete or truncate on audit_chain
         for each statement execute function refuse_change_of_audit();
     `);
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
-      drop table audit_chain;
-      drop trigger audit_events_are_append_only on audit_events;
+      drop table audit_chain, audit_events;
       drop function refuse_change_of_audit;
     `);
   }
