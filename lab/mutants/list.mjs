@@ -116,6 +116,13 @@ export const MUTANTS = [
     put: 'select true or',
     spec: 'lab/specs/email-addresses.spec.ts',
   },
+  {
+    mechanism: 'the undoing of a migration removes its functions too',
+    file: 'dist/users/migrations/1763683200000-users.js',
+    out: 'drop function is_canonical_email;',
+    put: '',
+    spec: 'lab/specs/migrations.spec.ts',
+  },
   // --- The audit log, and the rights of an instance
   {
     mechanism: 'each entry of the audit hash chain includes the previous one',
