@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { pino } from 'pino';
 import { SecretReencryptionJob } from '../src/auth/mfa/secret-reencryption.job.js';
 import {
   ADMIN,
@@ -686,20 +685,6 @@ describe('the secret of an authenticator app', () => {
     email = address;
     const client = app.client();
     expect((await complete(client, await challengeOf(client), phone.nextCode())).status).toBe(503);
-  });
-
-  it('cannot be enrolled without an encryption key in the key file, and everything else works', async () => {
-    const lines: string[] = [];
-    const logger = pino({ level: 'warn' }, { write: (line: string) => lines.push(line) });
-    const bare = await startApp({ clock, logger, keys: { ...TEST_KEYS, encryption: [] } });
-    expect(lines.join()).toMatch(/no encryption key in use.*keys:rotate/);
-    const me = await loggedIn(bare, { email });
-    expect(await me.post('/v1/auth/mfa/totp')).toMatchObject({
-      status: 503,
-      body: { code: 'auth.unavailable' },
-    });
-    expect((await me.get('/v1/users/me')).status).toBe(200);
-    await bare.close();
   });
 });
 

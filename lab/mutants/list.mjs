@@ -1471,7 +1471,7 @@ export const MUTANTS = [
   {
     mechanism: 'a key signs from its instant on, whenever the file was read',
     file: 'src/platform/keys/key-schedule.ts',
-    out: 'hasStarted(terms, now) ?? terms.at(-1)!',
+    out: 'terms.find((term) => startOf(term) <= now) ?? terms.at(-1)!',
     put: '(void now, terms[0]!)',
     spec: 'lab/specs/key-rotation.spec.ts',
   },
@@ -1555,6 +1555,13 @@ export const MUTANTS = [
     out: 'await rename(draft, file);',
     put: "await (await import('node:fs/promises')).writeFile(file, text).then(() => rm(draft));",
     spec: 'src/platform/keys/key-rotation.spec.ts',
+  },
+  {
+    mechanism: 'a key file has an encryption key',
+    file: 'src/platform/keys/key-format.ts',
+    out: 'encryption: z.array(encryption).min(1)',
+    put: 'encryption: z.array(encryption)',
+    spec: 'src/platform/keys/key-file.spec.ts',
   },
   {
     mechanism: 'a key file has a signing key at every instant',
@@ -2726,8 +2733,8 @@ export const MUTANTS = [
   {
     mechanism: 'secrets under superseded encryption keys are encrypted again',
     file: 'src/auth/mfa/secret-reencryption.job.ts',
-    out: 'if (!key) return 0;',
-    put: "if (key !== '') return 0;",
+    out: 'select user_id, secret, key_id from totp_factors where key_id <> $1 and',
+    put: 'select user_id, secret, key_id from totp_factors where key_id = $1 and',
     spec: 'test/second-factor.spec.ts',
   },
   {

@@ -67,7 +67,7 @@ describeWithRedis('a thief of dumps and logs', () => {
   async function useEverything(): Promise<void> {
     const keys = JSON.parse(readFileSync(join(folder, 'keys.json'), 'utf8'));
     secrets.set('signing key', keys.signing[0].privateKey.split('\n')[1]);
-    secrets.set('refresh secret', keys.refresh[0]);
+    secrets.set('refresh secret', keys.refresh[0].secret);
     secrets.set('encryption key', keys.encryption[0].key);
     secrets.set('new password', NEW_PASSWORD);
     secrets.set('changed password', CHANGED_PASSWORD);

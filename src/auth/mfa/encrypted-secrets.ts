@@ -22,26 +22,21 @@ const TAG_BYTES = 16;
 export class EncryptedSecrets {
   constructor(private readonly keys: KeyStore) {}
 
-  /** The id of the current encryption key; undefined if the key file has none. */
-  keyInUse(now: number): string | undefined {
-    return this.keys.encryptionKey(now)?.id;
+  /** The id of the current encryption key. */
+  keyInUse(now: number): string {
+    return this.keys.encryptionKey(now).id;
   }
 
   /**
    * @param context the owner and the purpose; a secret encrypted for one context cannot be decrypted for another
    * @param now milliseconds since the epoch
-   * @throws Problem `auth.unavailable` when the key file has no current encryption key
    */
   encrypt(secret: Buffer, context: string, now: number): EncryptedSecret {
-    const key = this.keys.encryptionKey(now);
-    if (!key)
-      throw new Problem('auth.unavailable', {
-        cause: new Error('the key file has no encryption key in use: see docs/operations/rotate-keys.md'),
-      });
+    const { id: keyId, key } = this.keys.encryptionKey(now);
     const nonce = random.bytes(NONCE_BYTES);
-    const cipher = createCipheriv(CIPHER, key.key, nonce).setAAD(Buffer.from(context));
+    const cipher = createCipheriv(CIPHER, key, nonce).setAAD(Buffer.from(context));
     const text = Buffer.concat([cipher.update(secret), cipher.final()]);
-    return { sealed: Buffer.concat([nonce, cipher.getAuthTag(), text]), keyId: key.id };
+    return { sealed: Buffer.concat([nonce, cipher.getAuthTag(), text]), keyId };
   }
 
   /** @throws UnreadableSecret when its key is not in the key file, or the secret was encrypted for another context */

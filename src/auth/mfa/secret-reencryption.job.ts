@@ -35,10 +35,6 @@ export class SecretReencryptionJob implements OnApplicationBootstrap, BeforeAppl
   ) {}
 
   onApplicationBootstrap(): void {
-    if (!this.encryptedSecrets.keyInUse(this.clock.now()))
-      this.logger.warn(
-        'the key file has no encryption key in use, so users cannot enrol a second factor: run `npm run keys:rotate -- --encryption` to add one',
-      );
     const failed = (error: unknown) =>
       this.logger.warn({ err: error }, 'secrets could not be re-encrypted: PostgreSQL is unavailable');
     this.stop = repeat(INTERVAL_MS, () => this.run(), failed);
@@ -51,7 +47,6 @@ export class SecretReencryptionJob implements OnApplicationBootstrap, BeforeAppl
   /** @returns how many secrets it re-encrypted */
   async run(): Promise<number> {
     const key = this.encryptedSecrets.keyInUse(this.clock.now());
-    if (!key) return 0;
     let count = 0;
     for (let after: string | null = FIRST_ID; after !== null;) {
       const from: string = after;

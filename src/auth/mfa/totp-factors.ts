@@ -39,11 +39,7 @@ export class TotpFactors {
     private readonly settings: Settings,
   ) {}
 
-  /**
-   * Creates a secret that becomes a factor only after {@link confirm}. It replaces an earlier unconfirmed secret.
-   *
-   * @throws Problem `auth.unavailable` when the key file has no current encryption key
-   */
+  /** Creates a secret that becomes a factor only after {@link confirm}. It replaces an earlier unconfirmed secret. */
   async begin(
     tx: EntityManager,
     { userId, sessionId, account }: { userId: string; sessionId: string; account: string },

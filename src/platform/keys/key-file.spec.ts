@@ -9,7 +9,9 @@ import { loadSettings, SettingsError } from '../settings/load-settings.js';
 
 const pem = (key: KeyObject) => key.export({ type: 'pkcs8', format: 'pem' }).toString();
 const p256 = () => generateKeyPairSync('ec', { namedCurve: 'P-256' });
-const REFRESH = Buffer.alloc(32, 7).toString('base64url');
+const refreshOf = (byte: number, bytes = 32) => ({ secret: Buffer.alloc(bytes, byte).toString('base64url') });
+const REFRESH = refreshOf(7);
+const ENCRYPTION = { id: 'e1', key: Buffer.alloc(32, 9).toString('base64url') };
 
 let folder: string;
 let file: string;
@@ -29,7 +31,8 @@ async function write(content: unknown): Promise<void> {
 }
 
 function keyFile(privateKey: string, changes: Record<string, unknown> = {}) {
-  return { environment: 'production', signing: [{ kid: 'k1', privateKey }], refresh: [REFRESH], ...changes };
+  const keys = { signing: [{ kid: 'k1', privateKey }], refresh: [REFRESH], encryption: [ENCRYPTION] };
+  return { environment: 'production', ...keys, ...changes };
 }
 
 async function refusal(attempt: Promise<unknown>): Promise<string> {
@@ -104,7 +107,7 @@ describe('A key file', () => {
 
   it('A key file may contain several keys: the first one signs, and their order is kept', async () => {
     const signing = ['new', 'old'].map((kid) => ({ kid, privateKey: pem(p256().privateKey) }));
-    await write(keyFile('', { signing, refresh: [REFRESH, Buffer.alloc(32, 8).toString('base64url')] }));
+    await write(keyFile('', { signing, refresh: [REFRESH, refreshOf(8)] }));
     const keys = await inProduction();
     expect(keys.signing.map(({ kid }) => kid)).toEqual(['new', 'old']);
     expect(keys.refreshSecrets.map(({ secret }) => secret[0])).toEqual([7, 8]);
@@ -114,9 +117,8 @@ describe('A key file', () => {
     const entry = (kid: string, term: object) => ({ kid, privateKey: pem(p256().privateKey), ...term });
     const [first, second] = ['2026-01-01T00:00:00Z', '2026-02-01T00:00:00.000Z'];
     const signing = [entry('since-ever', { retiresAt: second }), entry('next', { startsAt: first })];
-    const secret = Buffer.alloc(32, 8).toString('base64url');
     const retired = [{ kid: 'gone', retiredAt: first }];
-    await write(keyFile('', { signing, refresh: [REFRESH, { secret, startsAt: second }], retired }));
+    await write(keyFile('', { signing, refresh: [REFRESH, { ...refreshOf(8), startsAt: second }], retired }));
     const keys = await inProduction();
     expect(keys.signing).toMatchObject([
       { kid: 'next', startsAt: Date.parse(first) },
@@ -141,10 +143,7 @@ describe('A key file', () => {
     }));
     await write(keyFile('', { signing }));
     expect(await refusal(ofFile())).toMatch(/^KEYS_FILE retires a signing key before another one signs/);
-    const refresh = terms.map((term, index) => ({
-      secret: Buffer.alloc(32, index).toString('base64url'),
-      ...term,
-    }));
+    const refresh = terms.map((term, index) => ({ ...refreshOf(index), ...term }));
     await write(keyFile(pem(p256().privateKey), { refresh }));
     expect(await refusal(ofFile())).toMatch(
       /^KEYS_FILE retires a refresh secret before another one is in use/,
@@ -202,9 +201,10 @@ describe('A key file', () => {
     ['a list', () => [good()]],
     ['no signing key', () => ({ ...good(), signing: [] })],
     ['no refresh secret', () => ({ ...good(), refresh: [] })],
-    ['a short refresh secret', () => ({ ...good(), refresh: [Buffer.alloc(31).toString('base64url')] })],
-    ['a long refresh secret', () => ({ ...good(), refresh: [Buffer.alloc(33).toString('base64url')] })],
-    ['an instant that is none', () => ({ ...good(), refresh: [{ secret: REFRESH, startsAt: 'tomorrow' }] })],
+    ['a short refresh secret', () => ({ ...good(), refresh: [refreshOf(0, 31)] })],
+    ['a long refresh secret', () => ({ ...good(), refresh: [refreshOf(0, 33)] })],
+    ['no encryption key', () => ({ ...good(), encryption: [] })],
+    ['an instant that is none', () => ({ ...good(), refresh: [{ ...REFRESH, startsAt: 'tomorrow' }] })],
     ['a kid with a path', () => ({ ...good(), signing: [{ ...good().signing[0], kid: '../k1' }] })],
     ['no environment', () => ({ ...good(), environment: undefined })],
     ['an environment of its own', () => ({ ...good(), environment: 'staging' })],
@@ -226,7 +226,7 @@ describe('A key file', () => {
     const privateKey = pem(p256().privateKey);
     await write(keyFile('', { signing: ['a', 'b'].map((kid) => ({ kid, privateKey })) }));
     expect(await refusal(ofFile())).toMatch(/^KEYS_FILE contains the same signing key under two kids/);
-    await write(keyFile(privateKey, { refresh: [REFRESH, { secret: REFRESH }] }));
+    await write(keyFile(privateKey, { refresh: [REFRESH, REFRESH] }));
     expect(await refusal(ofFile())).toMatch(/^KEYS_FILE contains the same refresh secret twice/);
   });
 

@@ -14,7 +14,6 @@ import { sha256 } from '../runtime/sha256.js';
 export interface Keys {
   signing: SigningKey[];
   refreshSecrets: RefreshSecret[];
-  /** Empty in files that were made before encryption keys existed. */
   encryption: EncryptionKey[];
   /** The kids of removed keys: a client with a token of one of them is told to refresh. */
   retiredKids?: string[];
@@ -50,22 +49,16 @@ const term = { startsAt: instant.optional(), retiresAt: instant.optional() };
 const KeyFile = z.strictObject({
   environment: Environment,
   signing: z.array(z.strictObject({ kid, privateKey: z.string(), ...term })).min(1),
-  refresh: z.array(z.union([z.strictObject({ secret, ...term }), secret.transform(withoutTerm)])).min(1),
-  encryption: z.array(encryption).default([]),
+  refresh: z.array(z.strictObject({ secret, ...term })).min(1),
+  encryption: z.array(encryption).min(1),
   retired: z.array(z.strictObject({ kid, retiredAt: instant })).default([]),
 });
 
 /** The content of a key file. Keys are texts, instants are ms since the epoch. */
 export type KeyFile = z.output<typeof KeyFile>;
 export type SigningEntry = KeyFile['signing'][number];
-export type RefreshEntry = { secret: string } & Term;
-
+export type RefreshEntry = KeyFile['refresh'][number];
 export type EncryptionEntry = KeyFile['encryption'][number];
-
-/** Files that were never rotated contain bare secrets. */
-function withoutTerm(secret: string): RefreshEntry {
-  return { secret };
-}
 
 /** A new P-256 key pair with a random kid. */
 export function newSigningEntry(): SigningEntry {
@@ -93,11 +86,10 @@ export function keyIdOf(secret: Buffer): string {
 
 /** The text of a new key file with one key of each kind. */
 export function generateKeyFile(environment: KeyFile['environment']): string {
-  const { secret } = newRefreshEntry();
   const file = {
     environment,
     signing: [newSigningEntry()],
-    refresh: [secret],
+    refresh: [newRefreshEntry()],
     encryption: [newEncryptionEntry()],
   };
   return `${JSON.stringify(file, null, 2)}\n`;

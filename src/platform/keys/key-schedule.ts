@@ -40,20 +40,13 @@ export function newestFirst<T extends Term>(terms: readonly T[]): T[] {
 }
 
 /**
- * The key that signs or mints: the last one that has started. All instances switch at the instant that the file
- * names, regardless of when they have read it. If none has started (a clock is behind), the one that starts first.
+ * The key that signs, mints or encrypts: the last one that has started. All instances switch at the instant that the
+ * file names, regardless of when they have read it. If none has started (a clock is behind), the one that starts
+ * first.
  * @param terms newest first, and not empty
  */
 export function inUse<T extends Term>(terms: readonly T[], now: number): T {
-  return hasStarted(terms, now) ?? terms.at(-1)!;
-}
-
-/**
- * As {@link inUse}, but undefined if none has started: an instance must not encrypt with a key that others do not
- * know yet.
- */
-export function hasStarted<T extends Term>(terms: readonly T[], now: number): T | undefined {
-  return terms.find((term) => startOf(term) <= now);
+  return terms.find((term) => startOf(term) <= now) ?? terms.at(-1)!;
 }
 
 /** Whether tokens of a key are still valid at `now`. */

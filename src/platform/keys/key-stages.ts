@@ -1,6 +1,6 @@
 import { keyIdOf, type Keys } from './key-format.js';
 import type { KeyKind } from './key-rotation.js';
-import { hasStarted, inUse, isGood, startOf, type Term } from './key-schedule.js';
+import { inUse, isGood, startOf, type Term } from './key-schedule.js';
 
 /** The role of each key at an instant, by name: for logs and operators. */
 export interface KeyStage {
@@ -19,7 +19,7 @@ export function stagesOf({ signing, refreshSecrets, encryption }: Keys, now: num
       now,
       current: inUse(refreshSecrets, now),
     }),
-    ...stages('encryption', encryption, ({ id }) => id, { now, current: hasStarted(encryption, now) }),
+    ...stages('encryption', encryption, ({ id }) => id, { now, current: inUse(encryption, now) }),
   ];
 }
 
@@ -27,7 +27,7 @@ function stages<T extends Term>(
   kind: KeyStage['kind'],
   terms: readonly T[],
   name: (term: T) => string,
-  { now, current }: { now: number; current: T | undefined },
+  { now, current }: { now: number; current: T },
 ): KeyStage[] {
   return terms
     .filter((term) => isGood(term, now))

@@ -1,5 +1,5 @@
 import type { EncryptionKey, Keys } from './key-format.js';
-import { hasStarted, inUse, isGood } from './key-schedule.js';
+import { inUse, isGood } from './key-schedule.js';
 
 /** The current keys. They change at runtime, by the clock and when the key file changes. */
 export class KeyStore {
@@ -31,12 +31,9 @@ export class KeyStore {
     return this.keys.refreshSecrets.filter((term) => isGood(term, now)).map(({ secret }) => secret);
   }
 
-  /**
-   * The key that encrypts now. Undefined for files without encryption keys, and while the first key waits for its
-   * start.
-   */
-  encryptionKey(now: number): EncryptionKey | undefined {
-    return hasStarted(this.keys.encryption, now);
+  /** The key that encrypts now. */
+  encryptionKey(now: number): EncryptionKey {
+    return inUse(this.keys.encryption, now);
   }
 
   /** The key that decrypts data of this key id, if the file still has it. */
