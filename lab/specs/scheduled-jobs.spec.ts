@@ -84,7 +84,7 @@ describe('a scheduled job', () => {
 
 describe.each([
   ['housekeeping', SessionCleanupJob, 'run', 10 * MINUTE],
-  ['an extension of the audit hash chain', AuditChainJob, 'seal', 10 * SECOND],
+  ['an extension of the audit hash chain', AuditChainJob, 'link', 10 * SECOND],
 ] as const)('%s', (_, service, work, interval) => {
   /** The method that the timer of the service calls. */
   async function ring(app: TestApp): Promise<void> {
