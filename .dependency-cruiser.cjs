@@ -11,15 +11,15 @@ const BELOW = {
   observability: ['platform', 'sessions'],
 };
 const FOLDERS = Object.keys(BELOW);
-/** The list of roles: every folder may read it. */
-const ROLES = '^src/roles[.]ts$';
+/** The lists of roles and claims: every folder may read them. */
+const LISTS = '^src/(roles|claims)[.]ts$';
 
 const direction = Object.entries(BELOW).map(([folder, below]) => ({
   name: `${folder}-imports-only-folders-below-it`,
   severity: 'error',
   // Command lines assemble the application as main.ts does.
   from: { path: `^src/${folder}/`, pathNot: '[.](cli|spec)[.]ts$' },
-  to: { path: '^src/', pathNot: [`^src/(${[folder, ...below].join('|')})/`, '[.]decorator[.]ts$', ROLES] },
+  to: { path: '^src/', pathNot: [`^src/(${[folder, ...below].join('|')})/`, '[.]decorator[.]ts$', LISTS] },
 }));
 
 module.exports = {

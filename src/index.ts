@@ -104,6 +104,31 @@ export { Actor, type ActorContext } from './platform/api/actor.decorator.js';
 /** The `Idempotency-Key` header of a request, validated. See `examples/payments`. */
 export { IdempotencyKey } from './platform/api/idempotency-key.decorator.js';
 
+// --- Claims of your own
+
+/**
+ * The claims that `src/claims.ts` declares, and the types of their values. They are on the principal, as the token has
+ * them, and on the session, as they are now.
+ *
+ * ```ts
+ * const namesOf = ({ claims }: Principal) => Object.keys(claims);
+ * ```
+ */
+export { CLAIMS } from './claims.js';
+export type { ClaimDeclarations } from './platform/claims/claim-declarations.js';
+export type { Claims } from './platform/claims/declared-claims.js';
+
+/**
+ * Makes a changed value of a claim current: on the next session check, and in the next access token. The change and the notice to
+ * every instance commit together.
+ *
+ * ```ts
+ * const setPlan = (claims: ClaimsService, userId: string, plan: string) =>
+ *   claims.refresh(userId, (tx) => tx.query('update users set plan = $2 where id = $1', [userId, plan]));
+ * ```
+ */
+export { ClaimsService } from './sessions/claims.service.js';
+
 // --- End sessions, and write before they end
 
 /**

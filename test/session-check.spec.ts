@@ -46,6 +46,7 @@ const principalOf = (userId: string, sessionId: string): Principal => ({
   tokenId: random.uuid(),
   edition: 0,
   roles: ['user'],
+  claims: {},
   issuedAt: 0,
   expiresAt: Infinity,
 });

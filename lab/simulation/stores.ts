@@ -116,6 +116,7 @@ export class SimulatedPostgres {
       id: id || random.uuidAt(now),
       userId,
       roles: ['user'],
+      claims: {},
       transport: 'cookie',
       ip: null,
       country: null,

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { CLAIMS_SQL, NO_CLAIMS, type Claims } from '../platform/claims/declared-claims.js';
 import { random } from '../platform/runtime/random.js';
 import type { RequestContext } from '../platform/http/request.js';
 import type { Role } from '../roles.js';
@@ -52,7 +53,7 @@ export function openSessionOf(row: OpenSessionRow, roles: Role[]): OpenSession {
   return { id, roles, createdAt, lastSeenAt, location: locationOf(row), ended: null };
 }
 
-/** A new session as a later read will find it. */
+/** A new session as a later read will find it, except for its claims: {@link insertSession} reads them. */
 export function newSession(
   { transport, secondFactor, context: { ip, place } }: SessionInput,
   { user, device, createdAt }: { user: User; device: SessionSnapshot['device']; createdAt: number },
@@ -62,6 +63,7 @@ export function newSession(
     id: random.uuidAt(createdAt),
     userId: user.id,
     roles: user.roles,
+    claims: NO_CLAIMS,
     transport,
     ip,
     country,
@@ -80,24 +82,29 @@ export function newSession(
   };
 }
 
+const RETURNING_CLAIMS = CLAIMS_SQL
+  ? `returning (select ${CLAIMS_SQL} from users u where u.id = sessions.user_id) as claims`
+  : '';
+
 /**
  * Inserts a new session at the start of its rotation.
  *
  * @param nonce 16 random bytes, from which the keys of the refresh tokens are derived
+ * @returns the session with its claims
  */
 export async function insertSession(
   tx: EntityManager,
   session: SessionSnapshot,
   nonce: Buffer,
   { userAgent }: RequestContext,
-): Promise<void> {
+): Promise<SessionSnapshot> {
   const { id, userId, device, transport, ip, country, location, secondFactorAt } = session;
   const createdAt = new Date(session.createdAt);
-  await tx.query(
+  const [row] = await tx.query<{ claims?: Claims }[]>(
     `insert into sessions (id, user_id, device_id, transport, ip, user_agent, origin_country, country,
                            latitude, longitude, located_at,
                            created_at, last_seen_at, authenticated_at, second_factor_at, refresh_nonce, rotation)
-     values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $11, $11, $12, $13, $14)`,
+     values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $11, $11, $12, $13, $14) ${RETURNING_CLAIMS}`,
     [
       id,
       userId,
@@ -115,4 +122,5 @@ export async function insertSession(
       JSON.stringify(initialRotation()),
     ],
   );
+  return row?.claims ? { ...session, claims: row.claims } : session;
 }

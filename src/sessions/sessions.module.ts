@@ -1,6 +1,7 @@
 import { Global, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { UsersModule } from '../users/users.module.js';
+import { ClaimsService } from './claims.service.js';
 import { DenialList } from './revocation/denial-list.js';
 import { DevicesService } from './devices/devices.service.js';
 import { Device } from './devices/device.entity.js';
@@ -33,6 +34,7 @@ import { SessionCache } from './check/session-cache.js';
   imports: [TypeOrmModule.forFeature([Session, Device, Revocation]), UsersModule],
   controllers: [DevicesController, SessionsController],
   providers: [
+    ClaimsService,
     DenialList,
     DevicesService,
     DeviceRecognition,
@@ -56,6 +58,7 @@ import { SessionCache } from './check/session-cache.js';
     SessionCache,
   ],
   exports: [
+    ClaimsService,
     DeviceRecognition,
     DenialList,
     LastSeenService,

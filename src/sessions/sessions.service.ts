@@ -91,9 +91,9 @@ export class SessionsService {
       if (!isUsable(user, now.getTime()) || !(await recheck(user, tx, now))) return null;
       const { others, ended } = await this.makeRoom(tx, user, input, now.getTime());
       const { device, isNew, token } = await this.deviceRecognition.recognise(tx, { ...input, now });
-      const session = newSession(input, { user, device, createdAt });
       const nonce = random.bytes(16);
-      await insertSession(tx, session, nonce, input.context);
+      const opened = newSession(input, { user, device, createdAt });
+      const session = await insertSession(tx, opened, nonce, input.context);
       await this.audit.record(tx, {
         type: input.failedBefore ? 'authn_login_successafterfail' : 'authn_login_success',
         actorId: user.id,

@@ -10,6 +10,7 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { Problem } from '../../platform/api/problem.js';
+import { DECLARES_CLAIMS } from '../../platform/claims/declared-claims.js';
 import { requestContextOf, type Principal } from '../../platform/http/request.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { isChallengeFor } from '../mfa/login-challenges.js';
@@ -204,8 +205,9 @@ export class AuthController {
   /** Answers from the token alone, without I/O. */
   @Get('whoami')
   @ApiOkResponse({ standardSchema: WhoAmI })
-  whoami(@CurrentUser() { userId, sessionId, roles, expiresAt }: Principal) {
-    return { userId, sessionId, roles, expiresAt: new Date(expiresAt).toISOString() };
+  whoami(@CurrentUser() { userId, sessionId, roles, claims, expiresAt }: Principal) {
+    const declared = DECLARES_CLAIMS && { claims };
+    return { userId, sessionId, roles, ...declared, expiresAt: new Date(expiresAt).toISOString() };
   }
 
   private credentialsOf(request: FastifyRequest) {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ROLES } from '../../roles.js';
 import { instant, text, uuid } from '../../platform/api/schemas.js';
+import { ClaimsView, DECLARES_CLAIMS } from '../../platform/claims/declared-claims.js';
 import { deviceName } from '../../sessions/devices/device.schemas.js';
 import { SessionView } from '../../sessions/session.schemas.js';
 import { TRANSPORTS } from '../../sessions/session.entity.js';
@@ -93,5 +94,6 @@ export const WhoAmI = z.object({
   userId: uuid,
   sessionId: uuid,
   roles: z.array(z.enum(ROLES)),
+  ...(DECLARES_CLAIMS && { claims: ClaimsView }),
   expiresAt: instant,
 });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { OPTIONAL_CLAIMS } from '../../platform/claims/declared-claims.js';
 import { ROLES } from '../../roles.js';
 import { TOKEN_ID } from '../../sessions/token-id.js';
 
@@ -15,11 +16,11 @@ const Header = z.strictObject({
 });
 
 /**
- * Exactly the claims of the contract. {@link AccessTokens} did not make a token with any other claim, even if its
- * signature is valid. An application that adds claims declares them here, with their types, one release before the
- * first release that mints them.
+ * Exactly the claims of the contract, and those that `src/claims.ts` declares. {@link AccessTokens} did not make a
+ * token with any other claim, even if its signature is valid.
  */
 const Claims = z.strictObject({
+  ...(OPTIONAL_CLAIMS as object),
   iss: z.string(),
   aud: z.string(),
   sub: z.string().regex(UUID),

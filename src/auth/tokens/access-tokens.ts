@@ -3,6 +3,7 @@ import { derToJose, joseToDer } from 'ecdsa-sig-formatter';
 import { sign, verify, type KeyObject } from 'node:crypto';
 import { Clock, MAX_CLOCK_OFFSET_MS } from '../../platform/runtime/clock.js';
 import { Problem } from '../../platform/api/problem.js';
+import { lacksClaims, pickClaims, requireClaims } from '../../platform/claims/declared-claims.js';
 import type { Principal } from '../../platform/http/request.js';
 import { ClockCache } from '../../platform/performance/clock-cache.js';
 import { Settings } from '../../platform/settings/settings.js';
@@ -60,6 +61,7 @@ export class AccessTokens {
    * Signs a token for the session in its current state. The token expires no later than the session.
    * @param decidedAt when the session was last known to be alive, in ms. The lifetime of the token starts then, so
    *   that a token signed late does not outlive the denial-list entry of a revocation in between.
+   * @throws Error if a declared claim has a value that its schema refuses
    */
   mint(session: SessionSnapshot, decidedAt: number): MintedAccessToken {
     const now = this.clock.now();
@@ -70,6 +72,7 @@ export class AccessTokens {
     );
     const { kid, privateKey } = this.keys.signer(now);
     const claims: AccessTokenClaims = {
+      ...requireClaims(session.claims),
       iss: this.settings.tokenIssuer,
       aud: this.settings.tokenAudience,
       sub: session.userId,
@@ -93,7 +96,8 @@ export class AccessTokens {
    * Verifies an access token.
    * @param transport the transport on which the token was sent: a session keeps the transport of its login
    * @throws Problem `auth.invalid_token` if the token is not authentic
-   * @throws Problem `auth.token_expired` if it is authentic but expired, or if it names a retired key
+   * @throws Problem `auth.token_expired` if it is authentic but expired or without a declared claim, or if it names a
+   *   retired key
    */
   verify(token: string, transport: Transport): Verified {
     const now = this.clock.now();
@@ -106,11 +110,12 @@ export class AccessTokens {
     const decoded = this.decode(token, transport);
     if (!decoded || hasYetToBegin(decoded.claims, now)) throw new Problem('auth.invalid_token');
     const found = this.check(token, decoded, now);
-    if (found && now < found.principal.expiresAt) {
+    if (found && !lacksClaims(decoded.claims) && now < found.principal.expiresAt) {
       this.verified.set(end, found);
       return found;
     }
-    // The session continues without the key that signed this token, so the client should refresh.
+    // The session continues without the key that signed this token, or with a claim that it lacks, so the client
+    // should refresh.
     const isUsedUp = found || this.keys.hasRetired(decoded.header.kid, now);
     throw new Problem(isUsedUp ? 'auth.token_expired' : 'auth.invalid_token');
   }
@@ -152,13 +157,15 @@ function hasYetToBegin({ iat }: AccessTokenClaims, now: number): boolean {
   return iat > now / 1_000 + CLOCK_SKEW_S;
 }
 
-function principalOf({ sub, sid, jti, roles, iat, exp }: AccessTokenClaims): Principal {
+function principalOf(claims: AccessTokenClaims): Principal {
+  const { sub, sid, jti, roles, iat, exp } = claims;
   return {
     userId: sub,
     sessionId: sid,
     tokenId: jti,
     edition: editionOfTokenId(jti),
     roles,
+    claims: pickClaims(claims),
     issuedAt: iat * 1_000,
     expiresAt: exp * 1_000,
   };

@@ -1,4 +1,5 @@
 import type { Role } from '../../roles.js';
+import type { Claims } from '../claims/declared-claims.js';
 
 /** The caller, from the access token alone. */
 export interface Principal {
@@ -9,6 +10,8 @@ export interface Principal {
   /** Version of the session's keys when the token was issued; part of the `jti`. */
   edition: number;
   roles: readonly Role[];
+  /** The claims that `src/claims.ts` declares. */
+  claims: Claims;
   /** Milliseconds since the epoch, like `expiresAt`. */
   issuedAt: number;
   expiresAt: number;

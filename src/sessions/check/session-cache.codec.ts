@@ -1,4 +1,5 @@
 import type { CacheValue } from '../../platform/cache/cache-port.js';
+import { CLAIMS_SQL, NO_CLAIMS, parseClaims } from '../../platform/claims/declared-claims.js';
 import type { Role } from '../../roles.js';
 import { END_REASONS, type Ended, type EndReason } from '../revocation/end-reason.js';
 import type { SessionSnapshot } from './session-snapshot.js';
@@ -41,6 +42,7 @@ export function packLive(snapshot: SessionSnapshot, believeUntil: number): Cache
     device.browser,
     device.os,
     device.firstSeenAt - snapshot.createdAt,
+    ...(CLAIMS_SQL ? [JSON.stringify(snapshot.claims)] : []),
   ];
 }
 
@@ -63,7 +65,10 @@ export function unpack(sessionId: string, text: string): SessionCacheEntry | nul
   if (value[0] !== LIVE || !hasLiveShape(value)) return null;
   const [, believeUntil, userId, roles, letter, ip, places, deviations, createdAt, ...rest] = value as Live;
   const [lastSeenAfter, authenticatedAfter, secondFactorAfter, edition, deniedTokens, ...device] = rest;
-  const [deviceId, name, browser, os, firstSeenAfter] = device;
+  const [deviceId, name, browser, os, firstSeenAfter, claimsText] = device;
+  // An entry of a release with other declarations counts as a miss.
+  const claims = claimsText === undefined ? NO_CLAIMS : parseClaims(parsed(claimsText));
+  if (!claims) return null;
   return {
     state: 'live',
     believeUntil,
@@ -71,6 +76,7 @@ export function unpack(sessionId: string, text: string): SessionCacheEntry | nul
       id: sessionId,
       userId: unpackUuid(userId),
       roles: words(roles) as Role[],
+      claims,
       transport: letter === LETTERS.cookie ? 'cookie' : 'bearer',
       ip,
       ...unpackPlaces(places, createdAt),
@@ -121,10 +127,11 @@ type Live = [
   browser: string | null,
   os: string | null,
   firstSeenAfter: number,
+  claims?: string,
 ];
 
 /** One letter for each element of {@link Live}: n for a number, t for text; a capital letter if it may be null. */
-const LIVE_SHAPE = [...'nntttTttnnnNntttTTn'].map((letter) => ({
+const LIVE_SHAPE = [...`nntttTttnnnNntttTTn${CLAIMS_SQL ? 't' : ''}`].map((letter) => ({
   type: letter.toLowerCase() === 'n' ? 'number' : 'string',
   mayBeNull: letter !== letter.toLowerCase(),
 }));

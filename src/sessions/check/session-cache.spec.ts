@@ -30,6 +30,7 @@ function snapshot(): SessionSnapshot {
     id: ID,
     userId: ID,
     roles: ['user'],
+    claims: {},
     transport: 'cookie',
     ip: null,
     country: null,

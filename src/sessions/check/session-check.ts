@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../../platform/runtime/clock.js';
 import { Problem } from '../../platform/api/problem.js';
+import { requireClaims } from '../../platform/claims/declared-claims.js';
 import type { Principal } from '../../platform/http/request.js';
 import { MicroBatcher } from '../../platform/performance/micro-batcher.js';
 import { Settings } from '../../platform/settings/settings.js';
@@ -64,6 +65,7 @@ export class SessionCheck {
     // or the cache is down.
     const snapshot = await this.fromPostgres(sessionId, verdict === null);
     if (snapshot?.userId !== principal.userId) throw new Problem('auth.invalid_token');
+    requireClaims(snapshot.claims);
     const objection = this.objection(snapshot, principal, requirement);
     if (objection) throw objection;
     return this.letIn(snapshot);

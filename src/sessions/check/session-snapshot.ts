@@ -1,3 +1,4 @@
+import { CLAIMS_SQL, NO_CLAIMS, type Claims } from '../../platform/claims/declared-claims.js';
 import type { Role } from '../../roles.js';
 import type { Ended, EndReason } from '../revocation/end-reason.js';
 import type { Transport } from '../session.entity.js';
@@ -10,6 +11,8 @@ export interface SessionSnapshot {
   readonly id: string;
   readonly userId: string;
   readonly roles: readonly Role[];
+  /** The current values of the claims that `src/claims.ts` declares. The token may still have earlier ones. */
+  readonly claims: Claims;
   readonly transport: Transport;
   /** The IP address of the last renewal. */
   readonly ip: string | null;
@@ -120,7 +123,8 @@ export const SNAPSHOT_COLUMNS = `
   case when u.banned_until is null or u.banned_until > clock_timestamp() then ${epochMs('u.banned_at')} end as banned_at,
   (select ${epochMs('not_before')} from session_epoch) as not_before,
   array(select token_id from revocations r
-        where r.kind = 'token' and r.subjects[1] = s.id and r.expires_at > clock_timestamp()) as denied_tokens`;
+        where r.kind = 'token' and r.subjects[1] = s.id and r.expires_at > clock_timestamp()) as denied_tokens
+  ${CLAIMS_SQL ? `, ${CLAIMS_SQL} as claims` : ''}`;
 
 export const SNAPSHOT_TABLES = `
   sessions s
@@ -159,6 +163,8 @@ export interface SnapshotRow {
   /** -Infinity before the first global revocation. JSON has it as text. */
   not_before: number | string;
   denied_tokens: string[];
+  /** Absent if no claim is declared. */
+  claims?: Claims;
 }
 
 /** Converts a row to a snapshot. */
@@ -167,6 +173,7 @@ export function snapshotOf(row: SnapshotRow): SessionSnapshot {
     id: row.id,
     userId: row.user_id,
     roles: row.roles,
+    claims: row.claims ?? NO_CLAIMS,
     transport: row.transport,
     ip: row.ip,
     country: row.country,
