@@ -15,11 +15,11 @@ export interface ClaimDeclaration {
 }
 
 /** The claims of the contract (RFC 9068 2.2), which no declaration may replace. */
-export type StandardClaim = 'iss' | 'aud' | 'sub' | 'sid' | 'jti' | 'iat' | 'exp' | 'roles';
+export const STANDARD_CLAIMS = ['iss', 'aud', 'sub', 'sid', 'jti', 'iat', 'exp', 'roles'] as const;
 
 /** The declarations of `src/claims.ts`, by the name of the claim. */
 export type ClaimDeclarations = Readonly<Record<string, ClaimDeclaration>> & {
-  readonly [Name in StandardClaim]?: never;
+  readonly [Name in (typeof STANDARD_CLAIMS)[number]]?: never;
 };
 
 type IssuedBy<D> = { [Name in keyof D]: D[Name] extends { sql: string } ? Name : never }[keyof D];

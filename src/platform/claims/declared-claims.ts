@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CLAIMS } from '../../claims.js';
-import type { ClaimDeclaration, ClaimValues } from './claim-declarations.js';
+import { STANDARD_CLAIMS, type ClaimDeclaration, type ClaimValues } from './claim-declarations.js';
 
 /** The values of the claims that `src/claims.ts` declares. */
 export type Claims = ClaimValues<typeof CLAIMS>;
@@ -68,7 +68,8 @@ export function requireClaims(values: unknown): Claims {
 
 /** A schema that accepts `undefined` would accept a token without the claim; one that transforms, other values. */
 function requireUsable(name: string, schema: z.ZodType): void {
-  if (!NAME.test(name)) throw new Error(`src/claims.ts: "${name}" is no name for a claim`);
+  if (!NAME.test(name) || STANDARD_CLAIMS.some((standard) => standard === name))
+    throw new Error(`src/claims.ts: "${name}" is no name for a claim`);
   if (schema.safeParse(undefined).success)
     throw new Error(`src/claims.ts: the schema of "${name}" accepts undefined; use nullable()`);
   try {
