@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import { z } from 'zod';
 import type { Principal, SessionSnapshot } from '../src/index.js';
 import type { TestApp } from './support/app.js';
-import type { Client } from './support/client.js';
+import type { Answer, Client } from './support/client.js';
 
 /** A claim from a table of the application, and one from a column of the user. */
 jest.unstable_mockModule('../src/claims.js', () => ({
@@ -23,6 +23,7 @@ jest.unstable_mockModule('../src/claims.js', () => ({
 const { ALICE, BOB, PASSWORD, resetStores, startApp } = await import('./support/app.js');
 const { HEADER, read, signed } = await import('./support/forge.js');
 const { documentOf } = await import('./support/operations.js');
+const { untilBlocked } = await import('./support/waiting.js');
 const { ExamplesModule } = await import('../src/examples/examples.module.js');
 const { ClaimsService, CurrentSession, CurrentUser, RequireSession } = await import('../src/index.js');
 const { SessionCheck } = await import('../src/sessions/check/session-check.js');
@@ -130,7 +131,7 @@ describe('declared claims', () => {
     ['no value', { plan: null }],
     ['a value of another type in its second claim', { verified: 'true' }],
     ['a declared claim in another case', { Plan: 'team' }],
-  ])('A token with %s is refused on both tiers, even with a valid signature [TOK-13]', async (_, changes) => {
+  ])('A token with %s is refused on both tiers, even with a valid signature', async (_, changes) => {
     for (const path of [TOKEN_TIER, SESSION_TIER]) {
       const answer = await show(path, signed(HEADER, changed(changes)));
       expect(answer).toMatchObject({ status: 401, body: { code: 'auth.invalid_token' } });
@@ -179,6 +180,19 @@ describe('declared claims', () => {
     expect((await alice.get(SESSION_TIER)).body).toEqual({ claims: FREE });
     await app.get(ClaimsService).refresh(ALICE.id);
     expect((await alice.get(SESSION_TIER)).body).toEqual({ claims: TEAM });
+  });
+
+  it('A login that overlaps a change waits for it and gets the new value', async () => {
+    const late = app.client();
+    let login: Promise<Answer>;
+    await app.get(ClaimsService).refresh(ALICE.id, async (tx) => {
+      await tx.query(`insert into test_plans values ($1, 'team')`, [ALICE.id]);
+      login = late.login(ALICE.email, PASSWORD, { transport: 'bearer' });
+      await Promise.race([login, untilBlocked(app, 1)]);
+    });
+    expect((await login!).status).toBe(200);
+    expect(claimsOf(late)).toMatchObject(TEAM);
+    expect((await late.get(SESSION_TIER)).body).toEqual({ claims: TEAM });
   });
 
   it('A change that fails changes nothing, and a change of an unknown user is not found', async () => {
