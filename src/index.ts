@@ -104,7 +104,7 @@ export { Actor, type ActorContext } from './platform/api/actor.decorator.js';
 /** The `Idempotency-Key` header of a request, validated. See `examples/payments`. */
 export { IdempotencyKey } from './platform/api/idempotency-key.decorator.js';
 
-// --- Claims of your own
+// --- Claims and user fields of your own
 
 /**
  * The claims that `src/claims.ts` declares, and the types of their values. They are on the principal, as the token has
@@ -128,6 +128,15 @@ export type { Claims } from './platform/claims/declared-claims.js';
  * ```
  */
 export { ClaimsService } from './sessions/claims.service.js';
+
+/**
+ * Reads and changes the fields of users that `src/users/profile` declares.
+ *
+ * ```ts
+ * const countFields = async (profiles: ProfilesService, userId: string) => Object.keys(await profiles.find(userId)).length;
+ * ```
+ */
+export { ProfilesService, type ProfileValues } from './users/profile/profiles.service.js';
 
 // --- End sessions, and write before they end
 

@@ -1587,8 +1587,8 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a profile update accepts documented fields only',
-    file: 'src/users/users.controller.ts',
-    out: 'const Changes = z.strictObject({',
+    file: 'src/users/user.schemas.ts',
+    out: 'export const ProfileChanges = z.strictObject({',
     put: 'const Changes = z.object({',
     spec: 'test/route-matrix.spec.ts',
   },
@@ -3043,6 +3043,20 @@ export const MUTANTS = [
     file: 'src/platform/claims/declared-claims.ts',
     out: ' || STANDARD_CLAIMS.some((standard) => standard === name)',
     spec: 'src/platform/claims/declared-claims.spec.ts',
+  },
+  // --- User fields of the application
+  {
+    mechanism: 'a change of a profile cannot follow the deletion of the account',
+    file: 'src/users/profile/profiles.service.ts',
+    out: 'if (!user || user.deletedAt) throw',
+    put: 'if (!user) throw',
+    spec: 'test/profiles.spec.ts',
+  },
+  {
+    mechanism: 'the deletion of an account deletes its profile',
+    file: 'src/auth/accounts/account.service.ts',
+    out: 'await this.profiles.erase(tx, userId);',
+    spec: 'test/profiles.spec.ts',
   },
   // --- The embedded PostgreSQL, the build, Redis Cluster over TLS
   {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ROLES } from '../roles.js';
 import { instant, text, uuid } from '../platform/api/schemas.js';
 import { canonicalEmail, EMAIL_RULE, MAX_EMAIL_LENGTH } from '../platform/mail/email-address.js';
+import { PROFILE_FIELDS } from './profile/profile.fields.js';
 import type { User } from './user.entity.js';
 
 /** Accepts any spelling of an address and returns the canonical one, see {@link canonicalEmail}. */
@@ -25,6 +26,26 @@ export const Profile = z
     createdAt: instant,
   })
   .meta({ id: 'Profile' });
+
+const FIELDS = Object.entries<z.ZodType>(PROFILE_FIELDS);
+
+/** A user's own profile: with the fields of `profile.fields.ts`. */
+export const OwnProfile =
+  FIELDS.length === 0
+    ? Profile
+    : z
+        .object({
+          ...Object.fromEntries(FIELDS.map(([name, schema]) => [name, schema.nullable()])),
+          ...Profile.shape,
+        })
+        .meta({ id: 'OwnProfile' });
+
+/** Changes of a user's own profile. */
+export const ProfileChanges = z.strictObject({
+  ...(Object.fromEntries(FIELDS.map(([name, schema]) => [name, schema.nullable().optional()])) as object),
+  displayName: displayName.nullable().optional(),
+});
+export type ProfileChanges = z.infer<typeof ProfileChanges>;
 
 /** The properties of a user that a profile needs. */
 export type ProfileFields = Pick<User, 'id' | 'email' | 'displayName' | 'roles' | 'createdAt'>;

@@ -15,6 +15,7 @@ import { RevocationService } from '../../sessions/revocation/revocation.service.
 import { judge } from '../../sessions/check/session-snapshot.js';
 import { isBanned, User } from '../../users/user.entity.js';
 import { RevocationTransactions, UserTransactions } from '../../platform/persistence/user-transactions.js';
+import { ProfilesService } from '../../users/profile/profiles.service.js';
 import { UsersService } from '../../users/users.service.js';
 import { ADVISORY_LOCKS } from '../../platform/persistence/advisory-locks.js';
 
@@ -25,6 +26,7 @@ export class AccountService {
     private readonly transactions: UserTransactions,
     private readonly revoking: RevocationTransactions,
     private readonly users: UsersService,
+    private readonly profiles: ProfilesService,
     private readonly revocationWriter: RevocationWriter,
     private readonly revocations: RevocationService,
     private readonly factors: SecondFactors,
@@ -134,6 +136,7 @@ export class AccountService {
       await tx.query('delete from mails where recipient = $1', [user.email]);
       await tx.query('delete from mailed_tokens where user_id = $1', [userId]);
       await this.factors.removeAll(tx, userId);
+      await this.profiles.erase(tx, userId);
       // Skip an account job that is running: it waits for this user's lock, and then does not find the user.
       await tx.query(
         `delete from account_jobs where id in (
