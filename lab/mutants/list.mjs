@@ -1589,7 +1589,7 @@ export const MUTANTS = [
     mechanism: 'a profile update accepts documented fields only',
     file: 'src/users/user.schemas.ts',
     out: 'export const ProfileChanges = z.strictObject({',
-    put: 'const Changes = z.object({',
+    put: 'export const ProfileChanges = z.object({',
     spec: 'test/route-matrix.spec.ts',
   },
   {
