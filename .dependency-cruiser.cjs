@@ -11,15 +11,15 @@ const BELOW = {
   observability: ['platform', 'sessions'],
 };
 const FOLDERS = Object.keys(BELOW);
-/** The lists of roles and claims: every folder may read them. */
-const LISTS = '^src/(roles|claims)[.]ts$';
+/** The lists of roles and claims, and the name of the product: every folder may read them. */
+const FOR_ALL = '^src/(roles|claims|product)[.]ts$';
 
 const direction = Object.entries(BELOW).map(([folder, below]) => ({
   name: `${folder}-imports-only-folders-below-it`,
   severity: 'error',
   // Command lines assemble the application as main.ts does.
   from: { path: `^src/${folder}/`, pathNot: '[.](cli|spec)[.]ts$' },
-  to: { path: '^src/', pathNot: [`^src/(${[folder, ...below].join('|')})/`, '[.]decorator[.]ts$', LISTS] },
+  to: { path: '^src/', pathNot: [`^src/(${[folder, ...below].join('|')})/`, '[.]decorator[.]ts$', FOR_ALL] },
 }));
 
 module.exports = {
@@ -51,7 +51,10 @@ module.exports = {
       from: { path: '[.]decorator[.]ts$', pathNot: '^src/(admin|examples)/' },
       to: {
         path: '^src/',
-        pathNot: ['^src/platform/(api|http|settings)/', '(session-snapshot|receipt|throttling/policies|roles)[.]ts$'],
+        pathNot: [
+          '^src/platform/(api|http|settings)/',
+          '(session-snapshot|receipt|throttling/policies|roles)[.]ts$',
+        ],
       },
     },
     {

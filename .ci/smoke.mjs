@@ -63,7 +63,11 @@ async function twoInstances() {
 
 /** Like a terminal: the command in a process group of its own, its output as it arrives. */
 async function start(command, env) {
-  const app = spawn('bash', ['-c', command], { env: { ...process.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const app = spawn('bash', ['-c', command], {
+    env: { ...process.env, ...env },
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   running.add(app);
   const started = { app, output: '', url: undefined };
   const collect = (chunk) => (started.output += chunk);
@@ -72,9 +76,10 @@ async function start(command, env) {
   const deadline = Date.now() + 180_000;
   for (;;) {
     const { output } = started;
-    started.url = /^Drawbridge listens on (\S+)$/m.exec(output)?.[1];
+    started.url = /^.+ listens on (http\S+)$/m.exec(output)?.[1];
     if (started.url && output.includes('\nThen pay again')) return started;
-    if (app.exitCode !== null || Date.now() > deadline) throw new Error(`${command} did not start:\n${output}`);
+    if (app.exitCode !== null || Date.now() > deadline)
+      throw new Error(`${command} did not start:\n${output}`);
     await sleep(50);
   }
 }
@@ -89,13 +94,18 @@ async function stop({ app, output }, signal) {
 }
 
 function statusesOf(script) {
-  const output = execFileSync('bash', ['-c', `exec 2>&1\n${CURL}${script}`], { cwd: folder, encoding: 'utf8' });
+  const output = execFileSync('bash', ['-c', `exec 2>&1\n${CURL}${script}`], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
   return [...output.matchAll(/\[status (\d+)\]/g)].map(([, status]) => Number(status));
 }
 
 function tellStory(a, b) {
   const script = story.replace(/^A=.*$/m, `A=${a}`).replace(/^B=.*$/m, `B=${b}`);
-  const promised = [...script.matchAll(/→ ((?:\d{3} ?)+)$/gm)].flatMap(([, statuses]) => statuses.trim().split(' ').map(Number));
+  const promised = [...script.matchAll(/→ ((?:\d{3} ?)+)$/gm)].flatMap(([, statuses]) =>
+    statuses.trim().split(' ').map(Number),
+  );
   assert(promised.length > 10, 'the story names statuses');
   assert.deepEqual(statusesOf(script), promised);
 }

@@ -19,6 +19,7 @@ import { reasonOf } from './platform/runtime/failure.js';
 import { close, listen } from './platform/http/listen.js';
 import { refuseDemoUsers, seedUsers } from './seeds.js';
 import { startupBanner } from './startup-banner.js';
+import { PRODUCT } from './product.js';
 
 type Undo = () => Promise<unknown>;
 /** Shutdown steps of the started parts. They run in reverse order. */
@@ -46,8 +47,8 @@ async function boot(): Promise<void> {
   // (ASVS 16.5.4).
   process.on('unhandledRejection', (error) => logger.error({ err: error }, 'unhandled promise rejection'));
   const level = settings.nodeEnv === 'development' ? 'debug' : 'info';
-  logger[level]({ event: 'sys_startup', settings: settingsForLog(settings), url }, 'Drawbridge listens');
-  undo.push(async () => logger.info({ event: 'sys_shutdown' }, 'Drawbridge is stopping'));
+  logger[level]({ event: 'sys_startup', settings: settingsForLog(settings), url }, `${PRODUCT.name} listens`);
+  undo.push(async () => logger.info({ event: 'sys_shutdown' }, `${PRODUCT.name} is stopping`));
 }
 
 /** If `DATABASE_URL` is not set, starts the embedded PostgreSQL. */
@@ -66,7 +67,7 @@ async function stopUnlessShared(postgres: EmbeddedPostgres): Promise<void> {
   const client = new PostgresClient({ connectionString: postgres.url });
   await client.connect();
   const others = await client
-    .query(`select from pg_stat_activity where application_name like 'drawbridge%'`)
+    .query('select from pg_stat_activity where application_name like $1', [`${PRODUCT.slug}%`])
     .finally(() => client.end());
   if (others.rowCount === 0) await postgres.stop();
 }
@@ -80,7 +81,7 @@ async function shutDown(code: number): Promise<never> {
 
 function explain(error: unknown): unknown {
   const reason = reasonOf(error);
-  return reason === null ? error : `Drawbridge cannot start:\n  ${reason.replaceAll('\n', '\n  ')}`;
+  return reason === null ? error : `${PRODUCT.name} cannot start:\n  ${reason.replaceAll('\n', '\n  ')}`;
 }
 
 let stopping = false;

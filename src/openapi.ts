@@ -4,8 +4,11 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { PROBLEM_EXTENSION } from './platform/api/api-problems.decorator.js';
 import { Problem, PROBLEMS, type ProblemCode } from './platform/api/problem.js';
+import { cookieNamesOf } from './platform/http/cookie-names.js';
+import { Settings } from './platform/settings/settings.js';
 import { instant } from './platform/api/schemas.js';
 import { END_REASONS } from './sessions/revocation/end-reason.js';
+import { PRODUCT } from './product.js';
 
 /** The page may run only its own scripts. Inline styles are allowed because Swagger UI sets them on its elements. */
 const PAGE_POLICY =
@@ -32,11 +35,11 @@ export function serveOpenApi(app: NestFastifyApplication, fastify: FastifyInstan
     });
   });
   const config = new DocumentBuilder()
-    .setTitle('Drawbridge')
+    .setTitle(PRODUCT.name)
     .setDescription('Each operation names its tier: public, access, session, fresh or strict.')
     .setVersion('1')
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'at+jwt' }, 'bearer')
-    .addCookieAuth('__Host-access', { type: 'apiKey', in: 'cookie' }, 'cookie')
+    .addCookieAuth(cookieNamesOf(app.get(Settings)).access, { type: 'apiKey', in: 'cookie' }, 'cookie')
     .build();
   SwaggerModule.setup('docs', app, () => complete(SwaggerModule.createDocument(app, config)), {
     jsonDocumentUrl: 'openapi.json',

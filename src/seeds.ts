@@ -5,8 +5,9 @@ import { BootError } from './platform/settings/boot-error.js';
 import { Clock } from './platform/runtime/clock.js';
 import type { Role } from './roles.js';
 import { UsersService } from './users/users.service.js';
+import { PRODUCT } from './product.js';
 
-export const DEMO_PASSWORD = 'drawbridge demo password';
+export const DEMO_PASSWORD = PRODUCT.demoPassword;
 
 /** Fixed ids, so that commands in the README can name them. */
 export const DEMO_USERS: { id: string; email: string; displayName: string; roles: Role[] }[] = [

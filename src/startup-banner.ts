@@ -1,5 +1,6 @@
 import type { Settings } from './platform/settings/settings.js';
 import { DEMO_PASSWORD, DEMO_USERS } from './seeds.js';
+import { PRODUCT } from './product.js';
 
 /** The start-up message for new developers: the address, the configuration, and three commands to paste. */
 export function startupBanner(settings: Settings, url: string): string {
@@ -10,7 +11,7 @@ export function startupBanner(settings: Settings, url: string): string {
   const alice = DEMO_USERS.find(({ email }) => email.startsWith('alice'))!;
   const lines = [
     '',
-    `Drawbridge listens on ${base}`,
+    `${PRODUCT.name} listens on ${base}`,
     `  cache     ${settings.redisUrl ? 'Redis' : 'in-process: set REDIS_URL to run more than one instance'}`,
     ...(settings.smtpUrl ? [] : [`  mails     ${base}/dev/mails`]),
     ...(settings.apiDocs ? [`  API       ${base}/docs`] : []),

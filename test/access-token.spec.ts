@@ -18,6 +18,7 @@ import {
 import type { Answer, Client } from './support/client.js';
 import { HEADER, read, signed } from './support/forge.js';
 import { malleate } from './support/forgeries.js';
+import { PRODUCT } from '../src/product.js';
 
 const MINUTE = 60_000;
 /** One route of the access tier, and one of the session tier. */
@@ -66,8 +67,8 @@ describe('an access token', () => {
           const { header, claims } = read(tokens[index]!);
           expect(header).toEqual({ alg: 'ES256', typ: 'at+jwt', kid: HEADER.kid });
           expect(claims).toEqual({
-            iss: 'drawbridge',
-            aud: 'drawbridge',
+            iss: PRODUCT.slug,
+            aud: PRODUCT.slug,
             sub: ALICE.id,
             sid: login.body.session.id,
             jti: expect.stringMatching(TOKEN_ID),
@@ -353,7 +354,7 @@ async function listenIn(url: string, heard: string[]) {
     let isFeed: boolean | undefined;
     client.on('data', (data) => {
       const text = data.toString('latin1');
-      isFeed ??= text.includes('drawbridge-feed');
+      isFeed ??= text.includes(PRODUCT.applicationName.feed);
       if (!isFeed && !/^(\*2\r\n\$4\r\nINFO\r\n\$\d+\r\n\w+\r\n)+$/i.test(text)) heard.push(text);
     });
     const server = connect(Number(port), hostname);

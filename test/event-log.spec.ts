@@ -8,6 +8,7 @@ import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from
 import type { Answer } from './support/client.js';
 import { loggedIn, createUser } from './support/test-users.js';
 import { enrol } from './support/second-factor.js';
+import { PRODUCT } from '../src/product.js';
 
 /** Real: an instance over HTTP, PostgreSQL, its log and its audit log. */
 
@@ -51,7 +52,7 @@ describe('the line of a request', () => {
     expect(line).toEqual({
       level: 30,
       time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
-      service: 'drawbridge',
+      service: PRODUCT.slug,
       version: expect.stringMatching(/^\d+\.\d+\.\d+/),
       msg: 'request',
       requestId: answer!.headers['x-request-id'],
@@ -182,7 +183,7 @@ describe('the line of a request', () => {
     expect(lines.length).toBeGreaterThan(20);
     for (const line of lines) {
       expect(line).toMatch(/^\{[^\p{Cc}\u2028\u2029]*\}\n$/u);
-      expect(JSON.parse(line)).toMatchObject({ service: 'drawbridge', msg: expect.any(String) });
+      expect(JSON.parse(line)).toMatchObject({ service: PRODUCT.slug, msg: expect.any(String) });
     }
     const stored = await app.query<{ user_agent: string }>('select user_agent from audit_events');
     for (const { user_agent: agent } of stored) expect(agent ?? '').not.toMatch(/[\p{Cc}\u2028\u2029]/u);

@@ -6,6 +6,7 @@ import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/
 import type { Answer } from './support/client.js';
 import { loggedIn, type Person } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
+import { PRODUCT } from '../src/product.js';
 
 /** Real: an instance over HTTP and over sockets, PostgreSQL. */
 const ORIGIN = 'https://app.example.com';
@@ -272,8 +273,10 @@ describe('an answer', () => {
     expect(live.body).toEqual({ status: 'ok' });
     const parts = { postgres: 'ok', cache: 'ok', revocationFeed: 'ok', clock: 'ok' };
     expect(ready.body).toEqual({ status: 'ok', ...parts });
-    for (const { headers } of [live, ready])
-      expect(JSON.stringify(headers)).not.toMatch(/drawbridge|fastify|nest|node|\d+\.\d+\.\d+/i);
+    for (const { headers } of [live, ready]) {
+      expect(JSON.stringify(headers)).not.toMatch(/fastify|nest|node|\d+\.\d+\.\d+/i);
+      expect(JSON.stringify(headers)).not.toMatch(new RegExp(`\\b${PRODUCT.slug}\\b`, 'i'));
+    }
   });
 });
 

@@ -9,6 +9,7 @@ import { SteadyClock } from './support/clock.js';
 import { loggedIn } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
 import { eventually } from './support/waiting.js';
+import { PRODUCT } from '../src/product.js';
 
 /** Real: an instance over HTTP, PostgreSQL, Redis. Simulated: the monotonic time, which decides on blindness. */
 
@@ -32,7 +33,7 @@ describeWithRedis('GET /metrics', () => {
     const line = (await read()).split('\n').find((line) => line.startsWith(`${name} `));
     return Number(line?.split(' ')[1]);
   };
-  const checks = (by: string) => valueOf(`drawbridge_session_checks_total{answered_by="${by}"}`);
+  const checks = (by: string) => valueOf(`${PRODUCT.metricPrefix}session_checks_total{answered_by="${by}"}`);
 
   it('A2: reports that the instance is blind after 5 s without news, and since when', async () => {
     const other = await startApp({ clock });
@@ -40,7 +41,7 @@ describeWithRedis('GET /metrics', () => {
     const said = async () => {
       const { text } = await other.client().get('/metrics');
       const value = (name: string) =>
-        Number(new RegExp(`^drawbridge_revocation_feed_${name} (.*)$`, 'm').exec(text)![1]);
+        Number(new RegExp(`^${PRODUCT.metricPrefix}revocation_feed_${name} (.*)$`, 'm').exec(text)![1]);
       return { blind: value('blind'), age: value('age_seconds') };
     };
     (feed as unknown as { stop(): void }).stop();
@@ -55,20 +56,20 @@ describeWithRedis('GET /metrics', () => {
 
   it('counts denied tokens, and revocations that the cache has not acknowledged', async () => {
     const alice = await loggedIn(app, ALICE);
-    const before = await valueOf('drawbridge_denial_list_entries');
+    const before = await valueOf(`${PRODUCT.metricPrefix}denial_list_entries`);
     const bury = jest.spyOn(app.get(SessionCache), 'writeTombstones').mockRejectedValue(new Error('away'));
     const order = { reason: 'admin', actorId: null, context: null } as const;
     const receipt = await app.get(RevocationService).endSession(alice.id, order);
-    expect(await valueOf('drawbridge_denial_list_entries')).toBe(before + 1);
+    expect(await valueOf(`${PRODUCT.metricPrefix}denial_list_entries`)).toBe(before + 1);
     await app.query(`update revocations set created_at = created_at - interval '3 s' where seq = $1`, [
       receipt!.seq,
     ]);
     await app.get(RevocationDispatcher).dispatch();
-    expect(await valueOf('drawbridge_revocations_pending')).toBe(1);
+    expect(await valueOf(`${PRODUCT.metricPrefix}revocations_pending`)).toBe(1);
     bury.mockRestore();
     await app.get(RevocationDispatcher).dispatch();
     await app.get(RevocationDispatcher).dispatch();
-    expect(await valueOf('drawbridge_revocations_pending')).toBe(0);
+    expect(await valueOf(`${PRODUCT.metricPrefix}revocations_pending`)).toBe(0);
   });
 
   it('counts session checks by the store that answered', async () => {

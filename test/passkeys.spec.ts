@@ -22,6 +22,7 @@ import {
 import { keysDelivered, loggedIn, createUser, sessionTier } from './support/test-users.js';
 import { enrol } from './support/second-factor.js';
 import { eventually } from './support/waiting.js';
+import { PRODUCT } from '../src/product.js';
 
 const MINUTE = 60_000;
 const REFUSED = { status: 401, body: { code: 'auth.invalid_credentials' } };
@@ -63,7 +64,7 @@ describe('a passkey', () => {
     const { body } = await me.post(`${PASSKEYS}/options`);
     expect(body).toEqual({
       challenge: expect.any(String),
-      rp: { id: 'example.com', name: 'Drawbridge' },
+      rp: { id: 'example.com', name: PRODUCT.name },
       user: { id: expect.any(String), name: email, displayName: 'Newcomer' },
       pubKeyCredParams: [-8, -7, -257].map((alg) => ({ type: 'public-key', alg })),
       timeout: 5 * MINUTE,

@@ -21,6 +21,7 @@ import { TestClock } from './support/clock.js';
 import { createUsers, expectBothTiers, loggedIn, type Person } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
 import { connect, disconnect, eventually, untilBlocked } from './support/waiting.js';
+import { PRODUCT } from '../src/product.js';
 
 /**
  * Real: PostgreSQL, Redis, one or two instances of the application over HTTP. Controlled: the clock, notifications,
@@ -857,7 +858,7 @@ describeWithRedis('the revocation feed', () => {
 
   it('recovers by itself when its connection is cut, and has missed nothing', async () => {
     await b.query(`select pg_terminate_backend(pid) from pg_stat_activity
-                   where application_name = 'drawbridge-feed' and datname = current_database()`);
+                   where application_name = '${PRODUCT.applicationName.feed}' and datname = current_database()`);
     await endAlice();
     await eventually(async () => expect(await alice.get(ACCESS)).toMatchObject(ended('admin')));
     const again = (await loggedIn(a, ALICE)).at(b);
@@ -869,7 +870,7 @@ describeWithRedis('the revocation feed', () => {
   it('misses nothing of a PostgreSQL that was promoted or restored and has lower transaction ids', async () => {
     Object.assign(insides(b).cursor, { position: '99999999999' });
     await b.query(`select pg_terminate_backend(pid) from pg_stat_activity
-                   where application_name = 'drawbridge-feed' and datname = current_database()`);
+                   where application_name = '${PRODUCT.applicationName.feed}' and datname = current_database()`);
     await endAlice();
     await eventually(async () => expect(await alice.get(ACCESS)).toMatchObject(ended('admin')));
   });
@@ -972,7 +973,7 @@ describeWithRedis('the revocation feed', () => {
     const connections = async () =>
       (
         await a.query(`select from pg_stat_activity
-                       where application_name = 'drawbridge-feed' and datname = current_database()`)
+                       where application_name = '${PRODUCT.applicationName.feed}' and datname = current_database()`)
       ).length;
     expect(await connections()).toBe(3);
     const asked = [feed.catchUp(), feed.catchUp()];

@@ -17,6 +17,7 @@ import { keysDelivered, loggedIn, sessionTier } from './support/test-users.js';
 import { AuthenticatorApp, complete, enrol } from './support/second-factor.js';
 import { connect, disconnect, untilBlocked } from './support/waiting.js';
 import { read } from './support/forge.js';
+import { PRODUCT } from '../src/product.js';
 
 const MINUTE = 60_000;
 const REFUSED = { status: 401, body: { code: 'auth.invalid_credentials' } };
@@ -86,10 +87,10 @@ describe('a user who enrols an authenticator app', () => {
     expect(body.secret).toMatch(/^[A-Z2-7]{32}$/);
     const url = new URL(body.otpauthUrl);
     expect([url.protocol, url.host]).toEqual(['otpauth:', 'totp']);
-    expect(decodeURIComponent(url.pathname)).toBe(`/Drawbridge:${email}`);
+    expect(decodeURIComponent(url.pathname)).toBe(`/${PRODUCT.name}:${email}`);
     expect(Object.fromEntries(url.searchParams)).toMatchObject({
       secret: body.secret,
-      issuer: 'Drawbridge',
+      issuer: PRODUCT.name,
       algorithm: 'SHA1',
       digits: '6',
       period: '30',

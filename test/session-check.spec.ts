@@ -18,6 +18,7 @@ import type { Answer, Client } from './support/client.js';
 import { sessionTier } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
 import { connect, disconnect, eventually, Gate } from './support/waiting.js';
+import { PRODUCT } from '../src/product.js';
 
 /**
  * Real: PostgreSQL, the cache of each form, the application over HTTP. Controlled: the clock, and the moment at
@@ -61,7 +62,7 @@ let redis: ReturnType<typeof createClient>;
 
 const redisInsight = (): Insight => ({
   // Only our keys, because another application may use this Redis.
-  flush: async () => redis.del(await redis.keys('drawbridge:*')),
+  flush: async () => redis.del(await redis.keys(`${PRODUCT.redisPrefix}*`)),
   async ttlOf(sessionId) {
     const [key] = await redis.keys(`*:${keyOf(sessionId)}`);
     const ttl = key === undefined ? -2 : await redis.pTTL(key);

@@ -898,16 +898,16 @@ export const MUTANTS = [
   {
     mechanism: 'logout clears the cookies of the session and nothing else',
     file: 'src/auth/login/token-responder.ts',
-    out: "clearCookies(reply, ['access', 'refresh'], this.settings.cookieSecure);",
-    put: `clearCookies(reply, ['access', 'refresh'], this.settings.cookieSecure);
+    out: "clearCookies(reply, ['access', 'refresh'], this.settings);",
+    put: `clearCookies(reply, ['access', 'refresh'], this.settings);
     void reply.header('clear-site-data', '"cookies", "storage"');`,
     spec: 'packages/client/test/browser.spec.ts',
   },
   {
     mechanism: 'the device cookie stays after a logout',
     file: 'src/auth/login/token-responder.ts',
-    out: "clearCookies(reply, ['access', 'refresh'], this.settings.cookieSecure);",
-    put: "clearCookies(reply, ['access', 'refresh', 'device'], this.settings.cookieSecure);",
+    out: "clearCookies(reply, ['access', 'refresh'], this.settings);",
+    put: "clearCookies(reply, ['access', 'refresh', 'device'], this.settings);",
     spec: 'packages/client/test/browser.spec.ts',
   },
   {

@@ -12,11 +12,12 @@ import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from '../../test
 import { TestClock } from '../../test/support/clock.js';
 import { loggedIn } from '../../test/support/test-users.js';
 import { connect, disconnect } from '../../test/support/waiting.js';
+import { PRODUCT } from '../../src/product.js';
 
 /** Real: PostgreSQL, two instances, the command. Simulated: a database owner who wants to hide an event. */
 
 const DAY = 86_400_000;
-const OVERRIDE = `set drawbridge.audit_retention = 'on'`;
+const OVERRIDE = `set ${PRODUCT.auditRetention} = 'on'`;
 
 let clock: TestClock;
 let a: TestApp;
@@ -33,7 +34,7 @@ afterAll(() => Promise.all([a.close(), b.close()]));
 beforeEach(async () => {
   owner = await connect();
   await owner.query(
-    `${OVERRIDE}; truncate audit_events, audit_chain restart identity; reset drawbridge.audit_retention`,
+    `${OVERRIDE}; truncate audit_events, audit_chain restart identity; reset ${PRODUCT.auditRetention}`,
   );
 });
 afterEach(disconnect);
@@ -44,7 +45,7 @@ const act = (times = 3) =>
 const verify = (options: { heads?: string[]; retainedSince?: Date } = {}) =>
   verifyAudit(owner, { retainedSince: new Date(0), ...options });
 const tamper = (sql: string) =>
-  owner.query(`begin; set local drawbridge.audit_retention = 'on'; ${sql}; commit`);
+  owner.query(`begin; set local ${PRODUCT.auditRetention} = 'on'; ${sql}; commit`);
 /** Three chain entries of some events each. */
 const history = async () => {
   for (let round = 0; round < 3; round++) {

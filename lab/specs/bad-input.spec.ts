@@ -14,6 +14,7 @@ import {
   type Operation,
   type Schema,
 } from '../../test/support/operations.js';
+import { PRODUCT } from '../../src/product.js';
 
 /** Sent wherever a text can be sent. No answer repeats it. */
 const CANARY = 'canary-7f3a';
@@ -48,7 +49,7 @@ function expectProblem(sent: unknown, answer: Answer, statuses: number[], code?:
     expect(answer.headers).not.toHaveProperty(name);
   const text = expect.stringMatching(/\S/);
   expect(answer.body).toMatchObject({
-    type: `urn:drawbridge:problem:${answer.body.code}`,
+    type: PRODUCT.problemUrn + answer.body.code,
     title: text,
     status: answer.status,
     detail: text,

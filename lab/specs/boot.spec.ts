@@ -13,6 +13,7 @@ import { runToEnd, startInstance } from '../../test/support/instance.js';
 import { describeWithRedis } from '../../test/support/redis.js';
 import { startPostgres, startRedis, type Service } from '../../test/support/services.mjs';
 import { eventually } from '../../test/support/waiting.js';
+import { PRODUCT } from '../../src/product.js';
 
 /** Real: the application's process, PostgreSQL, Redis. */
 const folder = mkdtempSync(join(tmpdir(), 'drawbridge-boot-'));
@@ -286,7 +287,7 @@ describeWithRedis('production', () => {
     expect(events).toEqual([
       expect.objectContaining({
         event: 'sys_startup',
-        service: 'drawbridge',
+        service: PRODUCT.slug,
         version: expect.stringMatching(/^\d+\.\d+\.\d+/),
         settings: expect.objectContaining({
           DATABASE_URL: '(set)',

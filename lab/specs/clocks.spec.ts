@@ -7,6 +7,7 @@ import { TestClock } from '../../test/support/clock.js';
 import { loggedIn } from '../../test/support/test-users.js';
 import { describeWithRedis } from '../../test/support/redis.js';
 import { eventually } from '../../test/support/waiting.js';
+import { PRODUCT } from '../../src/product.js';
 
 /** Real: two instances, PostgreSQL, Redis. One instance runs on a machine with a wrong clock. */
 
@@ -60,7 +61,7 @@ describeWithRedis('an instance whose clock is wrong', () => {
         body: { status: 'failing', clock: 'failing', postgres: 'ok', revocationFeed: 'ok' },
       });
       const { text } = await wrong.client().get('/metrics');
-      const [, offset] = /^drawbridge_clock_offset_seconds (\S+)$/m.exec(text)!;
+      const [, offset] = new RegExp(`^${PRODUCT.metricPrefix}clock_offset_seconds (\\S+)$`, 'm').exec(text)!;
       expect(Math.abs(Number(offset) - skew / SECOND)).toBeLessThan(5);
       expect(complaints()).toHaveLength(1);
       expect(complaints()[0]).toMatchObject({ level: 50, msg: expect.stringContaining('PostgreSQL') });

@@ -24,6 +24,7 @@ import {
 } from '../../src/platform/embedded-postgres/embedded-postgres.js';
 import { startInstance } from '../../test/support/instance.js';
 import { eventually } from '../../test/support/waiting.js';
+import { PRODUCT } from '../../src/product.js';
 
 /**
  * Real: the binaries, initdb, the servers, the files, the apps that are killed (of the build). Simulated: nothing.
@@ -111,7 +112,9 @@ async function end(app: ChildProcess, act: () => unknown): Promise<void> {
 
 /** The files in the data folder that a server and its apps keep while they live. */
 const leftovers = (dataDir: string): string[] =>
-  readdirSync(dataDir).filter((name) => /^(postmaster\.pid|drawbridge\.app\..*)$/.test(name));
+  readdirSync(dataDir).filter(
+    (name) => name === 'postmaster.pid' || name.startsWith(PRODUCT.embeddedPostgres.appFile),
+  );
 
 async function ask(url: string, query: string): Promise<unknown> {
   const client = new pg.Client({ connectionString: url });
@@ -136,7 +139,7 @@ describe('the embedded PostgreSQL', () => {
   it('keeps the data when it is stopped and started', async () => {
     const first = await start(existing);
     expect(first).toMatchObject({ dataDir: existing, reused: false });
-    expect(await ask(first.url, 'SELECT current_database()')).toBe('drawbridge');
+    expect(await ask(first.url, 'SELECT current_database()')).toBe(PRODUCT.embeddedPostgres.database);
     await first.stop();
     await first.stop();
     await expect(ask(first.url, 'SELECT 1')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
@@ -150,7 +153,7 @@ describe('the embedded PostgreSQL', () => {
     const { url } = await start(existing);
     const guess = url.replace(/:[^:@]+@/, ':guess@');
     await expect(ask(guess, 'SELECT 1')).rejects.toMatchObject({ code: '28P01' });
-    expect(statSync(join(existing, 'drawbridge.password')).mode & 0o777).toBe(0o600);
+    expect(statSync(join(existing, PRODUCT.embeddedPostgres.passwordFile)).mode & 0o777).toBe(0o600);
   });
 
   it.each([

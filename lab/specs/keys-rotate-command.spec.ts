@@ -8,6 +8,10 @@ import { ALICE, PASSWORD, resetStores } from '../../test/support/app.js';
 import { read } from '../../test/support/forge.js';
 import { startInstance, type Instance } from '../../test/support/instance.js';
 import { eventually } from '../../test/support/waiting.js';
+import { PRODUCT } from '../../src/product.js';
+
+const unusable = (value: 0 | 1) =>
+  expect.stringMatching(new RegExp(`^${PRODUCT.metricPrefix}key_file_unusable ${value}$`, 'm'));
 
 /** `npm run keys:rotate -- …` */
 function command(env: Record<string, string>, ...args: string[]) {
@@ -71,10 +75,10 @@ describe('an instance that is not restarted', () => {
     await eventually(() => expect(instance.output()).toMatch(/KEYS_FILE is not a key file/));
     expect((await call('/v1/users/me', undefined, alice['accessToken'])).status).toBe(200);
     const metrics = async () => (await fetch(`${instance.url}/metrics`)).text();
-    expect(await metrics()).toMatch(/^drawbridge_key_file_unusable 1$/m);
+    expect(await metrics()).toEqual(unusable(1));
     await writeFile(file, good);
     await eventually(() => expect(instance.output()).toMatch(/can be used again/));
-    expect(await metrics()).toMatch(/^drawbridge_key_file_unusable 0$/m);
+    expect(await metrics()).toEqual(unusable(0));
 
     expect(rotate('--now', '--signing', file).status).toBe(0);
     await eventually(async () =>

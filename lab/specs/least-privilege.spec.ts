@@ -13,6 +13,7 @@ import { untilCached } from '../../test/support/session-probes.js';
 import { loggedIn } from '../../test/support/test-users.js';
 import { describeWithOwnRedis } from '../../test/support/redis.js';
 import { startRedisProcess, type RedisProcess } from '../../test/support/redis-cluster.mjs';
+import { PRODUCT } from '../../src/product.js';
 
 /** Real: PostgreSQL with a role that owns nothing, Redis with the user of `docker/redis-users.acl`. */
 
@@ -35,7 +36,11 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
     url = as(process.env['TEST_DATABASE_URL']!, role, 'app');
 
     const [, line] = /^user (drawbridge .*)$/m.exec(readFileSync(resolve('docker/redis-users.acl'), 'utf8'))!;
-    await redis.command('ACL', 'SETUSER', ...line!.split(' '));
+    await redis.command(
+      'ACL',
+      'SETUSER',
+      ...line!.replace('~drawbridge:*', `~${PRODUCT.redisPrefix}*`).split(' '),
+    );
     redisUrl = as(redis.url, 'drawbridge', 'drawbridge');
     app = await startApp({
       env: { DATABASE_URL: url, REDIS_URL: redisUrl, CACHE_BUDGET: '1s', RATE_LIMITS: 'on' },
@@ -88,15 +93,15 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
   });
 
   it('stores its rate limits in Redis', async () => {
-    const keys = () => redis.command<string[]>('KEYS', 'drawbridge:*');
+    const keys = () => redis.command<string[]>('KEYS', `${PRODUCT.redisPrefix}*`);
     await redis.command('FLUSHALL');
     const guess = () => app.client().login(BOB.email, 'not his password at all');
     expect((await guess()).status).toBe(401);
-    const [guesses] = (await keys()).filter((key) => key.startsWith('drawbridge:guesses:'));
+    const [guesses] = (await keys()).filter((key) => key.startsWith(`${PRODUCT.redisPrefix}guesses:`));
     expect(await redis.command('HGET', guesses!, 'failures')).toBe('1');
     expect((await app.client().login(BOB.email, PASSWORD)).status).toBe(200);
     expect(await redis.command('HGET', guesses!, 'failures')).toBeNull();
-    expect((await keys()).filter((key) => key.startsWith('drawbridge:limit:'))).not.toEqual([]);
+    expect((await keys()).filter((key) => key.startsWith(`${PRODUCT.redisPrefix}limit:`))).not.toEqual([]);
   });
 
   it.each([
@@ -104,7 +109,7 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
     'delete from audit_events',
     'truncate audit_events',
     'delete from audit_chain',
-    `set drawbridge.audit_retention = 'on'; delete from audit_events`,
+    `set ${PRODUCT.auditRetention} = 'on'; delete from audit_events`,
     'alter table audit_events disable trigger all',
     'drop trigger audit_events_are_append_only on audit_events',
     'set session_replication_role = replica',

@@ -7,6 +7,7 @@ import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from '../../test
 import type { Answer } from '../../test/support/client.js';
 import { Mailbox } from '../../test/support/mailbox.js';
 import { loggedIn } from '../../test/support/test-users.js';
+import { PRODUCT } from '../../src/product.js';
 
 const STRONG = 'nine owls under a bridge';
 const OTHER_STRONG = 'the kettle sings at noon';
@@ -71,7 +72,7 @@ describe.each(WAYS)('a password chosen at %s', (way, path, choose) => {
     ['a repeated short password', 'passwordpassword', /repeats itself/],
     ['the digits', '123456789012345', /easily guessed/],
     ['the keyboard', 'qwertyuiopasdfghjkl', /easily guessed/],
-    ['the product', 'drawbridgepassword2026', /name of this product/],
+    ['the product', `${PRODUCT.slug}password2026`, /name of this product/],
     ['257 characters', 'x'.repeat(257), /at most 256/],
     ['one character that NFKC makes 18', '\ufdfa', /at least 15/],
     ['14 characters that NFKC makes 42', 'ﬃ㎜㏒℡㏂㏇㎮㎯㎧㎨㏙㏄㏁㎳', /at least 15/],

@@ -16,6 +16,7 @@ import { overHttp } from '../../test/support/over-http.js';
 import { loggedIn } from '../../test/support/test-users.js';
 import { startPostgres } from '../../test/support/services.mjs';
 import { connect, disconnect, eventually } from '../../test/support/waiting.js';
+import { PRODUCT } from '../../src/product.js';
 
 /**
  * Real: a PostgreSQL of this file's own, whose connections are ended and whose settings are changed; the
@@ -347,7 +348,11 @@ describe('a statement that PostgreSQL refuses after a change under a running ins
       expect(await readiness()).toMatchObject({ status: 503, body: { postgres: 'failing' } });
       const rename = () => alice.patch('/v1/users/me', { displayName: 'A.' });
       const pids = async () =>
-        (await owner.query(`select pid from pg_stat_activity where application_name = 'drawbridge'`)).rows;
+        (
+          await owner.query(
+            `select pid from pg_stat_activity where application_name = '${PRODUCT.applicationName.main}'`,
+          )
+        ).rows;
       const before = await pids();
       expect(await rename()).toMatchObject(UNAVAILABLE);
       await eventually(async () => expect(await pids()).not.toEqual(before));

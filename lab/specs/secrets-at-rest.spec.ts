@@ -10,6 +10,7 @@ import { startInstance, type Instance } from '../../test/support/instance.js';
 import { describeWithRedis } from '../../test/support/redis.js';
 import { startPostgres, startRedis, type Service } from '../../test/support/services.mjs';
 import { eventually } from '../../test/support/waiting.js';
+import { PRODUCT } from '../../src/product.js';
 
 const NEW_PASSWORD = 'a canary password of no user';
 const CHANGED_PASSWORD = 'a canary that was changed';
@@ -49,7 +50,7 @@ describeWithRedis('a thief of dumps and logs', () => {
   it('finds no token, password or key in Redis [REF-02]', async () => {
     const dump = await dumpRedis(redis.url);
     expect(dump).toContain(liveSession);
-    expect(dump).toContain('drawbridge:guesses:');
+    expect(dump).toContain(`${PRODUCT.redisPrefix}guesses:`);
     expect(secretsIn(dump)).toEqual([]);
   });
 

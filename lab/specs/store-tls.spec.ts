@@ -9,6 +9,7 @@ import { runToEnd } from '../../test/support/instance.js';
 import { describeWithOwnRedis } from '../../test/support/redis.js';
 import { startPostgres, startRedis, type Server } from '../../test/support/services.mjs';
 import { eventually } from '../../test/support/waiting.js';
+import { PRODUCT } from '../../src/product.js';
 
 /** Real: PostgreSQL and Redis with certificates for the name `localhost`, by an authority that openssl makes. */
 
@@ -65,13 +66,13 @@ describeWithOwnRedis(redis, 'PostgreSQL and Redis over TLS', () => {
         expect((await app.client().get('/health/ready')).body).toMatchObject({ postgres: 'ok', cache: 'ok' }),
       );
       const connections = await app.query<{ name: string; ssl: boolean }>(
-        `select application_name as name, ssl from pg_stat_ssl join pg_stat_activity using (pid) where application_name like 'drawbridge%'`,
+        `select application_name as name, ssl from pg_stat_ssl join pg_stat_activity using (pid) where application_name like '${PRODUCT.slug}%'`,
       );
       expect([...new Set(connections.map(({ name }) => name))].sort()).toEqual([
-        'drawbridge',
-        'drawbridge-check',
-        'drawbridge-feed',
-        'drawbridge-revocations',
+        PRODUCT.applicationName.main,
+        PRODUCT.applicationName.check,
+        PRODUCT.applicationName.feed,
+        PRODUCT.applicationName.revocations,
       ]);
       expect(connections.filter(({ ssl }) => !ssl)).toEqual([]);
     } finally {

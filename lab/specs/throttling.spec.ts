@@ -18,6 +18,7 @@ import { describeWithOwnRedis } from '../../test/support/redis.js';
 import { startRedisCluster } from '../../test/support/redis-cluster.mjs';
 import { startRedis } from '../../test/support/services.mjs';
 import { eventually } from '../../test/support/waiting.js';
+import { PRODUCT } from '../../src/product.js';
 
 /** The real hasher with a counter; a test may replace it where thousands are to be refused. */
 const genuine = PasswordHasher.prototype.verify;
@@ -503,7 +504,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect(flood).toBeLessThanOrEqual(30);
 
       const { text } = await quiet.client().get('/metrics');
-      expect(text).toContain('drawbridge_throttled_total{policy="guesses-account"} 90');
+      expect(text).toContain(`${PRODUCT.metricPrefix}throttled_total{policy="guesses-account"} 90`);
       clock.advance(10 * MINUTE);
       await guesses(2, () => guess(quiet, ALICE.email));
       expect((await events('authn_login_fail_max')).length - before).toBe(flood + 1);

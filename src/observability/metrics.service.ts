@@ -11,6 +11,7 @@ import { SessionCheck } from '../sessions/check/session-check.js';
 import { SessionCache } from '../sessions/check/session-cache.js';
 import { RateLimitResponder } from '../platform/throttling/rate-limit-responder.js';
 import { RequestDurations } from './request-durations.js';
+import { PRODUCT } from '../product.js';
 
 /** The metrics of an instance. Counters that sessions maintain are read only when metrics are requested. */
 @Injectable()
@@ -65,7 +66,7 @@ export class MetricsService implements OnModuleInit {
       () => clock.offset / 1_000,
     );
     const answers = new Counter({
-      name: 'drawbridge_session_checks_total',
+      name: `${PRODUCT.metricPrefix}session_checks_total`,
       help: 'Session checks by the store that answered.',
       labelNames: ['answered_by'],
       registers: [],
@@ -76,7 +77,7 @@ export class MetricsService implements OnModuleInit {
     });
     this.registry.registerMetric(answers);
     const throttled = new Counter({
-      name: 'drawbridge_throttled_total',
+      name: `${PRODUCT.metricPrefix}throttled_total`,
       help: 'Requests that were rate limited (429), by policy and the key it counts by.',
       labelNames: ['policy'],
       registers: [],
@@ -113,7 +114,7 @@ export class MetricsService implements OnModuleInit {
 
   private gauge(name: string, help: string, value: () => number): void {
     const gauge = new Gauge({
-      name: `drawbridge_${name}`,
+      name: PRODUCT.metricPrefix + name,
       help,
       registers: [],
       collect() {

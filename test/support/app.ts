@@ -15,6 +15,7 @@ import { MailOutbox } from '../../src/platform/mail/mail-outbox.js';
 import { DEMO_PASSWORD, DEMO_USERS, seedUsers } from '../../src/seeds.js';
 import { Client } from './client.js';
 import { TestClock } from './clock.js';
+import { PRODUCT } from '../../src/product.js';
 
 export const PASSWORD = DEMO_PASSWORD;
 export const [ADMIN, ALICE, BOB] = DEMO_USERS as [DemoUser, DemoUser, DemoUser];
@@ -100,7 +101,7 @@ export async function resetStores(): Promise<void> {
   const client = new pg.Client({ connectionString: process.env['TEST_DATABASE_URL'] });
   await client.connect();
   await client.query(
-    `set drawbridge.audit_retention = 'on';
+    `set ${PRODUCT.auditRetention} = 'on';
      truncate users, devices, sessions, revocations, audit_events, audit_chain, mails, scheduled_jobs,
        used_passkey_challenges restart identity cascade`,
   );

@@ -7,6 +7,7 @@ import {
 } from 'node:crypto';
 import { TEST_KEYS } from './app.js';
 import { encode, HEADER, signatureOf, signed } from './forge.js';
+import { PRODUCT } from '../../src/product.js';
 
 export interface Materials {
   /** The claims of a token of a live session, with a new `jti` each time, and these changes. */
@@ -166,7 +167,7 @@ export const FORGERIES = {
       enc: 'A256GCM',
       epk: jwk,
       p2c: 1_000_000_000,
-      iss: 'drawbridge',
+      iss: PRODUCT.slug,
       url: listener,
     };
     const forgeries: Record<string, string> = {};
@@ -224,11 +225,19 @@ export const FORGERIES = {
     ),
 
   forSomebodyElse: ({ claims }) => {
-    const others = ['drawbridg', 'drawbridge/', 'Drawbridge', ' drawbridge', 'https://drawbridge', 'other'];
+    const { slug } = PRODUCT;
+    const others = [
+      slug.slice(0, -1),
+      `${slug}/`,
+      slug.toUpperCase(),
+      ` ${slug}`,
+      `https://${slug}`,
+      'other',
+    ];
     return {
       ...each(others, (iss) => signed(HEADER, claims({ iss }))),
       ...Object.fromEntries(others.map((aud) => [`aud ${aud}`, signed(HEADER, claims({ aud }))])),
-      'several audiences, ours among them': signed(HEADER, claims({ aud: ['other', 'drawbridge'] })),
+      'several audiences, ours among them': signed(HEADER, claims({ aud: ['other', slug] })),
     };
   },
 

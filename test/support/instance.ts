@@ -2,6 +2,11 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
+import { PRODUCT } from '../../src/product.js';
+
+const LISTENS = new RegExp(
+  `${PRODUCT.name} listens on (\\S+)|"url":"([^"]+)","msg":"${PRODUCT.name} listens"`,
+);
 
 /** The application as a process of its own, as an operator runs it. */
 export interface Instance {
@@ -20,8 +25,7 @@ export async function startInstance(env: Record<string, string>, main?: string):
   const { child, output } = run({ PORT: '0', CACHE_BUDGET: '1s', ...env }, main);
   const url = await new Promise<string>((found, reject) => {
     const look = () => {
-      const [, inDevelopment, address = inDevelopment] =
-        /Drawbridge listens on (\S+)|"url":"([^"]+)","msg":"Drawbridge listens"/.exec(output()) ?? [];
+      const [, inDevelopment, address = inDevelopment] = LISTENS.exec(output()) ?? [];
       if (address) found(address);
     };
     child.stdout!.on('data', look);

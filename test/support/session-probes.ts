@@ -6,9 +6,10 @@ import { SessionReader } from '../../src/sessions/check/session-reader.js';
 import type { TestApp } from './app.js';
 import { sessionTier, type Person } from './test-users.js';
 import { eventually } from './waiting.js';
+import { PRODUCT } from '../../src/product.js';
 
 /** The key of a session in Redis. */
-export const redisKeyOf = (session: { id: string }) => `drawbridge:session:${session.id}`;
+export const redisKeyOf = (session: { id: string }) => `${PRODUCT.redisPrefix}session:${session.id}`;
 
 export const serversOf = (app: TestApp): RedisServers => (app.get(CachePort) as RedisCache).servers;
 

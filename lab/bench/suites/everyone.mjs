@@ -3,6 +3,7 @@ import pg from 'pg';
 import { percentile, rounds, spread } from '../support/figures.mjs';
 import { Load } from '../support/load.mjs';
 import { prepare } from './guards.mjs';
+import { PRODUCT } from '../../../dist/product.js';
 
 const LONGEST_MS = 50;
 const RATE = { connections: 8, rate: 400 };
@@ -87,7 +88,7 @@ async function endEveryone(world, a, b) {
     throw new Error('a live session was refused');
   const listener = new pg.Client({ connectionString: world.postgres.url });
   await listener.connect();
-  await listener.query('listen drawbridge_revocations');
+  await listener.query(`listen ${PRODUCT.revocationsChannel}`);
   const committed = new Promise((heard) => listener.once('notification', () => heard(performance.now())));
   const asked = a.http.request('DELETE', '/v1/admin/sessions', {
     token: admin,

@@ -3,13 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RevocationSubscriber } from '../../../dist/sessions/revocation/revocation-subscriber.js';
 import { percentile, spread } from '../support/figures.mjs';
 import { cpuOfFamily } from '../support/world.mjs';
+import { PRODUCT } from '../../../dist/product.js';
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const clock = { now: () => Date.now(), monotonic: () => performance.now() };
 const INSERT = `
   insert into revocations (kind, subjects, reason, ended_sessions, created_at, expires_at, applied_at)
   select 'session', array[$1::uuid], 'logout', 1, now(), now() + interval '1 s', now()
-  from pg_notify('drawbridge_revocations', '')`;
+  from pg_notify('${PRODUCT.revocationsChannel}', '')`;
 
 /**
  * The feeds of many instances, without the rest of them, in this one process: how soon all have received a

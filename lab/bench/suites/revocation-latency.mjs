@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { inParallel, percentile, spread } from '../support/figures.mjs';
+import { PRODUCT } from '../../../dist/product.js';
 
 const LONGEST_MS = 50;
 
@@ -14,7 +15,7 @@ export async function feedLatency(world, [a, b], { short, say, row }) {
   const admin = await world.admin(a);
   const listener = new pg.Client({ connectionString: world.postgres.url });
   await listener.connect();
-  await listener.query('listen drawbridge_revocations');
+  await listener.query(`listen ${PRODUCT.revocationsChannel}`);
   const [sinceCommit, sinceAsked] = [[], []];
   for (const { id, token } of await world.sessions(count)) {
     const committed = new Promise((heard) => listener.once('notification', () => heard(performance.now())));

@@ -6,6 +6,7 @@ import { request } from '../support/request.mjs';
 import { cpuOf, PASSWORD, World } from '../support/world.mjs';
 import { prepare } from './guards.mjs';
 import { courses as refreshing } from './refresh.mjs';
+import { PRODUCT } from '../../../dist/product.js';
 
 const CALLERS = 1_000;
 const MOST_GROWTH = 1.2;
@@ -107,14 +108,14 @@ async function fillRedis(world, count, row) {
   const instance = await world.instance();
   const [{ id, token }] = await world.sessions(1);
   await instance.http.get('/v1/sessions/current', token);
-  const verdict = await client.get(`drawbridge:session:${id}`);
+  const verdict = await client.get(`${PRODUCT.redisPrefix}session:${id}`);
   await instance.stop();
   if (!verdict) throw new Error('a checked session is not in Redis under the name that the bench knows');
   const before = await usedMemory(client);
   for (let done = 0; done < count; done += 1_000) {
     const names = await world.database.query(`select gen_random_uuid() as id from generate_series(1, 1000)`);
     const share = names.rows.map((each) =>
-      client.set(`drawbridge:session:${each.id}`, verdict, { PX: 3_600_000 }),
+      client.set(`${PRODUCT.redisPrefix}session:${each.id}`, verdict, { PX: 3_600_000 }),
     );
     await Promise.all(share);
   }

@@ -13,6 +13,7 @@ import { READ } from '../../../dist/sessions/check/session-reader.js';
 import { inParallel } from '../support/figures.mjs';
 import { StoreCounts, sum } from '../support/stores.mjs';
 import { cpuOf, cpuOfFamily, PASSWORD } from '../support/world.mjs';
+import { PRODUCT } from '../../../dist/product.js';
 
 const DAY = 24 * 3_600_000;
 const LIFETIMES = {
@@ -270,12 +271,12 @@ async function listeners({ world, say, row, times }) {
     while (all.length < wanted) {
       const client = new pg.Client({ connectionString: world.postgres.url });
       await client.connect();
-      await client.query('listen drawbridge_revocations');
+      await client.query(`listen ${PRODUCT.revocationsChannel}`);
       all.push(client);
     }
     const cost = await costs(world, number, async () => {
       for (let turn = 0; turn < number; turn++)
-        await world.database.query(`select pg_notify('drawbridge_revocations', '')`);
+        await world.database.query(`select pg_notify('${PRODUCT.revocationsChannel}', '')`);
     });
     measured.push({ wanted, ...cost });
   }
@@ -296,7 +297,7 @@ async function redis({ world, say, row, times }) {
   const [uuid, now] = ['A'.repeat(22), Date.now()];
   const first = [1, now, uuid, 'user', 'b', '203.0.113.150', 'NL', '', now, 0, 0, '', uuid];
   const verdict = `${JSON.stringify([...first, 'Chrome on Windows', 'Chrome', 'Windows', 0])}\n12345678`;
-  const keys = Array.from({ length: 10_000 }, () => `drawbridge:session:${randomUUID()}`);
+  const keys = Array.from({ length: 10_000 }, () => `${PRODUCT.redisPrefix}session:${randomUUID()}`);
   await inParallel(keys, 100, (key) => client.set(key, verdict, { PX: 3_600_000 }));
   const usage = await client.memoryUsage(keys[0]);
   row({
@@ -357,7 +358,7 @@ async function sealing({ world, say, row }) {
     const client = new pg.Client({ connectionString: world.postgres.url });
     await client.connect();
     await client.query(
-      `begin; set local drawbridge.audit_retention = 'on'; truncate audit_events, audit_chain restart identity`,
+      `begin; set local ${PRODUCT.auditRetention} = 'on'; truncate audit_events, audit_chain restart identity`,
     );
     const each = Math.floor(events / seals);
     const add = (number) =>

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { rounds as figureOf } from '../support/figures.mjs';
 import { memoryOf } from '../support/world.mjs';
 import { deny } from './guards.mjs';
+import { PRODUCT } from '../../../dist/product.js';
 
 const HERE = resolve(import.meta.dirname, '../../..');
 const REVOCATIONS = 100_000;
@@ -120,7 +121,7 @@ async function npmStart(data) {
   const took = await new Promise((ready, reject) => {
     child.stdout.on('data', (chunk) => {
       output += chunk;
-      if (/Drawbridge listens on/.test(output)) ready(performance.now() - startedAt);
+      if (output.includes(`${PRODUCT.name} listens on`)) ready(performance.now() - startedAt);
     });
     child.once('close', () => reject(new Error(`npm start ended:\n${output}`)));
   });

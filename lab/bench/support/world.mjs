@@ -20,8 +20,9 @@ import { initialRotation } from '../../../dist/sessions/refresh/rotation.js';
 import { pin, pinned } from './cores.mjs';
 import { HttpClient } from './http-client.mjs';
 import { USER_AGENT } from './request.mjs';
+import { PRODUCT } from '../../../dist/product.js';
 
-export const PASSWORD = 'drawbridge demo password';
+export const PASSWORD = PRODUCT.demoPassword;
 
 const HERE = resolve(import.meta.dirname, '../../..');
 /** The start command in production: `node`, its flags, the program. */
@@ -83,7 +84,9 @@ export class World {
         RATE_LIMITS: 'off',
         ...env,
       },
-      listens: /Drawbridge listens on (\S+)|"url":"([^"]+)","msg":"Drawbridge listens"/,
+      listens: new RegExp(
+        `${PRODUCT.name} listens on (\\S+)|"url":"([^"]+)","msg":"${PRODUCT.name} listens"`,
+      ),
       ...options,
     });
     return { ...running, http: new HttpClient(running.url) };
@@ -188,8 +191,8 @@ export class World {
     bytes[29] |= 1; // for a bearer, see `src/sessions/token-id.ts`
     const jti = bytes.toString('base64url');
     const claims = {
-      iss: 'drawbridge',
-      aud: 'drawbridge',
+      iss: PRODUCT.slug,
+      aud: PRODUCT.slug,
       sub: userId,
       sid: id,
       jti,

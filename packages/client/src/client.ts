@@ -13,6 +13,7 @@ import {
 } from './endpoints.js';
 import type { SessionEnded } from './errors.js';
 import { localLocks, type Locks } from './locks.js';
+import { PRODUCT } from './product.js';
 import { isOfAnother, mayBeMended, Session, type Refusal, type Tried } from './session.js';
 import { Patience, systemTime, type Time } from './time.js';
 
@@ -112,7 +113,7 @@ class SessionClient implements Client {
     // oxlint-disable-next-line no-restricted-properties -- spreads retries, keeps no secret
     this.patience = new Patience(time, options.random ?? (() => Math.random()));
     this.retries = options.retries ?? 2;
-    const name = `drawbridge ${this.base}`;
+    const name = `${PRODUCT} ${this.base}`;
     const channel = options.channel === undefined ? platformChannel : () => options.channel ?? null;
     this.credentials =
       transport === 'bearer'

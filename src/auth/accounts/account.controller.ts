@@ -32,6 +32,6 @@ export class AccountController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<void> {
     await this.accounts.delete(userId, actor);
-    clearCookies(reply, ['access', 'refresh', 'device'], this.settings.cookieSecure);
+    clearCookies(reply, ['access', 'refresh', 'device'], this.settings);
   }
 }

@@ -28,7 +28,7 @@ export class AccessGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     if (!this.isPublic(context)) return this.admit(request);
-    readCredentials(request, this.settings.cookieSecure); // a request with two credentials is refused everywhere
+    readCredentials(request, this.settings); // a request with two credentials is refused everywhere
     return true;
   }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Problem } from '../../platform/api/problem.js';
+import { cookieNamesOf, type CookieSettings } from '../../platform/http/cookie-names.js';
 import type { Transport } from '../../sessions/session.entity.js';
 import { readCookies } from './cookies.js';
 
@@ -26,9 +27,12 @@ const BEARER = /^Bearer +\S/i;
  * 4.3.2).
  * @throws Problem `auth.ambiguous_credentials` if there is more than one
  */
-export function readCredentials({ raw, headers }: CredentialHeaders, secure: boolean): Credentials {
+export function readCredentials({ raw, headers }: CredentialHeaders, settings: CookieSettings): Credentials {
   const bearer = bearerOf(headers.authorization, raw);
-  const { access, refresh, device } = readCookies(headers.cookie as string | undefined, secure);
+  const { access, refresh, device } = readCookies(
+    headers.cookie as string | undefined,
+    cookieNamesOf(settings),
+  );
   if (access.length > 1 || refresh.length > 1 || device.length > 1)
     throw new Problem('auth.ambiguous_credentials');
   const accessCookie = access[0] || null;

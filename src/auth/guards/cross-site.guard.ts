@@ -31,7 +31,7 @@ export class CrossSiteGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     if (SAFE_METHODS.has(request.method)) return true;
-    const { transport, carriesCookies } = readCredentials(request, this.settings.cookieSecure);
+    const { transport, carriesCookies } = readCredentials(request, this.settings);
     if (transport === 'bearer' || this.isFromHere(request)) return true;
     const isWithoutCookies = !carriesCookies && !this.asksForCookies(context)?.(bodyOf(request));
     if (isWithoutCookies && this.isTrusted(request.headers.origin)) return true;

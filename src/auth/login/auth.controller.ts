@@ -211,6 +211,6 @@ export class AuthController {
   }
 
   private credentialsOf(request: FastifyRequest) {
-    return readCredentials(request, this.settings.cookieSecure);
+    return readCredentials(request, this.settings);
   }
 }

@@ -39,12 +39,11 @@ export class TokenResponder {
     if (session.transport === 'bearer') {
       return { ...who, accessToken: token, tokenType: 'Bearer', expiresIn, refreshToken, deviceToken };
     }
-    const secure = this.settings.cookieSecure;
     const { expiresAt } = expiryOf(session, this.settings);
     const maxAge = Math.floor((expiresAt - this.clock.now()) / 1_000);
-    setCookie(reply, 'access', token, secure, maxAge);
-    setCookie(reply, 'refresh', refreshToken, secure, maxAge);
-    if (deviceToken) setCookie(reply, 'device', deviceToken, secure, MAX_COOKIE_AGE_S);
+    setCookie(reply, 'access', token, this.settings, maxAge);
+    setCookie(reply, 'refresh', refreshToken, this.settings, maxAge);
+    if (deviceToken) setCookie(reply, 'device', deviceToken, this.settings, MAX_COOKIE_AGE_S);
     return who;
   }
 
@@ -54,6 +53,6 @@ export class TokenResponder {
    * service workers of the page.
    */
   clear(reply: FastifyReply): void {
-    clearCookies(reply, ['access', 'refresh'], this.settings.cookieSecure);
+    clearCookies(reply, ['access', 'refresh'], this.settings);
   }
 }

@@ -5,6 +5,7 @@ import { Clock } from '../../platform/runtime/clock.js';
 import { random } from '../../platform/runtime/random.js';
 import { KeyStore } from '../../platform/keys/key-store.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
+import { PRODUCT } from '../../product.js';
 
 export type ChallengePurpose = 'enrol' | 'login' | 'step_up';
 
@@ -91,6 +92,6 @@ export class PasskeyChallenges {
 }
 
 function mac(secret: Buffer, content: Buffer, purpose: ChallengePurpose, holder: string): Buffer {
-  const info = `drawbridge passkey challenge v1 ${purpose} ${holder}`;
+  const info = `${PRODUCT.keyPurpose.passkeyChallenge} ${purpose} ${holder}`;
   return Buffer.from(hkdfSync('sha256', secret, content, info, MAC_BYTES));
 }

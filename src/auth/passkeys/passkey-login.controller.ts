@@ -87,6 +87,6 @@ export class PasskeyLoginController {
   }
 
   private credentialsOf(request: FastifyRequest) {
-    return readCredentials(request, this.settings.cookieSecure);
+    return readCredentials(request, this.settings);
   }
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { LOGGER, type Logger } from '../../platform/logging/logger.js';
 import { Problem } from '../../platform/api/problem.js';
 import { Settings } from '../../platform/settings/settings.js';
+import { PRODUCT } from '../../product.js';
 
 const PREFIX_LENGTH = 5;
 /** About 1,000 lines of 40 characters, plus padding. */
@@ -41,7 +42,7 @@ export class BreachedPasswords {
   private async ask(base: string, prefix: string): Promise<string> {
     const answer = await fetch(`${base.replace(/\/+$/, '')}/${prefix}`, {
       // Padding hides the length of the answer from an observer of the network.
-      headers: { 'add-padding': 'true', 'user-agent': 'drawbridge', accept: 'text/plain' },
+      headers: { 'add-padding': 'true', 'user-agent': PRODUCT.slug, accept: 'text/plain' },
       redirect: 'error',
       signal: AbortSignal.timeout(this.settings.breachedPasswordsPatience),
     });

@@ -23,7 +23,7 @@ export class AccessAuthenticator {
    * @throws Problem as {@link AccessTokens.verify} and {@link readCredentials}
    */
   authenticate(request: FastifyRequest): Principal {
-    const { accessToken, transport } = readCredentials(request, this.settings.cookieSecure);
+    const { accessToken, transport } = readCredentials(request, this.settings);
     if (accessToken === null) throw new Problem('auth.unauthenticated');
     const verified = this.tokens.verify(accessToken, transport!);
     const { principal, passed } = verified;

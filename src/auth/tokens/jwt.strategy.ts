@@ -34,7 +34,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
       // Throws the problem that `AccessGuard` answers. Passport's own failures have no code.
       jwtFromRequest: (request) => {
         authenticator.authenticate(request as unknown as FastifyRequest);
-        return readCredentials(request as unknown as FastifyRequest, settings.cookieSecure).accessToken;
+        return readCredentials(request as unknown as FastifyRequest, settings).accessToken;
       },
       secretOrKeyProvider,
       algorithms: ['ES256'],

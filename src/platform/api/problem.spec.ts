@@ -3,6 +3,7 @@ import { HttpException } from '@nestjs/common';
 import { pino } from 'pino';
 import { ProblemFilter, type ProblemTranslator } from './problem.filter.js';
 import { Problem, PROBLEMS, type ProblemCode } from './problem.js';
+import { PRODUCT } from '../../product.js';
 
 const CODES = Object.keys(PROBLEMS) as ProblemCode[];
 
@@ -36,7 +37,7 @@ describe('The catalogue of problems', () => {
   it.each(CODES)('Problem %s has every member of RFC 9457 and our own [HTTP-05]', (code) => {
     const problem = new Problem(code);
     expect(problem.body('4f1c')).toEqual({
-      type: `urn:drawbridge:problem:${code}`,
+      type: PRODUCT.problemUrn + code,
       title: expect.stringMatching(/\S/),
       status: problem.status,
       detail: expect.stringMatching(/\S/),

@@ -1,4 +1,5 @@
 import type { Principal } from '../http/request.js';
+import { PRODUCT } from '../../product.js';
 
 /**
  * All error answers, in one flat table (RFC 9457). Clients decide by the code. `detail` is for people and never
@@ -88,7 +89,7 @@ export class Problem extends Error {
   body(requestId: string): Record<string, unknown> {
     const [, title, detail] = PROBLEMS[this.code];
     return {
-      type: `urn:drawbridge:problem:${this.code}`,
+      type: PRODUCT.problemUrn + this.code,
       title,
       status: this.status,
       detail: this.options.detail ?? detail,

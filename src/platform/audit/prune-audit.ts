@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg';
+import { PRODUCT } from '../../product.js';
 
 /**
  * Removes the events of all seals that were made before the given time. The seals stay, so that the hash chain stays
@@ -8,7 +9,7 @@ import type { ClientBase } from 'pg';
  */
 export async function pruneAudit(client: Pick<ClientBase, 'query'>, before: Date): Promise<number> {
   await client.query('begin');
-  await client.query(`set local drawbridge.audit_retention = 'on'`);
+  await client.query(`set local ${PRODUCT.auditRetention} = 'on'`);
   const { rowCount } = await client.query(
     `delete from audit_events e using audit_chain s
      where s.at < $1 and e.id >= lower(s.events) and e.id < upper(s.events) and e.id <@ s.events`,

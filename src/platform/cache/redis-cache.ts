@@ -5,8 +5,9 @@ import { CachePort, CacheUnavailable, type CacheValue } from './cache-port.js';
 import { isAboutSlot, type RedisNode } from './redis-node.js';
 import { RedisServers } from './redis-servers.js';
 import { tagValue, COMPARE_AND_SET, untagValue, SET_IF_ABSENT } from './redis-epoch.js';
+import { PRODUCT } from '../../product.js';
 
-const PREFIX = 'drawbridge:';
+const { redisPrefix: PREFIX } = PRODUCT;
 
 type Entry = [key: string, value: CacheValue];
 

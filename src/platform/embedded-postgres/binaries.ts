@@ -17,6 +17,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { BootError } from '../settings/boot-error.js';
+import { PRODUCT } from '../../product.js';
 
 /** The reason why the embedded PostgreSQL is not available, for the developer who started the app. */
 export class EmbeddedPostgresError extends BootError {
@@ -130,7 +131,10 @@ function linkLibraries(root: string): boolean {
 
 function copyPackage(from: string, version: string, log: Log): string {
   const me = process.getuid?.() ?? 0;
-  const copy = join(sharedFolder(), `drawbridge-postgres-${version}-${process.arch}-${me}`);
+  const copy = join(
+    sharedFolder(),
+    `${PRODUCT.embeddedPostgres.sharedFolderPrefix}postgres-${version}-${process.arch}-${me}`,
+  );
   if (!existsSync(copy)) {
     log(`The PostgreSQL programs cannot be used where they are installed (${from}): copying them to ${copy}`);
     const draft = mkdtempSync(`${copy}.`);

@@ -28,6 +28,7 @@ import {
   type OsUser,
 } from './binaries.js';
 import { sha256 } from '../runtime/sha256.js';
+import { PRODUCT } from '../../product.js';
 
 /** A data folder, its owner (undefined: the current user), and the binaries that match it. */
 export interface Cluster {
@@ -36,10 +37,10 @@ export interface Cluster {
   binaries: Binaries;
 }
 
-export const ROLE = 'drawbridge';
+export const { role: ROLE } = PRODUCT.embeddedPostgres;
 
 /** Moved into the folder last. So a folder with this file was initialised completely. */
-const PASSWORD_FILE = 'drawbridge.password';
+const { passwordFile: PASSWORD_FILE } = PRODUCT.embeddedPostgres;
 
 /**
  * Child processes inherit nothing else: the app's environment contains secrets, and other daemons may share the
@@ -79,7 +80,7 @@ function locateCluster(wanted: string, log: Log): Cluster {
   }
   if (user && !canReach(dirname(dir), user)) {
     const key = sha256(dir).toString('hex').slice(0, 12);
-    const reachable = join(realpathSync(sharedFolder()), `drawbridge-${key}`);
+    const reachable = join(realpathSync(sharedFolder()), PRODUCT.embeddedPostgres.sharedFolderPrefix + key);
     log(
       `PostgreSQL cannot run as root, and no other user may enter ${dirname(dir)}: the data are in ${reachable}. ` +
         'Some systems delete files from that folder that were not opened for weeks.',

@@ -19,6 +19,7 @@ import { EmbeddedPostgresError, type Log } from './binaries.js';
 import { ENVIRONMENT, prepareCluster, readPassword, ROLE, run, type Cluster } from './cluster.js';
 
 import { watchOver, type Watcher } from './watch.js';
+import { PRODUCT } from '../../product.js';
 
 export { EmbeddedPostgresError } from './binaries.js';
 
@@ -28,7 +29,7 @@ export interface EmbeddedPostgresOptions {
 }
 
 export interface EmbeddedPostgres {
-  /** Names the database `drawbridge` and contains the password. */
+  /** Names the product's database and contains the password. */
   url: string;
   /** The data folder. It differs from the requested one if PostgreSQL's user cannot reach that one. */
   dataDir: string;
@@ -38,7 +39,7 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>;
 }
 
-const DATABASE = 'drawbridge';
+const { database: DATABASE } = PRODUCT.embeddedPostgres;
 const LOCK_FILE = 'postmaster.pid';
 /** In ms. During crash recovery PostgreSQL answers "starting up"; a development database needs seconds. */
 const TIMEOUT_MS = 60_000;

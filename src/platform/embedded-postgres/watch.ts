@@ -2,12 +2,13 @@ import { spawn } from 'node:child_process';
 import { chownSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ENVIRONMENT, type Cluster } from './cluster.js';
+import { PRODUCT } from '../../product.js';
 
 /**
  * Each app that uses a cluster has a file with this prefix in its folder. The suffix is the process id of its
  * watcher.
  */
-const APP_FILE = 'drawbridge.app.';
+const { appFile: APP_FILE, watcher: NAME } = PRODUCT.embeddedPostgres;
 
 /**
  * Reads until the app closes its end of the pipe. If the app crashes, the kernel closes it. The watcher of the last
@@ -45,7 +46,7 @@ export interface Watcher {
  */
 export function watchOver({ dir, user }: Cluster): Watcher {
   if (process.platform === 'win32') return { launched: () => undefined, end: async () => undefined };
-  const watcher = spawn('/bin/sh', ['-c', WATCHER, 'drawbridge-watcher', dir], {
+  const watcher = spawn('/bin/sh', ['-c', WATCHER, NAME, dir], {
     ...user,
     env: ENVIRONMENT,
     detached: true,

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { isUnbroken, newestFirst, type Term } from './key-schedule.js';
 import { SettingsError } from '../settings/load-settings.js';
 import { sha256 } from '../runtime/sha256.js';
+import { PRODUCT } from '../../product.js';
 
 /** All secrets of tokens and of encrypted data, newest first. */
 export interface Keys {
@@ -81,7 +82,7 @@ export function newEncryptionEntry(): EncryptionEntry {
 
 /** A public name for a refresh secret. It reveals nothing about the secret. */
 export function keyIdOf(secret: Buffer): string {
-  return sha256('drawbridge refresh secret', secret).toString('base64url').slice(0, 12);
+  return sha256(PRODUCT.keyPurpose.refreshSecretId, secret).toString('base64url').slice(0, 12);
 }
 
 /** The text of a new key file with one key of each kind. */

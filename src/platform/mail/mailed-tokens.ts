@@ -6,6 +6,7 @@ import type { PendingAction } from './pending-action.js';
 import { random } from '../runtime/random.js';
 import { KeyStore } from '../keys/key-store.js';
 import { databaseNow } from '../persistence/database-now.js';
+import { PRODUCT } from '../../product.js';
 
 export type MailedPurpose = 'password_reset' | 'email_verification' | 'email_change';
 
@@ -175,7 +176,7 @@ export class MailedTokens {
 }
 
 function mac(secret: Buffer, purpose: MailedPurpose, id: string): Buffer {
-  const info = `drawbridge mailed token v1 ${purpose}`;
+  const info = `${PRODUCT.keyPurpose.mailedToken} ${purpose}`;
   return Buffer.from(hkdfSync('sha256', secret, idBytes(id), info, MAC_BYTES));
 }
 

@@ -12,6 +12,7 @@ import { PostgresPool } from './postgres-pool.js';
 import { RevocationDatabase } from './revocation-database.js';
 import { requireSuitableServer } from './server-requirements.js';
 import { RevocationTransactions, UserTransactions } from './user-transactions.js';
+import { PRODUCT } from '../../product.js';
 
 /** Separate connections for session checks, so that a slow report cannot delay them. */
 export const CHECK_POOL = Symbol('CHECK_POOL');
@@ -71,7 +72,7 @@ const logLostConnection = (logger: Logger) => (error: Error) =>
           synchronize: false,
           installExtensions: false,
           logging: false,
-          applicationName: 'drawbridge',
+          applicationName: PRODUCT.applicationName.main,
           poolSize: settings.databasePoolSize,
           retryAttempts: 5,
           retryDelay: 1_000,
@@ -119,7 +120,7 @@ const logLostConnection = (logger: Logger) => (error: Error) =>
       useFactory: (settings: Settings, logger: Logger) => {
         const pool = new PostgresPool({
           ...connectionTo(settings.databaseUrl!, settings),
-          application_name: 'drawbridge-check',
+          application_name: PRODUCT.applicationName.check,
           max: CHECK_CONNECTIONS,
           min: CHECK_CONNECTIONS,
           connectionTimeoutMillis: CONNECT_TIMEOUT_MS,

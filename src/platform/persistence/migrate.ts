@@ -10,6 +10,7 @@ import { connectionTo } from './postgres-connection.js';
 import { PostgresPool } from './postgres-pool.js';
 import { requireSuitableServer } from './server-requirements.js';
 import { ADVISORY_LOCKS } from './advisory-locks.js';
+import { PRODUCT } from '../../product.js';
 
 type MigrationClass = new () => MigrationInterface;
 
@@ -26,7 +27,10 @@ const LOCK_TIMEOUT_MS = 5_000;
  */
 export async function migrateDatabase(url: string, tls: StoreTls = PLAIN): Promise<string[]> {
   await requireSuitableServer(url, tls);
-  const turn = new PostgresClient({ ...connectionTo(url, tls), application_name: 'drawbridge-migrate' });
+  const turn = new PostgresClient({
+    ...connectionTo(url, tls),
+    application_name: PRODUCT.applicationName.migrate,
+  });
   await turn.connect();
   try {
     await turn.query('select pg_advisory_lock($1)', [ADVISORY_LOCKS.migration]);

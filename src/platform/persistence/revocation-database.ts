@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { DataSource } from 'typeorm';
 import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
 import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
+import { PRODUCT } from '../../product.js';
 
 /** A revocation takes some milliseconds, so few connections serve many. */
 const CONNECTIONS = 2;
@@ -18,7 +19,7 @@ export class RevocationDatabase extends DataSource {
     const options = main.options as PostgresDataSourceOptions;
     super({
       ...options,
-      applicationName: 'drawbridge-revocations',
+      applicationName: PRODUCT.applicationName.revocations,
       poolSize: CONNECTIONS,
       extra: { ...(options.extra as object), min: 1 },
     });

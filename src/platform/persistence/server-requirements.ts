@@ -2,6 +2,7 @@ import pg from 'pg';
 import { BootError } from '../settings/boot-error.js';
 import { PLAIN, type StoreTls } from '../settings/store-tls.js';
 import { connectionTo } from './postgres-connection.js';
+import { PRODUCT } from '../../product.js';
 
 const TIMEOUT_MS = 10_000;
 /**
@@ -20,7 +21,7 @@ export async function requireSuitableServer(url: string, tls: StoreTls = PLAIN):
     // Not a PostgresClient: behind such a pooler, its settings would leak into the sessions of other clients.
     const client = new pg.Client({
       ...connectionTo(url, tls),
-      application_name: 'drawbridge-boot',
+      application_name: PRODUCT.applicationName.boot,
       connectionTimeoutMillis: TIMEOUT_MS,
       query_timeout: TIMEOUT_MS,
     });
@@ -68,6 +69,6 @@ const notUtf8 = (encoding: string): string =>
 
 const SHARED_SESSIONS =
   'DATABASE_URL leads to a connection pooler that uses another session for each transaction or statement, ' +
-  'as PgBouncer does with pool_mode=transaction. Drawbridge requires lasting sessions: it listens for revocations, ' +
+  `as PgBouncer does with pool_mode=transaction. ${PRODUCT.name} requires lasting sessions: it listens for revocations, ` +
   'prepares statements, takes advisory locks and sets timeouts. ' +
   'Allowed: the address of PostgreSQL itself, or of a pool with pool_mode=session';

@@ -3,6 +3,7 @@ import { loadSettings, SettingsError } from './load-settings.js';
 import { relyingPartyOf } from './relying-party.js';
 import { SETTINGS, variableOf, type SettingName } from './settings.js';
 import type { Setting } from './setting.js';
+import { PRODUCT } from '../../product.js';
 
 const ALL = Object.entries(SETTINGS) as [SettingName, Setting<unknown>][];
 const fallbackOf = ({ fallback }: Setting<unknown>, production: boolean) =>
@@ -230,7 +231,7 @@ describe('The relying party of passkeys', () => {
 
   it('The passkey domain is the host of APP_URL, in development localhost, and its pages are those of APP_URL', () => {
     const on = (env: Record<string, string>) => relyingPartyOf(loadSettings(env));
-    expect(on({})).toEqual({ id: 'localhost', name: 'Drawbridge', origins: ['http://localhost:3000'] });
+    expect(on({})).toEqual({ id: 'localhost', name: PRODUCT.name, origins: ['http://localhost:3000'] });
     expect(on({ TRUSTED_ORIGINS: 'capacitor://localhost' }).origins).toEqual(['http://localhost:3000']);
     expect(on({ PORT: '8080' }).origins).toEqual(['http://localhost:8080']);
     expect(on({ APP_URL, MAIL_FROM: 'no-reply@example.com' })).toEqual({

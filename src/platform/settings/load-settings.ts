@@ -3,6 +3,7 @@ import { homeOf, isWithin, relyingPartyOf } from './relying-party.js';
 import { SETTINGS, variableOf, type SettingName, type Settings } from './settings.js';
 import type { Setting } from './setting.js';
 import { wantsTls } from './store-tls.js';
+import { SAMPLE_PASSWORDS } from '../../product.js';
 
 /** Reports everything that is wrong with the environment, one line for each variable. */
 export class SettingsError extends BootError {
@@ -87,8 +88,6 @@ function contradictions(settings: Settings): string[] {
   }
   return lines;
 }
-
-const SAMPLE_PASSWORDS = ['drawbridge', 'drawbridge_app'];
 
 function hasSamplePassword(url: string): boolean {
   return SAMPLE_PASSWORDS.includes(new URL(url).password);

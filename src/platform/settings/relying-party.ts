@@ -35,7 +35,7 @@ export function isWithin(host: string, domain: string): boolean {
   return host === domain || host.endsWith(`.${domain}`);
 }
 
-/** `Drawbridge` of `Drawbridge <no-reply@example.com>` */
+/** `Your product` of `Your product <no-reply@example.com>` */
 function nameIn(sender: string): string | undefined {
   return /^([^<]*\S) *</.exec(sender)?.[1];
 }

@@ -180,6 +180,18 @@ export function header(doc: string, details: Details = {}): Setting<string> {
   };
 }
 
+/** A part of the names of cookies. */
+export function cookiePrefix(doc: string, details: Details = {}): Setting<string | undefined> {
+  return {
+    doc,
+    allowed: '1 to 32 letters, digits, `-` or `_`, a letter or digit first and last',
+    ...details,
+    parse: z
+      .string()
+      .regex(/^(?=.{1,32}$)[a-z\d]+([_-]+[a-z\d]+)*$/i, 'cannot be part of the name of a cookie'),
+  };
+}
+
 /** A secret: long enough that it cannot be guessed, and never printed. */
 export function secret(doc: string, details: Details = {}): Setting<string | undefined> {
   return {

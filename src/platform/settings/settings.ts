@@ -4,6 +4,7 @@ import {
   address,
   baseUrl,
   choice,
+  cookiePrefix,
   domain,
   duration,
   flag,
@@ -18,6 +19,7 @@ import {
   word,
   type Setting,
 } from './setting.js';
+import { PRODUCT } from '../../product.js';
 
 /** Key rotation and other parts rely on these upper bounds. */
 export const MAX_ACCESS_TOKEN_LIFETIME = '15m';
@@ -79,8 +81,8 @@ export const SETTINGS = {
       fallbackDoc: '`keys.json` under `DATA_DIR`, generated',
     },
   ),
-  tokenIssuer: word('The `iss` claim of access tokens.', { fallback: 'drawbridge' }),
-  tokenAudience: word('The `aud` claim of access tokens.', { fallback: 'drawbridge' }),
+  tokenIssuer: word('The `iss` claim of access tokens.', { fallback: PRODUCT.slug }),
+  tokenAudience: word('The `aud` claim of access tokens.', { fallback: PRODUCT.slug }),
   accessTokenTtl: duration('The lifetime of an access token.', {
     min: '1s',
     max: MAX_ACCESS_TOKEN_LIFETIME,
@@ -152,6 +154,10 @@ export const SETTINGS = {
   cookieSecure: flag(
     '`false` omits `Secure` and the `__Host-` prefix of cookies; refused in production. In development it is needed when pages are opened over plain HTTP by a name other than localhost, such as `http://mybox.lan:3000`. Safari needs it for `http://localhost` too. Browsers drop `Secure` cookies there.',
     { fallback: 'true' },
+  ),
+  cookiePrefix: cookiePrefix(
+    'A prefix for the names of cookies: `shop` makes `__Host-shop-access`. Two products on one host need different prefixes, because a browser sends its cookies to every port of a host. A change logs out all sessions with the `cookie` transport.',
+    { fallbackDoc: 'none: `__Host-access`' },
   ),
   trustedOrigins: list(
     'Other origins whose pages and web views may call this service. They may read its answers (CORS), and may log in, register and refresh with the `bearer` transport. Only the own origin may act by cookie, unless the browser sends no `Sec-Fetch-Site`.',
@@ -300,7 +306,7 @@ export const SETTINGS = {
     fallbackDoc: 'the host name of the machine',
   }),
   mailFrom: address('The sender of mails. Its domain is also used in `Message-ID`.', {
-    fallback: 'Drawbridge <no-reply@localhost>',
+    fallback: PRODUCT.mailFrom,
   }),
   migrateOnBoot: flag('Apply migrations before listening. In production run `npm run db:migrate` instead.', {
     fallback: (production) => String(!production),

@@ -13,6 +13,7 @@ import {
 import { MemoryLimiter } from './memory-limiter.js';
 import type { Limit } from './policies.js';
 import { RedisCounters } from './redis-counters.js';
+import { PRODUCT } from '../../product.js';
 
 /** The part of a limit that one instance allows while it counts alone. */
 const SHARE_ALONE = 0.5;
@@ -48,7 +49,7 @@ export class RateLimiterFactory {
   /** @param name must be unique; it is part of the keys */
   window(name: string, { limit, per }: Limit): Window {
     const options = {
-      keyPrefix: `drawbridge:limit:${name}`,
+      keyPrefix: `${PRODUCT.redisPrefix}limit:${name}`,
       points: limit,
       duration: milliseconds(per) / 1_000,
     };

@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { milliseconds } from '../settings/duration.js';
 import { metadataReader } from '../api/cached-metadata.js';
 import type { Problem } from '../api/problem.js';
+import { cookieNamesOf } from '../http/cookie-names.js';
 import { requestContextOf } from '../http/request.js';
 import { Settings } from '../settings/settings.js';
 import { canonicalEmail } from '../mail/email-address.js';
@@ -25,12 +26,16 @@ const BEFORE_ACCESS: Dimension[] = ['address', 'token', 'account', 'everyone'];
 export class ThrottleGuard implements CanActivate {
   private readonly policyOf = metadataReader(ThrottledRoute);
   private readonly windows = new Map<string, Window>();
+  /** The text before the refresh token in a `Cookie` header. */
+  private readonly refreshCookie: string;
 
   constructor(
     private readonly rateLimiterFactory: RateLimiterFactory,
     private readonly rateLimitResponder: RateLimitResponder,
     private readonly settings: Settings,
-  ) {}
+  ) {
+    this.refreshCookie = `${cookieNamesOf(settings).refresh}=`;
+  }
 
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const policy = this.policyOf(context);
@@ -47,7 +52,7 @@ export class ThrottleGuard implements CanActivate {
     const policy: Policy = POLICIES[name];
     for (const dimension of dimensions) {
       const limit = policy[dimension];
-      const key = limit && keyFor[dimension](request);
+      const key = limit && keyFor[dimension](request, this.refreshCookie);
       if (!key) continue;
       const bucket = `${name}-${dimension}`;
       const waitMs = await this.windowFor(bucket, limit).consume(key);
@@ -83,7 +88,7 @@ export class ThrottleGuard implements CanActivate {
 }
 
 /** The key in each dimension; undefined when the request has none. */
-const keyFor: Record<Dimension, (request: FastifyRequest) => string | undefined> = {
+const keyFor: Record<Dimension, (request: FastifyRequest, refreshCookie: string) => string | undefined> = {
   address: (request) => networkOf(requestContextOf(request).ip),
   everyone: () => 'all',
   account: ({ body }) => {
@@ -91,18 +96,20 @@ const keyFor: Record<Dimension, (request: FastifyRequest) => string | undefined>
     const account = typeof email === 'string' ? canonicalEmail(email) : null;
     return account === null ? undefined : digest(account);
   },
-  token: ({ body, headers }) => {
+  token: ({ body, headers }, refreshCookie) => {
     const { refreshToken } = (body ?? {}) as { refreshToken?: unknown };
-    const shown = typeof refreshToken === 'string' ? refreshToken : refreshCookieOf(headers.cookie);
+    const shown = typeof refreshToken === 'string' ? refreshToken : valueAfter(refreshCookie, headers.cookie);
     return shown ? digest(shown) : undefined;
   },
   user: ({ user }) => user?.userId,
 };
 
 /**
- * The refresh cookie under either name. It serves only as a counter key; the code that authenticates the token parses
- * it strictly.
+ * The value of a cookie. It serves only as a counter key; the code that authenticates the token parses it strictly.
+ *
+ * @param name with the `=`
  */
-function refreshCookieOf(header: string | undefined): string | undefined {
-  return /(?:^|; ?)(?:__Host-)?refresh=([^;]+)/.exec(header ?? '')?.[1];
+function valueAfter(name: string, header: string | undefined): string | undefined {
+  const pairs = header?.split(/; ?/) ?? [];
+  return pairs.find((pair) => pair.startsWith(name))?.slice(name.length);
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { createHmac, hkdfSync } from 'node:crypto';
 import { mintRefreshToken, parseRefreshToken, verifyRefreshToken } from './refresh-token.js';
+import { PRODUCT } from '../../product.js';
 
 const secret = Buffer.alloc(32, 'secret');
 const retiredSecret = Buffer.alloc(32, 'retired');
@@ -47,7 +48,7 @@ describe('a refresh token', () => {
   test('a refresh token is authenticated with a key of its session, derived by HKDF (RFC 5869)', () => {
     fc.assert(
       fc.property(key(32), key(16), (secret, nonce) => {
-        const derived = hkdfSync('sha256', secret, nonce, 'drawbridge refresh token v1', 32);
+        const derived = hkdfSync('sha256', secret, nonce, PRODUCT.keyPurpose.refreshToken, 32);
         const bytes = Buffer.from(mintRefreshToken({ secret, nonce, ...claims }), 'base64url');
         const mac = createHmac('sha256', Buffer.from(derived)).update(bytes.subarray(0, -32)).digest();
         expect(bytes.subarray(-32)).toEqual(mac);

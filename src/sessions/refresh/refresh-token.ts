@@ -1,10 +1,11 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { RefreshPosition } from './rotation.js';
+import { PRODUCT } from '../../product.js';
 
 const VERSION = 1;
 const HEADER_BYTES = 1 + 16 + 4 + 2; // version ‖ session id ‖ generation ‖ sibling
 /** The HKDF info, followed by the number of the only block of output. */
-const KEY_PURPOSE = 'drawbridge refresh token v1\x01';
+const KEY_PURPOSE = `${PRODUCT.keyPurpose.refreshToken}\x01`;
 const SHAPE = /^[A-Za-z0-9_-]{74}$/; // 55 bytes in base64url
 
 export interface RefreshTokenClaims extends RefreshPosition {

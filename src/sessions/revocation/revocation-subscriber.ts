@@ -11,8 +11,7 @@ import { connectionTo } from '../../platform/persistence/postgres-connection.js'
 import { DenialList } from './denial-list.js';
 import { RevocationCursor } from './revocation-cursor.js';
 import { ADVISORY_LOCKS } from '../../platform/persistence/advisory-locks.js';
-
-export const REVOCATIONS_CHANNEL = 'drawbridge_revocations';
+import { PRODUCT } from '../../product.js';
 
 const POLL_INTERVAL_MS = 1_000;
 /**
@@ -151,7 +150,7 @@ export class RevocationSubscriber implements OnApplicationBootstrap, OnApplicati
   private async listen(): Promise<pg.Client> {
     const client = new PostgresClient({
       ...connectionTo(this.settings.databaseUrl!, this.settings),
-      application_name: 'drawbridge-feed',
+      application_name: PRODUCT.applicationName.feed,
       connectionTimeoutMillis: ANSWER_TIMEOUT_MS,
       query_timeout: ANSWER_TIMEOUT_MS,
       keepAlive: true,
@@ -163,7 +162,7 @@ export class RevocationSubscriber implements OnApplicationBootstrap, OnApplicati
     try {
       await client.connect();
       await this.claimCacheForm(client);
-      await client.query(`listen ${REVOCATIONS_CHANNEL}`);
+      await client.query(`listen ${PRODUCT.revocationsChannel}`);
       await this.cursor.begin(client);
       return client;
     } catch (error) {

@@ -7,9 +7,9 @@ import { databaseNow } from '../../platform/persistence/database-now.js';
 import { UsersService } from '../../users/users.service.js';
 import type { EndReason } from './end-reason.js';
 import { Revocation, type RevocationKind } from './revocation.entity.js';
-import { REVOCATIONS_CHANNEL } from './revocation-subscriber.js';
 import { lockEpochForRevocation } from './session-epoch.js';
 import { sessionOfTokenId } from '../token-id.js';
+import { PRODUCT } from '../../product.js';
 
 /** Why sessions end, and which actor ends them. */
 export interface RevocationCause extends ActorContext {
@@ -230,7 +230,7 @@ export class RevocationWriter {
        values ($1, $2, $3, $4, $5, $6, $7, $8) returning seq`,
       [kind, subjects, tokenId, reason, notBefore, endedSessions, createdAt, expiresAt],
     );
-    await tx.query('select pg_notify($1, $2)', [REVOCATIONS_CHANNEL, '']);
+    await tx.query('select pg_notify($1, $2)', [PRODUCT.revocationsChannel, '']);
     return Object.assign(revocation, { seq: row!.seq });
   }
 }

@@ -1,4 +1,5 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
+import { PRODUCT } from '../../../product.js';
 
 export class Audit1763683400000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
@@ -34,7 +35,7 @@ export class Audit1763683400000 implements MigrationInterface {
       -- (see operations/least-privilege.md)
       create function refuse_change_of_audit() returns trigger language plpgsql as $$
         begin
-          if current_setting('drawbridge.audit_retention', true) is distinct from 'on' then
+          if current_setting('${PRODUCT.auditRetention}', true) is distinct from 'on' then
             raise exception '% is append-only', tg_table_name using errcode = 'insufficient_privilege';
           end if;
           return null;

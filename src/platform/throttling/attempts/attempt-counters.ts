@@ -12,8 +12,9 @@ import {
   type BackoffRules,
 } from './backoff.js';
 import type { RedisCounters } from '../redis-counters.js';
+import { PRODUCT } from '../../../product.js';
 
-const PREFIX = 'drawbridge:guesses:';
+const PREFIX = `${PRODUCT.redisPrefix}guesses:`;
 const MAX_KEYS = 100_000;
 
 /** Counts the attempts at secrets. */

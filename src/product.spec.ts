@@ -1,0 +1,44 @@
+import { describe, expect, it } from '@jest/globals';
+import { PRODUCT, productOf } from './product.js';
+
+describe('The name of the product', () => {
+  it('has a slug that metrics, URNs and names in PostgreSQL allow as it is', () => {
+    expect(PRODUCT.slug).toMatch(/^[a-z][a-z0-9]{2,30}$/);
+  });
+
+  it('decides on every name that clients, operators and stores see', () => {
+    expect(productOf('Drawbridge', 'drawbridge')).toEqual({
+      name: 'Drawbridge',
+      slug: 'drawbridge',
+      problemUrn: 'urn:drawbridge:problem:',
+      metricPrefix: 'drawbridge_',
+      redisPrefix: 'drawbridge:',
+      revocationsChannel: 'drawbridge_revocations',
+      auditRetention: 'drawbridge.audit_retention',
+      mailFrom: 'Drawbridge <no-reply@localhost>',
+      demoPassword: 'drawbridge demo password',
+      applicationName: {
+        main: 'drawbridge',
+        check: 'drawbridge-check',
+        feed: 'drawbridge-feed',
+        revocations: 'drawbridge-revocations',
+        boot: 'drawbridge-boot',
+        migrate: 'drawbridge-migrate',
+      },
+      keyPurpose: {
+        refreshToken: 'drawbridge refresh token v1',
+        refreshSecretId: 'drawbridge refresh secret',
+        mailedToken: 'drawbridge mailed token v1',
+        passkeyChallenge: 'drawbridge passkey challenge v1',
+      },
+      embeddedPostgres: {
+        role: 'drawbridge',
+        database: 'drawbridge',
+        passwordFile: 'drawbridge.password',
+        appFile: 'drawbridge.app.',
+        watcher: 'drawbridge-watcher',
+        sharedFolderPrefix: 'drawbridge-',
+      },
+    });
+  });
+});
