@@ -19,6 +19,7 @@ import type { Answer, Client } from './support/client.js';
 import { HEADER, read, signed } from './support/forge.js';
 import { malleate } from './support/forgeries.js';
 import { PRODUCT } from '../src/product.js';
+import { COOKIES } from './support/cookies.js';
 
 const MINUTE = 60_000;
 /** One route of the access tier, and one of the session tier. */
@@ -26,7 +27,7 @@ const TIERS = ['/v1/feature-flags', '/v1/users/me'];
 
 /** The token on either transport. */
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
-const cookie = (token: string) => ({ cookie: `__Host-access=${token}` });
+const cookie = (token: string) => ({ cookie: `${COOKIES.access}=${token}` });
 const TRANSPORTS = { bearer, cookie };
 
 /** Real: PostgreSQL, the cache, the keys. `token-forgery.spec.ts` has the forged tokens. */
@@ -47,7 +48,7 @@ describe('an access token', () => {
   /** Claims of alice's live session, in a separate token. */
   const claims = (changes: object = {}) => ({ ...base, jti: mintTokenId(randomUUID()), ...changes });
   const show = (path: string, headers: Record<string, string>) => app.client().get(path, { headers });
-  const tokenOf = (client: Client) => client.accessToken ?? client.jar.get('__Host-access')!;
+  const tokenOf = (client: Client) => client.accessToken ?? client.jar.get(COOKIES.access)!;
   const seconds = () => Math.floor(app.clock.now() / 1_000);
 
   describe('as it is issued', () => {

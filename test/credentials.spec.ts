@@ -841,3 +841,43 @@ describe('without TLS, in development (COOKIE_SECURE=false)', () => {
     expect(await app.client().get('/v1/users/me', { headers: { cookie } })).toMatchObject(UNAUTHENTICATED);
   });
 });
+
+/** Real: PostgreSQL, the cache. */
+describe('with a prefix of its own (COOKIE_PREFIX=shop)', () => {
+  let app: TestApp;
+  beforeAll(async () => {
+    await resetStores();
+    app = await startApp({ env: { COOKIE_PREFIX: 'shop', API_DOCS: 'true' } });
+  });
+  afterAll(() => app.close());
+
+  it('every cookie is set, read and cleared under its prefixed name', async () => {
+    const client = app.client();
+    const namesIn = ({ setCookies }: Answer) => setCookies.map((cookie) => parse(cookie).name);
+    const [access, refresh, device] = ['access', 'refresh', 'device'].map((kind) => `__Host-shop-${kind}`);
+    expect(namesIn(await client.login(ALICE.email, PASSWORD))).toEqual([access, refresh, device]);
+    expect((await client.get('/v1/users/me')).status).toBe(200);
+    expect(namesIn(await client.refresh())).toEqual([access, refresh, device]);
+    expect(namesIn(await client.post('/v1/auth/logout'))).toEqual([access, refresh]);
+    expect([...client.jar.keys()]).toEqual([device]);
+  });
+
+  it('the cookies of another product on the same host are neither read nor counted as a second credential', async () => {
+    const client = app.client();
+    for (const prefix of ['', 'blog-', 'shop-shop-'])
+      for (const kind of ['access', 'refresh', 'device']) client.jar.set(`__Host-${prefix}${kind}`, 'theirs');
+    expect(await client.get('/v1/users/me')).toMatchObject(UNAUTHENTICATED);
+    await client.login(ALICE.email, PASSWORD);
+    expect((await client.get('/v1/users/me')).status).toBe(200);
+    const cookie = `__Host-access=${client.jar.get('__Host-shop-access')}`;
+    expect(await app.client().get('/v1/users/me', { headers: { cookie } })).toMatchObject(UNAUTHENTICATED);
+  });
+
+  it('the API document names the prefixed cookie', async () => {
+    const { body } = await app.client().get('/openapi.json');
+    expect(body.components.securitySchemes.cookie).toMatchObject({
+      in: 'cookie',
+      name: '__Host-shop-access',
+    });
+  });
+});

@@ -9,6 +9,7 @@ import type { Answer } from './support/client.js';
 import { loggedIn, createUser } from './support/test-users.js';
 import { enrol } from './support/second-factor.js';
 import { PRODUCT } from '../src/product.js';
+import { COOKIES } from './support/cookies.js';
 
 /** Real: an instance over HTTP, PostgreSQL, its log and its audit log. */
 
@@ -121,7 +122,8 @@ describe('the line of a request', () => {
     [
       'malicious_extraneous',
       'auth.ambiguous_credentials',
-      () => app.client().get('/v1/users/me', { headers: { cookie: '__Host-access=a; __Host-access=b' } }),
+      () =>
+        app.client().get('/v1/users/me', { headers: { cookie: `${COOKIES.access}=a; ${COOKIES.access}=b` } }),
     ],
     ['excess_rate_limit_exceeded', 'request.rate_limited', floodOfFlags],
   ];

@@ -8,6 +8,7 @@ import { SessionsService } from '../src/sessions/sessions.service.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
 import { Gate } from './support/waiting.js';
+import { COOKIES } from './support/cookies.js';
 
 /** The real hasher with a counter. */
 let hashing = 0;
@@ -275,7 +276,7 @@ describe('accounts and logins', () => {
     });
 
     it('begins a session of its own, whatever cookies the browser sends [SES-01]', async () => {
-      const planted = { cookie: '__Host-access=planted; __Host-refresh=planted; sid=planted' };
+      const planted = { cookie: `${COOKIES.access}=planted; ${COOKIES.refresh}=planted; sid=planted` };
       const first = await client.post(
         '/v1/auth/login',
         { email: ALICE.email, password: PASSWORD },
@@ -389,7 +390,7 @@ describe('accounts and logins', () => {
         expect(await setRoles(old)).toMatchObject({ status: 401, body: { code: 'auth.token_expired' } });
         const tokensOf = ({ jar, accessToken, refreshToken }: Client) =>
           transport === 'cookie'
-            ? [jar.get('__Host-access'), jar.get('__Host-refresh')]
+            ? [jar.get(COOKIES.access), jar.get(COOKIES.refresh)]
             : [accessToken, refreshToken];
         expect(new Set([...tokensOf(client), ...tokensOf(old)]).size).toBe(4);
         expect((await client.refresh()).status).toBe(200);

@@ -8,6 +8,7 @@ import { TestClock } from './support/clock.js';
 import { Mailbox } from './support/mailbox.js';
 import { expectBothTiers, keysDelivered, loggedIn, sessionTier } from './support/test-users.js';
 import { connect, disconnect, eventually, untilBlocked } from './support/waiting.js';
+import { COOKIES } from './support/cookies.js';
 
 const NEW_PASSWORD = 'the kettle sings at noon';
 const ENDED = { status: 401, body: { code: 'auth.session_ended', reason: 'password_change' } };
@@ -120,10 +121,10 @@ describe('a user who changes the password', () => {
     const answer = await change(me);
     expect(answer).toMatchObject({ status: 204, text: '' });
     expect(answer.setCookies.map((cookie) => cookie.split('=')[0])).toEqual([
-      '__Host-access',
-      '__Host-refresh',
+      COOKIES.access,
+      COOKIES.refresh,
     ]);
-    for (const name of ['__Host-access', '__Host-refresh']) {
+    for (const name of [COOKIES.access, COOKIES.refresh]) {
       expect(me.jar.get(name)).not.toBe(thief.jar.get(name));
     }
     expect((await me.get('/v1/sessions/current')).body.id).toBe(me.id);

@@ -7,6 +7,7 @@ import { Client, type Answer } from './support/client.js';
 import { expectBothTiers, loggedIn, sessionTier, type Person } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
 import { connect, disconnect, eventually, untilBlocked } from './support/waiting.js';
+import { COOKIES } from './support/cookies.js';
 
 /** Real: PostgreSQL, Redis, one to three instances of the application over HTTP. Controlled: the clock. */
 
@@ -24,12 +25,12 @@ const TRANSPORTS: Transport[] = ['cookie', 'bearer'];
 /** The same client without its device token, like an attacker who copied the tokens alone. */
 function withoutDevice(client: Client): Client {
   const thief = client.copy();
-  thief.jar.delete('__Host-device');
+  thief.jar.delete(COOKIES.device);
   thief.deviceToken = undefined;
   return thief;
 }
 
-const refreshTokenOf = (client: Client) => client.refreshToken ?? client.jar.get('__Host-refresh')!;
+const refreshTokenOf = (client: Client) => client.refreshToken ?? client.jar.get(COOKIES.refresh)!;
 
 afterEach(disconnect);
 
@@ -157,7 +158,7 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
       const stranger = await loggedIn(a, ADMIN, transport);
       const copied = alice.copy();
       copied.deviceToken &&= stranger.deviceToken;
-      if (transport === 'cookie') copied.jar.set('__Host-device', stranger.jar.get('__Host-device')!);
+      if (transport === 'cookie') copied.jar.set(COOKIES.device, stranger.jar.get(COOKIES.device)!);
       expect((await copied.copy().refresh()).status).toBe(200);
       expect(await copied.refresh()).toMatchObject(ended('refresh_reuse'));
     });
@@ -282,8 +283,8 @@ describe.each(TRANSPORTS)('refresh, by %s', (transport) => {
       for (const wrong of [...flipped, ...malformed].filter((candidate) => candidate !== token)) {
         const client = alice.copy();
         client.refreshToken &&= wrong;
-        client.jar.delete('__Host-access');
-        if (transport === 'cookie') client.jar.set('__Host-refresh', wrong);
+        client.jar.delete(COOKIES.access);
+        if (transport === 'cookie') client.jar.set(COOKIES.refresh, wrong);
         expect(await client.refresh()).toMatchObject(problem(401, 'auth.invalid_token'));
       }
       expect((await alice.refresh()).status).toBe(200);
@@ -336,7 +337,7 @@ describe('the transport of a session', () => {
     const inBody = await a.client().post(REFRESH, { refreshToken: refreshTokenOf(browser) });
     expect(inBody).toMatchObject(problem(401, 'auth.invalid_token'));
     const cookies = a.client();
-    cookies.jar.set('__Host-refresh', refreshTokenOf(native));
+    cookies.jar.set(COOKIES.refresh, refreshTokenOf(native));
     expect(await cookies.post(REFRESH)).toMatchObject(problem(401, 'auth.invalid_token'));
     for (const client of [browser, native]) {
       expect((await client.refresh()).status).toBe(200);

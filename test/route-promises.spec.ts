@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ADMIN, ALICE, holdBackgroundWork, resetStores, startApp, type TestApp } from './support/app.js';
 import { loggedIn, type Person } from './support/test-users.js';
+import { COOKIES } from './support/cookies.js';
 
 interface Schema {
   $ref?: string;
@@ -157,7 +158,7 @@ describe('every route', () => {
       await app.app.inject({
         method: 'HEAD',
         url,
-        headers: { cookie: `__Host-access=${admin.jar.get('__Host-access')}` },
+        headers: { cookie: `${COOKIES.access}=${admin.jar.get(COOKIES.access)}` },
       });
     }
     expect(await state()).toEqual(before);

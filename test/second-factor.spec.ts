@@ -18,6 +18,7 @@ import { AuthenticatorApp, complete, enrol } from './support/second-factor.js';
 import { connect, disconnect, untilBlocked } from './support/waiting.js';
 import { read } from './support/forge.js';
 import { PRODUCT } from '../src/product.js';
+import { COOKIES } from './support/cookies.js';
 
 const MINUTE = 60_000;
 const REFUSED = { status: 401, body: { code: 'auth.invalid_credentials' } };
@@ -636,7 +637,7 @@ describe('with ADMIN_MFA=required', () => {
     email = await newUser(['user', 'admin']);
     const me = await loggedIn(strict, { email }, 'cookie');
     expect((await me.post('/v1/auth/logout')).status).toBe(204);
-    expect(me.jar.has('__Host-access')).toBe(false);
+    expect(me.jar.has(COOKIES.access)).toBe(false);
   });
 });
 

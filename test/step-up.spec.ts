@@ -5,6 +5,7 @@ import { StoppedClock, type TestClock } from './support/clock.js';
 import { loggedIn, type Person } from './support/test-users.js';
 import { enrol } from './support/second-factor.js';
 import { eventually } from './support/waiting.js';
+import { COOKIES } from './support/cookies.js';
 
 const MINUTE = 60_000;
 const GRACE = 10_000;
@@ -49,7 +50,7 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
   const freshRoute = (client: Client) => client.post('/v1/auth/email/change', { email: 'new@example.com' });
   const withoutDevice = (client: Client) => {
     const copy = client.copy();
-    copy.jar.delete('__Host-device');
+    copy.jar.delete(COOKIES.device);
     copy.deviceToken = undefined;
     return copy;
   };
@@ -177,7 +178,7 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
   it('ends with its session, whose superseded tokens still log out', async () => {
     const before = owner.copy();
     await stepUp(owner);
-    before.jar.delete('__Host-access');
+    before.jar.delete(COOKIES.access);
     const body = transport === 'bearer' ? { refreshToken: before.refreshToken } : undefined;
     before.accessToken = undefined;
     expect((await before.post('/v1/auth/logout', body)).status).toBe(204);

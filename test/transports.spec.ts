@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Client } from './support/client.js';
 import { loggedIn, type Person } from './support/test-users.js';
+import { COOKIES } from './support/cookies.js';
 
 const INVALID = { status: 401, body: { code: 'auth.invalid_token' } };
 const OTHER = { cookie: 'bearer', bearer: 'cookie' } as const;
@@ -23,9 +24,9 @@ describe.each(['cookie', 'bearer'] as const)('a session of the %s transport', (t
 
   const begin = async () => {
     owner = await loggedIn(app, ALICE, transport);
-    access = owner.accessToken ?? owner.jar.get('__Host-access')!;
-    refresh = owner.refreshToken ?? owner.jar.get('__Host-refresh')!;
-    device = owner.deviceToken ?? owner.jar.get('__Host-device')!;
+    access = owner.accessToken ?? owner.jar.get(COOKIES.access)!;
+    refresh = owner.refreshToken ?? owner.jar.get(COOKIES.refresh)!;
+    device = owner.deviceToken ?? owner.jar.get(COOKIES.device)!;
   };
   /** A client that presents the tokens in the place of the other transport. */
   const misplaced = (tokens: { access?: string; refresh?: string; device?: string }): Client => {
@@ -37,7 +38,8 @@ describe.each(['cookie', 'bearer'] as const)('a session of the %s transport', (t
         deviceToken: tokens.device,
       });
     }
-    for (const [name, token] of Object.entries(tokens)) client.jar.set(`__Host-${name}`, token);
+    for (const [name, token] of Object.entries(tokens))
+      client.jar.set(COOKIES[name as keyof typeof COOKIES], token);
     return client;
   };
   const logOut = (client: Client) =>

@@ -17,6 +17,7 @@ import { enrolPasskey, ORIGIN, PASSKEY_ENV, PASSKEY_STEP_UP, PASSKEYS } from '..
 import { keysDelivered, loggedIn, createUser, type Person } from '../../test/support/test-users.js';
 import { AuthenticatorApp, enrol } from '../../test/support/second-factor.js';
 import { eventually } from '../../test/support/waiting.js';
+import { COOKIES } from '../../test/support/cookies.js';
 
 const UNAVAILABLE = { status: 503, body: { code: 'auth.unavailable' } };
 
@@ -331,7 +332,7 @@ describe('a copy of the cookies from before a change of credentials', () => {
 
   it.each(CREDENTIAL_CHANGES)('is refused without the device token ($request)', async (change) => {
     const { owner, thief } = await changed(change);
-    thief.jar.delete('__Host-device');
+    thief.jar.delete(COOKIES.device);
     expect(await thief.refresh()).toMatchObject(REFUSED);
     await goesOn(owner);
   });

@@ -15,6 +15,7 @@ import { overHttp } from '../../test/support/over-http.js';
 import { expectBothTiers, loggedIn, type Person } from '../../test/support/test-users.js';
 import { describeWithRedis } from '../../test/support/redis.js';
 import { connect, disconnect, eventually, untilBlocked } from '../../test/support/waiting.js';
+import { COOKIES } from '../../test/support/cookies.js';
 
 const GRACE = 10_000;
 const MINUTE = 60_000;
@@ -32,9 +33,7 @@ async function rotationOf({ id }: Person, { query }: Queries): Promise<RotationS
 }
 
 function positionOf(client: Client): RefreshPosition {
-  const { generation, sibling } = parseRefreshToken(
-    client.refreshToken ?? client.jar.get('__Host-refresh')!,
-  )!;
+  const { generation, sibling } = parseRefreshToken(client.refreshToken ?? client.jar.get(COOKIES.refresh)!)!;
   return { generation, sibling };
 }
 

@@ -22,6 +22,7 @@ import {
 } from '../../test/support/refresh-schedules.js';
 import { describeWithRedis } from '../../test/support/redis.js';
 import { eventually, Gate } from '../../test/support/waiting.js';
+import { COOKIES } from '../../test/support/cookies.js';
 
 /**
  * Real: two instances over sockets, and one PostgreSQL. Controlled: the clock, which stands still until a schedule
@@ -69,17 +70,17 @@ const sum = (counts: number[]) => counts.reduce((all, one) => all + one, 0);
 
 const logIn = (transport: Transport) => loggedIn(somewhere(), ALICE, transport);
 
-const tokenOf = (client: Client): string => client.refreshToken ?? client.jar.get('__Host-refresh')!;
+const tokenOf = (client: Client): string => client.refreshToken ?? client.jar.get(COOKIES.refresh)!;
 
 function holding(client: Client, token: string): Client {
   const other = client.copy().at(somewhere());
   if (client.refreshToken) other.refreshToken = token;
-  else other.jar.set('__Host-refresh', token);
+  else other.jar.set(COOKIES.refresh, token);
   return other;
 }
 
 function withoutDevice(client: Client): Client {
-  client.jar.delete('__Host-device');
+  client.jar.delete(COOKIES.device);
   client.deviceToken = undefined;
   return client;
 }

@@ -7,6 +7,7 @@ import { backupForms } from '../../test/support/backups.js';
 import type { Client } from '../../test/support/client.js';
 import { TestClock } from '../../test/support/clock.js';
 import { expectBothTiers, loggedIn, type Person } from '../../test/support/test-users.js';
+import { COOKIES } from '../../test/support/cookies.js';
 
 /** Real: PostgreSQL, its own copy and `pg_dump`, Redis where available. The application is stopped meanwhile. */
 
@@ -76,7 +77,7 @@ describe.each(cases)('a database restored from $form of it, by $transport', ({ t
   const statusOf = async ({ id }: Person) =>
     (await app.query<{ status: string }>('select status from sessions where id = $1', [id]))[0]!.status;
   const generationOf = ({ refreshToken, jar }: Client) =>
-    parseRefreshToken(refreshToken ?? jar.get('__Host-refresh')!)!.generation;
+    parseRefreshToken(refreshToken ?? jar.get(COOKIES.refresh)!)!.generation;
 
   it('refuses a token that is newer than it, with an alert, and ends no session for it', async () => {
     for (const person of [ahead, oneAhead]) {
@@ -93,7 +94,7 @@ describe.each(cases)('a database restored from $form of it, by $transport', ({ t
 
   it('refuses such a token without the device token, too', async () => {
     const bare = oneAhead.copy();
-    bare.jar.delete('__Host-device');
+    bare.jar.delete(COOKIES.device);
     bare.deviceToken = undefined;
     expect(await bare.refresh()).toMatchObject(UNKNOWN);
     expect(await statusOf(oneAhead)).toBe('active');

@@ -19,6 +19,7 @@ import { startRedisCluster } from '../../test/support/redis-cluster.mjs';
 import { startRedis } from '../../test/support/services.mjs';
 import { eventually } from '../../test/support/waiting.js';
 import { PRODUCT } from '../../src/product.js';
+import { COOKIES } from '../../test/support/cookies.js';
 
 /** The real hasher with a counter; a test may replace it where thousands are to be refused. */
 const genuine = PasswordHasher.prototype.verify;
@@ -468,9 +469,15 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       expect(answers[60]).toMatchObject(limited('refresh-token'));
       expect(answers[60]!.setCookies).toEqual([]);
       const byCookie = await a.client().post('/v1/auth/refresh', undefined, {
-        headers: { cookie: `a=b; __Host-refresh=${shown}` },
+        headers: { cookie: `a=b; ${COOKIES.refresh}=${shown}` },
       });
       expect(byCookie).toMatchObject(limited('refresh-token'));
+      const shop = await start({ COOKIE_PREFIX: 'shop' });
+      const showTo = (name: string) =>
+        shop.client().post('/v1/auth/refresh', undefined, { headers: { cookie: `${name}=${shown}` } });
+      const answersOfShop = [await showTo('__Host-shop-refresh'), await showTo(COOKIES.refresh)];
+      await shop.close();
+      expect(answersOfShop).toMatchObject([limited('refresh-token'), { status: 401 }]);
       expect((await alice.refresh()).status).toBe(200);
     });
   });

@@ -15,13 +15,14 @@ import { loggedIn, createUser, type TestUser } from '../../test/support/test-use
 import { recipeOf } from '../../test/support/request-examples.js';
 import { compare, toldApart } from '../../test/support/statistics.js';
 import { addStrictRoute } from '../../test/support/strict-route.js';
+import { COOKIES } from '../../test/support/cookies.js';
 
 /** Node refuses longer headers before the application sees them. */
 const LONGEST_HEADER = 16_384;
 
 const TRANSPORTS = {
   bearer: (token: string) => ({ authorization: `Bearer ${token}` }),
-  cookie: (token: string) => ({ cookie: `__Host-access=${token}` }),
+  cookie: (token: string) => ({ cookie: `${COOKIES.access}=${token}` }),
 };
 
 /** Everything that a caller can see of an answer, except the request id. */
@@ -70,7 +71,7 @@ describe('a forged access token', () => {
     });
     materials = {
       bearer: materialsOf('bearer', admin.accessToken!),
-      cookie: materialsOf('cookie', browser.jar.get('__Host-access')!),
+      cookie: materialsOf('cookie', browser.jar.get(COOKIES.access)!),
     };
 
     const { operations } = await documentOf(app);
@@ -186,7 +187,7 @@ describe('a forged access token', () => {
       Object.entries(allForgeries(own)).filter(([kind]) => kind !== 'ofAnotherTime: issued in the future'),
     );
     expect(ofBrowsers!.length).toBeGreaterThan(280);
-    const cookieOf = (name: string, token: string) => ({ cookie: `__Host-${name}=${token}` });
+    const cookieOf = (name: keyof typeof COOKIES, token: string) => ({ cookie: `${COOKIES[name]}=${token}` });
     const ways: [string, (token: string) => Promise<Answer>][] = [
       ...Object.entries(TRANSPORTS).map(([transport, present]): (typeof ways)[number] => [
         `logout (${transport})`,

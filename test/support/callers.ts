@@ -9,6 +9,7 @@ import { HEADER, read, signed } from './forge.js';
 import type { Mailbox } from './mailbox.js';
 import type { Operation } from './operations.js';
 import { loggedIn, createUser, type TestUser } from './test-users.js';
+import { COOKIES } from './cookies.js';
 
 /** A client, and the user whose account its token names, if it is not itself a logged-in user. */
 export type Caller = Client & { behind?: TestUser };
@@ -61,7 +62,7 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
   const holding = (transport: Transport, token: string): Client => {
     const client = app.client();
     if (transport === 'bearer') client.accessToken = token;
-    else client.jar.set('__Host-access', token);
+    else client.jar.set(COOKIES.access, token);
     return client;
   };
   /** Another token in the place of an access token. */
@@ -105,7 +106,7 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
   };
   const resigned = async (transport: Transport, changes: (claims: Record<string, unknown>) => object) => {
     const behind = await person(transport);
-    const { claims } = read(behind.accessToken ?? behind.jar.get('__Host-access')!);
+    const { claims } = read(behind.accessToken ?? behind.jar.get(COOKIES.access)!);
     const token = signed(HEADER, { ...claims, ...changes(claims) });
     return Object.assign(holding(transport, token), { behind });
   };
@@ -140,7 +141,7 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     'a token of a session of the other transport': {
       make: async (transport) => {
         const { accessToken, jar } = await person(transport === 'bearer' ? 'cookie' : 'bearer');
-        return holding(transport, accessToken ?? jar.get('__Host-access')!);
+        return holding(transport, accessToken ?? jar.get(COOKIES.access)!);
       },
       access: 'auth.invalid_token',
     },
@@ -170,7 +171,7 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     'a token that an admin has denied': {
       make: (transport) =>
         after(transport, (admin, of) => {
-          const { jti } = read(of.accessToken ?? of.jar.get('__Host-access')!).claims;
+          const { jti } = read(of.accessToken ?? of.jar.get(COOKIES.access)!).claims;
           return admin.delete(`/v1/admin/tokens/${jti as string}`);
         }),
       access: 'auth.token_expired',
@@ -215,7 +216,7 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     'a user with a cookie and a bearer token at once': {
       make: async () => {
         const client = await person('bearer');
-        client.jar.set('__Host-access', client.accessToken!);
+        client.jar.set(COOKIES.access, client.accessToken!);
         return client;
       },
       everywhere: 'auth.ambiguous_credentials',
@@ -223,7 +224,7 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     'a user with a good bearer token and a cookie of nothing': {
       make: async () => {
         const client = await person('bearer');
-        client.jar.set('__Host-refresh', 'x');
+        client.jar.set(COOKIES.refresh, 'x');
         return client;
       },
       everywhere: 'auth.ambiguous_credentials',

@@ -9,6 +9,7 @@ import type { Transport } from '../../src/sessions/session.entity.js';
 import { ALICE, PASSWORD, type TestApp } from './app.js';
 import type { Client } from './client.js';
 import { read } from './forge.js';
+import { COOKIES } from './cookies.js';
 
 /** A logged-in user, with the id of the session that began with the login. */
 export type Person = Client & { id: string; userId: string };
@@ -53,7 +54,7 @@ export function sessionTier(
   { id, userId, ...held }: Pick<Person, 'id' | 'userId'> & Partial<Pick<Person, 'accessToken' | 'jar'>>,
   consistency: 'cached' | 'strict' = 'cached',
 ): Promise<string> {
-  const token = held.accessToken ?? held.jar?.get('__Host-access');
+  const token = held.accessToken ?? held.jar?.get(COOKIES.access);
   const edition = token ? editionOfTokenId(read(token).claims['jti'] as string) : 0;
   const principal = { sessionId: id, userId, edition } as Principal;
   return app

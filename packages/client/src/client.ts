@@ -13,9 +13,11 @@ import {
 } from './endpoints.js';
 import type { SessionEnded } from './errors.js';
 import { localLocks, type Locks } from './locks.js';
-import { PRODUCT } from './product.js';
 import { isOfAnother, mayBeMended, Session, type Refusal, type Tried } from './session.js';
 import { Patience, systemTime, type Time } from './time.js';
+
+/** The product in the names of Web Locks and of the channel between tabs. Clients of one origin share both. */
+const PRODUCT = 'drawbridge';
 
 export interface ClientOptions {
   /**

@@ -28,6 +28,26 @@ const payment = (body: RequestInit['body']) => ({
 });
 const stream = () => new Blob([PAYMENT]).stream();
 
+/** Real: the server, its stores, the sockets between. Controlled: the server's clock. */
+describe('a call by cookie', () => {
+  it('needs to know no name of a cookie: a server with COOKIE_PREFIX is called, refreshed and logged out of', async () => {
+    await resetStores();
+    const server = await startServer({ env: { COOKIE_PREFIX: 'shop' } });
+    const tab = await loggedIn(server, { transport: 'cookie' });
+    await tab.expectAlive();
+    server.clock.advance(EXPIRY);
+    await tab.expectAlive();
+    expect([...tab.jar.cookies.keys()].sort()).toEqual([
+      '__Host-shop-access',
+      '__Host-shop-device',
+      '__Host-shop-refresh',
+    ]);
+    await tab.client.logout();
+    expect([...tab.jar.cookies.keys()]).toEqual(['__Host-shop-device']);
+    await server.close();
+  });
+});
+
 /** Real: the server, its stores, the sockets between. Controlled: both clocks, the network's faults. */
 describe('a call', () => {
   let server: TestServer;

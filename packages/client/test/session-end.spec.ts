@@ -15,6 +15,7 @@ import {
   TRANSPORTS,
   type TestServer,
 } from './support.js';
+import { COOKIES } from '../../../test/support/cookies.js';
 
 const LOGIN = '/v1/auth/login';
 const LOGOUT = '/v1/auth/logout';
@@ -107,7 +108,7 @@ describe.each(TRANSPORTS)('the end of a session, by %s', (transport) => {
 
   it('follows a refresh token that the server does not know', async () => {
     if (transport === 'bearer') await tab.storage.set({ ...tab.tokens, refreshToken: 'nonsense' });
-    else tab.jar.cookies.set('__Host-refresh', 'nonsense');
+    else tab.jar.cookies.set(COOKIES.refresh, 'nonsense');
     server.clock.advance(EXPIRY);
     const later = new Tab(network, { transport, beside: tab });
     await expect(later.status(FLAGS)).rejects.toMatchObject({ name: 'SessionEnded', reason: 'unknown' });

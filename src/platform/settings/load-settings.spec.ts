@@ -140,6 +140,11 @@ describe('Settings with a wrong value', () => {
     ['SESSION_LIMIT', ['1', '1000'], ['0', '1001', '99999999999']],
     ['PASSWORD_HASH_QUEUE', ['1'], ['0']],
     ['COOKIE_SECURE', ['true', 'false'], ['1', '0', 'TRUE', 'yes', 'no', 'off']],
+    [
+      'COOKIE_PREFIX',
+      ['shop', 'a', 'Shop-2_b', 'x'.repeat(32)],
+      ['-', 'shop-', '_shop', '__Host-shop', 'a b', 'a=b', 'a;b', 'ä', 'x'.repeat(33)],
+    ],
     ['RATE_LIMITS', ['on', 'off'], ['false', 'OFF', '0']],
     ['MAX_CONNECTIONS', ['1', '1000000'], ['0', '-1']],
     ['REQUEST_TIMEOUT', ['300ms', '5m'], ['0s', '299ms', '6m']],

@@ -188,7 +188,7 @@ export function cookiePrefix(doc: string, details: Details = {}): Setting<string
     ...details,
     parse: z
       .string()
-      .regex(/^(?=.{1,32}$)[a-z\d]+([_-]+[a-z\d]+)*$/i, 'cannot be part of the name of a cookie'),
+      .regex(/^(?=.{1,32}$)[a-z\d]+([_-]+[a-z\d]+)*$/i, 'is not allowed in the name of a cookie'),
   };
 }
 

@@ -6,6 +6,7 @@ import { createUser } from '../../../../test/support/test-users.js';
 import { eventually } from '../../../../test/support/waiting.js';
 import { describeInChromium, startChromium } from './chromium.js';
 import { EXPIRY, FLAGS, REFRESH, SESSION, startServer, type TestServer } from '../support.js';
+import { COOKIES } from '../../../../test/support/cookies.js';
 
 const WHOAMI = '/v1/auth/whoami';
 const EXPIRIES = 5;
@@ -144,7 +145,7 @@ describeInChromium('tabs of a browser', () => {
       0,
     ]);
     const names = (await context.cookies()).map(({ name }) => name).sort();
-    expect(names).toEqual(['__Host-access', '__Host-device', '__Host-refresh']);
+    expect(names).toEqual([COOKIES.access, COOKIES.device, COOKIES.refresh]);
   });
 
   it('continue when the refreshing tab is closed', async () => {
@@ -200,7 +201,7 @@ describeInChromium('tabs of a browser', () => {
     await page.evaluate(KEEP_DRAFTS);
     await page.evaluate('tab.logOut()');
     const names = (await context.cookies()).map(({ name }) => name).sort();
-    expect(names).toEqual(['__Host-device', 'app', 'theirs']);
+    expect(names).toEqual([COOKIES.device, 'app', 'theirs']);
     expect(await (await open()).evaluate(READ_DRAFTS)).toEqual(['draft', 'draft', 'draft']);
   });
 
