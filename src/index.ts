@@ -52,6 +52,15 @@ export { Roles } from './auth/guards/roles.decorator.js';
 export { ROLES, type Role } from './roles.js';
 
 /**
+ * The product's name for people, its slug for machines, and the names that are derived from them.
+ *
+ * ```ts
+ * const subject = `Your invoice from ${PRODUCT.name}`;
+ * ```
+ */
+export { PRODUCT } from './product.js';
+
+/**
  * Limits how often one user may call a route, in the memory of the instance. Responses carry `RateLimit` headers.
  *
  * ```ts

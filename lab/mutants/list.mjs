@@ -2493,15 +2493,15 @@ export const MUTANTS = [
   {
     mechanism: 'a passkey challenge is good for one purpose',
     file: 'src/auth/passkeys/passkey-challenges.ts',
-    out: 'v1 ${purpose} ${holder}',
-    put: 'v1 ${holder}',
+    out: 'passkeyChallenge} ${purpose} ${holder}',
+    put: 'passkeyChallenge} ${holder}',
     spec: 'test/passkeys.spec.ts',
   },
   {
     mechanism: 'a passkey challenge is good for its requester',
     file: 'src/auth/passkeys/passkey-challenges.ts',
-    out: 'v1 ${purpose} ${holder}',
-    put: 'v1 ${purpose}',
+    out: 'passkeyChallenge} ${purpose} ${holder}',
+    put: 'passkeyChallenge} ${purpose}',
     spec: 'lab/specs/passkey-logins.spec.ts',
   },
   {
@@ -2918,6 +2918,28 @@ export const MUTANTS = [
     spec: 'test/step-up.spec.ts',
   },
 
+  // --- The name of the product, and the prefix of cookies
+  {
+    mechanism: 'the name of the product stands in one file',
+    file: 'src/platform/throttling/rate-limiter-factory.ts',
+    out: '`${PRODUCT.redisPrefix}limit:${name}`',
+    put: '`drawbridge:limit:${name}`',
+    spec: 'lab/specs/product-name.spec.ts',
+  },
+  {
+    mechanism: 'COOKIE_PREFIX is part of the names of cookies',
+    file: 'src/platform/http/cookie-names.ts',
+    out: "(cookiePrefix ? `${cookiePrefix}-` : '')",
+    put: "(cookiePrefix ? '' : '')",
+    spec: 'test/credentials.spec.ts',
+  },
+  {
+    mechanism: 'the limit of refresh tokens reads the cookie under its prefixed name',
+    file: 'src/platform/throttling/throttle.guard.ts',
+    out: '`${cookieNamesOf(settings).refresh}=`',
+    put: "'__Host-refresh='",
+    spec: 'lab/specs/throttling.spec.ts',
+  },
   // --- Metrics
   {
     mechanism: 'a request as long as the bound of a bucket is in that bucket',
