@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { Principal, SessionSnapshot } from '../src/index.js';
 import type { TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
+import { COOKIES } from './support/cookies.js';
 
 /** A claim from a table of the application, and one from a column of the user. */
 jest.unstable_mockModule('../src/claims.js', () => ({
@@ -108,7 +109,7 @@ describe('declared claims', () => {
   it('A cookie login has the declared claims, and whoami answers with those of the token', async () => {
     const browser = app.client();
     await browser.login(BOB.email, PASSWORD);
-    expect(read(browser.jar.get('__Host-access')!).claims).toMatchObject(FREE);
+    expect(read(browser.jar.get(COOKIES.access)!).claims).toMatchObject(FREE);
     expect((await browser.get('/v1/auth/whoami')).body).toMatchObject({ userId: BOB.id, claims: FREE });
     expect((await browser.get(TOKEN_TIER)).body).toEqual({ claims: FREE });
     expect((await browser.get(SESSION_TIER)).body).toEqual({ claims: FREE });

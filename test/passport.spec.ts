@@ -10,6 +10,7 @@ import { UsersModule } from '../src/users/users.module.js';
 import { ALICE, BOB, resetStores, startApp, type TestApp } from './support/app.js';
 import { encode, HEADER, read, signed } from './support/forge.js';
 import { loggedIn, type Person } from './support/test-users.js';
+import { COOKIES } from './support/cookies.js';
 
 const PARTNER_SECRET = 'a secret that a partner and the application share';
 
@@ -106,7 +107,7 @@ describe("AuthGuard('jwt')", () => {
       'a token of a cookie session',
       401,
       'auth.invalid_token',
-      async () => bearer((await loggedIn(app, ALICE, 'cookie')).jar.get('__Host-access')!),
+      async () => bearer((await loggedIn(app, ALICE, 'cookie')).jar.get(COOKIES.access)!),
     ],
     [
       'two credentials',
