@@ -13,6 +13,8 @@ const BELOW = {
 const FOLDERS = Object.keys(BELOW);
 /** The lists of roles and claims, and the name of the product: every folder may read them. */
 const FOR_ALL = '^src/(roles|claims|product)[.]ts$';
+/** Tests, and example requests for tests. */
+const TESTS = '[.](spec|recipes)[.]ts$';
 
 const direction = Object.entries(BELOW).map(([folder, below]) => ({
   name: `${folder}-imports-only-folders-below-it`,
@@ -30,13 +32,13 @@ module.exports = {
       name: 'features-import-only-core',
       comment: 'A feature, `examples/` too, imports `#core` (src/index.ts) and its own folder.',
       severity: 'error',
-      from: { path: `^src/(?!(?:${FOLDERS.join('|')})/)([^/]+)/`, pathNot: '[.]spec[.]ts$' },
+      from: { path: `^src/(?!(?:${FOLDERS.join('|')})/)([^/]+)/`, pathNot: TESTS },
       to: { path: '^src/', pathNot: ['^src/index[.]ts$', '^src/$1/'] },
     },
     {
       name: 'the-core-imports-no-feature',
       severity: 'error',
-      from: { path: '^src/', pathNot: `^src/(app[.]module[.]ts$|(?!(${FOLDERS.join('|')})/)[^/]+/)` },
+      from: { path: '^src/', pathNot: `^src/(features[.]ts$|(?!(${FOLDERS.join('|')})/)[^/]+/)` },
       to: { path: `^src/(?!(${FOLDERS.join('|')})/)[^/]+/` },
     },
     {
@@ -48,7 +50,7 @@ module.exports = {
     {
       name: 'decorators-carry-metadata-only',
       severity: 'error',
-      from: { path: '[.]decorator[.]ts$', pathNot: '^src/(admin|examples)/' },
+      from: { path: `^src/(${FOLDERS.join('|')})/.*[.]decorator[.]ts$`, pathNot: '^src/admin/' },
       to: {
         path: '^src/',
         pathNot: [
@@ -72,7 +74,7 @@ module.exports = {
     {
       name: 'the-product-imports-no-test-and-no-laboratory',
       severity: 'error',
-      from: { path: '^src/', pathNot: '[.]spec[.]ts$' },
+      from: { path: '^src/', pathNot: TESTS },
       to: { path: '^(test|lab)/' },
     },
     {

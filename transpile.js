@@ -14,4 +14,4 @@ const compile = async (file) => {
   await mkdir(dirname(target), { recursive: true });
   await writeFile(target, code);
 };
-await Promise.all(files.filter((file) => /(?<!\.spec)\.ts$/.test(file)).map(compile));
+await Promise.all(files.filter((file) => /(?<!\.spec|\.recipes)\.ts$/.test(file)).map(compile));

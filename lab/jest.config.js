@@ -8,7 +8,7 @@ export default {
 
   // In these folders an untested branch may be a vulnerability, so nearly every branch must be tested.
   collectCoverage: process.env.CI === 'true',
-  collectCoverageFrom: ['src/**/*.ts', '!src/**/*.spec.ts', '!src/main.ts'],
+  collectCoverageFrom: ['src/**/*.ts', '!src/**/*.{spec,recipes}.ts', '!src/main.ts'],
   coverageProvider: 'v8',
   coverageReporters: ['text-summary', 'lcovonly'],
   coverageThreshold: { './src/sessions/': { branches: 95 }, './src/auth/': { branches: 95 } },

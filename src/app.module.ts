@@ -1,4 +1,4 @@
-import { Module, type DynamicModule } from '@nestjs/common';
+import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { AccountsModule } from './auth/accounts/accounts.module.js';
 import { AdminModule } from './admin/admin.module.js';
@@ -13,7 +13,7 @@ import { SettingsModule, type Replacements } from './platform/settings/settings.
 import type { Keys } from './platform/keys/key-format.js';
 import type { Settings } from './platform/settings/settings.js';
 import { PersistenceModule } from './platform/persistence/database.module.js';
-import { ExamplesModule } from './examples/examples.module.js';
+import * as features from './features.js';
 import { HealthModule } from './observability/health.module.js';
 import { MailModule } from './platform/mail/mail.module.js';
 import { MetricsModule } from './observability/metrics.module.js';
@@ -58,7 +58,8 @@ export class AppModule {
         AdminModule,
         HealthModule,
         MetricsModule,
-        ExamplesModule,
+        ...Object.values<Type>(features),
+        ...(replacements.features ?? []),
       ],
       providers: GUARDS.map((guard) => ({ provide: APP_GUARD, useExisting: guard })),
     };

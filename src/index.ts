@@ -110,7 +110,7 @@ export type { SessionSnapshot } from './sessions/check/session-snapshot.js';
  */
 export { Actor, type ActorContext } from './platform/api/actor.decorator.js';
 
-/** The `Idempotency-Key` header of a request, validated. See `examples/payments`. */
+/** The `Idempotency-Key` header of a request, validated: a client that sends a write twice sends the same key. */
 export { IdempotencyKey } from './platform/api/idempotency-key.decorator.js';
 
 // --- Claims and user fields of your own

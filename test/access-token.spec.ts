@@ -23,7 +23,7 @@ import { COOKIES } from './support/cookies.js';
 
 const MINUTE = 60_000;
 /** One route of the access tier, and one of the session tier. */
-const TIERS = ['/v1/feature-flags', '/v1/users/me'];
+const TIERS = ['/v1/probe/flags', '/v1/users/me'];
 
 /** The token on either transport. */
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
@@ -294,7 +294,7 @@ describe('the token of a session that ends soon', () => {
       if (setting === 'SESSION_LIFETIME') expect(second).toBe(first);
       else expect(second).toBeGreaterThan(first);
       app.clock.advance(second - app.clock.now());
-      expect((await client.get('/v1/feature-flags')).status).toBe(401);
+      expect((await client.get('/v1/probe/flags')).status).toBe(401);
     } finally {
       await app.close();
     }
@@ -315,7 +315,7 @@ describe('when keys change', () => {
       await visit(app).finally(() => app.close());
     };
     const flags = (app: TestApp, token: string) =>
-      app.client().get('/v1/feature-flags', { headers: bearer(token) });
+      app.client().get('/v1/probe/flags', { headers: bearer(token) });
 
     let ofOldKey = '';
     await at([old], async (app) => {
@@ -413,11 +413,11 @@ describe('the access tier', () => {
     heard.length = 0;
     const answers = await Promise.all(
       Array.from({ length: 10 }, () => [
-        native.get('/v1/feature-flags'),
+        native.get('/v1/probe/flags'),
         native.get('/v1/auth/whoami'),
-        browser.get('/v1/feature-flags'),
+        browser.get('/v1/probe/flags'),
         browser.get('/v1/auth/whoami'),
-        native.get('/v1/feature-flags', {
+        native.get('/v1/probe/flags', {
           headers: bearer(signed(HEADER, { ...claims, jti: mintTokenId(randomUUID()) })),
         }),
         ...[ended, expired, 'forged'].map((token) =>

@@ -7,7 +7,7 @@ import { HEADER, read, signed } from './support/forge.js';
 
 const MINUTE = 60_000;
 const TRUSTED = ['https://app.example.com', 'http://localhost:5173', 'capacitor://localhost', 'app://.'];
-const PATHS = ['/v1/feature-flags', '/v1/users/me'];
+const PATHS = ['/v1/probe/flags', '/v1/users/me'];
 const AMBIGUOUS = { status: 400, body: { code: 'auth.ambiguous_credentials' } };
 const UNAUTHENTICATED = { status: 401, body: { code: 'auth.unauthenticated' } };
 
@@ -236,7 +236,7 @@ describe('the credential of a request', () => {
       ]) {
         const answer = await app
           .client()
-          .request('POST', '/v1/payments', { body, headers: { 'idempotency-key': 'x' } });
+          .request('POST', '/v1/probe/payments', { body, headers: { 'idempotency-key': 'x' } });
         expect(answer).toMatchObject(UNAUTHENTICATED);
       }
     });
@@ -647,7 +647,7 @@ describe('the credential of a request', () => {
       ['DELETE', '/v1/users/me', {}],
       ['DELETE', '/v1/sessions?x=1', undefined],
       ['DELETE', '/v1/sessions/x', undefined],
-      ['POST', '/v1/payments', {}],
+      ['POST', '/v1/probe/payments', {}],
       ['DELETE', '/v1/admin/sessions', {}],
       ['POST', `/v1/admin/users/${BOB.id}/ban`, {}],
       ['PUT', `/v1/admin/users/${BOB.id}/roles`, {}],
@@ -740,7 +740,9 @@ describe('the credential of a request', () => {
         await browser.post('/v1/auth/refresh', undefined, { headers }),
         await browser.post('/v1/auth/logout', undefined, { headers }),
         await browser.post('/v1/auth/reauthenticate', { password: PASSWORD }, { headers }),
-        await browser.post('/v1/payments', payment, { headers: { ...headers, 'idempotency-key': 'forged' } }),
+        await browser.post('/v1/probe/payments', payment, {
+          headers: { ...headers, 'idempotency-key': 'forged' },
+        }),
         await browser.request('PATCH', '/v1/users/me', { body: { displayName: 'Mallory' }, headers }),
         await browser.delete('/v1/users/me', { headers }),
         await browser.delete('/v1/sessions', { headers }),
@@ -752,7 +754,7 @@ describe('the credential of a request', () => {
       expect([...browser.jar]).toEqual(jar);
       expect(await app.query('select count(*) from sessions')).toEqual(before);
       expect((await browser.get('/v1/users/me')).body.displayName).toBe('Alice');
-      expect((await browser.get('/v1/payments')).body.items).toEqual([]);
+      expect((await browser.get('/v1/probe/payments')).body.items).toEqual([]);
     });
 
     it('reads no more than public data: safe methods are accepted, without CORS headers', async () => {

@@ -91,16 +91,12 @@ describe('the line of a request', () => {
   };
   const floodOfFlags = async () => {
     const bob = await loggedIn(app, BOB);
-    for (let count = 0; count < 601; count += 1) await bob.get('/v1/feature-flags');
+    for (let count = 0; count < 601; count += 1) await bob.get('/v1/probe/flags');
   };
   const happenings: [string, string | undefined, () => Promise<unknown>][] = [
     ['session_renewed', undefined, async () => (await loggedIn(app, ALICE)).refresh()],
     ['session_use_after_expire', 'auth.session_ended', async () => (await expired()).get('/v1/users/me')],
-    [
-      'session_use_after_expire',
-      'auth.session_ended',
-      async () => (await expired()).get('/v1/feature-flags'),
-    ],
+    ['session_use_after_expire', 'auth.session_ended', async () => (await expired()).get('/v1/probe/flags')],
     ['session_use_after_expire', 'auth.session_ended', async () => (await expired()).refresh()],
     ['authz_fail', 'auth.forbidden', async () => (await loggedIn(app, ALICE)).get('/v1/admin/users')],
     [
@@ -156,7 +152,7 @@ describe('the line of a request', () => {
     await app.client().get('/v1/users/me');
     await app.client().get('/nowhere');
     app.clock.advance(16 * 60_000);
-    await alice.get('/v1/feature-flags');
+    await alice.get('/v1/probe/flags');
     expect(read().map(({ status, event, ip }) => [status, event, ip])).toEqual(
       [200, 401, 404, 401].map((status) => [status, undefined, undefined]),
     );

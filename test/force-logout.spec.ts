@@ -27,7 +27,7 @@ describeWithRedis('force-logout, the story of the README', () => {
       const alice = a.client();
       expect((await alice.login(ALICE.email, PASSWORD, { transport })).status).toBe(200);
       alice.at(b);
-      expect((await alice.get('/v1/feature-flags')).status).toBe(200);
+      expect((await alice.get('/v1/probe/flags')).status).toBe(200);
       expect((await alice.pay(`before ${transport}`.replace(' ', '-'))).status).toBe(201);
 
       const sessions = await admin.get(`/v1/admin/users/${ALICE.id}/sessions`);
@@ -39,7 +39,7 @@ describeWithRedis('force-logout, the story of the README', () => {
       const refused = { status: 401, body: { code: 'auth.session_ended', reason: 'admin' } };
       expect(await alice.pay(`after-${transport}`)).toMatchObject(refused);
       const floor = { headers: { 'x-min-revocation-seq': String(receipt.body.seq) } };
-      expect(await alice.get('/v1/feature-flags', floor)).toMatchObject(refused);
+      expect(await alice.get('/v1/probe/flags', floor)).toMatchObject(refused);
       expect(await alice.refresh()).toMatchObject(refused);
       expect((await alice.login(ALICE.email, PASSWORD, { transport })).status).toBe(200);
       expect((await alice.pay(`again-${transport}`)).status).toBe(201);

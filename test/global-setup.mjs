@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import globalTeardown from './global-teardown.mjs';
 import { ensureBuilt } from './support/build.mjs';
+import { migrateDatabase } from './support/migrate.mjs';
 
 /** Finds or starts the servers, and gives each worker a migrated database by copying a template. */
 export default async function globalSetup({ maxWorkers }) {
@@ -26,7 +27,6 @@ export default async function globalSetup({ maxWorkers }) {
 
 /** All databases are new: a server from the environment may hold data, and no test writes to it. */
 async function createDatabases(run, name, workers) {
-  const { migrateDatabase } = await import('../dist/platform/persistence/migrate.js');
   const client = new pg.Client({ connectionString: run.server });
   await client.connect();
   try {

@@ -54,7 +54,7 @@ describe('the pages of', () => {
   });
   afterAll(() => app.close());
 
-  const preflight = (origin: string, path = '/v1/payments') =>
+  const preflight = (origin: string, path = '/v1/probe/payments') =>
     app.client().request('OPTIONS', path, {
       headers: {
         origin,
@@ -126,7 +126,7 @@ describe('the pages of', () => {
       spy.mockRestore();
       return answer;
     };
-    for (let count = 0; count < 600; count += 1) await alice.get('/v1/feature-flags');
+    for (let count = 0; count < 600; count += 1) await alice.get('/v1/probe/flags');
     const answers: [number, Answer][] = [
       [400, await app.client().post('/v1/auth/login', '{', { headers })],
       [401, await app.client().get('/v1/users/me', { headers })],
@@ -152,7 +152,7 @@ describe('the pages of', () => {
           .client()
           .post('/v1/auth/login', '{}', { headers: { ...headers, 'content-encoding': 'br' } }),
       ],
-      [429, await alice.get('/v1/feature-flags', { headers })],
+      [429, await alice.get('/v1/probe/flags', { headers })],
       [500, await failing(new Error('select secret'))],
       [503, await failing(Object.assign(new Error('gone'), { code: 'ECONNREFUSED' }))],
     ];

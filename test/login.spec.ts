@@ -296,7 +296,7 @@ describe('accounts and logins', () => {
       await client.login(ALICE.email, PASSWORD);
 
       const ended = { status: 401, body: { code: 'auth.session_ended', reason: 'logout' } };
-      expect(await before.copy().get('/v1/feature-flags')).toMatchObject(ended);
+      expect(await before.copy().get('/v1/probe/flags')).toMatchObject(ended);
       expect(await before.copy().get('/v1/users/me')).toMatchObject(ended);
       expect(await before.copy().refresh()).toMatchObject(ended);
       expect((await client.get('/v1/users/me')).status).toBe(200);
@@ -474,7 +474,7 @@ describe('a flood of logins', () => {
         : app.client().login(index % 3 === 1 ? BOB.email : 'unknown@example.com', 'this is not the password'),
     );
     const [flags, me, ...answers] = await Promise.all([
-      alice.get('/v1/feature-flags'),
+      alice.get('/v1/probe/flags'),
       alice.get('/v1/users/me'),
       ...burst,
     ]);

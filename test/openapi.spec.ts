@@ -21,7 +21,7 @@ const PROMISED: Record<Operation['x-tier'], string[]> = {
     'GET /health/live',
     'GET /health/ready',
   ],
-  access: ['GET /v1/auth/whoami', 'GET /v1/feature-flags'],
+  access: ['GET /v1/auth/whoami', 'GET /v1/probe/flags'],
   session: [
     'POST /v1/auth/reauthenticate',
     'POST /v1/auth/reauthenticate/passkey/options',
@@ -36,8 +36,8 @@ const PROMISED: Record<Operation['x-tier'], string[]> = {
     'DELETE /v1/sessions',
     'GET /v1/users/me',
     'PATCH /v1/users/me',
-    'GET /v1/payments',
-    'POST /v1/payments',
+    'GET /v1/probe/payments',
+    'POST /v1/probe/payments',
     'GET /v1/admin/users',
     'GET /v1/admin/users/{id}',
     'GET /v1/admin/users/{id}/sessions',
@@ -185,7 +185,7 @@ describe('the document at /openapi.json', () => {
   it('lists where a caller may be throttled, and the header with the delay', () => {
     const limited = operations.filter(({ responses }) => '429' in responses);
     const auth = ['login', 'logout', 'reauthenticate', 'refresh', 'register'];
-    const expected = ['GET /v1/feature-flags', ...auth.map((name) => `POST /v1/auth/${name}`)];
+    const expected = ['GET /v1/probe/flags', ...auth.map((name) => `POST /v1/auth/${name}`)];
     expect(names(limited)).toEqual(expect.arrayContaining(expected));
     for (const { responses } of limited)
       expect(Object.keys(responses['429']!.headers!)).toEqual([

@@ -69,7 +69,7 @@ describe('a user who changes the password', () => {
       }
       expect(await stolen.copy().at(instance).refresh()).toMatchObject(ENDED);
       expect((await me.at(instance).get('/v1/sessions/current')).body.id).toBe(me.id);
-      expect((await me.get('/v1/feature-flags')).status).toBe(200);
+      expect((await me.get('/v1/probe/flags')).status).toBe(200);
     }
     expect((await me.get('/v1/sessions')).body.items).toEqual([expect.objectContaining({ id: me.id })]);
     const [row] = await app.query('select * from sessions where id = $1', [phone.id]);

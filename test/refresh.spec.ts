@@ -14,7 +14,7 @@ import { COOKIES } from './support/cookies.js';
 const DAY = 86_400_000;
 const MINUTE = 60_000;
 const GRACE = 10_000;
-const ACCESS = '/v1/feature-flags';
+const ACCESS = '/v1/probe/flags';
 const SESSION = '/v1/sessions/current';
 const REFRESH = '/v1/auth/refresh';
 const ended = (reason: string) => ({ status: 401, body: { code: 'auth.session_ended', reason } });

@@ -28,7 +28,7 @@ import { PRODUCT } from '../src/product.js';
  * polls, and row locks.
  */
 
-const ACCESS = '/v1/feature-flags';
+const ACCESS = '/v1/probe/flags';
 const SESSION = '/v1/sessions/current';
 const ended = (reason: string) => ({ status: 401, body: { code: 'auth.session_ended', reason } });
 const problem = (status: number, code: string) => ({ status, body: { code } });

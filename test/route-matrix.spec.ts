@@ -18,10 +18,11 @@ import {
   type Operation,
 } from './support/operations.js';
 import { loggedIn, createUser, type TestUser } from './support/test-users.js';
-import { gapsIn, recipeOf, type Example } from './support/request-examples.js';
+import { ProbeModule } from './support/probe-routes.js';
+import { gapsIn, RECIPES, recipeOf, type Example } from './support/request-examples.js';
 import { everythingStored } from './support/stored.js';
-import { addStrictRoute } from './support/strict-route.js';
-import { addThingsRoutes } from './support/things-routes.js';
+import { StrictModule } from './support/strict-route.js';
+import { THINGS_RECIPES, ThingsModule } from './support/things-routes.js';
 
 /** Texts that no body may contain, whatever the answer. */
 const FORBIDDEN = {
@@ -85,9 +86,11 @@ describe('each operation of the document', () => {
 
   beforeAll(async () => {
     await resetStores();
-    addStrictRoute();
-    addThingsRoutes();
-    app = await startApp({ env: { API_DOCS: 'true' } });
+    Object.assign(RECIPES, THINGS_RECIPES);
+    app = await startApp({
+      env: { API_DOCS: 'true' },
+      features: [ProbeModule, StrictModule, ThingsModule],
+    });
     mailbox = new Mailbox(app);
     ({ operations, components } = await documentOf(app));
     kinds = callerKinds(app, mailbox);
@@ -123,7 +126,7 @@ describe('each operation of the document', () => {
     expect(gapsIn(operations)).toEqual([]);
     const [withBody] = operations.filter(bodySchemaOf);
     expect(gapsIn([...operations, { ...withBody!, name: 'POST /v1/new' }])).toEqual([
-      "add 'POST /v1/new' to RECIPES in test/support/request-examples.ts: an example of a successful request",
+      "add 'POST /v1/new' to the RECIPES of its feature: an example of a successful request",
     ]);
     expect([...new Set(operations.map((operation) => operation['x-tier']))].sort()).toEqual(
       [...TIERS].sort(),

@@ -344,7 +344,7 @@ describe('a login with a second factor', () => {
     for (const token of [challenge.slice(1), `${challenge}x`, 'x'.repeat(43)])
       expect(await complete(me, token, phone.nextCode())).toMatchObject(BEGIN_AGAIN);
     me.accessToken = challenge;
-    expect(await me.get('/v1/feature-flags')).toMatchObject(BEGIN_AGAIN);
+    expect(await me.get('/v1/probe/flags')).toMatchObject(BEGIN_AGAIN);
     me.accessToken = undefined;
     expect((await me.post('/v1/auth/refresh', { refreshToken: challenge })).status).toBe(401);
   });
@@ -586,14 +586,14 @@ describe('with ADMIN_MFA=required', () => {
       '/v1/users/me',
       '/v1/sessions',
       '/v1/sessions/current',
-      '/v1/payments',
+      '/v1/probe/payments',
       '/v1/admin/users',
     ])
       expect(await me.get(path)).toMatchObject(REQUIRED);
     expect(await me.delete('/v1/users/me')).toMatchObject(REQUIRED);
     expect(await me.delete('/v1/auth/mfa/totp')).toMatchObject(REQUIRED);
     expect((await me.get('/v1/auth/mfa')).body).toMatchObject({ required: true, totp: null });
-    expect((await me.get('/v1/feature-flags')).status).toBe(200);
+    expect((await me.get('/v1/probe/flags')).status).toBe(200);
     expect((await me.refresh()).status).toBe(200);
     expect(rolesOf(me.accessToken!)).toEqual(['user']);
     await reauthenticate(me, { password: PASSWORD });

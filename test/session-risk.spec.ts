@@ -134,7 +134,7 @@ describe('a session that suddenly appears from another country, with SUSPICION_C
 
   it('is accepted on low-risk routes, which read the token only', async () => {
     const owner = await loggedIn(from('AT'));
-    expect((await elsewhere(owner, from('DE')).get('/v1/feature-flags')).status).toBe(200);
+    expect((await elsewhere(owner, from('DE')).get('/v1/probe/flags')).status).toBe(200);
     expect((await check(owner)).status).toBe(200);
   });
 

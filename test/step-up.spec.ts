@@ -63,7 +63,7 @@ describe.each(['cookie', 'bearer'] as const)('a step-up (%s)', (transport) => {
     for (const instance of [app, other]) {
       for (const old of [shown, another]) expect(await current(old.at(instance))).toMatchObject(EXPIRED);
       await eventually(async () =>
-        expect(await shown.at(instance).get('/v1/feature-flags')).toMatchObject(EXPIRED),
+        expect(await shown.at(instance).get('/v1/probe/flags')).toMatchObject(EXPIRED),
       );
       expect((await freshRoute(owner.at(instance))).status).toBe(202);
     }

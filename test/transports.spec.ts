@@ -48,7 +48,7 @@ describe.each(['cookie', 'bearer'] as const)('a session of the %s transport', (t
   it('has an access token that the other transport refuses, cached by the instance or not', async () => {
     await begin();
     const thief = misplaced({ access });
-    for (const path of ['/v1/auth/whoami', '/v1/feature-flags', '/v1/sessions/current', '/v1/payments']) {
+    for (const path of ['/v1/auth/whoami', '/v1/probe/flags', '/v1/sessions/current', '/v1/probe/payments']) {
       expect(await thief.get(path)).toMatchObject(INVALID);
       expect((await owner.get(path)).status).toBe(200);
       expect(await thief.get(path)).toMatchObject(INVALID);

@@ -1002,7 +1002,7 @@ export const MUTANTS = [
     file: 'src/sessions/revocation/session-epoch.ts',
     out: "await tx.query('select pg_advisory_xact_lock_shared($1)', [ADVISORY_LOCKS.sessionEpoch]);",
     put: 'void tx;',
-    spec: 'test/payments.spec.ts',
+    spec: 'test/session-fence.spec.ts',
   },
   {
     mechanism: 'a global logout is no earlier than the newest session',
@@ -1132,21 +1132,21 @@ export const MUTANTS = [
     file: 'src/sessions/session-fence.ts',
     out: ' where s.id = $1 for key share of s`;',
     put: ' where s.id = $1`;',
-    spec: 'test/payments.spec.ts',
+    spec: 'test/session-fence.spec.ts',
   },
   {
     mechanism: 'the fence judges under the lock',
     file: 'src/sessions/session-fence.ts',
     out: 'if (ended) throw sessionEnded(ended);',
     put: 'void [ended, sessionEnded];',
-    spec: 'test/payments.spec.ts',
+    spec: 'test/session-fence.spec.ts',
   },
   {
     mechanism: 'a revocation locks the sessions that it ends',
     file: 'src/sessions/revocation/revocation-writer.ts',
     out: '       order by id for update`,',
     put: '       cause by id`,',
-    spec: 'test/payments.spec.ts',
+    spec: 'test/session-fence.spec.ts',
   },
   {
     mechanism: "logins of one user take turns (the limit holds under the user's lock)",

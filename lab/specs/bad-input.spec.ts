@@ -238,7 +238,7 @@ describe('invalid input', () => {
         const payment = `{"amount":${amount},"currency":"EUR","recipient":"Bob"}`;
         expectProblem(
           { amount },
-          await admin.post('/v1/payments', payment, { headers: { 'idempotency-key': 'k' } }),
+          await admin.post('/v1/probe/payments', payment, { headers: { 'idempotency-key': 'k' } }),
           [400],
           'request.invalid',
         );
@@ -635,7 +635,7 @@ describe('invalid input', () => {
       const payment = { amount: 1, currency: 'EUR', recipient: 'Bob' };
       for (const value of values) {
         const headers = { 'idempotency-key': 'a-key', [name]: value };
-        const answer = await admin.post('/v1/payments', payment, { headers });
+        const answer = await admin.post('/v1/probe/payments', payment, { headers });
         expectProblem({ name, value }, answer, [400], 'request.invalid');
         expect(answer.body.errors).toEqual([{ path, message: expect.any(String) }]);
       }
@@ -685,7 +685,7 @@ describe('invalid input', () => {
       '/health/live',
       '/health/ready',
       '/v1/users/me',
-      '/v1/feature-flags',
+      '/v1/probe/flags',
       '/v1/admin/users',
     ]) {
       const answer = await admin.get(path);

@@ -70,12 +70,12 @@ describeWithRedis('an instance whose clock is wrong', () => {
     it('accepts good tokens on both tiers, and issues tokens that are good elsewhere', async () => {
       const alice = await loggedIn(right, ALICE);
       alice.at(wrong);
-      expect((await alice.get('/v1/feature-flags')).status).toBe(200);
+      expect((await alice.get('/v1/probe/flags')).status).toBe(200);
       expect((await alice.get('/v1/sessions/current')).status).toBe(200);
       const bob = await loggedIn(wrong, BOB);
       expect((await bob.refresh()).status).toBe(200);
       for (const app of [wrong, right])
-        for (const path of ['/v1/feature-flags', '/v1/sessions/current'])
+        for (const path of ['/v1/probe/flags', '/v1/sessions/current'])
           expect((await bob.at(app).get(path)).status).toBe(200);
     });
 
@@ -91,7 +91,7 @@ describeWithRedis('an instance whose clock is wrong', () => {
     it('refuses a token after its `exp` (A4)', async () => {
       const alice = await loggedIn(right, ALICE);
       for (const { clock } of [right, wrong]) clock.advance(15 * MINUTE + SECOND);
-      expect(await alice.at(wrong).get('/v1/feature-flags')).toMatchObject({
+      expect(await alice.at(wrong).get('/v1/probe/flags')).toMatchObject({
         status: 401,
         body: { code: 'auth.token_expired' },
       });
@@ -137,9 +137,9 @@ describeWithRedis('an instance whose clock is wrong', () => {
       await start(skew);
       expect(await ready()).toMatchObject({ status: 200, body: { clock: 'ok' } });
       const alice = await loggedIn(right, ALICE);
-      expect((await alice.at(wrong).get('/v1/feature-flags')).status).toBe(200);
+      expect((await alice.at(wrong).get('/v1/probe/flags')).status).toBe(200);
       const bob = await loggedIn(wrong, BOB);
-      expect((await bob.at(right).get('/v1/feature-flags')).status).toBe(200);
+      expect((await bob.at(right).get('/v1/probe/flags')).status).toBe(200);
       expect(complaints()).toEqual([]);
     },
   );
@@ -149,11 +149,11 @@ describeWithRedis('an instance whose clock is wrong', () => {
     const alice = await loggedIn(right, ALICE);
     clock.skew = -20 * SECOND;
     // Before the next comparison: the clock has been set back since the last one.
-    expect((await alice.copy().at(wrong).get('/v1/feature-flags')).status).toBe(200);
+    expect((await alice.copy().at(wrong).get('/v1/probe/flags')).status).toBe(200);
     await eventually(async () =>
       expect(await ready()).toMatchObject({ status: 503, body: { clock: 'failing' } }),
     );
-    expect((await alice.copy().at(wrong).get('/v1/feature-flags')).status).toBe(200);
+    expect((await alice.copy().at(wrong).get('/v1/probe/flags')).status).toBe(200);
     clock.skew = 0;
     await eventually(async () => expect(await ready()).toMatchObject({ status: 200, body: { clock: 'ok' } }));
     expect((await wrong.client().login(ALICE.email, PASSWORD)).status).toBe(200);

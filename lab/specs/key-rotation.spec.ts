@@ -22,7 +22,7 @@ const LEAD = 15 * MINUTE;
 /** The clock runs on during a test; this is the margin before an instant that matters. */
 const MARGIN = 20 * SECOND;
 const BOTH = ['signing', 'refresh'] as const;
-const TIERS = ['/v1/feature-flags', '/v1/users/me'];
+const TIERS = ['/v1/probe/flags', '/v1/users/me'];
 const ENV = {
   SESSION_IDLE_TIMEOUT: '400d',
   SESSION_LIFETIME: '400d',

@@ -82,7 +82,7 @@ describe('an instance that is not restarted', () => {
 
     expect(rotate('--now', '--signing', file).status).toBe(0);
     await eventually(async () =>
-      expect(await call('/v1/feature-flags', undefined, alice['accessToken'])).toMatchObject({
+      expect(await call('/v1/auth/whoami', undefined, alice['accessToken'])).toMatchObject({
         status: 401,
         body: { code: 'auth.token_expired' },
       }),

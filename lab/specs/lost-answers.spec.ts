@@ -44,7 +44,7 @@ describe('a commit whose answer was lost', () => {
     await lost;
     const retry = await alice.pay('once');
     expect(retry.status).toBe(201);
-    const { body } = await alice.get('/v1/payments');
+    const { body } = await alice.get('/v1/probe/payments');
     expect(body.items).toEqual([retry.body]);
   });
 
@@ -65,7 +65,7 @@ describe('a commit whose answer was lost', () => {
     expect(await admin.delete(`/v1/admin/sessions/${bob.id}`)).toMatchObject(UNAVAILABLE);
     await lost;
     await eventually(async () => {
-      expect(await bob.get('/v1/feature-flags')).toMatchObject({ status: 401, body: { reason: 'admin' } });
+      expect(await bob.get('/v1/probe/flags')).toMatchObject({ status: 401, body: { reason: 'admin' } });
       const [{ pending }] = (await app.query(
         'select count(*)::int as pending from revocations where applied_at is null',
       )) as [{ pending: number }];
@@ -96,11 +96,11 @@ describe('an instance whose PostgreSQL hangs', () => {
     const app = await startApp({ env: { DATABASE_URL: proxy.url, CACHE_LEASE: '1s' } });
     const alice = await loggedIn(app, ALICE);
     proxy.stall();
-    const unknownToTheCache = await alice.get('/v1/payments');
+    const unknownToTheCache = await alice.get('/v1/probe/payments');
     expect(unknownToTheCache).toMatchObject(UNAVAILABLE);
-    expect((await alice.get('/v1/feature-flags')).status).toBe(200);
+    expect((await alice.get('/v1/probe/flags')).status).toBe(200);
     proxy.heal();
-    await eventually(async () => expect((await alice.get('/v1/payments')).status).toBe(200));
+    await eventually(async () => expect((await alice.get('/v1/probe/payments')).status).toBe(200));
     await app.close();
     await proxy.close();
   });
@@ -231,7 +231,7 @@ describe.each(['cookie', 'bearer'] as const)('R2: a %s client that loses the ans
     expect((await current(me)).body.id).toBe(me.id);
     clock.advance(GRACE + 1);
     expect((await me.refresh()).status).toBe(200);
-    expect((await me.get('/v1/feature-flags')).status).toBe(200);
+    expect((await me.get('/v1/probe/flags')).status).toBe(200);
   });
 
   it.each(CHANGES)('$request continues the session an hour later', async (change) => {

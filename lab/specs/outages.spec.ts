@@ -12,6 +12,7 @@ import { SessionCache } from '../../src/sessions/check/session-cache.js';
 import { ADMIN, ALICE, BOB, PASSWORD, startApp, type TestApp } from '../../test/support/app.js';
 import type { Answer } from '../../test/support/client.js';
 import { SteadyClock, TestClock } from '../../test/support/clock.js';
+import { migrateDatabase } from '../../test/support/migrate.mjs';
 import { expectBothTiers, loggedIn, sessionTier, type Person } from '../../test/support/test-users.js';
 import { startPostgres, startRedis } from '../../test/support/services.mjs';
 import { eventually } from '../../test/support/waiting.js';
@@ -25,7 +26,7 @@ const postgres = await startPostgres();
 const redis = await startRedis();
 const describeWithOwnRedis = redis ? describe : describe.skip;
 
-const ACCESS = '/v1/feature-flags';
+const ACCESS = '/v1/probe/flags';
 const SESSION = '/v1/sessions/current';
 const PROFILE = '/v1/users/me';
 const ended = (reason: string) => ({ status: 401, body: { code: 'auth.session_ended', reason } });
@@ -51,10 +52,6 @@ const feedOf = (app: TestApp) =>
   };
 
 beforeAll(async () => {
-  const build = new URL('../../dist/platform/persistence/migrate.js', import.meta.url);
-  const { migrateDatabase } = (await import(build.href)) as {
-    migrateDatabase(url: string): Promise<string[]>;
-  };
   await migrateDatabase(postgres.url);
 });
 afterAll(async () => {

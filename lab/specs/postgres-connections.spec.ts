@@ -12,6 +12,7 @@ import { ADMIN, ALICE, BOB, PASSWORD, startApp, type TestApp } from '../../test/
 import type { Answer } from '../../test/support/client.js';
 import { FaultProxy } from '../../test/support/fault-proxy.js';
 import { startInstance } from '../../test/support/instance.js';
+import { migrateDatabase } from '../../test/support/migrate.mjs';
 import { overHttp } from '../../test/support/over-http.js';
 import { loggedIn } from '../../test/support/test-users.js';
 import { startPostgres } from '../../test/support/services.mjs';
@@ -49,10 +50,6 @@ const terminateAll = () =>
 const terminate = (pid: number) => owner.query('select pg_terminate_backend($1)', [pid]);
 
 beforeAll(async () => {
-  const build = new URL('../../dist/platform/persistence/migrate.js', import.meta.url);
-  const { migrateDatabase } = (await import(build.href)) as {
-    migrateDatabase(url: string): Promise<string[]>;
-  };
   await migrateDatabase(postgres.url);
   owner = new pg.Client({ connectionString: postgres.url });
   await owner.connect();
@@ -124,8 +121,8 @@ describe('a connection that PostgreSQL ends', () => {
           alice.patch('/v1/users/me', name).then((answer) => count('profile', answer)),
           alice
             .copy()
-            .pay(`round-${round}`)
-            .then((answer) => count('payment', answer)),
+            .patch(`/v1/devices/${alice.deviceId}`, { name: `Desk ${round}` })
+            .then((answer) => count('device', answer)),
           alice.refresh().then((answer) => count('refresh', answer)),
           admin
             .put(`/v1/admin/users/${BOB.id}/roles`, { roles: ['user'] })
@@ -234,10 +231,6 @@ describe('a PostgreSQL that takes no writes', () => {
     const successor = await startPostgres();
     const proxy = await FaultProxy.before(url);
     try {
-      const build = new URL('../../dist/platform/persistence/migrate.js', import.meta.url);
-      const { migrateDatabase } = (await import(build.href)) as {
-        migrateDatabase(url: string): Promise<string[]>;
-      };
       await migrateDatabase(successor.url);
       const theirs = await connect(successor.url);
       await theirs.query(`create role ${ROLE} login`);

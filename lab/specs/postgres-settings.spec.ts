@@ -8,6 +8,7 @@ import { BootError } from '../../src/platform/settings/boot-error.js';
 import { requireSuitableServer } from '../../src/platform/persistence/server-requirements.js';
 import { ADMIN, ALICE, BOB, startApp, type TestApp } from '../../test/support/app.js';
 import { runToEnd } from '../../test/support/instance.js';
+import { migrateDatabase } from '../../test/support/migrate.mjs';
 import { loggedIn } from '../../test/support/test-users.js';
 import { startPgBouncer, startPostgres, type Server } from '../../test/support/services.mjs';
 import { connect, disconnect, eventually, untilBlocked } from '../../test/support/waiting.js';
@@ -16,11 +17,6 @@ import { connect, disconnect, eventually, untilBlocked } from '../../test/suppor
 
 const postgres = await startPostgres();
 const folder = mkdtempSync(join(tmpdir(), 'drawbridge-settings-'));
-const { migrateDatabase } = (await import(
-  new URL('../../dist/platform/persistence/migrate.js', import.meta.url).href
-)) as {
-  migrateDatabase(url: string): Promise<string[]>;
-};
 const as = (role: string) => Object.assign(new URL(postgres.url), { username: role }).href;
 let owner: pg.Client;
 
@@ -88,7 +84,7 @@ describe('a role whose settings are not those that the application relies on', (
     const admin = await loggedIn(app, ADMIN);
     expect(await admin.delete(`/v1/admin/sessions/${alice.id}`)).toMatchObject({ status: 200 });
     await eventually(async () =>
-      expect(await alice.get('/v1/feature-flags')).toMatchObject({ status: 401, body: { reason: 'admin' } }),
+      expect(await alice.get('/v1/probe/flags')).toMatchObject({ status: 401, body: { reason: 'admin' } }),
     );
     expect((await app.client().get('/health/ready')).body).toMatchObject({ status: 'ok' });
   });
@@ -208,7 +204,7 @@ afterAll(() => Promise.all(poolers.map((pooler) => pooler.stop())));
       const [admin, alice] = [await loggedIn(app, ADMIN), await loggedIn(app, ALICE)];
       for (let time = 0; time < 3; time++) expect((await alice.refresh()).status).toBe(200);
       expect(await admin.delete(`/v1/admin/sessions/${alice.id}`)).toMatchObject({ status: 200 });
-      await eventually(async () => expect((await alice.get('/v1/feature-flags')).status).toBe(401));
+      await eventually(async () => expect((await alice.get('/v1/probe/flags')).status).toBe(401));
       expect((await app.client().get('/health/ready')).status).toBe(200);
     });
 

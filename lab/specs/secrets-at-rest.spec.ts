@@ -100,14 +100,9 @@ describeWithRedis('a thief of dumps and logs', () => {
     const password = { password: DEMO_PASSWORD };
     const proven = await grant('reauthenticate', 'POST', '/v1/auth/reauthenticate', password, bearer);
     bearer.authorization = `Bearer ${proven.accessToken}`;
-    await call(
-      'POST',
-      '/v1/payments',
-      { amount: 1, currency: 'EUR', recipient: 'Bob' },
-      { ...bearer, 'idempotency-key': 'k' },
-    );
-    await call('GET', '/v1/payments', undefined, bearer);
-    await call('GET', `/v1/feature-flags?access_token=${accessToken}`, undefined, bearer);
+    await call('PATCH', '/v1/users/me', { displayName: 'Alice' }, bearer);
+    await call('GET', '/v1/sessions', undefined, bearer);
+    await call('GET', `/v1/auth/whoami?access_token=${accessToken}`, undefined, bearer);
     await call('GET', `/v1/nowhere/${accessToken}`, undefined, bearer);
     await call('POST', '/v1/auth/login', {
       email: 'alice@example.com',

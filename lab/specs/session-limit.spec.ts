@@ -13,7 +13,7 @@ import { eventually } from '../../test/support/waiting.js';
 const DAY = 86_400_000;
 const HOUR = 3_600_000;
 const LIMIT = 3;
-const ACCESS = '/v1/feature-flags';
+const ACCESS = '/v1/probe/flags';
 const SESSION = '/v1/sessions/current';
 const ended = (reason: string) => ({ status: 401, body: { code: 'auth.session_ended', reason } });
 

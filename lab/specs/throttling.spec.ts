@@ -142,7 +142,7 @@ describeWithOwnRedis(redis, 'limits that instances share', () => {
       verify.mockClear();
       const burst = Array.from({ length: 200 }, (_, index) => guess(both(index), ALICE.email));
       const [flags, me, ...answers] = await Promise.all([
-        bob.get('/v1/feature-flags'),
+        bob.get('/v1/probe/flags'),
         bob.get('/v1/users/me'),
         ...burst,
       ]);
@@ -662,18 +662,18 @@ describe('limits of one instance', () => {
     verify.mockReset().mockImplementation(genuine);
     const [alice, bob] = [await loggedIn(app, ALICE), await loggedIn(app, BOB)];
     const second = await loggedIn(app, ALICE);
-    const first = await alice.get('/v1/feature-flags');
+    const first = await alice.get('/v1/probe/flags');
     expect(first).toMatchObject({
       status: 200,
       headers: { 'ratelimit-policy': '"caller";q=600;w=60', ratelimit: '"caller";r=599;t=60' },
     });
-    const answers = await guesses(600, () => alice.get('/v1/feature-flags'));
+    const answers = await guesses(600, () => alice.get('/v1/probe/flags'));
     expect(answers.filter(isLimited)).toHaveLength(1);
     expect(answers[599]).toMatchObject(limited('caller'));
-    expect(await second.get('/v1/feature-flags')).toMatchObject(limited('caller'));
+    expect(await second.get('/v1/probe/flags')).toMatchObject(limited('caller'));
     expect((await alice.get('/v1/auth/whoami')).status).toBe(200);
-    expect((await bob.get('/v1/feature-flags')).status).toBe(200);
+    expect((await bob.get('/v1/probe/flags')).status).toBe(200);
     clock.advance(MINUTE);
-    expect((await alice.get('/v1/feature-flags')).status).toBe(200);
+    expect((await alice.get('/v1/probe/flags')).status).toBe(200);
   });
 });

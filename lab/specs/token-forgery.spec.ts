@@ -12,10 +12,11 @@ import { allForgeries, FORGERIES, type ForgeryGroup, type Materials } from '../.
 import { Mailbox } from '../../test/support/mailbox.js';
 import { documentOf, isUnsafe, urlOf, type Operation } from '../../test/support/operations.js';
 import { loggedIn, createUser, type TestUser } from '../../test/support/test-users.js';
+import { ProbeModule } from '../../test/support/probe-routes.js';
 import { recipeOf } from '../../test/support/request-examples.js';
 import { compare, toldApart } from '../../test/support/statistics.js';
-import { addStrictRoute } from '../../test/support/strict-route.js';
 import { COOKIES } from '../../test/support/cookies.js';
+import { StrictModule } from '../../test/support/strict-route.js';
 
 /** Node refuses longer headers before the application sees them. */
 const LONGEST_HEADER = 16_384;
@@ -48,8 +49,10 @@ describe('a forged access token', () => {
 
   beforeAll(async () => {
     await resetStores();
-    addStrictRoute();
-    app = await startApp({ env: { API_DOCS: 'true', SESSION_LIMIT: '1000' } });
+    app = await startApp({
+      env: { API_DOCS: 'true', SESSION_LIMIT: '1000' },
+      features: [ProbeModule, StrictModule],
+    });
     const mailbox = new Mailbox(app);
     admin = await loggedIn(app, ADMIN);
     listener = createServer((_request, response) => response.end('{}'));

@@ -6,7 +6,7 @@ import { PaymentsController } from './payments/payments.controller.js';
 import { PaymentsService } from './payments/payments.service.js';
 
 /**
- * One route of each tier, as an example. To remove the examples, delete this folder and its line in `app.module.ts`.
+ * One route of each tier, as an example. To remove the examples, delete this folder and its line in `features.ts`.
  */
 @Module({
   imports: [TypeOrmModule.forFeature([Payment])],

@@ -1,3 +1,4 @@
+import type { Type } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
@@ -16,6 +17,7 @@ import { DEMO_PASSWORD, DEMO_USERS, seedUsers } from '../../src/seeds.js';
 import { Client } from './client.js';
 import { TestClock } from './clock.js';
 import { PRODUCT } from '../../src/product.js';
+import { ProbeModule } from './probe-routes.js';
 
 export const PASSWORD = DEMO_PASSWORD;
 export const [ADMIN, ALICE, BOB] = DEMO_USERS as [DemoUser, DemoUser, DemoUser];
@@ -44,6 +46,8 @@ export interface TestAppOptions {
   clock?: TestClock;
   logger?: Logger;
   keys?: Keys;
+  /** Modules beside the product's own; the probe routes when absent. */
+  features?: Type[];
 }
 
 /** The application as it is served, in this process, on the worker's real PostgreSQL and (where there is one) Redis. */
@@ -52,6 +56,7 @@ export async function startApp({
   clock = new TestClock(),
   logger,
   keys = TEST_KEYS,
+  features = [ProbeModule],
 }: TestAppOptions = {}): Promise<TestApp> {
   const settings = loadSettings({
     NODE_ENV: 'test',
@@ -65,7 +70,11 @@ export async function startApp({
     DATA_DIR: join(tmpdir(), `drawbridge-test-${process.pid}`),
     ...env,
   });
-  const app = await createApp(settings, keys, { clock, logger: logger ?? pino({ level: 'silent' }) });
+  const app = await createApp(settings, keys, {
+    clock,
+    logger: logger ?? pino({ level: 'silent' }),
+    features,
+  });
   if (settings.seedUsers) await seedUsers(app);
   const database = app.get(DataSource);
   return {

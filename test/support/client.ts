@@ -123,7 +123,7 @@ export class Client {
   /** A payment with a key of its own. */
   pay(key: string, amount = 100): Promise<Answer> {
     return this.post(
-      '/v1/payments',
+      '/v1/probe/payments',
       { amount, currency: 'EUR', recipient: 'Bob' },
       { headers: { 'idempotency-key': key } },
     );

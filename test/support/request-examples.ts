@@ -1,5 +1,8 @@
 import { expect } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { ProblemCode } from '../../src/platform/api/problem.js';
 import { PASSWORD } from './app.js';
 import type { TestClock } from './clock.js';
@@ -35,6 +38,8 @@ interface Recipe {
   answers?: ProblemCode;
 }
 
+export type Recipes = Record<string, Recipe['cook'] | Recipe>;
+
 const NEW_PASSWORD = 'nine owls under a bridge';
 const newAddress = () => `${randomUUID()}@new.example`;
 const theUser = ({ owner }: Scene) => ({ parameters: { id: owner.userId } });
@@ -53,9 +58,11 @@ async function withPasskey({ owner }: Scene): Promise<{ key: Authenticator; para
 
 /**
  * An example of a successful request for each operation that requires a body, a path parameter or a header.
- * Generated requests (`route-matrix.spec.ts`, `fuzz.spec.ts`) start from these. The other operations need none.
+ * Generated requests (`route-matrix.spec.ts`, `fuzz.spec.ts`) start from these. The other operations need none. A
+ * feature has its own in a file `*.recipes.ts` in its folder.
  */
-export const RECIPES: Record<string, Recipe['cook'] | Recipe> = {
+export const RECIPES: Recipes = {
+  ...(await recipesOfFeatures()),
   'POST /v1/auth/register': () => ({ body: { email: newAddress(), password: NEW_PASSWORD } }),
   'POST /v1/auth/login': ({ owner }) => ({
     body: { email: owner.email, password: PASSWORD, transport: 'bearer' },
@@ -124,7 +131,7 @@ export const RECIPES: Record<string, Recipe['cook'] | Recipe> = {
   'PATCH /v1/devices/{id}': (scene) => ({ ...theDevice(scene), body: { name: 'A desk' } }),
   'DELETE /v1/devices/{id}/sessions': theDevice,
   'DELETE /v1/sessions/{id}': theSession,
-  'POST /v1/payments': () => ({
+  'POST /v1/probe/payments': () => ({
     headers: { 'idempotency-key': randomUUID() },
     body: { amount: 1_250, currency: 'EUR', recipient: 'Bob' },
   }),
@@ -146,6 +153,14 @@ export const RECIPES: Record<string, Recipe['cook'] | Recipe> = {
   },
 };
 
+async function recipesOfFeatures(): Promise<Recipes> {
+  const files = readdirSync('src', { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.recipes.ts'))
+    .map((file) => pathToFileURL(resolve('src', file)).href);
+  const modules = await Promise.all(files.map((file) => import(file) as Promise<{ RECIPES: Recipes }>));
+  return Object.assign({}, ...modules.map(({ RECIPES: recipes }) => recipes)) as Recipes;
+}
+
 const needsOne = (operation: Operation): boolean =>
   bodySchemaOf(operation) !== undefined ||
   parametersIn(operation, 'path').length > 0 ||
@@ -161,10 +176,7 @@ export function gapsIn(operations: Operation[]): string[] {
   const names = operations.map(({ name }) => name);
   const missing = operations
     .filter((operation) => needsOne(operation) && !RECIPES[operation.name])
-    .map(
-      ({ name }) =>
-        `add '${name}' to RECIPES in test/support/request-examples.ts: an example of a successful request`,
-    );
+    .map(({ name }) => `add '${name}' to the RECIPES of its feature: an example of a successful request`);
   const gone = Object.keys(RECIPES).filter((name) => !names.includes(name));
   return [...missing, ...gone.map((name) => `remove '${name}' from RECIPES: there is no such operation`)];
 }

@@ -1,7 +1,6 @@
-import { Controller, Get, type Type } from '@nestjs/common';
+import { Controller, Get, Module } from '@nestjs/common';
 import { ApiOkResponse } from '@nestjs/swagger';
 import { z } from 'zod';
-import { ExamplesModule } from '../../src/examples/examples.module.js';
 import { CurrentSession } from '../../src/sessions/check/current-session.decorator.js';
 import { RequireSession } from '../../src/sessions/check/require-session.decorator.js';
 import type { SessionSnapshot } from '../../src/sessions/check/session-snapshot.js';
@@ -16,11 +15,6 @@ class StrictController {
   }
 }
 
-/**
- * A route of the strict tier, which our own routes do not use but forks may. Applications that start after this
- * call have it.
- */
-export function addStrictRoute(): void {
-  const controllers = Reflect.getMetadata('controllers', ExamplesModule) as Type[];
-  Reflect.defineMetadata('controllers', [...controllers, StrictController], ExamplesModule);
-}
+/** A route of the strict tier, which our own routes do not use but forks may. */
+@Module({ controllers: [StrictController] })
+export class StrictModule {}

@@ -84,7 +84,7 @@ export async function expectBothTiers(client: Client | Person, outcome: object):
   const { reason } = (outcome as { body?: { reason?: string } }).body ?? {};
   if (reason && 'id' in client) expect(await sessionTier(client['app'], client)).toBe(reason);
   expect(await client.get('/v1/sessions/current')).toMatchObject(outcome);
-  expect(await client.get('/v1/feature-flags')).toMatchObject(outcome);
+  expect(await client.get('/v1/probe/flags')).toMatchObject(outcome);
 }
 
 /** Creates so many users, each with a live session, in one statement. */

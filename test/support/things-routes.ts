@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Post, type Type } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Module, Param, Post } from '@nestjs/common';
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse } from '@nestjs/swagger';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
@@ -7,9 +7,8 @@ import { ApiProblems } from '../../src/platform/api/api-problems.decorator.js';
 import { Problem } from '../../src/platform/api/problem.js';
 import type { Principal } from '../../src/platform/http/request.js';
 import { text, uuid } from '../../src/platform/api/schemas.js';
-import { ExamplesModule } from '../../src/examples/examples.module.js';
 import { RequireSession } from '../../src/sessions/check/require-session.decorator.js';
-import { RECIPES } from './request-examples.js';
+import type { Recipes } from './request-examples.js';
 
 const NewThing = z.strictObject({ text: text({ max: 100 }) });
 const ThingView = z.object({ id: uuid, text: z.string() });
@@ -54,13 +53,17 @@ class ThingsController {
   }
 }
 
-/** Adds them to applications that start after this call, with examples as CONTRIBUTING.md describes them. */
-export function addThingsRoutes(): void {
-  const controllers = Reflect.getMetadata('controllers', ExamplesModule) as Type[];
-  Reflect.defineMetadata('controllers', [...controllers, ThingsController], ExamplesModule);
-  RECIPES['POST /v1/things'] = () => ({ body: { text: 'milk' } });
-  RECIPES['GET /v1/things/{id}'] = RECIPES['DELETE /v1/things/{id}'] = async ({ owner }) => {
-    const { body } = await owner.copy().post('/v1/things', { text: 'milk' });
-    return { parameters: { id: body.id as string } };
-  };
-}
+@Module({ controllers: [ThingsController] })
+export class ThingsModule {}
+
+const own: Recipes[string] = async ({ owner }) => {
+  const { body } = await owner.copy().post('/v1/things', { text: 'milk' });
+  return { parameters: { id: body.id as string } };
+};
+
+/** Requests that succeed, as CONTRIBUTING.md describes them. */
+export const THINGS_RECIPES: Recipes = {
+  'POST /v1/things': () => ({ body: { text: 'milk' } }),
+  'GET /v1/things/{id}': own,
+  'DELETE /v1/things/{id}': own,
+};

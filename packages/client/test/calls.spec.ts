@@ -17,7 +17,7 @@ import {
   type TestServer,
 } from './support.js';
 
-const PAYMENTS = '/v1/payments';
+const PAYMENTS = '/v1/probe/payments';
 const PAYMENT = JSON.stringify({ amount: 100, currency: 'EUR', recipient: 'Bob' });
 const bytes = new TextEncoder().encode(PAYMENT);
 let keys = 0;
@@ -84,7 +84,7 @@ describe('a call', () => {
     });
 
     it('is repeated as the same `Request`', async () => {
-      const request = new Request(`${network.url}v1/payments`, payment(PAYMENT));
+      const request = new Request(`${network.url}v1/probe/payments`, payment(PAYMENT));
       expect((await tab.client.fetch(request)).status).toBe(201);
       expect(request.bodyUsed).toBe(false);
     });

@@ -16,7 +16,7 @@ import {
   type TokenStorage,
 } from '../src/index.js';
 
-export const FLAGS = '/v1/feature-flags';
+export const FLAGS = '/v1/probe/flags';
 export const SESSION = '/v1/sessions/current';
 export const REFRESH = '/v1/auth/refresh';
 /** Longer than any access token lives, and than any grace. */

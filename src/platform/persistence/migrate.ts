@@ -76,7 +76,7 @@ async function withMigrations<T>(
 }
 
 /**
- * All migrations in the `migrations` folders of the application. Deleting `examples/` also removes its migrations.
+ * All migrations in the `migrations` folders of the application. Deleting a feature also removes its migrations.
  */
 async function findMigrations(): Promise<MigrationClass[]> {
   const root = join(PACKAGE_ROOT, 'dist');

@@ -1,14 +1,16 @@
-import { Global, Module, type DynamicModule } from '@nestjs/common';
+import { Global, Module, type DynamicModule, type Type } from '@nestjs/common';
 import { AlignedClock, Clock, SystemClock } from '../runtime/clock.js';
 import { createLogger, LOGGER, type Logger } from '../logging/logger.js';
 import type { Keys } from '../keys/key-format.js';
 import { KeyStore } from '../keys/key-store.js';
 import { Settings } from './settings.js';
 
-/** Replacements of shared providers, for tests. */
+/** Replacements of shared providers, and features that only tests have. */
 export interface Replacements {
   clock?: Clock;
   logger?: Logger;
+  /** Modules beside those of `features.ts`. */
+  features?: Type[];
 }
 
 /** Provides the settings, the keys, the clock and the logger to all modules. */

@@ -1,0 +1,125 @@
+import { Body, Controller, Get, Module, Post } from '@nestjs/common';
+import { ApiCreatedResponse, ApiHeader, ApiOkResponse } from '@nestjs/swagger';
+import { DataSource, type EntityManager } from 'typeorm';
+import { z } from 'zod';
+import {
+  ApiProblems,
+  Clock,
+  CurrentSession,
+  CurrentUser,
+  databaseNow,
+  IdempotencyKey,
+  instant,
+  Problem,
+  random,
+  RateLimit,
+  RequireSession,
+  SessionFence,
+  text,
+  uuid,
+  type Principal,
+  type SessionSnapshot,
+} from '#core';
+
+const Flags = z.object({ flags: z.record(z.string(), z.boolean()) });
+const NewPayment = z.strictObject({
+  amount: z.int().positive(),
+  currency: z.string().regex(/^[A-Z]{3}$/),
+  recipient: text({ max: 200 }),
+});
+type NewPayment = z.infer<typeof NewPayment>;
+const PaymentView = z.object({
+  id: uuid,
+  amount: z.int(),
+  currency: z.string(),
+  recipient: z.string(),
+  createdAt: instant,
+});
+const PaymentList = z.object({ items: z.array(PaymentView) });
+
+interface PaymentRow {
+  id: string;
+  /** PostgreSQL's driver returns a bigint as text. */
+  amount: string;
+  currency: string;
+  recipient: string;
+  created_at: Date;
+}
+
+/**
+ * The routes that tests call where they need one of a tier and do not care which: of the access tier, without I/O and
+ * with a rate limit, and a write that its session fences. They are the tests' own, so that the product's features may
+ * come and go. `migrate.mjs` creates the table.
+ */
+@Controller('probe')
+class ProbeController {
+  constructor(
+    private readonly fence: SessionFence,
+    private readonly database: DataSource,
+    private readonly clock: Clock,
+  ) {}
+
+  @Get('flags')
+  @RateLimit({ limit: 600, per: '1m' })
+  @ApiOkResponse({ standardSchema: Flags })
+  flags(@CurrentUser() { roles }: Principal) {
+    return { flags: { bulkExport: roles.includes('admin') } };
+  }
+
+  @Get('payments')
+  @RequireSession()
+  @ApiOkResponse({ standardSchema: PaymentList })
+  async list(@CurrentSession() { userId }: SessionSnapshot) {
+    const rows = await this.database.query<PaymentRow[]>(
+      'select * from probe_payments where user_id = $1 order by created_at desc, id desc limit 100',
+      [userId],
+    );
+    return { items: rows.map(view) };
+  }
+
+  /** The same key makes the payment once, for each user. */
+  @Post('payments')
+  @RequireSession()
+  @ApiHeader({ name: 'Idempotency-Key', required: true })
+  @ApiCreatedResponse({ standardSchema: PaymentView })
+  @ApiProblems('request.invalid', 'resource.conflict')
+  async pay(
+    @IdempotencyKey() key: string,
+    @Body({ schema: NewPayment }) payment: NewPayment,
+    @CurrentSession() session: SessionSnapshot,
+  ) {
+    return view(await this.fence.write(session, (tx) => this.insert(tx, session, key, payment)));
+  }
+
+  private async insert(
+    tx: EntityManager,
+    { id, userId }: SessionSnapshot,
+    key: string,
+    { amount, currency, recipient }: NewPayment,
+  ): Promise<PaymentRow> {
+    const now = await databaseNow(tx, this.clock);
+    await tx.query(
+      'insert into probe_payments values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing',
+      [random.uuid(), userId, id, key, amount, currency, recipient, now],
+    );
+    const [made] = await tx.query<PaymentRow[]>(
+      'select * from probe_payments where user_id = $1 and idempotency_key = $2',
+      [userId, key],
+    );
+    const isSame =
+      view(made!).amount === amount && made!.currency === currency && made!.recipient === recipient;
+    if (!isSame) throw new Problem('resource.conflict');
+    return made!;
+  }
+}
+
+const view = ({ id, amount, currency, recipient, created_at: createdAt }: PaymentRow) => ({
+  id,
+  amount: Number(amount),
+  currency,
+  recipient,
+  createdAt: createdAt.toISOString(),
+});
+
+@Module({ controllers: [ProbeController] })
+export class ProbeModule {}
