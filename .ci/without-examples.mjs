@@ -1,6 +1,6 @@
 /**
  * Deletes the examples as step 1 of the README's "Make it yours" says, in a copy, and checks what is left: types,
- * imports, the types of the client, all tests of the product.
+ * lint, imports, the types of the client, all tests of the product.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -17,6 +17,7 @@ const run = (command, ...args) => execFileSync(command, args, { cwd: copy, stdio
 copyTree();
 deleteExamples();
 run('npx', 'tsc', '-p', 'tsconfig.check.json');
+run('npm', 'run', 'check:lint');
 run('npm', 'run', 'check:imports');
 run('npm', 'run', 'build');
 await generateClientTypes();
