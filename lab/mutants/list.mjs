@@ -2335,7 +2335,8 @@ export const MUTANTS = [
   {
     mechanism: 'a change of address requires a live session (fence)',
     file: 'src/auth/registration/email.service.ts',
-    out: 'await this.fence.lockLive(tx, sessionId);',
+    out: 'const session = await this.fence.lockLive(tx, sessionId);',
+    put: 'const session = { edition };',
     spec: 'test/account-mail.spec.ts',
   },
   {
