@@ -10,8 +10,8 @@ const TAKES_SQL =
   /^(query|where|andWhere|orWhere|having|andHaving|orHaving|orderBy|addOrderBy|groupBy|addGroupBy|select|addSelect|innerJoin|leftJoin|from|set)$/;
 /** Forbidden, because TypeORM inserts their arguments into the statement unescaped. */
 const NEVER = /^(distinctOn|createQueryRunner)$/;
-/** A constant, or an expression that is made of one. */
-const CONSTANT = /^[A-Z][A-Z\d_]*(\.join\(\)|\.length|\.text)?$|^[A-Z][A-Z\d_]* \/ 1_000$|^\d+$/;
+/** A constant, or an expression that is made of one; a name of the product. */
+const CONSTANT = /^[A-Z][A-Z\d_]*(\.join\(\)|\.length|\.text)?$|^PRODUCT(\.\w+)+$|^[A-Z][A-Z\d_]* \/ 1_000$|^\d+$/;
 
 /** Pieces that are no constants, and the reason why they contain no input of a client. */
 const KNOWN: Record<string, string> = {

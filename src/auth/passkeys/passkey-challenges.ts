@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { hkdfSync, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import type { EntityManager } from 'typeorm';
+import { deriveKey } from '../../platform/keys/derive-key.js';
 import { Clock } from '../../platform/runtime/clock.js';
 import { random } from '../../platform/runtime/random.js';
 import { KeyStore } from '../../platform/keys/key-store.js';
@@ -13,7 +14,6 @@ export type ChallengePurpose = 'enrol' | 'login' | 'step_up';
 export const CHALLENGE_LIFETIME_MS = 5 * 60_000;
 const NONCE_BYTES = 32;
 const EXPIRY_BYTES = 6;
-const MAC_BYTES = 32;
 /** In base64url: the nonce, its expiry in milliseconds since the epoch, and a MAC over both. */
 const SHAPE = /^[A-Za-z0-9_-]{94}$/;
 /** Expired challenges that one statement removes. */
@@ -92,6 +92,8 @@ export class PasskeyChallenges {
 }
 
 function mac(secret: Buffer, content: Buffer, purpose: ChallengePurpose, holder: string): Buffer {
-  const info = `${PRODUCT.keyPurpose.passkeyChallenge} ${purpose} ${holder}`;
-  return Buffer.from(hkdfSync('sha256', secret, content, info, MAC_BYTES));
+  return deriveKey(secret, {
+    salt: content,
+    purpose: `${PRODUCT.keyPurpose.passkeyChallenge} ${purpose} ${holder}`,
+  });
 }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { hkdfSync, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { DataSource, type EntityManager } from 'typeorm';
+import { deriveKey } from '../keys/derive-key.js';
 import { Clock } from '../runtime/clock.js';
 import type { PendingAction } from './pending-action.js';
 import { random } from '../runtime/random.js';
@@ -28,7 +29,6 @@ const REPEATABLE: readonly MailedPurpose[] = ['email_verification', 'email_chang
 /** The 16 bytes of the id, then a MAC of 32 bytes, in base64url. */
 const SHAPE = /^[A-Za-z0-9_-]{64}$/;
 const ID_BYTES = 16;
-const MAC_BYTES = 32;
 
 const MARK_USED = `
   update mailed_tokens set used_at = $2 where id = $1 and used_at is null and expires_at > $2`;
@@ -176,8 +176,7 @@ export class MailedTokens {
 }
 
 function mac(secret: Buffer, purpose: MailedPurpose, id: string): Buffer {
-  const info = `${PRODUCT.keyPurpose.mailedToken} ${purpose}`;
-  return Buffer.from(hkdfSync('sha256', secret, idBytes(id), info, MAC_BYTES));
+  return deriveKey(secret, { salt: idBytes(id), purpose: `${PRODUCT.keyPurpose.mailedToken} ${purpose}` });
 }
 
 function idBytes(id: string): Buffer {

@@ -1,11 +1,10 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { RefreshPosition } from './rotation.js';
+import { deriveKey } from '../../platform/keys/derive-key.js';
 import { PRODUCT } from '../../product.js';
+import type { RefreshPosition } from './rotation.js';
 
 const VERSION = 1;
 const HEADER_BYTES = 1 + 16 + 4 + 2; // version ‖ session id ‖ generation ‖ sibling
-/** The HKDF info, followed by the number of the only block of output. */
-const KEY_PURPOSE = `${PRODUCT.keyPurpose.refreshToken}\x01`;
 const SHAPE = /^[A-Za-z0-9_-]{74}$/; // 55 bytes in base64url
 
 export interface RefreshTokenClaims extends RefreshPosition {
@@ -74,11 +73,7 @@ function encodeHeader({ sessionId, generation, sibling }: RefreshTokenClaims): B
 }
 
 function authenticate(header: Buffer, secret: Buffer, nonce: Buffer): Buffer {
-  return hmac(keyOf(secret, nonce), header);
-}
-
-function hmac(key: Buffer, content: Buffer | string): Buffer {
-  return createHmac('sha256', key).update(content).digest();
+  return createHmac('sha256', keyOf(secret, nonce)).update(header).digest();
 }
 
 /**
@@ -88,14 +83,14 @@ function hmac(key: Buffer, content: Buffer | string): Buffer {
 const derived = new WeakMap<Buffer, WeakMap<Buffer, Buffer>>();
 
 /**
- * The key belongs to one session: a new nonce invalidates every refresh token of the session. This is HKDF (RFC 5869)
- * with extract and one block of expand. OpenSSL's own HKDF takes three times as long to set up.
+ * The key belongs to one session: a new nonce invalidates every refresh token of the session.
  */
 function keyOf(secret: Buffer, nonce: Buffer): Buffer {
   let keys = derived.get(nonce);
   if (!keys) derived.set(nonce, (keys = new WeakMap()));
   let key = keys.get(secret);
-  if (!key) keys.set(secret, (key = hmac(hmac(nonce, secret), KEY_PURPOSE)));
+  if (!key)
+    keys.set(secret, (key = deriveKey(secret, { salt: nonce, purpose: PRODUCT.keyPurpose.refreshToken })));
   return key;
 }
 
