@@ -11,7 +11,8 @@ const TAKES_SQL =
 /** Forbidden, because TypeORM inserts their arguments into the statement unescaped. */
 const NEVER = /^(distinctOn|createQueryRunner)$/;
 /** A constant, or an expression that is made of one; a name of the product. */
-const CONSTANT = /^[A-Z][A-Z\d_]*(\.join\(\)|\.length|\.text)?$|^PRODUCT(\.\w+)+$|^[A-Z][A-Z\d_]* \/ 1_000$|^\d+$/;
+const CONSTANT =
+  /^[A-Z][A-Z\d_]*(\.join\(\)|\.length|\.text)?$|^PRODUCT(\.\w+)+$|^[A-Z][A-Z\d_]* \/ 1_000$|^\d+$/;
 
 /** Pieces that are no constants, and the reason why they contain no input of a client. */
 const KNOWN: Record<string, string> = {

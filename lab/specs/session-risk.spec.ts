@@ -3,13 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DataSource } from 'typeorm';
-import { MailOutbox } from '../src/platform/mail/mail-outbox.js';
-import { ADMIN, ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
-import type { Answer, Client } from './support/client.js';
-import { TestClock } from './support/clock.js';
-import { writeGeoDatabase } from './support/geo-database.js';
-import { expectBothTiers, sessionTier, type Person } from './support/test-users.js';
-import { untilCached } from './support/session-probes.js';
+import { MailOutbox } from '../../src/platform/mail/mail-outbox.js';
+import { ADMIN, ALICE, PASSWORD, resetStores, startApp, type TestApp } from '../../test/support/app.js';
+import type { Answer, Client } from '../../test/support/client.js';
+import { TestClock } from '../../test/support/clock.js';
+import { writeGeoDatabase } from '../../test/support/geo-database.js';
+import { expectBothTiers, sessionTier, type Person } from '../../test/support/test-users.js';
+import { untilCached } from '../../test/support/session-probes.js';
 
 /**
  * Real: PostgreSQL, Redis, two instances, a database of cities. Simulated: the proxy in front of them, whose
