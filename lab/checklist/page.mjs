@@ -11,7 +11,7 @@ export function page(groups, tagged) {
   const later = rows.filter(({ later }) => later);
   return `# What is required, and the test that keeps it
 
-Written by \`npm run docs:security\` from [the requirements](requirements.json) and the titles of the tests, which end with the ids of the rows
+Written by \`npm run docs:security\` from [the requirements](../security/requirements.json) and the titles of the tests, which end with the ids of the rows
 that they keep: \`… [TOK-04, TOK-05]\`. \`npm run check\` fails when a row has neither a test nor a reason, when a test names a row that there
 is not, and when this page is old. A test is run by \`npm test -- --coverage=false -t 'TOK-04'\`.
 
