@@ -1414,7 +1414,7 @@ export const MUTANTS = [
     file: 'src/sessions/refresh/rotation.ts',
     out: 'if (isRecent && withinGrace && now - mintedAt <= lastArrival(grace))',
     put: 'if (isRecent && withinGrace)',
-    spec: 'src/sessions/refresh/rotation-bound.spec.ts',
+    spec: 'lab/specs/rotation-bound.spec.ts',
   },
   {
     mechanism: 'two steps are equal only if one client may have both (R3)',

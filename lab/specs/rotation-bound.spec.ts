@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { refreshesSurvived } from '../../../test/support/theft-bound.js';
-import { rotate } from './rotation.js';
+import { refreshesSurvived } from '../../test/support/theft-bound.js';
+import { rotate } from '../../src/sessions/refresh/rotation.js';
 
 // Real: rotation.ts. Modelled, exhaustively: the owner, the thief and the time, in steps of a third of the grace
 // period.
