@@ -177,7 +177,7 @@ export class Explorer {
     });
   }
 
-  /** As `RevocationService.settle` and `RevocationDispatcher.tellCache` do. */
+  /** As `RevocationService.publish` and `RevocationDispatcher.writeTombstones` do. */
   private async tellCache(at: SimulatedInstance, notice: RevocationRow, ids: string[]): Promise<void> {
     at.denials.apply(notice);
     try {
@@ -262,7 +262,7 @@ export class Explorer {
     });
   }
 
-  /** As `RevocationDispatcher.relay` does. */
+  /** As `RevocationDispatcher.dispatch` does. */
   private relay(at: SimulatedInstance): void {
     const { network, postgres, clock } = this.world;
     this.task(at, async () => {

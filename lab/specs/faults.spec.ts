@@ -181,8 +181,8 @@ describeWithRedis('an instance that is cut off', () => {
 
     it.each([
       ['before the end is written', RevocationWriter, 'endSessions', 'before'],
-      ['between commit and tombstone', SessionCache, 'bury', 'before'],
-      ['after the tombstone', SessionCache, 'bury', 'after'],
+      ['between commit and tombstone', SessionCache, 'writeTombstones', 'before'],
+      ['after the tombstone', SessionCache, 'writeTombstones', 'after'],
     ] as const)(
       '%s, when another request reads meanwhile: no later check accepts it (S1)',
       async (_, on, method, when) => {

@@ -39,18 +39,18 @@ describe('the model of a load', () => {
   });
 
   it.each([
-    ['database/database.module.ts', `const CHECK_CONNECTIONS = ${SETTINGS.checkPool};`],
-    ['database/revocation-database.ts', `const CONNECTIONS = ${SETTINGS.revocationPool};`],
-    ['sessions/last-seen.service.ts', 'MOST_FLUSH_INTERVAL_MS = 10_000;'],
+    ['platform/persistence/database.module.ts', `const CHECK_CONNECTIONS = ${SETTINGS.checkPool};`],
+    ['platform/persistence/revocation-database.ts', `const CONNECTIONS = ${SETTINGS.revocationPool};`],
+    ['sessions/check/last-seen.service.ts', 'MAX_FLUSH_INTERVAL_MS = 10_000;'],
     ['sessions/session-cleanup.job.ts', 'INTERVAL_MS = 10 * 60_000;'],
-    ['sessions/revocation-writer.ts', 'TOKENS_DEAD_AFTER_MS = 15 * 60_000 + 60_000;'],
-    ['sessions/revocation-subscriber.ts', 'POLL_INTERVAL_MS = 1_000;'],
-    ['sessions/revocation-subscriber.ts', 'BLIND_AFTER_MS = 5_000;'],
-    ['sessions/revocation-subscriber.ts', 'ANSWER_TIMEOUT_MS = 2_000;'],
-    ['sessions/receipt.ts', 'MOST_COUNTED = 10_000;'],
-    ['audit/audit-chain.job.ts', 'INTERVAL_MS = 10_000;'],
-    ['audit/audit-chain.ts', 'MOST_SEALED = 10_000;'],
-    ['audit/audit-chain.ts', 'SETTLED_AFTER_MINUTES = 10;'],
+    ['sessions/revocation/revocation-writer.ts', 'TOKENS_DEAD_AFTER_MS = 15 * 60_000 + 60_000;'],
+    ['sessions/revocation/revocation-subscriber.ts', 'POLL_INTERVAL_MS = 1_000;'],
+    ['sessions/revocation/revocation-subscriber.ts', 'BLIND_AFTER_MS = 5_000;'],
+    ['sessions/revocation/revocation-subscriber.ts', 'ANSWER_TIMEOUT_MS = 2_000;'],
+    ['sessions/revocation/receipt.ts', 'MAX_COUNTED = 10_000;'],
+    ['platform/audit/audit-chain.job.ts', 'INTERVAL_MS = 10_000;'],
+    ['platform/audit/audit-chain.ts', 'MAX_LINKED = 10_000;'],
+    ['platform/audit/audit-chain.ts', 'FINAL_AFTER_MINUTES = 10;'],
   ])('uses a constant of %s: %s', (file, text) => {
     expect(readFileSync(`src/${file}`, 'utf8')).toContain(text);
   });

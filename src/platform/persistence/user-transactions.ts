@@ -12,7 +12,7 @@ import { isLockTimeout, poolSizeOf } from './lock-waits.js';
 const TURN_TIMEOUT_MS = 10_000;
 const LOCK_TIMEOUT_MS = 5_000;
 /** Pause between two attempts in ms. While a user stays locked, each pause costs one short transaction. */
-const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [25, 400];
+const [FIRST_PAUSE_MS, MAX_PAUSE_MS] = [25, 400];
 /**
  * Maximum share of a pool for the transactions of one user: two of ten connections. More would not help, because they
  * wait for each other.
@@ -73,7 +73,7 @@ export class UserTransactions {
 
   private async untilFree<T>(work: () => Promise<T>): Promise<T> {
     const deadline = this.clock.monotonic() + LOCK_TIMEOUT_MS;
-    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, MAX_PAUSE_MS)) {
       try {
         return await work();
       } catch (error) {
