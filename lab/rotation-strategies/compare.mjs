@@ -2,12 +2,17 @@
 import { spawnSync } from 'node:child_process';
 
 const [seed, count = '10000'] = process.argv.slice(2);
-const run =
-  seed === undefined ? { COMPARE_LINKS: 'write' } : { COMPARE_LINKS: 'print', SEED: seed, SCHEDULES: count };
+const run = seed === undefined ? { COMPARE: 'write' } : { COMPARE: 'print', SEED: seed, SCHEDULES: count };
 const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
 const { status } = spawnSync(
   process.execPath,
-  [...flags, 'node_modules/jest/bin/jest.js', '--coverage=false', 'lab/specs/refresh-strategies.spec.ts'],
+  [
+    ...flags,
+    'node_modules/jest/bin/jest.js',
+    '--config=lab/jest.config.js',
+    '--coverage=false',
+    'lab/specs/refresh-strategies.spec.ts',
+  ],
   { stdio: 'inherit', env: { ...process.env, ...run } },
 );
 process.exit(status ?? 1);

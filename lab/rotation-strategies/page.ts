@@ -45,7 +45,7 @@ export const pageOf = (
 \`npm run compare:refresh -- 7 50000\` prints the figures of another seed. The strategies are pure functions with
 one signature, in \`test/support/rotation-strategies/\`. Drawbridge's is the function that the server uses. All
 strategies play the same schedules as its property tests. The reasons for Drawbridge's rules are in
-[decision 5](decisions/0005-refresh-rotation.md).
+[decision 5](../decisions/0005-refresh-rotation.md).
 
 ${strategies.map(([, { name, rule }]) => `- **${name}**: ${rule}`).join('\n')}
 

@@ -6,7 +6,7 @@ console.log(`${count} schedules from seed ${seed}`);
 const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
 const { status } = spawnSync(
   process.execPath,
-  [...flags, 'node_modules/jest/bin/jest.js', 'lab/specs/schedules.spec.ts'],
+  [...flags, 'node_modules/jest/bin/jest.js', '--config=lab/jest.config.js', 'lab/specs/schedules.spec.ts'],
   {
     stdio: 'inherit',
     env: { ...process.env, SCHEDULES: count, SEED: seed },

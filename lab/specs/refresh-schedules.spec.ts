@@ -26,7 +26,7 @@ import { COOKIES } from '../../test/support/cookies.js';
 
 /**
  * Real: two instances over sockets, and one PostgreSQL. Controlled: the clock, which stands still until a schedule
- * advances it. The schedules are those of `rotation.spec.ts`. `SEED=n npm test -- refresh-schedules` repeats one, but
+ * advances it. The schedules are those of `rotation.spec.ts`. `SEED=n npm run test:all -- refresh-schedules` repeats one, but
  * simultaneous requests may be answered in another order.
  */
 

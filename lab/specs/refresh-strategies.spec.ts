@@ -14,14 +14,14 @@ import { GRACE } from '../rotation-strategies/trials.js';
 
 const PAGE = resolve('docs/evidence/refresh-strategies.md');
 const COMMITTED = { seed: 20_261_121, count: 10_000 };
-const { COMPARE_LINKS, SEED, SCHEDULES } = process.env;
+const { COMPARE, SEED, SCHEDULES } = process.env;
 
 it('the page of the comparison matches the output of its command', () => {
-  const run = COMPARE_LINKS === 'print' ? { seed: Number(SEED), count: Number(SCHEDULES) } : COMMITTED;
+  const run = COMPARE === 'print' ? { seed: Number(SEED), count: Number(SCHEDULES) } : COMMITTED;
   const comparison = compare(run);
-  if (COMPARE_LINKS === 'print')
+  if (COMPARE === 'print')
     return console.log(`${logoutsTable(comparison)}\n\n${theftsTable(comparison)}`);
-  if (COMPARE_LINKS === 'write') writeFileSync(PAGE, pageOf(run, comparison));
+  if (COMPARE === 'write') writeFileSync(PAGE, pageOf(run, comparison));
   expect(readFileSync(PAGE, 'utf8')).toBe(pageOf(run, comparison));
 });
 

@@ -9,7 +9,7 @@ const STEPS = 250;
 /**
  * Real: the session check and its cache protocol, the denial list and its feed, rotation. Simulated: both stores,
  * the network, time, and the transactions that end, begin and renew sessions.
- * `npm run explore -- 1000000` for a long run, `SEED=n SCHEDULES=1 npm test -- schedules` repeats one.
+ * `npm run explore -- 1000000` for a long run, `SEED=n SCHEDULES=1 npm run test:all -- schedules` repeats one.
  */
 it(
   `S1–S3, A1–A3, R1, R2, L1: ${SCHEDULES} random schedules of checks, ends, logins, refreshes, role changes, losses, flushes, pauses, crashes and restarts break no promise`,
