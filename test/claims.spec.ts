@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { Controller, Get, type Type } from '@nestjs/common';
+import { Controller, Get, Module } from '@nestjs/common';
 import { ApiOkResponse } from '@nestjs/swagger';
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { pino } from 'pino';
@@ -25,7 +25,6 @@ const { ALICE, BOB, PASSWORD, resetStores, startApp } = await import('./support/
 const { HEADER, read, signed } = await import('./support/forge.js');
 const { documentOf } = await import('./support/operations.js');
 const { untilBlocked } = await import('./support/waiting.js');
-const { ExamplesModule } = await import('../src/examples/examples.module.js');
 const { ClaimsService, CurrentSession, CurrentUser, RequireSession } = await import('../src/index.js');
 const { SessionCheck } = await import('../src/sessions/check/session-check.js');
 const { mintTokenId } = await import('../src/sessions/token-id.js');
@@ -50,6 +49,9 @@ class ClaimsController {
   }
 }
 
+@Module({ controllers: [ClaimsController] })
+class ClaimsModule {}
+
 const TOKEN_TIER = '/v1/claims/token';
 const SESSION_TIER = '/v1/claims/session';
 const FREE = { plan: 'free', verified: true };
@@ -62,11 +64,9 @@ describe('declared claims', () => {
   let alice: Client;
 
   beforeAll(async () => {
-    const controllers = Reflect.getMetadata('controllers', ExamplesModule) as Type[];
-    Reflect.defineMetadata('controllers', [...controllers, ClaimsController], ExamplesModule);
     await resetStores();
     const logger = pino({ level: 'error' }, { write: (line: string) => lines.push(line) });
-    app = await startApp({ logger, env: { API_DOCS: 'true' } });
+    app = await startApp({ logger, features: [ClaimsModule], env: { API_DOCS: 'true' } });
     await app.query('create table test_plans (user_id uuid primary key, plan text not null)');
   });
   afterAll(async () => {

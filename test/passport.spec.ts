@@ -1,12 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Controller, Get, Injectable, UseGuards, type Type } from '@nestjs/common';
+import { Controller, Get, Injectable, Module, UseGuards } from '@nestjs/common';
 import { AuthGuard, PassportStrategy } from '@nestjs/passport';
 import { createHmac } from 'node:crypto';
 import { ExtractJwt, Strategy } from 'passport-jwt';
 import { CurrentUser } from '../src/auth/guards/current-user.decorator.js';
 import { Public } from '../src/auth/guards/public.decorator.js';
 import type { Principal } from '../src/platform/http/request.js';
-import { UsersModule } from '../src/users/users.module.js';
 import { ALICE, BOB, resetStores, startApp, type TestApp } from './support/app.js';
 import { encode, HEADER, read, signed } from './support/forge.js';
 import { loggedIn, type Person } from './support/test-users.js';
@@ -52,22 +51,17 @@ class PassportController {
   }
 }
 
+@Module({ controllers: [PassportController], providers: [PartnerStrategy] })
+class PassportFeature {}
+
 /** Real: PostgreSQL, Passport, passport-jwt, jsonwebtoken. */
 describe("AuthGuard('jwt')", () => {
   let app: TestApp;
   let alice: Person;
 
   beforeAll(async () => {
-    const add = (name: string, value: Type) =>
-      Reflect.defineMetadata(
-        name,
-        [...(Reflect.getMetadata(name, UsersModule) as Type[]), value],
-        UsersModule,
-      );
-    add('controllers', PassportController);
-    add('providers', PartnerStrategy);
     await resetStores();
-    app = await startApp();
+    app = await startApp({ features: [PassportFeature] });
     alice = await loggedIn(app, ALICE);
   });
   afterAll(() => app.close());
