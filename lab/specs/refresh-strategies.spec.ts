@@ -19,8 +19,7 @@ const { COMPARE, SEED, SCHEDULES } = process.env;
 it('the page of the comparison matches the output of its command', () => {
   const run = COMPARE === 'print' ? { seed: Number(SEED), count: Number(SCHEDULES) } : COMMITTED;
   const comparison = compare(run);
-  if (COMPARE === 'print')
-    return console.log(`${logoutsTable(comparison)}\n\n${theftsTable(comparison)}`);
+  if (COMPARE === 'print') return console.log(`${logoutsTable(comparison)}\n\n${theftsTable(comparison)}`);
   if (COMPARE === 'write') writeFileSync(PAGE, pageOf(run, comparison));
   expect(readFileSync(PAGE, 'utf8')).toBe(pageOf(run, comparison));
 });
