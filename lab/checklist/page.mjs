@@ -9,7 +9,7 @@ export function page(groups, tagged) {
   const kept = rows.filter(({ id }) => testsOf(id, tagged).length > 0);
   const notKept = rows.filter(({ notKept }) => notKept);
   const later = rows.filter(({ later }) => later);
-  return fromHere(`# What is required, and the test that keeps it
+  return fromHere(`# Security requirements and the tests that keep them
 
 Written by \`npm run docs:security\` from [the requirements](../security/requirements.json) and the titles of the tests, which end with the ids of the rows
 that they keep: \`… [TOK-04, TOK-05]\`. \`npm run check\` fails when a row has neither a test nor a reason, when a test names a row that there

@@ -752,7 +752,7 @@ export const MUTANTS = [
     spec: 'lab/specs/revocation-feed.spec.ts',
   },
   {
-    mechanism: 'a cached role refuses no user whom PostgreSQL would accept',
+    mechanism: 'a cached role does not refuse a user that PostgreSQL accepts',
     file: 'src/auth/guards/roles.guard.ts',
     out: '    if (session && user) {',
     put: '    if (session && user) {\n      insist(wanted, session.roles);',

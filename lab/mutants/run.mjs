@@ -134,7 +134,7 @@ function page(results, known) {
     );
   }
   const rows = MUTANTS.map(({ mechanism }) => known.get(mechanism)).filter(Boolean);
-  return `# What each mechanism is worth
+  return `# Mutants: the test that fails without each mechanism
 
 Each line removes one mechanism from the source and names a test that fails without it. \`npm run mutants\` makes this page from
 \`lab/mutants/list.mjs\`. A mechanism without a failing test is a fault: it is either not needed or not tested.

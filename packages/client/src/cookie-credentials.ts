@@ -44,7 +44,7 @@ export class CookieCredentials implements Credentials {
   readonly transport = 'cookie';
   private mark = 0;
   /**
-   * The user for whom this tab has made calls. Null: none. Undefined: unknown, because the server has not answered
+   * This tab has made calls as this user. Null: as no user. Undefined: unknown, because the server has not answered
    * yet.
    */
   private person: Person | null | undefined = null;
