@@ -1,4 +1,3 @@
-import pLimit, { type LimitFunction } from 'p-limit';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Clock } from '../runtime/clock.js';
@@ -20,6 +19,28 @@ const [FIRST_PAUSE_MS, MAX_PAUSE_MS] = [25, 400];
 const SHARE_OF_POOL = 1 / 5;
 const MAX_AT_ONCE = 4;
 
+/** The transactions of one user: those that run, and the starts of those that wait, in the order of their arrival. */
+interface Turns {
+  running: number;
+  readonly waiting: Set<() => void>;
+}
+
+/** A transaction whose turn does not come in time is given up. */
+function waitForTurn({ waiting }: Turns): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const start = () => {
+      clearTimeout(timer);
+      waiting.delete(start);
+      resolve();
+    };
+    const timer = setTimeout(() => {
+      waiting.delete(start);
+      reject(new Problem('auth.unavailable'));
+    }, TURN_TIMEOUT_MS);
+    waiting.add(start);
+  });
+}
+
 /**
  * Runs transactions that need the lock of one user. A lock that is held for long must not exhaust the pool:
  * - The transactions of one user take turns, a few at a time. The others wait without a connection.
@@ -29,7 +50,7 @@ const MAX_AT_ONCE = 4;
  * So `work` may run more than once. It must have no effect outside of its transaction.
  */
 export class UserTransactions {
-  private readonly turns = new Map<string, LimitFunction>();
+  private readonly turns = new Map<string, Turns>();
   private readonly atOnce: number;
 
   constructor(
@@ -46,29 +67,23 @@ export class UserTransactions {
 
   /** As {@link run}, for a statement that is its own transaction. */
   async attempt<T>(userId: string, work: () => Promise<T>): Promise<T> {
-    let turns = this.turns.get(userId);
-    if (!turns) this.turns.set(userId, (turns = pLimit(this.atOnce)));
-    if (turns.activeCount < this.atOnce) return this.inTurn(userId, turns, () => this.untilFree(work));
-    // A turn that does not come in time is given up. Work that has started never is.
-    let timer: NodeJS.Timeout;
-    let isLate = false;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        isLate = true;
-        reject(new Problem('auth.unavailable'));
-      }, TURN_TIMEOUT_MS);
-    });
-    const turn = this.inTurn(userId, turns, async () => {
-      clearTimeout(timer);
-      return isLate ? late : this.untilFree(work);
-    });
-    return Promise.race([turn, late]);
+    const turns = this.turnsOf(userId);
+    if (turns.running < this.atOnce) turns.running++;
+    else await waitForTurn(turns);
+    try {
+      return await this.untilFree(work);
+    } finally {
+      // The next transaction takes over the turn, so `running` stays as it is.
+      const [next] = turns.waiting;
+      if (next) next();
+      else if (--turns.running === 0) this.turns.delete(userId);
+    }
   }
 
-  private inTurn<T>(userId: string, turns: LimitFunction, work: () => Promise<T>): Promise<T> {
-    return turns(work).finally(() => {
-      if (turns.activeCount + turns.pendingCount === 0) this.turns.delete(userId);
-    });
+  private turnsOf(userId: string): Turns {
+    let turns = this.turns.get(userId);
+    if (!turns) this.turns.set(userId, (turns = { running: 0, waiting: new Set() }));
+    return turns;
   }
 
   private async untilFree<T>(work: () => Promise<T>): Promise<T> {
