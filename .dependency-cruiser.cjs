@@ -55,6 +55,7 @@ module.exports = {
         path: '^src/',
         pathNot: [
           '^src/platform/(api|http|settings)/',
+          '[.](decorator|schemas)[.]ts$',
           '(session-snapshot|receipt|throttling/policies|roles)[.]ts$',
         ],
       },

@@ -805,33 +805,33 @@ export const MUTANTS = [
     file: 'packages/client/src/cookie-credentials.ts',
     out: 'if (this.channel && !this.person) this.asking ??= this.identify();',
     put: 'void this.identify;',
-    spec: 'packages/client/test/tabs.spec.ts',
+    spec: 'packages/client/test/browser/tabs.spec.ts',
   },
   {
     mechanism: 'a tab processes no note before it knows its user',
     file: 'packages/client/src/cookie-credentials.ts',
     out: '.then(() => this.asking)',
-    spec: 'packages/client/test/tabs.spec.ts',
+    spec: 'packages/client/test/browser/tabs.spec.ts',
   },
   {
     mechanism: 'a login does not replace an unused tab',
     file: 'packages/client/src/cookie-credentials.ts',
     out: 'if (person === undefined || (person && person.userId !== note.userId))',
     put: 'if (!person || person.userId !== note.userId)',
-    spec: 'packages/client/test/tabs.spec.ts',
+    spec: 'packages/client/test/browser/tabs.spec.ts',
   },
   {
     mechanism: 'a note ends only the session that it names',
     file: 'packages/client/src/cookie-credentials.ts',
     out: 'return isOfAnotherSession ? undefined : this.over(note.reason, note.endedAt);',
     put: 'return void [isOfAnotherSession, this.over(note.reason, note.endedAt)];',
-    spec: 'packages/client/test/tabs.spec.ts',
+    spec: 'packages/client/test/browser/tabs.spec.ts',
   },
   {
     mechanism: 'a tab without a known user is a login page after the end',
     file: 'packages/client/src/cookie-credentials.ts',
     out: 'this.person ??= null;',
-    spec: 'packages/client/test/tabs.spec.ts',
+    spec: 'packages/client/test/browser/tabs.spec.ts',
   },
   {
     mechanism: 'missing cookies after a login are detected',
@@ -901,14 +901,14 @@ export const MUTANTS = [
     out: "clearCookies(reply, ['access', 'refresh'], this.settings);",
     put: `clearCookies(reply, ['access', 'refresh'], this.settings);
     void reply.header('clear-site-data', '"cookies", "storage"');`,
-    spec: 'packages/client/test/browser.spec.ts',
+    spec: 'packages/client/test/browser/browser.spec.ts',
   },
   {
     mechanism: 'the device cookie stays after a logout',
     file: 'src/auth/login/token-responder.ts',
     out: "clearCookies(reply, ['access', 'refresh'], this.settings);",
     put: "clearCookies(reply, ['access', 'refresh', 'device'], this.settings);",
-    spec: 'packages/client/test/browser.spec.ts',
+    spec: 'packages/client/test/browser/browser.spec.ts',
   },
   {
     mechanism: 'an empty object is no second credential',
@@ -971,7 +971,7 @@ export const MUTANTS = [
   {
     mechanism: "AuthGuard('jwt') answers with the problems of the access tier",
     file: 'src/auth/tokens/jwt.strategy.ts',
-    out: 'authenticator.authenticate(request as unknown as FastifyRequest);',
+    out: 'authenticator.authenticate(incoming);',
     put: 'void authenticator;',
     spec: 'test/passport.spec.ts',
   },
@@ -2818,7 +2818,7 @@ export const MUTANTS = [
     file: 'packages/client/src/passkeys.ts',
     out: 'return { id, rawId: id,',
     put: 'return null && { id, rawId: id,',
-    spec: 'packages/client/test/passkeys-in-browser.spec.ts',
+    spec: 'packages/client/test/browser/passkeys-in-browser.spec.ts',
   },
   {
     mechanism: 'a change of keys whose answer was lost logs no client out',

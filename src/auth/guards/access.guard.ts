@@ -7,7 +7,7 @@ import { Settings } from '../../platform/settings/settings.js';
 import { LastSeenService } from '../../sessions/check/last-seen.service.js';
 import { RevocationSubscriber } from '../../sessions/revocation/revocation-subscriber.js';
 import { SessionCheck } from '../../sessions/check/session-check.js';
-import { readCredentials } from './credentials.js';
+import './credentials.js';
 import { AccessAuthenticator } from '../tokens/access-authenticator.js';
 import { PublicRoute } from './public.decorator.js';
 
@@ -28,8 +28,7 @@ export class AccessGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     if (!this.isPublic(context)) return this.admit(request);
-    readCredentials(request, this.settings); // a request with two credentials is refused everywhere
-    return true;
+    return Boolean(request.credentials); // throws for two credentials, on every route
   }
 
   private admit(request: FastifyRequest): boolean | Promise<boolean> {

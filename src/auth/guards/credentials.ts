@@ -1,6 +1,8 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { IncomingMessage } from 'node:http';
 import { Problem } from '../../platform/api/problem.js';
-import { cookieNamesOf, type CookieSettings } from '../../platform/http/cookie-names.js';
+import { cookieNamesOf, type CookieNames, type CookieSettings } from '../../platform/http/cookie-names.js';
 import type { Transport } from '../../sessions/session.entity.js';
 import { readCookies } from './cookies.js';
 
@@ -15,6 +17,36 @@ export interface Credentials {
   carriesCookies: boolean;
 }
 
+const PARSED = Symbol('credentials');
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /**
+     * Parsed once, at the first access.
+     * @throws Problem as {@link readCredentials}
+     */
+    readonly credentials: Credentials;
+    [PARSED]: Credentials | undefined;
+  }
+}
+
+/** Gives every request its `credentials`. */
+export function decorateCredentials(fastify: FastifyInstance, settings: CookieSettings): void {
+  const names = cookieNamesOf(settings);
+  fastify.decorateRequest(PARSED, undefined);
+  fastify.decorateRequest('credentials', {
+    getter(this: FastifyRequest) {
+      return (this[PARSED] ??= readCredentials(this, names));
+    },
+  });
+}
+
+/** The credentials of this request, for a controller method. */
+export const RequestCredentials = createParamDecorator(
+  (_: unknown, context: ExecutionContext): Credentials =>
+    context.switchToHttp().getRequest<FastifyRequest>().credentials,
+);
+
 interface CredentialHeaders {
   raw: IncomingMessage;
   headers: Record<string, string | string[] | undefined>;
@@ -27,12 +59,9 @@ const BEARER = /^Bearer +\S/i;
  * 4.3.2).
  * @throws Problem `auth.ambiguous_credentials` if there is more than one
  */
-export function readCredentials({ raw, headers }: CredentialHeaders, settings: CookieSettings): Credentials {
+export function readCredentials({ raw, headers }: CredentialHeaders, names: CookieNames): Credentials {
   const bearer = bearerOf(headers.authorization, raw);
-  const { access, refresh, device } = readCookies(
-    headers.cookie as string | undefined,
-    cookieNamesOf(settings),
-  );
+  const { access, refresh, device } = readCookies(headers.cookie as string | undefined, names);
   if (access.length > 1 || refresh.length > 1 || device.length > 1)
     throw new Problem('auth.ambiguous_credentials');
   const accessCookie = access[0] || null;

@@ -1,6 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ExecutionContext } from '@nestjs/common';
+import type { IncomingMessage } from 'node:http';
 import type { Settings } from '../../platform/settings/settings.js';
+import { cookieNamesOf } from '../../platform/http/cookie-names.js';
+import { readCredentials } from './credentials.js';
 import { CrossSiteGuard } from './cross-site.guard.js';
 
 interface Site {
@@ -15,7 +18,9 @@ interface Site {
 function isLetIn(origin: string, host: string, { nodeEnv = 'test', appUrl, protocol = 'http' }: Site = {}) {
   const settings = { nodeEnv, appUrl, cookieSecure: true, trustedOrigins: [] } as Partial<Settings>;
   const headers = { origin, cookie: '__Host-access=x' };
-  const request = { method: 'POST', headers, host, protocol, raw: { rawHeaders: [] }, body: undefined };
+  const raw = { rawHeaders: [] as string[] } as IncomingMessage;
+  const credentials = readCredentials({ raw, headers }, cookieNamesOf(settings as Settings));
+  const request = { method: 'POST', headers, host, protocol, credentials, body: undefined };
   const context = {
     switchToHttp: () => ({ getRequest: () => request }),
     getHandler: () => isLetIn,

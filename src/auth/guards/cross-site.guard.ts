@@ -5,7 +5,7 @@ import { Problem } from '../../platform/api/problem.js';
 import { webOriginOf } from '../../platform/http/web-origin.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { CookieRoute } from './answers-with-cookies.decorator.js';
-import { readCredentials } from './credentials.js';
+import './credentials.js';
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
@@ -31,7 +31,7 @@ export class CrossSiteGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     if (SAFE_METHODS.has(request.method)) return true;
-    const { transport, carriesCookies } = readCredentials(request, this.settings);
+    const { transport, carriesCookies } = request.credentials;
     if (transport === 'bearer' || this.isFromHere(request)) return true;
     const isWithoutCookies = !carriesCookies && !this.asksForCookies(context)?.(bodyOf(request));
     if (isWithoutCookies && this.isTrusted(request.headers.origin)) return true;

@@ -1,18 +1,11 @@
-import { Body, Controller, Get, HttpCode, HttpStatus, Post, Req, Res } from '@nestjs/common';
-import {
-  ApiAcceptedResponse,
-  ApiBody,
-  ApiHeader,
-  ApiNoContentResponse,
-  ApiOkResponse,
-  ApiTags,
-} from '@nestjs/swagger';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Body, Controller, Get, HttpCode, HttpStatus, Post, Res } from '@nestjs/common';
+import { ApiAcceptedResponse, ApiBody, ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { Problem } from '../../platform/api/problem.js';
 import { DECLARES_CLAIMS } from '../../platform/claims/declared-claims.js';
-import { requestContextOf, type Principal } from '../../platform/http/request.js';
-import { Settings } from '../../platform/settings/settings.js';
+import { Context } from '../../platform/api/request-context.decorator.js';
+import type { Principal, RequestContext } from '../../platform/http/request.js';
 import { isChallengeFor } from '../mfa/login-challenges.js';
 import { RefreshService } from '../../sessions/refresh/refresh.service.js';
 import { RequireSession } from '../../sessions/check/require-session.decorator.js';
@@ -28,9 +21,10 @@ import {
   Registration,
   WhoAmI,
 } from './auth.schemas.js';
-import { readCredentials } from '../guards/credentials.js';
+import { RequestCredentials, type Credentials } from '../guards/credentials.js';
 import { CurrentUser } from '../guards/current-user.decorator.js';
 import { TokenResponder } from './token-responder.js';
+import { DeviceTokenHeader, LoginRoute } from './login-route.decorator.js';
 import { LoginService } from './login.service.js';
 import { LogoutService } from './logout.service.js';
 import { Public } from '../guards/public.decorator.js';
@@ -38,9 +32,6 @@ import { ReauthenticationService } from './reauthentication.service.js';
 import { RegistrationService } from '../registration/registration.service.js';
 import { SecondStepOfLogin } from '../mfa/second-factor.schemas.js';
 import { MfaLoginService } from '../mfa/mfa-login.service.js';
-
-const DeviceTokenHeader = () =>
-  ApiHeader({ name: 'X-Device-Token', required: false, description: 'bearer transport only' });
 
 const RefreshTokenBody = () =>
   ApiBody({ required: false, description: 'bearer transport only; a browser sends its cookie and no body' });
@@ -58,7 +49,6 @@ export class AuthController {
     private readonly logouts: LogoutService,
     private readonly refreshes: RefreshService,
     private readonly tokenResponder: TokenResponder,
-    private readonly settings: Settings,
   ) {}
 
   @Post('register')
@@ -67,8 +57,11 @@ export class AuthController {
   @HttpCode(HttpStatus.ACCEPTED)
   @ApiAcceptedResponse({ standardSchema: Accepted })
   @ApiProblems('request.invalid', 'request.cross_site', 'auth.unavailable')
-  async register(@Body({ schema: Registration }) registration: Registration, @Req() request: FastifyRequest) {
-    await this.registrations.register(registration, requestContextOf(request));
+  async register(
+    @Body({ schema: Registration }) registration: Registration,
+    @Context() context: RequestContext,
+  ) {
+    await this.registrations.register(registration, context);
     return { status: 'accepted' };
   }
 
@@ -76,25 +69,18 @@ export class AuthController {
    * Without a second factor the answer is a session. With one it is a challenge, and neither a session nor cookies.
    */
   @Post('login')
-  @Public()
-  @AnswersWithCookies(({ transport }) => transport === 'bearer')
-  @Throttled('login')
-  @HttpCode(HttpStatus.OK)
-  @DeviceTokenHeader()
-  @ApiOkResponse({ standardSchema: LoginAnswer })
-  @ApiProblems(
-    'request.invalid',
-    'auth.invalid_credentials',
-    'request.cross_site',
-    'resource.conflict',
-    'auth.unavailable',
-  )
+  @LoginRoute({
+    throttled: 'login',
+    isBearer: ({ transport }) => transport === 'bearer',
+    answer: LoginAnswer,
+  })
   async login(
     @Body({ schema: Login }) login: Login,
-    @Req() request: FastifyRequest,
+    @RequestCredentials() credentials: Credentials,
+    @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<LoginAnswer> {
-    const outcome = await this.logins.login(login, this.credentialsOf(request), requestContextOf(request));
+    const outcome = await this.logins.login(login, credentials, context);
     if ('challengeToken' in outcome) return { status: 'mfa_required', ...outcome };
     return this.tokenResponder.send(reply, outcome);
   }
@@ -103,26 +89,18 @@ export class AuthController {
    * Completes a login with a code of an authenticator app or with a recovery code, on the transport of that login.
    */
   @Post('login/mfa')
-  @Public()
-  @AnswersWithCookies(({ challengeToken }) => isChallengeFor('bearer', challengeToken))
-  @Throttled('mfa')
-  @HttpCode(HttpStatus.OK)
-  @DeviceTokenHeader()
-  @ApiOkResponse({ standardSchema: Grant })
-  @ApiProblems(
-    'request.invalid',
-    'auth.invalid_token',
-    'auth.invalid_credentials',
-    'request.cross_site',
-    'resource.conflict',
-    'auth.unavailable',
-  )
+  @LoginRoute({
+    throttled: 'mfa',
+    isBearer: ({ challengeToken }) => isChallengeFor('bearer', challengeToken),
+  })
+  @ApiProblems('auth.invalid_token')
   async completeLogin(
     @Body({ schema: SecondStepOfLogin }) step: SecondStepOfLogin,
-    @Req() request: FastifyRequest,
+    @RequestCredentials() credentials: Credentials,
+    @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Grant> {
-    const grant = await this.mfaLogin.complete(step, this.credentialsOf(request), requestContextOf(request));
+    const grant = await this.mfaLogin.complete(step, credentials, context);
     return this.tokenResponder.send(reply, grant);
   }
 
@@ -145,10 +123,11 @@ export class AuthController {
   )
   async refresh(
     @Body({ schema: Refresh }) body: Refresh,
-    @Req() request: FastifyRequest,
+    @RequestCredentials() credentials: Credentials,
+    @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Grant> {
-    const { refreshToken: cookie, deviceToken, transport } = this.credentialsOf(request);
+    const { refreshToken: cookie, deviceToken, transport } = credentials;
     if (body?.refreshToken && transport === 'cookie') throw new Problem('auth.ambiguous_credentials');
     const refreshToken = body?.refreshToken ?? cookie;
     if (!refreshToken) throw new Problem('auth.unauthenticated');
@@ -156,7 +135,7 @@ export class AuthController {
       refreshToken,
       deviceToken,
       transport: body?.refreshToken ? 'bearer' : 'cookie',
-      context: requestContextOf(request),
+      context,
     } as const;
     return this.tokenResponder.send(reply, await this.refreshes.refresh(presentation));
   }
@@ -171,13 +150,13 @@ export class AuthController {
   @ApiProblems('request.invalid', 'auth.ambiguous_credentials', 'request.cross_site', 'auth.unavailable')
   async logout(
     @Body({ schema: Refresh }) body: Refresh,
-    @Req() request: FastifyRequest,
+    @RequestCredentials() credentials: Credentials,
+    @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<void> {
-    const credentials = this.credentialsOf(request);
     if (body?.refreshToken && credentials.transport === 'cookie')
       throw new Problem('auth.ambiguous_credentials');
-    await this.logouts.logout(credentials, body?.refreshToken, requestContextOf(request));
+    await this.logouts.logout(credentials, body?.refreshToken, context);
     this.tokenResponder.clear(reply);
   }
 
@@ -190,11 +169,10 @@ export class AuthController {
   async reauthenticate(
     @CurrentUser() user: Principal,
     @Body({ schema: Reauthentication }) { password, code }: Reauthentication,
-    @Req() request: FastifyRequest,
+    @RequestCredentials() credentials: Credentials,
+    @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Grant> {
-    const credentials = this.credentialsOf(request);
-    const context = requestContextOf(request);
     const grant =
       password === undefined
         ? await this.reauthentications.byCode(user, code!, credentials, context)
@@ -208,9 +186,5 @@ export class AuthController {
   whoami(@CurrentUser() { userId, sessionId, roles, claims, expiresAt }: Principal) {
     const declared = DECLARES_CLAIMS && { claims };
     return { userId, sessionId, roles, ...declared, expiresAt: new Date(expiresAt).toISOString() };
-  }
-
-  private credentialsOf(request: FastifyRequest) {
-    return readCredentials(request, this.settings);
   }
 }

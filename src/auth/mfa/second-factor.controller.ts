@@ -1,8 +1,9 @@
-import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Post, Req, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Post, Res } from '@nestjs/common';
 import { ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
-import { requestContextOf, type Principal } from '../../platform/http/request.js';
+import { Context } from '../../platform/api/request-context.decorator.js';
+import type { Principal, RequestContext } from '../../platform/http/request.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { MfaManagementService } from './mfa-management.service.js';
 import { CurrentSession } from '../../sessions/check/current-session.decorator.js';
@@ -66,14 +67,10 @@ export class SecondFactorController {
   async confirmTotp(
     @CurrentUser() user: Principal,
     @Body({ schema: FirstCode }) { code }: FirstCode,
-    @Req() request: FastifyRequest,
+    @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    const { recoveryCodes, grant } = await this.mfaManagement.confirmTotp(
-      user,
-      code,
-      requestContextOf(request),
-    );
+    const { recoveryCodes, grant } = await this.mfaManagement.confirmTotp(user, code, context);
     if (grant) this.tokenResponder.send(reply, grant);
     return { recoveryCodes };
   }
@@ -87,10 +84,10 @@ export class SecondFactorController {
   @ApiProblems('resource.not_found')
   async removeTotp(
     @CurrentUser() user: Principal,
-    @Req() request: FastifyRequest,
+    @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<void> {
-    const grant = await this.mfaManagement.removeTotp(user, requestContextOf(request));
+    const grant = await this.mfaManagement.removeTotp(user, context);
     if (grant) this.tokenResponder.send(reply, grant);
   }
 
@@ -101,7 +98,7 @@ export class SecondFactorController {
   @HttpCode(HttpStatus.OK)
   @ApiOkResponse({ standardSchema: RecoveryCodesView })
   @ApiProblems('resource.conflict')
-  async renewRecoveryCodes(@CurrentUser() user: Principal, @Req() request: FastifyRequest) {
-    return { recoveryCodes: await this.mfaManagement.renewRecoveryCodes(user, requestContextOf(request)) };
+  async renewRecoveryCodes(@CurrentUser() user: Principal, @Context() context: RequestContext) {
+    return { recoveryCodes: await this.mfaManagement.renewRecoveryCodes(user, context) };
   }
 }

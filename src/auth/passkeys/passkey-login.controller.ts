@@ -1,16 +1,16 @@
-import { Body, Controller, HttpCode, HttpStatus, Post, Req, Res } from '@nestjs/common';
-import { ApiHeader, ApiOkResponse, ApiTags } from '@nestjs/swagger';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Body, Controller, HttpCode, HttpStatus, Post, Res } from '@nestjs/common';
+import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
-import { requestContextOf, type Principal } from '../../platform/http/request.js';
-import { Settings } from '../../platform/settings/settings.js';
+import { Context } from '../../platform/api/request-context.decorator.js';
+import type { Principal, RequestContext } from '../../platform/http/request.js';
 import { PasskeyRequestOptions } from './webauthn.schemas.js';
 import { RequireSession } from '../../sessions/check/require-session.decorator.js';
 import { Throttled } from '../../platform/throttling/throttled.decorator.js';
-import { AnswersWithCookies } from '../guards/answers-with-cookies.decorator.js';
 import { Grant } from '../login/auth.schemas.js';
-import { readCredentials } from '../guards/credentials.js';
+import { RequestCredentials, type Credentials } from '../guards/credentials.js';
 import { CurrentUser } from '../guards/current-user.decorator.js';
+import { LoginRoute } from '../login/login-route.decorator.js';
 import { TokenResponder } from '../login/token-responder.js';
 import { PasskeyLoginService } from './passkey-login.service.js';
 import { PasskeyLogin, PasskeyLoginOptions, PasskeyStepUp } from './passkey.schemas.js';
@@ -22,7 +22,6 @@ export class PasskeyLoginController {
   constructor(
     private readonly logins: PasskeyLoginService,
     private readonly tokenResponder: TokenResponder,
-    private readonly settings: Settings,
   ) {}
 
   /** Options for `navigator.credentials.get()`. The user does not have to enter a name. */
@@ -37,25 +36,14 @@ export class PasskeyLoginController {
   }
 
   @Post('login/passkey')
-  @Public()
-  @AnswersWithCookies(({ transport }) => transport === 'bearer')
-  @Throttled('passkey')
-  @HttpCode(HttpStatus.OK)
-  @ApiHeader({ name: 'X-Device-Token', required: false, description: 'bearer transport only' })
-  @ApiOkResponse({ standardSchema: Grant })
-  @ApiProblems(
-    'request.invalid',
-    'auth.invalid_credentials',
-    'request.cross_site',
-    'resource.conflict',
-    'auth.unavailable',
-  )
+  @LoginRoute({ throttled: 'passkey', isBearer: ({ transport }) => transport === 'bearer' })
   async login(
     @Body({ schema: PasskeyLogin }) login: PasskeyLogin,
-    @Req() request: FastifyRequest,
+    @RequestCredentials() credentials: Credentials,
+    @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Grant> {
-    const grant = await this.logins.login(login, this.credentialsOf(request), requestContextOf(request));
+    const grant = await this.logins.login(login, credentials, context);
     return this.tokenResponder.send(reply, grant);
   }
 
@@ -78,15 +66,11 @@ export class PasskeyLoginController {
   async stepUp(
     @CurrentUser() user: Principal,
     @Body({ schema: PasskeyStepUp }) { response }: PasskeyStepUp,
-    @Req() request: FastifyRequest,
+    @RequestCredentials() credentials: Credentials,
+    @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Grant> {
-    const credentials = this.credentialsOf(request);
-    const grant = await this.logins.stepUp(user, response, credentials, requestContextOf(request));
+    const grant = await this.logins.stepUp(user, response, credentials, context);
     return this.tokenResponder.send(reply, grant);
-  }
-
-  private credentialsOf(request: FastifyRequest) {
-    return readCredentials(request, this.settings);
   }
 }

@@ -1,22 +1,11 @@
-import {
-  Body,
-  Controller,
-  Delete,
-  Get,
-  HttpCode,
-  HttpStatus,
-  Param,
-  Patch,
-  Post,
-  Req,
-  Res,
-} from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Param, Patch, Post, Res } from '@nestjs/common';
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { Actor, type ActorContext } from '../../platform/api/actor.decorator.js';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { Problem } from '../../platform/api/problem.js';
-import { requestContextOf, type Principal } from '../../platform/http/request.js';
+import { Context } from '../../platform/api/request-context.decorator.js';
+import type { Principal, RequestContext } from '../../platform/http/request.js';
 import { uuid } from '../../platform/api/schemas.js';
 import { PasskeyCreationOptions } from './webauthn.schemas.js';
 import { PasskeysService } from './passkeys.service.js';
@@ -80,10 +69,10 @@ export class PasskeysController {
   async add(
     @CurrentUser() user: Principal,
     @Body({ schema: PasskeyEnrolment }) enrolment: PasskeyEnrolment,
-    @Req() request: FastifyRequest,
+    @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<PasskeyView> {
-    const { passkey, grant } = await this.passkeyManagement.add(user, enrolment, requestContextOf(request));
+    const { passkey, grant } = await this.passkeyManagement.add(user, enrolment, context);
     if (grant) this.tokenResponder.send(reply, grant);
     return passkeyViewOf(passkey);
   }
@@ -113,10 +102,10 @@ export class PasskeysController {
   async remove(
     @Param('id', { schema: uuid }) id: string,
     @CurrentUser() user: Principal,
-    @Req() request: FastifyRequest,
+    @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<void> {
-    const grant = await this.passkeyManagement.remove(user, id, requestContextOf(request));
+    const grant = await this.passkeyManagement.remove(user, id, context);
     if (grant) this.tokenResponder.send(reply, grant);
   }
 }

@@ -1,8 +1,9 @@
-import { Body, Controller, HttpCode, HttpStatus, Post, Req, Res } from '@nestjs/common';
+import { Body, Controller, HttpCode, HttpStatus, Post, Res } from '@nestjs/common';
 import { ApiAcceptedResponse, ApiNoContentResponse, ApiTags } from '@nestjs/swagger';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
-import { requestContextOf, type Principal } from '../../platform/http/request.js';
+import { Context } from '../../platform/api/request-context.decorator.js';
+import type { Principal, RequestContext } from '../../platform/http/request.js';
 import { RequireSession } from '../../sessions/check/require-session.decorator.js';
 import { Accepted, PasswordChange, PasswordForgotten, PasswordReset } from '../login/auth.schemas.js';
 import { Throttled } from '../../platform/throttling/throttled.decorator.js';
@@ -31,10 +32,10 @@ export class PasswordController {
   async change(
     @CurrentUser() user: Principal,
     @Body({ schema: PasswordChange }) passwords: PasswordChange,
-    @Req() request: FastifyRequest,
+    @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<void> {
-    const grant = await this.changes.change(user, passwords, requestContextOf(request));
+    const grant = await this.changes.change(user, passwords, context);
     if (grant) this.tokenResponder.send(reply, grant);
   }
 
@@ -47,9 +48,9 @@ export class PasswordController {
   @ApiProblems('request.invalid', 'request.cross_site', 'auth.unavailable')
   async forgot(
     @Body({ schema: PasswordForgotten }) { email }: PasswordForgotten,
-    @Req() request: FastifyRequest,
+    @Context() context: RequestContext,
   ) {
-    await this.resets.request(email, requestContextOf(request));
+    await this.resets.request(email, context);
     return { status: 'accepted' };
   }
 
@@ -62,8 +63,8 @@ export class PasswordController {
   @ApiProblems('request.invalid', 'request.cross_site', 'auth.unavailable')
   async reset(
     @Body({ schema: PasswordReset }) { token, newPassword }: PasswordReset,
-    @Req() request: FastifyRequest,
+    @Context() context: RequestContext,
   ): Promise<void> {
-    await this.resets.reset(token, newPassword, requestContextOf(request));
+    await this.resets.reset(token, newPassword, context);
   }
 }

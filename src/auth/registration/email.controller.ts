@@ -1,8 +1,8 @@
-import { Body, Controller, HttpCode, HttpStatus, Post, Req } from '@nestjs/common';
+import { Body, Controller, HttpCode, HttpStatus, Post } from '@nestjs/common';
 import { ApiAcceptedResponse, ApiNoContentResponse, ApiTags } from '@nestjs/swagger';
-import type { FastifyRequest } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
-import { requestContextOf, type Principal } from '../../platform/http/request.js';
+import { Context } from '../../platform/api/request-context.decorator.js';
+import type { Principal, RequestContext } from '../../platform/http/request.js';
 import { RequireSession } from '../../sessions/check/require-session.decorator.js';
 import { Accepted, EmailChange, EmailVerification } from '../login/auth.schemas.js';
 import { Throttled } from '../../platform/throttling/throttled.decorator.js';
@@ -24,9 +24,9 @@ export class EmailController {
   @ApiProblems('request.invalid', 'request.cross_site', 'auth.unavailable')
   async verify(
     @Body({ schema: EmailVerification }) { token }: EmailVerification,
-    @Req() request: FastifyRequest,
+    @Context() context: RequestContext,
   ): Promise<void> {
-    await this.emails.verify(token, requestContextOf(request));
+    await this.emails.verify(token, context);
   }
 
   /**
@@ -42,9 +42,9 @@ export class EmailController {
   async change(
     @CurrentUser() user: Principal,
     @Body({ schema: EmailChange }) { email }: EmailChange,
-    @Req() request: FastifyRequest,
+    @Context() context: RequestContext,
   ) {
-    await this.emails.requestChange(user, email, requestContextOf(request));
+    await this.emails.requestChange(user, email, context);
     return { status: 'accepted' };
   }
 }

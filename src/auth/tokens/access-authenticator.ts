@@ -2,10 +2,9 @@ import { Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { Problem } from '../../platform/api/problem.js';
 import type { Principal } from '../../platform/http/request.js';
-import { Settings } from '../../platform/settings/settings.js';
 import { sessionEnded, tokenDenied } from '../../sessions/check/session-check.js';
 import { DenialList } from '../../sessions/revocation/denial-list.js';
-import { readCredentials } from '../guards/credentials.js';
+import '../guards/credentials.js';
 import { AccessTokens } from './access-tokens.js';
 
 /** Authenticates the caller by the access token alone, in memory, without I/O. */
@@ -14,16 +13,15 @@ export class AccessAuthenticator {
   constructor(
     private readonly tokens: AccessTokens,
     private readonly denials: DenialList,
-    private readonly settings: Settings,
   ) {}
 
   /**
    * @throws Problem `auth.unauthenticated` if the request carries no access token
    * @throws Problem `auth.session_ended` if this instance knows that the session has ended
-   * @throws Problem as {@link AccessTokens.verify} and {@link readCredentials}
+   * @throws Problem as {@link AccessTokens.verify} and `request.credentials`
    */
   authenticate(request: FastifyRequest): Principal {
-    const { accessToken, transport } = readCredentials(request, this.settings);
+    const { accessToken, transport } = request.credentials;
     if (accessToken === null) throw new Problem('auth.unauthenticated');
     const verified = this.tokens.verify(accessToken, transport!);
     const { principal, passed } = verified;

@@ -5,7 +5,6 @@ import { Strategy, type SecretOrKeyProvider, type StrategyOptionsWithRequest } f
 import type { Principal } from '../../platform/http/request.js';
 import { Clock } from '../../platform/runtime/clock.js';
 import { Settings } from '../../platform/settings/settings.js';
-import { readCredentials } from '../guards/credentials.js';
 import { AccessAuthenticator } from './access-authenticator.js';
 import { decodeAccessToken } from './access-token.parser.js';
 import { KeyRing } from './key-ring.js';
@@ -33,8 +32,9 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     super({
       // Throws the problem that `AccessGuard` answers. Passport's own failures have no code.
       jwtFromRequest: (request) => {
-        authenticator.authenticate(request as unknown as FastifyRequest);
-        return readCredentials(request as unknown as FastifyRequest, settings).accessToken;
+        const incoming = request as unknown as FastifyRequest;
+        authenticator.authenticate(incoming);
+        return incoming.credentials.accessToken;
       },
       secretOrKeyProvider,
       algorithms: ['ES256'],
