@@ -4,7 +4,7 @@ import { PasswordsService } from './auth/passwords/passwords.service.js';
 import { BootError } from './platform/settings/boot-error.js';
 import { Clock } from './platform/runtime/clock.js';
 import type { Role } from './roles.js';
-import { UsersService } from './users/users.service.js';
+import { UserRepository } from './users/user.repository.js';
 import { PRODUCT } from './product.js';
 
 export const DEMO_PASSWORD = PRODUCT.demoPassword;
@@ -33,7 +33,7 @@ export const DEMO_USERS: { id: string; email: string; displayName: string; roles
 
 /** Creates the demo users whose addresses are free. Never in production: the settings refuse it. */
 export async function seedUsers(app: INestApplicationContext): Promise<void> {
-  const users = app.get(UsersService);
+  const users = app.get(UserRepository);
   const createdAt = new Date(app.get(Clock).now());
   const passwordHash = await app.get(PasswordsService).hash(DEMO_PASSWORD);
   await app.get(DataSource).transaction(async (tx) => {

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { UsersService } from '../src/users/users.service.js';
+import { UserRepository } from '../src/users/user.repository.js';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer } from './support/client.js';
 import { loggedIn, type Person } from './support/test-users.js';
@@ -121,7 +121,7 @@ describe('the pages of', () => {
   it('a trusted origin can read every kind of error, and each has the headers of all answers [HTTP-01, HTTP-02, HTTP-03, HTTP-04, HTTP-05, HTTP-06]', async () => {
     const headers = { origin: ORIGIN };
     const failing = async (error: Error) => {
-      const spy = jest.spyOn(app.get(UsersService), 'find').mockRejectedValue(error);
+      const spy = jest.spyOn(app.get(UserRepository), 'find').mockRejectedValue(error);
       const answer = await alice.get('/v1/users/me', { headers });
       spy.mockRestore();
       return answer;

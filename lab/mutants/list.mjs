@@ -2102,7 +2102,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a name is not written to an account that was deleted meanwhile',
-    file: 'src/users/users.service.ts',
+    file: 'src/users/user.repository.ts',
     out: '{ id, deletedAt: IsNull() }',
     put: '{ id }',
     spec: 'test/revocation.spec.ts',
@@ -2341,7 +2341,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'the owner of a taken address gets a mail at most each hour',
-    file: 'src/users/users.service.ts',
+    file: 'src/users/user.repository.ts',
     out: 'and (registration_told_at is null or registration_told_at <= $3)',
     put: 'and $3::timestamptz is not null',
     spec: 'test/account-mail.spec.ts',

@@ -12,7 +12,7 @@ import { RequireSession } from '../sessions/check/require-session.decorator.js';
 import { RevocationService } from '../sessions/revocation/revocation.service.js';
 import { SessionList, viewOf } from '../sessions/session.schemas.js';
 import { SessionsService } from '../sessions/sessions.service.js';
-import { UsersService } from '../users/users.service.js';
+import { UserRepository } from '../users/user.repository.js';
 import { AdminOnly } from './admin.decorator.js';
 import { Everyone, Seq, SessionQuery, TokenId } from './admin.schemas.js';
 
@@ -21,7 +21,7 @@ import { Everyone, Seq, SessionQuery, TokenId } from './admin.schemas.js';
 @AdminOnly()
 export class AdminSessionsController {
   constructor(
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly sessions: SessionsService,
     private readonly revocations: RevocationService,
     private readonly clock: Clock,

@@ -12,7 +12,7 @@ import { MfaManagementService } from '../auth/mfa/mfa-management.service.js';
 import { AnswersReceipt } from '../sessions/revocation/answers-receipt.decorator.js';
 import { RequireSession } from '../sessions/check/require-session.decorator.js';
 import type { User } from '../users/user.entity.js';
-import { UsersService } from '../users/users.service.js';
+import { UserRepository } from '../users/user.repository.js';
 import { AdminOnly } from './admin.decorator.js';
 import { AdminUser, AdminUserPage, adminViewOf, Ban, RoleChange, UserQuery } from './admin.schemas.js';
 
@@ -30,7 +30,7 @@ const Position = z.tuple([z.iso.datetime().transform((value) => new Date(value))
 @AdminOnly()
 export class AdminUsersController {
   constructor(
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly accounts: AccountService,
     private readonly mfaManagement: MfaManagementService,
     private readonly clock: Clock,

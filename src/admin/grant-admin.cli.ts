@@ -7,7 +7,7 @@ import { loadKeys } from '../platform/keys/key-file.js';
 import { loadSettings } from '../platform/settings/load-settings.js';
 import { requireMigrated } from '../platform/persistence/migrate.js';
 import { canonicalEmail } from '../platform/mail/email-address.js';
-import { UsersService } from '../users/users.service.js';
+import { UserRepository } from '../users/user.repository.js';
 
 /**
  * Makes a user the first admin of a new installation. The operator who can run this command already controls the
@@ -24,7 +24,7 @@ await runCommand(async () => {
   // The operator does not need the application's log; an error is printed as one sentence.
   const app = await createApp(settings, await loadKeys(settings), { logger: createLogger('silent', false) });
   try {
-    const user = await app.get(UsersService).findByEmail(email);
+    const user = await app.get(UserRepository).findByEmail(email);
     if (!user) throw new BootError('no user is registered with that address');
     const roles = [...new Set([...user.roles, 'admin' as const])];
     await app.get(AccountService).setRoles(user.id, roles, { actorId: null, context: null });

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { Problem } from '../platform/api/problem.js';
 import { UserTransactions } from '../platform/persistence/user-transactions.js';
-import { UsersService } from '../users/users.service.js';
+import { UserRepository } from '../users/user.repository.js';
 import type { Receipt } from './revocation/receipt.js';
 import { RevocationWriter } from './revocation/revocation-writer.js';
 import { RevocationService } from './revocation/revocation.service.js';
@@ -12,7 +12,7 @@ import { RevocationService } from './revocation/revocation.service.js';
 export class ClaimsService {
   constructor(
     private readonly transactions: UserTransactions,
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly revocationWriter: RevocationWriter,
     private readonly revocations: RevocationService,
   ) {}

@@ -11,7 +11,7 @@ import { waitForLock } from '../platform/persistence/lock-waits.js';
 import type { User } from '../users/user.entity.js';
 import type { ProfileFields } from '../users/user.schemas.js';
 import { UserTransactions } from '../platform/persistence/user-transactions.js';
-import { UsersService } from '../users/users.service.js';
+import { UserRepository } from '../users/user.repository.js';
 import { digestOfDeviceToken } from './devices/device-recognition.js';
 import type { Ended } from './revocation/end-reason.js';
 import type { SupersededKeys } from './refresh/superseded-keys.js';
@@ -83,7 +83,7 @@ const RENEW: Prepared = {
 export class SessionRepository {
   constructor(
     @Inject(MAIN_POOL) private readonly pool: pg.Pool,
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly transactions: UserTransactions,
     private readonly clock: Clock,
     private readonly settings: Settings,

@@ -9,7 +9,7 @@ import { Settings } from '../platform/settings/settings.js';
 import { isUsable, type User } from '../users/user.entity.js';
 import type { ProfileFields } from '../users/user.schemas.js';
 import { UserTransactions } from '../platform/persistence/user-transactions.js';
-import { UsersService } from '../users/users.service.js';
+import { UserRepository } from '../users/user.repository.js';
 import { DeviceRecognition } from './devices/device-recognition.js';
 import {
   newSession,
@@ -65,7 +65,7 @@ export class SessionsService {
   constructor(
     private readonly database: DataSource,
     private readonly transactions: UserTransactions,
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly deviceRecognition: DeviceRecognition,
     private readonly revocationWriter: RevocationWriter,
     private readonly revocations: RevocationService,

@@ -6,14 +6,14 @@ import type { Principal } from '../platform/http/request.js';
 import { RequireSession } from '../sessions/check/require-session.decorator.js';
 import { ProfilesService } from './profile/profiles.service.js';
 import { OwnProfile, ProfileChanges, profileOf } from './user.schemas.js';
-import { UsersService } from './users.service.js';
+import { UserRepository } from './user.repository.js';
 
 @ApiTags('users')
 @Controller('users/me')
 @RequireSession()
 export class UsersController {
   constructor(
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly profiles: ProfilesService,
   ) {}
 

@@ -4,12 +4,12 @@ import { UserProfile } from './profile/profile.entity.js';
 import { ProfilesService } from './profile/profiles.service.js';
 import { User } from './user.entity.js';
 import { UsersController } from './users.controller.js';
-import { UsersService } from './users.service.js';
+import { UserRepository } from './user.repository.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([User, UserProfile])],
   controllers: [UsersController],
-  providers: [ProfilesService, UsersService],
-  exports: [ProfilesService, UsersService],
+  providers: [ProfilesService, UserRepository],
+  exports: [ProfilesService, UserRepository],
 })
 export class UsersModule {}

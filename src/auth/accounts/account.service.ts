@@ -16,7 +16,7 @@ import { judge } from '../../sessions/check/session-snapshot.js';
 import { isBanned, User } from '../../users/user.entity.js';
 import { RevocationTransactions, UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { ProfilesService } from '../../users/profile/profiles.service.js';
-import { UsersService } from '../../users/users.service.js';
+import { UserRepository } from '../../users/user.repository.js';
 import { ADVISORY_LOCKS } from '../../platform/persistence/advisory-locks.js';
 
 /** Changes the status of an account, and with it the life of its sessions: ban, roles, deletion. */
@@ -25,7 +25,7 @@ export class AccountService {
   constructor(
     private readonly transactions: UserTransactions,
     private readonly revoking: RevocationTransactions,
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly profiles: ProfilesService,
     private readonly revocationWriter: RevocationWriter,
     private readonly revocations: RevocationService,

@@ -3,7 +3,7 @@ import { milliseconds } from '../../platform/settings/duration.js';
 import { Problem } from '../../platform/api/problem.js';
 import type { RequestContext } from '../../platform/http/request.js';
 import { Settings } from '../../platform/settings/settings.js';
-import { UsersService } from '../../users/users.service.js';
+import { UserRepository } from '../../users/user.repository.js';
 import { networkOf } from '../../platform/throttling/client-network.js';
 import { digest } from '../../platform/throttling/digest.js';
 import type { AttemptCounters } from '../../platform/throttling/attempts/attempt-counters.js';
@@ -41,7 +41,7 @@ export class AttemptLimiter {
   constructor(
     limiters: RateLimiterFactory,
     private readonly rateLimitResponder: RateLimitResponder,
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly settings: Settings,
   ) {
     this.counters = limiters.attempts();

@@ -13,7 +13,7 @@ import type { SessionGrant } from '../../sessions/sessions.service.js';
 import { AttemptLimiter } from '../attempts/attempt-limiter.js';
 import { isUsable, type User } from '../../users/user.entity.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
-import { UsersService, type LoginUser } from '../../users/users.service.js';
+import { UserRepository, type LoginUser } from '../../users/user.repository.js';
 import type { Login } from './auth.schemas.js';
 import type { Credentials } from '../guards/credentials.js';
 import { SessionIssuer } from './session-issuer.service.js';
@@ -36,7 +36,7 @@ export class LoginService {
   constructor(
     private readonly database: DataSource,
     private readonly transactions: UserTransactions,
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly passwords: PasswordsService,
     private readonly factors: SecondFactors,
     private readonly challenges: LoginChallenges,

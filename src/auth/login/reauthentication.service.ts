@@ -8,7 +8,7 @@ import { SecondFactors } from '../mfa/second-factors.js';
 import type { SessionGrant } from '../../sessions/sessions.service.js';
 import { StepUpService } from '../../sessions/refresh/step-up.service.js';
 import { AttemptLimiter } from '../attempts/attempt-limiter.js';
-import { UsersService } from '../../users/users.service.js';
+import { UserRepository } from '../../users/user.repository.js';
 import type { Credentials } from '../guards/credentials.js';
 import { PasswordsService } from '../passwords/passwords.service.js';
 
@@ -20,7 +20,7 @@ import { PasswordsService } from '../passwords/passwords.service.js';
 export class ReauthenticationService {
   constructor(
     private readonly database: DataSource,
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly passwords: PasswordsService,
     private readonly factors: SecondFactors,
     private readonly stepUpService: StepUpService,

@@ -17,7 +17,7 @@ import { SessionFence } from '../../sessions/session-fence.js';
 import type { SessionGrant } from '../../sessions/sessions.service.js';
 import { AttemptLimiter } from '../attempts/attempt-limiter.js';
 import { RevocationTransactions, UserTransactions } from '../../platform/persistence/user-transactions.js';
-import { UsersService } from '../../users/users.service.js';
+import { UserRepository } from '../../users/user.repository.js';
 import { RecoveryCodes } from './recovery-codes.service.js';
 import { SecondFactors } from './second-factors.js';
 import { TotpFactors, type Confirmation, type TotpEnrolment } from './totp-factors.js';
@@ -41,7 +41,7 @@ export class MfaManagementService {
     private readonly database: DataSource,
     private readonly transactions: UserTransactions,
     private readonly revoking: RevocationTransactions,
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly factors: SecondFactors,
     private readonly totp: TotpFactors,
     private readonly recoveryCodes: RecoveryCodes,

@@ -22,7 +22,7 @@ import { CredentialChangeService } from '../../sessions/refresh/credential-chang
 import type { SessionSnapshot } from '../../sessions/check/session-snapshot.js';
 import type { SessionGrant } from '../../sessions/sessions.service.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
-import { UsersService } from '../../users/users.service.js';
+import { UserRepository } from '../../users/user.repository.js';
 import type { PasskeyEnrolment } from './passkey.schemas.js';
 
 /**
@@ -42,7 +42,7 @@ export class PasskeyManagementService {
   constructor(
     private readonly database: DataSource,
     private readonly transactions: UserTransactions,
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly passkeys: PasskeysService,
     private readonly challenges: PasskeyChallenges,
     private readonly factors: SecondFactors,

@@ -8,7 +8,7 @@ import { mailContextOf } from '../../sessions/mail-context.js';
 import { CredentialChangeService } from '../../sessions/refresh/credential-change.service.js';
 import type { SessionGrant } from '../../sessions/sessions.service.js';
 import { AttemptLimiter } from '../attempts/attempt-limiter.js';
-import { UsersService } from '../../users/users.service.js';
+import { UserRepository } from '../../users/user.repository.js';
 import { PasswordPolicy } from './password-policy.js';
 import { PasswordsService } from './passwords.service.js';
 
@@ -17,7 +17,7 @@ import { PasswordsService } from './passwords.service.js';
 export class PasswordChangeService {
   constructor(
     private readonly database: DataSource,
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly policy: PasswordPolicy,
     private readonly passwords: PasswordsService,
     private readonly attemptLimiter: AttemptLimiter,

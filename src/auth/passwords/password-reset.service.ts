@@ -14,7 +14,7 @@ import { shareEpoch } from '../../sessions/revocation/session-epoch.js';
 import { AttemptLimiter } from '../attempts/attempt-limiter.js';
 import { isUsable } from '../../users/user.entity.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
-import { UsersService } from '../../users/users.service.js';
+import { UserRepository } from '../../users/user.repository.js';
 import { AccountJobQueue } from '../registration/account-job-queue.js';
 import { PasswordPolicy } from './password-policy.js';
 import { PasswordsService } from './passwords.service.js';
@@ -25,7 +25,7 @@ export class PasswordResetService {
   constructor(
     private readonly database: DataSource,
     private readonly transactions: UserTransactions,
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly policy: PasswordPolicy,
     private readonly passwords: PasswordsService,
     private readonly tokens: MailedTokens,

@@ -7,7 +7,7 @@ import { MailOutbox } from '../../platform/mail/mail-outbox.js';
 import { mailContextOf } from '../../sessions/mail-context.js';
 import { PendingActions } from '../../sessions/pending-actions/pending-actions.service.js';
 import { isUsable, type User } from '../../users/user.entity.js';
-import { UsersService } from '../../users/users.service.js';
+import { UserRepository } from '../../users/user.repository.js';
 import type { RequestedAccountJob } from './account-job.js';
 
 /** Any client can trigger a mail to any address by registering with it, but at most once per hour. */
@@ -19,7 +19,7 @@ const VERIFY_AGAIN_AFTER_MS = 60_000;
 @Injectable()
 export class AccountMailService {
   constructor(
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly tokens: MailedTokens,
     private readonly outbox: MailOutbox,
     private readonly pending: PendingActions,

@@ -13,7 +13,7 @@ import { shareEpoch } from '../../sessions/revocation/session-epoch.js';
 import { SessionFence } from '../../sessions/session-fence.js';
 import { isUsable, type User } from '../../users/user.entity.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
-import { UsersService } from '../../users/users.service.js';
+import { UserRepository } from '../../users/user.repository.js';
 import { AccountJobQueue } from './account-job-queue.js';
 import { badToken } from '../passwords/password-reset.service.js';
 
@@ -24,7 +24,7 @@ const UNIQUE_VIOLATION = '23505';
 export class EmailService {
   constructor(
     private readonly transactions: UserTransactions,
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly tokens: MailedTokens,
     private readonly accountJobQueue: AccountJobQueue,
     private readonly outbox: MailOutbox,

@@ -3,7 +3,7 @@ import { DataSource } from 'typeorm';
 import { AuditService } from '../../platform/audit/audit.service.js';
 import { Clock } from '../../platform/runtime/clock.js';
 import type { RequestContext } from '../../platform/http/request.js';
-import { UsersService } from '../../users/users.service.js';
+import { UserRepository } from '../../users/user.repository.js';
 import { AccountJobQueue } from './account-job-queue.js';
 import type { Registration } from '../login/auth.schemas.js';
 import { PasswordPolicy } from '../passwords/password-policy.js';
@@ -14,7 +14,7 @@ import { PasswordsService } from '../passwords/passwords.service.js';
 export class RegistrationService {
   constructor(
     private readonly database: DataSource,
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly policy: PasswordPolicy,
     private readonly passwords: PasswordsService,
     private readonly accountJobQueue: AccountJobQueue,

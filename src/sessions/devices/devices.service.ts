@@ -3,7 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { AuditService } from '../../platform/audit/audit.service.js';
 import type { ActorContext } from '../../platform/api/actor.decorator.js';
 import { RevocationTransactions, UserTransactions } from '../../platform/persistence/user-transactions.js';
-import { UsersService } from '../../users/users.service.js';
+import { UserRepository } from '../../users/user.repository.js';
 import type { Receipt } from '../revocation/receipt.js';
 import { RevocationWriter } from '../revocation/revocation-writer.js';
 import { RevocationService } from '../revocation/revocation.service.js';
@@ -38,7 +38,7 @@ export class DevicesService {
     private readonly database: DataSource,
     private readonly transactions: UserTransactions,
     private readonly revoking: RevocationTransactions,
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly revocationWriter: RevocationWriter,
     private readonly revocations: RevocationService,
     private readonly audit: AuditService,

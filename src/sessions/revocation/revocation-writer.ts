@@ -4,7 +4,7 @@ import { AuditService, type AuditEventType } from '../../platform/audit/audit.se
 import type { ActorContext } from '../../platform/api/actor.decorator.js';
 import { Clock } from '../../platform/runtime/clock.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
-import { UsersService } from '../../users/users.service.js';
+import { UserRepository } from '../../users/user.repository.js';
 import type { EndReason } from './end-reason.js';
 import { Revocation, type RevocationKind } from './revocation.entity.js';
 import { lockEpochForRevocation } from './session-epoch.js';
@@ -44,7 +44,7 @@ const TOKENS_DEAD_AFTER_MS = 15 * 60_000 + 60_000;
 @Injectable()
 export class RevocationWriter {
   constructor(
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly audit: AuditService,
     private readonly clock: Clock,
   ) {}

@@ -6,7 +6,7 @@ import { Settings } from '../../platform/settings/settings.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
 import { RevocationDatabase } from '../../platform/persistence/revocation-database.js';
 import { RevocationTransactions } from '../../platform/persistence/user-transactions.js';
-import { UsersService } from '../../users/users.service.js';
+import { UserRepository } from '../../users/user.repository.js';
 import { DenialList, type RevocationNotice } from './denial-list.js';
 import type { EndReason } from './end-reason.js';
 import { MAX_COUNTED, receiptOf, type Receipt } from './receipt.js';
@@ -35,7 +35,7 @@ export class RevocationService {
   constructor(
     private readonly database: RevocationDatabase,
     private readonly transactions: RevocationTransactions,
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
     private readonly revocationWriter: RevocationWriter,
     private readonly revocationDispatcher: RevocationDispatcher,
     private readonly denials: DenialList,

@@ -3,7 +3,7 @@ import { InjectRepository } from '@nestjs/typeorm';
 import type { EntityManager, Repository } from 'typeorm';
 import { Problem } from '../../platform/api/problem.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
-import { UsersService } from '../users.service.js';
+import { UserRepository } from '../user.repository.js';
 import { UserProfile } from './profile.entity.js';
 import { PROFILE_FIELDS } from './profile.fields.js';
 
@@ -18,7 +18,7 @@ export class ProfilesService {
   constructor(
     @InjectRepository(UserProfile) private readonly profiles: Repository<UserProfile>,
     private readonly transactions: UserTransactions,
-    private readonly users: UsersService,
+    private readonly users: UserRepository,
   ) {}
 
   /** All fields of a user; null for those that are not set. It asks nothing if no field is declared. */

@@ -38,7 +38,7 @@ const LOCK_IF_FREE = `${LOCK} skip locked`;
  * depend must also revoke sessions.
  */
 @Injectable()
-export class UsersService {
+export class UserRepository {
   constructor(
     @InjectRepository(User) private readonly users: Repository<User>,
     private readonly transactions: UserTransactions,
