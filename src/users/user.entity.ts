@@ -41,6 +41,26 @@ export class User {
   createdAt: Date;
 }
 
+export interface NewUser {
+  /** A random UUID when absent. */
+  id?: string;
+  email: string;
+  passwordHash: string;
+  displayName?: string | null;
+  roles?: Role[];
+  emailVerifiedAt?: Date | null;
+  createdAt: Date;
+}
+
+/** A user at login: the password hash, and whether the account may log in. */
+export type LoginUser = Pick<
+  User,
+  'id' | 'passwordHash' | 'emailVerifiedAt' | 'bannedAt' | 'bannedUntil' | 'deletedAt'
+>;
+
+/** A ban as stored. */
+export type Ban = Pick<User, 'bannedAt' | 'bannedUntil' | 'banReason'>;
+
 /** Whether the account may be used at `now` (milliseconds since the epoch). It may not if it is deleted or banned. */
 export function isUsable(user: Pick<User, 'deletedAt' | 'bannedAt' | 'bannedUntil'>, now: number): boolean {
   return user.deletedAt === null && !isBanned(user, now);

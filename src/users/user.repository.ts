@@ -1,29 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { EntityManager, IsNull, Repository } from 'typeorm';
+import { IsNull, Repository, type DataSource, type EntityManager } from 'typeorm';
 import type { Role } from '../roles.js';
 import { random } from '../platform/runtime/random.js';
 import { waitForLock } from '../platform/persistence/lock-waits.js';
 import { canonicalEmailPrefix } from '../platform/mail/email-address.js';
-import { User } from './user.entity.js';
+import { User, type Ban, type LoginUser, type NewUser } from './user.entity.js';
 import { UserTransactions } from '../platform/persistence/user-transactions.js';
-
-export interface NewUser {
-  /** A random UUID when absent. */
-  id?: string;
-  email: string;
-  passwordHash: string;
-  displayName?: string | null;
-  roles?: Role[];
-  emailVerifiedAt?: Date | null;
-  createdAt: Date;
-}
-
-/** A user at login: the password hash, and whether the account may log in. */
-export type LoginUser = Pick<
-  User,
-  'id' | 'passwordHash' | 'emailVerifiedAt' | 'bannedAt' | 'bannedUntil' | 'deletedAt'
->;
 
 /** Plain SQL. Most transactions begin with this lock, and a query builder would take longer than the query. */
 const LOCK = `
@@ -34,8 +17,8 @@ const LOCK = `
 const LOCK_IF_FREE = `${LOCK} skip locked`;
 
 /**
- * Reads and writes user accounts. It knows nothing of sessions. A caller that changes a property on which sessions
- * depend must also revoke sessions.
+ * All statements that are mainly about the table `users`, and all that write it. A caller that changes a property on
+ * which sessions depend must also revoke sessions.
  */
 @Injectable()
 export class UserRepository {
@@ -69,6 +52,12 @@ export class UserRepository {
     return this.users.createQueryBuilder('user').addSelect('user.passwordHash').where({ id }).getOne();
   }
 
+  /** Whether the user exists, also after the account was deleted. */
+  async exists(tx: EntityManager | DataSource, id: string): Promise<boolean> {
+    const found = await tx.query<unknown[]>('select from users where id = $1', [id]);
+    return found.length > 0;
+  }
+
   /**
    * Serialises all changes of one user. Login, refresh, revocation and changes of rights take this lock first and
    * keep it until their transaction ends. The lock does not block foreign keys: a running payment can refer to the
@@ -95,6 +84,17 @@ export class UserRepository {
     await tx.update(User, { id }, { passwordHash });
   }
 
+  /** Replaces a hash by another one of the same password, unless the password has changed meanwhile. */
+  async rehash(id: string, from: string | null, to: string): Promise<void> {
+    await this.transactions.attempt(id, () =>
+      this.users.query('update users set password_hash = $3 where id = $1 and password_hash = $2', [
+        id,
+        from,
+        to,
+      ]),
+    );
+  }
+
   /** Marks the address as verified, unless it is verified already. */
   async markVerified(tx: EntityManager, id: string, now: Date): Promise<void> {
     await tx.update(User, { id, emailVerifiedAt: IsNull() }, { emailVerifiedAt: now });
@@ -103,6 +103,19 @@ export class UserRepository {
   /** The unique index refuses an address that another user has. */
   async setEmail(tx: EntityManager, id: string, email: string, verifiedAt: Date): Promise<void> {
     await tx.update(User, { id }, { email, emailVerifiedAt: verifiedAt });
+  }
+
+  /**
+   * Voids the requests without a session that were made up to this time; if `sessions`, no session that was created up
+   * to this time is alive either. The times only increase.
+   */
+  async setNotBefore(tx: EntityManager, id: string, notBefore: Date, sessions: boolean): Promise<void> {
+    await tx.query(
+      `update users set pending_not_before = greatest(pending_not_before, $2),
+         sessions_not_before = case when $3 then greatest(sessions_not_before, $2) else sessions_not_before end
+       where id = $1`,
+      [id, notBefore, sessions],
+    );
   }
 
   /**
@@ -148,6 +161,32 @@ export class UserRepository {
     await this.transactions.attempt(id, () =>
       this.users.update({ id, deletedAt: IsNull() }, { displayName }),
     );
+  }
+
+  /** @param ban null lifts the ban */
+  async setBan(tx: EntityManager, id: string, ban: Ban | null): Promise<void> {
+    const { bannedAt = null, bannedUntil = null, banReason = null } = ban ?? {};
+    await tx.update(User, { id }, { bannedAt, bannedUntil, banReason });
+  }
+
+  async setRoles(tx: EntityManager, id: string, roles: Role[]): Promise<void> {
+    await tx.update(User, { id }, { roles });
+  }
+
+  /** Removes the personal data. The row stays, so that the audit log remains readable. */
+  async erase(tx: EntityManager, id: string, now: Date): Promise<void> {
+    const nothing = { email: null, displayName: null, passwordHash: null, roles: [] };
+    await tx.update(User, { id }, { ...nothing, deletedAt: now });
+  }
+
+  /** Whether an admin other than this user can log in. */
+  async hasOtherAdmin(tx: EntityManager, id: string, now: Date): Promise<boolean> {
+    const [others] = await tx.query<[{ exists: boolean }]>(
+      `select exists (select from users where id <> $1 and 'admin' = any(roles) and deleted_at is null
+         and (banned_at is null or banned_until <= $2))`,
+      [id, now],
+    );
+    return others.exists;
   }
 
   /**

@@ -13,7 +13,7 @@ import type { Receipt } from '../../sessions/revocation/receipt.js';
 import { RevocationWriter, type PendingRevocation } from '../../sessions/revocation/revocation-writer.js';
 import { RevocationService } from '../../sessions/revocation/revocation.service.js';
 import { judge } from '../../sessions/check/session-snapshot.js';
-import { isBanned, User } from '../../users/user.entity.js';
+import { isBanned, type User } from '../../users/user.entity.js';
 import { RevocationTransactions, UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { ProfilesService } from '../../users/profile/profiles.service.js';
 import { UserRepository } from '../../users/user.repository.js';
@@ -49,7 +49,8 @@ export class AccountService {
       const user = await this.lockForChange(tx, userId);
       const now = await databaseNow(tx, this.clock);
       await this.keepAnAdmin(tx, user, now);
-      await tx.update(User, { id: userId }, { bannedAt: now, bannedUntil: until ?? null, banReason: reason });
+      const ban = { bannedAt: now, bannedUntil: until ?? null, banReason: reason };
+      await this.users.setBan(tx, userId, ban);
       const details = { banReason: reason, until: until?.toISOString() };
       return this.revocationWriter.endSessions(tx, userId, 'all', {
         reason: 'ban',
@@ -72,7 +73,7 @@ export class AccountService {
     const pending = await this.transactions.run(userId, async (tx) => {
       const user = await this.lockForChange(tx, userId);
       const wasBanned = isBanned(user, this.clock.now());
-      await tx.update(User, { id: userId }, { bannedAt: null, bannedUntil: null, banReason: null });
+      await this.users.setBan(tx, userId, null);
       await this.audit.record(tx, {
         type: 'user_ban_lifted',
         actorId,
@@ -96,7 +97,7 @@ export class AccountService {
       const now = await databaseNow(tx, this.clock);
       if (!roles.includes('admin')) await this.keepAnAdmin(tx, user, now);
       const aged = await this.endAged(tx, user, now, { actorId, context });
-      await tx.update(User, { id: userId }, { roles });
+      await this.users.setRoles(tx, userId, roles);
       const details = { from: user.roles, to: roles };
       await this.audit.record(tx, {
         type: 'privilege_permissions_changed',
@@ -143,11 +144,7 @@ export class AccountService {
            select id from account_jobs where user_id = $1 or email = $2 for update skip locked)`,
         [userId, user.email],
       );
-      await tx.update(
-        User,
-        { id: userId },
-        { email: null, displayName: null, passwordHash: null, roles: [], deletedAt: now },
-      );
+      await this.users.erase(tx, userId, now);
       return pending;
     });
     await this.revocations.publish(pending);
@@ -185,12 +182,7 @@ export class AccountService {
   /** Refuses the change if this user is the last admin who can log in. */
   private async keepAnAdmin(tx: EntityManager, user: User, now: Date): Promise<void> {
     if (!user.roles.includes('admin')) return;
-    const [others] = await tx.query<{ exists: boolean }[]>(
-      `select exists (select from users where id <> $1 and 'admin' = any(roles) and deleted_at is null
-         and (banned_at is null or banned_until <= $2))`,
-      [user.id, now],
-    );
-    if (!others!.exists)
+    if (!(await this.users.hasOtherAdmin(tx, user.id, now)))
       throw new Problem('resource.conflict', { detail: 'The last admin account cannot be removed.' });
   }
 }

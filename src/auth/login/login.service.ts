@@ -11,9 +11,9 @@ import { SecondFactors, type SecondFactorMethod } from '../mfa/second-factors.js
 import { DeviceRecognition } from '../../sessions/devices/device-recognition.js';
 import type { SessionGrant } from '../../sessions/sessions.service.js';
 import { AttemptLimiter } from '../attempts/attempt-limiter.js';
-import { isUsable, type User } from '../../users/user.entity.js';
+import { isUsable, type LoginUser, type User } from '../../users/user.entity.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
-import { UserRepository, type LoginUser } from '../../users/user.repository.js';
+import { UserRepository } from '../../users/user.repository.js';
 import type { Login } from './auth.schemas.js';
 import type { Credentials } from '../guards/credentials.js';
 import { SessionIssuer } from './session-issuer.service.js';
@@ -132,13 +132,7 @@ export class LoginService {
   private async rehash({ id, passwordHash }: Proven, password: string): Promise<void> {
     try {
       const renewed = await this.passwords.hash(password);
-      await this.transactions.attempt(id, () =>
-        this.database.query('update users set password_hash = $3 where id = $1 and password_hash = $2', [
-          id,
-          passwordHash,
-          renewed,
-        ]),
-      );
+      await this.users.rehash(id, passwordHash, renewed);
     } catch (error) {
       this.logger.debug({ err: error }, 'an outdated password hash could not be replaced yet');
     }

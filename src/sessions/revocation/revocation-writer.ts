@@ -84,12 +84,7 @@ export class RevocationWriter {
     );
     if (onlyOf(selector) === null) {
       // Also when one session goes on: an ended session may have made a request that is recorded without a session.
-      await tx.query(
-        `update users set pending_not_before = greatest(pending_not_before, $2),
-           sessions_not_before = case when $3 then greatest(sessions_not_before, $2) else sessions_not_before end
-         where id = $1`,
-        [userId, notBefore, everything],
-      );
+      await this.users.setNotBefore(tx, userId, notBefore, everything);
     }
     const [sessionId] = sessionIds;
     await this.audit.record(tx, {

@@ -81,8 +81,7 @@ export class RevocationService {
    * @returns null when the user does not exist
    */
   async endUser(userId: string, cause: RevocationCause): Promise<Receipt | null> {
-    const found = await this.database.query<unknown[]>('select from users where id = $1', [userId]);
-    return found.length > 0 ? this.endSessions(userId, 'all', cause) : null;
+    return (await this.users.exists(this.database, userId)) ? this.endSessions(userId, 'all', cause) : null;
   }
 
   /** Ends everyone's sessions. A sweep ends the records in batches; until it has finished, the receipt is `pending`. */
