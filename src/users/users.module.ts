@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { UserProfile } from './profile/profile.entity.js';
+import { ProfileRepository } from './profile/profile.repository.js';
 import { ProfilesService } from './profile/profiles.service.js';
 import { User } from './user.entity.js';
 import { UsersController } from './users.controller.js';
@@ -9,7 +10,7 @@ import { UserRepository } from './user.repository.js';
 @Module({
   imports: [TypeOrmModule.forFeature([User, UserProfile])],
   controllers: [UsersController],
-  providers: [ProfilesService, UserRepository],
+  providers: [ProfileRepository, ProfilesService, UserRepository],
   exports: [ProfilesService, UserRepository],
 })
 export class UsersModule {}

@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { InjectRepository } from '@nestjs/typeorm';
-import type { EntityManager, Repository } from 'typeorm';
+import type { EntityManager } from 'typeorm';
 import { Problem } from '../../platform/api/problem.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { UserRepository } from '../user.repository.js';
-import { UserProfile } from './profile.entity.js';
+import type { UserProfile } from './profile.entity.js';
 import { PROFILE_FIELDS } from './profile.fields.js';
+import { ProfileRepository } from './profile.repository.js';
 
 const NAMES = Object.keys(PROFILE_FIELDS) as (keyof typeof PROFILE_FIELDS)[];
 
@@ -16,7 +16,7 @@ export type ProfileValues = { [Name in keyof typeof PROFILE_FIELDS]: UserProfile
 @Injectable()
 export class ProfilesService {
   constructor(
-    @InjectRepository(UserProfile) private readonly profiles: Repository<UserProfile>,
+    private readonly profiles: ProfileRepository,
     private readonly transactions: UserTransactions,
     private readonly users: UserRepository,
   ) {}
@@ -24,7 +24,7 @@ export class ProfilesService {
   /** All fields of a user; null for those that are not set. It asks nothing if no field is declared. */
   async find(userId: string): Promise<ProfileValues> {
     if (NAMES.length === 0) return {};
-    const found = await this.profiles.findOneBy({ userId });
+    const found = await this.profiles.find(userId);
     return Object.fromEntries(NAMES.map((name) => [name, found?.[name] ?? null])) as ProfileValues;
   }
 
@@ -38,12 +38,12 @@ export class ProfilesService {
     await this.transactions.run(userId, async (tx) => {
       const user = await this.users.lock(tx, userId);
       if (!user || user.deletedAt) throw new Problem('resource.not_found');
-      await tx.upsert(UserProfile, { ...values, userId }, ['userId']);
+      await this.profiles.save(tx, { ...values, userId });
     });
   }
 
   /** Deletes the fields of a user, with the account. */
   async erase(tx: EntityManager, userId: string): Promise<void> {
-    await tx.delete(UserProfile, { userId });
+    await this.profiles.delete(tx, userId);
   }
 }
