@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { SecretReencryptionJob } from '../src/auth/mfa/secret-reencryption.job.js';
+import { SecretReencryptionJob } from '../src/auth/mfa/totp/secret-reencryption.job.js';
 import {
   ADMIN,
   ALICE,

@@ -8,7 +8,7 @@ import { Clock } from '../platform/runtime/clock.js';
 import { decodeCursor, pageOf } from '../platform/api/page.js';
 import { invalidRequest, Problem } from '../platform/api/problem.js';
 import { uuid } from '../platform/api/schemas.js';
-import { MfaManagementService } from '../auth/mfa/mfa-management.service.js';
+import { MfaResetService } from '../auth/mfa/mfa-reset.service.js';
 import { AnswersReceipt } from '../sessions/revocation/answers-receipt.decorator.js';
 import { RequireSession } from '../sessions/check/require-session.decorator.js';
 import type { User } from '../users/user.entity.js';
@@ -32,7 +32,7 @@ export class AdminUsersController {
   constructor(
     private readonly users: UserRepository,
     private readonly accounts: AccountService,
-    private readonly mfaManagement: MfaManagementService,
+    private readonly mfaReset: MfaResetService,
     private readonly clock: Clock,
   ) {}
 
@@ -85,7 +85,7 @@ export class AdminUsersController {
   @ApiProblems('resource.conflict')
   resetSecondFactors(@Param('id', { schema: uuid }) id: string, @Actor() actor: ActorContext) {
     if (id === actor.actorId) throw new Problem('resource.conflict', { detail: OWN_FACTORS });
-    return this.mfaManagement.reset(id, actor);
+    return this.mfaReset.reset(id, actor);
   }
 
   @Put(':id/roles')

@@ -7,10 +7,10 @@ import { PendingActions } from '../../sessions/pending-actions/pending-actions.s
 import type { Transport } from '../../sessions/session.entity.js';
 import type { User } from '../../users/user.entity.js';
 import { sha256 } from '../../platform/runtime/sha256.js';
+import { LoginChallengeRepository } from './login-challenge.repository.js';
 
 /** The time for a user to find their phone. */
 const GOOD_FOR_MS = 5 * 60_000;
-const REMOVED_AT_ONCE = 100;
 
 /** A login after its first step. It is completed with the same transport and on the same device, or not at all. */
 export interface LoginChallenge {
@@ -23,23 +23,6 @@ export interface LoginChallenge {
   deviceDigest: Buffer | null;
 }
 
-interface Row {
-  digest: Buffer;
-  user_id: string;
-  email: string;
-  transport: Transport;
-  device_name: string | null;
-  device_digest: Buffer | null;
-  created_at: Date;
-}
-
-/** Valid only while the user still has the same password. */
-const GOOD = `
-  select c.digest, c.user_id, u.email, c.transport, c.device_name, c.device_digest, c.created_at
-  from login_challenges c join users u on u.id = c.user_id
-  where c.digest = $1 and c.expires_at > $2
-    and c.password_digest = sha256(convert_to(u.password_hash, 'UTF8'))`;
-
 /**
  * Logins with a right password that still need the second factor. A challenge is its transport and 256 random bits.
  * The server stores only the digest. A challenge works at no other endpoint, and opens one session.
@@ -48,6 +31,7 @@ const GOOD = `
 export class LoginChallenges {
   constructor(
     private readonly database: DataSource,
+    private readonly stored: LoginChallengeRepository,
     private readonly pending: PendingActions,
     private readonly clock: Clock,
   ) {}
@@ -67,22 +51,18 @@ export class LoginChallenges {
     }: { transport: Transport; deviceName?: string; deviceToken: string | null },
     now: Date,
   ): Promise<{ token: string; expiresIn: number }> {
-    await this.removeExpired(tx, now);
+    await this.stored.deleteExpired(tx, now);
     const token = `${transport}.${random.secret()}`;
-    await tx.query(
-      `insert into login_challenges (digest, user_id, password_digest, transport, device_name, device_digest, created_at, expires_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-      [
-        sha256(token),
-        user.id,
-        sha256(user.passwordHash!),
-        transport,
-        deviceName ?? null,
-        deviceToken === null ? null : sha256(deviceToken),
-        await this.pending.requestedAt(tx, { userId: user.id, sessionId: null }),
-        new Date(now.getTime() + GOOD_FOR_MS),
-      ],
-    );
+    await this.stored.insert(tx, {
+      digest: sha256(token),
+      userId: user.id,
+      passwordDigest: sha256(user.passwordHash!),
+      transport,
+      deviceName: deviceName ?? null,
+      deviceDigest: deviceToken === null ? null : sha256(deviceToken),
+      createdAt: await this.pending.requestedAt(tx, { userId: user.id, sessionId: null }),
+      expiresAt: new Date(now.getTime() + GOOD_FOR_MS),
+    });
     return { token, expiresIn: GOOD_FOR_MS / 1_000 };
   }
 
@@ -99,11 +79,11 @@ export class LoginChallenges {
 
   /** Deletes the challenge, so that it cannot be used again. */
   async use(tx: EntityManager, { digest }: LoginChallenge): Promise<void> {
-    await tx.query('delete from login_challenges where digest = $1', [digest]);
+    await this.stored.delete(tx, digest);
   }
 
   private async read(tx: EntityManager, digest: Buffer, now: Date): Promise<LoginChallenge | null> {
-    const [row] = await tx.query<Row[]>(GOOD, [digest, now]);
+    const row = await this.stored.findGood(tx, digest, now);
     if (!row) return null;
     const action = { userId: row.user_id, sessionId: null, requestedAt: row.created_at };
     if (!(await this.pending.isAuthorized(tx, action))) return null;
@@ -115,14 +95,6 @@ export class LoginChallenges {
       deviceName: row.device_name ?? undefined,
       deviceDigest: row.device_digest,
     };
-  }
-
-  private async removeExpired(tx: EntityManager, now: Date): Promise<void> {
-    await tx.query(
-      `delete from login_challenges where digest in (
-         select digest from login_challenges where expires_at <= $1 order by expires_at limit ${REMOVED_AT_ONCE} for update skip locked)`,
-      [now],
-    );
   }
 }
 

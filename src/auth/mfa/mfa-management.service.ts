@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AuditService } from '../../platform/audit/audit.service.js';
-import type { ActorContext } from '../../platform/api/actor.decorator.js';
 import { Clock } from '../../platform/runtime/clock.js';
 import { Problem } from '../../platform/api/problem.js';
 import type { RequestContext, Principal } from '../../platform/http/request.js';
@@ -9,18 +8,15 @@ import { databaseNow } from '../../platform/persistence/database-now.js';
 import { MailOutbox } from '../../platform/mail/mail-outbox.js';
 import { PasskeysService } from '../passkeys/passkeys.service.js';
 import { mailContextOf } from '../../sessions/mail-context.js';
-import type { Receipt } from '../../sessions/revocation/receipt.js';
 import { CredentialChangeService } from '../../sessions/refresh/credential-change.service.js';
-import { RevocationWriter } from '../../sessions/revocation/revocation-writer.js';
-import { RevocationService } from '../../sessions/revocation/revocation.service.js';
 import { SessionFence } from '../../sessions/session-fence.js';
 import type { SessionGrant } from '../../sessions/sessions.service.js';
 import { AttemptLimiter } from '../attempts/attempt-limiter.js';
-import { RevocationTransactions, UserTransactions } from '../../platform/persistence/user-transactions.js';
+import { UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { UserRepository } from '../../users/user.repository.js';
-import { RecoveryCodes } from './recovery-codes.service.js';
+import { RecoveryCodeRepository } from './recovery-code.repository.js';
 import { SecondFactors } from './second-factors.js';
-import { TotpFactors, type Confirmation, type TotpEnrolment } from './totp-factors.js';
+import { TotpFactors, type Confirmation, type TotpEnrolment } from './totp/totp-factors.js';
 
 /** The name of the factor in mails. */
 const APP = 'a code from an authenticator app';
@@ -32,7 +28,7 @@ export interface EnrolledFactors {
 }
 
 /**
- * Adds, removes and resets the second factors of a user. A change ends every other session and gives this one new
+ * Adds and removes the second factors of a user. A change ends every other session and gives this one new
  * keys, like a password change (ASVS 7.4.3). So a user with a factor has no session that never proved one.
  */
 @Injectable()
@@ -40,17 +36,14 @@ export class MfaManagementService {
   constructor(
     private readonly database: DataSource,
     private readonly transactions: UserTransactions,
-    private readonly revoking: RevocationTransactions,
     private readonly users: UserRepository,
     private readonly factors: SecondFactors,
     private readonly totp: TotpFactors,
-    private readonly recoveryCodes: RecoveryCodes,
+    private readonly recoveryCodes: RecoveryCodeRepository,
     private readonly passkeys: PasskeysService,
     private readonly fence: SessionFence,
     private readonly attemptLimiter: AttemptLimiter,
     private readonly credentialChange: CredentialChangeService,
-    private readonly revocationWriter: RevocationWriter,
-    private readonly revocations: RevocationService,
     private readonly mails: MailOutbox,
     private readonly audit: AuditService,
     private readonly clock: Clock,
@@ -176,28 +169,6 @@ export class MfaManagementService {
       await this.mails.add(tx, user.email!, 'recovery_codes_renewed', mailContextOf(context, now));
       return codes;
     });
-  }
-
-  /**
-   * For a user who has lost all factors: removes them and ends all sessions.
-   *
-   * @throws Problem `resource.not_found` when the user does not exist or has no second factor
-   */
-  async reset(userId: string, { actorId, context }: ActorContext): Promise<Receipt> {
-    const pending = await this.revoking.run(userId, async (tx) => {
-      const user = await this.users.lock(tx, userId);
-      if (!user?.email || !(await this.factors.removeAll(tx, userId)))
-        throw new Problem('resource.not_found');
-      const now = await databaseNow(tx, this.clock);
-      await this.mails.add(tx, user.email, 'second_factor_reset', { at: now.toISOString() });
-      return this.revocationWriter.endSessions(tx, userId, 'all', {
-        reason: 'mfa_change',
-        actorId,
-        context,
-        audit: 'authn_second_factor_reset',
-      });
-    });
-    return this.revocations.publish(pending);
   }
 
   private async lock(tx: EntityManager, userId: string, sessionId: string) {

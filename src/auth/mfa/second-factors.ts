@@ -10,9 +10,10 @@ import { mailContextOf } from '../../sessions/mail-context.js';
 import { reauthenticationRequired } from '../../sessions/check/session-check.js';
 import { lacksSecondFactor, type SessionSnapshot } from '../../sessions/check/session-snapshot.js';
 import type { User } from '../../users/user.entity.js';
-import { RecoveryCodes } from './recovery-codes.service.js';
-import { TotpFactors } from './totp-factors.js';
-import { TOTP_CODE } from './totp.js';
+import { LoginChallengeRepository } from './login-challenge.repository.js';
+import { RecoveryCodeRepository } from './recovery-code.repository.js';
+import { TotpFactors } from './totp/totp-factors.js';
+import { TOTP_CODE } from './totp/totp.js';
 
 /** The maximum age of a proof that changes factors; the same as on the routes. */
 const FRESH_MS = 5 * 60_000;
@@ -26,7 +27,8 @@ export type SecondFactorMethod = (typeof SECOND_FACTOR_METHODS)[number];
 export class SecondFactors {
   constructor(
     private readonly totp: TotpFactors,
-    private readonly recoveryCodes: RecoveryCodes,
+    private readonly challenges: LoginChallengeRepository,
+    private readonly recoveryCodes: RecoveryCodeRepository,
     private readonly passkeys: PasskeysService,
     private readonly mails: MailOutbox,
     private readonly audit: AuditService,
@@ -116,7 +118,7 @@ export class SecondFactors {
    * @returns whether there were any factors
    */
   async removeAll(tx: EntityManager, userId: string): Promise<boolean> {
-    await tx.query('delete from login_challenges where user_id = $1', [userId]);
+    await this.challenges.deleteOf(tx, userId);
     const removed = await this.totp.remove(tx, userId);
     const passkeys = await this.passkeys.removeAll(tx, userId);
     await this.recoveryCodes.void(tx, userId);

@@ -5,19 +5,15 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import { Clock } from '../../platform/runtime/clock.js';
-import { repeat } from '../../platform/jobs/repeat.js';
-import { LOGGER, type Logger } from '../../platform/logging/logger.js';
+import { Clock } from '../../../platform/runtime/clock.js';
+import { repeat } from '../../../platform/jobs/repeat.js';
+import { LOGGER, type Logger } from '../../../platform/logging/logger.js';
 import { EncryptedSecrets, UnreadableSecret } from './encrypted-secrets.js';
 import { contextOf } from './totp-factors.js';
+import { OUTDATED_BATCH, TotpRepository } from './totp.repository.js';
 
 const INTERVAL_MS = 10 * 60_000;
-const BATCH = 100;
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
-
-const OUTDATED = `
-  select user_id, secret, key_id from totp_factors where key_id <> $1 and user_id > $2
-  order by user_id limit ${BATCH} for update skip locked`;
 
 /**
  * Re-encrypts the secrets of earlier encryption keys, so that those keys can be removed. It does not need the users
@@ -29,6 +25,7 @@ export class SecretReencryptionJob implements OnApplicationBootstrap, BeforeAppl
 
   constructor(
     private readonly database: DataSource,
+    private readonly factors: TotpRepository,
     private readonly encryptedSecrets: EncryptedSecrets,
     private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
@@ -63,26 +60,19 @@ export class SecretReencryptionJob implements OnApplicationBootstrap, BeforeAppl
     key: string,
     after: string,
   ): Promise<{ resealed: number; last: string | null }> {
-    const rows = await tx.query<{ user_id: string; secret: Buffer; key_id: string }[]>(OUTDATED, [
-      key,
-      after,
-    ]);
+    const rows = await this.factors.lockOutdated(tx, key, after);
     let resealed = 0;
     for (const { user_id, secret, key_id } of rows) {
       try {
         const opened = this.encryptedSecrets.decrypt({ sealed: secret, keyId: key_id }, contextOf(user_id));
-        const { sealed, keyId } = this.encryptedSecrets.encrypt(opened, contextOf(user_id), this.clock.now());
-        await tx.query('update totp_factors set secret = $2, key_id = $3 where user_id = $1', [
-          user_id,
-          sealed,
-          keyId,
-        ]);
+        const encrypted = this.encryptedSecrets.encrypt(opened, contextOf(user_id), this.clock.now());
+        await this.factors.replaceSecret(tx, user_id, encrypted);
         resealed += 1;
       } catch (error) {
         if (!(error instanceof UnreadableSecret)) throw error;
         this.logger.error({ err: error, userId: user_id }, 'a second factor cannot be used');
       }
     }
-    return { resealed, last: rows.length === BATCH ? rows.at(-1)!.user_id : null };
+    return { resealed, last: rows.length === OUTDATED_BATCH ? rows.at(-1)!.user_id : null };
   }
 }

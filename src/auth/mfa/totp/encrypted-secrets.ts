@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { createCipheriv, createDecipheriv } from 'node:crypto';
-import { Problem } from '../../platform/api/problem.js';
-import { random } from '../../platform/runtime/random.js';
-import { KeyStore } from '../../platform/keys/key-store.js';
+import { Problem } from '../../../platform/api/problem.js';
+import { random } from '../../../platform/runtime/random.js';
+import { KeyStore } from '../../../platform/keys/key-store.js';
 
 /** An encrypted secret as stored. An attacker who reads the database without the key file cannot decrypt it. */
 export interface EncryptedSecret {

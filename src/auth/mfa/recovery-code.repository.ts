@@ -3,11 +3,11 @@ import type { EntityManager } from 'typeorm';
 import { digestOfRecoveryCode, mintRecoveryCode, RECOVERY_CODES } from './recovery-code.js';
 
 /**
- * Recovery codes, for users who have lost their second factor. Each works once. All methods run in the caller's
- * transaction, under the user's lock.
+ * Recovery codes, for users who have lost their second factor, and all statements of their table. Each works once. All
+ * methods run in the caller's transaction, under the user's lock.
  */
 @Injectable()
-export class RecoveryCodes {
+export class RecoveryCodeRepository {
   /**
    * Issues a new set of codes and voids the old one.
    *

@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import { random } from '../../platform/runtime/random.js';
-import { Settings } from '../../platform/settings/settings.js';
-import { PendingActions } from '../../sessions/pending-actions/pending-actions.service.js';
+import { random } from '../../../platform/runtime/random.js';
+import { Settings } from '../../../platform/settings/settings.js';
+import { PendingActions } from '../../../sessions/pending-actions/pending-actions.service.js';
 import { EncryptedSecrets } from './encrypted-secrets.js';
+import { TotpRepository, type SecretRow } from './totp.repository.js';
 import { base32Of, otpauthUrlOf, SECRET_BYTES, stepOf, TOTP_CODE } from './totp.js';
 
 /** The time to open an authenticator app, or to install one. */
@@ -19,11 +20,6 @@ export interface TotpEnrolment {
   expiresAt: Date;
 }
 
-interface KeptSecret {
-  secret: Buffer;
-  key_id: string;
-}
-
 /**
  * `again`: it was confirmed before, and the client has lost the response. `none`: this session has not started an
  * enrolment.
@@ -34,6 +30,7 @@ export type Confirmation = 'confirmed' | 'again' | 'wrong' | 'none';
 @Injectable()
 export class TotpFactors {
   constructor(
+    private readonly stored: TotpRepository,
     private readonly encryptedSecrets: EncryptedSecrets,
     private readonly pending: PendingActions,
     private readonly settings: Settings,
@@ -46,22 +43,10 @@ export class TotpFactors {
     now: Date,
   ): Promise<TotpEnrolment> {
     const secret = random.bytes(SECRET_BYTES);
-    const { sealed, keyId } = this.encryptedSecrets.encrypt(secret, contextOf(userId), now.getTime());
+    const encrypted = this.encryptedSecrets.encrypt(secret, contextOf(userId), now.getTime());
     const expiresAt = new Date(now.getTime() + ENROLMENT_MS);
-    await tx.query(
-      `insert into totp_enrolments (user_id, session_id, secret, key_id, created_at, expires_at)
-       values ($1, $2, $3, $4, $5, $6)
-       on conflict (user_id) do update
-         set session_id = $2, secret = $3, key_id = $4, created_at = $5, expires_at = $6, confirmed = false`,
-      [
-        userId,
-        sessionId,
-        sealed,
-        keyId,
-        await this.pending.requestedAt(tx, { userId, sessionId }),
-        expiresAt,
-      ],
-    );
+    const createdAt = await this.pending.requestedAt(tx, { userId, sessionId });
+    await this.stored.saveEnrolment(tx, { userId, sessionId, secret: encrypted, createdAt, expiresAt });
     return {
       secret: base32Of(secret),
       otpauthUrl: otpauthUrlOf(secret, { issuer: this.issuer, account }),
@@ -81,39 +66,25 @@ export class TotpFactors {
     { userId, sessionId, code }: { userId: string; sessionId: string; code: string },
     now: Date,
   ): Promise<Confirmation> {
-    const [begun] = await tx.query<(KeptSecret & { created_at: Date; confirmed: boolean })[]>(
-      `select secret, key_id, created_at, confirmed from totp_enrolments
-       where user_id = $1 and session_id = $2 and expires_at > $3`,
-      [userId, sessionId, now],
-    );
+    const begun = await this.stored.findEnrolment(tx, { userId, sessionId }, now);
     if (!begun) return 'none';
     const action = { userId, sessionId, requestedAt: begun.created_at };
     if (!(await this.pending.isAuthorized(tx, action))) return 'none';
     const step = this.stepOf(code, userId, begun, now);
     if (step === null) return 'wrong';
-    if (begun.confirmed) return (await this.useStep(tx, userId, step, { again: true })) ? 'again' : 'wrong';
-    await tx.query(
-      `insert into totp_factors (user_id, secret, key_id, last_step, created_at) values ($1, $2, $3, $4, $5)
-       on conflict (user_id) do update set secret = $2, key_id = $3, last_step = $4, created_at = $5`,
-      [userId, begun.secret, begun.key_id, step, now],
-    );
+    if (begun.confirmed)
+      return (await this.stored.useStep(tx, userId, step, { again: true })) ? 'again' : 'wrong';
+    await this.stored.saveFactor(tx, userId, begun, step, now);
     const expiresAt = new Date(now.getTime() + CONFIRMABLE_AGAIN_MS);
     // This confirmation voids the earlier requests of the session. The enrolment gets a later time, so that it can be
     // confirmed again.
-    await tx.query(
-      'update totp_enrolments set confirmed = true, created_at = $2, expires_at = $3 where user_id = $1',
-      [userId, new Date(now.getTime() + 1), expiresAt],
-    );
+    await this.stored.markConfirmed(tx, userId, new Date(now.getTime() + 1), expiresAt);
     return 'confirmed';
   }
 
   /** When the factor was added; null when the user has none. */
-  async addedAt(tx: EntityManager, userId: string): Promise<Date | null> {
-    const [factor] = await tx.query<{ created_at: Date }[]>(
-      'select created_at from totp_factors where user_id = $1',
-      [userId],
-    );
-    return factor?.created_at ?? null;
+  addedAt(tx: EntityManager, userId: string): Promise<Date | null> {
+    return this.stored.addedAt(tx, userId);
   }
 
   /**
@@ -122,12 +93,9 @@ export class TotpFactors {
    * @returns whether the code was right and new
    */
   async use(tx: EntityManager, userId: string, code: string, now: Date): Promise<boolean> {
-    const [kept] = await tx.query<KeptSecret[]>(
-      'select secret, key_id from totp_factors where user_id = $1',
-      [userId],
-    );
+    const kept = await this.stored.findSecret(tx, userId);
     const step = kept ? this.stepOf(code, userId, kept, now) : null;
-    return step !== null && this.useStep(tx, userId, step);
+    return step !== null && this.stored.useStep(tx, userId, step);
   }
 
   /**
@@ -135,32 +103,11 @@ export class TotpFactors {
    *
    * @returns whether the user had the factor
    */
-  async remove(tx: EntityManager, userId: string): Promise<boolean> {
-    await tx.query('delete from totp_enrolments where user_id = $1', [userId]);
-    const [, removed] = await tx.query<[unknown, number]>('delete from totp_factors where user_id = $1', [
-      userId,
-    ]);
-    return removed === 1;
+  remove(tx: EntityManager, userId: string): Promise<boolean> {
+    return this.stored.delete(tx, userId);
   }
 
-  /**
-   * @param again also accepts the last used code
-   * @returns false when the code was used before
-   */
-  private async useStep(
-    tx: EntityManager,
-    userId: string,
-    step: number,
-    { again = false } = {},
-  ): Promise<boolean> {
-    const [, used] = await tx.query<[unknown, number]>(
-      'update totp_factors set last_step = $2 where user_id = $1 and (last_step < $2 or $3 and last_step = $2)',
-      [userId, step, again],
-    );
-    return used === 1;
-  }
-
-  private stepOf(code: string, userId: string, { secret, key_id }: KeptSecret, now: Date): number | null {
+  private stepOf(code: string, userId: string, { secret, key_id }: SecretRow, now: Date): number | null {
     const digits = code.replaceAll(/\s/g, '');
     if (!TOTP_CODE.test(digits)) return null;
     const opened = this.encryptedSecrets.decrypt({ sealed: secret, keyId: key_id }, contextOf(userId));
