@@ -50,7 +50,7 @@ const { filename: __filename, dirname: __dirname } = import.meta;`;
  */
 const KEPT = {
   'password-strength': 'dist/auth/passwords/password-strength.js',
-  'webauthn-library': 'dist/auth/passkeys/webauthn-library.js',
+  'webauthn-library': 'dist/auth/passkeys/webauthn/webauthn-library.js',
 };
 
 /** `kept-module.ts` reads these files, so the bundler makes no chunk of them. */

@@ -22,6 +22,7 @@ import { JwtStrategy } from './tokens/jwt.strategy.js';
 import { KeyRing } from './tokens/key-ring.js';
 import { LoginService } from './login/login.service.js';
 import { LogoutService } from './login/logout.service.js';
+import { PasskeyEnrolmentService } from './passkeys/passkey-enrolment.service.js';
 import { PasskeyManagementService } from './passkeys/passkey-management.service.js';
 import { PasskeyLoginController } from './passkeys/passkey-login.controller.js';
 import { PasskeyLoginService } from './passkeys/passkey-login.service.js';
@@ -66,6 +67,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     KeyRing,
     LoginService,
     LogoutService,
+    PasskeyEnrolmentService,
     PasskeyManagementService,
     PasskeyLoginService,
     PasskeyVerifier,

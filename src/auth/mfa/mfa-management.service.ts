@@ -6,7 +6,7 @@ import { Problem } from '../../platform/api/problem.js';
 import type { RequestContext, Principal } from '../../platform/http/request.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
 import { MailOutbox } from '../../platform/mail/mail-outbox.js';
-import { PasskeysService } from '../passkeys/passkeys.service.js';
+import { PasskeyRepository } from '../passkeys/passkey.repository.js';
 import { mailContextOf } from '../../sessions/mail-context.js';
 import { CredentialChangeService } from '../../sessions/refresh/credential-change.service.js';
 import { SessionFence } from '../../sessions/session-fence.js';
@@ -40,7 +40,7 @@ export class MfaManagementService {
     private readonly factors: SecondFactors,
     private readonly totp: TotpFactors,
     private readonly recoveryCodes: RecoveryCodeRepository,
-    private readonly passkeys: PasskeysService,
+    private readonly passkeys: PasskeyRepository,
     private readonly fence: SessionFence,
     private readonly attemptLimiter: AttemptLimiter,
     private readonly credentialChange: CredentialChangeService,

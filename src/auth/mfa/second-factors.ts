@@ -5,7 +5,7 @@ import { Problem } from '../../platform/api/problem.js';
 import type { RequestContext } from '../../platform/http/request.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { MailOutbox } from '../../platform/mail/mail-outbox.js';
-import { PasskeysService } from '../passkeys/passkeys.service.js';
+import { PasskeyRepository } from '../passkeys/passkey.repository.js';
 import { mailContextOf } from '../../sessions/mail-context.js';
 import { reauthenticationRequired } from '../../sessions/check/session-check.js';
 import { lacksSecondFactor, type SessionSnapshot } from '../../sessions/check/session-snapshot.js';
@@ -29,7 +29,7 @@ export class SecondFactors {
     private readonly totp: TotpFactors,
     private readonly challenges: LoginChallengeRepository,
     private readonly recoveryCodes: RecoveryCodeRepository,
-    private readonly passkeys: PasskeysService,
+    private readonly passkeys: PasskeyRepository,
     private readonly mails: MailOutbox,
     private readonly audit: AuditService,
     private readonly settings: Settings,

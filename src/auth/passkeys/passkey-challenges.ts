@@ -7,6 +7,7 @@ import { random } from '../../platform/runtime/random.js';
 import { KeyStore } from '../../platform/keys/key-store.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
 import { PRODUCT } from '../../product.js';
+import { UsedChallengeRepository } from './used-challenge.repository.js';
 
 export type ChallengePurpose = 'enrol' | 'login' | 'step_up';
 
@@ -16,8 +17,6 @@ const NONCE_BYTES = 32;
 const EXPIRY_BYTES = 6;
 /** In base64url: the nonce, its expiry in milliseconds since the epoch, and a MAC over both. */
 const SHAPE = /^[A-Za-z0-9_-]{94}$/;
-/** Expired challenges that one statement removes. */
-const PURGE_BATCH = 100;
 
 /** An authenticated challenge. */
 export interface Challenge {
@@ -25,10 +24,6 @@ export interface Challenge {
   issuedAt: Date;
   expiresAt: Date;
 }
-
-const USE = `
-  insert into used_passkey_challenges (nonce, expires_at)
-  select $1, $2::timestamptz where $2 > $3::timestamptz on conflict do nothing`;
 
 /**
  * The challenges that authenticators sign. The server stores nothing when it issues a challenge. The challenge
@@ -38,6 +33,7 @@ const USE = `
 @Injectable()
 export class PasskeyChallenges {
   constructor(
+    private readonly used: UsedChallengeRepository,
     private readonly clock: Clock,
     private readonly keys: KeyStore,
   ) {}
@@ -79,15 +75,10 @@ export class PasskeyChallenges {
    *
    * @returns false when it was used before, or has expired
    */
-  async use(tx: EntityManager, { nonce, expiresAt }: Challenge): Promise<boolean> {
+  async use(tx: EntityManager, challenge: Challenge): Promise<boolean> {
     const now = await databaseNow(tx, this.clock);
-    await tx.query(
-      `delete from used_passkey_challenges where nonce in (
-         select nonce from used_passkey_challenges where expires_at <= $1 limit ${PURGE_BATCH} for update skip locked)`,
-      [now],
-    );
-    const rows = await tx.query<unknown[]>(`${USE} returning nonce`, [nonce, expiresAt, now]);
-    return rows.length === 1;
+    await this.used.deleteExpired(tx, now);
+    return this.used.insert(tx, challenge, now);
   }
 }
 

@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { Context } from '../../platform/api/request-context.decorator.js';
 import type { Principal, RequestContext } from '../../platform/http/request.js';
-import { PasskeyRequestOptions } from './webauthn.schemas.js';
+import { PasskeyRequestOptions } from './webauthn/webauthn.schemas.js';
 import { RequireSession } from '../../sessions/check/require-session.decorator.js';
 import { Throttled } from '../../platform/throttling/throttled.decorator.js';
 import { Grant } from '../login/auth.schemas.js';

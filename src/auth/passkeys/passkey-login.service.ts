@@ -6,10 +6,10 @@ import { random } from '../../platform/runtime/random.js';
 import type { RequestContext, Principal } from '../../platform/http/request.js';
 import { relyingPartyOf, type RelyingParty } from '../../platform/settings/relying-party.js';
 import { Settings } from '../../platform/settings/settings.js';
-import { requestOptions } from './webauthn-options.js';
-import type { PasskeyAssertion, PasskeyRequestOptions } from './webauthn.schemas.js';
+import { requestOptions } from './webauthn/webauthn-options.js';
+import type { PasskeyAssertion, PasskeyRequestOptions } from './webauthn/webauthn.schemas.js';
 import { PasskeyChallenges } from './passkey-challenges.js';
-import { PasskeysService } from './passkeys.service.js';
+import { PasskeyRepository } from './passkey.repository.js';
 import type { SessionGrant } from '../../sessions/sessions.service.js';
 import { StepUpService } from '../../sessions/refresh/step-up.service.js';
 import { AttemptLimiter } from '../attempts/attempt-limiter.js';
@@ -29,7 +29,7 @@ export class PasskeyLoginService {
 
   constructor(
     private readonly database: DataSource,
-    private readonly passkeys: PasskeysService,
+    private readonly passkeys: PasskeyRepository,
     private readonly challenges: PasskeyChallenges,
     private readonly passkeyVerifier: PasskeyVerifier,
     private readonly sessionIssuer: SessionIssuer,

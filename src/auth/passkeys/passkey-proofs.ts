@@ -6,11 +6,11 @@ import type { RequestContext } from '../../platform/http/request.js';
 import { relyingPartyOf, type RelyingParty } from '../../platform/settings/relying-party.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { MailOutbox } from '../../platform/mail/mail-outbox.js';
-import { challengeFrom, VerificationFailed, verifyAssertion, type Assertion } from './webauthn.js';
-import { userHandleOf } from './webauthn-options.js';
-import type { PasskeyAssertion } from './webauthn.schemas.js';
+import { challengeFrom, VerificationFailed, verifyAssertion, type Assertion } from './webauthn/webauthn.js';
+import { userHandleOf } from './webauthn/webauthn-options.js';
+import type { PasskeyAssertion } from './webauthn/webauthn.schemas.js';
 import { PasskeyChallenges, type Challenge, type ChallengePurpose } from './passkey-challenges.js';
-import { PasskeysService, type Passkey } from './passkeys.service.js';
+import { PasskeyRepository, type Passkey } from './passkey.repository.js';
 import { mailContextOf } from '../../sessions/mail-context.js';
 import { PendingActions } from '../../sessions/pending-actions/pending-actions.service.js';
 import type { User } from '../../users/user.entity.js';
@@ -48,7 +48,7 @@ export class PasskeyVerifier {
   private readonly site: RelyingParty;
 
   constructor(
-    private readonly passkeys: PasskeysService,
+    private readonly passkeys: PasskeyRepository,
     private readonly challenges: PasskeyChallenges,
     private readonly pending: PendingActions,
     private readonly mails: MailOutbox,

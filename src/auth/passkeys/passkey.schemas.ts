@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { instant, text, uuid } from '../../platform/api/schemas.js';
-import { PasskeyAssertion, PasskeyAttestation, PasskeyRequestOptions } from './webauthn.schemas.js';
-import type { Passkey } from './passkeys.service.js';
+import { PasskeyAssertion, PasskeyAttestation, PasskeyRequestOptions } from './webauthn/webauthn.schemas.js';
+import type { Passkey } from './passkey.repository.js';
 import { deviceName } from '../../sessions/devices/device.schemas.js';
 import { TRANSPORTS } from '../../sessions/session.entity.js';
 

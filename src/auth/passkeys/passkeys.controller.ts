@@ -7,14 +7,15 @@ import { Problem } from '../../platform/api/problem.js';
 import { Context } from '../../platform/api/request-context.decorator.js';
 import type { Principal, RequestContext } from '../../platform/http/request.js';
 import { uuid } from '../../platform/api/schemas.js';
-import { PasskeyCreationOptions } from './webauthn.schemas.js';
-import { PasskeysService } from './passkeys.service.js';
+import { PasskeyCreationOptions } from './webauthn/webauthn.schemas.js';
+import { PasskeyRepository } from './passkey.repository.js';
 import { CurrentSession } from '../../sessions/check/current-session.decorator.js';
 import { RequireSession } from '../../sessions/check/require-session.decorator.js';
 import type { SessionSnapshot } from '../../sessions/check/session-snapshot.js';
 import { Throttled } from '../../platform/throttling/throttled.decorator.js';
 import { CurrentUser } from '../guards/current-user.decorator.js';
 import { TokenResponder } from '../login/token-responder.js';
+import { PasskeyEnrolmentService } from './passkey-enrolment.service.js';
 import { PasskeyManagementService } from './passkey-management.service.js';
 import {
   PasskeyChanges,
@@ -37,7 +38,8 @@ const ENROLS = { awaitsSecondFactor: true } as const;
 @Controller('auth/passkeys')
 export class PasskeysController {
   constructor(
-    private readonly passkeys: PasskeysService,
+    private readonly passkeys: PasskeyRepository,
+    private readonly passkeyEnrolment: PasskeyEnrolmentService,
     private readonly passkeyManagement: PasskeyManagementService,
     private readonly tokenResponder: TokenResponder,
   ) {}
@@ -57,7 +59,7 @@ export class PasskeysController {
   @ApiOkResponse({ standardSchema: PasskeyCreationOptions })
   @ApiProblems('resource.conflict')
   begin(@CurrentSession() session: SessionSnapshot): Promise<PasskeyCreationOptions> {
-    return this.passkeyManagement.begin(session);
+    return this.passkeyEnrolment.begin(session);
   }
 
   /** Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens. */
@@ -72,7 +74,7 @@ export class PasskeysController {
     @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<PasskeyView> {
-    const { passkey, grant } = await this.passkeyManagement.add(user, enrolment, context);
+    const { passkey, grant } = await this.passkeyEnrolment.add(user, enrolment, context);
     if (grant) this.tokenResponder.send(reply, grant);
     return passkeyViewOf(passkey);
   }

@@ -1,9 +1,10 @@
 import { Module } from '@nestjs/common';
 import { PasskeyChallenges } from './passkey-challenges.js';
-import { PasskeysService } from './passkeys.service.js';
+import { PasskeyRepository } from './passkey.repository.js';
+import { UsedChallengeRepository } from './used-challenge.repository.js';
 
 @Module({
-  providers: [PasskeyChallenges, PasskeysService],
-  exports: [PasskeyChallenges, PasskeysService],
+  providers: [PasskeyChallenges, PasskeyRepository, UsedChallengeRepository],
+  exports: [PasskeyChallenges, PasskeyRepository],
 })
 export class PasskeysModule {}

@@ -1,8 +1,8 @@
-import type { RelyingParty } from '../../platform/settings/relying-party.js';
+import type { RelyingParty } from '../../../platform/settings/relying-party.js';
 import { ALGORITHMS } from './webauthn.js';
 import type { PasskeyCreationOptions, PasskeyRequestOptions } from './webauthn.schemas.js';
-import { CHALLENGE_LIFETIME_MS } from './passkey-challenges.js';
-import type { Passkey } from './passkeys.service.js';
+import { CHALLENGE_LIFETIME_MS } from '../passkey-challenges.js';
+import type { Passkey } from '../passkey.repository.js';
 
 interface Enrolling {
   id: string;

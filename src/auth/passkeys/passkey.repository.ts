@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import type { Assertion, Credential } from './webauthn.js';
+import type { Assertion, Credential } from './webauthn/webauthn.js';
 
 /** A passkey as stored. */
 export interface Passkey extends Credential {
@@ -26,9 +26,9 @@ const USE = `
   update passkeys set sign_count = greatest(sign_count, $2), backed_up = $3, last_used_at = greatest(last_used_at, $4)
   where id = $1 and (backup_eligible or sign_count < $2 or (sign_count = 0 and $2 = 0))`;
 
-/** Stores the passkeys of users. The services that use it check the permissions. */
+/** All statements of the table `passkeys`. The services that use it check the permissions. */
 @Injectable()
-export class PasskeysService {
+export class PasskeyRepository {
   constructor(private readonly database: DataSource) {}
 
   /** The user's passkeys, oldest first. */

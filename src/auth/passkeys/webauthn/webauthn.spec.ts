@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { Authenticator, type Deviation } from '../../../test/support/authenticator.js';
+import { Authenticator, type Deviation } from '../../../../test/support/authenticator.js';
 import {
   challengeFrom,
   VerificationFailed,

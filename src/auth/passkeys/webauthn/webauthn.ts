@@ -1,5 +1,5 @@
-import { keptModule } from '../../platform/performance/kept-module.js';
-import type { RelyingParty } from '../../platform/settings/relying-party.js';
+import { keptModule } from '../../../platform/performance/kept-module.js';
+import type { RelyingParty } from '../../../platform/settings/relying-party.js';
 import type { PasskeyAssertion, PasskeyAttestation } from './webauthn.schemas.js';
 
 /**
