@@ -2033,7 +2033,7 @@ export const MUTANTS = [
   // --- Passwords and account mail
   {
     mechanism: 'a mailed token works once',
-    file: 'src/platform/mail/mailed-tokens.ts',
+    file: 'src/platform/mail/mailed-token.repository.ts',
     out: 'return used === 1;',
     put: 'return used >= 0;',
     spec: 'test/password-reset.spec.ts',
@@ -2054,21 +2054,21 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a link that is followed again changes an address once',
-    file: 'src/platform/mail/mailed-tokens.ts',
+    file: 'src/platform/mail/mailed-token.repository.ts',
     out: 'where id = $1 and used_at is null and expires_at > $2',
     put: 'where id = $1 and expires_at > $2',
     spec: 'test/account-mail.spec.ts',
   },
   {
     mechanism: 'a mailed token expires',
-    file: 'src/platform/mail/mailed-tokens.ts',
+    file: 'src/platform/mail/mailed-token.repository.ts',
     out: "'delete from mailed_tokens where id = $1 and expires_at > $2';",
     put: "'delete from mailed_tokens where id = $1 and $2::timestamptz is not null';",
     spec: 'test/password-reset.spec.ts',
   },
   {
     mechanism: 'a mailed token is good for its purpose only',
-    file: 'src/platform/mail/mailed-tokens.ts',
+    file: 'src/platform/mail/mailed-token.repository.ts',
     out: 'where id = $1 and purpose = any($2)',
     put: 'where id = $1 and $2::text[] is not null',
     spec: 'test/password-reset.spec.ts',
@@ -2076,13 +2076,13 @@ export const MUTANTS = [
   {
     mechanism: 'a mailed token is authentic',
     file: 'src/platform/mail/mailed-tokens.ts',
-    out: 'return isOurs ? tokenOf(row) : null;',
-    put: 'void isOurs; return tokenOf(row);',
+    out: 'return isOurs ? found : null;',
+    put: 'void isOurs; return found;',
     spec: 'test/password-reset.spec.ts',
   },
   {
     mechanism: 'a new mailed token voids the previous one',
-    file: 'src/platform/mail/mailed-tokens.ts',
+    file: 'src/platform/mail/mailed-token.repository.ts',
     out: 'set id = excluded.id, email',
     put: 'set email',
     spec: 'test/password-reset.spec.ts',

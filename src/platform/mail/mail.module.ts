@@ -5,11 +5,13 @@ import { DevMailsController } from './dev-mails.controller.js';
 import { MailLinks } from './mail-links.js';
 import { MailOutbox } from './mail-outbox.js';
 import { FolderTransport, mailsFolder, MailTransport, SmtpTransport } from './mail-transport.js';
+import { MailedTokenRepository } from './mailed-token.repository.js';
 import { MailedTokens } from './mailed-tokens.js';
 
 @Global()
 @Module({
   providers: [
+    MailedTokenRepository,
     MailedTokens,
     MailLinks,
     MailOutbox,

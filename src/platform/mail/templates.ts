@@ -1,6 +1,6 @@
 import { ACCOUNT_MAILS, type AccountTemplateData } from './account-templates.js';
 import { inertData } from './inert-text.js';
-import type { MailedPurpose } from './mailed-tokens.js';
+import type { MailedPurpose } from './mailed-token.repository.js';
 import { PASSKEY_MAILS, type PasskeyTemplateData } from './passkey-templates.js';
 import { contextLines, type MailContext, type MailContent } from './mail-content.js';
 
