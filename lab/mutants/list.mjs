@@ -133,7 +133,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'late commits are added to the audit hash chain later, and only once',
-    file: 'src/platform/audit/audit-chain.ts',
+    file: 'src/platform/audit/audit-chain.repository.ts',
     out: `where at < $1::timestamptz - interval '\${FINAL_AFTER_MINUTES} min'), 0) as settled`,
     put: `where at <= $1::timestamptz), 0) as settled`,
     spec: 'lab/specs/audit-seals.spec.ts',
@@ -141,8 +141,8 @@ export const MUTANTS = [
   {
     mechanism: 'instances take turns at extending the audit hash chain',
     file: 'src/platform/audit/audit-chain.job.ts',
-    out: 'if (!turn!.mine) return 0;',
-    put: 'void turn;',
+    out: "if (!(await tryLock(tx, 'auditChain'))) return 0;",
+    put: "await tryLock(tx, 'auditChain');",
     spec: 'lab/specs/audit-seals.spec.ts',
   },
   {
@@ -162,7 +162,7 @@ export const MUTANTS = [
   {
     mechanism: 'reads of the audit log are recorded',
     file: 'src/platform/audit/audit.service.ts',
-    out: "await this.record(this.events.manager, { type: 'sensitive_read', actorId, context, details });",
+    out: "await this.record(this.database.manager, { type: 'sensitive_read', actorId, context, details });",
     put: 'void [actorId, context, details];',
     spec: 'test/event-log.spec.ts',
   },

@@ -49,8 +49,8 @@ describe('the model of a load', () => {
     ['sessions/revocation/revocation-subscriber.ts', 'ANSWER_TIMEOUT_MS = 2_000;'],
     ['sessions/revocation/receipt.ts', 'MAX_COUNTED = 10_000;'],
     ['platform/audit/audit-chain.job.ts', 'INTERVAL_MS = 10_000;'],
-    ['platform/audit/audit-chain.ts', 'MAX_LINKED = 10_000;'],
-    ['platform/audit/audit-chain.ts', 'FINAL_AFTER_MINUTES = 10;'],
+    ['platform/audit/audit-chain.repository.ts', 'MAX_LINKED = 10_000;'],
+    ['platform/audit/audit-chain.repository.ts', 'FINAL_AFTER_MINUTES = 10;'],
   ])('uses a constant of %s: %s', (file, text) => {
     expect(readFileSync(`src/${file}`, 'utf8')).toContain(text);
   });

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { createClient } from 'redis';
 import { DataSource } from 'typeorm';
-import { LINK_EVENTS } from '../../../dist/platform/audit/audit-chain.js';
+import { LINK_EVENTS } from '../../../dist/platform/audit/audit-chain.repository.js';
 import { COMPARE_AND_SET, SET_IF_ABSENT } from '../../../dist/platform/cache/redis-epoch.js';
 import { SessionCleanupJob } from '../../../dist/sessions/session-cleanup.job.js';
 import { LastSeenService } from '../../../dist/sessions/check/last-seen.service.js';

@@ -17,7 +17,7 @@ import { isBanned, type User } from '../../users/user.entity.js';
 import { RevocationTransactions, UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { ProfilesService } from '../../users/profile/profiles.service.js';
 import { UserRepository } from '../../users/user.repository.js';
-import { ADVISORY_LOCKS } from '../../platform/persistence/advisory-locks.js';
+import { takeLock } from '../../platform/persistence/advisory-locks.js';
 
 /** Changes the status of an account, and with it the life of its sessions: ban, roles, deletion. */
 @Injectable()
@@ -175,7 +175,7 @@ export class AccountService {
   private async lockForChange(tx: EntityManager, userId: string): Promise<User> {
     const user = await this.users.lock(tx, userId);
     if (!user || user.deletedAt) throw new Problem('resource.not_found');
-    await tx.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.admins]);
+    await takeLock(tx, 'admins');
     return user;
   }
 

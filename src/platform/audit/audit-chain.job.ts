@@ -9,8 +9,8 @@ import { Clock } from '../runtime/clock.js';
 import { LOGGER, type Logger } from '../logging/logger.js';
 import { ClusterScheduler } from '../jobs/cluster-scheduler.js';
 import { databaseNow } from '../persistence/database-now.js';
-import { MAX_LINKED, LINK_EVENTS } from './audit-chain.js';
-import { ADVISORY_LOCKS } from '../persistence/advisory-locks.js';
+import { linkEvents, MAX_LINKED } from './audit-chain.repository.js';
+import { tryLock } from '../persistence/advisory-locks.js';
 
 /** In this interval, the owner of the database can change an event without a trace. */
 const INTERVAL_MS = 10_000;
@@ -51,12 +51,9 @@ export class AuditChainJob implements OnApplicationBootstrap, BeforeApplicationS
 
   private linkOnce(): Promise<number> {
     return this.database.transaction(async (tx) => {
-      const [turn] = await tx.query<{ mine: boolean }[]>('select pg_try_advisory_xact_lock($1) as mine', [
-        ADVISORY_LOCKS.auditChain,
-      ]);
-      if (!turn!.mine) return 0;
+      if (!(await tryLock(tx, 'auditChain'))) return 0;
       const now = await databaseNow(tx, this.clock);
-      const [seal] = await tx.query<{ id: string; count: number; hash: string }[]>(LINK_EVENTS, [now]);
+      const seal = await linkEvents(tx, now);
       // The log is outside this database. An attacker who rebuilds the chain in the database contradicts it.
       if (seal)
         this.logger.info(

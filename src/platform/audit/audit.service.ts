@@ -1,9 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { InjectRepository } from '@nestjs/typeorm';
-import { Repository, type EntityManager } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import type { ActorContext } from '../api/actor.decorator.js';
-import type { RequestContext } from '../http/request.js';
-import { AuditEvent } from './audit-event.entity.js';
+import type { AuditEvent } from './audit-event.entity.js';
+import { AuditEventRepository, type AuditFilter, type NewAuditEvent } from './audit-event.repository.js';
 
 /** Event names follow the OWASP logging vocabulary where it has one. */
 export type AuditEventType =
@@ -50,62 +49,30 @@ export type AuditEventType =
   | 'sensitive_read';
 
 /** An event to record. */
-export interface AuditEntry {
+export interface AuditEntry extends NewAuditEvent {
   type: AuditEventType;
-  actorId?: string | null;
-  userId?: string | null;
-  sessionId?: string | null;
-  context?: RequestContext | null;
-  /** Must never contain a secret, a token, or the digest of one. */
-  details?: Record<string, unknown>;
-}
-
-/** Filters of {@link AuditService.read}. `from` is inclusive, `to` is exclusive. */
-export interface AuditFilter {
-  userId?: string;
-  type?: string;
-  from?: Date;
-  to?: Date;
-  /** Only events with a smaller id. */
-  before?: string;
-  limit: number;
 }
 
 /** Records audit events, and reads them for admins. */
 @Injectable()
 export class AuditService {
-  constructor(@InjectRepository(AuditEvent) private readonly events: Repository<AuditEvent>) {}
+  constructor(
+    private readonly database: DataSource,
+    private readonly events: AuditEventRepository,
+  ) {}
 
   /** Part of the caller's transaction: an action and its event commit together or not at all. */
-  async record(tx: EntityManager, entry: AuditEntry): Promise<void> {
-    await tx.query(
-      `insert into audit_events (type, actor_id, user_id, session_id, ip, user_agent, request_id, details)
-       values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-      [
-        entry.type,
-        entry.actorId ?? null,
-        entry.userId ?? null,
-        entry.sessionId ?? null,
-        entry.context?.ip ?? null,
-        entry.context?.userAgent ?? null,
-        entry.context?.requestId ?? null,
-        JSON.stringify(entry.details ?? {}),
-      ],
-    );
+  record(tx: EntityManager, entry: AuditEntry): Promise<void> {
+    return this.events.insert(tx, entry);
   }
 
   /** Records many events of one type that no request caused, in one statement. */
-  async recordAll(
+  recordAll(
     tx: EntityManager,
     type: AuditEventType,
     events: Required<Pick<AuditEntry, 'userId' | 'sessionId' | 'details'>>[],
   ): Promise<void> {
-    await tx.query(
-      `insert into audit_events (type, user_id, session_id, details)
-       select $1, "userId", "sessionId", details
-       from jsonb_to_recordset($2) as event ("userId" uuid, "sessionId" uuid, details jsonb)`,
-      [type, JSON.stringify(events)],
-    );
+    return this.events.insertAll(tx, type, events);
   }
 
   /**
@@ -113,20 +80,10 @@ export class AuditService {
    * gets no events.
    */
   async read(filter: AuditFilter, { actorId, context }: ActorContext): Promise<AuditEvent[]> {
-    const events = await this.list(filter);
+    const events = await this.events.list(filter);
     const { limit: _limit, before: _before, ...asked } = filter;
     const details = { object: 'audit_events', ...asked };
-    await this.record(this.events.manager, { type: 'sensitive_read', actorId, context, details });
+    await this.record(this.database.manager, { type: 'sensitive_read', actorId, context, details });
     return events;
-  }
-
-  private list({ userId, type, from, to, before, limit }: AuditFilter): Promise<AuditEvent[]> {
-    const select = this.events.createQueryBuilder('event');
-    if (userId) select.andWhere('event.userId = :userId', { userId });
-    if (type) select.andWhere('event.type = :type', { type });
-    if (from) select.andWhere('event.at >= :from', { from });
-    if (to) select.andWhere('event.at < :to', { to });
-    if (before) select.andWhere('event.id < :before', { before });
-    return select.orderBy('event.id', 'DESC').take(limit).getMany();
   }
 }

@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
 import { PRODUCT } from '../../product.js';
+import { deleteEventsSealedBefore } from './audit-event.repository.js';
 
 /**
  * Removes the events of all seals that were made before the given time. The seals stay, so that the hash chain stays
@@ -10,11 +11,7 @@ import { PRODUCT } from '../../product.js';
 export async function pruneAudit(client: Pick<ClientBase, 'query'>, before: Date): Promise<number> {
   await client.query('begin');
   await client.query(`set local ${PRODUCT.auditRetention} = 'on'`);
-  const { rowCount } = await client.query(
-    `delete from audit_events e using audit_chain s
-     where s.at < $1 and e.id >= lower(s.events) and e.id < upper(s.events) and e.id <@ s.events`,
-    [before],
-  );
+  const removed = await deleteEventsSealedBefore(client, before);
   await client.query('commit');
-  return rowCount ?? 0;
+  return removed;
 }

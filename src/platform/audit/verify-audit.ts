@@ -1,16 +1,5 @@
 import type { ClientBase } from 'pg';
-import { COMPARE_LINKS, UNLINKED } from './audit-chain.js';
-
-interface Compared {
-  id: string;
-  at: Date;
-  count: number;
-  previous: string;
-  hash: string;
-  /** The hash of its events as they are now; null when there are no events. */
-  now: string | null;
-  found: number;
-}
+import { compareLinks, countUnlinked, type ComparedSeal } from './audit-chain.repository.js';
 
 /** The result of {@link verifyAudit}. `seals` and `events` are the numbers found. */
 export interface Verification {
@@ -43,8 +32,8 @@ export async function verifyAudit(
   const sought = new Map(heads.map((head) => head.split(':') as [string, string]));
   let previous = NONE;
   for (let after = '0'; ;) {
-    const { rows } = await client.query<Compared>(COMPARE_LINKS, [after]);
-    for (const seal of rows) {
+    const seals = await compareLinks(client, after);
+    for (const seal of seals) {
       const name = `chain entry ${seal.id} of ${seal.at.toISOString()}`;
       if (seal.previous !== previous)
         faults.push(`${name} does not follow the previous entry: entries are missing or were recreated`);
@@ -59,20 +48,20 @@ export async function verifyAudit(
       result.events += seal.found;
       result.head = `${seal.id}:${seal.hash}`;
     }
-    const last = rows.at(-1);
+    const last = seals.at(-1);
     if (!last) break;
     after = last.id;
   }
   for (const [id] of sought) faults.push(`chain entry ${id} is in the log, but missing in the database`);
-  const { rows } = await client.query<{ events: number; waiting: number }>(UNLINKED);
-  result.waiting = rows[0]!.waiting;
-  const slippedIn = rows[0]!.events - result.events - result.waiting;
+  const { events, waiting } = await countUnlinked(client);
+  result.waiting = waiting;
+  const slippedIn = events - result.events - waiting;
   if (slippedIn > 0)
     faults.push(`${slippedIn} events lie between chained events, but belong to no chain entry`);
   return result;
 }
 
-function differenceOf({ count, found }: Compared): string {
+function differenceOf({ count, found }: ComparedSeal): string {
   if (found === count) return 'at least one of its events was changed';
   return `it was made of ${count} events, but ${found} exist`;
 }

@@ -1,3 +1,5 @@
+import type { EntityManager } from 'typeorm';
+
 /** PostgreSQL's advisory locks: the numbers are arbitrary, one per purpose, and the same in all processes of one database. */
 export const ADVISORY_LOCKS = {
   /** One process migrates at a time. */
@@ -11,3 +13,16 @@ export const ADVISORY_LOCKS = {
   /** One instance extends the audit hash chain at a time. */
   auditChain: 7_263_405,
 } as const;
+
+/** Waits for the lock, and keeps it until the transaction ends. */
+export async function takeLock(tx: EntityManager, name: keyof typeof ADVISORY_LOCKS): Promise<void> {
+  await tx.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCKS[name]]);
+}
+
+/** Same as {@link takeLock}, without waiting. @returns false while another transaction has the lock */
+export async function tryLock(tx: EntityManager, name: keyof typeof ADVISORY_LOCKS): Promise<boolean> {
+  const [turn] = await tx.query<[{ mine: boolean }]>('select pg_try_advisory_xact_lock($1) as mine', [
+    ADVISORY_LOCKS[name],
+  ]);
+  return turn.mine;
+}

@@ -18,7 +18,7 @@ export class Audit1763683400000 implements MigrationInterface {
       );
       create index audit_events_of_user on audit_events (user_id, id desc);
 
-      -- the audit hash chain: the state of the audit log at a moment, see platform/audit/audit-chain.ts
+      -- the audit hash chain: the state of the audit log at a moment, see platform/audit/audit-chain.repository.ts
       create table audit_chain (
         id       bigint generated always as identity primary key,
         at       timestamptz(3) not null,

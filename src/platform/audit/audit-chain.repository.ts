@@ -1,7 +1,10 @@
+import type { ClientBase } from 'pg';
+import type { EntityManager } from 'typeorm';
+
 /**
- * The audit hash chain. A seal is the hash of the previous seal and of all events that have committed since. An
- * attacker who changes, removes or inserts an event later must rebuild all later seals. The instances have also
- * written those seals to their log, which is outside this database.
+ * All statements of the table `audit_chain`, the audit hash chain. A seal is the hash of the previous seal and of all
+ * events that have committed since. An attacker who changes, removes or inserts an event later must rebuild all later
+ * seals. The instances have also written those seals to their log, which is outside this database.
  */
 
 /** The digest of an event, from the same bytes each time. Columns that are added later are not part of it. */
@@ -41,8 +44,7 @@ export const LINK_EVENTS = `
   from e, known group by known.previous
   returning id, count, encode(hash, 'hex') as hash`;
 
-/** One page of seals after number $1. Each row has the stored hash and the hash of the events as they are now. */
-export const COMPARE_LINKS = `
+const COMPARE_LINKS = `
   select s.id, s.at, s.count, encode(s.previous, 'hex') as previous, encode(s.hash, 'hex') as hash,
     (select encode(${hashOf('s.previous')}, 'hex') from audit_events e
      where e.id >= lower(s.events) and e.id < upper(s.events) and e.id <@ s.events) as now,
@@ -50,8 +52,7 @@ export const COMPARE_LINKS = `
      where e.id >= lower(s.events) and e.id < upper(s.events) and e.id <@ s.events) as found
   from audit_chain s where s.id > $1 order by s.id limit 100`;
 
-/** The number of events, and how many of them may still wait for a seal. */
-export const UNLINKED = `
+const UNLINKED = `
   with known as (
     select coalesce(max(last_id), 0) as settled from audit_chain
     where at < (select max(at) from audit_chain) - interval '${FINAL_AFTER_MINUTES} min'
@@ -59,3 +60,46 @@ export const UNLINKED = `
   select (select count(*)::int from audit_events) as events,
     (select count(*)::int from audit_events e, known where e.id > known.settled
        and not exists (select from audit_chain s where s.last_id > known.settled and e.id <@ s.events)) as waiting`;
+
+/** A new seal. */
+export interface Seal {
+  id: string;
+  /** The number of its events. */
+  count: number;
+  /** In hexadecimal digits. */
+  hash: string;
+}
+
+/** A seal, and its events as they are now. */
+export interface ComparedSeal extends Seal {
+  at: Date;
+  /** The stored hash of the previous seal. */
+  previous: string;
+  /** The hash of its events as they are now; null when there are no events. */
+  now: string | null;
+  /** The number of its events as they are now. */
+  found: number;
+}
+
+/** @returns null if no event waits for a seal */
+export async function linkEvents(tx: EntityManager, now: Date): Promise<Seal | null> {
+  const [seal] = await tx.query<Seal[]>(LINK_EVENTS, [now]);
+  return seal ?? null;
+}
+
+/** One page of seals after the given number. */
+export async function compareLinks(
+  client: Pick<ClientBase, 'query'>,
+  after: string,
+): Promise<ComparedSeal[]> {
+  const { rows } = await client.query<ComparedSeal>(COMPARE_LINKS, [after]);
+  return rows;
+}
+
+/** The number of events, and how many of them may still wait for a seal. */
+export async function countUnlinked(
+  client: Pick<ClientBase, 'query'>,
+): Promise<{ events: number; waiting: number }> {
+  const { rows } = await client.query<{ events: number; waiting: number }>(UNLINKED);
+  return rows[0]!;
+}
