@@ -175,7 +175,7 @@ export { END_REASONS, type EndReason } from './sessions/revocation/end-reason.js
  */
 export { SessionFence } from './sessions/session-fence.js';
 
-// --- Audit, mail, errors
+// --- Audit, mail
 
 /**
  * Appends a security event to the audit log, in the transaction of the act.
@@ -189,6 +189,31 @@ export { AuditService, type AuditEntry, type AuditEventType } from './platform/a
 
 /** Adds a mail to the outbox, in the transaction of the act. The mail is sent after the commit, or not at all. */
 export { MailOutbox } from './platform/mail/mail-outbox.js';
+
+// --- Metrics
+
+/**
+ * Adds metrics to `GET /metrics`. The product's prefix is added to each name. A label with many values, such as a user id,
+ * fills the memory of the instance.
+ *
+ * ```ts
+ * @Injectable()
+ * class InvoicesService {
+ *   private readonly sent;
+ *
+ *   constructor(metrics: Metrics) {
+ *     this.sent = metrics.counter({ name: 'invoices_sent_total', help: 'Invoices that were sent.', labelNames: ['plan'] });
+ *   }
+ *
+ *   send(plan: string): void {
+ *     this.sent.inc({ plan });
+ *   }
+ * }
+ * ```
+ */
+export { Metrics } from './platform/metrics/metrics.js';
+
+// --- Errors
 
 /**
  * An error that a client gets as `application/problem+json` (RFC 9457). `code` is stable; `detail` never repeats input.

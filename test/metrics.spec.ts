@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, it, jest } from '@jest/globals';
+import { Controller, Module, Post } from '@nestjs/common';
+import { Metrics, Public } from '#core';
 import { RevocationSubscriber } from '../src/sessions/revocation/revocation-subscriber.js';
 import { RevocationDispatcher } from '../src/sessions/revocation/revocation-dispatcher.js';
 import { RevocationService } from '../src/sessions/revocation/revocation.service.js';
@@ -115,5 +117,34 @@ describeWithRedis('GET /metrics', () => {
       expect((await ask({ authorization })).status).toBe(404);
     }
     await guarded.close();
+  });
+
+  it("has a feature's own counter, with the prefix of the product", async () => {
+    @Controller('orders')
+    class OrdersController {
+      private readonly placed;
+
+      constructor(metrics: Metrics) {
+        this.placed = metrics.counter({
+          name: 'orders_placed_total',
+          help: 'Orders.',
+          labelNames: ['channel'],
+        });
+      }
+
+      @Post()
+      @Public()
+      place() {
+        this.placed.inc({ channel: 'web' });
+      }
+    }
+    @Module({ controllers: [OrdersController] })
+    class OrdersModule {}
+
+    const shop = await startApp({ features: [OrdersModule] });
+    await shop.client().post('/v1/orders', {});
+    const { text } = await shop.client().get('/metrics');
+    expect(text).toContain(`${PRODUCT.metricPrefix}orders_placed_total{channel="web"} 1\n`);
+    await shop.close();
   });
 });

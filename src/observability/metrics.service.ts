@@ -1,9 +1,10 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
-import { collectDefaultMetrics, Counter, Gauge, Registry, type Metric } from 'prom-client';
+import { collectDefaultMetrics, type Metric } from 'prom-client';
 import { AlignedClock } from '../platform/runtime/clock.js';
 import { KeyStore } from '../platform/keys/key-store.js';
+import { Metrics } from '../platform/metrics/metrics.js';
 import { DenialList } from '../sessions/revocation/denial-list.js';
 import { RevocationSubscriber } from '../sessions/revocation/revocation-subscriber.js';
 import { RevocationDispatcher } from '../sessions/revocation/revocation-dispatcher.js';
@@ -11,17 +12,16 @@ import { SessionCheck } from '../sessions/check/session-check.js';
 import { SessionCache } from '../sessions/check/session-cache.js';
 import { RateLimitResponder } from '../platform/throttling/rate-limit-responder.js';
 import { RequestDurations } from './request-durations.js';
-import { PRODUCT } from '../product.js';
 
-/** The metrics of an instance. Counters that sessions maintain are read only when metrics are requested. */
+/** The core's own metrics. Counters that sessions maintain are read only when metrics are requested. */
 @Injectable()
 export class MetricsService implements OnModuleInit {
-  private readonly registry = new Registry();
   private readonly requests = new RequestDurations();
   private ofProcess = false;
 
   constructor(
     private readonly host: HttpAdapterHost,
+    private readonly metrics: Metrics,
     feed: RevocationSubscriber,
     denials: DenialList,
     relay: RevocationDispatcher,
@@ -31,7 +31,7 @@ export class MetricsService implements OnModuleInit {
     refusals: RateLimitResponder,
     clock: AlignedClock,
   ) {
-    this.registry.registerMetric(this.requests as unknown as Metric);
+    metrics.registry.registerMetric(this.requests as unknown as Metric);
     this.gauge(
       'revocation_feed_blind',
       '1 while the denial list may be incomplete: see ACCESS_WHEN_BLIND.',
@@ -65,28 +65,24 @@ export class MetricsService implements OnModuleInit {
       "How far this machine's clock is ahead of PostgreSQL's. Beyond 5 s, either way, the instance is not ready.",
       () => clock.offset / 1_000,
     );
-    const answers = new Counter({
-      name: `${PRODUCT.metricPrefix}session_checks_total`,
+    metrics.counter({
+      name: 'session_checks_total',
       help: 'Session checks by the store that answered.',
       labelNames: ['answered_by'],
-      registers: [],
       collect() {
         this.reset();
         for (const [answered_by, count] of Object.entries(checks.answers)) this.inc({ answered_by }, count);
       },
     });
-    this.registry.registerMetric(answers);
-    const throttled = new Counter({
-      name: `${PRODUCT.metricPrefix}throttled_total`,
+    metrics.counter({
+      name: 'throttled_total',
       help: 'Requests that were rate limited (429), by policy and the key it counts by.',
       labelNames: ['policy'],
-      registers: [],
       collect() {
         this.reset();
         for (const [policy, count] of refusals.counts) this.inc({ policy }, count);
       },
     });
-    this.registry.registerMetric(throttled);
   }
 
   onModuleInit(): void {
@@ -100,27 +96,26 @@ export class MetricsService implements OnModuleInit {
 
   /** The Prometheus text format. */
   read(): Promise<string> {
+    const { registry } = this.metrics;
     if (!this.ofProcess) {
       this.ofProcess = true;
-      collectDefaultMetrics({ register: this.registry });
-      this.registry.removeSingleMetric('nodejs_version_info'); // hides the version, so that an attacker cannot look up its vulnerabilities (ASVS 13.4.6)
+      collectDefaultMetrics({ register: registry });
+      registry.removeSingleMetric('nodejs_version_info'); // hides the version, so that an attacker cannot look up its vulnerabilities (ASVS 13.4.6)
     }
-    return this.registry.metrics();
+    return registry.metrics();
   }
 
   get contentType(): string {
-    return this.registry.contentType;
+    return this.metrics.registry.contentType;
   }
 
   private gauge(name: string, help: string, value: () => number): void {
-    const gauge = new Gauge({
-      name: PRODUCT.metricPrefix + name,
+    this.metrics.gauge({
+      name,
       help,
-      registers: [],
       collect() {
         this.set(value());
       },
     });
-    this.registry.registerMetric(gauge);
   }
 }

@@ -3,6 +3,7 @@ import { AlignedClock, Clock, SystemClock } from '../runtime/clock.js';
 import { createLogger, LOGGER, type Logger } from '../logging/logger.js';
 import type { Keys } from '../keys/key-format.js';
 import { KeyStore } from '../keys/key-store.js';
+import { Metrics } from '../metrics/metrics.js';
 import { Settings } from './settings.js';
 
 /** Replacements of shared providers, and features that only tests have. */
@@ -13,7 +14,7 @@ export interface Replacements {
   features?: Type[];
 }
 
-/** Provides the settings, the keys, the clock and the logger to all modules. */
+/** Provides the settings, the keys, the clock, the logger and the metrics to all modules. */
 @Global()
 @Module({})
 export class SettingsModule {
@@ -26,8 +27,9 @@ export class SettingsModule {
         { provide: AlignedClock, useValue: new AlignedClock(clock ?? new SystemClock()) },
         { provide: Clock, useExisting: AlignedClock },
         { provide: LOGGER, useValue: logger ?? createLogger(settings.logLevel, false) },
+        Metrics,
       ],
-      exports: [Settings, KeyStore, AlignedClock, Clock, LOGGER],
+      exports: [Settings, KeyStore, AlignedClock, Clock, LOGGER, Metrics],
     };
   }
 }
