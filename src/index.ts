@@ -190,7 +190,25 @@ export { AuditService, type AuditEntry, type AuditEventType } from './platform/a
 /** Adds a mail to the outbox, in the transaction of the act. The mail is sent after the commit, or not at all. */
 export { MailOutbox } from './platform/mail/mail-outbox.js';
 
-// --- Metrics
+// --- Background jobs and metrics
+
+/**
+ * Runs work again and again, without a request. Declare a job in a constructor. One instance runs it in each interval, or
+ * every instance with `scope: 'instance'`. A run that fails is logged with the job's name and counted in
+ * `background_job_failures_total`; the next run follows after the interval.
+ *
+ * ```ts
+ * @Injectable()
+ * class InvoiceReminders {
+ *   constructor(jobs: Jobs) {
+ *     jobs.every({ name: 'invoice-reminders', interval: '1h', run: () => this.remind() });
+ *   }
+ *
+ *   private async remind(): Promise<void> {}
+ * }
+ * ```
+ */
+export { Jobs, type Job } from './platform/jobs/jobs.js';
 
 /**
  * Adds metrics to `GET /metrics`. The product's prefix is added to each name. A label with many values, such as a user id,

@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createPublicKey, generateKeyPairSync, randomUUID, verify as verifyBytes } from 'node:crypto';
 import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
+import { Jobs } from '../src/platform/jobs/jobs.js';
 import { random } from '../src/platform/runtime/random.js';
-import { LastSeenService } from '../src/sessions/check/last-seen.service.js';
-import { RevocationDispatcher } from '../src/sessions/revocation/revocation-dispatcher.js';
 import { mintTokenId, TOKEN_ID } from '../src/sessions/token-id.js';
 import {
   ADMIN,
@@ -390,8 +389,7 @@ describe('the access tier', () => {
     redis = TEST_REDIS_URL ? await listenIn(TEST_REDIS_URL, heard) : undefined;
     app = await startApp({ env: { DATABASE_URL: postgres.url, REDIS_URL: redis?.url } });
     // The jobs that run every second are no part of a request.
-    app.get(RevocationDispatcher).beforeApplicationShutdown();
-    await app.get(LastSeenService).beforeApplicationShutdown();
+    app.get(Jobs).stop();
   });
   afterAll(async () => {
     await app.close();

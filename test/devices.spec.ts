@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { MailOutbox } from '../src/platform/mail/mail-outbox.js';
+import { Jobs } from '../src/platform/jobs/jobs.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import { TestClock } from './support/clock.js';
 import { untilCached } from './support/session-probes.js';
@@ -24,7 +24,7 @@ beforeAll(async () => {
   await resetStores();
   const env = { TRUSTED_PROXIES: '127.0.0.1', COUNTRY_HEADER: 'x-country' };
   [a, b] = [await startApp({ clock, env }), await startApp({ clock, env })];
-  for (const app of [a, b]) app.get(MailOutbox).beforeApplicationShutdown();
+  for (const app of [a, b]) app.get(Jobs).stop('mail-outbox');
 });
 afterAll(() => Promise.all([a.close(), b.close()]));
 beforeEach(async () => {

@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DataSource } from 'typeorm';
+import { Jobs } from '../src/platform/jobs/jobs.js';
 import { MailOutbox } from '../src/platform/mail/mail-outbox.js';
 import { SessionCleanupJob } from '../src/sessions/session-cleanup.job.js';
 import { resetStores, startApp, type TestApp } from './support/app.js';
@@ -34,9 +35,8 @@ afterEach(async () => {
 const start = () =>
   startApp({ clock, env: { SMTP_URL: catcher.url, MAIL_FROM: 'Our product <no-reply@ours.example>' } });
 const outbox = (app: TestApp) => {
-  const it = app.get(MailOutbox);
-  it.beforeApplicationShutdown(); // the test triggers the sending
-  return it;
+  app.get(Jobs).stop('mail-outbox'); // the test triggers the sending
+  return app.get(MailOutbox);
 };
 const add = (recipient: string, device = 'a phone') =>
   a
@@ -48,8 +48,8 @@ const add = (recipient: string, device = 'a phone') =>
 it('a mail is sent once after the commit, in text and HTML, and is not stored afterwards', async () => {
   const [one, two] = [outbox(a), outbox(b)];
   await add('ann@example.com');
-  expect((await Promise.all([one.send(), two.send(), one.send()])).reduce((sum, sent) => sum + sent)).toBe(1);
-  expect(await one.send()).toBe(0);
+  expect((await Promise.all([one.run(), two.run(), one.run()])).reduce((sum, sent) => sum + sent)).toBe(1);
+  expect(await one.run()).toBe(0);
   expect(catcher.mails).toHaveLength(1);
   const { to, source } = catcher.mails[0]!;
   expect(to).toBe('ann@example.com');
@@ -63,7 +63,7 @@ it('a mail is sent once after the commit, in text and HTML, and is not stored af
 
 it('a mail makes no link of the name that a device was given', async () => {
   await add('ann@example.com', 'https://evil.com/<b>login</b>, or write to thief@evil.com');
-  expect(await outbox(a).send()).toBe(1);
+  expect(await outbox(a).run()).toBe(1);
   const source = catcher.mails[0]!.source.replace(/=\n/g, '');
   expect(source).not.toMatch(/evil\.com|https?:|<b>|&lt;b|@evil/);
   expect(source.match(/evil\[dot\]com/g)).toHaveLength(4);
@@ -72,7 +72,7 @@ it('a mail makes no link of the name that a device was given', async () => {
 it('a mail goes to one mailbox, whatever characters its address has', async () => {
   await add('ann,bob@example.com');
   await add('"<bob@example.com>, ann"@example.com');
-  await outbox(a).send();
+  await outbox(a).run();
   for (const { to } of catcher.mails) expect(to).not.toMatch(/^(ann|bob)@/);
 });
 
@@ -83,7 +83,7 @@ it('a mail of a transaction that was rolled back is not sent', async () => {
     throw new Error('rolled back');
   });
   await expect(failed).rejects.toThrow('rolled back');
-  expect(await box.send()).toBe(0);
+  expect(await box.run()).toBe(0);
   expect(catcher.mails).toEqual([]);
 });
 
@@ -92,12 +92,12 @@ it('a mail that the server refuses is retried with growing delays, and is not lo
   catcher.refuse = 3;
   await add('ann@example.com');
   for (const pause of [10_000, 20_000, 40_000]) {
-    expect(await box.send()).toBe(0);
+    expect(await box.run()).toBe(0);
     clock.advance(pause - 2_000);
-    expect(await box.send()).toBe(0);
+    expect(await box.run()).toBe(0);
     clock.advance(2_000);
   }
-  expect(await box.send()).toBe(1);
+  expect(await box.run()).toBe(1);
   expect(catcher.mails).toHaveLength(1);
 });
 
@@ -106,13 +106,13 @@ it('a mail to a server that is down is abandoned after four days', async () => {
   catcher.refuse = Infinity;
   await add('ann@example.com');
   for (let hours = 0; hours <= 97; hours++) {
-    await box.send();
+    await box.run();
     clock.advance(HOUR);
   }
   const [row] = await a.query(`select given_up_at is not null as given_up, attempts from mails`);
   expect(row).toMatchObject({ given_up: true });
   catcher.refuse = 0;
-  expect(await box.send()).toBe(0);
+  expect(await box.run()).toBe(0);
 });
 
 it('an abandoned mail is kept for a month, and a waiting one until it is sent', async () => {
@@ -136,16 +136,16 @@ it('a mail whose worker died while sending is taken by another worker', async ()
   const box = outbox(b);
   // The state after a worker has claimed the mail and reported no result.
   await a.query(`update mails set attempts = 1, next_attempt_at = clock_timestamp() + interval '60 s'`);
-  expect(await box.send()).toBe(0);
+  expect(await box.run()).toBe(0);
   clock.advance(61_000);
-  expect(await box.send()).toBe(1);
+  expect(await box.run()).toBe(1);
 });
 
 it('more mails than a batch are all sent, each to its own address', async () => {
   const box = outbox(a);
   const people = Array.from({ length: 25 }, (_, index) => `person${index}@example.com`);
   for (const person of people) await add(person);
-  expect(await box.send()).toBe(25);
+  expect(await box.run()).toBe(25);
   expect(catcher.mails.map(({ to }) => to).sort()).toEqual(people.sort());
 });
 
@@ -154,7 +154,7 @@ it('mails are files under DATA_DIR without SMTP_URL', async () => {
   const app = await startApp({ clock, env: { DATA_DIR: folder } });
   const box = outbox(app);
   await add('ann@example.com');
-  expect(await box.send()).toBe(1);
+  expect(await box.run()).toBe(1);
   const [file] = await readdir(join(folder, 'mails'));
   const text = await readFile(join(folder, 'mails', file!), 'utf8');
   expect(text).toContain('To: ann@example.com\nSubject: New login from an unknown device\n');

@@ -713,8 +713,8 @@ export const MUTANTS = [
   {
     mechanism: 'a dispatcher finishes the work of a dead process',
     file: 'src/sessions/revocation/revocation-dispatcher.ts',
-    out: 'this.stop = repeat(RELAY_INTERVAL_MS, () => this.dispatch(), failed);',
-    put: 'void failed;',
+    out: 'run: () => this.dispatch(),',
+    put: 'run: async () => undefined,',
     spec: 'lab/specs/outages.spec.ts',
   },
   {
@@ -1072,28 +1072,28 @@ export const MUTANTS = [
   // --- Scheduled jobs
   {
     mechanism: 'one instance claims a scheduled job per interval',
-    file: 'src/platform/jobs/cluster-scheduler.ts',
+    file: 'src/platform/jobs/scheduled-job.repository.ts',
     out: 'return claimed.length === 1;',
     put: 'return claimed.length <= 1;',
     spec: 'lab/specs/scheduled-jobs.spec.ts',
   },
   {
     mechanism: 'a scheduled job whose claimer has died is claimed again after an interval',
-    file: 'src/platform/jobs/cluster-scheduler.ts',
+    file: 'src/platform/jobs/scheduled-job.repository.ts',
     out: '  on conflict (name) do update set begun_at = excluded.begun_at\n  where scheduled_jobs.begun_at not between excluded.begun_at - make_interval(secs => $3)\n                                and excluded.begun_at + make_interval(secs => $3)',
     put: '  on conflict (name) do update set begun_at = excluded.begun_at where $3::float8 < 0',
     spec: 'lab/specs/scheduled-jobs.spec.ts',
   },
   {
     mechanism: 'a claim lasts a little less than its interval, since timers fire early',
-    file: 'src/platform/jobs/cluster-scheduler.ts',
+    file: 'src/platform/jobs/jobs.ts',
     out: 'const CLAIMED_SHARE_OF_INTERVAL = 0.9;',
     put: 'const CLAIMED_SHARE_OF_INTERVAL = 1;',
     spec: 'lab/specs/scheduled-jobs.spec.ts',
   },
   {
     mechanism: 'a claim from the future stops no scheduled job',
-    file: 'src/platform/jobs/cluster-scheduler.ts',
+    file: 'src/platform/jobs/scheduled-job.repository.ts',
     out: 'and excluded.begun_at + make_interval(secs => $3)',
     put: "and 'infinity'",
     spec: 'lab/specs/scheduled-jobs.spec.ts',
@@ -1101,15 +1101,15 @@ export const MUTANTS = [
   {
     mechanism: 'housekeeping is a scheduled job',
     file: 'src/sessions/session-cleanup.job.ts',
-    out: "this.clusterScheduler.every(INTERVAL_MS, 'housekeeping', () => this.run(), failed);",
-    put: 'this.clusterScheduler.every(INTERVAL_MS, `housekeeping ${Math.random()}`, () => this.run(), failed);',
+    out: "name: 'session-cleanup', interval: INTERVAL_MS,",
+    put: "name: 'session-cleanup', scope: 'instance', interval: INTERVAL_MS,",
     spec: 'lab/specs/scheduled-jobs.spec.ts',
   },
   {
     mechanism: 'the audit hash chain is a scheduled job',
     file: 'src/platform/audit/audit-chain.job.ts',
-    out: "this.clusterScheduler.every(INTERVAL_MS, 'seal the audit log', () => this.link(), failed);",
-    put: 'this.clusterScheduler.every(INTERVAL_MS, `link ${Math.random()}`, () => this.link(), failed);',
+    out: "name: 'audit-chain', interval: INTERVAL_MS,",
+    put: "name: 'audit-chain', scope: 'instance', interval: INTERVAL_MS,",
     spec: 'lab/specs/scheduled-jobs.spec.ts',
   },
   {

@@ -7,6 +7,7 @@ import { DataSource } from 'typeorm';
 import { AuditChainJob } from '../../src/platform/audit/audit-chain.job.js';
 import { pruneAudit } from '../../src/platform/audit/prune-audit.js';
 import { verifyAudit } from '../../src/platform/audit/verify-audit.js';
+import { Jobs } from '../../src/platform/jobs/jobs.js';
 import { shareEpoch } from '../../src/sessions/revocation/session-epoch.js';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from '../../test/support/app.js';
 import { TestClock } from '../../test/support/clock.js';
@@ -28,7 +29,7 @@ beforeAll(async () => {
   clock = new TestClock();
   await resetStores();
   [a, b] = [await startApp({ clock }), await startApp({ clock })];
-  for (const app of [a, b]) app.get(AuditChainJob).beforeApplicationShutdown(); // the test triggers the job
+  for (const app of [a, b]) app.get(Jobs).stop('audit-chain'); // the test triggers the job
 });
 afterAll(() => Promise.all([a.close(), b.close()]));
 beforeEach(async () => {

@@ -6,6 +6,7 @@ import { createClient } from 'redis';
 import { AuditChainJob } from '../../src/platform/audit/audit-chain.job.js';
 import { grantToApp } from '../../src/platform/persistence/app-role.js';
 import { requireMigrated } from '../../src/platform/persistence/migrate.js';
+import { Jobs } from '../../src/platform/jobs/jobs.js';
 import { MailOutbox } from '../../src/platform/mail/mail-outbox.js';
 import { SessionCleanupJob } from '../../src/sessions/session-cleanup.job.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from '../../test/support/app.js';
@@ -45,7 +46,7 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
     app = await startApp({
       env: { DATABASE_URL: url, REDIS_URL: redisUrl, CACHE_BUDGET: '1s', RATE_LIMITS: 'on' },
     });
-    app.get(MailOutbox).beforeApplicationShutdown();
+    app.get(Jobs).stop('mail-outbox');
   });
   afterAll(async () => {
     await app.close();
@@ -88,7 +89,7 @@ describeWithOwnRedis(redis, 'an instance with the rights that it needs and no mo
     await loggedIn(app, ALICE);
     await app.get(SessionCleanupJob).run();
     expect(await app.query(`select from sessions where status = 'ended'`)).toEqual([]);
-    expect(await app.get(MailOutbox).send()).toBeGreaterThan(0);
+    expect(await app.get(MailOutbox).run()).toBeGreaterThan(0);
     expect(await app.get(AuditChainJob).link()).toBeGreaterThan(0);
   });
 

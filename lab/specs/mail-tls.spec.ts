@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { DataSource } from 'typeorm';
 import { loadSettings } from '../../src/platform/settings/load-settings.js';
+import { Jobs } from '../../src/platform/jobs/jobs.js';
 import { MailOutbox } from '../../src/platform/mail/mail-outbox.js';
 import { resetStores, startApp, type TestApp } from '../../test/support/app.js';
 import { makeCertificates } from '../../test/support/certificates.js';
@@ -47,11 +48,11 @@ async function send(options: MailCatcherOptions, host: string, env: Record<strin
     logger: pino({ level: 'warn' }, { write: (line: string) => logged.push(JSON.parse(line)) }),
   });
   const outbox = app.get(MailOutbox);
-  outbox.beforeApplicationShutdown(); // the test triggers the sending
+  app.get(Jobs).stop('mail-outbox'); // the test triggers the sending
   await app
     .get(DataSource)
     .transaction((tx) => outbox.add(tx, 'ann@example.com', 'new_device', { at: '2026-01-31T12:00:00.000Z' }));
-  return outbox.send();
+  return outbox.run();
 }
 const inTheClear = () => catcher.lines.filter(({ encrypted }) => !encrypted).map(({ line }) => line);
 const waiting = () => app.query('select recipient from mails');

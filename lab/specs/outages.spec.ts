@@ -4,9 +4,9 @@ import { createClient, RESP_TYPES } from 'redis';
 import { DataSource } from 'typeorm';
 import { CachePort } from '../../src/platform/cache/cache-port.js';
 import type { RedisCache } from '../../src/platform/cache/redis-cache.js';
+import { Jobs } from '../../src/platform/jobs/jobs.js';
 import { RevocationSubscriber } from '../../src/sessions/revocation/revocation-subscriber.js';
 import { RevocationWriter } from '../../src/sessions/revocation/revocation-writer.js';
-import { RevocationDispatcher } from '../../src/sessions/revocation/revocation-dispatcher.js';
 import { RevocationService } from '../../src/sessions/revocation/revocation.service.js';
 import { SessionCache } from '../../src/sessions/check/session-cache.js';
 import { ADMIN, ALICE, BOB, PASSWORD, startApp, type TestApp } from '../../test/support/app.js';
@@ -261,16 +261,15 @@ describeWithOwnRedis('Redis', () => {
   it('a revocation whose process died right after its commit is finished by another instance', async () => {
     await warm(alice.at(b));
     const order = { reason: 'admin', actorId: null, context: null } as const;
-    const relay = a.get(RevocationDispatcher);
     const { revocation } = await a
       .get(DataSource)
       .transaction((tx) => a.get(RevocationWriter).endSessions(tx, ALICE.id, { only: [alice.id] }, order));
     // Here the process dies: it publishes nothing, and only the other instance runs its dispatcher.
-    relay.beforeApplicationShutdown();
+    a.get(Jobs).stop('revocation-dispatcher');
     await untilApplied(Number(revocation.seq));
     await expectAliceRefused();
     expect(Object.values(await keysOf(alice.id))).toEqual([expect.stringMatching(/^\[0,"admin"/)]);
-    relay.onApplicationBootstrap();
+    a.get(Jobs).start('revocation-dispatcher');
   });
 });
 

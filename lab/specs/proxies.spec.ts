@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { MailOutbox } from '../../src/platform/mail/mail-outbox.js';
+import { Jobs } from '../../src/platform/jobs/jobs.js';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from '../../test/support/app.js';
 import { writeGeoDatabase } from '../../test/support/geo-database.js';
 import { describeWithRedis } from '../../test/support/redis.js';
@@ -31,7 +31,7 @@ describe('a client behind a proxy that writes ports and brackets into X-Forwarde
       },
       logger: pino({ level: 'info' }, { write: (line: string) => lines.push(line) }),
     });
-    app.get(MailOutbox).beforeApplicationShutdown(); // mails stay in the table, where the test reads them
+    app.get(Jobs).stop('mail-outbox'); // mails stay in the table, where the test reads them
   });
   afterAll(async () => {
     await app.close();

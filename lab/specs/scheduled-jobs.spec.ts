@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { AuditChainJob } from '../../src/platform/audit/audit-chain.job.js';
-import { ClusterScheduler } from '../../src/platform/jobs/cluster-scheduler.js';
+import { Jobs } from '../../src/platform/jobs/jobs.js';
+import { ScheduledJobRepository } from '../../src/platform/jobs/scheduled-job.repository.js';
 import { SessionCleanupJob } from '../../src/sessions/session-cleanup.job.js';
 import { holdBackgroundWork, resetStores, startApp, type TestApp } from '../../test/support/app.js';
 import { StoppedClock } from '../../test/support/clock.js';
@@ -26,7 +27,9 @@ afterEach(() => {
   jest.restoreAllMocks();
 });
 
-const claim = (app: TestApp, name = 'sweep') => app.get(ClusterScheduler).claim(name, 10 * SECOND);
+const turn = (app: TestApp, run: () => Promise<unknown>) =>
+  app.get(Jobs).turn({ name: 'sweep', interval: '10s', run });
+const claim = (app: TestApp, name = 'sweep') => app.get(ScheduledJobRepository).claim(name, 10 * SECOND);
 
 describe('a scheduled job', () => {
   it('is claimed by one instance, and by any instance again after an interval', async () => {
@@ -55,19 +58,19 @@ describe('a scheduled job', () => {
 
   it('whose claimer has died is done by another instance after an interval', async () => {
     const [died, done] = [jest.fn(() => Promise.reject(new Error('killed'))), jest.fn(async () => undefined)];
-    await expect(a.get(ClusterScheduler).turn(10 * SECOND, 'sweep', died)).rejects.toThrow('killed');
-    await b.get(ClusterScheduler).turn(10 * SECOND, 'sweep', done);
+    await expect(turn(a, died)).rejects.toThrow('killed');
+    await turn(b, done);
     expect(done).not.toHaveBeenCalled();
     clock.advance(10 * SECOND);
-    await b.get(ClusterScheduler).turn(10 * SECOND, 'sweep', done);
+    await turn(b, done);
     expect(done).toHaveBeenCalledTimes(1);
   });
 
   it('is not skipped by a lone instance whose timer fires a little early', async () => {
     const work = jest.fn(async () => undefined);
-    for (let turn = 1; turn <= 5; turn++) {
-      await a.get(ClusterScheduler).turn(10 * SECOND, 'sweep', work);
-      expect(work).toHaveBeenCalledTimes(turn);
+    for (let times = 1; times <= 5; times++) {
+      await turn(a, work);
+      expect(work).toHaveBeenCalledTimes(times);
       clock.advance(10 * SECOND - 50);
     }
   });
@@ -83,26 +86,25 @@ describe('a scheduled job', () => {
 });
 
 describe.each([
-  ['housekeeping', SessionCleanupJob, 'run', 10 * MINUTE],
-  ['an extension of the audit hash chain', AuditChainJob, 'link', 10 * SECOND],
-] as const)('%s', (_, service, work, interval) => {
-  /** The method that the timer of the service calls. */
+  ['housekeeping', 'session-cleanup', SessionCleanupJob, 'run', 10 * MINUTE],
+  ['an extension of the audit hash chain', 'audit-chain', AuditChainJob, 'link', 10 * SECOND],
+] as const)('%s', (_, name, service, work, interval) => {
+  /** The function that the timer of the job calls. */
   async function ring(app: TestApp): Promise<void> {
-    const worker = app.get<SessionCleanupJob | AuditChainJob>(service);
-    worker.beforeApplicationShutdown();
+    const jobs = app.get(Jobs);
     let due: () => void;
     const timer = jest.spyOn(globalThis, 'setTimeout').mockImplementationOnce((callback) => {
       due = callback;
       return { unref: () => undefined } as unknown as NodeJS.Timeout;
     });
-    worker.onApplicationBootstrap();
+    jobs.start(name);
     expect(timer).toHaveBeenCalledWith(expect.anything(), interval);
     timer.mockRestore();
-    const turn = jest.spyOn(app.get(ClusterScheduler), 'turn');
+    const turn = jest.spyOn(jobs, 'turn');
     due!();
     await turn.mock.results[0]!.value;
     turn.mockRestore();
-    worker.beforeApplicationShutdown();
+    jobs.stop(name);
   }
 
   const done = () => {

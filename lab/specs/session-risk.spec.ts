@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DataSource } from 'typeorm';
-import { MailOutbox } from '../../src/platform/mail/mail-outbox.js';
+import { Jobs } from '../../src/platform/jobs/jobs.js';
 import { ADMIN, ALICE, PASSWORD, resetStores, startApp, type TestApp } from '../../test/support/app.js';
 import type { Answer, Client } from '../../test/support/client.js';
 import { TestClock } from '../../test/support/clock.js';
@@ -54,7 +54,7 @@ async function start(env: Record<string, string | undefined> = {}): Promise<void
       env: { TRUSTED_PROXIES: '127.0.0.1', COUNTRY_HEADER: 'X-Country', ...env },
     });
   [a, b] = [await instance(), await instance()];
-  for (const app of [a, b]) app.get(MailOutbox).beforeApplicationShutdown(); // mails stay in the outbox
+  for (const app of [a, b]) app.get(Jobs).stop('mail-outbox'); // mails stay in the outbox
 }
 
 async function loggedIn(

@@ -6,6 +6,7 @@ import { SecondFactorModule } from './mfa/second-factor.module.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import { UsersModule } from '../users/users.module.js';
 import { AccountJobQueue } from './registration/account-job-queue.js';
+import { AccountJobRepository } from './registration/account-job.repository.js';
 import { AccountMailService } from './registration/account-mail.service.js';
 import { AccessGuard } from './guards/access.guard.js';
 import { AccessTokens } from './tokens/access-tokens.js';
@@ -56,6 +57,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     AccessGuard,
     AccessTokens,
     AccountJobQueue,
+    AccountJobRepository,
     AccountMailService,
     BreachedPasswords,
     CrossSiteGuard,

@@ -1,15 +1,10 @@
-import {
-  Inject,
-  Injectable,
-  type BeforeApplicationShutdown,
-  type OnApplicationBootstrap,
-} from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AuditService } from '../platform/audit/audit.service.js';
 import { Clock } from '../platform/runtime/clock.js';
 import { LOGGER, type Logger } from '../platform/logging/logger.js';
 import { Settings } from '../platform/settings/settings.js';
-import { ClusterScheduler } from '../platform/jobs/cluster-scheduler.js';
+import { Jobs } from '../platform/jobs/jobs.js';
 import { databaseNow } from '../platform/persistence/database-now.js';
 import { MailOutbox } from '../platform/mail/mail-outbox.js';
 import type { Ended } from './revocation/end-reason.js';
@@ -70,27 +65,17 @@ const REMOVE_DEVICES = `
  * instances may run it at once, because each skips the rows that another one has locked.
  */
 @Injectable()
-export class SessionCleanupJob implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private stop: () => void = () => undefined;
-
+export class SessionCleanupJob {
   constructor(
     private readonly database: DataSource,
-    private readonly clusterScheduler: ClusterScheduler,
     private readonly outbox: MailOutbox,
     private readonly audit: AuditService,
     private readonly clock: Clock,
     private readonly settings: Settings,
     @Inject(LOGGER) private readonly logger: Logger,
-  ) {}
-
-  onApplicationBootstrap(): void {
-    const failed = (error: unknown) =>
-      this.logger.warn({ err: error }, 'session cleanup could not run: PostgreSQL is unavailable');
-    this.stop = this.clusterScheduler.every(INTERVAL_MS, 'housekeeping', () => this.run(), failed);
-  }
-
-  beforeApplicationShutdown(): void {
-    this.stop();
+    jobs: Jobs,
+  ) {
+    jobs.every({ name: 'session-cleanup', interval: INTERVAL_MS, run: () => this.run() });
   }
 
   /** Runs the job once. */

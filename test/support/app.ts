@@ -8,11 +8,9 @@ import { pino, type Logger } from 'pino';
 import { DataSource } from 'typeorm';
 import { createApp } from '../../src/app.setup.js';
 import type { Keys } from '../../src/platform/keys/key-format.js';
-import { AccountJobQueue } from '../../src/auth/registration/account-job-queue.js';
-import { AuditChainJob } from '../../src/platform/audit/audit-chain.job.js';
+import { Jobs } from '../../src/platform/jobs/jobs.js';
 import { loadSettings } from '../../src/platform/settings/load-settings.js';
 import { RevocationSubscriber } from '../../src/sessions/revocation/revocation-subscriber.js';
-import { MailOutbox } from '../../src/platform/mail/mail-outbox.js';
 import { DEMO_PASSWORD, DEMO_USERS, seedUsers } from '../../src/seeds.js';
 import { Client } from './client.js';
 import { TestClock } from './clock.js';
@@ -98,8 +96,7 @@ export async function resetClock({ clock, get }: Pick<TestApp, 'clock' | 'get'>)
 
 /** Turns periodic work of an instance off, for tests that wait for the next commit, or for mails. */
 export function holdBackgroundWork(app: Pick<TestApp, 'get'>): void {
-  for (const worker of [MailOutbox, AccountJobQueue, AuditChainJob])
-    app.get(worker).beforeApplicationShutdown();
+  app.get(Jobs).stop('mail-outbox', 'account-jobs', 'audit-chain');
 }
 
 /**

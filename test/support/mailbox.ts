@@ -15,7 +15,7 @@ export class Mailbox {
   /** New mails since the last call, oldest first, except mails about logins, which `devices.spec.ts` tests. */
   async collect(): Promise<Mail[]> {
     await this.app.get(AccountJobQueue).run();
-    await this.app.get(MailOutbox).send();
+    await this.app.get(MailOutbox).run();
     const mails = this.mails
       .splice(0)
       .filter(({ subject }) => subject !== 'New login from an unknown device');

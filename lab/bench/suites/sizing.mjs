@@ -23,6 +23,7 @@ const LIFETIMES = {
   adminSessionLifetime: DAY / 2,
   lastSeenResolution: 60_000,
 };
+const noJobs = { every() {} };
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const clock = { now: () => Date.now(), monotonic: () => performance.now(), fromDatabase: Number };
 
@@ -232,7 +233,7 @@ async function marks({ world, say, row, times }) {
   await world.database.query('vacuum sessions');
   const client = new pg.Client({ connectionString: world.postgres.url });
   await client.connect();
-  const service = new LastSeenService(client, clock, LIFETIMES, silent);
+  const service = new LastSeenService(client, clock, LIFETIMES, noJobs);
   const mark = () =>
     costs(world, number, async () => {
       for (let from = 0; from < number; from += 500) {
@@ -399,10 +400,18 @@ async function walks({ world, say, row }, count) {
   try {
     await database.query('vacuum analyze sessions');
     say('housekeeping');
-    const housekeeping = new SessionCleanupJob(database, {}, {}, {}, clock, LIFETIMES, silent);
+    const housekeeping = new SessionCleanupJob(database, {}, {}, clock, LIFETIMES, silent, noJobs);
     const walk = await costs(world, count, () => housekeeping.endAged());
     row({ what: 'housekeeping, for each live session', figure: tellFine(walk), values: walk });
-    const relay = new RevocationDispatcher(database, {}, { bury: async () => undefined }, clock, silent);
+    const relay = new RevocationDispatcher(
+      database,
+      database,
+      {},
+      { writeTombstones: async () => undefined },
+      clock,
+      silent,
+      noJobs,
+    );
     const everyone = {
       seq: '1',
       kind: 'everyone',

@@ -1,13 +1,8 @@
-import {
-  Inject,
-  Injectable,
-  type BeforeApplicationShutdown,
-  type OnApplicationBootstrap,
-} from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Clock } from '../runtime/clock.js';
 import { LOGGER, type Logger } from '../logging/logger.js';
-import { ClusterScheduler } from '../jobs/cluster-scheduler.js';
+import { Jobs } from '../jobs/jobs.js';
 import { databaseNow } from '../persistence/database-now.js';
 import { linkEvents, MAX_LINKED } from './audit-chain.repository.js';
 import { tryLock } from '../persistence/advisory-locks.js';
@@ -19,27 +14,14 @@ const INTERVAL_MS = 10_000;
  * Extends the audit hash chain by the new events. One instance runs the job each time; several instances take turns.
  */
 @Injectable()
-export class AuditChainJob implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private stop: () => void = () => undefined;
-
+export class AuditChainJob {
   constructor(
     private readonly database: DataSource,
-    private readonly clusterScheduler: ClusterScheduler,
     private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
-  ) {}
-
-  onApplicationBootstrap(): void {
-    const failed = (error: unknown) =>
-      this.logger.debug(
-        { err: error },
-        'the audit hash chain could not be extended: PostgreSQL is unavailable',
-      );
-    this.stop = this.clusterScheduler.every(INTERVAL_MS, 'seal the audit log', () => this.link(), failed);
-  }
-
-  beforeApplicationShutdown(): void {
-    this.stop();
+    jobs: Jobs,
+  ) {
+    jobs.every({ name: 'audit-chain', interval: INTERVAL_MS, run: () => this.link() });
   }
 
   /** @returns how many events it has sealed; 0 while another instance does the work */

@@ -1,16 +1,12 @@
-import { Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { open, type CityResponse, type Reader } from 'maxmind';
 import { stat } from 'node:fs/promises';
 import { BootError } from '../settings/boot-error.js';
-import { repeat } from '../jobs/repeat.js';
 import type { Logger } from '../logging/logger.js';
 import type { GeoLocation } from '../http/request.js';
 import { TrustedProxies } from '../http/trusted-proxies.js';
 import type { Settings } from '../settings/settings.js';
 import { hidesItsUsers, isCountry } from './countries.js';
-
-/** Interval in ms. Publishers of such databases release an update once or twice a week. */
-const LOOK_FOR_UPDATE_MS = 60_000;
 
 /** The fields of free country databases, besides those of MaxMind's. */
 type Entry = CityResponse & { country_code?: string };
@@ -23,14 +19,11 @@ interface Located {
 
 /** Geolocation of a request: by `COUNTRY_HEADER` of a trusted proxy, otherwise by `GEOIP_DATABASE`. Without I/O. */
 @Injectable()
-export class GeoLocator implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private stop: () => void = () => undefined;
-
+export class GeoLocator {
   private constructor(
     private readonly settings: Pick<Settings, 'countryHeader' | 'geoipDatabase'>,
     private readonly proxies: TrustedProxies,
     private database: { reader: Reader<Entry>; version: number } | null,
-    private readonly logger: Logger,
   ) {}
 
   /** @throws BootError if `GEOIP_DATABASE` cannot be read */
@@ -48,21 +41,7 @@ export class GeoLocator implements OnApplicationBootstrap, BeforeApplicationShut
           );
         })
       : null;
-    return new GeoLocator(settings, new TrustedProxies(trustedProxies), database, logger);
-  }
-
-  onApplicationBootstrap(): void {
-    if (!this.settings.geoipDatabase) return;
-    const failed = (error: unknown) =>
-      this.logger.warn(
-        { err: error },
-        'the new GEOIP_DATABASE cannot be read; the previous one stays in use',
-      );
-    this.stop = repeat(LOOK_FOR_UPDATE_MS, () => this.update(), failed);
-  }
-
-  beforeApplicationShutdown(): void {
-    this.stop();
+    return new GeoLocator(settings, new TrustedProxies(trustedProxies), database);
   }
 
   /** @returns null if the place is unknown, or if the network hides it */
@@ -73,7 +52,7 @@ export class GeoLocator implements OnApplicationBootstrap, BeforeApplicationShut
   }
 
   /**
-   * Loads the database again if the file was replaced.
+   * Loads the database again if the file was replaced. The previous one stays in use if that fails.
    * @throws any error of reading it
    */
   async update(): Promise<void> {

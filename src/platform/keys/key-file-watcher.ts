@@ -1,8 +1,6 @@
 import type { Clock } from '../runtime/clock.js';
-import { repeat } from '../jobs/repeat.js';
 import type { Logger } from '../logging/logger.js';
 import { keyFilePath, keysFor, readKeyFile } from './key-file.js';
-import { RELOAD_INTERVAL_MS } from './key-schedule.js';
 import { stagesOf } from './key-stages.js';
 import type { KeyStore } from './key-store.js';
 import type { Settings } from '../settings/settings.js';
@@ -23,15 +21,6 @@ export class KeyFileWatcher {
     private readonly logger: Logger,
   ) {
     this.stagesSeen = this.stages();
-  }
-
-  /** @returns a function that stops it */
-  start(): () => void {
-    return repeat(
-      RELOAD_INTERVAL_MS,
-      () => this.poll(),
-      (error) => this.tellProblem(error as Error),
-    );
   }
 
   /** Replaces all keys at once or none: if the file cannot be read, the current keys stay. */

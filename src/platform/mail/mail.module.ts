@@ -6,6 +6,7 @@ import { MailLinks } from './mail-links.js';
 import { MailOutbox } from './mail-outbox.js';
 import { FolderTransport, mailsFolder, MailTransport, SmtpTransport } from './mail-transport.js';
 import { MailedTokenRepository } from './mailed-token.repository.js';
+import { MailRepository } from './mail.repository.js';
 import { MailedTokens } from './mailed-tokens.js';
 
 @Global()
@@ -15,6 +16,7 @@ import { MailedTokens } from './mailed-tokens.js';
     MailedTokens,
     MailLinks,
     MailOutbox,
+    MailRepository,
     {
       provide: MailTransport,
       inject: [Settings, LOGGER],

@@ -6,7 +6,8 @@ import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
 import { Clock } from '../runtime/clock.js';
 import { LOGGER, type Logger } from '../logging/logger.js';
 import { Settings } from '../settings/settings.js';
-import { ClusterScheduler } from '../jobs/cluster-scheduler.js';
+import { Jobs } from '../jobs/jobs.js';
+import { ScheduledJobRepository } from '../jobs/scheduled-job.repository.js';
 import { connectionTo } from './postgres-connection.js';
 import { PostgresPool } from './postgres-pool.js';
 import { RevocationDatabase } from './revocation-database.js';
@@ -93,7 +94,8 @@ const logLostConnection = (logger: Logger) => (error: Error) =>
     }),
   ],
   providers: [
-    ClusterScheduler,
+    Jobs,
+    ScheduledJobRepository,
     {
       provide: MAIN_POOL,
       inject: [DataSource],
@@ -133,14 +135,7 @@ const logLostConnection = (logger: Logger) => (error: Error) =>
       },
     },
   ],
-  exports: [
-    CHECK_POOL,
-    MAIN_POOL,
-    ClusterScheduler,
-    RevocationDatabase,
-    RevocationTransactions,
-    UserTransactions,
-  ],
+  exports: [CHECK_POOL, MAIN_POOL, Jobs, RevocationDatabase, RevocationTransactions, UserTransactions],
 })
 export class PersistenceModule implements OnApplicationShutdown {
   constructor(

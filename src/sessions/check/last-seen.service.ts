@@ -1,13 +1,7 @@
-import {
-  Inject,
-  Injectable,
-  type BeforeApplicationShutdown,
-  type OnApplicationBootstrap,
-} from '@nestjs/common';
+import { Inject, Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import type pg from 'pg';
 import { Clock } from '../../platform/runtime/clock.js';
-import { repeat } from '../../platform/jobs/repeat.js';
-import { LOGGER, type Logger } from '../../platform/logging/logger.js';
+import { Jobs } from '../../platform/jobs/jobs.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { CHECK_POOL } from '../../platform/persistence/database.module.js';
 
@@ -36,31 +30,24 @@ const FLUSH = `
  * of them. A crash loses at most one flush.
  */
 @Injectable()
-export class LastSeenService implements OnApplicationBootstrap, BeforeApplicationShutdown {
+export class LastSeenService implements BeforeApplicationShutdown {
   private seen = new Map<string, number>();
-  private stop: () => void = () => undefined;
   private readonly resolution: number;
 
   constructor(
     @Inject(CHECK_POOL) private readonly pool: pg.Pool,
     private readonly clock: Clock,
     settings: Settings,
-    @Inject(LOGGER) private readonly logger: Logger,
+    jobs: Jobs,
   ) {
     // A session in steady use must never look idle. Therefore at least four marks fit into the shortest idle timeout.
     const shortestIdle = Math.min(settings.sessionIdleTimeout, settings.adminSessionIdleTimeout);
     this.resolution = Math.min(settings.lastSeenResolution, shortestIdle / 4);
-  }
-
-  onApplicationBootstrap(): void {
     const interval = Math.min(MAX_FLUSH_INTERVAL_MS, this.resolution);
-    const failed = (error: unknown) =>
-      this.logger.debug({ err: error }, 'last-seen times could not be written: PostgreSQL is unavailable');
-    this.stop = repeat(interval, () => this.flush(), failed);
+    jobs.every({ name: 'last-seen', interval, scope: 'instance', run: () => this.flush() });
   }
 
   async beforeApplicationShutdown(): Promise<void> {
-    this.stop();
     await this.flush().catch(() => undefined);
   }
 

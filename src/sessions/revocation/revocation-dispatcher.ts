@@ -1,13 +1,8 @@
-import {
-  Inject,
-  Injectable,
-  type BeforeApplicationShutdown,
-  type OnApplicationBootstrap,
-} from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { setTimeout } from 'node:timers/promises';
 import { DataSource } from 'typeorm';
 import { Clock } from '../../platform/runtime/clock.js';
-import { repeat } from '../../platform/jobs/repeat.js';
+import { Jobs } from '../../platform/jobs/jobs.js';
 import { LOGGER, type Logger } from '../../platform/logging/logger.js';
 import { lastUuidOf } from '../../platform/runtime/random.js';
 import { RevocationDatabase } from '../../platform/persistence/revocation-database.js';
@@ -16,7 +11,7 @@ import { Revocation, type RevocationKind } from './revocation.entity.js';
 import { RevocationWriter } from './revocation-writer.js';
 import { SessionCache } from '../check/session-cache.js';
 
-const RELAY_INTERVAL_MS = 1_000;
+const INTERVAL_MS = 1_000;
 /**
  * The instance that made a revocation has this long to finish it. After that, the dispatcher of any instance takes
  * over.
@@ -49,10 +44,9 @@ const LOCKED_ROWS_PAUSE_MS = 20;
  * `applied_at` is null.
  */
 @Injectable()
-export class RevocationDispatcher implements OnApplicationBootstrap, BeforeApplicationShutdown {
+export class RevocationDispatcher {
   /** The number of unfinished revocations that the last round found. */
   backlog = 0;
-  private stop: () => void = () => undefined;
 
   constructor(
     private readonly database: DataSource,
@@ -61,16 +55,14 @@ export class RevocationDispatcher implements OnApplicationBootstrap, BeforeAppli
     private readonly sessionCache: SessionCache,
     private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
-  ) {}
-
-  onApplicationBootstrap(): void {
-    const failed = (error: unknown) =>
-      this.logger.debug({ err: error }, 'the revocation dispatcher is interrupted');
-    this.stop = repeat(RELAY_INTERVAL_MS, () => this.dispatch(), failed);
-  }
-
-  beforeApplicationShutdown(): void {
-    this.stop();
+    jobs: Jobs,
+  ) {
+    jobs.every({
+      name: 'revocation-dispatcher',
+      interval: INTERVAL_MS,
+      scope: 'instance',
+      run: () => this.dispatch(),
+    });
   }
 
   /** Finishes revocations that an instance has started but not completed. */

@@ -1,12 +1,7 @@
-import {
-  Inject,
-  Injectable,
-  type BeforeApplicationShutdown,
-  type OnApplicationBootstrap,
-} from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { Clock } from '../../../platform/runtime/clock.js';
-import { repeat } from '../../../platform/jobs/repeat.js';
+import { Jobs } from '../../../platform/jobs/jobs.js';
 import { LOGGER, type Logger } from '../../../platform/logging/logger.js';
 import { EncryptedSecrets, UnreadableSecret } from './encrypted-secrets.js';
 import { contextOf } from './totp-factors.js';
@@ -20,25 +15,21 @@ const FIRST_ID = '00000000-0000-0000-0000-000000000000';
  * to log in. Several instances may run it at once.
  */
 @Injectable()
-export class SecretReencryptionJob implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private stop: () => void = () => undefined;
-
+export class SecretReencryptionJob {
   constructor(
     private readonly database: DataSource,
     private readonly factors: TotpRepository,
     private readonly encryptedSecrets: EncryptedSecrets,
     private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
-  ) {}
-
-  onApplicationBootstrap(): void {
-    const failed = (error: unknown) =>
-      this.logger.warn({ err: error }, 'secrets could not be re-encrypted: PostgreSQL is unavailable');
-    this.stop = repeat(INTERVAL_MS, () => this.run(), failed);
-  }
-
-  beforeApplicationShutdown(): void {
-    this.stop();
+    jobs: Jobs,
+  ) {
+    jobs.every({
+      name: 'mfa-reencryption',
+      interval: INTERVAL_MS,
+      scope: 'instance',
+      run: () => this.run(),
+    });
   }
 
   /** @returns how many secrets it re-encrypted */

@@ -1,14 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Clock } from '../runtime/clock.js';
-import { repeat } from './repeat.js';
 import { databaseNow } from '../persistence/database-now.js';
-
-/**
- * Less than 1, because a timer may fire slightly early: with 1, a single instance would run a job only at every
- * second interval.
- */
-const CLAIMED_SHARE_OF_INTERVAL = 0.9;
 
 /** A claim that lies more than an interval in the future comes from a wrong clock and is ignored. */
 const CLAIM = `
@@ -18,30 +11,13 @@ const CLAIM = `
                                 and excluded.begun_at + make_interval(secs => $3)
   returning name`;
 
-/**
- * Runs scheduled jobs, each on one instance at a time. No lock is held while a job runs. If its instance dies, or if
- * the job fails or takes longer than an interval, another instance starts it again. A job must tolerate that.
- */
+/** The table `scheduled_jobs`: when any instance last started each job of the cluster. */
 @Injectable()
-export class ClusterScheduler {
+export class ScheduledJobRepository {
   constructor(
     private readonly database: DataSource,
     private readonly clock: Clock,
   ) {}
-
-  /** As {@link repeat}, but all instances share the runs. */
-  every(
-    interval: number,
-    name: string,
-    work: () => Promise<unknown>,
-    onError: (error: unknown) => void,
-  ): () => void {
-    return repeat(interval, () => this.turn(interval, name, work), onError);
-  }
-
-  async turn(interval: number, name: string, work: () => Promise<unknown>): Promise<void> {
-    if (await this.claim(name, interval * CLAIMED_SHARE_OF_INTERVAL)) await work();
-  }
 
   /**
    * @param interval in ms
