@@ -9,6 +9,7 @@ import { createLogger, NestLogger, type Logger } from './platform/logging/logger
 import { Problem } from './platform/api/problem.js';
 import { ProblemFilter } from './platform/api/problem.filter.js';
 import { random } from './platform/runtime/random.js';
+import { requireFaultless } from './platform/runtime/registry.js';
 import { securityEventOf } from './platform/logging/security-event-log.js';
 import { TrustedProxies } from './platform/http/trusted-proxies.js';
 import { validationPipe } from './platform/api/validation.pipe.js';
@@ -38,6 +39,7 @@ export async function createApp(
   keys: Keys,
   replacements: Replacements = {},
 ): Promise<NestFastifyApplication> {
+  requireFaultless();
   const logger =
     replacements.logger ??
     createLogger(settings.logLevel, settings.nodeEnv === 'development' && process.stdout.isTTY);

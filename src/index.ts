@@ -181,11 +181,14 @@ export { SessionFence } from './sessions/session-fence.js';
  * Appends a security event to the audit log, in the transaction of the act.
  *
  * ```ts
+ * export const PLAN_CHANGED = defineAuditEvent('plan_changed');
+ *
  * const record = (audit: AuditService, tx: EntityManager, { userId, id: sessionId }: SessionSnapshot, context: RequestContext) =>
- *   audit.record(tx, { type: 'user_updated', userId, sessionId, context });
+ *   audit.record(tx, { type: PLAN_CHANGED, userId, sessionId, context, details: { to: 'team' } });
  * ```
  */
-export { AuditService, type AuditEntry, type AuditEventType } from './platform/audit/audit.service.js';
+export { AuditService, type AuditEntry } from './platform/audit/audit.service.js';
+export { defineAuditEvent, type AuditEventType } from './platform/audit/audit-event-types.js';
 
 /** Adds a mail to the outbox, in the transaction of the act. The mail is sent after the commit, or not at all. */
 export { MailOutbox } from './platform/mail/mail-outbox.js';
@@ -237,12 +240,25 @@ export { Metrics } from './platform/metrics/metrics.js';
  * An error that a client gets as `application/problem+json` (RFC 9457). `code` is stable; `detail` never repeats input.
  *
  * ```ts
- * function requirePositive(amount: number): void {
- *   if (amount <= 0) throw new Problem('resource.conflict', { detail: 'The amount must be more than 0.' });
+ * export const OVER_LIMIT = defineProblem('billing.over_limit', {
+ *   status: 409,
+ *   title: 'Plan limit reached',
+ *   detail: 'Choose a larger plan.',
+ * });
+ *
+ * @Controller('projects')
+ * @RequireSession()
+ * class ProjectsController {
+ *   @Post()
+ *   @ApiProblems(OVER_LIMIT)
+ *   create() {
+ *     throw new Problem(OVER_LIMIT, { members: { limit: 3 } });
+ *   }
  * }
  * ```
  */
 export {
+  defineProblem,
   invalidRequest,
   Problem,
   type FieldError,

@@ -49,27 +49,31 @@ export function serveOpenApi(app: NestFastifyApplication, fastify: FastifyInstan
 
 const PROBLEM_SCHEMA = 'Problem';
 
-/** A problem may have more members (RFC 9457 3.2): a client ignores members that it does not know. */
-const ProblemBody = z.looseObject({
-  type: z.string(),
-  title: z.string(),
-  status: z.int(),
-  detail: z.string(),
-  instance: z.string(),
-  code: z.enum(Object.keys(PROBLEMS) as [ProblemCode]),
-  requestId: z.string(),
-  errors: z
-    .array(z.object({ path: z.string(), message: z.string() }))
-    .optional()
-    .describe('`request.invalid`'),
-  reason: z.enum(END_REASONS).optional().describe('`auth.session_ended`; so is `endedAt`'),
-  endedAt: instant.optional(),
-  maxAuthAge: z.int().optional().describe('`auth.reauthentication_required`: seconds'),
-  bySecondFactor: z
-    .boolean()
-    .optional()
-    .describe('`auth.reauthentication_required`: a password is not accepted, ask for a code'),
-});
+/**
+ * A problem may have more members (RFC 9457 3.2): a client ignores members that it does not know. A function, because
+ * features define codes after this module has loaded.
+ */
+const problemBody = () =>
+  z.looseObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    instance: z.string(),
+    code: z.enum(PROBLEMS.names()),
+    requestId: z.string(),
+    errors: z
+      .array(z.object({ path: z.string(), message: z.string() }))
+      .optional()
+      .describe('`request.invalid`'),
+    reason: z.enum(END_REASONS).optional().describe('`auth.session_ended`; so is `endedAt`'),
+    endedAt: instant.optional(),
+    maxAuthAge: z.int().optional().describe('`auth.reauthentication_required`: seconds'),
+    bySecondFactor: z
+      .boolean()
+      .optional()
+      .describe('`auth.reauthentication_required`: a password is not accepted, ask for a code'),
+  });
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']> & { [extension: `x-${string}`]: unknown };
@@ -105,7 +109,7 @@ const HEADERS: Partial<
 
 /** Adds facts that no single decorator knows: the default tier, and all problems of a route by status. */
 function complete(document: OpenAPIObject): OpenAPIObject {
-  const problemSchema = z.toJSONSchema(ProblemBody, { target: 'openapi-3.0' }) as never;
+  const problemSchema = z.toJSONSchema(problemBody(), { target: 'openapi-3.0' }) as never;
   document.components = {
     ...document.components,
     schemas: { ...document.components?.schemas, [PROBLEM_SCHEMA]: problemSchema },
@@ -135,10 +139,10 @@ function describeOperation(operation: Operation, isUnsafe: boolean): void {
     ...(isUnsafe ? UNSAFE_PROBLEMS : []),
     ...COMMON_PROBLEMS,
   ]);
-  for (const status of new Set([...codes].map((code) => PROBLEMS[code][0]))) {
-    const ofStatus = [...codes].filter((code) => PROBLEMS[code][0] === status);
+  for (const status of new Set([...codes].map((code) => PROBLEMS.get(code)[0]))) {
+    const ofStatus = [...codes].filter((code) => PROBLEMS.get(code)[0] === status);
     operation.responses[status] ??= {
-      description: ofStatus.map((code) => `\`${code}\`: ${PROBLEMS[code][1]}`).join('; '),
+      description: ofStatus.map((code) => `\`${code}\`: ${PROBLEMS.get(code)[1]}`).join('; '),
       ...(HEADERS[status] && { headers: HEADERS[status] }),
       content: { 'application/problem+json': { schema: { $ref: `#/components/schemas/${PROBLEM_SCHEMA}` } } },
     };

@@ -5,7 +5,7 @@ import { ProblemFilter, type ProblemTranslator } from './problem.filter.js';
 import { Problem, PROBLEMS, type ProblemCode } from './problem.js';
 import { PRODUCT } from '../../product.js';
 
-const CODES = Object.keys(PROBLEMS) as ProblemCode[];
+const CODES = PROBLEMS.names() as ProblemCode[];
 
 /** The codes that clients depend on. A change here breaks them. */
 const CONTRACT = {
@@ -30,7 +30,7 @@ const CONTRACT = {
 
 describe('The catalogue of problems', () => {
   it('The catalogue keeps every code that clients know, with its status', () => {
-    const known = Object.fromEntries(CODES.map((code) => [code, PROBLEMS[code][0]]));
+    const known = Object.fromEntries(CODES.map((code) => [code, PROBLEMS.get(code)[0]]));
     expect(known).toMatchObject(CONTRACT);
   });
 
@@ -47,7 +47,7 @@ describe('The catalogue of problems', () => {
     });
   });
 
-  it.each(CODES.filter((code) => PROBLEMS[code][0] === 401))(
+  it.each(CODES.filter((code) => PROBLEMS.get(code)[0] === 401))(
     'Problem %s says how to authenticate',
     (code) => {
       expect(new Problem(code).headers['www-authenticate']).toMatch(/^Bearer\b/);
@@ -125,7 +125,7 @@ describe('An error that leaves the server', () => {
     ]) {
       const { status, text, body } = answerTo(error);
       expect(body['code']).toBe(code);
-      expect(status).toBe(PROBLEMS[code as ProblemCode][0]);
+      expect(status).toBe(PROBLEMS.get(code)[0]);
       expect(text).not.toContain('hunter2');
     }
   });

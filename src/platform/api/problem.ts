@@ -1,11 +1,14 @@
 import type { Principal } from '../http/request.js';
+import { Registry, type Defined } from '../runtime/registry.js';
 import { PRODUCT } from '../../product.js';
 
+type Entry = readonly [status: number, title: string, detail: string];
+
 /**
- * All error answers, in one flat table (RFC 9457). Clients decide by the code. `detail` is for people and never
- * contains data from the request.
+ * The error answers of the core, in one flat table (RFC 9457). Clients decide by the code. `detail` is for people and
+ * never contains data from the request. A feature adds its own with {@link defineProblem}.
  */
-export const PROBLEMS = {
+const CORE = {
   'request.invalid': [400, 'The request is not valid', 'Fix the request and send it again.'],
   'auth.ambiguous_credentials': [400, 'More than one credential', 'Send exactly one credential per request.'],
   'auth.unauthenticated': [401, 'Not logged in', 'Log in and send the access token with the request.'],
@@ -46,9 +49,34 @@ export const PROBLEMS = {
     'Temporarily unavailable',
     'Try again with the same tokens. Your session has not ended.',
   ],
-} as const satisfies Record<string, readonly [status: number, title: string, detail: string]>;
+} as const satisfies Record<string, Entry>;
 
-export type ProblemCode = keyof typeof PROBLEMS;
+/** The error answers of the core and of all features. */
+export const PROBLEMS = new Registry<Entry>(
+  { call: 'defineProblem', names: /^[a-z][a-z_]{0,30}[.][a-z][a-z_]{0,40}$/ },
+  CORE,
+);
+
+/** A code of the core, or one that {@link defineProblem} has returned. */
+export type ProblemCode = keyof typeof CORE | Defined<'problem'>;
+
+/** The statuses that a problem of a feature may have (RFC 9110 15.5, 15.6; RFC 4918; RFC 6585). */
+export type ProblemStatus =
+  400 | 402 | 403 | 404 | 409 | 410 | 412 | 415 | 422 | 423 | 428 | 429 | 502 | 503 | 504;
+
+/**
+ * Defines an error answer of a feature. Call it where a module loads, not in a function. A duplicate code stops the
+ * boot.
+ *
+ * @param code the feature's name and the problem's, as in `billing.over_limit`. Clients decide by it, so keep it
+ * @param entry `title` names the kind of problem and `detail` tells people what to do; neither contains request data
+ */
+export function defineProblem(
+  code: string,
+  { status, title, detail }: { status: ProblemStatus; title: string; detail: string },
+): Defined<'problem'> {
+  return PROBLEMS.define(code, [status, title, detail]) as Defined<'problem'>;
+}
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
@@ -75,7 +103,7 @@ export class Problem extends Error {
     readonly options: ProblemOptions = {},
   ) {
     super(code, { cause: options.cause });
-    this.status = options.status ?? PROBLEMS[code][0];
+    this.status = options.status ?? PROBLEMS.get(code)[0];
   }
 
   /** A 401 always says how to authenticate (RFC 9110 15.5.2, RFC 6750 3), a 503 when to retry. */
@@ -87,7 +115,7 @@ export class Problem extends Error {
   }
 
   body(requestId: string): Record<string, unknown> {
-    const [, title, detail] = PROBLEMS[this.code];
+    const [, title, detail] = PROBLEMS.get(this.code);
     return {
       type: PRODUCT.problemUrn + this.code,
       title,

@@ -3,50 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import type { ActorContext } from '../api/actor.decorator.js';
 import type { AuditEvent } from './audit-event.entity.js';
 import { AuditEventRepository, type AuditFilter, type NewAuditEvent } from './audit-event.repository.js';
-
-/** Event names follow the OWASP logging vocabulary where it has one. */
-export type AuditEventType =
-  | 'user_created'
-  | 'user_updated'
-  | 'user_deleted'
-  | 'user_banned'
-  | 'user_ban_lifted'
-  | 'privilege_permissions_changed'
-  | 'authn_login_success'
-  | 'authn_login_successafterfail'
-  | 'authn_login_fail'
-  | 'authn_login_fail_max'
-  | 'authn_reauthenticated'
-  | 'authn_reauthentication_voided'
-  | 'authn_second_factor_asked'
-  | 'authn_second_factor_fail'
-  | 'authn_second_factor_added'
-  | 'authn_second_factor_removed'
-  | 'authn_second_factor_reset'
-  | 'authn_recovery_codes_renewed'
-  | 'authn_recovery_code_used'
-  | 'authn_password_change'
-  | 'authn_password_change_fail'
-  | 'authn_password_reset_requested'
-  | 'authn_password_reset'
-  | 'email_verified'
-  | 'email_change_requested'
-  | 'email_changed'
-  | 'authn_passkey_added'
-  | 'authn_passkey_renamed'
-  | 'authn_passkey_removed'
-  | 'authn_passkey_cloned'
-  | 'authn_token_reuse'
-  | 'authn_token_unknown'
-  | 'authn_token_revoked'
-  | 'device_renamed'
-  | 'session_ended'
-  | 'session_suspicious'
-  | 'session_expired'
-  | 'sessions_ended'
-  | 'sessions_ended_everywhere'
-  | 'excess_rate_limit_exceeded'
-  | 'sensitive_read';
+import type { AuditEventType } from './audit-event-types.js';
 
 /** An event to record. */
 export interface AuditEntry extends NewAuditEvent {

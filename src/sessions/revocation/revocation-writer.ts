@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import { AuditService, type AuditEventType } from '../../platform/audit/audit.service.js';
+import type { AuditEventType } from '../../platform/audit/audit-event-types.js';
+import { AuditService } from '../../platform/audit/audit.service.js';
 import type { ActorContext } from '../../platform/api/actor.decorator.js';
 import { Clock } from '../../platform/runtime/clock.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
