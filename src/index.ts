@@ -49,7 +49,21 @@ export { RequireSession, type RequireSessionOptions } from './sessions/check/req
  * ```
  */
 export { Roles } from './auth/guards/roles.decorator.js';
-export { ROLES, type Role } from './roles.js';
+
+/**
+ * Defines a role of your own. A privileged role needs a second factor (`ADMIN_MFA`), has the short sessions of
+ * admins, and keeps its last holder.
+ *
+ * ```ts
+ * export const SUPPORT = defineRole('support', { privileged: true });
+ *
+ * @Controller('tickets')
+ * @RequireSession()
+ * @Roles(SUPPORT, 'admin')
+ * class TicketsController {}
+ * ```
+ */
+export { defineRole, ROLES, type Role, type RoleOptions } from './roles.js';
 
 /**
  * The product's name for people, its slug for machines, and the names that are derived from them.
@@ -146,6 +160,16 @@ export { ClaimsService } from './sessions/claims.service.js';
  * ```
  */
 export { ProfilesService, type ProfileValues } from './users/profile/profiles.service.js';
+
+/**
+ * Reads user accounts, for example the address of a mail. Change them through the API, which ends the sessions that a
+ * change affects.
+ *
+ * ```ts
+ * const addressOf = async (users: UserRepository, userId: string) => (await users.find(userId))?.email;
+ * ```
+ */
+export { UserRepository } from './users/user.repository.js';
 
 // --- End sessions, and write before they end
 

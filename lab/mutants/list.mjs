@@ -337,10 +337,10 @@ export const MUTANTS = [
     spec: 'test/geolocation.spec.ts',
   },
   {
-    mechanism: 'the country signal has a separate setting for admins',
+    mechanism: 'the country signal has a separate setting for privileged roles',
     file: 'src/sessions/risk/session-risk.ts',
-    out: "roles.includes('admin') ? settings.adminSuspicionCountry : settings.suspicionCountry",
-    put: "roles.includes('admin') ? settings.suspicionCountry : settings.suspicionCountry",
+    out: 'isPrivileged(roles) ? settings.adminSuspicionCountry : settings.suspicionCountry',
+    put: 'isPrivileged(roles) ? settings.suspicionCountry : settings.suspicionCountry',
     spec: 'src/sessions/risk/session-risk.spec.ts',
   },
   {
@@ -1113,10 +1113,10 @@ export const MUTANTS = [
     spec: 'lab/specs/scheduled-jobs.spec.ts',
   },
   {
-    mechanism: 'housekeeping does not lock sessions that are too old only for admins',
+    mechanism: 'housekeeping does not lock sessions that are too old only for privileged roles',
     file: 'src/sessions/session-cleanup.job.ts',
-    out: " and user_id in (select id from users where 'admin' = any(roles)) as aged",
-    put: ' as aged',
+    out: " and user_id in (select id from users where roles && $6 and roles <> '{user}') as aged",
+    put: ' and $6::text[] is not null as aged',
     spec: 'lab/specs/session-cleanup.spec.ts',
   },
   {

@@ -98,7 +98,7 @@ describe('a role whose settings are not those that the application relies on', (
       const [admin, bob] = [await loggedIn(app, ADMIN), await loggedIn(app, BOB)];
       const lock = await connect(postgres.url);
       await lock.query('begin');
-      await lock.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.admins]);
+      await lock.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.privilegedRoles]);
       const demoted = [
         admin.put(`/v1/admin/users/${BOB.id}/roles`, { roles: ['user'] }),
         bob.put(`/v1/admin/users/${ADMIN.id}/roles`, { roles: ['user'] }),

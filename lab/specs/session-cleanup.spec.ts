@@ -173,6 +173,37 @@ describeWithRedis('housekeeping', () => {
     expect(held).toHaveLength(1);
   });
 
+  it('finds the few holders of privileged roles by an index, as the check for the last holder does', async () => {
+    const asked: [string, unknown[]][] = [];
+    const query = EntityManager.prototype.query;
+    jest.spyOn(EntityManager.prototype, 'query').mockImplementation(async function (
+      this: EntityManager,
+      sql: string,
+      parameters: unknown[] = [],
+    ) {
+      if (/roles (&&|@>)/.test(sql)) asked.push([sql, parameters]);
+      return query.call(this, sql, parameters);
+    } as typeof query);
+    await housekeeping(a).endAged();
+    const admin = await loggedIn(a, ADMIN);
+    expect((await admin.put(`/v1/admin/users/${ADMIN.id}/roles`, { roles: ['user'] })).status).toBe(409);
+    expect((await admin.post('/v1/auth/logout')).status).toBe(204);
+    expect(asked).toHaveLength(2);
+    const outside = await connect();
+    await outside.query('begin');
+    await outside.query(
+      `insert into users (id, email, password_hash, created_at)
+       select gen_random_uuid(), gen_random_uuid() || '@indexed.example', 'x', now() from generate_series(1, 20000)`,
+    );
+    await outside.query('analyze users');
+    for (const [sql, parameters] of asked) {
+      const plan = JSON.stringify((await outside.query(`explain ${sql}`, parameters)).rows);
+      expect(plan).toContain('Bitmap Index Scan on users_with_roles');
+      expect(plan).not.toContain('Seq Scan on users');
+    }
+    await outside.query('rollback');
+  });
+
   it('judges a session as it is under the lock, so that a use that was written meanwhile counts', async () => {
     const admin = await loggedIn(a, ADMIN);
     clock.advance(HOUR + LAG + SECOND);

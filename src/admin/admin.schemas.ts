@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ROLES } from '../roles.js';
+import { role, ROLES } from '../roles.js';
 import { instant, text, uuid } from '../platform/api/schemas.js';
 import { pageQuery } from '../platform/api/page.js';
 import { TOKEN_ID } from '../sessions/token-id.js';
@@ -29,7 +29,7 @@ export const Ban = z.strictObject({
   until: moment.optional(),
 });
 
-export const RoleChange = z.strictObject({ roles: z.array(z.enum(ROLES)).max(ROLES.length) });
+export const RoleChange = z.strictObject({ roles: z.lazy(() => z.array(role).max(ROLES.names().length)) });
 
 export const Everyone = z.strictObject({ confirm: z.literal('everyone', 'must be "everyone"') });
 

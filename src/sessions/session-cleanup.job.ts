@@ -4,6 +4,7 @@ import { AuditService } from '../platform/audit/audit.service.js';
 import { Clock } from '../platform/runtime/clock.js';
 import { LOGGER, type Logger } from '../platform/logging/logger.js';
 import { Settings } from '../platform/settings/settings.js';
+import { privilegedRoles } from '../roles.js';
 import { Jobs } from '../platform/jobs/jobs.js';
 import { databaseNow } from '../platform/persistence/database-now.js';
 import { MailOutbox } from '../platform/mail/mail-outbox.js';
@@ -27,13 +28,13 @@ const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 
 /**
  * The sessions of a page that may have aged, and the last session of the page. The query checks ages before roles,
- * because few users are admins.
+ * because few users have a privileged role.
  */
 const MAY_HAVE_AGED = `
   select id, aged, place = ${PAGE} as "isLast" from (
     select id, row_number() over (order by id) as place,
       last_seen_at <= $2 or created_at <= $3
-        or (last_seen_at <= $4 or created_at <= $5) and user_id in (select id from users where 'admin' = any(roles)) as aged
+        or (last_seen_at <= $4 or created_at <= $5) and user_id in (select id from users where roles && $6 and roles <> '{user}') as aged
     from sessions where status = 'active' and id > $1 order by id limit ${PAGE}) page
   where aged or place = ${PAGE}`;
 
@@ -133,6 +134,7 @@ export class SessionCleanupJob {
     const page = await tx.query<{ id: string; aged: boolean; isLast: boolean }[]>(MAY_HAVE_AGED, [
       after,
       ...limits.map((limit) => new Date(now - limit)),
+      privilegedRoles(),
     ]);
     const ids = page.filter(({ aged }) => aged).map(({ id }) => id);
     const rows = ids.length > 0 ? await tx.query<SnapshotRow[]>(HOLD, [ids]) : [];

@@ -179,14 +179,20 @@ export class UserRepository {
     await tx.update(User, { id }, { ...nothing, deletedAt: now });
   }
 
-  /** Whether an admin other than this user can log in. */
-  async hasOtherAdmin(tx: EntityManager, id: string, now: Date): Promise<boolean> {
-    const [others] = await tx.query<[{ exists: boolean }]>(
-      `select exists (select from users where id <> $1 and 'admin' = any(roles) and deleted_at is null
-         and (banned_at is null or banned_until <= $2))`,
-      [id, now],
+  /** One of these roles that no other user who can log in has; undefined if each has another holder. */
+  async roleHeldByNoOther(
+    tx: EntityManager,
+    id: string,
+    roles: Role[],
+    now: Date,
+  ): Promise<Role | undefined> {
+    const [last] = await tx.query<{ role: Role }[]>(
+      `select role from unnest($2::text[]) role where not exists (
+         select from users where id <> $1 and roles @> array[role] and roles <> '{user}' and deleted_at is null
+           and (banned_at is null or banned_until <= $3)) limit 1`,
+      [id, roles, now],
     );
-    return others.exists;
+    return last?.role;
   }
 
   /**

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ROLES } from '../roles.js';
+import { role } from '../roles.js';
 import { instant, text, uuid } from '../platform/api/schemas.js';
 import { canonicalEmail, EMAIL_RULE, MAX_EMAIL_LENGTH } from '../platform/mail/email-address.js';
 import { PROFILE_FIELDS } from './profile/profile.fields.js';
@@ -22,7 +22,7 @@ export const Profile = z
     id: uuid,
     email: z.string(),
     displayName: z.string().nullable(),
-    roles: z.array(z.enum(ROLES)),
+    roles: z.array(role),
     createdAt: instant,
   })
   .meta({ id: 'Profile' });

@@ -1,4 +1,4 @@
-import { Module } from '@nestjs/common';
+import { Global, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { UserProfile } from './profile/profile.entity.js';
 import { ProfileRepository } from './profile/profile.repository.js';
@@ -7,6 +7,7 @@ import { User } from './user.entity.js';
 import { UsersController } from './users.controller.js';
 import { UserRepository } from './user.repository.js';
 
+@Global()
 @Module({
   imports: [TypeOrmModule.forFeature([User, UserProfile])],
   controllers: [UsersController],

@@ -4,7 +4,7 @@ import { AuditService } from '../../platform/audit/audit.service.js';
 import type { ActorContext } from '../../platform/api/actor.decorator.js';
 import { Clock } from '../../platform/runtime/clock.js';
 import { Problem } from '../../platform/api/problem.js';
-import type { Role } from '../../roles.js';
+import { isPrivileged, type Role } from '../../roles.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
 import { SecondFactors } from '../mfa/second-factors.js';
@@ -38,7 +38,7 @@ export class AccountService {
   /**
    * Ends all sessions of the user and refuses login and refresh, until the given time or until the ban is lifted.
    *
-   * @throws Problem `resource.not_found`; `resource.conflict` for the last admin
+   * @throws Problem `resource.not_found`; `resource.conflict` for the last holder of a privileged role
    */
   async ban(
     userId: string,
@@ -48,7 +48,7 @@ export class AccountService {
     const pending = await this.revoking.run(userId, async (tx) => {
       const user = await this.lockForChange(tx, userId);
       const now = await databaseNow(tx, this.clock);
-      await this.keepAnAdmin(tx, user, now);
+      await this.keepHolders(tx, user, now);
       const ban = { bannedAt: now, bannedUntil: until ?? null, banReason: reason };
       await this.users.setBan(tx, userId, ban);
       const details = { banReason: reason, until: until?.toISOString() };
@@ -89,13 +89,13 @@ export class AccountService {
   /**
    * Changes the roles of a user. They are in force on the next session-checked request.
    *
-   * @throws Problem `resource.not_found`; `resource.conflict` for the last admin
+   * @throws Problem `resource.not_found`; `resource.conflict` for the last holder of a privileged role
    */
   async setRoles(userId: string, roles: Role[], { actorId, context }: ActorContext): Promise<User> {
     const { user, recorded } = await this.transactions.run(userId, async (tx) => {
       const user = await this.lockForChange(tx, userId);
       const now = await databaseNow(tx, this.clock);
-      if (!roles.includes('admin')) await this.keepAnAdmin(tx, user, now);
+      await this.keepHolders(tx, user, now, roles);
       const aged = await this.endAged(tx, user, now, { actorId, context });
       await this.users.setRoles(tx, userId, roles);
       const details = { from: user.roles, to: roles };
@@ -118,13 +118,13 @@ export class AccountService {
   /**
    * Ends all sessions and deletes all personal data. The row stays, so that the audit log remains readable.
    *
-   * @throws Problem `resource.not_found`; `resource.conflict` for the last admin
+   * @throws Problem `resource.not_found`; `resource.conflict` for the last holder of a privileged role
    */
   async delete(userId: string, { actorId, context }: ActorContext): Promise<void> {
     const pending = await this.revoking.run(userId, async (tx) => {
       const user = await this.lockForChange(tx, userId);
       const now = await databaseNow(tx, this.clock);
-      await this.keepAnAdmin(tx, user, now);
+      await this.keepHolders(tx, user, now);
       const order = { reason: 'account_deleted', actorId, context, audit: 'user_deleted' } as const;
       // This comes first, because it waits for running payments. A payment cannot refer to a user whose key has
       // changed.
@@ -175,14 +175,18 @@ export class AccountService {
   private async lockForChange(tx: EntityManager, userId: string): Promise<User> {
     const user = await this.users.lock(tx, userId);
     if (!user || user.deletedAt) throw new Problem('resource.not_found');
-    await takeLock(tx, 'admins');
+    await takeLock(tx, 'privilegedRoles');
     return user;
   }
 
-  /** Refuses the change if this user is the last admin who can log in. */
-  private async keepAnAdmin(tx: EntityManager, user: User, now: Date): Promise<void> {
-    if (!user.roles.includes('admin')) return;
-    if (!(await this.users.hasOtherAdmin(tx, user.id, now)))
-      throw new Problem('resource.conflict', { detail: 'The last admin account cannot be removed.' });
+  /** Refuses the change if the user is the last holder of a privileged role, other than `kept`, who can log in. */
+  private async keepHolders(tx: EntityManager, user: User, now: Date, kept: Role[] = []): Promise<void> {
+    const lost = user.roles.filter((role) => isPrivileged([role]) && !kept.includes(role));
+    if (lost.length === 0) return;
+    const role = await this.users.roleHeldByNoOther(tx, user.id, lost, now);
+    if (role)
+      throw new Problem('resource.conflict', {
+        detail: `No other account that can log in has the role ${role}.`,
+      });
   }
 }

@@ -61,7 +61,7 @@ export class RouteDecoratorsCheck implements OnModuleInit {
       faults.push('@Public() contradicts @Roles(): a public route has no user');
     if (roles?.length === 0) faults.push('@Roles() without a role refuses every user');
     for (const role of roles ?? []) {
-      if (!ROLES.includes(role)) faults.push(`@Roles('${role}') names a role that does not exist`);
+      if (!ROLES.has(role)) faults.push(`@Roles('${role}') names a role that does not exist`);
     }
     if (session) faults.push(...faultsIn('@RequireSession(): maxAuthAge', () => maxAuthAgeOf(session)));
     return [...faults, ...this.limitFaultsOf(route)];

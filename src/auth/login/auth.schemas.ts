@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ROLES } from '../../roles.js';
+import { role } from '../../roles.js';
 import { instant, text, uuid } from '../../platform/api/schemas.js';
 import { ClaimsView, DECLARES_CLAIMS } from '../../platform/claims/declared-claims.js';
 import { deviceName } from '../../sessions/devices/device.schemas.js';
@@ -93,7 +93,7 @@ export type LoginAnswer = z.input<typeof LoginAnswer>;
 export const WhoAmI = z.object({
   userId: uuid,
   sessionId: uuid,
-  roles: z.array(z.enum(ROLES)),
+  roles: z.array(role),
   ...(DECLARES_CLAIMS && { claims: ClaimsView }),
   expiresAt: instant,
 });

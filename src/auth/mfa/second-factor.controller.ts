@@ -4,6 +4,7 @@ import type { FastifyReply } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { Context } from '../../platform/api/request-context.decorator.js';
 import type { Principal, RequestContext } from '../../platform/http/request.js';
+import { isPrivileged } from '../../roles.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { MfaManagementService } from './mfa-management.service.js';
 import { CurrentSession } from '../../sessions/check/current-session.decorator.js';
@@ -21,7 +22,7 @@ import {
 
 /** A user with a second factor has to verify it before a change; a user without one needs a recent login. */
 const FRESH = { maxAuthAge: '5m', bySecondFactor: true } as const;
-/** An admin without a verified second factor may use these routes as well. */
+/** A user with a privileged role and without a verified second factor may use these routes as well. */
 const ENROLS = { awaitsSecondFactor: true } as const;
 
 @ApiTags('auth')
@@ -40,7 +41,7 @@ export class SecondFactorController {
   async enrolled(@CurrentSession() { userId, roles }: SessionSnapshot) {
     const { totp, ...rest } = await this.mfaManagement.enrolled(userId);
     return {
-      required: this.settings.adminMfa === 'required' && roles.includes('admin'),
+      required: this.settings.adminMfa === 'required' && isPrivileged(roles),
       totp: totp && { addedAt: totp.addedAt.toISOString() },
       ...rest,
     };

@@ -30,7 +30,7 @@ import {
  * recent login.
  */
 const FRESH = { maxAuthAge: '5m', bySecondFactor: true } as const;
-/** An admin without a verified second factor may use these routes as well. */
+/** A user with a privileged role and without a verified second factor may use these routes as well. */
 const ENROLS = { awaitsSecondFactor: true } as const;
 
 /** The passkeys of the caller. */

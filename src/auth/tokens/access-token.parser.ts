@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { OPTIONAL_CLAIMS } from '../../platform/claims/declared-claims.js';
-import { ROLES } from '../../roles.js';
+import { role } from '../../roles.js';
 import { TOKEN_ID } from '../../sessions/token-id.js';
 
 /** Maximum length in characters. Our tokens have about 500 (TOK-15). */
@@ -28,7 +28,7 @@ const Claims = z.strictObject({
   jti: z.string().regex(TOKEN_ID),
   iat: z.int().nonnegative(),
   exp: z.int().nonnegative(),
-  roles: z.array(z.enum(ROLES)),
+  roles: z.array(role),
 });
 
 export type AccessTokenHeader = z.infer<typeof Header>;

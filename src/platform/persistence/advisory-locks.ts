@@ -8,8 +8,8 @@ export const ADVISORY_LOCKS = {
   cacheForm: 7_263_402,
   /** Exclusive while all sessions end; shared by logins, fenced writes and refreshes under a user's lock. */
   sessionEpoch: 7_263_403,
-  /** Exclusive while an admin loses the role, so that one admin remains. */
-  admins: 7_263_404,
+  /** Exclusive while a user may lose a privileged role, so that each role keeps one holder. */
+  privilegedRoles: 7_263_404,
   /** One instance extends the audit hash chain at a time. */
   auditChain: 7_263_405,
 } as const;

@@ -98,12 +98,15 @@ export const SETTINGS = {
     max: MAX_SESSION_LIFETIME,
     fallback: '90d',
   }),
-  adminSessionIdleTimeout: duration('`SESSION_IDLE_TIMEOUT` for users with the role admin.', {
-    min: '1s',
-    max: MAX_SESSION_LIFETIME,
-    fallback: '1h',
-  }),
-  adminSessionLifetime: duration('`SESSION_LIFETIME` for users with the role admin.', {
+  adminSessionIdleTimeout: duration(
+    '`SESSION_IDLE_TIMEOUT` for users with a privileged role, such as admin.',
+    {
+      min: '1s',
+      max: MAX_SESSION_LIFETIME,
+      fallback: '1h',
+    },
+  ),
+  adminSessionLifetime: duration('`SESSION_LIFETIME` for users with a privileged role, such as admin.', {
     min: '1s',
     max: MAX_SESSION_LIFETIME,
     fallback: '12h',
@@ -196,9 +199,13 @@ export const SETTINGS = {
     RESPONSES,
     { fallback: 'reauthenticate' },
   ),
-  adminSuspicionCountry: choice('`SUSPICION_COUNTRY` for users with the role admin.', RESPONSES, {
-    fallback: 'end',
-  }),
+  adminSuspicionCountry: choice(
+    '`SUSPICION_COUNTRY` for users with a privileged role, such as admin.',
+    RESPONSES,
+    {
+      fallback: 'end',
+    },
+  ),
   suspicionTravel: choice(
     'The response when the location of a session changes by 500 km or more, faster than 900 km/h. Requires a geolocation database of cities.',
     RESPONSES,
@@ -273,7 +280,7 @@ export const SETTINGS = {
     },
   ),
   adminMfa: choice(
-    'Whether admins must log in with a second factor. `required`: on routes that check the session, an admin without a verified second factor can reach only the enrolment endpoints.',
+    'Whether users with a privileged role, such as admin, must log in with a second factor. `required`: on routes that check the session, such a user without a verified second factor can reach only the enrolment endpoints.',
     ['off', 'required'],
     {
       fallback: (production) => (production ? 'required' : 'off'),

@@ -16,8 +16,8 @@ export interface RequireSessionOptions {
    */
   provesIdentity?: true;
   /**
-   * Also allows an admin without a verified second factor (`ADMIN_MFA=required`). For routes that enrol or verify a
-   * factor.
+   * Also allows a user with a privileged role and without a verified second factor (`ADMIN_MFA=required`). For routes
+   * that enrol or verify a factor.
    */
   awaitsSecondFactor?: true;
   /**

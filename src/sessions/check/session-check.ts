@@ -18,7 +18,7 @@ export interface SessionRequirement {
   maxAuthAge?: number;
   /** Counts from the last proof of a second factor, if the session has one. */
   bySecondFactor?: boolean;
-  /** Accepts an admin without a verified second factor, even where one is required. */
+  /** Accepts a privileged role without a verified second factor, even where one is required. */
   mayLackSecondFactor?: boolean;
   /** `strict` reads Postgres on every check; `cached` may use a cached session up to `CACHE_LEASE` old. */
   consistency: 'cached' | 'strict';

@@ -1,5 +1,5 @@
 import { CLAIMS_SQL, NO_CLAIMS, type Claims } from '../../platform/claims/declared-claims.js';
-import type { Role } from '../../roles.js';
+import { isPrivileged, type Role } from '../../roles.js';
 import type { Ended, EndReason } from '../revocation/end-reason.js';
 import type { Transport } from '../session.entity.js';
 
@@ -62,10 +62,11 @@ export function expiryOf(
   session: Omit<SessionLifetime, 'ended'>,
   settings: Lifetimes,
 ): { idleAt: number; expiresAt: number } {
-  const admin = session.roles.includes('admin');
+  const privileged = isPrivileged(session.roles);
   return {
-    idleAt: session.lastSeenAt + (admin ? settings.adminSessionIdleTimeout : settings.sessionIdleTimeout),
-    expiresAt: session.createdAt + (admin ? settings.adminSessionLifetime : settings.sessionLifetime),
+    idleAt:
+      session.lastSeenAt + (privileged ? settings.adminSessionIdleTimeout : settings.sessionIdleTimeout),
+    expiresAt: session.createdAt + (privileged ? settings.adminSessionLifetime : settings.sessionLifetime),
   };
 }
 
@@ -90,22 +91,24 @@ export interface FactorRules {
 }
 
 /**
- * Whether the session belongs to an admin without a verified second factor and the settings require one. Such a
- * session can reach only the endpoints that enrol or verify a factor.
+ * Whether the user has a privileged role, the settings require a second factor of them, and this session has not
+ * verified one. Such a session can reach only the endpoints that enrol or verify a factor.
  */
 export function lacksSecondFactor(
   { roles, secondFactorAt }: Pick<SessionSnapshot, 'roles' | 'secondFactorAt'>,
   { adminMfa }: FactorRules,
 ): boolean {
-  return adminMfa === 'required' && roles.includes('admin') && secondFactorAt === null;
+  return adminMfa === 'required' && isPrivileged(roles) && secondFactorAt === null;
 }
 
-/** The roles that apply in this session. A role that requires a second factor does not apply without one. */
+/** The roles that apply in this session. A privileged role that requires a second factor does not apply without one. */
 export function rolesInForce(
   session: Pick<SessionSnapshot, 'roles' | 'secondFactorAt'>,
   rules: FactorRules,
 ): readonly Role[] {
-  return lacksSecondFactor(session, rules) ? session.roles.filter((role) => role !== 'admin') : session.roles;
+  return lacksSecondFactor(session, rules)
+    ? session.roles.filter((role) => !isPrivileged([role]))
+    : session.roles;
 }
 
 /** A SQL expression for a timestamp in milliseconds. It takes half the time of a date that is formatted and parsed. */

@@ -1,5 +1,5 @@
 import type { GeoLocation } from '../../platform/http/request.js';
-import type { Role } from '../../roles.js';
+import { isPrivileged, type Role } from '../../roles.js';
 import type { Settings } from '../../platform/settings/settings.js';
 import type { SessionSnapshot } from '../check/session-snapshot.js';
 
@@ -26,10 +26,10 @@ type ResponseSettings = Pick<
   'suspicionCountry' | 'adminSuspicionCountry' | 'suspicionTravel' | 'suspicionBrowser'
 >;
 
-/** The responses for a user with these roles. Admins have their own setting for a new country. */
+/** The responses for a user with these roles. Privileged roles have their own setting for a new country. */
 export function responsesFor(roles: readonly Role[], settings: ResponseSettings): Responses {
   return {
-    country: roles.includes('admin') ? settings.adminSuspicionCountry : settings.suspicionCountry,
+    country: isPrivileged(roles) ? settings.adminSuspicionCountry : settings.suspicionCountry,
     travel: settings.suspicionTravel,
     browser: settings.suspicionBrowser,
   };
