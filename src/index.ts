@@ -214,8 +214,34 @@ export { SessionFence } from './sessions/session-fence.js';
 export { AuditService, type AuditEntry } from './platform/audit/audit.service.js';
 export { defineAuditEvent, type AuditEventType } from './platform/audit/audit-event-types.js';
 
-/** Adds a mail to the outbox, in the transaction of the act. The mail is sent after the commit, or not at all. */
+/**
+ * Adds a mail to the outbox, in the transaction of the act. The mail is sent after the commit, or not at all. Texts
+ * in the data reach the mail in inert form: no mail program makes a link of them.
+ *
+ * ```ts
+ * export const INVOICE_MAIL = defineMail(
+ *   'invoice',
+ *   ({ number, ...context }: MailContext & { number: string }) => ({
+ *     subject: 'Your invoice',
+ *     paragraphs: [`Invoice ${number} is ready:`, contextLines(context)],
+ *   }),
+ *   { link: { page: 'invoices' } },
+ * );
+ *
+ * const send = (outbox: MailOutbox, tx: EntityManager, to: string, context: RequestContext, now: Date) =>
+ *   outbox.add(tx, to, INVOICE_MAIL, { number: 'A-17', ...mailContextOf(context, now) });
+ * ```
+ */
 export { MailOutbox } from './platform/mail/mail-outbox.js';
+export {
+  contextLines,
+  defineMail,
+  quoted,
+  type MailContent,
+  type MailContext,
+  type MailTemplate,
+} from './platform/mail/define-mail.js';
+export { mailContextOf } from './sessions/mail-context.js';
 
 // --- Background jobs and metrics
 

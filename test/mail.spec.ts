@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { DataSource } from 'typeorm';
 import { Jobs } from '../src/platform/jobs/jobs.js';
 import { MailOutbox } from '../src/platform/mail/mail-outbox.js';
+import { NEW_DEVICE_MAIL } from '../src/sessions/mails.js';
 import { SessionCleanupJob } from '../src/sessions/session-cleanup.job.js';
 import { resetStores, startApp, type TestApp } from './support/app.js';
 import { TestClock } from './support/clock.js';
@@ -42,7 +43,7 @@ const add = (recipient: string, device = 'a phone') =>
   a
     .get(DataSource)
     .transaction((tx) =>
-      a.get(MailOutbox).add(tx, recipient, 'new_device', { at: AT, device, ip: '192.0.2.7' }),
+      a.get(MailOutbox).add(tx, recipient, NEW_DEVICE_MAIL, { at: AT, device, ip: '192.0.2.7' }),
     );
 
 it('a mail is sent once after the commit, in text and HTML, and is not stored afterwards', async () => {
@@ -79,7 +80,7 @@ it('a mail goes to one mailbox, whatever characters its address has', async () =
 it('a mail of a transaction that was rolled back is not sent', async () => {
   const box = outbox(a);
   const failed = a.get(DataSource).transaction(async (tx) => {
-    await box.add(tx, 'ann@example.com', 'new_device', { at: AT });
+    await box.add(tx, 'ann@example.com', NEW_DEVICE_MAIL, { at: AT });
     throw new Error('rolled back');
   });
   await expect(failed).rejects.toThrow('rolled back');

@@ -25,12 +25,34 @@ export const MUTANTS = [
     put: "process.env['DATABASE_APPLICATION_ROLE']",
     spec: 'lab/specs/security-docs.spec.ts',
   },
+  // --- Names that features define
+  {
+    mechanism: 'a duplicate name of a feature stops the boot',
+    file: 'src/platform/runtime/registry.ts',
+    out: 'else if (this.entries.has(name))',
+    put: 'else if (this.entries.has(`${name} `))',
+    spec: 'src/platform/runtime/registry.spec.ts',
+  },
+  {
+    mechanism: 'every privileged role keeps its last holder, not only admin',
+    file: 'src/auth/accounts/account.service.ts',
+    out: 'isPrivileged([role]) && !kept.includes(role)',
+    put: "role === 'admin' && isPrivileged([role]) && !kept.includes(role)",
+    spec: 'test/definitions.spec.ts',
+  },
+  {
+    mechanism: 'texts in lists and objects of a mail are inert',
+    file: 'src/platform/mail/inert-text.ts',
+    out: 'if (Array.isArray(value)) return',
+    put: 'if (Array.isArray(value)) return value; if (Array.isArray(value)) return',
+    spec: 'src/platform/mail/inert-text.spec.ts',
+  },
   // --- Mails: text of other users
   {
     mechanism: 'mail templates escape text of other users',
-    file: 'src/platform/mail/templates.ts',
-    out: '(inertData(data))',
-    put: '(inertData && data)',
+    file: 'src/platform/mail/define-mail.ts',
+    out: 'inertData(data, sentences) as never',
+    put: '((inertData && sentences, data) as never)',
     spec: 'src/platform/mail/inert-text.spec.ts',
   },
   {
@@ -2543,7 +2565,7 @@ export const MUTANTS = [
   {
     mechanism: 'the owner of a copied passkey gets a mail',
     file: 'src/auth/passkeys/passkey-proofs.ts',
-    out: "await this.mails.add(tx, user.email!, 'passkey_cloned', told, now);",
+    out: 'await this.mails.add(tx, user.email!, PASSKEY_CLONED_MAIL, told, now);',
     put: 'void told;',
     spec: 'lab/specs/passkey-logins.spec.ts',
   },

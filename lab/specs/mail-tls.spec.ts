@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { DataSource } from 'typeorm';
 import { loadSettings } from '../../src/platform/settings/load-settings.js';
 import { Jobs } from '../../src/platform/jobs/jobs.js';
+import { NEW_DEVICE_MAIL } from '../../src/sessions/mails.js';
 import { MailOutbox } from '../../src/platform/mail/mail-outbox.js';
 import { resetStores, startApp, type TestApp } from '../../test/support/app.js';
 import { makeCertificates } from '../../test/support/certificates.js';
@@ -51,7 +52,9 @@ async function send(options: MailCatcherOptions, host: string, env: Record<strin
   app.get(Jobs).stop('mail-outbox'); // the test triggers the sending
   await app
     .get(DataSource)
-    .transaction((tx) => outbox.add(tx, 'ann@example.com', 'new_device', { at: '2026-01-31T12:00:00.000Z' }));
+    .transaction((tx) =>
+      outbox.add(tx, 'ann@example.com', NEW_DEVICE_MAIL, { at: '2026-01-31T12:00:00.000Z' }),
+    );
   return outbox.run();
 }
 const inTheClear = () => catcher.lines.filter(({ encrypted }) => !encrypted).map(({ line }) => line);

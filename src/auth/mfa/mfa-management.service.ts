@@ -17,6 +17,11 @@ import { UserRepository } from '../../users/user.repository.js';
 import { RecoveryCodeRepository } from './recovery-code.repository.js';
 import { SecondFactors } from './second-factors.js';
 import { TotpFactors, type Confirmation, type TotpEnrolment } from './totp/totp-factors.js';
+import {
+  RECOVERY_CODES_RENEWED_MAIL,
+  SECOND_FACTOR_ADDED_MAIL,
+  SECOND_FACTOR_REMOVED_MAIL,
+} from './mails.js';
 
 /** The name of the factor in mails. */
 const APP = 'a code from an authenticator app';
@@ -108,10 +113,10 @@ export class MfaManagementService {
             const where = mailContextOf(context, now);
             const proofs = { authenticatedAt: now.getTime(), secondFactorAt: now.getTime() };
             if (confirmation === 'again') {
-              await this.mails.add(tx, email!, 'recovery_codes_renewed', where);
+              await this.mails.add(tx, email!, RECOVERY_CODES_RENEWED_MAIL, where);
               return { ...proofs, audit: 'authn_recovery_codes_renewed' };
             }
-            await this.mails.add(tx, email!, 'second_factor_added', { factor: APP, ...where });
+            await this.mails.add(tx, email!, SECOND_FACTOR_ADDED_MAIL, { factor: APP, ...where });
             return proofs;
           },
         });
@@ -142,7 +147,7 @@ export class MfaManagementService {
         if (!(await this.totp.remove(tx, userId))) throw new Problem('resource.not_found');
         const left = await this.factors.voidIdleCodes(tx, userId);
         const told = { factor: APP, ...mailContextOf(context, now) };
-        await this.mails.add(tx, email!, 'second_factor_removed', told);
+        await this.mails.add(tx, email!, SECOND_FACTOR_REMOVED_MAIL, told);
         return left ? {} : { secondFactorAt: null };
       },
     });
@@ -166,7 +171,7 @@ export class MfaManagementService {
       const codes = await this.recoveryCodes.issue(tx, userId);
       const type = 'authn_recovery_codes_renewed';
       await this.audit.record(tx, { type, actorId: userId, userId, sessionId, context });
-      await this.mails.add(tx, user.email!, 'recovery_codes_renewed', mailContextOf(context, now));
+      await this.mails.add(tx, user.email!, RECOVERY_CODES_RENEWED_MAIL, mailContextOf(context, now));
       return codes;
     });
   }

@@ -9,6 +9,7 @@ import type { Receipt } from '../../sessions/revocation/receipt.js';
 import { RevocationWriter } from '../../sessions/revocation/revocation-writer.js';
 import { RevocationService } from '../../sessions/revocation/revocation.service.js';
 import { UserRepository } from '../../users/user.repository.js';
+import { SECOND_FACTOR_RESET_MAIL } from './mails.js';
 import { SecondFactors } from './second-factors.js';
 
 /** The reset of second factors by an admin. */
@@ -35,7 +36,7 @@ export class MfaResetService {
       if (!user?.email || !(await this.factors.removeAll(tx, userId)))
         throw new Problem('resource.not_found');
       const now = await databaseNow(tx, this.clock);
-      await this.mails.add(tx, user.email, 'second_factor_reset', { at: now.toISOString() });
+      await this.mails.add(tx, user.email, SECOND_FACTOR_RESET_MAIL, { at: now.toISOString() });
       return this.revocationWriter.endSessions(tx, userId, 'all', {
         reason: 'mfa_change',
         actorId,

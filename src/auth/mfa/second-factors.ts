@@ -14,6 +14,7 @@ import { LoginChallengeRepository } from './login-challenge.repository.js';
 import { RecoveryCodeRepository } from './recovery-code.repository.js';
 import { TotpFactors } from './totp/totp-factors.js';
 import { TOTP_CODE } from './totp/totp.js';
+import { RECOVERY_CODE_USED_MAIL } from './mails.js';
 
 /** The maximum age of a proof that changes factors; the same as on the routes. */
 const FRESH_MS = 5 * 60_000;
@@ -60,7 +61,7 @@ export class SecondFactors {
   /**
    * A change of factors needs a proof of a factor. In two cases a session may have proved none although the user has
    * a factor:
-   * - the session of an admin that still owes the factor
+   * - the session of a user with a privileged role that still owes the factor
    * - a session that lost the response to the enrolment of an app
    *
    * @throws Problem `auth.second_factor_required`, `auth.reauthentication_required`
@@ -97,7 +98,7 @@ export class SecondFactors {
       context,
       details,
     });
-    await this.mails.add(tx, email!, 'recovery_code_used', { left, ...mailContextOf(context, now) }, now);
+    await this.mails.add(tx, email!, RECOVERY_CODE_USED_MAIL, { left, ...mailContextOf(context, now) }, now);
     return 'recovery_code';
   }
 

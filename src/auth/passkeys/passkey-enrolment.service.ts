@@ -26,6 +26,7 @@ import { CredentialChangeService } from '../../sessions/refresh/credential-chang
 import type { SessionSnapshot } from '../../sessions/check/session-snapshot.js';
 import type { SessionGrant } from '../../sessions/sessions.service.js';
 import { UserRepository } from '../../users/user.repository.js';
+import { PASSKEY_ADDED_MAIL } from './mails.js';
 import type { PasskeyEnrolment } from './passkey.schemas.js';
 
 /**
@@ -112,7 +113,7 @@ export class PasskeyEnrolmentService {
         await this.requireRoom(tx, userId);
         if (!(await this.passkeys.add(tx, added)))
           throw new Problem('resource.conflict', { detail: 'This passkey is already enrolled.' });
-        await this.mails.add(tx, email!, 'passkey_added', {
+        await this.mails.add(tx, email!, PASSKEY_ADDED_MAIL, {
           name: passkey.name,
           ...mailContextOf(context, now),
         });

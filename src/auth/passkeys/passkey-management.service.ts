@@ -11,6 +11,7 @@ import { CredentialChangeService } from '../../sessions/refresh/credential-chang
 import type { SessionGrant } from '../../sessions/sessions.service.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { UserRepository } from '../../users/user.repository.js';
+import { PASSKEY_REMOVED_MAIL } from './mails.js';
 
 /** Renames and removes the passkeys of a user. */
 @Injectable()
@@ -55,7 +56,7 @@ export class PasskeyManagementService {
         await this.factors.requireProof(tx, session);
         const name = await this.passkeys.remove(tx, userId, id);
         if (name === null) throw new Problem('resource.not_found');
-        await this.mails.add(tx, email!, 'passkey_removed', { name, ...mailContextOf(context, now) });
+        await this.mails.add(tx, email!, PASSKEY_REMOVED_MAIL, { name, ...mailContextOf(context, now) });
         return (await this.factors.hasAny(tx, userId)) ? {} : { secondFactorAt: null };
       },
     });

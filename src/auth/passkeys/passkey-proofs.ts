@@ -14,6 +14,7 @@ import { PasskeyRepository, type Passkey } from './passkey.repository.js';
 import { mailContextOf } from '../../sessions/mail-context.js';
 import { PendingActions } from '../../sessions/pending-actions/pending-actions.service.js';
 import type { User } from '../../users/user.entity.js';
+import { PASSKEY_CLONED_MAIL } from './mails.js';
 
 /** A valid signature. {@link PasskeyVerifier.consume} checks the state that may have changed since. */
 export interface PasskeyProof {
@@ -108,7 +109,7 @@ export class PasskeyVerifier {
       details: { passkey: stored.id, expectedAbove: stored.signCount, presented: assertion.signCount },
     });
     const told = { name: stored.name, ...mailContextOf(context, now) };
-    await this.mails.add(tx, user.email!, 'passkey_cloned', told, now);
+    await this.mails.add(tx, user.email!, PASSKEY_CLONED_MAIL, told, now);
     return false;
   }
 }

@@ -11,6 +11,7 @@ import { AttemptLimiter } from '../attempts/attempt-limiter.js';
 import { UserRepository } from '../../users/user.repository.js';
 import { PasswordPolicy } from './password-policy.js';
 import { PasswordsService } from './passwords.service.js';
+import { PASSWORD_CHANGED_MAIL } from './mails.js';
 
 /** Changes a password for a user who knows the old one. */
 @Injectable()
@@ -60,7 +61,7 @@ export class PasswordChangeService {
       recheck: (found) => this.passwords.isStillRight(currentPassword, user.passwordHash, found.passwordHash),
       act: async (tx, { id, email }, now) => {
         await this.users.setPassword(tx, id, passwordHash);
-        await this.outbox.add(tx, email!, 'password_changed', mailContextOf(context, now));
+        await this.outbox.add(tx, email!, PASSWORD_CHANGED_MAIL, mailContextOf(context, now));
         return { authenticatedAt: now.getTime() };
       },
     });

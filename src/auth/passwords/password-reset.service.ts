@@ -18,6 +18,7 @@ import { UserRepository } from '../../users/user.repository.js';
 import { AccountJobQueue } from '../registration/account-job-queue.js';
 import { PasswordPolicy } from './password-policy.js';
 import { PasswordsService } from './passwords.service.js';
+import { PASSWORD_CHANGED_MAIL } from './mails.js';
 
 /** Sets a new password for a user who can read the account's mailbox but does not know the old password. */
 @Injectable()
@@ -63,7 +64,7 @@ export class PasswordResetService {
         throw badToken();
       await this.users.setPassword(tx, user.id, passwordHash);
       await this.users.markVerified(tx, user.id, now);
-      await this.outbox.add(tx, user.email, 'password_changed', mailContextOf(context, now));
+      await this.outbox.add(tx, user.email, PASSWORD_CHANGED_MAIL, mailContextOf(context, now));
       return this.revocationWriter.endSessions(tx, user.id, 'all', {
         reason: 'password_reset',
         actorId: user.id,

@@ -9,6 +9,14 @@ import { PendingActions } from '../../sessions/pending-actions/pending-actions.s
 import { isUsable, type User } from '../../users/user.entity.js';
 import { UserRepository } from '../../users/user.repository.js';
 import type { RequestedAccountJob } from './account-job.js';
+import {
+  ALREADY_REGISTERED_MAIL,
+  CONFIRM_EMAIL_CHANGE_MAIL,
+  EMAIL_CHANGE_REQUESTED_MAIL,
+  PASSWORD_RESET_MAIL,
+  REGISTERED_AGAIN_MAIL,
+  VERIFY_EMAIL_MAIL,
+} from './mails.js';
 
 /** Any client can trigger a mail to any address by registering with it, but at most once per hour. */
 const TELL_AGAIN_AFTER_MS = 3_600_000;
@@ -71,7 +79,7 @@ export class AccountMailService {
   private async askToVerify(tx: EntityManager, { id, email }: User, requestedAt: Date): Promise<void> {
     const action = { userId: id, sessionId: null, requestedAt };
     const tokenId = await this.tokens.issue(tx, 'email_verification', action, email!);
-    await this.outbox.add(tx, email!, 'verify_email', { tokenId });
+    await this.outbox.add(tx, email!, VERIFY_EMAIL_MAIL, { tokenId });
   }
 
   /**
@@ -87,12 +95,12 @@ export class AccountMailService {
       standing && (await this.pending.isAuthorized(tx, standing))
         ? standing.id
         : await this.tokens.issue(tx, 'password_reset', { userId: id, sessionId: null, requestedAt }, email!);
-    await this.outbox.add(tx, email!, 'registered_again', { tokenId });
+    await this.outbox.add(tx, email!, REGISTERED_AGAIN_MAIL, { tokenId });
   }
 
   private async tellOfAccount(tx: EntityManager, { id, email }: User, now: Date): Promise<void> {
     if (!(await this.users.mayTell(tx, id, now, TELL_AGAIN_AFTER_MS))) return;
-    await this.outbox.add(tx, email!, 'already_registered', { at: now.toISOString() });
+    await this.outbox.add(tx, email!, ALREADY_REGISTERED_MAIL, { at: now.toISOString() });
   }
 
   private async offerReset(tx: EntityManager, job: RequestedAccountJob, now: Date): Promise<void> {
@@ -102,7 +110,7 @@ export class AccountMailService {
     const action = { userId: user.id, sessionId: null, requestedAt };
     const tokenId = await this.tokens.issue(tx, 'password_reset', action, email);
     await this.audit.record(tx, { type: 'authn_password_reset_requested', userId: user.id, context });
-    await this.outbox.add(tx, email, 'password_reset', { tokenId, ...mailContextOf(context, now) });
+    await this.outbox.add(tx, email, PASSWORD_RESET_MAIL, { tokenId, ...mailContextOf(context, now) });
   }
 
   /**
@@ -120,9 +128,9 @@ export class AccountMailService {
     if (owner) await this.tellOfAccount(tx, owner, now);
     else {
       const tokenId = await this.tokens.issue(tx, 'email_change', job, email);
-      await this.outbox.add(tx, email, 'confirm_email_change', { tokenId });
+      await this.outbox.add(tx, email, CONFIRM_EMAIL_CHANGE_MAIL, { tokenId });
     }
     const told = { newEmail: email, ...mailContextOf(context, now) };
-    await this.outbox.add(tx, user.email, 'email_change_requested', told);
+    await this.outbox.add(tx, user.email, EMAIL_CHANGE_REQUESTED_MAIL, told);
   }
 }

@@ -17,6 +17,7 @@ import { UserTransactions } from '../../platform/persistence/user-transactions.j
 import { UserRepository } from '../../users/user.repository.js';
 import { AccountJobQueue } from './account-job-queue.js';
 import { badToken } from '../passwords/password-reset.service.js';
+import { EMAIL_CHANGED_MAIL } from './mails.js';
 
 const UNIQUE_VIOLATION = '23505';
 
@@ -102,7 +103,7 @@ export class EmailService {
     await this.tokens.void(tx, id, ['password_reset', 'email_verification']);
     await this.audit.record(tx, { type: 'email_changed', actorId: id, userId: id, context });
     const told = { newEmail: email, ...mailContextOf(context, now) };
-    await this.outbox.add(tx, old!, 'email_changed', told);
+    await this.outbox.add(tx, old!, EMAIL_CHANGED_MAIL, told);
   }
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Public } from '../../auth/guards/public.decorator.js';
 import { Settings } from '../settings/settings.js';
 import { mailsFolder } from './mail-transport.js';
-import { escape } from './templates.js';
+import { escape } from './define-mail.js';
 
 const MAX_SHOWN = 50;
 const KEPT = /^(\d+)-(\d+)\.txt$/;

@@ -1,7 +1,19 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { inertText } from './inert-text.js';
-import { LINKS, render, TEMPLATE_NAMES, type TemplateData, type TemplateName } from './templates.js';
+import { defineMail, MAILS, render, type MailTemplate } from './define-mail.js';
+import { NEW_DEVICE_MAIL, SUSPICIOUS_MAIL } from '../../sessions/mails.js';
+import '../../auth/mfa/mails.js';
+import '../../auth/passkeys/mails.js';
+import '../../auth/passwords/mails.js';
+import '../../auth/registration/mails.js';
+
+/** The mails of the core. A feature's mail gets its data through the same function, see the last test of the group. */
+const NAMES = MAILS.names() as MailTemplate<never>[];
+const LIST_MAIL = defineMail('list', ({ items }: { items: { name: string; of: string[] }[] }) => ({
+  subject: 'A list',
+  paragraphs: items.map(({ name, of }) => `${name}: ${of.join(' and ')}`),
+}));
 
 const OWN_LINK = 'https://app.example/reset-password#token=0123456789abcdefABCDEF';
 const AT = '2026-01-31T12:00:00.000Z';
@@ -87,12 +99,8 @@ const HOSTILE = [
   'a'.repeat(63) + '@evil.com',
 ];
 
-type Everything<Data> = (Data extends Data ? (data: Data) => void : never) extends (data: infer All) => void
-  ? All
-  : never;
-
-/** The data of all templates, with the given text in each field that another person may have written. */
-const withText = (text: string): Everything<TemplateData[TemplateName]> => ({
+/** The data of all mails, with the given text in each field that another person may have written. */
+const withText = (text: string) => ({
   at: AT,
   ip: '192.0.2.7',
   device: text,
@@ -105,7 +113,8 @@ const withText = (text: string): Everything<TemplateData[TemplateName]> => ({
   tokenId: text,
 });
 
-const mail = (name: TemplateName, data: object) => render(name, data as never, name in LINKS ? OWN_LINK : '');
+const mail = (name: MailTemplate<never>, data: object) =>
+  render(name, data as never, MAILS.get(name).link ? OWN_LINK : '');
 const unescaped = (html: string) =>
   html
     .replace(/^.*\n/, '')
@@ -119,7 +128,7 @@ const unescaped = (html: string) =>
     .replaceAll('&amp;', '&');
 
 /** Expects the mail to contain no link and no line but our own, as a mail program would see it. */
-function expectOwnLinksOnly(name: TemplateName, text: string): void {
+function expectOwnLinksOnly(name: MailTemplate<never>, text: string): void {
   const [plain, attacked] = [mail(name, withText('x')), mail(name, withText(text))];
   for (const part of [attacked.subject, attacked.text, unescaped(attacked.html)])
     expect({ name, text, linked: linkedIn(part) }).toEqual({ name, text, linked: [] });
@@ -127,12 +136,13 @@ function expectOwnLinksOnly(name: TemplateName, text: string): void {
   // Text of invisible characters alone becomes empty, and its line is omitted.
   const isMore = linesOf(attacked.text) > linesOf(plain.text);
   expect({ name, text, isMore }).toEqual({ name, text, isMore: false });
-  expect(attacked.text.split(OWN_LINK).length).toBe(name in LINKS ? 2 : 1);
+  expect(attacked.text.split(OWN_LINK).length).toBe(MAILS.get(name).link ? 2 : 1);
+  expect(plain.text).not.toContain('undefined');
   expect(attacked.subject).toBe(plain.subject);
 }
 
 describe('A mail with untrusted text', () => {
-  it.each(TEMPLATE_NAMES)('Mail %s contains no link but our own, for any hostile text', (name) => {
+  it.each(NAMES)('Mail %s contains no link but our own, for any hostile text', (name) => {
     for (const text of HOSTILE) {
       expectOwnLinksOnly(name, text);
       expectOwnLinksOnly(name, `Call ${text} now`);
@@ -163,24 +173,31 @@ describe('A mail with untrusted text', () => {
     );
     const texts = fc.array(piece, { maxLength: 12 }).map((pieces) => pieces.join(''));
     fc.assert(
-      fc.property(texts, fc.constantFrom(...TEMPLATE_NAMES), (text, name) => expectOwnLinksOnly(name, text)),
+      fc.property(texts, fc.constantFrom(...NAMES), (text, name) => expectOwnLinksOnly(name, text)),
       { numRuns: 500 },
     );
   });
 
+  it('A mail contains no link in texts of lists and objects', () => {
+    for (const text of HOSTILE) {
+      const { text: shown } = render(LIST_MAIL, { items: [{ name: 'x', of: [text, 'y'] }] });
+      expect({ text, linked: linkedIn(shown.replace('x: ', '')) }).toEqual({ text, linked: [] });
+    }
+  });
+
   it('A mail shows an instant and a client address unquoted only if they are valid', () => {
-    const { text } = mail('new_device', { at: 'evil.com', ip: 'evil.com', device: 'x' });
+    const { text } = mail(NEW_DEVICE_MAIL, { at: 'evil.com', ip: 'evil.com', device: 'x' });
     expect(linkedIn(text)).toEqual([]);
-    expect(mail('new_device', { at: AT, ip: '2001:db8::7', device: 'x' }).text).toContain(
+    expect(mail(NEW_DEVICE_MAIL, { at: AT, ip: '2001:db8::7', device: 'x' }).text).toContain(
       `When: ${AT}\nDevice: “x”\nIP address: 2001:db8::7`,
     );
   });
 
   it('A mail cuts long text', () => {
-    const { text } = mail('new_device', { at: AT, device: 'A very long name '.repeat(20) });
+    const { text } = mail(NEW_DEVICE_MAIL, { at: AT, device: 'A very long name '.repeat(20) });
     expect(/^Device: “(.*)”$/m.exec(text)![1]!.length).toBeLessThanOrEqual(65);
     const sentence = 'it was used by X; '.repeat(100);
-    expect(mail('suspicious', { at: AT, signal: sentence }).text.length).toBeLessThan(600);
+    expect(mail(SUSPICIOUS_MAIL, { at: AT, signal: sentence }).text.length).toBeLessThan(600);
   });
 });
 

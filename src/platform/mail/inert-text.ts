@@ -4,7 +4,6 @@ import { isIP } from 'node:net';
 const MAX_LENGTH = 64;
 /** For our own sentences that contain names. */
 const MAX_SENTENCE_LENGTH = 240;
-const SENTENCES = new Set(['signal']);
 
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\p{Cf}]/gu;
 /**
@@ -38,19 +37,27 @@ function maskedFromTheSeventh(number: string): string {
 }
 
 /**
- * Makes all data of a mail inert before a template gets it, so that no template can forget to. Only valid instants
- * and client addresses stay unchanged.
+ * Makes all data of a mail inert before a template gets it, so that no template can forget to: the texts in lists and
+ * objects too, and names of fields. Only valid instants and client addresses stay unchanged.
+ *
+ * @param data values of JSON
+ * @param sentences the fields that contain our own sentences
  */
-export function inertData<Data extends object>(data: Data): Data {
-  const inert = Object.entries(data).map(([name, value]) => [
-    name,
-    typeof value === 'string' ? inertField(name, value) : value,
-  ]);
-  return Object.fromEntries(inert) as Data;
+export function inertData<Data extends object>(data: Data, sentences: readonly string[] = []): Data {
+  return inertValue('', data, sentences) as Data;
 }
 
-function inertField(name: string, value: string): string {
+function inertValue(name: string, value: unknown, sentences: readonly string[]): unknown {
+  if (typeof value === 'string') return inertField(name, value, sentences);
+  if (Array.isArray(value)) return value.map((item) => inertValue(name, item, sentences));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [inertText(key), inertValue(key, item, sentences)]),
+  );
+}
+
+function inertField(name: string, value: string, sentences: readonly string[]): string {
   if (name === 'at' && new Date(value).toJSON() === value) return value;
   if (name === 'ip' && isIP(value)) return value;
-  return inertText(value, SENTENCES.has(name) ? MAX_SENTENCE_LENGTH : MAX_LENGTH);
+  return inertText(value, sentences.includes(name) ? MAX_SENTENCE_LENGTH : MAX_LENGTH);
 }

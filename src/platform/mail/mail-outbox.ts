@@ -10,7 +10,7 @@ import { databaseNow } from '../persistence/database-now.js';
 import { MailLinks } from './mail-links.js';
 import { MailTransport } from './mail-transport.js';
 import { MailRepository, type ClaimedMail } from './mail.repository.js';
-import { render, type TemplateData, type TemplateName } from './templates.js';
+import { render, type MailTemplate } from './define-mail.js';
 
 /** Number of mails sent at once: a slow mail server delays no more than these. */
 const BATCH = 10;
@@ -49,14 +49,14 @@ export class MailOutbox extends QueueWorker {
    * @param data must not contain secrets: it stays in the database until the mail has been sent
    * @param now the transaction's time, if the caller already knows it
    */
-  async add<Name extends TemplateName>(
+  async add<Data extends object>(
     tx: EntityManager,
     recipient: string,
-    template: Name,
-    data: TemplateData[Name],
+    template: MailTemplate<Data>,
+    data: NoInfer<Data>,
     now?: Date,
   ): Promise<void> {
-    const tokenId = 'tokenId' in data ? data.tokenId : null;
+    const { tokenId = null } = data as { tokenId?: string };
     const createdAt = now ?? (await databaseNow(tx, this.clock));
     await this.mails.add(tx, { recipient, template, data, createdAt, tokenId });
   }

@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
-import type { TemplateName } from './templates.js';
+import type { MailTemplate } from './define-mail.js';
 
 export interface NewMail {
   recipient: string;
-  template: TemplateName;
+  template: string;
   data: object;
   createdAt: Date;
   /** The token of the link; null without a link. */
@@ -14,7 +14,7 @@ export interface NewMail {
 export interface ClaimedMail {
   id: string;
   recipient: string;
-  template: TemplateName;
+  template: MailTemplate<never>;
   data: never;
   attempts: number;
   created_at: Date;

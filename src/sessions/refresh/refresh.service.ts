@@ -29,6 +29,7 @@ import { sessionEnded } from '../check/session-check.js';
 import type { Transport } from '../session.entity.js';
 import { SessionsService, type SessionGrant } from '../sessions.service.js';
 import { movedMailContext, endedForRisk, SessionRiskService } from '../risk/session-risk.service.js';
+import { REFRESH_REUSE_MAIL } from '../mails.js';
 
 /** The credentials and the request context of a refresh. */
 export interface RefreshRequest {
@@ -283,7 +284,7 @@ export class RefreshService {
     await this.mails.add(
       tx,
       user.email!,
-      'refresh_reuse',
+      REFRESH_REUSE_MAIL,
       movedMailContext(session, context, now),
       new Date(now),
     );

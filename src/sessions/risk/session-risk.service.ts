@@ -21,6 +21,7 @@ import {
   type Sighting,
   type RiskFinding,
 } from './session-risk.js';
+import { NEW_DEVICE_MAIL, SESSION_ENDED_AS_SUSPICIOUS_MAIL, SUSPICIOUS_MAIL } from '../mails.js';
 
 /** The response to a risk signal, made under the session's lock. `recorded` is in force after `settle`. */
 export interface RiskResponse {
@@ -119,7 +120,7 @@ export class SessionRiskService {
       await this.mails.add(
         tx,
         user.email!,
-        'new_device',
+        NEW_DEVICE_MAIL,
         movedMailContext(session, context, now),
         new Date(now),
       );
@@ -157,7 +158,7 @@ export class SessionRiskService {
     context: RequestContext,
   ): Promise<PendingRevocation> {
     const told = { ...movedMailContext(session, context, now), signal: said(finding) };
-    await this.mails.add(tx, user.email!, 'session_ended_as_suspicious', told, new Date(now));
+    await this.mails.add(tx, user.email!, SESSION_ENDED_AS_SUSPICIOUS_MAIL, told, new Date(now));
     return this.revocationWriter.endSessions(
       tx,
       user.id,
@@ -181,7 +182,7 @@ export class SessionRiskService {
     now: number,
   ): Promise<void> {
     const told = { ...movedMailContext(session, context, now), signal: said(finding) };
-    await this.mails.add(tx, user.email!, 'suspicious', told, new Date(now));
+    await this.mails.add(tx, user.email!, SUSPICIOUS_MAIL, told, new Date(now));
     await this.audit.record(tx, {
       type: 'session_suspicious',
       userId: user.id,
