@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { Connections } from '../../src/platform/http/connections.js';
 import { startApp, type TestApp } from '../../test/support/app.js';
+import { SteadyClock, type TestClock } from '../../test/support/clock.js';
 import { eventually } from '../../test/support/waiting.js';
 
 /**
@@ -19,22 +21,18 @@ let app: TestApp;
 let port: number;
 const sockets: Socket[] = [];
 
-beforeAll(async () => {
-  app = await startApp({
-    env: {
-      REQUEST_TIMEOUT: '300ms',
-      MAX_CONNECTIONS: `${MAX_CONNECTIONS}`,
-      REDIS_URL: undefined,
-      API_DOCS: 'true',
-    },
-  });
-  await app.app.listen(0, '127.0.0.1');
-  port = Number(new URL(await app.app.getUrl()).port);
-});
+beforeAll(() => start({ REQUEST_TIMEOUT: '300ms' }));
 afterEach(() => {
   for (const socket of sockets.splice(0)) socket.destroy();
 });
 afterAll(() => app.close());
+
+async function start(env: Record<string, string>, clock?: TestClock): Promise<void> {
+  const own = { MAX_CONNECTIONS: `${MAX_CONNECTIONS}`, REDIS_URL: undefined, API_DOCS: 'true' };
+  app = await startApp({ env: { ...own, ...env }, clock });
+  await app.app.listen(0, '127.0.0.1');
+  port = Number(new URL(await app.app.getUrl()).port);
+}
 
 /** A client that does not close its half when the server has closed the other. */
 async function open({ reads = true } = {}): Promise<Socket> {
@@ -43,6 +41,14 @@ async function open({ reads = true } = {}): Promise<Socket> {
   socket.on('error', () => undefined);
   await once(socket, 'connect');
   return reads ? socket.resume() : socket;
+}
+
+/** A client that does not read yet, and the server's side of its connection. */
+async function openWatched(): Promise<{ socket: Socket; served: Socket }> {
+  const accepted = once(app.app.getHttpServer(), 'connection');
+  const socket = await open({ reads: false });
+  const [served] = (await accepted) as [Socket];
+  return { socket, served };
 }
 
 /** The whole answer to a new client; empty when its connection is refused. */
@@ -116,7 +122,22 @@ describe('clients that keep every connection open let the next client connect af
   });
 });
 
+it('a client that reads none of its answers is disconnected while other connections are free [HTTP-07]', async () => {
+  await eventually(() => expect(app.get(Connections).count).toBe(0));
+  const { socket, served } = await openWatched();
+  socket.write(request('GET /openapi.json HTTP/1.1').repeat(25));
+  // The answers fill the buffers of both sides.
+  await eventually(() => expect(served.writableLength > 0 || served.destroyed).toBe(true));
+  await eventually(() => expect(app.get(Connections).count).toBe(0));
+});
+
 describe('a client whose request is refused', () => {
+  // The server waits as long as the client needs, however slow the machine is.
+  beforeAll(async () => {
+    await app.close();
+    await start({}, new SteadyClock());
+  });
+
   it.each<[number, string, string]>([
     [431, 'headers', `GET /health/live HTTP/1.1\r\nHost: localhost\r\nX-A: ${'a'.repeat(2_000_000)}`],
     [400, 'noise', `${'hello '.repeat(300_000)}\r\n\r\n`],
@@ -126,11 +147,13 @@ describe('a client whose request is refused', () => {
       `${request('POST /v1/auth/login HTTP/1.1', 'Content-Type: application/json', 'Transfer-Encoding: chunked')}1;${'a'.repeat(2_000_000)}`,
     ],
   ])('reads the %d although it still sends %s [HTTP-05, HTTP-06]', async (status, _what, bytes) => {
-    const socket = await open({ reads: false });
+    const { socket, served } = await openWatched();
     let text = '';
-    socket.on('data', (data) => (text += data.toString('latin1')));
     const ended = once(socket, 'end'); // rejects when the connection is reset
     socket.write(bytes, 'latin1');
+    await eventually(() => expect(served.destroyed || served.bytesRead === bytes.length).toBe(true));
+    expect(served.destroyed).toBe(false);
+    socket.on('data', (data) => (text += data.toString('latin1')));
     await ended;
     const [head, body] = text.split('\r\n\r\n') as [string, string];
     expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));

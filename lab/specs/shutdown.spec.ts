@@ -4,9 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { close } from '../../src/platform/http/listen.js';
 import { Shutdown } from '../../src/platform/http/shutdown.js';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from '../../test/support/app.js';
+import { SteadyClock } from '../../test/support/clock.js';
 import { runToEnd, startInstance, type Instance } from '../../test/support/instance.js';
 import { overHttp } from '../../test/support/over-http.js';
 import { describeWithRedis } from '../../test/support/redis.js';
@@ -88,17 +90,19 @@ describe('an instance that shuts down', () => {
   let app: TestApp;
   let instance: { url: string };
   let closed: Promise<void>;
+  let clock: SteadyClock;
   const delay = { asked: [] as number[], gate: new Gate() };
 
   beforeEach(async () => {
     await resetStores();
-    app = await startApp({ env: { SHUTDOWN_DELAY: '5m', REDIS_URL: undefined } });
+    clock = new SteadyClock();
+    app = await startApp({ clock, env: { SHUTDOWN_DELAY: '5m', REDIS_URL: undefined } });
     await app.app.listen(0, '127.0.0.1');
     instance = { url: await app.app.getUrl() };
     Object.assign(delay, { asked: [], gate: new Gate() });
     jest.spyOn(app.get(Shutdown), 'wait').mockImplementation(async (ms) => {
       delay.asked.push(ms);
-      await delay.gate.opened;
+      await Promise.all([delay.gate.opened, nextTurn()]);
     });
   });
   afterEach(async () => {
@@ -153,6 +157,10 @@ describe('an instance that shuts down', () => {
     idle.send(MINE);
     expect(await idle.answer()).toMatch(/^HTTP\/1\.1 503 [^]*\r\nconnection: close\r\n/i);
     await idle.ended;
+    // Longer than a request may be on its way over an idle connection: the instance still waits for the busy one.
+    clock.advanceSteadily(1_000);
+    const polls = delay.asked.length;
+    await eventually(() => expect(delay.asked.length).toBeGreaterThan(polls + 1));
     busy.send(OTHER_HALF);
     expect(await busy.answer()).toMatch(/^HTTP\/1\.1 400 [^]*\r\nconnection: close\r\n/i);
     await closed;

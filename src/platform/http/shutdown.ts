@@ -41,7 +41,7 @@ export class Shutdown {
     const start = this.clock.monotonic();
     const passed = () => this.clock.monotonic() - start;
     const bound = Math.min(this.settings.requestTimeout, MAX_DRAIN_MS);
-    while (this.isWaitedFor(passed()) && passed() < bound) await sleep(POLL_MS);
+    while (this.isWaitedFor(passed()) && passed() < bound) await this.wait(POLL_MS);
   }
 
   /** A separate method, so that a test can decide when the time is over. */
