@@ -334,5 +334,25 @@ export { random } from './platform/runtime/random.js';
 export { instant, text, uuid } from './platform/api/schemas.js';
 export { decodeCursor, encodeCursor, pageOf, pageQuery } from './platform/api/page.js';
 export { LOGGER, type Logger } from './platform/logging/logger.js';
-/** The settings of the application, injected by the type: `constructor(private readonly settings: Settings) {}`. */
+/**
+ * The settings of the application, injected by the type. A feature declares its own in its folder: the boot stops at a
+ * wrong value and names the variable. `setting` has the kinds: `integer`, `duration`, `choice`, `flag`, `url`, …
+ *
+ * ```ts
+ * export const billingSettings = defineSettings({
+ *   billingTrial: setting.duration('The length of a free trial.', { min: '1d', max: '90d', fallback: '14d' }),
+ * });
+ *
+ * @Injectable()
+ * class TrialsService {
+ *   private readonly trial: number; // in milliseconds
+ *
+ *   constructor(settings: Settings) {
+ *     this.trial = billingSettings(settings).billingTrial;
+ *   }
+ * }
+ * ```
+ */
 export { Settings } from './platform/settings/settings.js';
+export { defineSettings } from './platform/settings/feature-settings.js';
+export * as setting from './platform/settings/setting.js';

@@ -9,7 +9,8 @@ import { KeyFileWatcher } from './platform/keys/key-file-watcher.js';
 import { RELOAD_INTERVAL_MS } from './platform/keys/key-schedule.js';
 import { KeyStore } from './platform/keys/key-store.js';
 import { loadSettings } from './platform/settings/load-settings.js';
-import { settingsForLog, type Settings } from './platform/settings/settings.js';
+import { settingsForLog } from './platform/settings/feature-settings.js';
+import type { Settings } from './platform/settings/settings.js';
 import { createApp } from './app.setup.js';
 import { PostgresClient } from './platform/persistence/postgres-client.js';
 import {

@@ -1902,6 +1902,13 @@ export const MUTANTS = [
     spec: 'lab/specs/throttling.spec.ts',
   },
   {
+    mechanism: 'a wrong value of a setting of a feature stops the boot',
+    file: 'src/platform/settings/load-settings.ts',
+    out: 'of allSettings)',
+    put: 'of [...allSettings].filter(([name]) => name in SETTINGS))',
+    spec: 'src/platform/settings/feature-settings.spec.ts',
+  },
+  {
     mechanism: 'RATE_LIMITS=off is refused in production',
     file: 'src/platform/settings/load-settings.ts',
     out: "    if (settings.rateLimits === 'off') refuse('rateLimits', '\"off\" is refused in production; allowed: `on`');\n",

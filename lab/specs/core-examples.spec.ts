@@ -17,7 +17,7 @@ const PRELUDE = `
   }`;
 
 function exportedNames(): string[] {
-  const lists = [...INDEX.matchAll(/export (type )?\{([^}]*)\}/g)];
+  const lists = [...INDEX.matchAll(/export (type )?(?:\{|\* as )([^}]*?)(?:\}| from)/g)];
   return lists.flatMap(([, type, names]) =>
     names!
       .split(',')

@@ -1,4 +1,5 @@
 import { BootError } from './boot-error.js';
+import { allSettings, settingFaults } from './feature-settings.js';
 import { homeOf, isWithin, relyingPartyOf } from './relying-party.js';
 import { SETTINGS, variableOf, type SettingName, type Settings } from './settings.js';
 import type { Setting } from './setting.js';
@@ -15,9 +16,9 @@ export class SettingsError extends BootError {
 /** @throws SettingsError that names each wrong variable, the problem and the allowed values */
 export function loadSettings(env: NodeJS.ProcessEnv): Settings {
   const values: Record<string, unknown> = {};
-  const lines: string[] = [];
-  for (const name of Object.keys(SETTINGS) as SettingName[]) {
-    const { value, complaint } = read(name, env);
+  const lines = [...settingFaults];
+  for (const [name, setting] of allSettings) {
+    const { value, complaint } = read(name, setting, env);
     if (complaint) lines.push(complaint);
     else if (value !== undefined) values[name] = value;
   }
@@ -31,13 +32,16 @@ export function loadSettings(env: NodeJS.ProcessEnv): Settings {
  * @throws SettingsError
  */
 export function loadSetting<Name extends SettingName>(name: Name, env: NodeJS.ProcessEnv): Settings[Name] {
-  const { value, complaint } = read(name, env);
+  const { value, complaint } = read(name, SETTINGS[name] as Setting<unknown>, env);
   if (complaint) throw new SettingsError([complaint]);
   return value as Settings[Name];
 }
 
-function read(name: SettingName, env: NodeJS.ProcessEnv): { value?: unknown; complaint?: string } {
-  const setting = SETTINGS[name] as Setting<unknown>;
+function read(
+  name: string,
+  setting: Setting<unknown>,
+  env: NodeJS.ProcessEnv,
+): { value?: unknown; complaint?: string } {
   const variable = variableOf(name);
   // An empty variable counts as unset: that is what `FOO=` in a compose file means.
   const text = env[variable] || fallbackOf(setting, env['NODE_ENV'] === 'production');

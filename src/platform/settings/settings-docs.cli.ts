@@ -1,7 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { runCommand } from '../runtime/command.js';
 import { BootError } from './boot-error.js';
-import { SETTINGS, variableOf } from './settings.js';
+import '../../features.js'; // features declare settings of their own
+import { allSettings } from './feature-settings.js';
+import { variableOf } from './settings.js';
 import type { Setting } from './setting.js';
 
 /**
@@ -10,7 +12,7 @@ import type { Setting } from './setting.js';
  */
 const PAGE = 'docs/reference/settings.md';
 const MARKERS = ['<!-- settings -->', '<!-- /settings -->'] as const;
-const entries = Object.entries(SETTINGS) as [string, Setting<unknown>][];
+const entries = [...allSettings];
 
 function envExample(): string {
   const blocks = entries.map(([name, setting]) =>

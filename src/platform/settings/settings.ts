@@ -350,16 +350,6 @@ export function variableOf(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 }
 
-/** The effective settings by variable. A setting that may be a secret is only reported as set. */
-export function settingsForLog(settings: Settings): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(SETTINGS as Record<string, Setting<unknown>>)
-      .map(([name, { secret }]) => ({ name, secret, value: settings[name as SettingName] }))
-      .filter(({ value }) => value !== undefined)
-      .map(({ name, secret, value }) => [variableOf(name), secret ? '(set)' : value]),
-  );
-}
-
 function isOrigin(item: string): boolean {
   return webOriginOf(item) === item && !item.includes('*');
 }
