@@ -23,7 +23,7 @@ export class ProfilesService {
 
   /** All fields of a user; null for those that are not set. It asks nothing if no field is declared. */
   async find(userId: string): Promise<ProfileValues> {
-    if (NAMES.length === 0) return {};
+    if (NAMES.length === 0) return {} as ProfileValues;
     const found = await this.profiles.find(userId);
     return Object.fromEntries(NAMES.map((name) => [name, found?.[name] ?? null])) as ProfileValues;
   }
