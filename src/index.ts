@@ -320,6 +320,30 @@ export { ApiProblems } from './platform/api/api-problems.decorator.js';
 // --- What services need
 
 /**
+ * The application's cache, with the interface of `cache-manager`: in Redis when `REDIS_URL` is set, on the connection of the session
+ * cache, and in the memory of the instance otherwise. Values are JSON. Keys have a prefix of their own, so no key can name a session.
+ *
+ * A failure of Redis never becomes an error. While Redis is down, or slower than `CACHE_BUDGET`, `get` finds nothing, `wrap` computes
+ * the value, and `set` and `del` have no effect. So choose a time to live, in milliseconds, for which an old value is acceptable; the
+ * default is one minute. Never cache a decision about access. `reset` and `keys` are not offered.
+ *
+ * ```ts
+ * @Injectable()
+ * class RatesService {
+ *   constructor(@Inject(CACHE_MANAGER) private readonly cache: Cache) {}
+ *
+ *   find(currency: string) {
+ *     return this.cache.wrap(`rate:${currency}`, () => this.load(currency), 60_000);
+ *   }
+ *
+ *   private load = async (currency: string) => ({ currency, rate: 1 });
+ * }
+ * ```
+ */
+export { CACHE_MANAGER } from './platform/cache/application-cache.js';
+export type { Cache } from 'cache-manager';
+
+/**
  * Time, injected: tests move it. Lint refuses `Date.now()` in `src`.
  *
  * ```ts

@@ -1856,14 +1856,14 @@ export const MUTANTS = [
   },
   {
     mechanism: 'the wait for counters in Redis is limited to CACHE_BUDGET',
-    file: 'src/platform/throttling/redis-counters.ts',
+    file: 'src/platform/cache/redis-calls.ts',
     out: '      const answer = await withTimeout(\n        this.budget,\n        node.attempt(() => work(node)),\n      );',
     put: '      const answer = await node.attempt(() => work(node));',
     spec: 'lab/specs/throttling.spec.ts',
   },
   {
     mechanism: 'a Redis that has just failed is not queried for counters',
-    file: 'src/platform/throttling/redis-counters.ts',
+    file: 'src/platform/cache/redis-calls.ts',
     out: '      breaker.failed(this.clock.monotonic());\n',
     spec: 'lab/specs/throttling.spec.ts',
   },

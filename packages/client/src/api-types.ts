@@ -609,4 +609,10 @@ export interface Operations {
       createdAt: string;
     };
   };
+  'GET /v1/payments/recipients': {
+    body: undefined;
+    answer: {
+      recipients: string[];
+    };
+  };
 }

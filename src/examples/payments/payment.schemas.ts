@@ -19,6 +19,8 @@ export const PaymentView = z.object({
 
 export const PaymentList = z.object({ items: z.array(PaymentView) });
 
+export const RecipientList = z.object({ recipients: z.array(z.string()) });
+
 export function paymentView({
   id,
   amount,

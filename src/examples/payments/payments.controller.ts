@@ -1,7 +1,7 @@
 import { Body, Controller, Get, Post } from '@nestjs/common';
 import { ApiCreatedResponse, ApiHeader, ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { ApiProblems, CurrentSession, IdempotencyKey, RequireSession, type SessionSnapshot } from '#core';
-import { NewPayment, PaymentList, PaymentView, paymentView } from './payment.schemas.js';
+import { NewPayment, PaymentList, PaymentView, paymentView, RecipientList } from './payment.schemas.js';
 import { PaymentsService } from './payments.service.js';
 
 /** A high-risk route. With one decorator, an ended session is refused on its next request. */
@@ -15,6 +15,13 @@ export class PaymentsController {
   @ApiOkResponse({ standardSchema: PaymentList })
   async list(@CurrentSession() { userId }: SessionSnapshot) {
     return { items: (await this.payments.list(userId)).map(paymentView) };
+  }
+
+  /** For a form that suggests recipients. */
+  @Get('recipients')
+  @ApiOkResponse({ standardSchema: RecipientList })
+  async recipients(@CurrentSession() { userId }: SessionSnapshot) {
+    return { recipients: await this.payments.recipients(userId) };
   }
 
   @Post()

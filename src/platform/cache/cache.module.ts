@@ -3,8 +3,10 @@ import { Clock } from '../runtime/clock.js';
 import { LOGGER, type Logger } from '../logging/logger.js';
 import { Settings } from '../settings/settings.js';
 import { authoritiesOf } from '../settings/store-tls.js';
+import { applicationCache, CACHE_MANAGER } from './application-cache.js';
 import { CachePort } from './cache-port.js';
 import { MemoryCache } from './memory-cache.js';
+import { isRedis, RedisCalls } from './redis-calls.js';
 
 /**
  * How long a boot waits for Redis. Then it continues without: PostgreSQL answers session checks until Redis is
@@ -41,7 +43,13 @@ const NODE_SHARE = 0.8;
         return redis;
       },
     },
+    {
+      provide: CACHE_MANAGER,
+      inject: [CachePort, Settings, Clock],
+      useFactory: (cache: CachePort, { cacheBudget }: Settings, clock: Clock) =>
+        applicationCache(isRedis(cache) ? new RedisCalls(cache.servers, cacheBudget, clock) : null, clock),
+    },
   ],
-  exports: [CachePort],
+  exports: [CachePort, CACHE_MANAGER],
 })
 export class CacheModule {}

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { RateLimiterRedis, RateLimiterRes, type RateLimiterLike } from 'rate-limiter-flexible';
 import { CachePort } from '../cache/cache-port.js';
-import type { RedisCache } from '../cache/redis-cache.js';
+import { isRedis } from '../cache/redis-calls.js';
 import { Clock } from '../runtime/clock.js';
 import { milliseconds } from '../settings/duration.js';
 import { Settings } from '../settings/settings.js';
@@ -85,8 +85,4 @@ function windowOf(limiter: RateLimiterLike): Window {
       ),
     refund: async (key) => void (await limiter.reward(key)),
   };
-}
-
-function isRedis(cache: CachePort): cache is RedisCache {
-  return cache.kind === 'redis';
 }
