@@ -310,7 +310,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'the certificate of Redis is verified',
-    file: 'src/platform/cache/redis-node.ts',
+    file: 'src/platform/cache/redis-client.ts',
     out: '    rejectUnauthorized: true,\n    // A server',
     put: '    rejectUnauthorized: false,\n    // A server',
     spec: 'lab/specs/store-tls.spec.ts',
@@ -3127,7 +3127,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a certificate for a name of REDIS_URL is accepted from a node that announces its address',
-    file: 'src/platform/cache/redis-servers.ts',
+    file: 'src/platform/cache/cluster/redis-cluster.ts',
     out: ', ...this.urls.map((url) => new URL(url).hostname)',
     spec: 'lab/specs/redis-cluster-tls.spec.ts',
   },

@@ -1,8 +1,8 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { Logger } from '../logging/logger.js';
-import { withTimeout } from '../runtime/with-timeout.js';
 import { CachePort, CacheUnavailable, type CacheValue } from './cache-port.js';
-import { isAboutSlot, type RedisNode } from './redis-node.js';
+import { ClusterCalls } from './cluster/cluster-calls.js';
+import type { RedisNode } from './redis-node.js';
 import { RedisServers } from './redis-servers.js';
 import { tagValue, COMPARE_AND_SET, untagValue, SET_IF_ABSENT } from './redis-epoch.js';
 import { PRODUCT } from '../../product.js';
@@ -26,19 +26,16 @@ type Entry = [key: string, value: CacheValue];
 export class RedisCache extends CachePort implements OnApplicationShutdown {
   override readonly kind = 'redis';
   readonly servers: RedisServers;
+  private readonly cluster: ClusterCalls;
 
   /**
    * @param urls one server, or several nodes of one cluster
    * @param patience in ms: how long the answers of other cluster nodes wait for a slow one
    */
-  constructor(
-    urls: readonly string[],
-    private readonly patience: number,
-    logger: Logger,
-    authorities?: string,
-  ) {
+  constructor(urls: readonly string[], patience: number, logger: Logger, authorities?: string) {
     super();
     this.servers = new RedisServers(urls, logger, authorities);
+    this.cluster = new ClusterCalls(this.servers, patience);
   }
 
   /** Resolves when Redis is available. Rejects after `timeout` ms, while attempts continue in the background. */
@@ -48,14 +45,12 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
 
   override async readMany(keys: string[]): Promise<(string | null)[]> {
     const { only } = this.servers;
-    if (only) {
-      return only.ask(
-        (pipeline) => pipeline.mGet(keys.map((key) => PREFIX + key)),
-        ([texts], seal) => openAll(texts as Texts, seal),
-      );
-    }
-    const values = await this.gather(keys, itself, readEach);
-    return values.map((value) => value ?? null);
+    const names = keys.map(nameOf);
+    if (!only) return this.cluster.readMany(names);
+    return only.ask(
+      (pipeline) => pipeline.mGet(names),
+      ([texts], seal) => (texts as (string | null)[]).map((text) => untagValue(text, seal)),
+    );
   }
 
   override setIfAbsent(entries: Entry[], ttl: number): Promise<boolean[]> {
@@ -74,11 +69,11 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
 
   override setMany(entries: Entry[], ttl: number): Promise<void> {
     const px = wholeTtl(ttl);
-    return this.tell(entries, keyOf, (node, [key, value]) => node.cache.set(PREFIX + key, value, px));
+    return this.tell(entries, nameOfItem, (node, [key, value]) => node.cache.set(nameOf(key), value, px));
   }
 
   override deleteMany(keys: string[]): Promise<void> {
-    return this.tell(keys, itself, (node, key) => node.cache.del(PREFIX + key));
+    return this.tell(keys, nameOf, (node, key) => node.cache.del(nameOf(key)));
   }
 
   override get misconfiguration(): string | null {
@@ -97,133 +92,45 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
     this.servers.close();
   }
 
-  /**
-   * An atomic step for each key. One script handles all keys of a server. In a cluster a script is limited to one
-   * slot, so each key gets its own call.
-   */
+  /** An atomic step for each key. With one server, one script handles all keys. */
   private async swap<Item extends [key: string, ...CacheValue[]]>(
     script: string,
     items: Item[],
     ttl: number,
     texts: (item: Item, seal: string) => string[],
   ): Promise<boolean[]> {
+    if (items.length === 0) return [];
     const px = String(wholeTtl(ttl));
-    const answers = await this.gather(items, keyOf, (node, share) =>
-      node.attempt(async ({ seal }) => {
-        const run = async (some: Item[]) =>
-          (await node.client.eval(script, {
-            keys: some.map(([key]) => PREFIX + key),
-            arguments: [px, seal, ...some.flatMap((item) => texts(item, seal))],
-          })) as number[];
-        if (this.servers.only) return run(share);
-        return (await each(node, share, (item) => run([item]))).map((answer) => answer?.[0]);
-      }),
-    );
+    const run = async (node: RedisNode, seal: string, some: Item[]) =>
+      (await node.client.eval(script, {
+        keys: some.map(nameOfItem),
+        arguments: [px, seal, ...some.flatMap((item) => texts(item, seal))],
+      })) as number[];
+    const { only } = this.servers;
+    const answers = only
+      ? await only.attempt(({ seal }) => run(only, seal, items))
+      : await this.cluster.attemptEach(items, nameOfItem, async (node, seal, item) => {
+          const [answer] = await run(node, seal, [item]);
+          return answer;
+        });
     return answers.map((answer) => answer === 1);
   }
 
-  /** Asks each server about its keys. In a cluster, undefined means that a key got no answer in time. */
-  private async gather<Item, T>(
-    items: Item[],
-    keyOf: (item: Item) => string,
-    ask: (node: RedisNode, share: Item[]) => Promise<(T | undefined)[]>,
-  ): Promise<(T | undefined)[]> {
-    const answers: (T | undefined)[] = Array.from({ length: items.length });
-    const work = async ([node, places]: Share) => {
-      const share = places.map((place) => items[place]!);
-      const asked = () => ask(node!, share);
-      const answered = await (this.servers.only ? asked() : this.soon(node, asked));
-      answered?.forEach((answer, index) => (answers[places[index]!] = answer));
-    };
-    await Promise.all([...this.shares(items, keyOf)].map(work));
-    return answers;
-  }
-
-  /**
-   * Sends each server the writes for its keys. If one server cannot be reached, the others still get theirs, and the
-   * promise rejects.
-   */
   private async tell<Item>(
     items: Item[],
-    keyOf: (item: Item) => string,
+    nameOf: (item: Item) => string,
     act: (node: RedisNode, item: Item) => Promise<unknown>,
   ): Promise<void> {
-    const work = async ([node, places]: Share) => {
-      if (!node) throw new CacheUnavailable();
-      await node.tell(() => Promise.all(places.map((place) => act(node, items[place]!))));
-    };
-    await Promise.all([...this.shares(items, keyOf)].map(work));
-  }
-
-  /** The indexes of the items, by the server that has their keys. */
-  private shares<Item>(items: Item[], keyOf: (item: Item) => string): Map<Share[0], Share[1]> {
-    const shares = new Map<RedisNode | undefined, number[]>();
-    items.forEach((item, place) => {
-      const node = this.servers.nodeFor(PREFIX + keyOf(item));
-      const places = shares.get(node);
-      if (places) places.push(place);
-      else shares.set(node, [place]);
-    });
-    return shares;
-  }
-
-  /**
-   * The answer of one cluster node, or undefined if it is late. A late node is not asked again before it has
-   * answered.
-   */
-  private async soon<T>(node: RedisNode | undefined, work: () => Promise<T>): Promise<T | undefined> {
-    if (!node?.isMaster || node.owes) return undefined;
-    const answer = work();
-    return withTimeout(this.patience, answer).catch(() => {
-      node.owes = true;
-      void answer.catch(() => undefined).finally(() => (node.owes = false));
-      return undefined;
-    });
+    if (items.length === 0) return;
+    const { only } = this.servers;
+    if (only) await only.tell(() => Promise.all(items.map((item) => act(only, item))));
+    else await this.cluster.tell(items, nameOf, act);
   }
 }
 
-type Share = [node: RedisNode | undefined, places: number[]];
-
-const itself = (key: string) => key;
-const keyOf = ([key]: [key: string, ...unknown[]]) => key;
-
-type Texts = (string | null | undefined)[];
-
-function openAll(texts: Texts, seal: string): (string | null)[] {
-  return texts.map((text) => untagValue(text ?? null, seal));
-}
-
-/**
- * MGET refuses keys of different slots, and one moved slot fails a whole pipeline. In that case each key is read
- * separately.
- */
-async function readEach(node: RedisNode, keys: string[]): Promise<(string | null)[]> {
-  try {
-    return await node.ask(
-      (pipeline) => keys.forEach((key) => pipeline.get(PREFIX + key)),
-      (texts, seal) => openAll(texts as Texts, seal),
-    );
-  } catch (error) {
-    if (!isAboutSlot((error as Error).cause)) throw error;
-    return node.tell(async (seal) =>
-      openAll(await each(node, keys, (key) => node.client.get(PREFIX + key)), seal),
-    );
-  }
-}
-
-/** A slot that has moved or is moving leaves only its own keys without an answer. */
-function each<Item, T>(
-  node: RedisNode,
-  items: Item[],
-  ask: (item: Item) => Promise<T>,
-): Promise<(T | undefined)[]> {
-  const forItsKeyOnly = (error: unknown) => {
-    if (!isAboutSlot(error)) throw error;
-    node.noteError(error);
-    return undefined;
-  };
-  return Promise.all(items.map((item) => ask(item).catch(forItsKeyOnly)));
-}
+/** The name of a key in Redis. */
+const nameOf = (key: string) => PREFIX + key;
+const nameOfItem = ([key]: [key: string, ...unknown[]]) => PREFIX + key;
 
 /** cache-manager-redis-yet treats a time to live of 0 as "no expiry", so it is rounded up to at least 1 ms. */
 function wholeTtl(ttl: number): number {

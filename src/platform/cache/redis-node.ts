@@ -1,12 +1,10 @@
 import { createCache, type Cache } from 'cache-manager';
 import { redisInsStore, type RedisStore } from 'cache-manager-redis-yet';
 import { EventEmitter } from 'node:events';
-import { isIP } from 'node:net';
-import { checkServerIdentity, type PeerCertificate } from 'node:tls';
-import { createClient } from 'redis';
 import { repeat } from '../jobs/repeat.js';
 import type { Logger } from '../logging/logger.js';
 import { CacheUnavailable } from './cache-port.js';
+import { clientFor, type Client, type Pipeline } from './redis-client.js';
 import { isSameEpoch, parseServerIdentity, type ServerIdentity, type RedisEpoch } from './redis-epoch.js';
 
 /**
@@ -150,7 +148,7 @@ export class RedisNode extends EventEmitter<NodeEvents> {
 
   /** Reports an error that suggests a changed cluster: a node that has lost a slot may know which node has it now. */
   noteError(error: unknown): void {
-    if (startsWith(error, MOVED_WORDS)) this.emit('doubted');
+    if (isAboutMove(error)) this.emit('doubted');
   }
 
   /** Reconnects, because the address may lead to another server by now. */
@@ -201,48 +199,9 @@ export class RedisNode extends EventEmitter<NodeEvents> {
   }
 }
 
+/** The node has lost a slot, or the cluster has. */
 const MOVED_WORDS = ['MOVED ', 'CLUSTERDOWN '];
-const SLOT_WORDS = [...MOVED_WORDS, 'ASK ', 'TRYAGAIN '];
 
-/** Whether a cluster node reports that the slot of a key is elsewhere, is moving, or is not served. */
-export function isAboutSlot(error: unknown): boolean {
-  return startsWith(error, SLOT_WORDS);
-}
-
-function startsWith(error: unknown, words: string[]): boolean {
-  return error instanceof Error && words.some((word) => error.message.startsWith(word));
-}
-
-type Client = ReturnType<typeof clientFor>;
-export type Pipeline = ReturnType<Client['multi']>;
-
-function clientFor(url: string, authorities: string | undefined, names: () => string[]) {
-  const tls = () => ({
-    tls: true as const,
-    ca: authorities,
-    rejectUnauthorized: true,
-    // A server with several certificates chooses one by this name. An IP address is not allowed here.
-    servername: names().find((name) => isIP(bareHost(name)) === 0),
-    checkServerIdentity: (_: string, certificate: PeerCertificate) => {
-      const [refusal, ...others] = names().map((name) => checkServerIdentity(bareHost(name), certificate));
-      return others.includes(undefined) ? undefined : refusal;
-    },
-  });
-  return createClient({
-    url,
-    // While a server is down, commands are refused instead of queued: PostgreSQL answers meanwhile.
-    disableOfflineQueue: true,
-    commandsQueueMaxLength: 50_000,
-    socket: {
-      ...(url.startsWith('rediss:') && tls()),
-      connectTimeout: 2_000,
-      socketTimeout: 3_000,
-      reconnectStrategy: (attempt: number) => Math.min(25 * 2 ** attempt, 1_000),
-    },
-  });
-}
-
-/** An IPv6 address without the brackets of a URL. */
-export function bareHost(host: string): string {
-  return host.replace(/^\[|\]$/g, '');
+function isAboutMove(error: unknown): boolean {
+  return error instanceof Error && MOVED_WORDS.some((word) => error.message.startsWith(word));
 }
