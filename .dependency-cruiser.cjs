@@ -67,7 +67,15 @@ module.exports = {
       to: { pathNot: '^packages/client/src/' },
     },
     {
-      name: 'the-server-imports-no-client',
+      name: 'the-embedded-postgres-stands-alone',
+      comment:
+        'It is for development: `src/dev-database.ts` loads its build by path, so no bundle contains it.',
+      severity: 'error',
+      from: { path: '^packages/dev-postgres/src/' },
+      to: { path: '^(src|test|lab|packages/client)/' },
+    },
+    {
+      name: 'the-server-imports-no-package',
       severity: 'error',
       from: { path: '^src/' },
       to: { path: '^packages/' },
@@ -88,7 +96,7 @@ module.exports = {
       // PostgreSQL ends a connection of another class with an event that would end the process.
       name: 'only-persistence-connects-to-postgresql',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/platform/(persistence|embedded-postgres)/' },
+      from: { path: '^src/', pathNot: '^src/platform/persistence/' },
       to: { path: 'node_modules/pg/', dependencyTypesNot: ['type-only'] },
     },
     {

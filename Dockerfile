@@ -6,7 +6,7 @@ RUN npm ci --ignore-scripts
 COPY tsconfig.json nest-cli.json ./
 COPY src ./src
 COPY bundle.js ./
-RUN npm run build
+RUN npm run build:server
 
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app

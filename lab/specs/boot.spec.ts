@@ -174,6 +174,12 @@ describe('an instance that gets SIGTERM', () => {
 });
 
 describe('the bundle that is served', () => {
+  it('contains no part of the embedded PostgreSQL, which is for development only', () => {
+    const files = readdirSync('dist/server').map((file) => readFileSync(join('dist/server', file), 'utf8'));
+    expect(files.length).toBeGreaterThan(0);
+    expect(files.filter((text) => text.includes('initdb'))).toEqual([]);
+  });
+
   it('loads its bundled packages once: no second TypeORM and no second pg beside it', async () => {
     const env = { DATABASE_URL: postgres.url, DATA_DIR: folder, NODE_DEBUG: 'module' };
     const instance = await startInstance(env);

@@ -21,7 +21,7 @@ import {
   EmbeddedPostgresError,
   startEmbeddedPostgres,
   type EmbeddedPostgres,
-} from '../../src/platform/embedded-postgres/embedded-postgres.js';
+} from '../../packages/dev-postgres/src/embedded-postgres.js';
 import { startInstance } from '../../test/support/instance.js';
 import { eventually } from '../../test/support/waiting.js';
 import { PRODUCT } from '../../src/product.js';
@@ -31,7 +31,7 @@ import { PRODUCT } from '../../src/product.js';
  */
 
 const LAUNCHER = fileURLToPath(
-  new URL('../../dist/platform/embedded-postgres/embedded-postgres.js', import.meta.url),
+  new URL('../../packages/dev-postgres/dist/embedded-postgres.js', import.meta.url),
 );
 const isRoot = process.getuid?.() === 0;
 
@@ -61,7 +61,7 @@ afterAll(() => {
 });
 
 async function start(dataDir: string, log?: (line: string) => void): Promise<EmbeddedPostgres> {
-  const server = await startEmbeddedPostgres({ dataDir, log });
+  const server = await startEmbeddedPostgres({ dataDir, names: PRODUCT.embeddedPostgres, log });
   started.push(server);
   return server;
 }
@@ -84,7 +84,7 @@ function startGuard(folder: string): ChildProcess {
 function spawnApp(dataDir: string): ChildProcess {
   const source = `
     import { startEmbeddedPostgres } from ${JSON.stringify(LAUNCHER)};
-    const { url, reused } = await startEmbeddedPostgres({ dataDir: ${JSON.stringify(dataDir)} });
+    const { url, reused } = await startEmbeddedPostgres(${JSON.stringify({ dataDir, names: PRODUCT.embeddedPostgres })});
     console.log(JSON.stringify({ url, reused }));
     process.stdin.on('data', () => { throw new Error('a crash'); });
     setInterval(() => undefined, 1_000);`;

