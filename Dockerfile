@@ -20,7 +20,7 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY package.json ./
 # What starts threads at any time is not part of the build.
-COPY src/auth/passwords/password-worker.js ./src/auth/
+COPY src/auth/passwords/password-worker.js ./src/auth/passwords/
 # The one folder that may be written to; production needs none.
 RUN mkdir .data && chown node:node .data
 USER node
