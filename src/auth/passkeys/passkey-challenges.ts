@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { timingSafeEqual } from 'node:crypto';
 import type { EntityManager } from 'typeorm';
-import { deriveKey } from '../../platform/keys/derive-key.js';
+import { deriveKey } from '../../platform/runtime/derive-key.js';
 import { Clock } from '../../platform/runtime/clock.js';
 import { random } from '../../platform/runtime/random.js';
 import { KeyStore } from '../../platform/keys/key-store.js';

@@ -11,6 +11,9 @@ import { SettingsError } from '../settings/load-settings.js';
 import { sha256 } from '../runtime/sha256.js';
 import { PRODUCT } from '../../product.js';
 
+export const KEY_KINDS = ['signing', 'refresh', 'encryption'] as const;
+export type KeyKind = (typeof KEY_KINDS)[number];
+
 /** All secrets of tokens and of encrypted data, newest first. */
 export interface Keys {
   signing: SigningKey[];

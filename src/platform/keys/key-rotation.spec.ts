@@ -15,11 +15,18 @@ import {
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { generateKeyFile, keysOf, parseKeyFile, type KeyFile, type RefreshEntry } from './key-format.js';
-import { rotateKeys, type KeyKind } from './key-rotation.js';
+import { rotateKeyFile } from './key-file.js';
+import {
+  generateKeyFile,
+  keysOf,
+  parseKeyFile,
+  type KeyFile,
+  type KeyKind,
+  type RefreshEntry,
+} from './key-format.js';
+import { rotateKeys } from './key-rotation.js';
 import { inUse, isGood, KEPT_MS, MIN_LEAD_MS, newestFirst } from './key-schedule.js';
 import { KeyStore } from './key-store.js';
-import { rotateKeyFile } from './rotate-key-file.js';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;

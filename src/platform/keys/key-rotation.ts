@@ -5,14 +5,12 @@ import {
   newSigningEntry,
   type EncryptionEntry,
   type KeyFile,
+  type KeyKind,
   type RefreshEntry,
   type SigningEntry,
 } from './key-format.js';
 import { isGood, KEPT_MS, newestFirst, startOf, type Term } from './key-schedule.js';
 import { MAX_SESSION_LIFETIME } from '../settings/settings.js';
-
-export const KEY_KINDS = ['signing', 'refresh', 'encryption'] as const;
-export type KeyKind = (typeof KEY_KINDS)[number];
 
 export interface RotationOrder {
   kinds: readonly KeyKind[];

@@ -1,13 +1,12 @@
 import { parseArgs } from 'node:util';
 import { durationOf, runCommand } from '../runtime/command.js';
 import { SystemClock } from '../runtime/clock.js';
-import { keyFilePath } from './key-file.js';
-import { keysOf } from './key-format.js';
-import { KEY_KINDS, type KeyKind, type RotationOrder } from './key-rotation.js';
+import { keyFilePath, rotateKeyFile } from './key-file.js';
+import { KEY_KINDS, keysOf, type KeyKind } from './key-format.js';
+import type { RotationOrder } from './key-rotation.js';
 import { DEFAULT_LEAD, MIN_LEAD_MS, startOf } from './key-schedule.js';
-import { stagesOf, type KeyStage } from './key-stages.js';
+import { stagesOf, type KeyStage } from './key-store.js';
 import { loadSettings } from '../settings/load-settings.js';
-import { rotateKeyFile } from './rotate-key-file.js';
 
 const USAGE = `usage: npm run keys:rotate -- [file] [--signing] [--refresh] [--encryption] [--lead ${DEFAULT_LEAD} | --now]
 

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { timingSafeEqual } from 'node:crypto';
 import type { EntityManager } from 'typeorm';
-import { deriveKey } from '../keys/derive-key.js';
+import { deriveKey } from '../runtime/derive-key.js';
 import { Clock } from '../runtime/clock.js';
 import { MailedTokenRepository, type MailedPurpose, type MailedToken } from './mailed-token.repository.js';
 import type { PendingAction } from './pending-action.js';

@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { deriveKey } from '../../platform/keys/derive-key.js';
+import { deriveKey } from '../../platform/runtime/derive-key.js';
 import { PRODUCT } from '../../product.js';
 import type { RefreshPosition } from './rotation.js';
 

@@ -4,10 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { TestClock } from '../../../test/support/clock.js';
-import { KeyFileWatcher } from './key-file-watcher.js';
 import { formatKeyFile, generateKeyFile, keysOf, keyIdOf, parseKeyFile } from './key-format.js';
 import { rotateKeys } from './key-rotation.js';
-import { KeyStore } from './key-store.js';
+import { KeyFileWatcher, KeyStore } from './key-store.js';
 
 const LEAD = 15 * 60_000;
 const made = generateKeyFile('production');
