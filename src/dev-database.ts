@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { PostgresClient } from './platform/persistence/postgres-client.js';
+import { PostgresClient } from './platform/persistence/postgres/postgres-client.js';
 import { PACKAGE_ROOT } from './platform/runtime/package-root.js';
 import { BootError } from './platform/settings/boot-error.js';
 import { PRODUCT } from './product.js';

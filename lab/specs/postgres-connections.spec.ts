@@ -7,7 +7,7 @@ import { AuditService } from '../../src/platform/audit/audit.service.js';
 import { grantToApp } from '../../src/platform/persistence/app-role.js';
 import { CHECK_POOL, MAIN_POOL } from '../../src/platform/persistence/database.module.js';
 import { databaseProblem } from '../../src/platform/persistence/database-problem.js';
-import { PostgresPool } from '../../src/platform/persistence/postgres-pool.js';
+import { PostgresPool } from '../../src/platform/persistence/postgres/postgres-pool.js';
 import { ADMIN, ALICE, BOB, PASSWORD, startApp, type TestApp } from '../../test/support/app.js';
 import type { Answer } from '../../test/support/client.js';
 import { FaultProxy } from '../../test/support/fault-proxy.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { ADVISORY_LOCKS } from '../../src/platform/persistence/advisory-locks.js';
 import { BootError } from '../../src/platform/settings/boot-error.js';
-import { requireSuitableServer } from '../../src/platform/persistence/server-requirements.js';
+import { requireSuitableServer } from '../../src/platform/persistence/postgres/server-requirements.js';
 import { ADMIN, ALICE, BOB, startApp, type TestApp } from '../../test/support/app.js';
 import { runToEnd } from '../../test/support/instance.js';
 import { migrateDatabase } from '../../test/support/migrate.mjs';

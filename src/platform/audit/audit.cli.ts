@@ -2,8 +2,8 @@ import { parseArgs } from 'node:util';
 import type pg from 'pg';
 import { durationOf, required, runCommand } from '../runtime/command.js';
 import { loadSetting } from '../settings/load-settings.js';
-import { PostgresClient } from '../persistence/postgres-client.js';
-import { connectionTo } from '../persistence/postgres-connection.js';
+import { PostgresClient } from '../persistence/postgres/postgres-client.js';
+import { connectionTo } from '../persistence/postgres/postgres-connection.js';
 import { pruneAudit } from './prune-audit.js';
 import { verifyAudit } from './verify-audit.js';
 

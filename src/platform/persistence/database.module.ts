@@ -8,10 +8,10 @@ import { LOGGER, type Logger } from '../logging/logger.js';
 import { Settings } from '../settings/settings.js';
 import { Jobs } from '../jobs/jobs.js';
 import { ScheduledJobRepository } from '../jobs/scheduled-job.repository.js';
-import { connectionTo } from './postgres-connection.js';
-import { PostgresPool } from './postgres-pool.js';
+import { connectionTo } from './postgres/postgres-connection.js';
+import { PostgresPool } from './postgres/postgres-pool.js';
 import { RevocationDatabase } from './revocation-database.js';
-import { requireSuitableServer } from './server-requirements.js';
+import { requireSuitableServer } from './postgres/server-requirements.js';
 import { RevocationTransactions, UserTransactions } from './user-transactions.js';
 import { PRODUCT } from '../../product.js';
 

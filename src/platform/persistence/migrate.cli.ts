@@ -4,8 +4,8 @@ import { loadSetting } from '../settings/load-settings.js';
 import { grantToApp } from './app-role.js';
 import { isDatabaseUnavailable } from './database-problem.js';
 import { migrateDatabase } from './migrate.js';
-import { PostgresClient } from './postgres-client.js';
-import { connectionTo } from './postgres-connection.js';
+import { PostgresClient } from './postgres/postgres-client.js';
+import { connectionTo } from './postgres/postgres-connection.js';
 
 await runCommand(async () => {
   const url = required(loadSetting('databaseUrl', process.env), 'DATABASE_URL', 'the database to migrate');

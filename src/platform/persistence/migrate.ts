@@ -5,10 +5,10 @@ import { DataSource, type MigrationInterface } from 'typeorm';
 import { PACKAGE_ROOT } from '../runtime/package-root.js';
 import { BootError } from '../settings/boot-error.js';
 import { PLAIN, type StoreTls } from '../settings/store-tls.js';
-import { PostgresClient } from './postgres-client.js';
-import { connectionTo } from './postgres-connection.js';
-import { PostgresPool } from './postgres-pool.js';
-import { requireSuitableServer } from './server-requirements.js';
+import { PostgresClient } from './postgres/postgres-client.js';
+import { connectionTo } from './postgres/postgres-connection.js';
+import { PostgresPool } from './postgres/postgres-pool.js';
+import { requireSuitableServer } from './postgres/server-requirements.js';
 import { ADVISORY_LOCKS } from './advisory-locks.js';
 import { PRODUCT } from '../../product.js';
 

@@ -4,7 +4,7 @@ import {
   isDatabaseRefusal,
   isDatabaseUnavailable,
 } from '../persistence/database-problem.js';
-import { isAboutTls } from '../persistence/postgres-connection.js';
+import { isAboutTls } from '../persistence/postgres/postgres-connection.js';
 
 /**
  * The reason why the application or a command cannot work, for the operator. Null for errors that only a developer

@@ -1,5 +1,5 @@
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
-import { authoritiesOf, wantsTls, type StoreTls } from '../settings/store-tls.js';
+import { authoritiesOf, wantsTls, type StoreTls } from '../../settings/store-tls.js';
 
 /**
  * The options of every connection to PostgreSQL. If `STORE_TLS` does not require TLS, the URL decides (`sslmode`).

@@ -1,6 +1,6 @@
 import { callbackify } from 'node:util';
 import pg from 'pg';
-import { failedConnections, isConnectionSpent } from './database-problem.js';
+import { failedConnections, isConnectionSpent } from '../database-problem.js';
 
 /** Settings of a PostgreSQL session, by their PostgreSQL names. */
 export type SessionSettings = Readonly<Record<string, string | number>>;

@@ -1,8 +1,8 @@
 import pg from 'pg';
-import { BootError } from '../settings/boot-error.js';
-import { PLAIN, type StoreTls } from '../settings/store-tls.js';
+import { BootError } from '../../settings/boot-error.js';
+import { PLAIN, type StoreTls } from '../../settings/store-tls.js';
 import { connectionTo } from './postgres-connection.js';
-import { PRODUCT } from '../../product.js';
+import { PRODUCT } from '../../../product.js';
 
 const TIMEOUT_MS = 10_000;
 /**
