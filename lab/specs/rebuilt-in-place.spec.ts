@@ -15,7 +15,7 @@ describe('an instance whose build is replaced or deleted while it runs', () => {
   beforeAll(resetStores);
   beforeEach(async () => {
     root = mkdtempSync(join(tmpdir(), 'drawbridge-rebuilt-'));
-    for (const part of ['dist', 'src', 'package.json', 'transpile.js', 'bundle.js', '.swcrc'])
+    for (const part of ['dist', 'src', 'packages', 'package.json', 'transpile.js', 'bundle.js', '.swcrc'])
       cpSync(resolve(part), join(root, part), { recursive: true });
     symlinkSync(resolve('node_modules'), join(root, 'node_modules'));
     instance = await startInstance(
