@@ -171,6 +171,25 @@ export { ProfilesService, type ProfileValues } from './users/profile/profiles.se
  */
 export { UserRepository } from './users/user.repository.js';
 
+/**
+ * Deletes the data of a feature together with the account of its user: the owner of a table registers a hook. The hook
+ * runs in the transaction of the deletion. If it throws, the account stays.
+ *
+ * ```ts
+ * @Injectable()
+ * class NoteRepository {
+ *   constructor(deletions: AccountDeletions) {
+ *     deletions.register((tx, { id }) => tx.query('delete from notes where user_id = $1', [id]));
+ *   }
+ * }
+ * ```
+ */
+export {
+  AccountDeletions,
+  type AccountDeletion,
+  type DeletedAccount,
+} from './platform/persistence/account-deletions.js';
+
 // --- End sessions, and write before they end
 
 /**

@@ -1274,7 +1274,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'devices of a deleted account are marked for removal',
-    file: 'src/auth/accounts/account.service.ts',
+    file: 'src/sessions/devices/device-deletion.ts',
     out: 'select id from devices where user_id = $1 on conflict',
     put: 'select id from devices where user_id = $1 and false on conflict',
     spec: 'lab/specs/session-cleanup.spec.ts',
@@ -1301,8 +1301,8 @@ export const MUTANTS = [
   },
   {
     mechanism: 'the end of an account removes its mails',
-    file: 'src/auth/accounts/account.service.ts',
-    out: "await tx.query('delete from mails where recipient = $1', [user.email]);",
+    file: 'src/platform/mail/mail-deletion.ts',
+    out: "deletions.register((tx, { email }) => tx.query('delete from mails where recipient = $1', [email]));",
     spec: 'test/revocation.spec.ts',
   },
   // --- The cache of verified tokens
@@ -2619,7 +2619,32 @@ export const MUTANTS = [
     spec: 'test/passkeys.spec.ts',
   },
   {
-    mechanism: 'passkeys are removed with the account, and with all factors',
+    mechanism: 'passkeys are removed with the account',
+    file: 'src/auth/passkeys/passkey.repository.ts',
+    out: 'deletions.register((tx, { id }) => this.removeAll(tx, id));',
+    spec: 'test/passkeys.spec.ts',
+  },
+  {
+    mechanism: 'an authenticator app is removed with the account',
+    file: 'src/auth/mfa/totp/totp.repository.ts',
+    out: 'deletions.register((tx, { id }) => this.delete(tx, id));',
+    spec: 'test/account-deletion.spec.ts',
+  },
+  {
+    mechanism: 'mailed tokens are removed with the account',
+    file: 'src/platform/mail/mailed-token.repository.ts',
+    out: "deletions.register((tx, { id }) => tx.query('delete from mailed_tokens where user_id = $1', [id]));",
+    spec: 'test/account-deletion.spec.ts',
+  },
+  {
+    mechanism: 'an account is deleted only if the hooks of all features succeed',
+    file: 'src/auth/accounts/account.service.ts',
+    out: 'await this.deletions.run(tx, user);',
+    put: 'await this.deletions.run(tx, user).catch(() => undefined);',
+    spec: 'test/account-deletion.spec.ts',
+  },
+  {
+    mechanism: 'passkeys are removed with all factors',
     file: 'src/auth/mfa/second-factors.ts',
     out: 'const passkeys = await this.passkeys.removeAll(tx, userId);',
     put: 'const passkeys = await this.passkeys.count(tx, userId);',
@@ -2980,7 +3005,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'the end of an account waits for no account job (deadlock)',
-    file: 'src/auth/accounts/account.service.ts',
+    file: 'src/auth/registration/account-job-deletion.ts',
     out: ' for update skip locked',
     spec: 'test/account-mail.spec.ts',
   },
@@ -3106,8 +3131,8 @@ export const MUTANTS = [
   },
   {
     mechanism: 'the deletion of an account deletes its profile',
-    file: 'src/auth/accounts/account.service.ts',
-    out: 'await this.profiles.erase(tx, userId);',
+    file: 'src/users/profile/profile.repository.ts',
+    out: 'deletions.register((tx, { id: userId }) => tx.delete(UserProfile, { userId }));',
     spec: 'test/profiles.spec.ts',
   },
   // --- The embedded PostgreSQL, the build, Redis Cluster over TLS

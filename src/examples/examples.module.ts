@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { FeatureFlagsController } from './feature-flags/feature-flags.controller.js';
 import { Payment } from './payments/payment.entity.js';
+import { PaymentRepository } from './payments/payment.repository.js';
 import { PaymentsController } from './payments/payments.controller.js';
 import { PaymentsService } from './payments/payments.service.js';
 
@@ -11,6 +12,6 @@ import { PaymentsService } from './payments/payments.service.js';
 @Module({
   imports: [TypeOrmModule.forFeature([Payment])],
   controllers: [FeatureFlagsController, PaymentsController],
-  providers: [PaymentsService],
+  providers: [PaymentRepository, PaymentsService],
 })
 export class ExamplesModule {}

@@ -6,6 +6,7 @@ import { DenialList } from './revocation/denial-list.js';
 import { DevicesService } from './devices/devices.service.js';
 import { Device } from './devices/device.entity.js';
 import { DevicesController } from './devices/devices.controller.js';
+import { DeviceDeletion } from './devices/device-deletion.js';
 import { DeviceRecognition } from './devices/device-recognition.js';
 import { SessionCleanupJob } from './session-cleanup.job.js';
 import { KeyDelivery } from './refresh/key-delivery.js';
@@ -37,6 +38,7 @@ import { SessionCache } from './check/session-cache.js';
     ClaimsService,
     DenialList,
     DevicesService,
+    DeviceDeletion,
     DeviceRecognition,
     SessionCleanupJob,
     KeyDelivery,

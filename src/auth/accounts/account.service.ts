@@ -7,7 +7,6 @@ import { Problem } from '../../platform/api/problem.js';
 import { isPrivileged, type Role } from '../../roles.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
-import { SecondFactors } from '../mfa/second-factors.js';
 import { OPEN_SESSIONS, openSessionOf, type OpenSessionRow } from '../../sessions/session-factory.js';
 import type { Receipt } from '../../sessions/revocation/receipt.js';
 import { RevocationWriter, type PendingRevocation } from '../../sessions/revocation/revocation-writer.js';
@@ -15,8 +14,8 @@ import { RevocationService } from '../../sessions/revocation/revocation.service.
 import { judge } from '../../sessions/check/session-snapshot.js';
 import { isBanned, type User } from '../../users/user.entity.js';
 import { RevocationTransactions, UserTransactions } from '../../platform/persistence/user-transactions.js';
-import { ProfilesService } from '../../users/profile/profiles.service.js';
 import { UserRepository } from '../../users/user.repository.js';
+import { AccountDeletions } from '../../platform/persistence/account-deletions.js';
 import { takeLock } from '../../platform/persistence/advisory-locks.js';
 
 /** Changes the status of an account, and with it the life of its sessions: ban, roles, deletion. */
@@ -26,10 +25,9 @@ export class AccountService {
     private readonly transactions: UserTransactions,
     private readonly revoking: RevocationTransactions,
     private readonly users: UserRepository,
-    private readonly profiles: ProfilesService,
     private readonly revocationWriter: RevocationWriter,
     private readonly revocations: RevocationService,
-    private readonly factors: SecondFactors,
+    private readonly deletions: AccountDeletions,
     private readonly audit: AuditService,
     private readonly clock: Clock,
     private readonly settings: Settings,
@@ -116,7 +114,8 @@ export class AccountService {
   }
 
   /**
-   * Ends all sessions and deletes all personal data. The row stays, so that the audit log remains readable.
+   * Ends all sessions and deletes all personal data: each feature deletes its own, see {@link AccountDeletions}. The row
+   * stays, so that the audit log remains readable.
    *
    * @throws Problem `resource.not_found`; `resource.conflict` for the last holder of a privileged role
    */
@@ -129,21 +128,7 @@ export class AccountService {
       // This comes first, because it waits for running payments. A payment cannot refer to a user whose key has
       // changed.
       const pending = await this.revocationWriter.endSessions(tx, userId, 'all', order);
-      // Housekeeping removes the devices when no session record refers to them.
-      await tx.query(
-        'insert into devices_left_behind select id from devices where user_id = $1 on conflict do nothing',
-        [userId],
-      );
-      await tx.query('delete from mails where recipient = $1', [user.email]);
-      await tx.query('delete from mailed_tokens where user_id = $1', [userId]);
-      await this.factors.removeAll(tx, userId);
-      await this.profiles.erase(tx, userId);
-      // Skip an account job that is running: it waits for this user's lock, and then does not find the user.
-      await tx.query(
-        `delete from account_jobs where id in (
-           select id from account_jobs where user_id = $1 or email = $2 for update skip locked)`,
-        [userId, user.email],
-      );
+      await this.deletions.run(tx, user);
       await this.users.erase(tx, userId, now);
       return pending;
     });

@@ -1,12 +1,11 @@
 import { Module } from '@nestjs/common';
-import { SecondFactorModule } from '../mfa/second-factor.module.js';
 import { SessionsModule } from '../../sessions/sessions.module.js';
 import { UsersModule } from '../../users/users.module.js';
 import { AccountController } from './account.controller.js';
 import { AccountService } from './account.service.js';
 
 @Module({
-  imports: [SecondFactorModule, SessionsModule, UsersModule],
+  imports: [SessionsModule, UsersModule],
   controllers: [AccountController],
   providers: [AccountService],
   exports: [AccountService],

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
+import { AccountDeletions } from '../../platform/persistence/account-deletions.js';
 import type { Transport } from '../../sessions/session.entity.js';
 
 const REMOVED_AT_ONCE = 100;
@@ -37,6 +38,10 @@ const GOOD = `
 /** All statements of the table `login_challenges`. */
 @Injectable()
 export class LoginChallengeRepository {
+  constructor(deletions: AccountDeletions) {
+    deletions.register((tx, { id }) => this.deleteOf(tx, id));
+  }
+
   async insert(tx: EntityManager, challenge: NewLoginChallenge): Promise<void> {
     await tx.query(
       `insert into login_challenges (digest, user_id, password_digest, transport, device_name, device_digest, created_at, expires_at)

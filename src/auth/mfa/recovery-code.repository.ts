@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
+import { AccountDeletions } from '../../platform/persistence/account-deletions.js';
 import { digestOfRecoveryCode, mintRecoveryCode, RECOVERY_CODES } from './recovery-code.js';
 
 /**
@@ -8,6 +9,10 @@ import { digestOfRecoveryCode, mintRecoveryCode, RECOVERY_CODES } from './recove
  */
 @Injectable()
 export class RecoveryCodeRepository {
+  constructor(deletions: AccountDeletions) {
+    deletions.register((tx, { id }) => this.void(tx, id));
+  }
+
   /**
    * Issues a new set of codes and voids the old one.
    *

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { AccountDeletions } from '../../platform/persistence/account-deletions.js';
 import type { Assertion, Credential } from './webauthn/webauthn.js';
 
 /** A passkey as stored. */
@@ -29,7 +30,12 @@ const USE = `
 /** All statements of the table `passkeys`. The services that use it check the permissions. */
 @Injectable()
 export class PasskeyRepository {
-  constructor(private readonly database: DataSource) {}
+  constructor(
+    private readonly database: DataSource,
+    deletions: AccountDeletions,
+  ) {
+    deletions.register((tx, { id }) => this.removeAll(tx, id));
+  }
 
   /** The user's passkeys, oldest first. */
   of(userId: string, tx: EntityManager = this.database.manager): Promise<Passkey[]> {

@@ -1,12 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { InjectRepository } from '@nestjs/typeorm';
-import { Repository, type EntityManager } from 'typeorm';
+import type { EntityManager } from 'typeorm';
 import { CACHE_MANAGER, Clock, databaseNow, Problem, random, SessionFence, type Cache } from '#core';
-import { Payment } from './payment.entity.js';
+import type { Payment } from './payment.entity.js';
+import { PaymentRepository } from './payment.repository.js';
 import type { NewPayment } from './payment.schemas.js';
 
-const MAX_LISTED = 100;
-const MAX_RECIPIENTS = 10;
 /** How old a list may be. A deletion from the cache is lost while Redis is down, or when it overtakes a read. */
 const RECIPIENTS_TTL_MS = 30_000;
 
@@ -16,7 +14,7 @@ const recipientsKey = (userId: string) => `recipients:${userId}`;
 @Injectable()
 export class PaymentsService {
   constructor(
-    @InjectRepository(Payment) private readonly payments: Repository<Payment>,
+    private readonly payments: PaymentRepository,
     private readonly fence: SessionFence,
     private readonly clock: Clock,
     @Inject(CACHE_MANAGER) private readonly cache: Cache,
@@ -24,16 +22,12 @@ export class PaymentsService {
 
   /** The user's payments, newest first. */
   list(userId: string): Promise<Payment[]> {
-    return this.payments.find({
-      where: { userId },
-      order: { createdAt: 'DESC', id: 'DESC' },
-      take: MAX_LISTED,
-    });
+    return this.payments.list(userId);
   }
 
   /** The most frequent recipients of the user's payments. The cache spares the query, which reads all of them. */
   recipients(userId: string): Promise<string[]> {
-    return this.cache.wrap(recipientsKey(userId), () => this.countRecipients(userId), RECIPIENTS_TTL_MS);
+    return this.cache.wrap(recipientsKey(userId), () => this.payments.recipients(userId), RECIPIENTS_TTL_MS);
   }
 
   /**
@@ -63,29 +57,15 @@ export class PaymentsService {
       amount: String(order.amount),
       createdAt: await databaseNow(tx, this.clock),
     };
-    await tx.createQueryBuilder().insert().into(Payment).values(payment).orIgnore().execute();
-    const made = await tx.findOneByOrFail(Payment, { userId: session.userId, idempotencyKey: key });
-    const same =
+    const made = await this.payments.insertOrFind(tx, payment);
+    const isSame =
       made.amount === payment.amount &&
       made.currency === order.currency &&
       made.recipient === order.recipient;
-    if (!same)
+    if (!isSame)
       throw new Problem('resource.conflict', {
         detail: 'This Idempotency-Key was used for another payment.',
       });
     return made;
-  }
-
-  private async countRecipients(userId: string): Promise<string[]> {
-    const rows = await this.payments
-      .createQueryBuilder('payment')
-      .select('payment.recipient', 'recipient')
-      .where({ userId })
-      .groupBy('payment.recipient')
-      .orderBy('count(*)', 'DESC')
-      .addOrderBy('payment.recipient')
-      .limit(MAX_RECIPIENTS)
-      .getRawMany<{ recipient: string }>();
-    return rows.map(({ recipient }) => recipient);
   }
 }

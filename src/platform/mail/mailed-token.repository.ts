@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { AccountDeletions } from '../persistence/account-deletions.js';
 import type { PendingAction } from './pending-action.js';
 
 export type MailedPurpose = 'password_reset' | 'email_verification' | 'email_change';
@@ -32,7 +33,12 @@ const USE_UP = 'delete from mailed_tokens where id = $1 and expires_at > $2';
 /** All statements of the table `mailed_tokens`. */
 @Injectable()
 export class MailedTokenRepository {
-  constructor(private readonly database: DataSource) {}
+  constructor(
+    private readonly database: DataSource,
+    deletions: AccountDeletions,
+  ) {
+    deletions.register((tx, { id }) => tx.query('delete from mailed_tokens where user_id = $1', [id]));
+  }
 
   /**
    * Stores a token in place of the unused one that the user has for this purpose.

@@ -8,6 +8,7 @@ import { LOGGER, type Logger } from '../logging/logger.js';
 import { Settings } from '../settings/settings.js';
 import { Jobs } from '../jobs/jobs.js';
 import { ScheduledJobRepository } from '../jobs/scheduled-job.repository.js';
+import { AccountDeletions } from './account-deletions.js';
 import { connectionTo } from './postgres/postgres-connection.js';
 import { PostgresPool } from './postgres/postgres-pool.js';
 import { RevocationDatabase } from './revocation-database.js';
@@ -94,6 +95,7 @@ const logLostConnection = (logger: Logger) => (error: Error) =>
     }),
   ],
   providers: [
+    AccountDeletions,
     Jobs,
     ScheduledJobRepository,
     {
@@ -135,7 +137,15 @@ const logLostConnection = (logger: Logger) => (error: Error) =>
       },
     },
   ],
-  exports: [CHECK_POOL, MAIN_POOL, Jobs, RevocationDatabase, RevocationTransactions, UserTransactions],
+  exports: [
+    AccountDeletions,
+    CHECK_POOL,
+    MAIN_POOL,
+    Jobs,
+    RevocationDatabase,
+    RevocationTransactions,
+    UserTransactions,
+  ],
 })
 export class PersistenceModule implements OnApplicationShutdown {
   constructor(

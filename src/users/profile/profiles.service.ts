@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import type { EntityManager } from 'typeorm';
 import { Problem } from '../../platform/api/problem.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { UserRepository } from '../user.repository.js';
@@ -40,10 +39,5 @@ export class ProfilesService {
       if (!user || user.deletedAt) throw new Problem('resource.not_found');
       await this.profiles.save(tx, { ...values, userId });
     });
-  }
-
-  /** Deletes the fields of a user, with the account. */
-  async erase(tx: EntityManager, userId: string): Promise<void> {
-    await this.profiles.delete(tx, userId);
   }
 }

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
+import { AccountDeletions } from '../../../platform/persistence/account-deletions.js';
 import type { EncryptedSecret } from './encrypted-secrets.js';
 
 /** An encrypted secret as PostgreSQL returns it. */
@@ -17,6 +18,10 @@ export const OUTDATED_BATCH = 100;
 /** All statements of the tables `totp_factors` and `totp_enrolments`. */
 @Injectable()
 export class TotpRepository {
+  constructor(deletions: AccountDeletions) {
+    deletions.register((tx, { id }) => this.delete(tx, id));
+  }
+
   /** Replaces an earlier enrolment of the user. */
   async saveEnrolment(
     tx: EntityManager,
