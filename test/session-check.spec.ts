@@ -45,7 +45,7 @@ const principalOf = (userId: string, sessionId: string): Principal => ({
   userId,
   sessionId,
   tokenId: random.uuid(),
-  edition: 0,
+  keyVersion: 0,
   roles: ['user'],
   claims: {},
   issuedAt: 0,

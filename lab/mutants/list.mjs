@@ -520,14 +520,14 @@ export const MUTANTS = [
   {
     mechanism: 'a change without an end deletes the cache entry and voids leases',
     file: 'src/sessions/check/session-cache.ts',
-    out: 'await withTimeout(BURY_BUDGET_MS, this.cache.deleteMany(sessionIds.map(keyOf)));',
+    out: 'await withTimeout(TOMBSTONE_TIMEOUT_MS, this.cache.deleteMany(sessionIds.map(keyOf)));',
     put: 'await Promise.resolve(sessionIds);',
     spec: 'test/session-check.spec.ts',
   },
   {
     mechanism: 'a revocation writes tombstones',
     file: 'src/sessions/check/session-cache.ts',
-    out: 'await withTimeout(BURY_BUDGET_MS, this.cache.setMany(entries, ttl));',
+    out: 'await withTimeout(TOMBSTONE_TIMEOUT_MS, this.cache.setMany(entries, ttl));',
     put: 'await Promise.resolve([entries, ttl]);',
     spec: 'test/session-check.spec.ts',
   },
@@ -1050,22 +1050,22 @@ export const MUTANTS = [
   {
     mechanism: 'the sweep of a global logout pauses between batches',
     file: 'src/sessions/revocation/revocation-dispatcher.ts',
-    out: 'this.sweepBatch(revocation, last, Math.min(REST * took, MAX_REST_MS))',
+    out: 'this.sweepBatch(revocation, last, Math.min(PAUSE_FACTOR * took, MAX_PAUSE_MS))',
     put: 'this.sweepBatch(revocation, last, 0)',
     spec: 'lab/specs/everyone.spec.ts',
   },
   {
     mechanism: 'no pause of the sweep outlasts its lock',
     file: 'src/sessions/revocation/revocation-dispatcher.ts',
-    out: 'Math.min(REST * took, MAX_REST_MS)',
-    put: 'REST * took',
+    out: 'Math.min(PAUSE_FACTOR * took, MAX_PAUSE_MS)',
+    put: 'PAUSE_FACTOR * took',
     spec: 'lab/specs/everyone.spec.ts',
   },
   {
     mechanism: 'all instances pause the sweep together',
     file: 'src/sessions/revocation/revocation-dispatcher.ts',
-    out: 'await this.sweepBatch(revocation, last, Math.min(REST * took, MAX_REST_MS))',
-    put: '(took > 0 && (await this.pause(REST * took)), await this.sweepBatch(revocation, last, 0))',
+    out: 'await this.sweepBatch(revocation, last, Math.min(PAUSE_FACTOR * took, MAX_PAUSE_MS))',
+    put: '(took > 0 && (await this.pause(PAUSE_FACTOR * took)), await this.sweepBatch(revocation, last, 0))',
     spec: 'lab/specs/everyone.spec.ts',
   },
   {
@@ -2279,8 +2279,8 @@ export const MUTANTS = [
   {
     mechanism: 'a change of address is not requested with keys that have just been replaced',
     file: 'src/auth/registration/email.service.ts',
-    out: 'if (session.edition !== edition) throw tokenDenied();',
-    put: 'void [session, edition, tokenDenied];',
+    out: 'if (session.keyVersion !== keyVersion) throw tokenDenied();',
+    put: 'void [session, keyVersion, tokenDenied];',
     spec: 'lab/specs/pending-actions.spec.ts',
   },
   {
@@ -2365,7 +2365,7 @@ export const MUTANTS = [
     mechanism: 'a change of address requires a live session (fence)',
     file: 'src/auth/registration/email.service.ts',
     out: 'const session = await this.fence.lockLive(tx, sessionId);',
-    put: 'const session = { edition };',
+    put: 'const session = { keyVersion };',
     spec: 'test/account-mail.spec.ts',
   },
   {
@@ -2828,9 +2828,9 @@ export const MUTANTS = [
     spec: 'test/second-factor.spec.ts',
   },
   {
-    mechanism: 'a step-up voids earlier access tokens (edition)',
+    mechanism: 'a step-up voids earlier access tokens (key version)',
     file: 'src/sessions/check/session-check.ts',
-    out: 'edition !== snapshot.edition || ',
+    out: 'keyVersion !== snapshot.keyVersion || ',
     spec: 'test/step-up.spec.ts',
   },
   {
@@ -2877,8 +2877,8 @@ export const MUTANTS = [
   {
     mechanism: 'a change of keys whose answer was lost logs no client out',
     file: 'src/sessions/refresh/session-keys.ts',
-    out: 'keys.edition, JSON.stringify(formerOf(locked, change))]',
-    put: "keys.edition, JSON.stringify({ ...formerOf(locked, change), nonce: '' })]",
+    out: 'JSON.stringify(supersededOf(locked, change)),',
+    put: "JSON.stringify({ ...supersededOf(locked, change), nonce: '' }),",
     spec: 'lab/specs/lost-answers.spec.ts',
   },
   {
@@ -2891,8 +2891,8 @@ export const MUTANTS = [
   {
     mechanism: 'a cached session records that the new keys were not shown yet',
     file: 'src/sessions/check/session-cache.codec.ts',
-    out: 'return undelivered ? -1 - edition : edition;',
-    put: 'return undelivered ? edition : edition;',
+    out: 'return undelivered ? -1 - keyVersion : keyVersion;',
+    put: 'return undelivered ? keyVersion : keyVersion;',
     spec: 'src/sessions/check/session-cache.spec.ts',
   },
   {
@@ -2912,8 +2912,8 @@ export const MUTANTS = [
   {
     mechanism: 'superseded keys that were used to continue reveal a theft when they are used again',
     file: 'src/sessions/refresh/refresh.service.ts',
-    out: `jsonb_set(former_keys, '{resumed}', 'true')`,
-    put: `jsonb_set(former_keys, '{resumed}', 'false')`,
+    out: `jsonb_set(superseded_keys, '{resumed}', 'true')`,
+    put: `jsonb_set(superseded_keys, '{resumed}', 'false')`,
     spec: 'lab/specs/lost-answers.spec.ts',
   },
   {
@@ -2940,7 +2940,7 @@ export const MUTANTS = [
   {
     mechanism: 'one of two simultaneous step-ups wins',
     file: 'src/sessions/refresh/step-up.service.ts',
-    out: 'if (locked.session.edition !== edition) throw tokenDenied();',
+    out: 'if (locked.session.keyVersion !== keyVersion) throw tokenDenied();',
     spec: 'test/step-up.spec.ts',
   },
   {

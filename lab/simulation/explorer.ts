@@ -138,7 +138,7 @@ export class Explorer {
     const beginning = this.oracle.begin(sessionId);
     const { userId } = this.world.postgres.sessions.get(sessionId)!.snapshot;
     this.note(`check ${this.named(sessionId)} at ${this.nameOf(at)}`);
-    const principal = { sessionId, userId, tokenId: '', edition: 0 } as Principal;
+    const principal = { sessionId, userId, tokenId: '', keyVersion: 0 } as Principal;
     this.task(at, async () => {
       try {
         const snapshot = await at.check.require(principal, { consistency: 'cached' });

@@ -127,7 +127,7 @@ export class SimulatedPostgres {
       lastSeenAt: now,
       authenticatedAt: now,
       secondFactorAt: null,
-      edition: 0,
+      keyVersion: 0,
       undelivered: false,
       deniedTokens: [],
       device: { id: userId, name: 'a device', browser: null, os: null, firstSeenAt: now },

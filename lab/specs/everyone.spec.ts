@@ -104,12 +104,12 @@ describeWithRedis('a global logout', () => {
       const held: boolean[] = [];
       const relay = a.get(RevocationDispatcher) as unknown as {
         clock: Clock;
-        rest(ms: number): Promise<void>;
+        pause(ms: number): Promise<void>;
       };
       // A clock of its own: other code reads the time as well, at any moment.
       const clock = Object.assign(Object.create(relay.clock) as Clock, { monotonic: () => (now += took) });
       jest.replaceProperty(relay, 'clock', clock);
-      jest.spyOn(relay, 'rest').mockImplementation(async (ms) => {
+      jest.spyOn(relay, 'pause').mockImplementation(async (ms) => {
         rests.push(ms);
         const free = await a.query(
           `select from revocations where seq = (select max(seq) from revocations) for update skip locked`,

@@ -26,7 +26,7 @@ export class MetricsService implements OnModuleInit {
     denials: DenialList,
     relay: RevocationDispatcher,
     checks: SessionCheck,
-    verdicts: SessionCache,
+    sessionCache: SessionCache,
     keys: KeyStore,
     refusals: RateLimitResponder,
     clock: AlignedClock,
@@ -53,7 +53,7 @@ export class MetricsService implements OnModuleInit {
       () => relay.backlog,
     );
     this.gauge('cache_breaker_open', '1 while session checks bypass the cache and use PostgreSQL.', () =>
-      Number(verdicts.isCircuitOpen()),
+      Number(sessionCache.isCircuitOpen()),
     );
     this.gauge(
       'key_file_unusable',

@@ -74,7 +74,7 @@ export function newSession(
     lastSeenAt: createdAt,
     authenticatedAt: createdAt,
     secondFactorAt: secondFactor ? createdAt : null,
-    edition: 0,
+    keyVersion: 0,
     undelivered: false,
     deniedTokens: [],
     device,

@@ -87,9 +87,9 @@ export class Session {
   rotation: RotationState;
 
   /** How often the keys have changed, that is the nonce and the rotation. Access tokens contain this number. */
-  @Column({ type: 'integer', default: 0 })
-  edition: number;
+  @Column({ type: 'integer', name: 'key_version', default: 0 })
+  keyVersion: number;
 
-  @Column({ type: 'jsonb', name: 'former_keys', nullable: true, select: false })
-  formerKeys: SupersededKeys | null;
+  @Column({ type: 'jsonb', name: 'superseded_keys', nullable: true, select: false })
+  supersededKeys: SupersededKeys | null;
 }

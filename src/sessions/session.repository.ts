@@ -50,7 +50,7 @@ interface StoredRow extends SnapshotRow {
   user_created_at: Date;
   refresh_nonce: Buffer;
   rotation: RotationState;
-  former_keys: SupersededKeys | null;
+  superseded_keys: SupersededKeys | null;
   token_digest: Buffer;
   user_agent: string | null;
   now: Date;
@@ -60,7 +60,7 @@ const FIND: Prepared = {
   name: 'find session',
   text: `
   select ${SNAPSHOT_COLUMNS}, u.email, u.display_name, u.created_at as user_created_at,
-    s.refresh_nonce, s.rotation, s.former_keys, s.user_agent, d.token_digest, clock_timestamp() as now
+    s.refresh_nonce, s.rotation, s.superseded_keys, s.user_agent, d.token_digest, clock_timestamp() as now
   from ${SNAPSHOT_TABLES} where s.id = $1`,
 };
 
@@ -128,7 +128,7 @@ export class SessionRepository {
       session: snapshotOf(row),
       nonce: row.refresh_nonce,
       rotation: row.rotation,
-      superseded: row.former_keys,
+      superseded: row.superseded_keys,
       deviceTokenDigest: row.token_digest,
       userAgent: row.user_agent,
       now: this.clock.fromDatabase(row.now),

@@ -3,26 +3,26 @@ import type { Transport } from './session.entity.js';
 
 /**
  * In base64url: 16 bytes of the session id, 111 random bits, one bit for the transport, 2 bytes of the session's
- * edition.
+ * key version.
  */
 export const TOKEN_ID = /^[\w-]{43}$/;
-/** Editions are counted modulo this number. */
-export const EDITIONS = 0x1_0000;
-const EDITION_AT = 30;
+/** Key versions are counted modulo this number. */
+export const KEY_VERSIONS = 0x1_0000;
+const KEY_VERSION_AT = 30;
 const TRANSPORT_AT = 29;
 const IS_BEARER = 0b1;
 
 /**
- * A `jti` (RFC 7519 4.1.7). It contains the session id, so denying it needs no search. It also contains the edition
+ * A `jti` (RFC 7519 4.1.7). It contains the session id, so denying it needs no search. It also contains the version
  * of the keys and the transport, because the access tier knows only the access token.
  */
-export function mintTokenId(sessionId: string, edition = 0, transport: Transport = 'bearer'): string {
-  const bytes = Buffer.alloc(EDITION_AT + 2);
+export function mintTokenId(sessionId: string, keyVersion = 0, transport: Transport = 'bearer'): string {
+  const bytes = Buffer.alloc(KEY_VERSION_AT + 2);
   bytes.write(sessionId.replaceAll('-', ''), 0, 'hex');
   random.bytes(14).copy(bytes, 16);
   if (transport === 'bearer') bytes[TRANSPORT_AT]! |= IS_BEARER;
   else bytes[TRANSPORT_AT]! &= ~IS_BEARER;
-  bytes.writeUInt16BE(edition, EDITION_AT);
+  bytes.writeUInt16BE(keyVersion, KEY_VERSION_AT);
   return bytes.toString('base64url');
 }
 
@@ -34,9 +34,9 @@ export function sessionOfTokenId(tokenId: string): string {
   );
 }
 
-/** The edition of the session's keys in a `jti`. */
-export function editionOfTokenId(tokenId: string): number {
-  return Buffer.from(tokenId, 'base64url').readUInt16BE(EDITION_AT);
+/** The key version in a `jti`. */
+export function keyVersionOfTokenId(tokenId: string): number {
+  return Buffer.from(tokenId, 'base64url').readUInt16BE(KEY_VERSION_AT);
 }
 
 /** The transport in a `jti`. */

@@ -4,7 +4,7 @@ const TABLES = ['users', 'sessions', 'devices', 'probe_payments', 'mailed_tokens
 const ROWS = TABLES.map(
   (table) => `
   select '${table}' as table, count(*)::int as rows, md5(string_agg(row, '' order by row)) as digest
-  from (select (to_jsonb(t) - 'last_seen_at' #- '{former_keys,delivered}')::text as row from ${table} t) s`,
+  from (select (to_jsonb(t) - 'last_seen_at' #- '{superseded_keys,delivered}')::text as row from ${table} t) s`,
 );
 
 /**

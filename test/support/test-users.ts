@@ -4,7 +4,7 @@ import type { Principal } from '../../src/platform/http/request.js';
 import type { Role } from '../../src/roles.js';
 import { KeyDelivery } from '../../src/sessions/refresh/key-delivery.js';
 import { SessionCheck } from '../../src/sessions/check/session-check.js';
-import { editionOfTokenId } from '../../src/sessions/token-id.js';
+import { keyVersionOfTokenId } from '../../src/sessions/token-id.js';
 import type { Transport } from '../../src/sessions/session.entity.js';
 import { ALICE, PASSWORD, type TestApp } from './app.js';
 import type { Client } from './client.js';
@@ -55,8 +55,8 @@ export function sessionTier(
   consistency: 'cached' | 'strict' = 'cached',
 ): Promise<string> {
   const token = held.accessToken ?? held.jar?.get(COOKIES.access);
-  const edition = token ? editionOfTokenId(read(token).claims['jti'] as string) : 0;
-  const principal = { sessionId: id, userId, edition } as Principal;
+  const keyVersion = token ? keyVersionOfTokenId(read(token).claims['jti'] as string) : 0;
+  const principal = { sessionId: id, userId, keyVersion } as Principal;
   return app
     .get(SessionCheck)
     .require(principal, { consistency })

@@ -43,7 +43,7 @@ export class EmailService {
    * @throws Problem `auth.token_expired` if the session has got new keys meanwhile
    */
   async requestChange(
-    { userId, sessionId, edition }: Pick<Principal, 'userId' | 'sessionId' | 'edition'>,
+    { userId, sessionId, keyVersion }: Pick<Principal, 'userId' | 'sessionId' | 'keyVersion'>,
     email: string,
     context: RequestContext,
   ): Promise<void> {
@@ -53,7 +53,7 @@ export class EmailService {
       // it, and then voids it.
       await this.users.lock(tx, userId);
       const session = await this.fence.lockLive(tx, sessionId);
-      if (session.edition !== edition) throw tokenDenied();
+      if (session.keyVersion !== keyVersion) throw tokenDenied();
       const type = 'email_change_requested';
       await this.audit.record(tx, { type, actorId: userId, userId, sessionId, context });
       await this.accountJobQueue.add(tx, { kind: 'email_change', email, userId, sessionId, context });

@@ -9,7 +9,7 @@ import { ClockCache } from '../../platform/performance/clock-cache.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { expiryOf, rolesInForce, type SessionSnapshot } from '../../sessions/check/session-snapshot.js';
 import type { Transport } from '../../sessions/session.entity.js';
-import { editionOfTokenId, mintTokenId, transportOfTokenId } from '../../sessions/token-id.js';
+import { keyVersionOfTokenId, mintTokenId, transportOfTokenId } from '../../sessions/token-id.js';
 import { decodeAccessToken, type AccessTokenClaims, type DecodedAccessToken } from './access-token.parser.js';
 import { KeyRing } from './key-ring.js';
 
@@ -77,7 +77,7 @@ export class AccessTokens {
       aud: this.settings.tokenAudience,
       sub: session.userId,
       sid: session.id,
-      jti: mintTokenId(session.id, session.edition, session.transport),
+      jti: mintTokenId(session.id, session.keyVersion, session.transport),
       iat,
       exp,
       roles: [...rolesInForce(session, this.settings)],
@@ -163,7 +163,7 @@ function principalOf(claims: AccessTokenClaims): Principal {
     userId: sub,
     sessionId: sid,
     tokenId: jti,
-    edition: editionOfTokenId(jti),
+    keyVersion: keyVersionOfTokenId(jti),
     roles,
     claims: pickClaims(claims),
     issuedAt: iat * 1_000,

@@ -8,7 +8,7 @@ export interface Principal {
   /** The `jti`. */
   tokenId: string;
   /** Version of the session's keys when the token was issued; part of the `jti`. */
-  edition: number;
+  keyVersion: number;
   roles: readonly Role[];
   /** The claims that `src/claims.ts` declares. */
   claims: Claims;

@@ -35,7 +35,7 @@ export function packLive(snapshot: SessionSnapshot, believeUntil: number): Cache
     snapshot.lastSeenAt - snapshot.createdAt,
     snapshot.authenticatedAt - snapshot.createdAt,
     snapshot.secondFactorAt && snapshot.secondFactorAt - snapshot.createdAt,
-    packEdition(snapshot),
+    packKeyVersion(snapshot),
     snapshot.deniedTokens.join(' '),
     packUuid(device.id),
     device.name === plainNameOf(device) ? '' : device.name,
@@ -64,7 +64,7 @@ export function unpack(sessionId: string, text: string): SessionCacheEntry | nul
   }
   if (value[0] !== LIVE || !hasLiveShape(value)) return null;
   const [, believeUntil, userId, roles, letter, ip, places, deviations, createdAt, ...rest] = value as Live;
-  const [lastSeenAfter, authenticatedAfter, secondFactorAfter, edition, deniedTokens, ...device] = rest;
+  const [lastSeenAfter, authenticatedAfter, secondFactorAfter, keyVersion, deniedTokens, ...device] = rest;
   const [deviceId, name, browser, os, firstSeenAfter, claimsText] = device;
   // An entry of a release with other declarations counts as a miss.
   const claims = claimsText === undefined ? NO_CLAIMS : parseClaims(parsed(claimsText));
@@ -85,7 +85,7 @@ export function unpack(sessionId: string, text: string): SessionCacheEntry | nul
       lastSeenAt: createdAt + lastSeenAfter,
       authenticatedAt: createdAt + authenticatedAfter,
       secondFactorAt: secondFactorAfter === null ? null : createdAt + secondFactorAfter,
-      ...unpackEdition(edition),
+      ...unpackKeyVersion(keyVersion),
       deniedTokens: words(deniedTokens),
       device: {
         id: unpackUuid(deviceId),
@@ -120,7 +120,7 @@ type Live = [
   lastSeenAfter: number,
   authenticatedAfter: number,
   secondFactorAfter: number | null,
-  edition: number,
+  keyVersion: number,
   deniedTokens: string,
   deviceId: string,
   name: string,
@@ -146,15 +146,17 @@ function hasLiveShape(value: unknown[]): boolean {
   return true;
 }
 
-type Edition = Pick<SessionSnapshot, 'edition' | 'undelivered'>;
+type Keys = Pick<SessionSnapshot, 'keyVersion' | 'undelivered'>;
 
-/** Negative if no request has presented a token of this edition yet. That is rare and lasts only briefly. */
-function packEdition({ edition, undelivered }: Edition): number {
-  return undelivered ? -1 - edition : edition;
+/** Negative if no request has presented a token of this key version yet. That is rare and lasts only briefly. */
+function packKeyVersion({ keyVersion, undelivered }: Keys): number {
+  return undelivered ? -1 - keyVersion : keyVersion;
 }
 
-function unpackEdition(packed: number): Edition {
-  return packed < 0 ? { edition: -1 - packed, undelivered: true } : { edition: packed, undelivered: false };
+function unpackKeyVersion(packed: number): Keys {
+  return packed < 0
+    ? { keyVersion: -1 - packed, undelivered: true }
+    : { keyVersion: packed, undelivered: false };
 }
 
 type Places = Pick<SessionSnapshot, 'country' | 'originCountry' | 'location'>;

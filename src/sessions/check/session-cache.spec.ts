@@ -17,8 +17,8 @@ describe('a writer with access to the session cache', () => {
     ['refused after its lifetime', -1, undefined],
   ])('a cached session is %s', async (_, claims, state) => {
     const cache = new MemoryCache(clock);
-    const verdict = packLive(snapshot(), clock.now() + claims);
-    await cache.setMany([[`session:${ID}`, verdict]], 3_600_000);
+    const entry = packLive(snapshot(), clock.now() + claims);
+    await cache.setMany([[`session:${ID}`, entry]], 3_600_000);
     const known = await new SessionCache(cache, clock, settings).read([ID]);
     expect(known.get(ID)?.state).toBe(state);
   });
@@ -41,7 +41,7 @@ function snapshot(): SessionSnapshot {
     lastSeenAt: now,
     authenticatedAt: now,
     secondFactorAt: null,
-    edition: 0,
+    keyVersion: 0,
     undelivered: false,
     deniedTokens: [],
     device: { id: ID, name: 'a device', browser: null, os: null, firstSeenAt: now },
@@ -53,8 +53,8 @@ describe('a session that goes through the cache', () => {
   it.each<[string, Partial<SessionSnapshot>]>([
     ['no known place', {}],
     ['a second factor', { secondFactorAt: clock.now() + 90_000_000 }],
-    ['new keys', { edition: 65_535 }],
-    ['new keys that no request has presented', { edition: 1, undelivered: true }],
+    ['new keys', { keyVersion: 65_535 }],
+    ['new keys that no request has presented', { keyVersion: 1, undelivered: true }],
     ['a country', { country: 'AT', originCountry: 'AT' }],
     ['a new country', { country: 'DE', originCountry: 'AT', deviations: ['?country:DE', 'travel'] }],
     ['a known country that has become unknown', { country: null, originCountry: 'AT' }],
@@ -77,11 +77,11 @@ describe('a session that goes through the cache', () => {
     ],
   ])('a cached session is read back unchanged, with %s', async (_, what) => {
     const cache = new MemoryCache(clock);
-    const verdicts = new SessionCache(cache, clock, settings);
-    const leases = await verdicts.lease([ID]);
+    const sessionCache = new SessionCache(cache, clock, settings);
+    const leases = await sessionCache.lease([ID]);
     const before = { ...snapshot(), ...what };
-    await verdicts.fill(leases, new Map([[ID, before]]), clock.now());
-    const known = await verdicts.read([ID]);
+    await sessionCache.fill(leases, new Map([[ID, before]]), clock.now());
+    const known = await sessionCache.read([ID]);
     expect(known.get(ID)).toMatchObject({ state: 'live', snapshot: before });
   });
 });

@@ -16,7 +16,7 @@ import { packEnded, packLive, unpack, type SessionCacheEntry } from './session-c
  */
 const LEASE_MS = 2_000;
 /** How long a revocation waits for the cache to acknowledge. After that its receipt is `pending`. */
-const BURY_BUDGET_MS = 1_000;
+const TOMBSTONE_TIMEOUT_MS = 1_000;
 
 /** The right to fill one key once, from a read that begins after the lease was taken. */
 export interface Lease {
@@ -34,7 +34,7 @@ export interface Lease {
 @Injectable()
 export class SessionCache {
   private readonly breaker = new Breaker();
-  private readonly verdicts = new ParseCache(unpack);
+  private readonly entries = new ParseCache(unpack);
 
   constructor(
     private readonly cache: CachePort,
@@ -76,8 +76,8 @@ export class SessionCache {
     const swaps = leases.flatMap(({ sessionId, token }): [string, CacheValue, CacheValue][] => {
       const snapshot = snapshots.get(sessionId);
       if (!snapshot) return [];
-      const verdict = snapshot.ended ? packEnded(snapshot.ended) : packLive(snapshot, believeUntil);
-      return [[keyOf(sessionId), token, verdict]];
+      const entry = snapshot.ended ? packEnded(snapshot.ended) : packLive(snapshot, believeUntil);
+      return [[keyOf(sessionId), token, entry]];
     });
     if (ttl <= 0 || swaps.length === 0) return;
     await this.attempt(() => this.cache.compareAndSet(swaps, ttl)).catch(() => undefined);
@@ -92,7 +92,7 @@ export class SessionCache {
     const entries = sessionIds.map((id): [string, CacheValue] => [keyOf(id), tombstone]);
     // Every older entry has expired by then, and Postgres itself refuses the session.
     const ttl = this.settings.cacheLease + LEASE_MS;
-    await withTimeout(BURY_BUDGET_MS, this.cache.setMany(entries, ttl));
+    await withTimeout(TOMBSTONE_TIMEOUT_MS, this.cache.setMany(entries, ttl));
   }
 
   /**
@@ -100,7 +100,7 @@ export class SessionCache {
    * old state. Rejects when the cache does not acknowledge.
    */
   async invalidate(sessionIds: string[]): Promise<void> {
-    await withTimeout(BURY_BUDGET_MS, this.cache.deleteMany(sessionIds.map(keyOf)));
+    await withTimeout(TOMBSTONE_TIMEOUT_MS, this.cache.deleteMany(sessionIds.map(keyOf)));
   }
 
   /** Whether the circuit breaker is open: the cache fails so often that it is not asked. */
@@ -109,7 +109,7 @@ export class SessionCache {
   }
 
   private ifFresh(sessionId: string, text: string | null): SessionCacheEntry | null {
-    const entry = text === null ? null : this.verdicts.of(sessionId, text);
+    const entry = text === null ? null : this.entries.of(sessionId, text);
     if (entry?.state !== 'live') return entry;
     const left = entry.believeUntil - this.clock.now();
     // A correct instance never claims more than one lease, plus the clock offset of two instances.

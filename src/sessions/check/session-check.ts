@@ -53,17 +53,17 @@ export class SessionCheck {
   async require(principal: Principal, requirement: SessionRequirement): Promise<SessionSnapshot> {
     const { sessionId } = principal;
     const isCached = requirement.consistency === 'cached';
-    const verdict = isCached ? (await this.cacheTurn.ask(sessionId)).get(sessionId) : undefined;
-    if (verdict?.state === 'live' || verdict?.state === 'ended') this.answers.cache += 1;
-    if (verdict?.state === 'ended') throw sessionEnded(verdict.ended);
-    if (verdict?.state === 'live') {
-      const { snapshot } = verdict;
+    const entry = isCached ? (await this.cacheTurn.ask(sessionId)).get(sessionId) : undefined;
+    if (entry?.state === 'live' || entry?.state === 'ended') this.answers.cache += 1;
+    if (entry?.state === 'ended') throw sessionEnded(entry.ended);
+    if (entry?.state === 'live') {
+      const { snapshot } = entry;
       if (snapshot.userId !== principal.userId) throw new Problem('auth.invalid_token');
       if (!this.objection(snapshot, principal, requirement)) return this.letIn(snapshot);
     }
     // Only the reader that holds the lease may fill the entry. If the lease was not granted, another reader holds it
     // or the cache is down.
-    const snapshot = await this.fromPostgres(sessionId, verdict === null);
+    const snapshot = await this.fromPostgres(sessionId, entry === null);
     if (snapshot?.userId !== principal.userId) throw new Problem('auth.invalid_token');
     requireClaims(snapshot.claims);
     const objection = this.objection(snapshot, principal, requirement);
@@ -79,13 +79,13 @@ export class SessionCheck {
 
   private objection(
     snapshot: SessionSnapshot,
-    { tokenId, edition }: Principal,
+    { tokenId, keyVersion }: Principal,
     { maxAuthAge, bySecondFactor, mayLackSecondFactor }: SessionRequirement,
   ): Problem | null {
     const now = this.clock.now();
     const ended = judge(snapshot, this.settings, now);
     if (ended) return sessionEnded(ended);
-    if (edition !== snapshot.edition || snapshot.deniedTokens.includes(tokenId)) return tokenDenied();
+    if (keyVersion !== snapshot.keyVersion || snapshot.deniedTokens.includes(tokenId)) return tokenDenied();
     if (!mayLackSecondFactor && lacksSecondFactor(snapshot, this.settings))
       return new Problem('auth.second_factor_required');
     if (maxAuthAge === undefined) return null;

@@ -29,9 +29,9 @@ export interface SessionSnapshot {
   readonly authenticatedAt: number;
   /** When the session last proved a second factor; null for never. */
   readonly secondFactorAt: number | null;
-  /** Incremented when the session's keys change. Access tokens of another edition were issued before that. */
-  readonly edition: number;
-  /** Whether no request has presented an access token of this edition since the keys changed, see `superseded-keys.ts`. */
+  /** Incremented when the session's keys change. Access tokens of another key version were issued before that. */
+  readonly keyVersion: number;
+  /** Whether no request has presented an access token of this key version since the keys changed, see `superseded-keys.ts`. */
   readonly undelivered: boolean;
   /** The `jti` of each denied access token of this session. The session itself goes on. */
   readonly deniedTokens: readonly string[];
@@ -120,7 +120,7 @@ export const SNAPSHOT_COLUMNS = `
   s.latitude, s.longitude, ${epochMs('s.located_at')} as located_at, s.deviations,
   ${epochMs('s.created_at')} as created_at, ${epochMs('s.last_seen_at')} as last_seen_at,
   ${epochMs('s.authenticated_at')} as authenticated_at, ${epochMs('s.second_factor_at')} as second_factor_at,
-  s.edition, coalesce(s.former_keys @> '{"delivered": false}', false) as undelivered, s.status, s.end_reason, ${epochMs('s.ended_at')} as ended_at,
+  s.key_version, coalesce(s.superseded_keys @> '{"delivered": false}', false) as undelivered, s.status, s.end_reason, ${epochMs('s.ended_at')} as ended_at,
   d.id as device_id, d.name as device_name, d.browser, d.os, ${epochMs('d.first_seen_at')} as first_seen_at,
   ${epochMs('u.deleted_at')} as deleted_at,
   case when u.banned_until is null or u.banned_until > clock_timestamp() then ${epochMs('u.banned_at')} end as banned_at,
@@ -151,7 +151,7 @@ export interface SnapshotRow {
   last_seen_at: number;
   authenticated_at: number;
   second_factor_at: number | null;
-  edition: number;
+  key_version: number;
   undelivered: boolean;
   status: 'active' | 'ended';
   end_reason: EndReason | null;
@@ -187,7 +187,7 @@ export function snapshotOf(row: SnapshotRow): SessionSnapshot {
     lastSeenAt: row.last_seen_at,
     authenticatedAt: row.authenticated_at,
     secondFactorAt: row.second_factor_at,
-    edition: row.edition,
+    keyVersion: row.key_version,
     undelivered: row.undelivered,
     deniedTokens: row.denied_tokens,
     device: {

@@ -69,12 +69,12 @@ export class CredentialChangeService {
    * @throws Problem `auth.session_ended`; `auth.token_expired` when the session's keys have changed in the meantime
    */
   async run(
-    { userId, sessionId, tokenId, edition }: Principal,
+    { userId, sessionId, tokenId, keyVersion }: Principal,
     { cause, recheck, act }: CredentialChange,
   ): Promise<{ grant: SessionGrant | null } | null> {
     const done = await this.transactions.run(userId, async (tx) => {
       const locked = await this.sessionRepository.lockLive(tx, userId, sessionId);
-      if (locked.session.edition !== edition) throw tokenDenied();
+      if (locked.session.keyVersion !== keyVersion) throw tokenDenied();
       const now = new Date(locked.now);
       if (recheck && !(await recheck(locked.user, tx, now))) return null;
       const { audit = cause.audit, ...proofs } = await act(tx, locked.user, now, locked.session);
@@ -99,7 +99,7 @@ export class CredentialChangeService {
       await this.sessionRepository.saveRotation(tx, { ...locked, ...keys }, keys.rotation, null);
       const grant = {
         user: locked.user,
-        session: { ...session, edition: keys.edition },
+        session: { ...session, keyVersion: keys.keyVersion },
         decidedAt: locked.now,
         refreshToken: this.sessions.mint(sessionId, keys.nonce, anchorOf(keys.rotation), locked.now),
       };

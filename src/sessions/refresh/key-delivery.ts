@@ -8,8 +8,8 @@ import { SessionCache } from '../check/session-cache.js';
 const RECORD: Prepared = {
   name: 'record delivered keys',
   text: `
-  update sessions set former_keys = jsonb_set(former_keys, '{delivered}', 'true')
-  where id = $1 and edition = $2 and former_keys @> '{"delivered": false}'`,
+  update sessions set superseded_keys = jsonb_set(superseded_keys, '{delivered}', 'true')
+  where id = $1 and key_version = $2 and superseded_keys @> '{"delivered": false}'`,
 };
 
 /**
@@ -30,11 +30,11 @@ export class KeyDelivery {
   /**
    * Records the delivery in the background.
    *
-   * @param session as a request with an access token of its current edition found it
+   * @param session as a request with an access token of its current key version found it
    */
-  note({ id, edition }: Pick<SessionSnapshot, 'id' | 'edition'>): void {
+  note({ id, keyVersion }: Pick<SessionSnapshot, 'id' | 'keyVersion'>): void {
     if (this.underWay.has(id)) return;
-    const recorded = this.record(id, edition)
+    const recorded = this.record(id, keyVersion)
       // If the write fails, the next request of the session tries again.
       .catch((error: unknown) =>
         this.logger.debug({ err: error }, 'the delivery of session keys could not be recorded yet'),
@@ -48,8 +48,8 @@ export class KeyDelivery {
     await Promise.all(this.underWay.values());
   }
 
-  private async record(id: string, edition: number): Promise<void> {
-    await this.pool.query({ ...RECORD, values: [id, edition] });
+  private async record(id: string, keyVersion: number): Promise<void> {
+    await this.pool.query({ ...RECORD, values: [id, keyVersion] });
     await this.sessionCache.invalidate([id]);
   }
 }

@@ -200,7 +200,7 @@ export class RefreshService {
     await tx.query(
       `update sessions set authenticated_at = $2, second_factor_at = $3, deviations = $4,
          last_seen_at = greatest(last_seen_at, $5),
-         former_keys = jsonb_set(former_keys, '{resumed}', 'true') where id = $1`,
+         superseded_keys = jsonb_set(superseded_keys, '{resumed}', 'true') where id = $1`,
       [
         sessionId,
         new Date(authenticatedAt),

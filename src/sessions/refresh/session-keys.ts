@@ -3,17 +3,17 @@ import { random } from '../../platform/runtime/random.js';
 import type { SupersededKeys, KeyChange } from './superseded-keys.js';
 import type { LockedSession } from '../session.repository.js';
 import { initialRotation, type RotationState } from './rotation.js';
-import { EDITIONS } from '../token-id.js';
+import { KEY_VERSIONS } from '../token-id.js';
 
-/** The keys of a session: the nonce and rotation of its refresh tokens, and the edition of its access tokens. */
+/** The keys of a session: the nonce and rotation of its refresh tokens, and the version of these keys. */
 export interface SessionKeys {
   nonce: Buffer;
   rotation: RotationState;
-  edition: number;
+  keyVersion: number;
 }
 
 /**
- * Gives a locked session new keys. The new nonce invalidates all its refresh tokens. The new edition invalidates all
+ * Gives a locked session new keys. The new nonce invalidates all its refresh tokens. The new key version invalidates all
  * its access tokens on the session tier. The superseded keys stay on the row for a client that loses the response:
  * see `superseded-keys.ts`.
  */
@@ -22,11 +22,21 @@ export async function rotateSessionKeys(
   locked: LockedSession,
   change: KeyChange,
 ): Promise<SessionKeys> {
-  const { id, edition: before } = locked.session;
-  const keys = { nonce: random.bytes(16), rotation: initialRotation(), edition: (before + 1) % EDITIONS };
+  const { id, keyVersion: before } = locked.session;
+  const keys = {
+    nonce: random.bytes(16),
+    rotation: initialRotation(),
+    keyVersion: (before + 1) % KEY_VERSIONS,
+  };
   await tx.query(
-    'update sessions set refresh_nonce = $2, rotation = $3, edition = $4, former_keys = $5 where id = $1',
-    [id, keys.nonce, JSON.stringify(keys.rotation), keys.edition, JSON.stringify(formerOf(locked, change))],
+    'update sessions set refresh_nonce = $2, rotation = $3, key_version = $4, superseded_keys = $5 where id = $1',
+    [
+      id,
+      keys.nonce,
+      JSON.stringify(keys.rotation),
+      keys.keyVersion,
+      JSON.stringify(supersededOf(locked, change)),
+    ],
   );
   return keys;
 }
@@ -40,14 +50,14 @@ export async function keepSessionKeys(
   locked: LockedSession,
   change: KeyChange,
 ): Promise<void> {
-  const kept = { ...formerOf(locked, change), delivered: true };
-  await tx.query('update sessions set former_keys = $2 where id = $1', [
+  const kept = { ...supersededOf(locked, change), delivered: true };
+  await tx.query('update sessions set superseded_keys = $2 where id = $1', [
     locked.session.id,
     JSON.stringify(kept),
   ]);
 }
 
-function formerOf({ nonce, rotation, now, session }: LockedSession, change: KeyChange): SupersededKeys {
+function supersededOf({ nonce, rotation, now, session }: LockedSession, change: KeyChange): SupersededKeys {
   const { authenticatedAt, secondFactorAt, deviations } = session;
   return {
     change,

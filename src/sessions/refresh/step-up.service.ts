@@ -42,14 +42,14 @@ export class StepUpService {
    * @throws Problem `auth.session_ended`; `auth.token_expired` when another step-up of the session was faster
    */
   async rotateKeys(
-    { sessionId, userId, tokenId, edition }: Principal,
+    { sessionId, userId, tokenId, keyVersion }: Principal,
     shownDeviceToken: string | null,
     context: RequestContext,
     { by, recheck }: Proof,
   ): Promise<SessionGrant | null> {
     const done = await this.transactions.run(userId, async (tx) => {
       const locked = await this.sessionRepository.lockLive(tx, userId, sessionId);
-      if (locked.session.edition !== edition) throw tokenDenied();
+      if (locked.session.keyVersion !== keyVersion) throw tokenDenied();
       const now = new Date(locked.now);
       if (!(await recheck(locked.user, tx, now))) return null;
       const actor = { actorId: userId, context };
@@ -70,7 +70,7 @@ export class StepUpService {
       await this.sessionRepository.saveRotation(tx, { ...locked, ...keys }, keys.rotation, context);
       const grant = {
         user: locked.user,
-        session: { ...renewed(locked, context), ...proofs, edition: keys.edition },
+        session: { ...renewed(locked, context), ...proofs, keyVersion: keys.keyVersion },
         decidedAt: locked.now,
         refreshToken: this.sessions.mint(sessionId, keys.nonce, anchorOf(keys.rotation), locked.now),
         deviceToken: isDeviceTokenOf(locked, shownDeviceToken) ? shownDeviceToken! : undefined,

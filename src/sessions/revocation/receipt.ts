@@ -43,16 +43,14 @@ export function receiptOf(
   now: number,
 ): Receipt {
   const createdAt = revocation.createdAt.getTime();
-  const verdictsDead = createdAt + settings.cacheLease;
-  const applied = revocation.appliedAt !== null || now >= verdictsDead;
+  const cachedUntil = createdAt + settings.cacheLease;
+  const applied = revocation.appliedAt !== null || now >= cachedUntil;
   const accessBound = settings.accessWhenBlind === 'allow' ? MAX_TOKEN_MS : BLIND_BOUND_MS;
   return {
     status: applied ? 'applied' : 'pending',
     seq: Number(revocation.seq),
     endedSessions: revocation.endedSessions,
-    sessionTierBy: new Date(
-      Math.min(revocation.appliedAt?.getTime() ?? Infinity, verdictsDead),
-    ).toISOString(),
+    sessionTierBy: new Date(Math.min(revocation.appliedAt?.getTime() ?? Infinity, cachedUntil)).toISOString(),
     accessTierBy: new Date(createdAt + accessBound).toISOString(),
   };
 }

@@ -26,12 +26,12 @@ const SWEEP_BATCH = 100;
  * Before each batch but the first, the sweep pauses for this many times the duration of the last batch. It need not
  * hurry: the revocation is in force since its commit.
  */
-const REST = 2;
+const PAUSE_FACTOR = 2;
 /**
  * The sweep pauses under a row lock. Other transactions wait at most 5 s for a lock, and PostgreSQL ends a
  * transaction that is idle for 10 s.
  */
-const MAX_REST_MS = 1_000;
+const MAX_PAUSE_MS = 1_000;
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 /** These kinds end no session. Cached entries of the sessions are merely out of date. */
 const ENDS_NOTHING = new Set<RevocationKind>(['stale', 'token']);
@@ -114,7 +114,7 @@ export class RevocationDispatcher {
     let last = FIRST_ID;
     let took = 0;
     for (;;) {
-      const batch = await this.sweepBatch(revocation, last, Math.min(REST * took, MAX_REST_MS));
+      const batch = await this.sweepBatch(revocation, last, Math.min(PAUSE_FACTOR * took, MAX_PAUSE_MS));
       revocation.endedSessions = batch.ended;
       took = batch.took;
       last = batch.last ?? FIRST_ID;
@@ -151,7 +151,7 @@ export class RevocationDispatcher {
         'select ended_sessions from revocations where seq = $1 for update',
         [seq],
       );
-      if (pause > 0) await this.rest(pause);
+      if (pause > 0) await this.pause(pause);
       const begunAt = this.clock.monotonic();
       const [rows] = await tx.query<[{ id: string }[], number]>(
         `with batch as (
@@ -170,7 +170,7 @@ export class RevocationDispatcher {
     });
   }
 
-  private rest(ms: number): Promise<void> {
+  private pause(ms: number): Promise<void> {
     return setTimeout(ms);
   }
 

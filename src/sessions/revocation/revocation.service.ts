@@ -97,8 +97,8 @@ export class RevocationService {
       );
       return revocation;
     });
-    const patience = setTimeout(SWEEP_TIMEOUT_MS, revocation, { ref: false });
-    return this.receipt(await Promise.race([swept, patience]));
+    const timeout = setTimeout(SWEEP_TIMEOUT_MS, revocation, { ref: false });
+    return this.receipt(await Promise.race([swept, timeout]));
   }
 
   /**
