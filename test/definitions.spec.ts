@@ -21,7 +21,7 @@ import {
   type MailContext,
   type Role,
 } from '#core';
-import { SessionCleanupJob } from '../src/sessions/session-cleanup.job.js';
+import { SessionCleanupJob } from '../src/sessions/cleanup/session-cleanup.job.js';
 import { ADMIN, resetStores, startApp, type TestApp } from './support/app.js';
 import { TestClock } from './support/clock.js';
 import { read } from './support/forge.js';

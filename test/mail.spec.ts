@@ -6,7 +6,7 @@ import { DataSource } from 'typeorm';
 import { Jobs } from '../src/platform/jobs/jobs.js';
 import { MailOutbox } from '../src/platform/mail/mail-outbox.js';
 import { NEW_DEVICE_MAIL } from '../src/sessions/mails.js';
-import { SessionCleanupJob } from '../src/sessions/session-cleanup.job.js';
+import { SessionCleanupJob } from '../src/sessions/cleanup/session-cleanup.job.js';
 import { resetStores, startApp, type TestApp } from './support/app.js';
 import { TestClock } from './support/clock.js';
 import { MailCatcher } from './support/mail-catcher.js';

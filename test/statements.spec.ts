@@ -16,10 +16,8 @@ const CONSTANT =
 
 /** Pieces that are no constants, and the reason why they contain no input of a client. */
 const KNOWN: Record<string, string> = {
-  'src/sessions/session-cleanup.job.ts: statement': 'one of three constants',
   'src/platform/persistence/app-role.ts: to': 'an identifier that was escaped, of an operator',
   'src/sessions/revocation/revocation-subscriber.ts: take': 'one of two names of functions',
-  'src/sessions/sessions.service.ts: where': 'a condition that a method of the same class writes',
 };
 
 const files = readdirSync('src', { recursive: true, encoding: 'utf8' })

@@ -275,9 +275,9 @@ export const MUTANTS = [
   },
   {
     mechanism: 'readiness proves that PostgreSQL accepts writes',
-    file: 'src/observability/health.controller.ts',
-    out: 'this.pool.query(WRITE_NOTHING)',
-    put: `this.pool.query('select 1' + WRITE_NOTHING.slice(WRITE_NOTHING.length))`,
+    file: 'src/sessions/revocation/session-epoch.repository.ts',
+    out: "'update session_epoch set not_before = not_before where false'",
+    put: "'select 1'",
     spec: 'lab/specs/postgres-connections.spec.ts',
   },
   {
@@ -443,7 +443,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'users manage their own devices only',
-    file: 'src/sessions/devices/devices.service.ts',
+    file: 'src/sessions/devices/device.repository.ts',
     out: "'select from devices where id = $1 and user_id = $2', [",
     put: "'select from devices where id = $1 and $2::uuid is not null', [",
     spec: 'test/devices.spec.ts',
@@ -464,7 +464,7 @@ export const MUTANTS = [
   // --- The session check and its cache
   {
     mechanism: 'the query of sessions is planned for as many rows as requested',
-    file: 'src/sessions/check/session-snapshot.ts',
+    file: 'src/sessions/check/session-snapshot.repository.ts',
     out: 'join devices d on d.id = s.device_id`;',
     put: 'join devices d on d.id = s.device_id cross join session_epoch e`;',
     spec: 'lab/specs/hot-read.spec.ts',
@@ -663,7 +663,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'the cursor is the oldest open transaction, not the newest seen',
-    file: 'src/sessions/revocation/revocation-cursor.ts',
+    file: 'src/sessions/revocation/revocation.repository.ts',
     out: 'select pg_snapshot_xmin(pg_current_snapshot())::text as cursor,',
     put: 'select pg_snapshot_xmax(pg_current_snapshot())::text as cursor,',
     spec: 'test/revocation.spec.ts',
@@ -671,13 +671,13 @@ export const MUTANTS = [
   {
     mechanism: 'a new connection reads from the start again',
     file: 'src/sessions/revocation/revocation-cursor.ts',
-    out: 'this.position = rows[0]!.start;',
-    put: 'void rows;',
+    out: 'this.position = await readFeedStart(client);',
+    put: 'await readFeedStart(client);',
     spec: 'test/revocation.spec.ts',
   },
   {
     mechanism: 'the start is before every open transaction',
-    file: 'src/sessions/revocation/revocation-cursor.ts',
+    file: 'src/sessions/revocation/revocation.repository.ts',
     out: 'select least((select xid from live order by xid limit 1), pg_snapshot_xmin(pg_current_snapshot()))::text as start`;',
     put: 'select coalesce((select xid from live order by xid limit 1), pg_snapshot_xmin(pg_current_snapshot()))::text as start`;',
     spec: 'lab/specs/revocation-feed.spec.ts',
@@ -691,7 +691,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a page begins at the end of the previous one',
-    file: 'src/sessions/revocation/revocation-cursor.ts',
+    file: 'src/sessions/revocation/revocation.repository.ts',
     out: 'offset ${PAGE - 1}) as next',
     put: 'offset ${PAGE}) as next',
     spec: 'lab/specs/revocation-feed.spec.ts',
@@ -782,14 +782,14 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a refresh with superseded keys counts as use of the session',
-    file: 'src/sessions/refresh/refresh.service.ts',
+    file: 'src/sessions/refresh/session-keys.repository.ts',
     out: 'greatest(last_seen_at, $5)',
     put: 'coalesce(last_seen_at, $5)',
     spec: 'test/step-up.spec.ts',
   },
   {
     mechanism: 'the end of an expired session is recorded once',
-    file: 'src/sessions/revocation/revocation-writer.ts',
+    file: 'src/sessions/revocation/session-end.repository.ts',
     out: "await tx.query('update sessions set revocation_seq = $2 where id = $1', [id, seq]);",
     put: 'void id; void seq;',
     spec: 'test/revocation.spec.ts',
@@ -803,7 +803,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'last-seen updates wait for no lock',
-    file: 'src/sessions/check/last-seen.service.ts',
+    file: 'src/sessions/check/session-check.repository.ts',
     out: '    for no key update of s skip locked)',
     put: '    )',
     spec: 'lab/specs/session-cleanup.spec.ts',
@@ -985,7 +985,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a boot finds its start by an index',
-    file: 'src/sessions/revocation/revocation-cursor.ts',
+    file: 'src/sessions/revocation/revocation.repository.ts',
     out: 'expires_at > statement_timestamp()',
     put: 'expires_at > clock_timestamp()',
     spec: 'lab/specs/revocation-feed.spec.ts',
@@ -1013,7 +1013,7 @@ export const MUTANTS = [
   {
     mechanism: 'denials of one token take turns',
     file: 'src/sessions/revocation/revocation-writer.ts',
-    out: `    await this.users.lock(tx, session.user_id);
+    out: `    await this.users.lock(tx, userId);
     const earlier`,
     put: '    const earlier',
     spec: 'test/token-denial.spec.ts',
@@ -1021,14 +1021,14 @@ export const MUTANTS = [
   // --- The global logout
   {
     mechanism: 'logins, refreshes and fenced writes do not overlap with a global logout',
-    file: 'src/sessions/revocation/session-epoch.ts',
+    file: 'src/sessions/revocation/session-epoch.repository.ts',
     out: "await tx.query('select pg_advisory_xact_lock_shared($1)', [ADVISORY_LOCKS.sessionEpoch]);",
     put: 'void tx;',
     spec: 'test/session-fence.spec.ts',
   },
   {
     mechanism: 'a global logout is no earlier than the newest session',
-    file: 'src/sessions/revocation/session-epoch.ts',
+    file: 'src/sessions/revocation/session-epoch.repository.ts',
     out: 'greatest(not_before, $1, (select created_at from sessions order by id desc limit 1))',
     put: 'greatest(not_before, $1)',
     spec: 'test/revocation.spec.ts',
@@ -1042,7 +1042,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'instances take turns at the sweep of a global logout',
-    file: 'src/sessions/revocation/revocation-dispatcher.ts',
+    file: 'src/sessions/revocation/revocation.repository.ts',
     out: "'select ended_sessions from revocations where seq = $1 for update'",
     put: "'select ended_sessions from revocations where seq = $1'",
     spec: 'lab/specs/everyone.spec.ts',
@@ -1086,7 +1086,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'the sweep counts remaining sessions no further than a receipt shows',
-    file: 'src/sessions/revocation/revocation-dispatcher.ts',
+    file: 'src/sessions/revocation/session-end.repository.ts',
     out: ' order by id limit $3) some_left`',
     put: ' and $3::int > 0) some_left`',
     spec: 'lab/specs/everyone.spec.ts',
@@ -1122,7 +1122,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'housekeeping is a scheduled job',
-    file: 'src/sessions/session-cleanup.job.ts',
+    file: 'src/sessions/cleanup/session-cleanup.job.ts',
     out: "name: 'session-cleanup', interval: INTERVAL_MS,",
     put: "name: 'session-cleanup', scope: 'instance', interval: INTERVAL_MS,",
     spec: 'lab/specs/scheduled-jobs.spec.ts',
@@ -1136,14 +1136,14 @@ export const MUTANTS = [
   },
   {
     mechanism: 'housekeeping does not lock sessions that are too old only for privileged roles',
-    file: 'src/sessions/session-cleanup.job.ts',
+    file: 'src/sessions/cleanup/session-cleanup.repository.ts',
     out: " and user_id in (select id from users where roles && $6 and roles <> '{user}') as aged",
     put: ' and $6::text[] is not null as aged',
     spec: 'lab/specs/session-cleanup.spec.ts',
   },
   {
     mechanism: 'housekeeping judges old sessions under the lock',
-    file: 'src/sessions/session-cleanup.job.ts',
+    file: 'src/sessions/cleanup/session-cleanup.job.ts',
     out: "return ended?.reason === 'idle' || ended?.reason === 'expired' ? [{ session, ended }] : [];",
     put: 'return [{ session, ended: ended ?? { reason: "idle" as const, at: now } }];',
     spec: 'lab/specs/session-cleanup.spec.ts',
@@ -1151,7 +1151,7 @@ export const MUTANTS = [
   // --- The fence, the limit, the lifetime of a session
   {
     mechanism: 'the fence locks the session',
-    file: 'src/sessions/session-fence.ts',
+    file: 'src/sessions/session.repository.ts',
     out: ' where s.id = $1 for key share of s`;',
     put: ' where s.id = $1`;',
     spec: 'test/session-fence.spec.ts',
@@ -1165,9 +1165,9 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a revocation locks the sessions that it ends',
-    file: 'src/sessions/revocation/revocation-writer.ts',
-    out: '       order by id for update`,',
-    put: '       cause by id`,',
+    file: 'src/sessions/revocation/session-end.repository.ts',
+    out: '     order by id for update`,',
+    put: '     order by id`,',
     spec: 'test/session-fence.spec.ts',
   },
   {
@@ -1179,7 +1179,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'sessions of an earlier global logout do not count for the limit',
-    file: 'src/sessions/session-factory.ts',
+    file: 'src/sessions/new-session.repository.ts',
     out: ' and created_at > (select not_before from session_epoch)',
     spec: 'lab/specs/session-limit.spec.ts',
   },
@@ -1192,14 +1192,14 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a login returns the stored data of its device',
-    file: 'src/sessions/devices/device-recognition.ts',
+    file: 'src/sessions/devices/device.repository.ts',
     out: 'name: seen.name',
     put: 'name',
     spec: 'test/login.spec.ts',
   },
   {
     mechanism: 'a login is later than every earlier end, even within a millisecond',
-    file: 'src/sessions/sessions.service.ts',
+    file: 'src/sessions/new-session.repository.ts',
     out: 'Number(row!.not_before) + 1)',
     put: 'Number(row!.not_before))',
     spec: 'test/revocation.spec.ts',
@@ -1225,14 +1225,14 @@ export const MUTANTS = [
   },
   {
     mechanism: 'last-seen updates leave ended sessions unchanged',
-    file: 'src/sessions/check/last-seen.service.ts',
+    file: 'src/sessions/check/session-check.repository.ts',
     out: "where s.status = 'active' and s.last_seen_at",
     put: 'where s.last_seen_at',
     spec: 'lab/specs/session-limit.spec.ts',
   },
   {
     mechanism: 'last-seen times only move forward, and at least by the resolution',
-    file: 'src/sessions/check/last-seen.service.ts',
+    file: 'src/sessions/check/session-check.repository.ts',
     out: ' and s.last_seen_at <= seen.at - make_interval(secs => $3)',
     put: ' and $3 > 0',
     spec: 'lab/specs/session-limit.spec.ts',
@@ -1253,42 +1253,42 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a session with a pending last-seen update does not become idle',
-    file: 'src/sessions/session-cleanup.job.ts',
+    file: 'src/sessions/cleanup/session-cleanup.job.ts',
     out: ').getTime() - this.lastSeenLag;',
     put: ').getTime(); void this.lastSeenLag;',
     spec: 'lab/specs/session-cleanup.spec.ts',
   },
   {
     mechanism: 'housekeeping waits for no lock',
-    file: 'src/sessions/session-cleanup.job.ts',
+    file: 'src/sessions/cleanup/session-cleanup.repository.ts',
     out: 'order by s.id for update of s skip locked`;',
     put: 'order by s.id for update of s`;',
     spec: 'lab/specs/session-cleanup.spec.ts',
   },
   {
     mechanism: 'a revocation that no cache has acknowledged is kept',
-    file: 'src/sessions/session-cleanup.job.ts',
+    file: 'src/sessions/revocation/revocation.repository.ts',
     out: 'and applied_at is not null order by seq',
     put: 'order by seq',
     spec: 'lab/specs/session-cleanup.spec.ts',
   },
   {
     mechanism: 'devices of a deleted account are marked for removal',
-    file: 'src/sessions/devices/device-deletion.ts',
+    file: 'src/sessions/devices/device.repository.ts',
     out: 'select id from devices where user_id = $1 on conflict',
     put: 'select id from devices where user_id = $1 and false on conflict',
     spec: 'lab/specs/session-cleanup.spec.ts',
   },
   {
     mechanism: 'a device is removed after the last of its sessions',
-    file: 'src/sessions/session-cleanup.job.ts',
+    file: 'src/sessions/devices/device.repository.ts',
     out: 'where not exists (select from sessions s where s.device_id = l.device_id) limit',
     put: 'limit',
     spec: 'lab/specs/session-cleanup.spec.ts',
   },
   {
     mechanism: 'abandoned mails are removed after a month',
-    file: 'src/sessions/session-cleanup.job.ts',
+    file: 'src/sessions/cleanup/session-cleanup.job.ts',
     out: ' + (await this.outbox.removeGivenUp())',
     spec: 'test/mail.spec.ts',
   },
@@ -1740,7 +1740,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a device is known to its own account only',
-    file: 'src/sessions/devices/device-recognition.ts',
+    file: 'src/sessions/devices/device.repository.ts',
     out: 'where users.email = $1 and devices.token_digest = $2',
     put: 'where $1::text is not null and devices.token_digest = $2',
     spec: 'lab/specs/throttling.spec.ts',
@@ -2194,7 +2194,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a rotated session has a new nonce',
-    file: 'src/sessions/refresh/session-keys.ts',
+    file: 'src/sessions/refresh/session-keys.repository.ts',
     out: 'set refresh_nonce = $2,',
     put: 'set refresh_nonce = coalesce(refresh_nonce, $2),',
     spec: 'test/password-change.spec.ts',
@@ -2216,34 +2216,34 @@ export const MUTANTS = [
   {
     mechanism: 'a pending action is void once its session has ended',
     file: 'src/sessions/pending-actions/pending-actions.service.ts',
-    out: 'judge(snapshotOf(session), this.settings, this.clock.fromDatabase(session.now)) === null',
-    put: 'judge({ ...snapshotOf(session), ended: null }, this.settings, this.clock.fromDatabase(session.now)) === null',
+    out: 'judge(found.session, this.settings, this.clock.fromDatabase(found.now)) === null',
+    put: 'judge({ ...found.session, ended: null }, this.settings, this.clock.fromDatabase(found.now)) === null',
     spec: 'lab/specs/pending-actions.spec.ts',
   },
   {
     mechanism: 'a pending action is void once its session is too old',
     file: 'src/sessions/pending-actions/pending-actions.service.ts',
-    out: 'judge(snapshotOf(session), this.settings, this.clock.fromDatabase(session.now)) === null',
-    put: 'snapshotOf(session).ended === null',
+    out: 'judge(found.session, this.settings, this.clock.fromDatabase(found.now)) === null',
+    put: 'found.session.ended === null',
     spec: 'lab/specs/pending-actions.spec.ts',
   },
   {
     mechanism: 'a pending action is void once the credentials have changed in its session',
     file: 'src/sessions/pending-actions/pending-actions.service.ts',
-    out: '!session || Number(session.pending_not_before) >= requestedAt.getTime()',
-    put: '!session',
+    out: '!found || found.pendingNotBefore >= requestedAt.getTime()',
+    put: '!found',
     spec: 'lab/specs/pending-actions.spec.ts',
   },
   {
     mechanism: 'a pending action without a session is void once the sessions of its user have ended',
-    file: 'src/sessions/pending-actions/pending-actions.service.ts',
+    file: 'src/sessions/pending-actions/pending-actions.repository.ts',
     out: 'greatest(u.pending_not_before, e.not_before) as authorized',
     put: 'e.not_before as authorized',
     spec: 'lab/specs/pending-actions.spec.ts',
   },
   {
     mechanism: 'a pending action without a session is void after a global logout',
-    file: 'src/sessions/pending-actions/pending-actions.service.ts',
+    file: 'src/sessions/pending-actions/pending-actions.repository.ts',
     out: 'greatest(u.pending_not_before, e.not_before) as authorized',
     put: 'u.pending_not_before as authorized',
     spec: 'lab/specs/pending-actions.spec.ts',
@@ -2257,7 +2257,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a change of credentials voids requests of its own session',
-    file: 'src/sessions/refresh/credential-change.service.ts',
+    file: 'src/sessions/refresh/session-keys.repository.ts',
     out: 'pending_not_before = greatest(pending_not_before, $4) where id = $1',
     put: 'pending_not_before = least(pending_not_before, $4) where id = $1',
     spec: 'lab/specs/pending-actions.spec.ts',
@@ -2876,7 +2876,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a change of keys whose answer was lost logs no client out',
-    file: 'src/sessions/refresh/session-keys.ts',
+    file: 'src/sessions/refresh/session-keys.repository.ts',
     out: 'JSON.stringify(supersededOf(locked, change)),',
     put: "JSON.stringify({ ...supersededOf(locked, change), nonce: '' }),",
     spec: 'lab/specs/lost-answers.spec.ts',
@@ -2911,7 +2911,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'superseded keys that were used to continue reveal a theft when they are used again',
-    file: 'src/sessions/refresh/refresh.service.ts',
+    file: 'src/sessions/refresh/session-keys.repository.ts',
     out: `jsonb_set(superseded_keys, '{resumed}', 'true')`,
     put: `jsonb_set(superseded_keys, '{resumed}', 'false')`,
     spec: 'lab/specs/lost-answers.spec.ts',
@@ -2945,7 +2945,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a token from before a step-up removes its freshness',
-    file: 'src/sessions/refresh/refresh.service.ts',
+    file: 'src/sessions/refresh/session-keys.repository.ts',
     out: `update sessions set authenticated_at = $2, second_factor_at = $3, deviations = $4,`,
     put: `update sessions set authenticated_at = coalesce(authenticated_at, $2),
          second_factor_at = coalesce(second_factor_at, $3), deviations = coalesce(deviations, $4),`,
@@ -3103,7 +3103,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'the first token of a session has the declared claims',
-    file: 'src/sessions/session-factory.ts',
+    file: 'src/sessions/new-session.repository.ts',
     out: 'return row?.claims ? { ...session, claims: row.claims } : session;',
     put: 'return row ? session : session;',
     spec: 'test/claims.spec.ts',

@@ -8,7 +8,7 @@ import { AuditChainJob } from '../../src/platform/audit/audit-chain.job.js';
 import { pruneAudit } from '../../src/platform/audit/prune-audit.js';
 import { verifyAudit } from '../../src/platform/audit/verify-audit.js';
 import { Jobs } from '../../src/platform/jobs/jobs.js';
-import { shareEpoch } from '../../src/sessions/revocation/session-epoch.js';
+import { shareEpoch } from '../../src/sessions/revocation/session-epoch.repository.js';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from '../../test/support/app.js';
 import { TestClock } from '../../test/support/clock.js';
 import { loggedIn } from '../../test/support/test-users.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { random } from '../../src/platform/runtime/random.js';
-import { SNAPSHOT_COLUMNS, SNAPSHOT_TABLES } from '../../src/sessions/check/session-snapshot.js';
+import { SNAPSHOT_COLUMNS, SNAPSHOT_TABLES } from '../../src/sessions/check/session-snapshot.repository.js';
 import { resetStores, startApp, type TestApp } from '../../test/support/app.js';
 
 /** Real: PostgreSQL and its planner. */

@@ -8,7 +8,7 @@ import { grantToApp } from '../../src/platform/persistence/app-role.js';
 import { requireMigrated } from '../../src/platform/persistence/migrate.js';
 import { Jobs } from '../../src/platform/jobs/jobs.js';
 import { MailOutbox } from '../../src/platform/mail/mail-outbox.js';
-import { SessionCleanupJob } from '../../src/sessions/session-cleanup.job.js';
+import { SessionCleanupJob } from '../../src/sessions/cleanup/session-cleanup.job.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from '../../test/support/app.js';
 import { untilCached } from '../../test/support/session-probes.js';
 import { loggedIn } from '../../test/support/test-users.js';

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest 
 import { AuditChainJob } from '../../src/platform/audit/audit-chain.job.js';
 import { Jobs } from '../../src/platform/jobs/jobs.js';
 import { ScheduledJobRepository } from '../../src/platform/jobs/scheduled-job.repository.js';
-import { SessionCleanupJob } from '../../src/sessions/session-cleanup.job.js';
+import { SessionCleanupJob } from '../../src/sessions/cleanup/session-cleanup.job.js';
 import { holdBackgroundWork, resetStores, startApp, type TestApp } from '../../test/support/app.js';
 import { StoppedClock } from '../../test/support/clock.js';
 

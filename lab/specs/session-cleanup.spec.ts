@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { EntityManager } from 'typeorm';
 import { random } from '../../src/platform/runtime/random.js';
 import { CHECK_POOL } from '../../src/platform/persistence/database.module.js';
-import { SessionCleanupJob } from '../../src/sessions/session-cleanup.job.js';
+import { SessionCleanupJob } from '../../src/sessions/cleanup/session-cleanup.job.js';
 import { LastSeenService } from '../../src/sessions/check/last-seen.service.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from '../../test/support/app.js';
 import { TestClock } from '../../test/support/clock.js';

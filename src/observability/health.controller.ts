@@ -11,11 +11,10 @@ import { CachePort } from '../platform/cache/cache-port.js';
 import { CHECK_POOL } from '../platform/persistence/database.module.js';
 import { Shutdown } from '../platform/http/shutdown.js';
 import { RevocationSubscriber } from '../sessions/revocation/revocation-subscriber.js';
+import { writeNothing } from '../sessions/revocation/session-epoch.repository.js';
 
 /** In ms; probes give up soon after. */
 const TIMEOUT_MS = 1_000;
-/** Changes nothing. PostgreSQL refuses it if it takes no writes, or if the role may not write. */
-const WRITE_NOTHING = 'update session_epoch set not_before = not_before where false';
 
 const Live = z.object({ status: z.literal('ok') });
 const state = z.enum(['ok', 'failing']);
@@ -60,7 +59,7 @@ export class HealthController {
   @ApiServiceUnavailableResponse({ standardSchema: Ready })
   async ready(@Res({ passthrough: true }) reply: FastifyReply) {
     const [postgres, cache] = await Promise.all([
-      stateOf(this.pool.query(WRITE_NOTHING)),
+      stateOf(writeNothing(this.pool)),
       stateOf(this.cache.ping()),
     ]);
     const revocationFeed = this.revocationSubscriber.isBlind() ? 'failing' : 'ok';

@@ -1,26 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import { Clock } from '../platform/runtime/clock.js';
 import { Settings } from '../platform/settings/settings.js';
-import { waitForLock } from '../platform/persistence/lock-waits.js';
 import { UserTransactions } from '../platform/persistence/user-transactions.js';
 import { sessionEnded } from './check/session-check.js';
-import { shareEpoch } from './revocation/session-epoch.js';
-import {
-  judge,
-  SNAPSHOT_COLUMNS,
-  SNAPSHOT_TABLES,
-  snapshotOf,
-  type SessionSnapshot,
-  type SnapshotRow,
-} from './check/session-snapshot.js';
+import { shareEpoch } from './revocation/session-epoch.repository.js';
+import { judge, type SessionSnapshot } from './check/session-snapshot.js';
+import { SessionRepository } from './session.repository.js';
 import { Problem } from '../platform/api/problem.js';
-
-/** `for key share` does not block refreshes and last-seen updates, but makes the `for update` of a revocation wait. */
-const HOLD = `select ${SNAPSHOT_COLUMNS}, clock_timestamp() as now from ${SNAPSHOT_TABLES} where s.id = $1 for key share of s`;
-const HOLD_IF_FREE = `${HOLD} skip locked`;
-
-type HeldRow = SnapshotRow & { now: Date };
 
 /**
  * Makes a business write and the end of its session serialisable: the write commits before the session ends, or it is
@@ -34,7 +20,7 @@ type HeldRow = SnapshotRow & { now: Date };
 export class SessionFence {
   constructor(
     private readonly transactions: UserTransactions,
-    private readonly clock: Clock,
+    private readonly sessions: SessionRepository,
     private readonly settings: Settings,
   ) {}
 
@@ -62,18 +48,10 @@ export class SessionFence {
    */
   async lockLive(tx: EntityManager, sessionId: string): Promise<SessionSnapshot> {
     await shareEpoch(tx);
-    const row = await this.lock(tx, sessionId);
-    if (!row) throw new Problem('auth.invalid_token');
-    const snapshot = snapshotOf(row);
-    const ended = judge(snapshot, this.settings, this.clock.fromDatabase(row.now));
+    const found = await this.sessions.share(tx, sessionId);
+    if (!found) throw new Problem('auth.invalid_token');
+    const ended = judge(found.session, this.settings, found.now);
     if (ended) throw sessionEnded(ended);
-    return snapshot;
-  }
-
-  private async lock(tx: EntityManager, sessionId: string): Promise<HeldRow | undefined> {
-    const [free] = await tx.query<HeldRow[]>(HOLD_IF_FREE, [sessionId]);
-    if (free) return free;
-    const [row] = await waitForLock(tx.dataSource, () => tx.query<HeldRow[]>(HOLD, [sessionId]));
-    return row;
+    return found.session;
   }
 }

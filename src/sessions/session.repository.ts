@@ -1,48 +1,28 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { timingSafeEqual } from 'node:crypto';
 import type pg from 'pg';
-import type { EntityManager } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { Clock } from '../platform/runtime/clock.js';
 import { Problem } from '../platform/api/problem.js';
 import type { RequestContext } from '../platform/http/request.js';
 import { Settings } from '../platform/settings/settings.js';
 import { MAIN_POOL, type Prepared } from '../platform/persistence/database.module.js';
 import { waitForLock } from '../platform/persistence/lock-waits.js';
-import type { User } from '../users/user.entity.js';
 import type { ProfileFields } from '../users/user.schemas.js';
 import { UserTransactions } from '../platform/persistence/user-transactions.js';
 import { UserRepository } from '../users/user.repository.js';
-import { digestOfDeviceToken } from './devices/device-recognition.js';
 import type { Ended } from './revocation/end-reason.js';
 import type { SupersededKeys } from './refresh/superseded-keys.js';
-import type { RefreshPosition, RotationState } from './refresh/rotation.js';
+import type { RotationState } from './refresh/rotation.js';
 import { sessionEnded } from './check/session-check.js';
-import { shareEpoch } from './revocation/session-epoch.js';
+import { shareEpoch } from './revocation/session-epoch.repository.js';
+import { judge, type SessionSnapshot } from './check/session-snapshot.js';
 import {
-  judge,
   SNAPSHOT_COLUMNS,
   SNAPSHOT_TABLES,
   snapshotOf,
-  type SessionSnapshot,
   type SnapshotRow,
-} from './check/session-snapshot.js';
-
-/** A session with its rotation state, as one read found it. */
-export interface StoredSession {
-  owner: ProfileFields;
-  session: SessionSnapshot;
-  nonce: Buffer;
-  rotation: RotationState;
-  superseded: SupersededKeys | null;
-  deviceTokenDigest: Buffer;
-  userAgent: string | null;
-  now: number;
-}
-
-/** A live session whose row is locked. */
-export interface LockedSession extends StoredSession {
-  user: User;
-}
+} from './check/session-snapshot.repository.js';
+import { renewed, type LockedSession, type StoredSession } from './stored-session.js';
 
 interface StoredRow extends SnapshotRow {
   email: string | null;
@@ -56,6 +36,8 @@ interface StoredRow extends SnapshotRow {
   now: Date;
 }
 
+type SharedRow = SnapshotRow & { now: Date };
+
 const FIND: Prepared = {
   name: 'find session',
   text: `
@@ -64,10 +46,14 @@ const FIND: Prepared = {
   from ${SNAPSHOT_TABLES} where s.id = $1`,
 };
 
-const HOLD = `${FIND.text} for no key update of s`;
-const HOLD_IF_FREE = `${HOLD} skip locked`;
+const LOCK = `${FIND.text} for no key update of s`;
+const LOCK_IF_FREE = `${LOCK} skip locked`;
 
-const RENEW: Prepared = {
+/** `for key share` does not block refreshes and last-seen updates, but makes the `for update` of a revocation wait. */
+const SHARE = `select ${SNAPSHOT_COLUMNS}, clock_timestamp() as now from ${SNAPSHOT_TABLES} where s.id = $1 for key share of s`;
+const SHARE_IF_FREE = `${SHARE} skip locked`;
+
+const SAVE_ROTATION: Prepared = {
   name: 'renew session',
   text: `
   update sessions set rotation = $4, last_seen_at = greatest(last_seen_at, $5), ip = $6, user_agent = $7,
@@ -75,19 +61,43 @@ const RENEW: Prepared = {
   where id = $1 and status = 'active' and rotation = $2 and refresh_nonce = $3`,
 };
 
+/** No limit of live sessions is greater. A reader never needs to see more ended ones. */
+const MAX_LISTED = 1_000;
+const ORDER = `order by s.created_at desc, s.id desc limit ${MAX_LISTED}`;
+const LIST = `select ${SNAPSHOT_COLUMNS} from ${SNAPSHOT_TABLES} where s.user_id = $1 ${ORDER}`;
+const LIST_ACTIVE = `
+  select ${SNAPSHOT_COLUMNS} from ${SNAPSHOT_TABLES} where s.user_id = $1 and s.status = 'active' ${ORDER}`;
+
 /**
- * Finds, locks and renews sessions. Code that changes a live session locks it first, so that the change and a
- * revocation are serialised.
+ * Finds, lists and locks sessions, and saves their rotation. Code that changes a live session locks it first, so that
+ * the change and a revocation are serialised.
+ *
+ * Only the repository files of this folder write the table `sessions`:
+ * - this one: the rotation at a refresh, and the known risk signals
+ * - `new-session.repository.ts`: the begin, at a login
+ * - `check/session-check.repository.ts`: when a session was last seen
+ * - `refresh/session-keys.repository.ts`: keys, and proofs of identity
+ * - `revocation/session-end.repository.ts`: the end by a revocation
+ * - `cleanup/session-cleanup.repository.ts`: the end by age, and the removal
  */
 @Injectable()
 export class SessionRepository {
   constructor(
     @Inject(MAIN_POOL) private readonly pool: pg.Pool,
+    private readonly database: DataSource,
     private readonly users: UserRepository,
     private readonly transactions: UserTransactions,
     private readonly clock: Clock,
     private readonly settings: Settings,
   ) {}
+
+  /** The sessions of one user, newest first: those whose record is active, or all. */
+  async list(userId: string, { onlyActive }: { onlyActive: boolean }): Promise<SessionSnapshot[]> {
+    const rows = onlyActive
+      ? await this.database.manager.query<SnapshotRow[]>(LIST_ACTIVE, [userId])
+      : await this.database.manager.query<SnapshotRow[]>(LIST, [userId]);
+    return rows.map(snapshotOf);
+  }
 
   /**
    * Locks the user, the global epoch and the session, in this order. All code takes these locks in the same order.
@@ -99,17 +109,27 @@ export class SessionRepository {
     await shareEpoch(tx);
     const row = await this.lock(tx, sessionId);
     if (!user || !row) throw new Problem('auth.invalid_token');
-    const held = this.foundIn(row);
-    const ended = this.endedState(held);
+    const locked = this.foundIn(row);
+    const ended = this.endedState(locked);
     if (ended) throw sessionEnded(ended, { userId, sessionId });
-    return { ...held, user };
+    return { ...locked, user };
   }
 
   private async lock(tx: EntityManager, sessionId: string): Promise<StoredRow | undefined> {
-    const [free] = await tx.query<StoredRow[]>(HOLD_IF_FREE, [sessionId]);
+    const [free] = await tx.query<StoredRow[]>(LOCK_IF_FREE, [sessionId]);
     if (free) return free;
-    const [row] = await waitForLock(tx.dataSource, () => tx.query<StoredRow[]>(HOLD, [sessionId]));
+    const [row] = await waitForLock(tx.dataSource, () => tx.query<StoredRow[]>(LOCK, [sessionId]));
     return row;
+  }
+
+  /** Locks a session against its end, but not against refreshes. `now` is the database's time. */
+  async share(
+    tx: EntityManager,
+    sessionId: string,
+  ): Promise<{ session: SessionSnapshot; now: number } | null> {
+    let [row] = await tx.query<SharedRow[]>(SHARE_IF_FREE, [sessionId]);
+    if (!row) [row] = await waitForLock(tx.dataSource, () => tx.query<SharedRow[]>(SHARE, [sessionId]));
+    return row ? { session: snapshotOf(row), now: this.clock.fromDatabase(row.now) } : null;
   }
 
   /**
@@ -168,55 +188,20 @@ export class SessionRepository {
       location && new Date(location.at),
     ];
     if (!tx) {
-      const statement = () => this.pool.query({ ...RENEW, values });
+      const statement = () => this.pool.query({ ...SAVE_ROTATION, values });
       return (await this.transactions.attempt(stored.session.userId, statement)).rowCount === 1;
     }
-    const [, renewals] = await tx.query<[unknown, number]>(RENEW.text, values);
-    return renewals === 1;
+    const [, saved] = await tx.query<[unknown, number]>(SAVE_ROTATION.text, values);
+    return saved === 1;
+  }
+
+  /** Saves the risk signals that are known for a session. */
+  async saveDeviations(tx: EntityManager, id: string, deviations: readonly string[]): Promise<void> {
+    await tx.query('update sessions set deviations = $2 where id = $1', [id, deviations]);
   }
 }
 
 function ownerOf(row: StoredRow): ProfileFields {
   const { user_id: id, email, display_name: displayName, roles, user_created_at: createdAt } = row;
   return { id, email, displayName, roles, createdAt };
-}
-
-/** The session after a renewal. */
-export function renewed({ session, now }: StoredSession, moved: RequestContext | null): SessionSnapshot {
-  const seen = { ...session, lastSeenAt: Math.max(session.lastSeenAt, now) };
-  if (!moved) return seen;
-  const { ip, place } = moved;
-  const location = place?.at ? { ...place.at, at: now } : session.location;
-  return { ...seen, ip, country: place?.country ?? null, location };
-}
-
-/** Whether this device token belongs to the session's device. The comparison takes constant time. */
-export function isDeviceTokenOf({ deviceTokenDigest }: StoredSession, deviceToken: string | null): boolean {
-  return deviceToken !== null && timingSafeEqual(digestOfDeviceToken(deviceToken), deviceTokenDigest);
-}
-
-/**
- * Both sides of a disputed token, for the audit log: the request that presented it, and the session's client until
- * now.
- */
-export function evidence(
-  { session, rotation, userAgent }: StoredSession,
-  token: RefreshPosition,
-  { deviceToken, country }: { deviceToken: string | null; country: string | undefined },
-) {
-  return {
-    presented: {
-      generation: token.generation,
-      sibling: token.sibling,
-      withDeviceToken: deviceToken !== null,
-      country,
-    },
-    expected: rotation,
-    session: {
-      ip: session.ip,
-      country: session.country,
-      userAgent,
-      lastSeenAt: new Date(session.lastSeenAt).toISOString(),
-    },
-  };
 }

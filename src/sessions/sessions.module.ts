@@ -6,9 +6,8 @@ import { DenialList } from './revocation/denial-list.js';
 import { DevicesService } from './devices/devices.service.js';
 import { Device } from './devices/device.entity.js';
 import { DevicesController } from './devices/devices.controller.js';
-import { DeviceDeletion } from './devices/device-deletion.js';
 import { DeviceRecognition } from './devices/device-recognition.js';
-import { SessionCleanupJob } from './session-cleanup.job.js';
+import { SessionCleanupJob } from './cleanup/session-cleanup.job.js';
 import { KeyDelivery } from './refresh/key-delivery.js';
 import { LastSeenService } from './check/last-seen.service.js';
 import { RefreshService } from './refresh/refresh.service.js';
@@ -38,7 +37,6 @@ import { SessionCache } from './check/session-cache.js';
     ClaimsService,
     DenialList,
     DevicesService,
-    DeviceDeletion,
     DeviceRecognition,
     SessionCleanupJob,
     KeyDelivery,

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource, type EntityManager } from 'typeorm';
+import type { EntityManager } from 'typeorm';
 import { AuditService } from '../platform/audit/audit.service.js';
 import { Clock } from '../platform/runtime/clock.js';
 import { Problem } from '../platform/api/problem.js';
@@ -11,28 +11,15 @@ import type { ProfileFields } from '../users/user.schemas.js';
 import { UserTransactions } from '../platform/persistence/user-transactions.js';
 import { UserRepository } from '../users/user.repository.js';
 import { DeviceRecognition } from './devices/device-recognition.js';
-import {
-  newSession,
-  insertSession,
-  OPEN_SESSIONS,
-  openSessionOf,
-  type OpenSession,
-  type OpenSessionRow,
-  type SessionInput,
-} from './session-factory.js';
+import { newSession, openSessionOf, type OpenSession, type SessionInput } from './session-factory.js';
+import { insertSession, loginTime, openSessions } from './new-session.repository.js';
+import { SessionRepository } from './session.repository.js';
 import { mintRefreshToken } from './refresh/refresh-token.js';
 import { RevocationWriter, type PendingRevocation } from './revocation/revocation-writer.js';
 import { RevocationService } from './revocation/revocation.service.js';
 import { anchorOf, initialRotation, type RefreshPosition } from './refresh/rotation.js';
-import { shareEpoch } from './revocation/session-epoch.js';
-import {
-  judge,
-  SNAPSHOT_COLUMNS,
-  SNAPSHOT_TABLES,
-  snapshotOf,
-  type SessionSnapshot,
-  type SnapshotRow,
-} from './check/session-snapshot.js';
+import { shareEpoch } from './revocation/session-epoch.repository.js';
+import { judge, type SessionSnapshot } from './check/session-snapshot.js';
 import { SessionRiskService } from './risk/session-risk.service.js';
 
 /** The tokens and the session that a client receives at login or refresh. */
@@ -56,14 +43,11 @@ export type ProofRecheck = (user: User, tx: EntityManager, now: Date) => boolean
 
 export type ListedStatus = 'active' | 'ended' | 'all';
 
-/** No limit of live sessions is greater. A reader never needs to see more ended ones. */
-const MAX_LISTED = 1_000;
-
 /** Begins and lists sessions, and mints refresh tokens. */
 @Injectable()
 export class SessionsService {
   constructor(
-    private readonly database: DataSource,
+    private readonly sessionRepository: SessionRepository,
     private readonly transactions: UserTransactions,
     private readonly users: UserRepository,
     private readonly deviceRecognition: DeviceRecognition,
@@ -87,7 +71,7 @@ export class SessionsService {
       const user = await this.users.lock(tx, input.userId);
       if (!user) return null;
       await shareEpoch(tx);
-      const { now, createdAt } = await this.moment(tx, user.id);
+      const { now, createdAt } = await loginTime(tx, user.id, this.clock);
       if (!isUsable(user, now.getTime()) || !(await recheck(user, tx, now))) return null;
       const { others, ended } = await this.makeRoom(tx, user, input, now.getTime());
       const { device, isNew, token } = await this.deviceRecognition.recognise(tx, { ...input, now });
@@ -130,12 +114,7 @@ export class SessionsService {
 
   /** One user's sessions, newest first. Their status is judged now, so expired sessions count as ended. */
   async list(userId: string, status: ListedStatus = 'active'): Promise<SessionSnapshot[]> {
-    const active = status === 'active' ? `and s.status = 'active'` : '';
-    const found = await this.snapshots(
-      this.database.manager,
-      `s.user_id = $1 ${active} order by s.created_at desc, s.id desc limit ${MAX_LISTED}`,
-      [userId],
-    );
+    const found = await this.sessionRepository.list(userId, { onlyActive: status === 'active' });
     if (status === 'all') return found;
     return found.filter((session) => (this.isLive(session) ? 'active' : 'ended') === status);
   }
@@ -153,32 +132,6 @@ export class SessionsService {
     return judge(session, this.settings, this.clock.now()) === null;
   }
 
-  private async snapshots(
-    tx: EntityManager,
-    where: string,
-    parameters: unknown[],
-  ): Promise<SessionSnapshot[]> {
-    const rows = await tx.query<SnapshotRow[]>(
-      `select ${SNAPSHOT_COLUMNS} from ${SNAPSHOT_TABLES} where ${where}`,
-      parameters,
-    );
-    return rows.map(snapshotOf);
-  }
-
-  /**
-   * The database's time, read under the user's lock. `createdAt` is later than every earlier revocation, even within
-   * one millisecond: not-before instants rely on that.
-   */
-  private async moment(tx: EntityManager, userId: string): Promise<{ now: Date; createdAt: number }> {
-    const [row] = await tx.query<{ now: Date; not_before: Date | number }[]>(
-      `select clock_timestamp() as now, greatest(u.sessions_not_before, e.not_before) as not_before
-       from users u cross join session_epoch e where u.id = $1`,
-      [userId],
-    );
-    const now = this.clock.fromDatabase(row!.now);
-    return { now: new Date(now), createdAt: Math.max(now, Number(row!.not_before) + 1) };
-  }
-
   /**
    * Ends the session that the new one replaces, and the sessions over the limit. The user's lock is held, so
    * concurrent logins cannot exceed the limit.
@@ -189,7 +142,7 @@ export class SessionsService {
     { context, replaces }: SessionInput,
     now: number,
   ): Promise<{ others: OpenSession[]; ended: PendingRevocation[] }> {
-    const rows = await tx.query<OpenSessionRow[]>(OPEN_SESSIONS, [userId]);
+    const rows = await openSessions(tx, userId);
     const open = rows.map((row) => openSessionOf(row, roles));
     const live = open.filter((session) => judge(session, this.settings, now) === null);
     const kept = live.filter(({ id }) => id !== replaces);

@@ -4,12 +4,12 @@ import { createClient } from 'redis';
 import { DataSource } from 'typeorm';
 import { LINK_EVENTS } from '../../../dist/platform/audit/audit-chain.repository.js';
 import { COMPARE_AND_SET, SET_IF_ABSENT } from '../../../dist/platform/cache/redis-epoch.js';
-import { SessionCleanupJob } from '../../../dist/sessions/session-cleanup.job.js';
+import { SessionCleanupJob } from '../../../dist/sessions/cleanup/session-cleanup.job.js';
 import { LastSeenService } from '../../../dist/sessions/check/last-seen.service.js';
 import { MAX_COUNTED } from '../../../dist/sessions/revocation/receipt.js';
 import { RevocationCursor } from '../../../dist/sessions/revocation/revocation-cursor.js';
 import { RevocationDispatcher } from '../../../dist/sessions/revocation/revocation-dispatcher.js';
-import { READ } from '../../../dist/sessions/check/session-reader.js';
+import { READ } from '../../../dist/sessions/check/session-check.repository.js';
 import { inParallel } from '../support/figures.mjs';
 import { StoreCounts, sum } from '../support/stores.mjs';
 import { cpuOf, cpuOfFamily, PASSWORD } from '../support/world.mjs';
@@ -403,15 +403,8 @@ async function walks({ world, say, row }, count) {
     const housekeeping = new SessionCleanupJob(database, {}, {}, clock, LIFETIMES, silent, noJobs);
     const walk = await costs(world, count, () => housekeeping.endAged());
     row({ what: 'housekeeping, for each live session', figure: tellFine(walk), values: walk });
-    const relay = new RevocationDispatcher(
-      database,
-      database,
-      {},
-      { writeTombstones: async () => undefined },
-      clock,
-      silent,
-      noJobs,
-    );
+    const cache = { writeTombstones: async () => undefined };
+    const relay = new RevocationDispatcher(database, database, {}, cache, clock, silent, noJobs);
     const everyone = {
       seq: '1',
       kind: 'everyone',

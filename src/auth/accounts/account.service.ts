@@ -7,7 +7,8 @@ import { Problem } from '../../platform/api/problem.js';
 import { isPrivileged, type Role } from '../../roles.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
-import { OPEN_SESSIONS, openSessionOf, type OpenSessionRow } from '../../sessions/session-factory.js';
+import { openSessions } from '../../sessions/new-session.repository.js';
+import { openSessionOf } from '../../sessions/session-factory.js';
 import type { Receipt } from '../../sessions/revocation/receipt.js';
 import { RevocationWriter, type PendingRevocation } from '../../sessions/revocation/revocation-writer.js';
 import { RevocationService } from '../../sessions/revocation/revocation.service.js';
@@ -145,7 +146,7 @@ export class AccountService {
     now: Date,
     actor: ActorContext,
   ): Promise<PendingRevocation[]> {
-    const rows = await tx.query<OpenSessionRow[]>(OPEN_SESSIONS, [user.id]);
+    const rows = await openSessions(tx, user.id);
     const open = rows.map((row) => openSessionOf(row, user.roles));
     const ended: PendingRevocation[] = [];
     for (const reason of ['idle', 'expired'] as const) {

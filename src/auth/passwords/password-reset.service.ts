@@ -10,7 +10,7 @@ import { mailContextOf } from '../../sessions/mail-context.js';
 import { PendingActions } from '../../sessions/pending-actions/pending-actions.service.js';
 import { RevocationWriter } from '../../sessions/revocation/revocation-writer.js';
 import { RevocationService } from '../../sessions/revocation/revocation.service.js';
-import { shareEpoch } from '../../sessions/revocation/session-epoch.js';
+import { shareEpoch } from '../../sessions/revocation/session-epoch.repository.js';
 import { AttemptLimiter } from '../attempts/attempt-limiter.js';
 import { isUsable } from '../../users/user.entity.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';

@@ -8,7 +8,7 @@ import { databaseNow } from '../../platform/persistence/database-now.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { AccountMailService } from './account-mail.service.js';
 import { PendingActions } from '../../sessions/pending-actions/pending-actions.service.js';
-import { shareEpoch } from '../../sessions/revocation/session-epoch.js';
+import { shareEpoch } from '../../sessions/revocation/session-epoch.repository.js';
 import type { AccountJob, RequestedAccountJob } from './account-job.js';
 import { AccountJobRepository, type AccountJobRow } from './account-job.repository.js';
 

@@ -10,7 +10,7 @@ import { MailOutbox } from '../../platform/mail/mail-outbox.js';
 import { mailContextOf } from '../../sessions/mail-context.js';
 import { PendingActions } from '../../sessions/pending-actions/pending-actions.service.js';
 import { tokenDenied } from '../../sessions/check/session-check.js';
-import { shareEpoch } from '../../sessions/revocation/session-epoch.js';
+import { shareEpoch } from '../../sessions/revocation/session-epoch.repository.js';
 import { SessionFence } from '../../sessions/session-fence.js';
 import { isUsable, type User } from '../../users/user.entity.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';

@@ -4,26 +4,13 @@ import { Clock } from '../../platform/runtime/clock.js';
 import { Jobs } from '../../platform/jobs/jobs.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { CHECK_POOL } from '../../platform/persistence/database.module.js';
+import { saveLastSeen } from './session-check.repository.js';
 
 /** Last-seen times are saved at least this often. */
 export const MAX_FLUSH_INTERVAL_MS = 10_000;
 
 /** A statement with this many sessions takes a fraction of its timeout. */
 const MAX_AT_ONCE = 2_000;
-
-/**
- * Only moves a time forward, never changes an ended session, and skips a session whose saved time is recent enough.
- * It skips locked rows, so two flushes cannot deadlock. The lock means that another transaction renews or ends the
- * session; otherwise the next use marks it.
- */
-const FLUSH = `
-  with seen as (
-    select id, to_timestamp(ms / 1000) as at from unnest($1::uuid[], $2::float8[]) at_once (id, ms)),
-  due as (
-    select s.id, seen.at from sessions s join seen using (id)
-    where s.status = 'active' and s.last_seen_at <= seen.at - make_interval(secs => $3)
-    for no key update of s skip locked)
-  update sessions s set last_seen_at = due.at from due where s.id = due.id`;
 
 /**
  * Records when sessions were last used. A request only writes to memory. Every few seconds, one statement saves all
@@ -64,8 +51,7 @@ export class LastSeenService implements BeforeApplicationShutdown {
     try {
       while (left.length > 0) {
         const batch = left.slice(0, MAX_AT_ONCE);
-        const [ids, instants] = [batch.map(([id]) => id), batch.map(([, instant]) => instant)];
-        await this.pool.query(FLUSH, [ids, instants, this.resolution / 1_000]);
+        await saveLastSeen(this.pool, batch, this.resolution);
         left.splice(0, batch.length);
       }
     } catch (error) {

@@ -3,22 +3,10 @@ import type pg from 'pg';
 import { Problem } from '../../platform/api/problem.js';
 import { ParseCache } from '../../platform/performance/parse-cache.js';
 import { MicroBatcher } from '../../platform/performance/micro-batcher.js';
-import { CHECK_POOL, type Prepared } from '../../platform/persistence/database.module.js';
-import {
-  SNAPSHOT_COLUMNS,
-  SNAPSHOT_TABLES,
-  snapshotOf,
-  type SessionSnapshot,
-  type SnapshotRow,
-} from './session-snapshot.js';
-
-/** Reads each session as one JSON text. Most texts are the same as at the last read, so their parsed form is reused. */
-export const READ: Prepared = {
-  name: 'read sessions',
-  text: `
-  select id, row_to_json(found)::text as text
-  from (select ${SNAPSHOT_COLUMNS} from ${SNAPSHOT_TABLES} where s.id = any($1::uuid[])) found`,
-};
+import { CHECK_POOL } from '../../platform/persistence/database.module.js';
+import { READ } from './session-check.repository.js';
+import type { SessionSnapshot } from './session-snapshot.js';
+import { snapshotOf, type SnapshotRow } from './session-snapshot.repository.js';
 
 /** Reads sessions from Postgres, which is authoritative. Reads of the same event-loop turn share one statement. */
 @Injectable()

@@ -8,6 +8,7 @@ import { random } from '../../platform/runtime/random.js';
 import { MAX_SESSION_LIFETIME } from '../../platform/settings/settings.js';
 import type { SessionSnapshot } from '../check/session-snapshot.js';
 import { sha256 } from '../../platform/runtime/sha256.js';
+import { addDevice, findDeviceByEmail, recordLogin } from './device.repository.js';
 
 export interface RecognisedDevice {
   device: SessionSnapshot['device'];
@@ -20,17 +21,6 @@ const MAX_NAME = 100;
 /** No session lives longer than this, and no client keeps its device cookie longer. */
 const FORGOTTEN_AFTER_MS = milliseconds(MAX_SESSION_LIFETIME);
 
-/**
- * Also removes the user's old devices. A program that never sends a device token gets a new device with each login,
- * so the list would grow without end.
- */
-const ADD = `
-  with forgotten as (
-    delete from devices d where user_id = $2 and last_seen_at < $8
-      and not exists (select from sessions s where s.device_id = d.id))
-  insert into devices (id, user_id, token_digest, name, browser, os, first_seen_at, last_seen_at)
-  values ($1, $2, $3, $4, $5, $6, $7, $7)`;
-
 /** Recognises the client installations of a user across logins, by a token that only the client has. */
 @Injectable()
 export class DeviceRecognition {
@@ -40,13 +30,8 @@ export class DeviceRecognition {
    * The device that the token names, if it belongs to the account with this address. Such a device exists only after
    * a login with the password. An unknown address takes the same time as a known one, and gives null.
    */
-  async idOf(email: string, deviceToken: string): Promise<string | null> {
-    const [device] = await this.database.query<{ id: string }[]>(
-      `select devices.id from devices join users on users.id = devices.user_id
-       where users.email = $1 and devices.token_digest = $2`,
-      [email, digestOfDeviceToken(deviceToken)],
-    );
-    return device?.id ?? null;
+  idOf(email: string, deviceToken: string): Promise<string | null> {
+    return findDeviceByEmail(this.database, email, digestOfDeviceToken(deviceToken));
   }
 
   /**
@@ -66,31 +51,16 @@ export class DeviceRecognition {
     const { userId, deviceToken, deviceName, context, now } = login;
     const { browser, os, name } = describeUserAgent(context.userAgent);
     if (deviceToken) {
-      const [[seen]] = await tx.query<[{ id: string; name: string; first_seen_at: Date }[], number]>(
-        `update devices set last_seen_at = $3, name = coalesce($4, name), browser = $5, os = $6
-         where user_id = $1 and token_digest = $2 returning id, name, first_seen_at`,
-        [userId, digestOfDeviceToken(deviceToken), now, deviceName ?? null, browser, os],
-      );
-      if (seen) {
-        const firstSeenAt = seen.first_seen_at.getTime();
-        const device = { id: seen.id, name: seen.name, browser, os, firstSeenAt };
-        return { device, token: deviceToken, isNew: false };
-      }
+      const tokenDigest = digestOfDeviceToken(deviceToken);
+      const described = { name: deviceName ?? null, browser, os };
+      const device = await recordLogin(tx, { userId, tokenDigest, now }, described);
+      if (device) return { device, token: deviceToken, isNew: false };
     }
     const token = random.secret();
     const firstSeenAt = now.getTime();
     const device = { id: random.uuid(), name: deviceName ?? name, browser, os, firstSeenAt };
     const forgottenBefore = new Date(firstSeenAt - FORGOTTEN_AFTER_MS);
-    await tx.query(ADD, [
-      device.id,
-      userId,
-      digestOfDeviceToken(token),
-      device.name,
-      browser,
-      os,
-      now,
-      forgottenBefore,
-    ]);
+    await addDevice(tx, device, { userId, tokenDigest: digestOfDeviceToken(token), forgottenBefore });
     return { device, token, isNew: true };
   }
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { instant, text, uuid } from '../../platform/api/schemas.js';
-import type { DeviceRecord } from './devices.service.js';
+import type { DeviceRecord } from './device.repository.js';
 import type { SessionSnapshot } from '../check/session-snapshot.js';
 
 export const deviceName = text({ max: 100 });

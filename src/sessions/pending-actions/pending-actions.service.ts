@@ -3,25 +3,8 @@ import type { EntityManager } from 'typeorm';
 import { Clock } from '../../platform/runtime/clock.js';
 import { PendingActionPolicy, type PendingAction } from '../../platform/mail/pending-action.js';
 import { Settings } from '../../platform/settings/settings.js';
-import {
-  judge,
-  SNAPSHOT_COLUMNS,
-  SNAPSHOT_TABLES,
-  snapshotOf,
-  type SnapshotRow,
-} from '../check/session-snapshot.js';
-
-const REQUESTING_SESSION = `
-  select ${SNAPSHOT_COLUMNS}, s.pending_not_before, clock_timestamp() as now
-  from ${SNAPSHOT_TABLES} where s.id = $1 and s.user_id = $2`;
-
-const REQUESTS_OF_USER = `
-  select $2::timestamptz > greatest(u.pending_not_before, e.not_before) as authorized
-  from users u cross join session_epoch e where u.id = $1`;
-
-const REQUEST_TIME = `
-  select clock_timestamp() as now, greatest(u.pending_not_before, s.pending_not_before, e.not_before) as not_before
-  from users u cross join session_epoch e left join sessions s on s.id = $2 where u.id = $1`;
+import { judge } from '../check/session-snapshot.js';
+import { findRequester, mayRequestOfUser, readRequestTime } from './pending-actions.repository.js';
 
 /**
  * The single rule for every action that is requested now and takes effect later, such as a change of address:
@@ -51,16 +34,10 @@ export class PendingActions extends PendingActionPolicy {
    * @returns whether the action may still take effect
    */
   async isAuthorized(tx: EntityManager, { userId, sessionId, requestedAt }: PendingAction): Promise<boolean> {
-    if (sessionId === null) {
-      const [user] = await tx.query<{ authorized: boolean }[]>(REQUESTS_OF_USER, [userId, requestedAt]);
-      return user?.authorized ?? false;
-    }
-    const [session] = await tx.query<(SnapshotRow & { pending_not_before: Date | number; now: Date })[]>(
-      REQUESTING_SESSION,
-      [sessionId, userId],
-    );
-    if (!session || Number(session.pending_not_before) >= requestedAt.getTime()) return false;
-    return judge(snapshotOf(session), this.settings, this.clock.fromDatabase(session.now)) === null;
+    if (sessionId === null) return mayRequestOfUser(tx, userId, requestedAt);
+    const found = await findRequester(tx, userId, sessionId);
+    if (!found || found.pendingNotBefore >= requestedAt.getTime()) return false;
+    return judge(found.session, this.settings, this.clock.fromDatabase(found.now)) === null;
   }
 
   /**
@@ -71,10 +48,7 @@ export class PendingActions extends PendingActionPolicy {
     tx: EntityManager,
     { userId, sessionId }: Pick<PendingAction, 'userId' | 'sessionId'>,
   ): Promise<Date> {
-    const [row] = await tx.query<{ now: Date; not_before: Date | number }[]>(REQUEST_TIME, [
-      userId,
-      sessionId,
-    ]);
-    return new Date(Math.max(this.clock.fromDatabase(row!.now), Number(row!.not_before) + 1));
+    const { now, notBefore } = await readRequestTime(tx, userId, sessionId);
+    return new Date(Math.max(this.clock.fromDatabase(now), notBefore + 1));
   }
 }

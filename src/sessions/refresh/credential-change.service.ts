@@ -4,7 +4,8 @@ import type { Principal } from '../../platform/http/request.js';
 import type { User } from '../../users/user.entity.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
 import type { KeyChange } from './superseded-keys.js';
-import { renewed, SessionRepository } from '../session.repository.js';
+import { SessionRepository } from '../session.repository.js';
+import { renewed } from '../stored-session.js';
 import {
   RevocationWriter,
   type PendingRevocation,
@@ -13,7 +14,7 @@ import {
 import { RevocationService } from '../revocation/revocation.service.js';
 import { anchorOf } from './rotation.js';
 import { tokenDenied } from '../check/session-check.js';
-import { rotateSessionKeys, keepSessionKeys } from './session-keys.js';
+import { keepSessionKeys, rotateSessionKeys, saveProofsAndVoidRequests } from './session-keys.repository.js';
 import type { SessionSnapshot } from '../check/session-snapshot.js';
 import { SessionsService, type SessionGrant, type ProofRecheck } from '../sessions.service.js';
 
@@ -85,7 +86,7 @@ export class CredentialChangeService {
         { ...cause, audit },
       );
       const session = { ...renewed(locked, null), ...proofs };
-      await writeProofs(tx, session);
+      await saveProofsAndVoidRequests(tx, session);
       if (session.transport === 'bearer') {
         await keepSessionKeys(tx, locked, cause.reason);
         return {
@@ -121,15 +122,4 @@ export class CredentialChangeService {
     };
     return superseded?.change === change && now - superseded.changedAt <= REPEATABLE_MS;
   }
-}
-
-async function writeProofs(
-  tx: EntityManager,
-  { id, authenticatedAt, secondFactorAt, lastSeenAt }: SessionSnapshot,
-) {
-  await tx.query(
-    `update sessions set authenticated_at = $2, second_factor_at = $3,
-       pending_not_before = greatest(pending_not_before, $4) where id = $1`,
-    [id, new Date(authenticatedAt), secondFactorAt && new Date(secondFactorAt), new Date(lastSeenAt)],
-  );
 }

@@ -1,16 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type pg from 'pg';
 import { LOGGER, type Logger } from '../../platform/logging/logger.js';
-import { CHECK_POOL, type Prepared } from '../../platform/persistence/database.module.js';
+import { CHECK_POOL } from '../../platform/persistence/database.module.js';
 import type { SessionSnapshot } from '../check/session-snapshot.js';
 import { SessionCache } from '../check/session-cache.js';
-
-const RECORD: Prepared = {
-  name: 'record delivered keys',
-  text: `
-  update sessions set superseded_keys = jsonb_set(superseded_keys, '{delivered}', 'true')
-  where id = $1 and key_version = $2 and superseded_keys @> '{"delivered": false}'`,
-};
+import { saveDelivery } from './session-keys.repository.js';
 
 /**
  * Records that a client has received the new keys of its session. This invalidates the superseded keys: see
@@ -49,7 +43,7 @@ export class KeyDelivery {
   }
 
   private async record(id: string, keyVersion: number): Promise<void> {
-    await this.pool.query({ ...RECORD, values: [id, keyVersion] });
+    await saveDelivery(this.pool, id, keyVersion);
     await this.sessionCache.invalidate([id]);
   }
 }

@@ -12,14 +12,9 @@ import { Settings } from '../../platform/settings/settings.js';
 import { RevocationDatabase } from '../../platform/persistence/revocation-database.js';
 import { MailOutbox } from '../../platform/mail/mail-outbox.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
-import {
-  evidence,
-  isDeviceTokenOf,
-  renewed,
-  SessionRepository,
-  type StoredSession,
-  type LockedSession,
-} from '../session.repository.js';
+import { SessionRepository } from '../session.repository.js';
+import { isDeviceTokenOf, renewed, type LockedSession, type StoredSession } from '../stored-session.js';
+import { resumeSupersededKeys } from './session-keys.repository.js';
 import { resume } from './superseded-keys.js';
 import { parseRefreshToken, verifyRefreshToken, type ParsedRefreshToken } from './refresh-token.js';
 import { RevocationWriter, type PendingRevocation } from '../revocation/revocation-writer.js';
@@ -197,18 +192,7 @@ export class RefreshService {
     const { authenticatedAt, deviations } = superseded!;
     // If the change removed the last factor, the user has no factor left to prove again.
     const secondFactorAt = session.secondFactorAt === null ? null : superseded!.secondFactorAt;
-    await tx.query(
-      `update sessions set authenticated_at = $2, second_factor_at = $3, deviations = $4,
-         last_seen_at = greatest(last_seen_at, $5),
-         superseded_keys = jsonb_set(superseded_keys, '{resumed}', 'true') where id = $1`,
-      [
-        sessionId,
-        new Date(authenticatedAt),
-        secondFactorAt && new Date(secondFactorAt),
-        deviations,
-        new Date(now),
-      ],
-    );
+    await resumeSupersededKeys(tx, { id: sessionId, authenticatedAt, secondFactorAt, deviations }, now);
     const details = { change: superseded!.change, after: now - superseded!.changedAt };
     const { context } = presented;
     await this.audit.record(tx, {
@@ -320,4 +304,30 @@ export class RefreshService {
     );
     return { problem: new Problem('auth.invalid_token') };
   }
+}
+
+/**
+ * Both sides of a disputed token, for the audit log: the request that presented it, and the session's client until
+ * now.
+ */
+function evidence(
+  { session, rotation, userAgent }: StoredSession,
+  token: RefreshPosition,
+  { deviceToken, country }: { deviceToken: string | null; country: string | undefined },
+) {
+  return {
+    presented: {
+      generation: token.generation,
+      sibling: token.sibling,
+      withDeviceToken: deviceToken !== null,
+      country,
+    },
+    expected: rotation,
+    session: {
+      ip: session.ip,
+      country: session.country,
+      userAgent,
+      lastSeenAt: new Date(session.lastSeenAt).toISOString(),
+    },
+  };
 }

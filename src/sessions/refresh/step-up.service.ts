@@ -2,12 +2,13 @@ import { Injectable } from '@nestjs/common';
 import { AuditService } from '../../platform/audit/audit.service.js';
 import type { RequestContext, Principal } from '../../platform/http/request.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
-import { isDeviceTokenOf, renewed, SessionRepository } from '../session.repository.js';
+import { SessionRepository } from '../session.repository.js';
+import { isDeviceTokenOf, renewed } from '../stored-session.js';
 import { RevocationWriter } from '../revocation/revocation-writer.js';
 import { RevocationService } from '../revocation/revocation.service.js';
 import { anchorOf } from './rotation.js';
 import { tokenDenied } from '../check/session-check.js';
-import { rotateSessionKeys } from './session-keys.js';
+import { rotateSessionKeys, saveProofs } from './session-keys.repository.js';
 import { SessionsService, type SessionGrant, type ProofRecheck } from '../sessions.service.js';
 import { SessionRiskService } from '../risk/session-risk.service.js';
 
@@ -61,11 +62,7 @@ export class StepUpService {
         authenticatedAt: locked.now,
         secondFactorAt: by === 'second_factor' ? locked.now : locked.session.secondFactorAt,
       };
-      await tx.query('update sessions set authenticated_at = $2, second_factor_at = $3 where id = $1', [
-        sessionId,
-        now,
-        proofs.secondFactorAt && new Date(proofs.secondFactorAt),
-      ]);
+      await saveProofs(tx, { id: sessionId, ...proofs });
       const keys = await rotateSessionKeys(tx, locked, 'step_up');
       await this.sessionRepository.saveRotation(tx, { ...locked, ...keys }, keys.rotation, context);
       const grant = {

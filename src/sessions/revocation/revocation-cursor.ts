@@ -1,70 +1,6 @@
 import type pg from 'pg';
-import type { Prepared } from '../../platform/persistence/database.module.js';
 import type { RevocationNotice } from './denial-list.js';
-import type { EndReason } from './end-reason.js';
-import type { RevocationKind } from './revocation.entity.js';
-
-/** Notices that one statement reads: about a megabyte. */
-const PAGE = 5_000;
-/**
- * Start at the oldest unexpired revocation; an expired one concerns no unexpired token. `statement_timestamp()`
- * (stable) lets the planner use the index; `clock_timestamp()` (volatile) does not.
- */
-const START = `
-  with live as materialized (select xid from revocations where expires_at > statement_timestamp())
-  select least((select xid from live order by xid limit 1), pg_snapshot_xmin(pg_current_snapshot()))::text as start`;
-
-/**
- * Reads every revocation since the last poll, page by page. Sequence numbers commit out of order. Therefore the
- * cursor is the oldest transaction that was still open at the last poll. Everything before it has been read;
- * everything after it is read again. A long write transaction elsewhere only makes a poll read more.
- */
-const POLL: Prepared = {
-  name: 'poll revocations',
-  text: `
-  with page as materialized (
-    select * from revocations where (xid, seq) > ($1::text::xid8, $2) and expires_at > clock_timestamp()
-    order by xid, seq limit ${PAGE})
-  select pg_snapshot_xmin(pg_current_snapshot())::text as cursor,
-    pg_snapshot_xmax(pg_current_snapshot())::text as horizon,
-    date_part('epoch', clock_timestamp()) * 1000 as now,
-    (select max(seq) from revocations) as newest,
-    pg_sequence_last_value(pg_get_serial_sequence('revocations', 'seq')) as last,
-    (select array[xid::text, seq::text] from page order by xid, seq offset ${PAGE - 1}) as next,
-    (select coalesce(json_agg(json_build_array(kind, subjects, token_id, reason,
-      date_part('epoch', not_before) * 1000, date_part('epoch', created_at) * 1000,
-      date_part('epoch', expires_at) * 1000)), '[]')::text from page) as notices`,
-};
-
-interface Page {
-  cursor: string;
-  horizon: string;
-  /** The database's time, in milliseconds since the epoch. */
-  now: number;
-  /** `newest`: the highest number of a committed revocation. `last`: the highest number ever assigned. */
-  newest: string | null;
-  last: string | null;
-  /** The position after which the next page begins; null if there is no next page. */
-  next: Place | null;
-  /** JSON of {@link Row}s. It is parsed after the next page has been requested. */
-  notices: string;
-}
-
-type Place = [xid: string, seq: string];
-
-/**
- * An array with floating-point numbers. PostgreSQL needs half the time of an object with `extract`, and a boot waits
- * for it.
- */
-type Row = [
-  kind: RevocationKind,
-  subjects: string[],
-  tokenId: string | null,
-  reason: EndReason,
-  notBefore: number | null,
-  createdAt: number,
-  expiresAt: number,
-];
+import { readFeedPage, readFeedStart, type FeedPage, type FeedRow } from './revocation.repository.js';
 
 /**
  * The position of one instance in the revocation log. It reads new revocations, misses none, and knows up to which
@@ -82,8 +18,7 @@ export class RevocationCursor {
    * its transaction ids start elsewhere.
    */
   async begin(client: pg.Client): Promise<void> {
-    const { rows } = await client.query<{ start: string }>(START);
-    this.position = rows[0]!.start;
+    this.position = await readFeedStart(client);
     this.settledSeq = 0;
     this.nextSettled = { seq: 0, horizon: 0n };
   }
@@ -94,15 +29,14 @@ export class RevocationCursor {
    * @returns the database's time at the first read
    */
   async advance(client: pg.Client, apply: (notice: RevocationNotice) => void): Promise<Date> {
-    const pageAfter = async (values: Place) => (await client.query<Page>({ ...POLL, values })).rows[0]!;
     // If a later page misses a revocation, its transaction was still open at the first page. The next poll starts at
     // the first page's cursor and reads it.
-    const first = await pageAfter([this.position, '0']);
-    let page: Page | null = first;
+    const first = await readFeedPage(client, [this.position, '0']);
+    let page: FeedPage | null = first;
     while (page) {
       // PostgreSQL reads the next page while this one is applied. A boot has many pages.
-      const asked: Promise<Page> | null = page.next && pageAfter(page.next);
-      for (const row of JSON.parse(page.notices) as Row[]) apply(noticeOf(row));
+      const asked: Promise<FeedPage> | null = page.next && readFeedPage(client, page.next);
+      for (const row of JSON.parse(page.notices) as FeedRow[]) apply(noticeOf(row));
       page = await asked;
     }
     this.settle(first);
@@ -124,7 +58,7 @@ export class RevocationCursor {
    * number that could still commit belonged to a transaction open at that poll. When those transactions have ended,
    * the list is complete up to that number.
    */
-  private settle({ cursor, horizon, newest, last }: Page): void {
+  private settle({ cursor, horizon, newest, last }: FeedPage): void {
     this.position = cursor;
     this.lastSeq = Number(last);
     if (BigInt(cursor) < this.nextSettled.horizon) return;
@@ -133,7 +67,15 @@ export class RevocationCursor {
   }
 }
 
-function noticeOf([kind, subjects, tokenId, reason, notBefore, createdAt, expiresAt]: Row): RevocationNotice {
+function noticeOf([
+  kind,
+  subjects,
+  tokenId,
+  reason,
+  notBefore,
+  createdAt,
+  expiresAt,
+]: FeedRow): RevocationNotice {
   return {
     kind,
     subjects,

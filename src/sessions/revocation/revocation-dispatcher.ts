@@ -4,19 +4,17 @@ import { DataSource } from 'typeorm';
 import { Clock } from '../../platform/runtime/clock.js';
 import { Jobs } from '../../platform/jobs/jobs.js';
 import { LOGGER, type Logger } from '../../platform/logging/logger.js';
-import { lastUuidOf } from '../../platform/runtime/random.js';
 import { RevocationDatabase } from '../../platform/persistence/revocation-database.js';
 import type { Ended, EndReason } from './end-reason.js';
-import { Revocation, type RevocationKind } from './revocation.entity.js';
+import type { Revocation, RevocationKind } from './revocation.entity.js';
+import { findUnapplied, lockSweep, saveEndedCount, setApplied } from './revocation.repository.js';
 import { RevocationWriter } from './revocation-writer.js';
+import { countLeftToEnd, endBatchOfEveryone } from './session-end.repository.js';
 import { SessionCache } from '../check/session-cache.js';
 
 const INTERVAL_MS = 1_000;
-/**
- * The instance that made a revocation has this long to finish it. After that, the dispatcher of any instance takes
- * over.
- */
-const HANDOVER_MS = 2_000;
+/** Revocations that one round finishes. */
+const MAX_PENDING = 100;
 /**
  * Sessions that one statement ends in a global revocation. The number is small, so that the statement does not slow
  * down others.
@@ -67,14 +65,7 @@ export class RevocationDispatcher {
 
   /** Finishes revocations that an instance has started but not completed. */
   async dispatch(): Promise<void> {
-    const pending = await this.database
-      .getRepository(Revocation)
-      .createQueryBuilder('revocation')
-      .where('revocation.appliedAt is null')
-      .andWhere(`revocation.createdAt < clock_timestamp() - interval '${HANDOVER_MS} ms'`)
-      .orderBy('revocation.seq')
-      .take(100)
-      .getMany();
+    const pending = await findUnapplied(this.database.manager, MAX_PENDING);
     this.backlog = pending.length;
     for (const revocation of pending) {
       if (revocation.kind === 'everyone') await this.sweep(revocation);
@@ -125,13 +116,8 @@ export class RevocationDispatcher {
   }
 
   /** How many records a global revocation still has to end. Stops counting at `most`. */
-  async countLeft({ notBefore }: Revocation, most: number): Promise<number> {
-    const [left] = await this.revocations.query<{ count: number }[]>(
-      `select count(*)::int from (
-         select from sessions where status = 'active' and id <= $1 and created_at <= $2 order by id limit $3) some_left`,
-      [lastUuidOf(notBefore!.getTime()), notBefore, most],
-    );
-    return left!.count;
+  countLeft({ notBefore }: Revocation, most: number): Promise<number> {
+    return countLeftToEnd(this.revocations, notBefore!, most);
   }
 
   /**
@@ -145,26 +131,15 @@ export class RevocationDispatcher {
     after: string,
     pause: number,
   ): Promise<{ ended: number; last: string | null; took: number }> {
-    const { seq, reason, notBefore } = revocation;
+    const { seq } = revocation;
     return this.database.transaction(async (tx) => {
-      const [turn] = await tx.query<{ ended_sessions: number }[]>(
-        'select ended_sessions from revocations where seq = $1 for update',
-        [seq],
-      );
+      const endedBefore = await lockSweep(tx, seq);
       if (pause > 0) await this.pause(pause);
       const begunAt = this.clock.monotonic();
-      const [rows] = await tx.query<[{ id: string }[], number]>(
-        `with batch as (
-           select id from sessions where status = 'active' and id > $1 and id <= $6 and created_at <= $3
-           order by id limit $5 for update skip locked)
-         update sessions set status = 'ended', end_reason = $2, ended_at = $3, revocation_seq = $4
-         where id in (select id from batch) returning id`,
-        [after, reason, notBefore, seq, SWEEP_BATCH, lastUuidOf(notBefore!.getTime())],
-      );
-      const ids = rows.map(({ id }) => id).sort();
-      const ended = turn!.ended_sessions + ids.length;
+      const ids = await endBatchOfEveryone(tx, revocation, { after, limit: SWEEP_BATCH });
+      const ended = endedBefore + ids.length;
       if (ids.length === 0) return { ended, last: null, took: 0 };
-      await tx.query('update revocations set ended_sessions = $2 where seq = $1', [seq, ended]);
+      await saveEndedCount(tx, seq, ended);
       await this.sessionCache.writeTombstones(ids, endedBy(revocation));
       return { ended, last: ids.at(-1)!, took: this.clock.monotonic() - begunAt };
     });
@@ -176,11 +151,8 @@ export class RevocationDispatcher {
 
   private async markApplied(revocation: Revocation): Promise<Revocation> {
     try {
-      const [[marked]] = await this.revocations.query<[[{ applied_at: Date }], number]>(
-        'update revocations set applied_at = clock_timestamp() where seq = $1 returning applied_at',
-        [revocation.seq],
-      );
-      revocation.appliedAt = new Date(this.clock.fromDatabase(marked.applied_at));
+      const appliedAt = await setApplied(this.revocations, revocation.seq);
+      revocation.appliedAt = new Date(this.clock.fromDatabase(appliedAt));
     } catch (error) {
       // The revocation is in force even if this cannot be recorded now. The dispatcher will find it again.
       revocation.appliedAt = new Date(this.clock.now());

@@ -8,9 +8,18 @@ import { databaseNow } from '../../platform/persistence/database-now.js';
 import { UserRepository } from '../../users/user.repository.js';
 import type { EndReason } from './end-reason.js';
 import { Revocation, type RevocationKind } from './revocation.entity.js';
-import { lockEpochForRevocation } from './session-epoch.js';
+import { findRevocation, insertRevocation } from './revocation.repository.js';
+import {
+  activeSessionsOf,
+  endSessionRecords,
+  lockSessionsToEnd,
+  noteRevocation,
+  revocationThatEnded,
+  sessionsEndedBy,
+  userOfSession,
+} from './session-end.repository.js';
+import { lockEpochForRevocation } from './session-epoch.repository.js';
 import { sessionOfTokenId } from '../token-id.js';
-import { PRODUCT } from '../../product.js';
 
 /** Why sessions end, and which actor ends them. */
 export interface RevocationCause extends ActorContext {
@@ -58,12 +67,10 @@ export class RevocationWriter {
     cause: RevocationCause,
   ): Promise<PendingRevocation> {
     await this.users.lock(tx, userId);
-    const candidates = await tx.query<{ id: string; created_at: Date }[]>(
-      `select id, created_at from sessions where user_id = $1 and status = 'active'
-         and ($2::uuid[] is null or id = any($2)) and ($3::uuid is null or id <> $3)
-       order by id for update`,
-      [userId, onlyOf(selector), exceptOf(selector)],
-    );
+    const candidates = await lockSessionsToEnd(tx, userId, {
+      only: onlyOf(selector),
+      except: exceptOf(selector),
+    });
     const sessionIds = candidates.map(({ id }) => id);
     const now = await databaseNow(tx, this.clock);
     const everything = selector === 'all';
@@ -79,10 +86,7 @@ export class RevocationWriter {
       notBefore: everything ? notBefore : null,
       ended: sessionIds.length,
     });
-    await tx.query(
-      `update sessions set status = 'ended', end_reason = $2, ended_at = $3, revocation_seq = $4 where id = any($1)`,
-      [sessionIds, cause.reason, now, revocation.seq],
-    );
+    await endSessionRecords(tx, sessionIds, { reason: cause.reason, at: now, seq: revocation.seq });
     if (onlyOf(selector) === null) {
       // Also when one session goes on: an ended session may have made a request that is recorded without a session.
       await this.users.setNotBefore(tx, userId, notBefore, everything);
@@ -113,8 +117,7 @@ export class RevocationWriter {
   ): Promise<PendingRevocation> {
     const pending = await this.endSessions(tx, userId, { only: [id] }, cause);
     if (pending.sessionIds.length === 0) {
-      const { seq } = pending.revocation;
-      await tx.query('update sessions set revocation_seq = $2 where id = $1', [id, seq]);
+      await noteRevocation(tx, id, pending.revocation.seq);
     }
     return pending;
   }
@@ -137,12 +140,10 @@ export class RevocationWriter {
    */
   async denyToken(tx: EntityManager, tokenId: string, cause: DenialCause): Promise<PendingRevocation | null> {
     const sessionId = sessionOfTokenId(tokenId);
-    const [session] = await tx.query<{ user_id: string }[]>('select user_id from sessions where id = $1', [
-      sessionId,
-    ]);
-    if (!session) return null;
-    await this.users.lock(tx, session.user_id);
-    const earlier = await tx.findOneBy(Revocation, { tokenId });
+    const userId = await userOfSession(tx, sessionId);
+    if (userId === null) return null;
+    await this.users.lock(tx, userId);
+    const earlier = await findRevocation(tx, { tokenId });
     if (earlier) return { revocation: earlier, sessionIds: earlier.subjects };
     const now = await databaseNow(tx, this.clock);
     const sessionIds = [sessionId];
@@ -150,7 +151,7 @@ export class RevocationWriter {
     const revocation = await this.insert(tx, { kind: 'token', subjects: sessionIds, tokenId, reason, now });
     await this.audit.record(tx, {
       ...auditOf(cause, 'authn_token_revoked'),
-      userId: session.user_id,
+      userId,
       sessionId,
       details: { tokenId, revocation: Number(revocation.seq) },
     });
@@ -162,11 +163,7 @@ export class RevocationWriter {
    * of the change.
    */
   async markStale(tx: EntityManager, userId: string, what: string): Promise<PendingRevocation> {
-    const sessions = await tx.query<{ id: string }[]>(
-      `select id from sessions where user_id = $1 and status = 'active'`,
-      [userId],
-    );
-    const sessionIds = sessions.map(({ id }) => id);
+    const sessionIds = await activeSessionsOf(tx, userId);
     const now = await databaseNow(tx, this.clock);
     const revocation = await this.insert(tx, {
       kind: 'stale',
@@ -179,12 +176,8 @@ export class RevocationWriter {
 
   /** The revocation that already ended the session, for a repeated request; null if there is none. */
   async existingRevocation(tx: EntityManager, sessionId: string): Promise<PendingRevocation | null> {
-    const [ended] = await tx.query<{ revocation_seq: string | null }[]>(
-      `select revocation_seq from sessions where id = $1 and status = 'ended'`,
-      [sessionId],
-    );
-    if (!ended?.revocation_seq) return null;
-    const revocation = await tx.findOneBy(Revocation, { seq: ended.revocation_seq });
+    const seq = await revocationThatEnded(tx, sessionId);
+    const revocation = seq && (await findRevocation(tx, { seq }));
     if (!revocation) return null;
     const sessionIds = await this.sessionsOf(tx, revocation);
     return { revocation: Object.assign(revocation, { endedSessions: 0 }), sessionIds };
@@ -192,9 +185,7 @@ export class RevocationWriter {
 
   /** The sessions of a revocation. Also works long after the revocation. */
   async sessionsOf(tx: EntityManager, { kind, subjects, seq }: Revocation): Promise<string[]> {
-    if (kind !== 'user') return subjects;
-    const rows = await tx.query<{ id: string }[]>('select id from sessions where revocation_seq = $1', [seq]);
-    return rows.map(({ id }) => id);
+    return kind === 'user' ? sessionsEndedBy(tx, seq) : subjects;
   }
 
   private async insert(
@@ -220,14 +211,7 @@ export class RevocationWriter {
       expiresAt: new Date(what.now.getTime() + TOKENS_DEAD_AFTER_MS),
       appliedAt: null,
     });
-    const { kind, subjects, tokenId, reason, notBefore, endedSessions, createdAt, expiresAt } = revocation;
-    const [row] = await tx.query<{ seq: string }[]>(
-      `insert into revocations (kind, subjects, token_id, reason, not_before, ended_sessions, created_at, expires_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8) returning seq`,
-      [kind, subjects, tokenId, reason, notBefore, endedSessions, createdAt, expiresAt],
-    );
-    await tx.query('select pg_notify($1, $2)', [PRODUCT.revocationsChannel, '']);
-    return Object.assign(revocation, { seq: row!.seq });
+    return Object.assign(revocation, { seq: await insertRevocation(tx, revocation) });
   }
 }
 

@@ -10,7 +10,8 @@ import { UserRepository } from '../../users/user.repository.js';
 import { DenialList, type RevocationNotice } from './denial-list.js';
 import type { EndReason } from './end-reason.js';
 import { MAX_COUNTED, receiptOf, type Receipt } from './receipt.js';
-import { Revocation } from './revocation.entity.js';
+import type { Revocation } from './revocation.entity.js';
+import { findRevocation } from './revocation.repository.js';
 import {
   RevocationWriter,
   type SessionSelector,
@@ -18,6 +19,7 @@ import {
   type RevocationCause,
 } from './revocation-writer.js';
 import { RevocationDispatcher } from './revocation-dispatcher.js';
+import { userOfSession } from './session-end.repository.js';
 import { sessionOfTokenId } from '../token-id.js';
 
 /** How long a request waits for a sweep. The dispatcher finishes the remaining records. */
@@ -63,7 +65,7 @@ export class RevocationService {
    * @returns null when the session does not exist
    */
   async endSession(id: string, cause: RevocationCause, owner?: string): Promise<Receipt | null> {
-    const userId = await this.ownerOf(id);
+    const userId = await userOfSession(this.database, id);
     if (userId === null || (owner !== undefined && userId !== owner)) return null;
     const pending = await this.transactions.run(userId, async (tx) => {
       await this.users.lock(tx, userId);
@@ -108,7 +110,7 @@ export class RevocationService {
    * @returns null when the session of the token does not exist
    */
   async denyToken(tokenId: string, cause: RevocationCause): Promise<Receipt | null> {
-    const userId = await this.ownerOf(sessionOfTokenId(tokenId));
+    const userId = await userOfSession(this.database, sessionOfTokenId(tokenId));
     if (userId === null) return null;
     const pending = await this.transactions.run(userId, (tx) =>
       this.revocationWriter.denyToken(tx, tokenId, cause),
@@ -130,7 +132,7 @@ export class RevocationService {
 
   /** The receipt as it stands now; null when the revocation does not exist. */
   async receiptFor(seq: string): Promise<Receipt | null> {
-    const revocation = await this.database.getRepository(Revocation).findOneBy({ seq });
+    const revocation = await findRevocation(this.database.manager, { seq });
     return revocation && this.receipt(revocation);
   }
 
@@ -143,14 +145,6 @@ export class RevocationService {
       ? revocation.appliedAt
       : await databaseNow(this.database.manager, this.clock).catch(() => revocation.createdAt);
     return receiptOf(revocation, this.settings, now.getTime());
-  }
-
-  private async ownerOf(sessionId: string): Promise<string | null> {
-    const [session] = await this.database.query<{ user_id: string }[]>(
-      'select user_id from sessions where id = $1',
-      [sessionId],
-    );
-    return session?.user_id ?? null;
   }
 
   private async receipt(revocation: Revocation): Promise<Receipt> {

@@ -8,7 +8,8 @@ import { MailOutbox } from '../../platform/mail/mail-outbox.js';
 import type { User } from '../../users/user.entity.js';
 import { UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { describeUserAgent } from '../devices/device-recognition.js';
-import { SessionRepository, type LockedSession } from '../session.repository.js';
+import { SessionRepository } from '../session.repository.js';
+import type { LockedSession } from '../stored-session.js';
 import { RevocationWriter, type PendingRevocation } from '../revocation/revocation-writer.js';
 import { RevocationService } from '../revocation/revocation.service.js';
 import { reauthenticationRequired, sessionEnded } from '../check/session-check.js';
@@ -87,7 +88,7 @@ export class SessionRiskService {
     if (response === 'end') return { response, pending: await this.end(tx, locked, finding, context) };
     if (!isNew) return { response };
     const { id, userId } = locked.session;
-    await tx.query('update sessions set deviations = $2 where id = $1', [id, deviations]);
+    await this.sessionRepository.saveDeviations(tx, id, deviations);
     await this.tell(tx, locked.user, locked.session, finding, context, locked.now);
     return { response, pending: await this.revocationWriter.markStale(tx, userId, 'deviations') };
   }
@@ -100,7 +101,7 @@ export class SessionRiskService {
     const signals = signalsOf(session, this.sightingOf(context), now);
     if (signals.length === 0) return;
     const deviations = acknowledged(session.deviations, signals);
-    await tx.query('update sessions set deviations = $2 where id = $1', [session.id, deviations]);
+    await this.sessionRepository.saveDeviations(tx, session.id, deviations);
   }
 
   /**

@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import type { EntityManager } from 'typeorm';
 import type { Clock } from '../../platform/runtime/clock.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
@@ -29,4 +30,9 @@ export async function lockEpochForRevocation(
     [now],
   );
   return { now, notBefore: epoch.not_before };
+}
+
+/** Changes nothing. @throws an error of PostgreSQL if it takes no writes, or if the role may not write */
+export async function writeNothing(pool: pg.Pool): Promise<void> {
+  await pool.query('update session_epoch set not_before = not_before where false');
 }
