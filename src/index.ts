@@ -204,7 +204,25 @@ export {
  * ```
  */
 export { RevocationService } from './sessions/revocation/revocation.service.js';
-export type { RevocationCause, SessionSelector } from './sessions/revocation/revocation-writer.js';
+
+/**
+ * Ends sessions in a transaction of `RevocationService.commit`, together with a change of your own. After the commit every
+ * instance refuses the sessions, without another call.
+ *
+ * ```ts
+ * const leaveTeam = (revocations: RevocationService, writer: RevocationWriter, userId: string): Promise<Receipt> =>
+ *   revocations.commit(userId, async (tx) => {
+ *     await tx.query('delete from members where user_id = $1', [userId]);
+ *     return writer.endSessions(tx, userId, 'all', { reason: 'admin', actorId: null, context: null });
+ *   });
+ * ```
+ */
+export {
+  RevocationWriter,
+  type RevocationCause,
+  type RevocationTx,
+  type SessionSelector,
+} from './sessions/revocation/revocation-writer.js';
 export { Receipt } from './sessions/revocation/receipt.js';
 export { END_REASONS, type EndReason } from './sessions/revocation/end-reason.js';
 

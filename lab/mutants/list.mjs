@@ -396,8 +396,8 @@ export const MUTANTS = [
   {
     mechanism: 'a refresh evaluates risk signals',
     file: 'src/sessions/refresh/refresh.service.ts',
-    out: 'const { response, pending } = await this.sessionRisk.respond(tx, locked, context);',
-    put: 'const { response, pending } = { response: null as string | null, pending: undefined as PendingRevocation | undefined };',
+    out: 'const { response, ended } = await this.sessionRisk.respond(tx, locked, context);',
+    put: 'const { response, ended } = { response: null as string | null, ended: undefined as PendingRevocation | undefined };',
     spec: 'lab/specs/session-risk.spec.ts',
   },
   {
@@ -451,8 +451,8 @@ export const MUTANTS = [
   {
     mechanism: 'the next check sees a renamed device',
     file: 'src/sessions/devices/devices.service.ts',
-    out: "return this.revocationWriter.markStale(tx, userId, 'device');",
-    put: 'return null;',
+    out: "await this.revocationWriter.markStale(tx, userId, 'device');",
+    put: 'void this.revocationWriter;',
     spec: 'test/devices.spec.ts',
   },
   {
@@ -2836,8 +2836,8 @@ export const MUTANTS = [
   {
     mechanism: 'the access tier denies the access token with which a step-up was requested',
     file: 'src/sessions/refresh/step-up.service.ts',
-    out: "const denied = await this.revocationWriter.denyToken(tx, tokenId, { ...actor, reason: 'step_up' });",
-    put: 'const denied = await this.revocationWriter.markStale(tx, userId, tokenId.slice(0, 9));',
+    out: "await this.revocationWriter.denyToken(tx, tokenId, { ...actor, reason: 'step_up' });",
+    put: 'await this.revocationWriter.markStale(tx, userId, tokenId.slice(0, 9));',
     spec: 'test/step-up.spec.ts',
   },
   {

@@ -177,7 +177,7 @@ export class Explorer {
     });
   }
 
-  /** As `RevocationService.publish` and `RevocationDispatcher.writeTombstones` do. */
+  /** As `RevocationService.commit` and `RevocationDispatcher.writeTombstones` do. */
   private async tellCache(at: SimulatedInstance, notice: RevocationRow, ids: string[]): Promise<void> {
     at.denials.apply(notice);
     try {

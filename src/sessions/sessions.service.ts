@@ -8,14 +8,13 @@ import { KeyStore } from '../platform/keys/key-store.js';
 import { Settings } from '../platform/settings/settings.js';
 import { isUsable, type User } from '../users/user.entity.js';
 import type { ProfileFields } from '../users/user.schemas.js';
-import { UserTransactions } from '../platform/persistence/user-transactions.js';
 import { UserRepository } from '../users/user.repository.js';
 import { DeviceRecognition } from './devices/device-recognition.js';
 import { newSession, openSessionOf, type OpenSession, type SessionInput } from './session-factory.js';
 import { insertSession, loginTime, openSessions } from './new-session.repository.js';
 import { SessionRepository } from './session.repository.js';
 import { mintRefreshToken } from './refresh/refresh-token.js';
-import { RevocationWriter, type PendingRevocation } from './revocation/revocation-writer.js';
+import { RevocationWriter, type RevocationTx } from './revocation/revocation-writer.js';
 import { RevocationService } from './revocation/revocation.service.js';
 import { anchorOf, initialRotation, type RefreshPosition } from './refresh/rotation.js';
 import { shareEpoch } from './revocation/session-epoch.repository.js';
@@ -48,7 +47,6 @@ export type ListedStatus = 'active' | 'ended' | 'all';
 export class SessionsService {
   constructor(
     private readonly sessionRepository: SessionRepository,
-    private readonly transactions: UserTransactions,
     private readonly users: UserRepository,
     private readonly deviceRecognition: DeviceRecognition,
     private readonly revocationWriter: RevocationWriter,
@@ -66,14 +64,14 @@ export class SessionsService {
    * @returns null when the proof is no longer valid, or when the account may not log in
    * @throws Problem `resource.conflict` when the session limit is reached and its policy is `deny`
    */
-  async create(input: SessionInput, recheck: ProofRecheck): Promise<SessionGrant | null> {
-    const opened = await this.transactions.run(input.userId, async (tx) => {
+  create(input: SessionInput, recheck: ProofRecheck): Promise<SessionGrant | null> {
+    return this.revocations.commit(input.userId, async (tx) => {
       const user = await this.users.lock(tx, input.userId);
       if (!user) return null;
       await shareEpoch(tx);
       const { now, createdAt } = await loginTime(tx, user.id, this.clock);
       if (!isUsable(user, now.getTime()) || !(await recheck(user, tx, now))) return null;
-      const { others, ended } = await this.makeRoom(tx, user, input, now.getTime());
+      const others = await this.makeRoom(tx, user, input, now.getTime());
       const { device, isNew, token } = await this.deviceRecognition.recognise(tx, { ...input, now });
       const nonce = random.bytes(16);
       const opened = newSession(input, { user, device, createdAt });
@@ -98,18 +96,8 @@ export class SessionsService {
       });
       const decidedAt = now.getTime();
       const refreshToken = this.mint(session.id, nonce, anchorOf(initialRotation()), decidedAt);
-      const grant: SessionGrant = {
-        user,
-        session,
-        decidedAt,
-        refreshToken,
-        deviceToken: token,
-        begins: true,
-      };
-      return { grant, ended };
+      return { user, session, decidedAt, refreshToken, deviceToken: token, begins: true };
     });
-    for (const pending of opened?.ended ?? []) await this.revocations.publish(pending);
-    return opened?.grant ?? null;
   }
 
   /** One user's sessions, newest first. Their status is judged now, so expired sessions count as ended. */
@@ -135,30 +123,25 @@ export class SessionsService {
   /**
    * Ends the session that the new one replaces, and the sessions over the limit. The user's lock is held, so
    * concurrent logins cannot exceed the limit.
+   *
+   * @returns the live sessions before the login, without the replaced one
    */
   private async makeRoom(
-    tx: EntityManager,
+    tx: RevocationTx,
     { id: userId, roles }: User,
     { context, replaces }: SessionInput,
     now: number,
-  ): Promise<{ others: OpenSession[]; ended: PendingRevocation[] }> {
+  ): Promise<OpenSession[]> {
     const rows = await openSessions(tx, userId);
     const open = rows.map((row) => openSessionOf(row, roles));
     const live = open.filter((session) => judge(session, this.settings, now) === null);
     const kept = live.filter(({ id }) => id !== replaces);
-    const ended: PendingRevocation[] = [];
     if (kept.length < live.length) {
-      ended.push(
-        await this.revocationWriter.endSessions(
-          tx,
-          userId,
-          { only: [replaces!] },
-          { reason: 'logout', actorId: userId, context },
-        ),
-      );
+      const cause = { reason: 'logout', actorId: userId, context } as const;
+      await this.revocationWriter.endSessions(tx, userId, { only: [replaces!] }, cause);
     }
     const excess = kept.length + 1 - this.settings.sessionLimit;
-    if (excess <= 0) return { others: kept, ended };
+    if (excess <= 0) return kept;
     if (this.settings.sessionLimitPolicy === 'deny') {
       throw new Problem('resource.conflict', {
         detail: 'The limit of live sessions has been reached. End one first.',
@@ -166,14 +149,8 @@ export class SessionsService {
     }
     if (this.settings.sessionLimitPolicy === 'evict_idle') kept.sort((a, b) => a.lastSeenAt - b.lastSeenAt);
     const only = kept.slice(0, excess).map(({ id }) => id);
-    ended.push(
-      await this.revocationWriter.endSessions(
-        tx,
-        userId,
-        { only },
-        { reason: 'session_limit', actorId: null, context },
-      ),
-    );
-    return { others: kept, ended };
+    const cause = { reason: 'session_limit', actorId: null, context } as const;
+    await this.revocationWriter.endSessions(tx, userId, { only }, cause);
+    return kept;
   }
 }

@@ -10,11 +10,10 @@ import { databaseNow } from '../../platform/persistence/database-now.js';
 import { openSessions } from '../../sessions/new-session.repository.js';
 import { openSessionOf } from '../../sessions/session-factory.js';
 import type { Receipt } from '../../sessions/revocation/receipt.js';
-import { RevocationWriter, type PendingRevocation } from '../../sessions/revocation/revocation-writer.js';
+import { RevocationWriter, type RevocationTx } from '../../sessions/revocation/revocation-writer.js';
 import { RevocationService } from '../../sessions/revocation/revocation.service.js';
 import { judge } from '../../sessions/check/session-snapshot.js';
 import { isBanned, type User } from '../../users/user.entity.js';
-import { RevocationTransactions, UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { UserRepository } from '../../users/user.repository.js';
 import { AccountDeletions } from '../../platform/persistence/account-deletions.js';
 import { takeLock } from '../../platform/persistence/advisory-locks.js';
@@ -23,8 +22,6 @@ import { takeLock } from '../../platform/persistence/advisory-locks.js';
 @Injectable()
 export class AccountService {
   constructor(
-    private readonly transactions: UserTransactions,
-    private readonly revoking: RevocationTransactions,
     private readonly users: UserRepository,
     private readonly revocationWriter: RevocationWriter,
     private readonly revocations: RevocationService,
@@ -39,12 +36,12 @@ export class AccountService {
    *
    * @throws Problem `resource.not_found`; `resource.conflict` for the last holder of a privileged role
    */
-  async ban(
+  ban(
     userId: string,
     { reason, until }: { reason: string; until?: Date },
     { actorId, context }: ActorContext,
   ): Promise<Receipt> {
-    const pending = await this.revoking.run(userId, async (tx) => {
+    const work = async (tx: RevocationTx) => {
       const user = await this.lockForChange(tx, userId);
       const now = await databaseNow(tx, this.clock);
       await this.keepHolders(tx, user, now);
@@ -58,8 +55,8 @@ export class AccountService {
         audit: 'user_banned',
         details,
       });
-    });
-    return this.revocations.publish(pending);
+    };
+    return this.revocations.commit(userId, work, { reserved: true });
   }
 
   /**
@@ -68,8 +65,8 @@ export class AccountService {
    * @returns the receipt of a revocation that ends no session
    * @throws Problem `resource.not_found`
    */
-  async liftBan(userId: string, { actorId, context }: ActorContext): Promise<Receipt> {
-    const pending = await this.transactions.run(userId, async (tx) => {
+  liftBan(userId: string, { actorId, context }: ActorContext): Promise<Receipt> {
+    return this.revocations.commit(userId, async (tx) => {
       const user = await this.lockForChange(tx, userId);
       const wasBanned = isBanned(user, this.clock.now());
       await this.users.setBan(tx, userId, null);
@@ -82,7 +79,6 @@ export class AccountService {
       });
       return this.revocationWriter.markStale(tx, userId, 'ban_lifted');
     });
-    return this.revocations.publish(pending);
   }
 
   /**
@@ -90,12 +86,12 @@ export class AccountService {
    *
    * @throws Problem `resource.not_found`; `resource.conflict` for the last holder of a privileged role
    */
-  async setRoles(userId: string, roles: Role[], { actorId, context }: ActorContext): Promise<User> {
-    const { user, recorded } = await this.transactions.run(userId, async (tx) => {
+  setRoles(userId: string, roles: Role[], { actorId, context }: ActorContext): Promise<User> {
+    return this.revocations.commit(userId, async (tx) => {
       const user = await this.lockForChange(tx, userId);
       const now = await databaseNow(tx, this.clock);
       await this.keepHolders(tx, user, now, roles);
-      const aged = await this.endAged(tx, user, now, { actorId, context });
+      await this.endAged(tx, user, now, { actorId, context });
       await this.users.setRoles(tx, userId, roles);
       const details = { from: user.roles, to: roles };
       await this.audit.record(tx, {
@@ -105,13 +101,9 @@ export class AccountService {
         context,
         details,
       });
-      return {
-        user: Object.assign(user, { roles }),
-        recorded: [...aged, await this.revocationWriter.markStale(tx, userId, 'roles')],
-      };
+      await this.revocationWriter.markStale(tx, userId, 'roles');
+      return Object.assign(user, { roles });
     });
-    for (const each of recorded) await this.revocations.publish(each);
-    return user;
   }
 
   /**
@@ -121,41 +113,33 @@ export class AccountService {
    * @throws Problem `resource.not_found`; `resource.conflict` for the last holder of a privileged role
    */
   async delete(userId: string, { actorId, context }: ActorContext): Promise<void> {
-    const pending = await this.revoking.run(userId, async (tx) => {
+    const work = async (tx: RevocationTx) => {
       const user = await this.lockForChange(tx, userId);
       const now = await databaseNow(tx, this.clock);
       await this.keepHolders(tx, user, now);
       const order = { reason: 'account_deleted', actorId, context, audit: 'user_deleted' } as const;
       // This comes first, because it waits for running payments. A payment cannot refer to a user whose key has
       // changed.
-      const pending = await this.revocationWriter.endSessions(tx, userId, 'all', order);
+      await this.revocationWriter.endSessions(tx, userId, 'all', order);
       await this.deletions.run(tx, user);
       await this.users.erase(tx, userId, now);
-      return pending;
-    });
-    await this.revocations.publish(pending);
+    };
+    await this.revocations.commit(userId, work, { reserved: true });
   }
 
   /**
    * Ends the sessions that have expired by the roles before the change. Longer lifetimes of the new roles must not
    * revive them beside the sessions that have replaced them.
    */
-  private async endAged(
-    tx: EntityManager,
-    user: User,
-    now: Date,
-    actor: ActorContext,
-  ): Promise<PendingRevocation[]> {
+  private async endAged(tx: RevocationTx, user: User, now: Date, actor: ActorContext): Promise<void> {
     const rows = await openSessions(tx, user.id);
     const open = rows.map((row) => openSessionOf(row, user.roles));
-    const ended: PendingRevocation[] = [];
     for (const reason of ['idle', 'expired'] as const) {
       const aged = open.filter((session) => judge(session, this.settings, now.getTime())?.reason === reason);
       const only = aged.map(({ id }) => id);
       if (only.length > 0)
-        ended.push(await this.revocationWriter.endSessions(tx, user.id, { only }, { ...actor, reason }));
+        await this.revocationWriter.endSessions(tx, user.id, { only }, { ...actor, reason });
     }
-    return ended;
   }
 
   private async lockForChange(tx: EntityManager, userId: string): Promise<User> {

@@ -3,10 +3,9 @@ import type { ActorContext } from '../../platform/api/actor.decorator.js';
 import { Problem } from '../../platform/api/problem.js';
 import { MailOutbox } from '../../platform/mail/mail-outbox.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
-import { RevocationTransactions } from '../../platform/persistence/user-transactions.js';
 import { Clock } from '../../platform/runtime/clock.js';
 import type { Receipt } from '../../sessions/revocation/receipt.js';
-import { RevocationWriter } from '../../sessions/revocation/revocation-writer.js';
+import { RevocationWriter, type RevocationTx } from '../../sessions/revocation/revocation-writer.js';
 import { RevocationService } from '../../sessions/revocation/revocation.service.js';
 import { UserRepository } from '../../users/user.repository.js';
 import { SECOND_FACTOR_RESET_MAIL } from './mails.js';
@@ -16,7 +15,6 @@ import { SecondFactors } from './second-factors.js';
 @Injectable()
 export class MfaResetService {
   constructor(
-    private readonly revoking: RevocationTransactions,
     private readonly users: UserRepository,
     private readonly factors: SecondFactors,
     private readonly mails: MailOutbox,
@@ -30,8 +28,8 @@ export class MfaResetService {
    *
    * @throws Problem `resource.not_found` when the user does not exist or has no second factor
    */
-  async reset(userId: string, { actorId, context }: ActorContext): Promise<Receipt> {
-    const pending = await this.revoking.run(userId, async (tx) => {
+  reset(userId: string, { actorId, context }: ActorContext): Promise<Receipt> {
+    const work = async (tx: RevocationTx) => {
       const user = await this.users.lock(tx, userId);
       if (!user?.email || !(await this.factors.removeAll(tx, userId)))
         throw new Problem('resource.not_found');
@@ -43,7 +41,7 @@ export class MfaResetService {
         context,
         audit: 'authn_second_factor_reset',
       });
-    });
-    return this.revocations.publish(pending);
+    };
+    return this.revocations.commit(userId, work, { reserved: true });
   }
 }

@@ -13,7 +13,6 @@ import { RevocationService } from '../../sessions/revocation/revocation.service.
 import { shareEpoch } from '../../sessions/revocation/session-epoch.repository.js';
 import { AttemptLimiter } from '../attempts/attempt-limiter.js';
 import { isUsable } from '../../users/user.entity.js';
-import { UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { UserRepository } from '../../users/user.repository.js';
 import { AccountJobQueue } from '../registration/account-job-queue.js';
 import { PasswordPolicy } from './password-policy.js';
@@ -25,7 +24,6 @@ import { PASSWORD_CHANGED_MAIL } from './mails.js';
 export class PasswordResetService {
   constructor(
     private readonly database: DataSource,
-    private readonly transactions: UserTransactions,
     private readonly users: UserRepository,
     private readonly policy: PasswordPolicy,
     private readonly passwords: PasswordsService,
@@ -55,7 +53,7 @@ export class PasswordResetService {
     if (!found || !user) throw badToken();
     await this.policy.require(newPassword, 'newPassword', user);
     const passwordHash = await this.passwords.hash(newPassword);
-    const pending = await this.transactions.run(user.id, async (tx) => {
+    await this.revocations.commit(user.id, async (tx) => {
       await shareEpoch(tx);
       const user = await this.users.lock(tx, found.userId);
       const now = await databaseNow(tx, this.clock);
@@ -65,14 +63,13 @@ export class PasswordResetService {
       await this.users.setPassword(tx, user.id, passwordHash);
       await this.users.markVerified(tx, user.id, now);
       await this.outbox.add(tx, user.email, PASSWORD_CHANGED_MAIL, mailContextOf(context, now));
-      return this.revocationWriter.endSessions(tx, user.id, 'all', {
+      await this.revocationWriter.endSessions(tx, user.id, 'all', {
         reason: 'password_reset',
         actorId: user.id,
         context,
         audit: 'authn_password_reset',
       });
     });
-    await this.revocations.publish(pending);
     // Clears the attempt counters, so that a user locked out by an attacker can log in at once.
     await this.attemptLimiter.forget(found.email);
   }

@@ -3,10 +3,9 @@ import { DataSource } from 'typeorm';
 import { AuditService } from '../../platform/audit/audit.service.js';
 import { AccountDeletions } from '../../platform/persistence/account-deletions.js';
 import type { ActorContext } from '../../platform/api/actor.decorator.js';
-import { RevocationTransactions, UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { UserRepository } from '../../users/user.repository.js';
 import type { Receipt } from '../revocation/receipt.js';
-import { RevocationWriter } from '../revocation/revocation-writer.js';
+import { RevocationWriter, type RevocationTx } from '../revocation/revocation-writer.js';
 import { RevocationService } from '../revocation/revocation.service.js';
 import { activeSessionsOn } from '../revocation/session-end.repository.js';
 import {
@@ -22,8 +21,6 @@ import {
 export class DevicesService {
   constructor(
     private readonly database: DataSource,
-    private readonly transactions: UserTransactions,
-    private readonly revoking: RevocationTransactions,
     private readonly users: UserRepository,
     private readonly revocationWriter: RevocationWriter,
     private readonly revocations: RevocationService,
@@ -44,9 +41,9 @@ export class DevicesService {
 
   /** Renames a device. If the device belongs to another user or does not exist, nothing changes. */
   async rename(userId: string, id: string, name: string, { actorId, context }: ActorContext): Promise<void> {
-    const stale = await this.transactions.run(userId, async (tx) => {
+    await this.revocations.commit(userId, async (tx) => {
       await this.users.lock(tx, userId);
-      if (!(await isDeviceOf(tx, userId, id))) return null;
+      if (!(await isDeviceOf(tx, userId, id))) return;
       await renameDevice(tx, id, name);
       await this.audit.record(tx, {
         type: 'device_renamed',
@@ -55,9 +52,8 @@ export class DevicesService {
         context,
         details: { device: id },
       });
-      return this.revocationWriter.markStale(tx, userId, 'device');
+      await this.revocationWriter.markStale(tx, userId, 'device');
     });
-    if (stale) await this.revocations.publish(stale);
   }
 
   /**
@@ -65,8 +61,8 @@ export class DevicesService {
    *
    * @returns null when the device does not belong to this user
    */
-  async endSessions(userId: string, id: string, actor: ActorContext): Promise<Receipt | null> {
-    const pending = await this.revoking.run(userId, async (tx) => {
+  endSessions(userId: string, id: string, actor: ActorContext): Promise<Receipt | null> {
+    const work = async (tx: RevocationTx) => {
       await this.users.lock(tx, userId);
       if (!(await isDeviceOf(tx, userId, id))) return null;
       const only = await activeSessionsOn(tx, id);
@@ -76,7 +72,7 @@ export class DevicesService {
         { only },
         { ...actor, reason: 'logout', details: { device: id } },
       );
-    });
-    return pending && this.revocations.publish(pending);
+    };
+    return this.revocations.commit(userId, work, { reserved: true });
   }
 }

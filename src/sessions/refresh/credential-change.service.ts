@@ -2,15 +2,10 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { Principal } from '../../platform/http/request.js';
 import type { User } from '../../users/user.entity.js';
-import { UserTransactions } from '../../platform/persistence/user-transactions.js';
 import type { KeyChange } from './superseded-keys.js';
 import { SessionRepository } from '../session.repository.js';
 import { renewed } from '../stored-session.js';
-import {
-  RevocationWriter,
-  type PendingRevocation,
-  type RevocationCause,
-} from '../revocation/revocation-writer.js';
+import { RevocationWriter, type RevocationCause } from '../revocation/revocation-writer.js';
 import { RevocationService } from '../revocation/revocation.service.js';
 import { anchorOf } from './rotation.js';
 import { tokenDenied } from '../check/session-check.js';
@@ -57,7 +52,6 @@ const REPEATABLE_MS = 5 * 60_000;
 @Injectable()
 export class CredentialChangeService {
   constructor(
-    private readonly transactions: UserTransactions,
     private readonly sessionRepository: SessionRepository,
     private readonly sessions: SessionsService,
     private readonly revocationWriter: RevocationWriter,
@@ -69,33 +63,26 @@ export class CredentialChangeService {
    * session
    * @throws Problem `auth.session_ended`; `auth.token_expired` when the session's keys have changed in the meantime
    */
-  async run(
+  run(
     { userId, sessionId, tokenId, keyVersion }: Principal,
     { cause, recheck, act }: CredentialChange,
   ): Promise<{ grant: SessionGrant | null } | null> {
-    const done = await this.transactions.run(userId, async (tx) => {
+    return this.revocations.commit(userId, async (tx) => {
       const locked = await this.sessionRepository.lockLive(tx, userId, sessionId);
       if (locked.session.keyVersion !== keyVersion) throw tokenDenied();
       const now = new Date(locked.now);
       if (recheck && !(await recheck(locked.user, tx, now))) return null;
       const { audit = cause.audit, ...proofs } = await act(tx, locked.user, now, locked.session);
-      const ended = await this.revocationWriter.endSessions(
-        tx,
-        userId,
-        { except: sessionId },
-        { ...cause, audit },
-      );
+      await this.revocationWriter.endSessions(tx, userId, { except: sessionId }, { ...cause, audit });
       const session = { ...renewed(locked, null), ...proofs };
       await saveProofsAndVoidRequests(tx, session);
       if (session.transport === 'bearer') {
         await keepSessionKeys(tx, locked, cause.reason);
-        return {
-          grant: null,
-          recorded: [ended, await this.revocationWriter.markStale(tx, userId, 'authenticated_at')],
-        };
+        await this.revocationWriter.markStale(tx, userId, 'authenticated_at');
+        return { grant: null };
       }
       const { actorId, context, reason } = cause;
-      const denied = await this.revocationWriter.denyToken(tx, tokenId, { actorId, context, reason });
+      await this.revocationWriter.denyToken(tx, tokenId, { actorId, context, reason });
       const keys = await rotateSessionKeys(tx, locked, reason);
       await this.sessionRepository.saveRotation(tx, { ...locked, ...keys }, keys.rotation, null);
       const grant = {
@@ -104,11 +91,8 @@ export class CredentialChangeService {
         decidedAt: locked.now,
         refreshToken: this.sessions.mint(sessionId, keys.nonce, anchorOf(keys.rotation), locked.now),
       };
-      return { grant, recorded: [ended, denied].filter((one): one is PendingRevocation => one !== null) };
+      return { grant };
     });
-    if (!done) return null;
-    for (const pending of done.recorded) await this.revocations.publish(pending);
-    return { grant: done.grant };
   }
 
   /**

@@ -11,13 +11,12 @@ import { KeyStore } from '../../platform/keys/key-store.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { RevocationDatabase } from '../../platform/persistence/revocation-database.js';
 import { MailOutbox } from '../../platform/mail/mail-outbox.js';
-import { UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { SessionRepository } from '../session.repository.js';
 import { isDeviceTokenOf, renewed, type LockedSession, type StoredSession } from '../stored-session.js';
 import { resumeSupersededKeys } from './session-keys.repository.js';
 import { resume } from './superseded-keys.js';
 import { parseRefreshToken, verifyRefreshToken, type ParsedRefreshToken } from './refresh-token.js';
-import { RevocationWriter, type PendingRevocation } from '../revocation/revocation-writer.js';
+import { RevocationWriter, type RevocationTx } from '../revocation/revocation-writer.js';
 import { RevocationService } from '../revocation/revocation.service.js';
 import { rotate, type RefreshPosition, type Rotation } from './rotation.js';
 import { sessionEnded } from '../check/session-check.js';
@@ -40,7 +39,6 @@ type Lineage = 'current' | 'former';
 /** The result of a refresh under the lock. A problem is thrown after the commit. */
 interface Outcome {
   grant?: SessionGrant;
-  recorded?: (PendingRevocation | undefined)[];
   problem?: Problem;
 }
 
@@ -54,7 +52,6 @@ const SUPERSEDED = 'This refresh token was just replaced. Try again with the new
 @Injectable()
 export class RefreshService {
   constructor(
-    private readonly transactions: UserTransactions,
     private readonly revocationDatabase: RevocationDatabase,
     private readonly sessionRepository: SessionRepository,
     private readonly sessions: SessionsService,
@@ -116,7 +113,7 @@ export class RefreshService {
     token: ParsedRefreshToken,
     request: RefreshRequest,
   ): Promise<SessionGrant> {
-    const { grant, recorded, problem } = await this.transactions.run<Outcome>(userId, async (tx) => {
+    const { grant, problem } = await this.revocations.commit<Outcome>(userId, async (tx) => {
       const locked = await this.sessionRepository.lockLive(tx, userId, token.sessionId);
       // The session may have got new keys since the first read. Then this token may match neither its current nor its
       // superseded keys.
@@ -137,7 +134,6 @@ export class RefreshService {
       }
     });
     // The transaction has committed, so its changes stay even if the response is an error.
-    for (const one of recorded ?? []) if (one) await this.revocations.publish(one);
     if (problem) throw problem;
     return grant!;
   }
@@ -175,7 +171,7 @@ export class RefreshService {
    * copy gains nothing.
    */
   private async resume(
-    tx: EntityManager,
+    tx: RevocationTx,
     locked: LockedSession,
     token: RefreshPosition,
     presented: RefreshRequest & { proof: boolean },
@@ -202,20 +198,19 @@ export class RefreshService {
       context,
       details,
     });
-    const stale = await this.revocationWriter.markStale(tx, userId, 'authenticated_at');
+    await this.revocationWriter.markStale(tx, userId, 'authenticated_at');
     const before = { ...locked, session: { ...session, authenticatedAt, secondFactorAt, deviations } };
-    const issued = await this.issue(tx, before, resumption, presented);
-    return { ...issued, recorded: [stale, ...(issued.recorded ?? [])] };
+    return this.issue(tx, before, resumption, presented);
   }
 
   private async issue(
-    tx: EntityManager,
+    tx: RevocationTx,
     locked: LockedSession,
     rotation: Rotation,
     { context, deviceToken, proof }: RefreshRequest & { proof: boolean },
   ): Promise<Outcome> {
-    const { response, pending } = await this.sessionRisk.respond(tx, locked, context);
-    if (response === 'end') return { recorded: [pending], problem: endedForRisk(pending!) };
+    const { response, ended } = await this.sessionRisk.respond(tx, locked, context);
+    if (response === 'end') return { problem: endedForRisk(ended!) };
     // A session that must reauthenticate may still refresh, because the user could not reauthenticate otherwise. But
     // its new request context is not saved as a familiar one.
     const moved = response === 'reauthenticate' ? null : context;
@@ -223,7 +218,7 @@ export class RefreshService {
       deviceToken: proof ? deviceToken! : undefined,
       moved,
     });
-    return { grant: grant!, recorded: [pending] };
+    return { grant: grant! };
   }
 
   /** @returns null when the session has ended or its rotation has changed since it was found; never under the lock */
@@ -259,7 +254,7 @@ export class RefreshService {
   }
 
   private async endForReuse(
-    tx: EntityManager,
+    tx: RevocationTx,
     locked: LockedSession,
     token: RefreshPosition,
     { context, deviceToken }: RefreshRequest,
@@ -282,10 +277,8 @@ export class RefreshService {
     } as const;
     const pending = await this.revocationWriter.endSessions(tx, user.id, { only: [session.id] }, order);
     const at = pending.revocation.createdAt.getTime();
-    return {
-      recorded: [pending],
-      problem: sessionEnded({ reason: 'refresh_reuse', at }, { userId: user.id, sessionId: session.id }),
-    };
+    const about = { userId: user.id, sessionId: session.id };
+    return { problem: sessionEnded({ reason: 'refresh_reuse', at }, about) };
   }
 
   /** The MAC is right, but this database has never minted the token. The database was restored from a backup. */

@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { AuditService } from '../../platform/audit/audit.service.js';
 import type { RequestContext, Principal } from '../../platform/http/request.js';
-import { UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { SessionRepository } from '../session.repository.js';
 import { isDeviceTokenOf, renewed } from '../stored-session.js';
 import { RevocationWriter } from '../revocation/revocation-writer.js';
@@ -27,7 +26,6 @@ export interface Proof {
 @Injectable()
 export class StepUpService {
   constructor(
-    private readonly transactions: UserTransactions,
     private readonly sessionRepository: SessionRepository,
     private readonly sessions: SessionsService,
     private readonly revocationWriter: RevocationWriter,
@@ -42,13 +40,13 @@ export class StepUpService {
    * @returns null when the proof is no longer valid
    * @throws Problem `auth.session_ended`; `auth.token_expired` when another step-up of the session was faster
    */
-  async rotateKeys(
+  rotateKeys(
     { sessionId, userId, tokenId, keyVersion }: Principal,
     shownDeviceToken: string | null,
     context: RequestContext,
     { by, recheck }: Proof,
   ): Promise<SessionGrant | null> {
-    const done = await this.transactions.run(userId, async (tx) => {
+    return this.revocations.commit(userId, async (tx) => {
       const locked = await this.sessionRepository.lockLive(tx, userId, sessionId);
       if (locked.session.keyVersion !== keyVersion) throw tokenDenied();
       const now = new Date(locked.now);
@@ -56,7 +54,7 @@ export class StepUpService {
       const actor = { actorId: userId, context };
       const who = { ...actor, userId, sessionId };
       await this.audit.record(tx, { type: 'authn_reauthenticated', ...who, details: { by } });
-      const denied = await this.revocationWriter.denyToken(tx, tokenId, { ...actor, reason: 'step_up' });
+      await this.revocationWriter.denyToken(tx, tokenId, { ...actor, reason: 'step_up' });
       await this.sessionRisk.accept(tx, locked, context);
       const proofs = {
         authenticatedAt: locked.now,
@@ -65,17 +63,13 @@ export class StepUpService {
       await saveProofs(tx, { id: sessionId, ...proofs });
       const keys = await rotateSessionKeys(tx, locked, 'step_up');
       await this.sessionRepository.saveRotation(tx, { ...locked, ...keys }, keys.rotation, context);
-      const grant = {
+      return {
         user: locked.user,
         session: { ...renewed(locked, context), ...proofs, keyVersion: keys.keyVersion },
         decidedAt: locked.now,
         refreshToken: this.sessions.mint(sessionId, keys.nonce, anchorOf(keys.rotation), locked.now),
         deviceToken: isDeviceTokenOf(locked, shownDeviceToken) ? shownDeviceToken! : undefined,
       };
-      return { grant, denied };
     });
-    if (!done) return null;
-    if (done.denied) await this.revocations.publish(done.denied);
-    return done.grant;
   }
 }

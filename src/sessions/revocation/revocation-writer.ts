@@ -41,6 +41,9 @@ export interface PendingRevocation {
   sessionIds: string[];
 }
 
+/** A transaction of `RevocationService.commit`, which publishes the revocations in it after the commit. */
+export type RevocationTx = EntityManager & { readonly pendingRevocations: PendingRevocation[] };
+
 /**
  * No access token lives longer than 15 minutes (TOK-01), whatever the setting was when it was signed. One more minute
  * covers the difference of clocks.
@@ -49,7 +52,7 @@ const TOKENS_DEAD_AFTER_MS = 15 * 60_000 + 60_000;
 
 /**
  * The transactional part of a revocation: the session records, the notice for every instance, and the audit event.
- * Nothing is in force before the commit. After the commit, `RevocationService.settle` updates the caches.
+ * Nothing is in force before the commit. After it, `RevocationService.commit` updates the caches.
  */
 @Injectable()
 export class RevocationWriter {
@@ -61,7 +64,7 @@ export class RevocationWriter {
 
   /** Ends sessions of one user, under the user's lock. */
   async endSessions(
-    tx: EntityManager,
+    tx: RevocationTx,
     userId: string,
     selector: SessionSelector,
     cause: RevocationCause,
@@ -103,7 +106,7 @@ export class RevocationWriter {
         revocation: Number(revocation.seq),
       },
     });
-    return { revocation, sessionIds };
+    return pendingIn(tx, revocation, sessionIds);
   }
 
   /**
@@ -111,7 +114,7 @@ export class RevocationWriter {
    * gets the same receipt.
    */
   async endSession(
-    tx: EntityManager,
+    tx: RevocationTx,
     { id, userId }: { id: string; userId: string },
     cause: RevocationCause,
   ): Promise<PendingRevocation> {
@@ -123,14 +126,14 @@ export class RevocationWriter {
   }
 
   /** Ends everyone's sessions. After the commit, Postgres refuses all of them, however many there are. */
-  async endEveryone(tx: EntityManager, cause: RevocationCause): Promise<PendingRevocation> {
+  async endEveryone(tx: RevocationTx, cause: RevocationCause): Promise<PendingRevocation> {
     const { now, notBefore } = await lockEpochForRevocation(tx, this.clock);
     const revocation = await this.insert(tx, { kind: 'everyone', reason: cause.reason, now, notBefore });
     await this.audit.record(tx, {
       ...auditOf(cause, 'sessions_ended_everywhere'),
       details: { revocation: Number(revocation.seq) },
     });
-    return { revocation, sessionIds: [] };
+    return pendingIn(tx, revocation, []);
   }
 
   /**
@@ -138,13 +141,13 @@ export class RevocationWriter {
    *
    * @returns null when the session that the token names does not exist
    */
-  async denyToken(tx: EntityManager, tokenId: string, cause: DenialCause): Promise<PendingRevocation | null> {
+  async denyToken(tx: RevocationTx, tokenId: string, cause: DenialCause): Promise<PendingRevocation | null> {
     const sessionId = sessionOfTokenId(tokenId);
     const userId = await userOfSession(tx, sessionId);
     if (userId === null) return null;
     await this.users.lock(tx, userId);
     const earlier = await findRevocation(tx, { tokenId });
-    if (earlier) return { revocation: earlier, sessionIds: earlier.subjects };
+    if (earlier) return pendingIn(tx, earlier, earlier.subjects);
     const now = await databaseNow(tx, this.clock);
     const sessionIds = [sessionId];
     const { reason } = cause;
@@ -155,14 +158,14 @@ export class RevocationWriter {
       sessionId,
       details: { tokenId, revocation: Number(revocation.seq) },
     });
-    return { revocation, sessionIds };
+    return pendingIn(tx, revocation, sessionIds);
   }
 
   /**
    * For changes that end no session but that the next check must see, such as roles. Call it inside the transaction
    * of the change.
    */
-  async markStale(tx: EntityManager, userId: string, what: string): Promise<PendingRevocation> {
+  async markStale(tx: RevocationTx, userId: string, what: string): Promise<PendingRevocation> {
     const sessionIds = await activeSessionsOf(tx, userId);
     const now = await databaseNow(tx, this.clock);
     const revocation = await this.insert(tx, {
@@ -171,16 +174,16 @@ export class RevocationWriter {
       reason: what,
       now,
     });
-    return { revocation, sessionIds };
+    return pendingIn(tx, revocation, sessionIds);
   }
 
   /** The revocation that already ended the session, for a repeated request; null if there is none. */
-  async existingRevocation(tx: EntityManager, sessionId: string): Promise<PendingRevocation | null> {
+  async existingRevocation(tx: RevocationTx, sessionId: string): Promise<PendingRevocation | null> {
     const seq = await revocationThatEnded(tx, sessionId);
     const revocation = seq && (await findRevocation(tx, { seq }));
     if (!revocation) return null;
     const sessionIds = await this.sessionsOf(tx, revocation);
-    return { revocation: Object.assign(revocation, { endedSessions: 0 }), sessionIds };
+    return pendingIn(tx, Object.assign(revocation, { endedSessions: 0 }), sessionIds);
   }
 
   /** The sessions of a revocation. Also works long after the revocation. */
@@ -213,6 +216,12 @@ export class RevocationWriter {
     });
     return Object.assign(revocation, { seq: await insertRevocation(tx, revocation) });
   }
+}
+
+function pendingIn(tx: RevocationTx, revocation: Revocation, sessionIds: string[]): PendingRevocation {
+  const pending = { revocation, sessionIds };
+  tx.pendingRevocations.push(pending);
+  return pending;
 }
 
 function onlyOf(selector: SessionSelector): string[] | null {

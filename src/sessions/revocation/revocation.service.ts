@@ -5,7 +5,8 @@ import { LOGGER, type Logger } from '../../platform/logging/logger.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
 import { RevocationDatabase } from '../../platform/persistence/revocation-database.js';
-import { RevocationTransactions } from '../../platform/persistence/user-transactions.js';
+import { RevocationTransactions, UserTransactions } from '../../platform/persistence/user-transactions.js';
+import type { EntityManager } from 'typeorm';
 import { UserRepository } from '../../users/user.repository.js';
 import { DenialList, type RevocationNotice } from './denial-list.js';
 import type { EndReason } from './end-reason.js';
@@ -17,6 +18,7 @@ import {
   type SessionSelector,
   type PendingRevocation,
   type RevocationCause,
+  type RevocationTx,
 } from './revocation-writer.js';
 import { RevocationDispatcher } from './revocation-dispatcher.js';
 import { userOfSession } from './session-end.repository.js';
@@ -25,18 +27,22 @@ import { sessionOfTokenId } from '../token-id.js';
 /** How long a request waits for a sweep. The dispatcher finishes the remaining records. */
 const SWEEP_TIMEOUT_MS = 2_000;
 
+/** The result of a transaction: a receipt in place of a revocation that it has recorded. */
+export type Committed<T> = T extends PendingRevocation ? Receipt : T;
+
 /**
  * The only API that ends sessions. Its order: first the records, the notice and the audit event in one transaction
- * (`RevocationWriter`), then the tombstones (`RevocationDispatcher`), then the response. A caller with its own transaction
- * writes to the log in it, commits, and calls `settle`.
+ * (`RevocationWriter`), then the tombstones (`RevocationDispatcher`), then the response. {@link commit} does the same
+ * for a larger change, of which the end of sessions is a part.
  *
- * It uses only the connections of `RevocationDatabase`, which other work cannot exhaust.
+ * All methods but {@link commit} use only the connections of `RevocationDatabase`, which other work cannot exhaust.
  */
 @Injectable()
 export class RevocationService {
   constructor(
     private readonly database: RevocationDatabase,
-    private readonly transactions: RevocationTransactions,
+    private readonly transactions: UserTransactions,
+    private readonly reserved: RevocationTransactions,
     private readonly users: UserRepository,
     private readonly revocationWriter: RevocationWriter,
     private readonly revocationDispatcher: RevocationDispatcher,
@@ -47,15 +53,41 @@ export class RevocationService {
   ) {}
 
   /**
+   * Runs a transaction that changes a user and ends sessions, or makes cached sessions stale. After the commit it
+   * publishes every revocation that a `RevocationWriter` has recorded in the transaction: it denies the sessions on
+   * this instance at once, and updates the session cache. If the instance crashes in between, the revocation dispatcher
+   * of any instance does the rest.
+   *
+   * @param work may run more than once, see {@link UserTransactions}
+   * @param reserved true if the purpose of the change is to end sessions: the transaction then gets a connection that
+   *   other work cannot exhaust
+   * @returns the result of `work`. If that is a revocation that it has recorded, its receipt instead
+   * @throws Problem `auth.unavailable`
+   */
+  async commit<T>(
+    userId: string,
+    work: (tx: RevocationTx) => Promise<T>,
+    { reserved = false } = {},
+  ): Promise<Committed<T>> {
+    const transactions = reserved ? this.reserved : this.transactions;
+    const { result, pending } = await transactions.run(userId, async (plain) => {
+      const tx = revocationTx(plain);
+      return { result: await work(tx), pending: tx.pendingRevocations };
+    });
+    const receipts: Receipt[] = [];
+    for (const each of pending) receipts.push(await this.publish(each));
+    const index = pending.findIndex((each) => each === result);
+    return (index === -1 ? result : receipts[index]) as Committed<T>;
+  }
+
+  /**
    * Ends sessions of one user.
    *
    * @returns a receipt that says whether every session check refuses them by now, or when it will at the latest
    */
-  async endSessions(userId: string, selector: SessionSelector, cause: RevocationCause): Promise<Receipt> {
-    const pending = await this.transactions.run(userId, (tx) =>
-      this.revocationWriter.endSessions(tx, userId, selector, cause),
-    );
-    return this.publish(pending);
+  endSessions(userId: string, selector: SessionSelector, cause: RevocationCause): Promise<Receipt> {
+    const work = (tx: RevocationTx) => this.revocationWriter.endSessions(tx, userId, selector, cause);
+    return this.commit(userId, work, { reserved: true });
   }
 
   /**
@@ -67,14 +99,14 @@ export class RevocationService {
   async endSession(id: string, cause: RevocationCause, owner?: string): Promise<Receipt | null> {
     const userId = await userOfSession(this.database, id);
     if (userId === null || (owner !== undefined && userId !== owner)) return null;
-    const pending = await this.transactions.run(userId, async (tx) => {
+    const work = async (tx: RevocationTx) => {
       await this.users.lock(tx, userId);
       return (
         (await this.revocationWriter.existingRevocation(tx, id)) ??
         this.revocationWriter.endSession(tx, { id, userId }, cause)
       );
-    });
-    return this.publish(pending);
+    };
+    return this.commit(userId, work, { reserved: true });
   }
 
   /**
@@ -89,7 +121,7 @@ export class RevocationService {
   /** Ends everyone's sessions. A sweep ends the records in batches; until it has finished, the receipt is `pending`. */
   async endEveryone(cause: RevocationCause): Promise<Receipt> {
     const { revocation } = await this.database.transaction((tx) =>
-      this.revocationWriter.endEveryone(tx, cause),
+      this.revocationWriter.endEveryone(revocationTx(tx), cause),
     );
     this.denials.apply(noticeOf(revocation));
     const swept = this.revocationDispatcher.sweep(revocation).catch((error) => {
@@ -112,17 +144,12 @@ export class RevocationService {
   async denyToken(tokenId: string, cause: RevocationCause): Promise<Receipt | null> {
     const userId = await userOfSession(this.database, sessionOfTokenId(tokenId));
     if (userId === null) return null;
-    const pending = await this.transactions.run(userId, (tx) =>
-      this.revocationWriter.denyToken(tx, tokenId, cause),
-    );
-    return pending && this.publish(pending);
+    const work = (tx: RevocationTx) => this.revocationWriter.denyToken(tx, tokenId, cause);
+    return this.commit(userId, work, { reserved: true });
   }
 
-  /**
-   * Call it after the commit. It denies the sessions on this instance at once, updates the session cache, and returns
-   * the receipt.
-   */
-  async publish({ revocation, sessionIds }: PendingRevocation): Promise<Receipt> {
+  /** After the commit: denies the sessions on this instance at once, and updates the session cache. */
+  private async publish({ revocation, sessionIds }: PendingRevocation): Promise<Receipt> {
     // A global revocation is completed by its sweep only. Asked for one of its sessions, return the receipt as it
     // stands, without counts.
     if (revocation.appliedAt || revocation.kind === 'everyone') return this.plainReceipt(revocation);
@@ -155,6 +182,10 @@ export class RevocationService {
       remainingSessions: await this.revocationDispatcher.countLeft(revocation, MAX_COUNTED + 1),
     };
   }
+}
+
+function revocationTx(tx: EntityManager): RevocationTx {
+  return Object.assign(tx, { pendingRevocations: [] });
 }
 
 function noticeOf({

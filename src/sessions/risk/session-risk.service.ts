@@ -6,11 +6,14 @@ import type { RequestContext } from '../../platform/http/request.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { MailOutbox } from '../../platform/mail/mail-outbox.js';
 import type { User } from '../../users/user.entity.js';
-import { UserTransactions } from '../../platform/persistence/user-transactions.js';
 import { describeUserAgent } from '../devices/device-recognition.js';
 import { SessionRepository } from '../session.repository.js';
 import type { LockedSession } from '../stored-session.js';
-import { RevocationWriter, type PendingRevocation } from '../revocation/revocation-writer.js';
+import {
+  RevocationWriter,
+  type PendingRevocation,
+  type RevocationTx,
+} from '../revocation/revocation-writer.js';
 import { RevocationService } from '../revocation/revocation.service.js';
 import { reauthenticationRequired, sessionEnded } from '../check/session-check.js';
 import type { SessionSnapshot } from '../check/session-snapshot.js';
@@ -24,10 +27,10 @@ import {
 } from './session-risk.js';
 import { NEW_DEVICE_MAIL, SESSION_ENDED_AS_SUSPICIOUS_MAIL, SUSPICIOUS_MAIL } from '../mails.js';
 
-/** The response to a risk signal, made under the session's lock. `recorded` is in force after `settle`. */
+/** The response to a risk signal, made under the session's lock; `ended` if it is the end of the session. */
 export interface RiskResponse {
   response: RiskFinding['response'] | null;
-  pending?: PendingRevocation;
+  ended?: PendingRevocation;
 }
 
 type Located = Pick<SessionSnapshot, 'location'>;
@@ -39,7 +42,6 @@ type Located = Pick<SessionSnapshot, 'location'>;
 @Injectable()
 export class SessionRiskService {
   constructor(
-    private readonly transactions: UserTransactions,
     private readonly sessionRepository: SessionRepository,
     private readonly revocationWriter: RevocationWriter,
     private readonly revocations: RevocationService,
@@ -64,11 +66,10 @@ export class SessionRiskService {
   }
 
   private async look(session: SessionSnapshot, context: RequestContext, mayProve: boolean): Promise<void> {
-    const { response, pending } = await this.transactions.run(session.userId, async (tx) =>
+    const { response, ended } = await this.revocations.commit(session.userId, async (tx) =>
       this.respond(tx, await this.sessionRepository.lockLive(tx, session.userId, session.id), context),
     );
-    if (pending) await this.revocations.publish(pending);
-    if (response === 'end') throw endedForRisk(pending!);
+    if (response === 'end') throw endedForRisk(ended!);
     if (response === 'reauthenticate' && !mayProve) throw reauthenticationRequired(0);
   }
 
@@ -78,19 +79,19 @@ export class SessionRiskService {
   }
 
   /**
-   * Same as {@link examine}, but in the transaction of a caller that has locked the session. The caller settles the
-   * revocation.
+   * Same as {@link examine}, but in the transaction of a caller that has locked the session.
    */
-  async respond(tx: EntityManager, locked: LockedSession, context: RequestContext): Promise<RiskResponse> {
+  async respond(tx: RevocationTx, locked: LockedSession, context: RequestContext): Promise<RiskResponse> {
     const finding = this.assess(locked.session, context, locked.now);
     if (!finding) return { response: null };
     const { response, isNew, deviations } = finding;
-    if (response === 'end') return { response, pending: await this.end(tx, locked, finding, context) };
+    if (response === 'end') return { response, ended: await this.end(tx, locked, finding, context) };
     if (!isNew) return { response };
     const { id, userId } = locked.session;
     await this.sessionRepository.saveDeviations(tx, id, deviations);
     await this.tell(tx, locked.user, locked.session, finding, context, locked.now);
-    return { response, pending: await this.revocationWriter.markStale(tx, userId, 'deviations') };
+    await this.revocationWriter.markStale(tx, userId, 'deviations');
+    return { response };
   }
 
   /**
@@ -153,7 +154,7 @@ export class SessionRiskService {
   }
 
   private async end(
-    tx: EntityManager,
+    tx: RevocationTx,
     { user, session, userAgent, now }: LockedSession,
     finding: RiskFinding,
     context: RequestContext,
