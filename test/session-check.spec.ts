@@ -11,6 +11,7 @@ import { LastSeenService } from '../src/sessions/check/last-seen.service.js';
 import { SessionCheck } from '../src/sessions/check/session-check.js';
 import { SessionReader } from '../src/sessions/check/session-reader.js';
 import type { SessionSnapshot } from '../src/sessions/check/session-snapshot.js';
+import { SNAPSHOT_SHAPE } from '../src/sessions/check/session-snapshot.repository.js';
 import { SessionCache } from '../src/sessions/check/session-cache.js';
 import { packLive, unpack } from '../src/sessions/check/session-cache.codec.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
@@ -39,6 +40,9 @@ interface Insight {
 
 /** A long timeout, because load is not under test here; see the outages. */
 const PATIENT = { CACHE_BUDGET: '1s' };
+
+/** The tag, the time until which the entry may be used, and the cells of the session. */
+const CELLS = 2 + SNAPSHOT_SHAPE.length;
 
 const keyOf = (sessionId: string) => `session:${sessionId}`;
 const principalOf = (userId: string, sessionId: string): Principal => ({
@@ -141,14 +145,14 @@ describeWithRedis('the session check, with a cache in Redis', () => {
       expect(ofAlice.body.device.name).toBe('Her own device');
     });
 
-    it.each(Array.from({ length: 19 }, (_, place) => place))(
+    it.each(Array.from({ length: CELLS }, (_, place) => place))(
       'treats an entry as a miss that is damaged at position %d [SES-08]',
       async (place) => {
         const { id } = (await alice.get(CHECKED)).body;
         const verdict = await eventually(async () => {
           const [json] = (await redis.get(key))!.split('\n');
           const value = JSON.parse(json!) as unknown[];
-          expect(value).toHaveLength(19);
+          expect(value).toHaveLength(CELLS);
           return value;
         });
         await endUnheard(a, id);

@@ -2890,9 +2890,9 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a cached session records that the new keys were not shown yet',
-    file: 'src/sessions/check/session-cache.codec.ts',
-    out: 'return undelivered ? -1 - keyVersion : keyVersion;',
-    put: 'return undelivered ? keyVersion : keyVersion;',
+    file: 'src/sessions/check/session-snapshot.repository.ts',
+    out: 'undelivered ? -1 - keyVersion : keyVersion',
+    put: 'undelivered ? keyVersion : keyVersion',
     spec: 'src/sessions/check/session-cache.spec.ts',
   },
   {
@@ -3082,9 +3082,9 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a cached session with other claims than the declared ones counts as a miss',
-    file: 'src/sessions/check/session-cache.codec.ts',
-    out: 'parseClaims(parsed(claimsText))',
-    put: 'Object(parsed(claimsText))',
+    file: 'src/sessions/check/session-snapshot.repository.ts',
+    out: 'parseClaims(JSON.parse(text as string))',
+    put: 'Object(JSON.parse(text as string))',
     spec: 'test/claims.spec.ts',
   },
   {

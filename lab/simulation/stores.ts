@@ -4,6 +4,7 @@ import type { RevocationNotice } from '../../src/sessions/revocation/denial-list
 import type { RevocationKind } from '../../src/sessions/revocation/revocation.entity.js';
 import { initialRotation, type RotationState } from '../../src/sessions/refresh/rotation.js';
 import type { SessionSnapshot } from '../../src/sessions/check/session-snapshot.js';
+import { INITIAL_SNAPSHOT } from '../../src/sessions/check/session-snapshot.repository.js';
 import type { VirtualClock } from './network.js';
 
 /** A Redis, which takes effect at the moment at which a request arrives. */
@@ -113,25 +114,15 @@ export class SimulatedPostgres {
   login(id: string, userId: string): SessionRow {
     const now = Math.max(this.clock.time, (this.notBefore.get(userId) ?? 0) + 1);
     const snapshot: SessionSnapshot = {
+      ...INITIAL_SNAPSHOT,
       id: id || random.uuidAt(now),
       userId,
       roles: ['user'],
-      claims: {},
       transport: 'cookie',
-      ip: null,
-      country: null,
-      originCountry: null,
-      location: null,
-      deviations: [],
       createdAt: now,
       lastSeenAt: now,
       authenticatedAt: now,
-      secondFactorAt: null,
-      keyVersion: 0,
-      undelivered: false,
-      deniedTokens: [],
       device: { id: userId, name: 'a device', browser: null, os: null, firstSeenAt: now },
-      ended: null,
     };
     const row = { snapshot, rotation: initialRotation(), endCommittedAt: null };
     this.sessions.set(snapshot.id, row);

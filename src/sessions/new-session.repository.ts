@@ -3,7 +3,7 @@ import { CLAIMS_SQL, type Claims } from '../platform/claims/declared-claims.js';
 import type { Clock } from '../platform/runtime/clock.js';
 import type { RequestContext } from '../platform/http/request.js';
 import type { SessionSnapshot } from './check/session-snapshot.js';
-import { epochMs, type SnapshotRow } from './check/session-snapshot.repository.js';
+import { epochMs, type LocationRow } from './check/session-parts.repository.js';
 import { initialRotation } from './refresh/rotation.js';
 
 /** The statements of a login, under the user's lock. `session.repository.ts` says where the others are. */
@@ -20,10 +20,11 @@ const RETURNING_CLAIMS = CLAIMS_SQL
   : '';
 
 /** A row of {@link openSessions}. */
-export type OpenSessionRow = Pick<
-  SnapshotRow,
-  'id' | 'latitude' | 'longitude' | 'located_at' | 'created_at' | 'last_seen_at'
->;
+export interface OpenSessionRow extends LocationRow {
+  id: string;
+  created_at: number;
+  last_seen_at: number;
+}
 
 /** The active sessions of one user, oldest first. */
 export function openSessions(tx: EntityManager, userId: string): Promise<OpenSessionRow[]> {

@@ -1,10 +1,10 @@
-import { NO_CLAIMS } from '../platform/claims/declared-claims.js';
 import { random } from '../platform/runtime/random.js';
 import type { RequestContext } from '../platform/http/request.js';
 import type { Role } from '../roles.js';
 import type { User } from '../users/user.entity.js';
 import type { SessionLifetime, SessionSnapshot } from './check/session-snapshot.js';
-import { locationOf } from './check/session-snapshot.repository.js';
+import { locationOf } from './check/session-parts.repository.js';
+import { INITIAL_SNAPSHOT } from './check/session-snapshot.repository.js';
 import type { OpenSessionRow } from './new-session.repository.js';
 import type { Transport } from './session.entity.js';
 
@@ -39,24 +39,19 @@ export function newSession(
 ): SessionSnapshot {
   const country = place?.country ?? null;
   return {
+    ...INITIAL_SNAPSHOT,
     id: random.uuidAt(createdAt),
     userId: user.id,
     roles: user.roles,
-    claims: NO_CLAIMS,
     transport,
     ip,
     country,
     originCountry: country,
     location: place?.at ? { ...place.at, at: createdAt } : null,
-    deviations: [],
     createdAt,
     lastSeenAt: createdAt,
     authenticatedAt: createdAt,
     secondFactorAt: secondFactor ? createdAt : null,
-    keyVersion: 0,
-    undelivered: false,
-    deniedTokens: [],
     device,
-    ended: null,
   };
 }

@@ -5,6 +5,7 @@ import { Clock } from '../platform/runtime/clock.js';
 import { Problem } from '../platform/api/problem.js';
 import type { RequestContext } from '../platform/http/request.js';
 import { Settings } from '../platform/settings/settings.js';
+import type { Role } from '../roles.js';
 import { MAIN_POOL, type Prepared } from '../platform/persistence/database.module.js';
 import { waitForLock } from '../platform/persistence/lock-waits.js';
 import type { ProfileFields } from '../users/user.schemas.js';
@@ -25,6 +26,8 @@ import {
 import { renewed, type LockedSession, type StoredSession } from './stored-session.js';
 
 interface StoredRow extends SnapshotRow {
+  user_id: string;
+  roles: Role[];
   email: string | null;
   display_name: string | null;
   user_created_at: Date;

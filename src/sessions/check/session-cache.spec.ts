@@ -5,6 +5,7 @@ import { loadSettings } from '../../platform/settings/load-settings.js';
 import type { SessionSnapshot } from './session-snapshot.js';
 import { SessionCache } from './session-cache.js';
 import { packLive } from './session-cache.codec.js';
+import { INITIAL_SNAPSHOT } from './session-snapshot.repository.js';
 
 const ID = '01a1fb9c-777e-76a0-9173-796b28a79329';
 const clock = new SystemClock();
@@ -27,25 +28,15 @@ describe('a writer with access to the session cache', () => {
 function snapshot(): SessionSnapshot {
   const now = clock.now();
   return {
+    ...INITIAL_SNAPSHOT,
     id: ID,
     userId: ID,
     roles: ['user'],
-    claims: {},
     transport: 'cookie',
-    ip: null,
-    country: null,
-    originCountry: null,
-    location: null,
-    deviations: [],
     createdAt: now,
     lastSeenAt: now,
     authenticatedAt: now,
-    secondFactorAt: null,
-    keyVersion: 0,
-    undelivered: false,
-    deniedTokens: [],
     device: { id: ID, name: 'a device', browser: null, os: null, firstSeenAt: now },
-    ended: null,
   };
 }
 

@@ -1,26 +1,176 @@
-import { CLAIMS_SQL, NO_CLAIMS, type Claims } from '../../platform/claims/declared-claims.js';
+import { CLAIMS_SQL, NO_CLAIMS, parseClaims, type Claims } from '../../platform/claims/declared-claims.js';
+import { compileFunction } from '../../platform/performance/compile-function.js';
 import type { Role } from '../../roles.js';
-import type { Ended, EndReason } from '../revocation/end-reason.js';
+import type { Ended } from '../revocation/end-reason.js';
 import type { Transport } from '../session.entity.js';
-import type { SessionSnapshot } from './session-snapshot.js';
+import {
+  INSTANT,
+  INSTANT_OR_NULL,
+  TEXT_OR_NULL,
+  UUID,
+  WORDS,
+  type Cell,
+  type CellCodec,
+} from './session-cache.cells.js';
+import { DEVICE, endedOf, epochMs, locationOf, PLACES, type Location } from './session-parts.repository.js';
 
-/** A SQL expression for a timestamp in milliseconds. It takes half the time of a date that is formatted and parsed. */
-export const epochMs = (column: string): string => `round(date_part('epoch', ${column}) * 1000)`;
+/** One property of a session: its columns, and its cells in a cache entry. */
+interface Field<Value> {
+  /** For `select`: the name of each column in the row, and its expression. */
+  columns: Record<string, string>;
+  /** Absent if the property is the value of its only column. */
+  read?(row: never): Value;
+  /** The cells that this property adds to a cache entry, or the property whose cell it is read from. */
+  cells: { shape: string; pack(value: never, session: never): Cell }[] | string;
+  unpack(...cellsAndCreatedAt: never[]): Value;
+}
+
+/** A property with one column and one cell. */
+function column<Value>(alias: string, sql: string, codec: CellCodec<Value>): Field<Value> {
+  return { columns: { [alias]: sql }, cells: [codec], unpack: codec.unpack };
+}
+
+/** A property with a value that a session has before anything sets another one. */
+interface Initialised<Value> extends Field<Value> {
+  initial: Value;
+}
+
+function initially<Value>(initial: Value, field: Field<Value>): Initialised<Value> {
+  return { initial, ...field };
+}
+
+const DENIED_TOKENS = `
+  array(select token_id from revocations r
+        where r.kind = 'token' and r.subjects[1] = s.id and r.expires_at > clock_timestamp())`;
+
+/**
+ * The one description of a session as checks read it. The type `SessionSnapshot`, the list of columns, the conversion
+ * of rows and the layout of cache entries follow from it. A new column is one entry.
+ */
+const FIELDS = {
+  userId: column('user_id', 's.user_id', UUID),
+  roles: column('roles', 'u.roles', WORDS as CellCodec<readonly Role[]>),
+  transport: column<Transport>('transport', 's.transport', {
+    shape: 't',
+    pack: (transport) => (transport === 'cookie' ? 'c' : 'b'),
+    unpack: (cell) => (cell === 'c' ? 'cookie' : 'bearer'),
+  }),
+  /** The IP address of the last refresh. */
+  ip: initially(null, column('ip', 'host(s.ip)', TEXT_OR_NULL)),
+  /** The country of the login. */
+  originCountry: initially<string | null>(null, {
+    columns: { origin_country: 's.origin_country' },
+    cells: [PLACES],
+    unpack: PLACES.originCountry,
+  }),
+  /** The country of the last refresh. */
+  country: initially<string | null>(null, {
+    columns: { country: 's.country' },
+    cells: 'originCountry',
+    unpack: PLACES.country,
+  }),
+  /** The last position that a city database gave for the session. */
+  location: initially<Location | null>(null, {
+    columns: {
+      latitude: 's.latitude',
+      longitude: 's.longitude',
+      located_at: epochMs('s.located_at'),
+    },
+    read: locationOf,
+    cells: 'originCountry',
+    unpack: PLACES.location,
+  }),
+  /** The risk signals that are already known for this session, see `session-risk.ts`. */
+  deviations: initially([], column('deviations', 's.deviations', WORDS)),
+  createdAt: column('created_at', epochMs('s.created_at'), {
+    shape: 'n',
+    pack: (createdAt: number) => createdAt,
+    unpack: (cell) => cell as number,
+  }),
+  lastSeenAt: column('last_seen_at', epochMs('s.last_seen_at'), INSTANT),
+  authenticatedAt: column('authenticated_at', epochMs('s.authenticated_at'), INSTANT),
+  /** When the session last proved a second factor; null for never. */
+  secondFactorAt: initially(null, column('second_factor_at', epochMs('s.second_factor_at'), INSTANT_OR_NULL)),
+  /** Incremented when the session's keys change. Access tokens of another key version were issued before that. */
+  keyVersion: initially<number>(0, {
+    columns: { key_version: 's.key_version' },
+    cells: [
+      {
+        shape: 'n',
+        /** Negative if no request has presented a token of this key version yet. That is rare and lasts only briefly. */
+        pack: (keyVersion: number, { undelivered }: { undelivered: boolean }) =>
+          undelivered ? -1 - keyVersion : keyVersion,
+      },
+    ],
+    unpack: (cell: number) => (cell < 0 ? -1 - cell : cell),
+  }),
+  /** Whether no request has presented an access token of this key version, see `superseded-keys.ts`. */
+  undelivered: initially<boolean>(false, {
+    columns: { undelivered: `coalesce(s.superseded_keys @> '{"delivered": false}', false)` },
+    cells: 'keyVersion',
+    unpack: (cell: number) => cell < 0,
+  }),
+  /** The `jti` of each denied access token of this session. The session itself goes on. */
+  deniedTokens: initially([], column('denied_tokens', DENIED_TOKENS, WORDS)),
+  device: DEVICE as Field<ReturnType<typeof DEVICE.read>>,
+  /** The current values of the claims that `src/claims.ts` declares. The token may still have earlier ones. */
+  claims: initially<Claims>(NO_CLAIMS, {
+    columns: CLAIMS_SQL ? { claims: CLAIMS_SQL } : {},
+    read: ({ claims }: { claims?: Claims }) => claims ?? NO_CLAIMS,
+    cells: CLAIMS_SQL ? [{ shape: 't', pack: (claims: Claims) => JSON.stringify(claims) }] : [],
+    unpack: unpackClaims,
+  }),
+  /** The end that Postgres has recorded. The age is judged separately, see `judge`. */
+  ended: initially<Ended | null>(null, {
+    columns: {
+      status: 's.status',
+      end_reason: 's.end_reason',
+      ended_at: epochMs('s.ended_at'),
+      deleted_at: epochMs('u.deleted_at'),
+      banned_at: `case when u.banned_until is null or u.banned_until > clock_timestamp() then ${epochMs('u.banned_at')} end`,
+      not_before: `(select ${epochMs('not_before')} from session_epoch)`,
+    },
+    read: endedOf,
+    // A cache entry of an ended session is a tombstone.
+    cells: [],
+    unpack: () => null,
+  }),
+};
+
+type Fields = typeof FIELDS;
+type Snapshot = { readonly id: string } & {
+  readonly [Name in keyof Fields]: Fields[Name] extends Field<infer Value> ? Value : never;
+};
+
+/**
+ * A session with everything that decides whether it is live, as one read found it. It is frozen, because checks share
+ * it. Instants are milliseconds since the epoch.
+ */
+export interface SessionSnapshot extends Snapshot {}
+
+/** @throws Error if this release has other declarations: then the entry counts as a miss */
+function unpackClaims(...[text]: unknown[]): Claims {
+  const claims = CLAIMS_SQL ? parseClaims(JSON.parse(text as string)) : NO_CLAIMS;
+  if (!claims) throw new Error('claims of another release');
+  return claims;
+}
+
+// --- What follows from the description
+
+const LIST = Object.entries<Field<unknown> & { initial?: unknown }>(FIELDS);
+
+/** The properties that a new session need not set. */
+export const INITIAL_SNAPSHOT = Object.fromEntries(
+  LIST.flatMap(([name, { initial }]) => (initial === undefined ? [] : [[name, initial]])),
+) as {
+  readonly [Name in keyof Fields as Fields[Name] extends Initialised<unknown> ? Name : never]: Snapshot[Name];
+};
 
 /** For `select … from`, in every statement whose rows go to {@link snapshotOf}. */
-export const SNAPSHOT_COLUMNS = `
-  s.id, s.user_id, u.roles, s.transport, host(s.ip) as ip, s.country, s.origin_country,
-  s.latitude, s.longitude, ${epochMs('s.located_at')} as located_at, s.deviations,
-  ${epochMs('s.created_at')} as created_at, ${epochMs('s.last_seen_at')} as last_seen_at,
-  ${epochMs('s.authenticated_at')} as authenticated_at, ${epochMs('s.second_factor_at')} as second_factor_at,
-  s.key_version, coalesce(s.superseded_keys @> '{"delivered": false}', false) as undelivered, s.status, s.end_reason, ${epochMs('s.ended_at')} as ended_at,
-  d.id as device_id, d.name as device_name, d.browser, d.os, ${epochMs('d.first_seen_at')} as first_seen_at,
-  ${epochMs('u.deleted_at')} as deleted_at,
-  case when u.banned_until is null or u.banned_until > clock_timestamp() then ${epochMs('u.banned_at')} end as banned_at,
-  (select ${epochMs('not_before')} from session_epoch) as not_before,
-  array(select token_id from revocations r
-        where r.kind = 'token' and r.subjects[1] = s.id and r.expires_at > clock_timestamp()) as denied_tokens
-  ${CLAIMS_SQL ? `, ${CLAIMS_SQL} as claims` : ''}`;
+export const SNAPSHOT_COLUMNS = [
+  's.id',
+  ...LIST.flatMap(([, { columns }]) => Object.entries(columns).map(([alias, sql]) => `${sql} as ${alias}`)),
+].join(',\n  ');
 
 export const SNAPSHOT_TABLES = `
   sessions s
@@ -28,86 +178,52 @@ export const SNAPSHOT_TABLES = `
   join devices d on d.id = s.device_id`;
 
 /** A row of {@link SNAPSHOT_COLUMNS}, from the driver or from the JSON of PostgreSQL's `row_to_json`. */
-export interface SnapshotRow {
-  id: string;
-  user_id: string;
-  roles: Role[];
-  transport: Transport;
-  ip: string | null;
-  country: string | null;
-  origin_country: string | null;
-  latitude: number | null;
-  longitude: number | null;
-  located_at: number | null;
-  deviations: string[];
-  created_at: number;
-  last_seen_at: number;
-  authenticated_at: number;
-  second_factor_at: number | null;
-  key_version: number;
-  undelivered: boolean;
-  status: 'active' | 'ended';
-  end_reason: EndReason | null;
-  ended_at: number | null;
-  device_id: string;
-  device_name: string;
-  browser: string | null;
-  os: string | null;
-  first_seen_at: number;
-  deleted_at: number | null;
-  banned_at: number | null;
-  /** -Infinity before the first global revocation. JSON has it as text. */
-  not_before: number | string;
-  denied_tokens: string[];
-  /** Absent if no claim is declared. */
-  claims?: Claims;
-}
+export type SnapshotRow = Readonly<Record<string, unknown>>;
+
+const functions = (kind: 'read' | 'unpack') =>
+  Object.fromEntries(LIST.map(([name, field]) => [`${kind}_${name}`, field[kind]]));
 
 /** Converts a row to a snapshot. */
-export function snapshotOf(row: SnapshotRow): SessionSnapshot {
-  return {
-    id: row.id,
-    userId: row.user_id,
-    roles: row.roles,
-    claims: row.claims ?? NO_CLAIMS,
-    transport: row.transport,
-    ip: row.ip,
-    country: row.country,
-    originCountry: row.origin_country,
-    location: locationOf(row),
-    deviations: row.deviations,
-    createdAt: row.created_at,
-    lastSeenAt: row.last_seen_at,
-    authenticatedAt: row.authenticated_at,
-    secondFactorAt: row.second_factor_at,
-    keyVersion: row.key_version,
-    undelivered: row.undelivered,
-    deniedTokens: row.denied_tokens,
-    device: {
-      id: row.device_id,
-      name: row.device_name,
-      browser: row.browser,
-      os: row.os,
-      firstSeenAt: row.first_seen_at,
-    },
-    ended: endedOf(row),
-  };
+export const snapshotOf = compileFunction<(row: SnapshotRow) => SessionSnapshot>(
+  'row',
+  `{ id: row.id, ${LIST.map(([name, { read, columns }]) =>
+    read ? `${name}: read_${name}(row)` : `${name}: row.${Object.keys(columns)[0]}`,
+  ).join()} }`,
+  functions('read'),
+);
+
+const CELLS = LIST.flatMap(([name, { cells }]) =>
+  typeof cells === 'string' ? [] : cells.map((cell) => ({ name, ...cell })),
+);
+
+/** The type of each cell of {@link packSnapshot}, as in `session-cache.cells.ts`. */
+export const SNAPSHOT_SHAPE = CELLS.map(({ shape }) => shape).join('');
+
+/** The cache entry of a live session: `head`, and the cells of the session. */
+export const packSnapshot = compileFunction<
+  (session: SessionSnapshot, tag: number, believeUntil: number) => Cell[]
+>(
+  'session, tag, believeUntil',
+  `[tag, believeUntil, ${CELLS.map(({ name }, at) => `pack_${at}(session.${name}, session)`).join()}]`,
+  Object.fromEntries(CELLS.map(({ pack }, at) => [`pack_${at}`, pack])),
+);
+
+/** Where the cells of a field are in an entry of {@link packSnapshot}. */
+function placesOf(name: string): string[] {
+  const { cells } = FIELDS[name as keyof Fields];
+  if (typeof cells === 'string') return placesOf(cells);
+  return CELLS.flatMap((cell, at) => (cell.name === name ? [`cells[${at + 2}]`] : []));
 }
 
-/** The position of a row; null if it has none. */
-export function locationOf({
-  latitude,
-  longitude,
-  located_at,
-}: Pick<SnapshotRow, 'latitude' | 'longitude' | 'located_at'>): SessionSnapshot['location'] {
-  if (latitude === null || longitude === null || located_at === null) return null;
-  return { latitude, longitude, at: located_at };
-}
-
-function endedOf(row: SnapshotRow): Ended | null {
-  if (row.end_reason && row.ended_at) return { reason: row.end_reason, at: row.ended_at };
-  if (row.deleted_at) return { reason: 'account_deleted', at: row.deleted_at };
-  if (row.banned_at) return { reason: 'ban', at: row.banned_at };
-  const epoch = Number(row.not_before);
-  return row.created_at <= epoch ? { reason: 'admin_everyone', at: epoch } : null;
-}
+/**
+ * Converts an entry of {@link packSnapshot} back.
+ *
+ * @throws Error for claims of another release
+ */
+export const unpackSnapshot = compileFunction<(id: string, cells: Cell[]) => SessionSnapshot>(
+  'id, cells',
+  `{ id, ${LIST.map(
+    ([name]) => `${name}: unpack_${name}(${[...placesOf(name), ...placesOf('createdAt')].join()})`,
+  ).join()} }`,
+  functions('unpack'),
+);

@@ -1,50 +1,8 @@
-import type { Claims } from '../../platform/claims/declared-claims.js';
 import { isPrivileged, type Role } from '../../roles.js';
 import type { Ended } from '../revocation/end-reason.js';
-import type { Transport } from '../session.entity.js';
+import type { SessionSnapshot } from './session-snapshot.repository.js';
 
-/**
- * A session with everything that decides whether it is live, as one read found it. It is frozen, because checks share
- * it. Instants are milliseconds since the epoch.
- */
-export interface SessionSnapshot {
-  readonly id: string;
-  readonly userId: string;
-  readonly roles: readonly Role[];
-  /** The current values of the claims that `src/claims.ts` declares. The token may still have earlier ones. */
-  readonly claims: Claims;
-  readonly transport: Transport;
-  /** The IP address of the last renewal. */
-  readonly ip: string | null;
-  /** The country of the last renewal. */
-  readonly country: string | null;
-  /** The country of the login. */
-  readonly originCountry: string | null;
-  /** The last position that a city database gave for the session. */
-  readonly location: { latitude: number; longitude: number; at: number } | null;
-  /** The risk signals that are already known for this session, see `session-risk.ts`. */
-  readonly deviations: readonly string[];
-  readonly createdAt: number;
-  readonly lastSeenAt: number;
-  readonly authenticatedAt: number;
-  /** When the session last proved a second factor; null for never. */
-  readonly secondFactorAt: number | null;
-  /** Incremented when the session's keys change. Access tokens of another key version were issued before that. */
-  readonly keyVersion: number;
-  /** Whether no request has presented an access token of this key version since the keys changed, see `superseded-keys.ts`. */
-  readonly undelivered: boolean;
-  /** The `jti` of each denied access token of this session. The session itself goes on. */
-  readonly deniedTokens: readonly string[];
-  readonly device: {
-    id: string;
-    name: string;
-    browser: string | null;
-    os: string | null;
-    firstSeenAt: number;
-  };
-  /** The end that Postgres has recorded. The age is judged separately, see {@link judge}. */
-  readonly ended: Ended | null;
-}
+export type { SessionSnapshot };
 
 /** The lifetimes of sessions, in milliseconds. */
 export interface Lifetimes {
