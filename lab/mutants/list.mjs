@@ -1241,7 +1241,7 @@ export const MUTANTS = [
     mechanism: 'a session that was too old for a role stays ended without it',
     file: 'src/auth/accounts/account.service.ts',
     out: 'await this.endAged(tx, user, now, { actorId, context });',
-    put: '[] as PendingRevocation[];',
+    put: 'void this.endAged;',
     spec: 'lab/specs/session-limit.spec.ts',
   },
   {
@@ -1365,7 +1365,7 @@ export const MUTANTS = [
   {
     mechanism: 'a token is compared again under the lock with the current keys of the session',
     file: 'src/sessions/refresh/refresh.service.ts',
-    out: "if (!lineage) throw new Problem('auth.invalid_token');",
+    out: "if (!keySet) throw new Problem('auth.invalid_token');",
     spec: 'test/refresh.spec.ts',
   },
   {
@@ -1483,7 +1483,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'a token newer than the database raises an alert',
-    file: 'src/sessions/refresh/refresh.service.ts',
+    file: 'src/sessions/refresh/refresh-refusals.service.ts',
     out: "await this.audit.record(tx, { type: 'authn_token_unknown', userId, sessionId, context, details });",
     put: 'void [tx, userId, context, details];',
     spec: 'lab/specs/restored-database.spec.ts',

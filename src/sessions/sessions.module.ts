@@ -10,6 +10,7 @@ import { DeviceRecognition } from './devices/device-recognition.js';
 import { SessionCleanupJob } from './cleanup/session-cleanup.job.js';
 import { KeyDelivery } from './refresh/key-delivery.js';
 import { LastSeenService } from './check/last-seen.service.js';
+import { RefreshRefusals } from './refresh/refresh-refusals.service.js';
 import { RefreshService } from './refresh/refresh.service.js';
 import { CredentialChangeService } from './refresh/credential-change.service.js';
 import { RevocationSubscriber } from './revocation/revocation-subscriber.js';
@@ -41,6 +42,7 @@ import { SessionCache } from './check/session-cache.js';
     SessionCleanupJob,
     KeyDelivery,
     LastSeenService,
+    RefreshRefusals,
     RefreshService,
     CredentialChangeService,
     RevocationSubscriber,

@@ -13,7 +13,6 @@ export function compileFunction<Compiled>(
   values: Record<string, unknown>,
 ): Compiled {
   const names = Object.keys(values);
-  // oxlint-disable-next-line no-new-func -- the text consists of constants
   const build = new Function(...names, `return (${parameters}) => (${expression});`);
   return build(...names.map((name) => values[name])) as Compiled;
 }

@@ -1,29 +1,25 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import type pg from 'pg';
 import type { EntityManager } from 'typeorm';
 import { AuditService } from '../../platform/audit/audit.service.js';
 import { Clock } from '../../platform/runtime/clock.js';
-import { LOGGER, type Logger } from '../../platform/logging/logger.js';
 import { Problem } from '../../platform/api/problem.js';
 import type { RequestContext } from '../../platform/http/request.js';
-import { shortSessionId } from '../../platform/logging/security-event-log.js';
 import { KeyStore } from '../../platform/keys/key-store.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { RevocationDatabase } from '../../platform/persistence/revocation-database.js';
-import { MailOutbox } from '../../platform/mail/mail-outbox.js';
 import { SessionRepository } from '../session.repository.js';
 import { isDeviceTokenOf, renewed, type LockedSession, type StoredSession } from '../stored-session.js';
+import { RefreshRefusals } from './refresh-refusals.service.js';
 import { resumeSupersededKeys } from './session-keys.repository.js';
 import { resume } from './superseded-keys.js';
 import { parseRefreshToken, verifyRefreshToken, type ParsedRefreshToken } from './refresh-token.js';
 import { RevocationWriter, type RevocationTx } from '../revocation/revocation-writer.js';
 import { RevocationService } from '../revocation/revocation.service.js';
 import { rotate, type RefreshPosition, type Rotation } from './rotation.js';
-import { sessionEnded } from '../check/session-check.js';
 import type { Transport } from '../session.entity.js';
 import { SessionsService, type SessionGrant } from '../sessions.service.js';
-import { movedMailContext, endedForRisk, SessionRiskService } from '../risk/session-risk.service.js';
-import { REFRESH_REUSE_MAIL } from '../mails.js';
+import { endedForRisk, SessionRiskService } from '../risk/session-risk.service.js';
 
 /** The credentials and the request context of a refresh. */
 export interface RefreshRequest {
@@ -34,15 +30,13 @@ export interface RefreshRequest {
 }
 
 /** The keys that a token was minted with: the session's current keys, or its superseded keys. */
-type Lineage = 'current' | 'former';
+type KeySet = 'current' | 'superseded';
 
 /** The result of a refresh under the lock. A problem is thrown after the commit. */
 interface Outcome {
   grant?: SessionGrant;
   problem?: Problem;
 }
-
-const SUPERSEDED = 'This refresh token was just replaced. Try again with the newest one.';
 
 /**
  * Renews sessions; `rotation.ts` decides, and this service acts. Most refreshes do not overlap with another one and
@@ -58,12 +52,11 @@ export class RefreshService {
     private readonly revocationWriter: RevocationWriter,
     private readonly revocations: RevocationService,
     private readonly sessionRisk: SessionRiskService,
-    private readonly mails: MailOutbox,
+    private readonly refusals: RefreshRefusals,
     private readonly audit: AuditService,
     private readonly clock: Clock,
     private readonly keys: KeyStore,
     private readonly settings: Settings,
-    @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
   /**
@@ -88,8 +81,8 @@ export class RefreshService {
   async refresh(request: RefreshRequest): Promise<SessionGrant> {
     const authentic = await this.authenticate(request.refreshToken, request.transport);
     if (!authentic) throw new Problem('auth.invalid_token');
-    const { token, stored, lineage } = authentic;
-    const grant = lineage === 'current' ? await this.refreshUnlocked(stored, token, request) : null;
+    const { token, stored, keySet } = authentic;
+    const grant = keySet === 'current' ? await this.refreshUnlocked(stored, token, request) : null;
     return grant ?? this.refreshUnderLock(stored.session.userId, token, request);
   }
 
@@ -117,20 +110,20 @@ export class RefreshService {
       const locked = await this.sessionRepository.lockLive(tx, userId, token.sessionId);
       // The session may have got new keys since the first read. Then this token may match neither its current nor its
       // superseded keys.
-      const lineage = this.lineageOf(token, locked);
-      if (!lineage) throw new Problem('auth.invalid_token');
+      const keySet = this.keySetOf(token, locked);
+      if (!keySet) throw new Problem('auth.invalid_token');
       const proof = isDeviceTokenOf(locked, request.deviceToken);
-      if (lineage === 'former') return this.resume(tx, locked, token, { ...request, proof });
+      if (keySet === 'superseded') return this.resume(tx, locked, token, { ...request, proof });
       const rotation = rotate(locked.rotation, token, { ...this.moment(locked), proof });
       switch (rotation.decision.outcome) {
         case 'issue':
           return this.issue(tx, locked, rotation, { ...request, proof });
         case 'reuse':
-          return this.endForReuse(tx, locked, token, request);
+          return this.refusals.endForReuse(tx, locked, token, request);
         case 'superseded':
-          return this.refuseSuperseded(locked);
+          return this.refusals.refuseSuperseded(locked);
         case 'unknown':
-          return this.reportUnknown(tx, locked, token, request);
+          return this.refusals.reportUnknown(tx, locked, token, request);
       }
     });
     // The transaction has committed, so its changes stay even if the response is an error.
@@ -147,18 +140,18 @@ export class RefreshService {
     refreshToken: string,
     transport: Transport,
     pool?: pg.Pool,
-  ): Promise<{ token: ParsedRefreshToken; stored: StoredSession; lineage: Lineage } | null> {
+  ): Promise<{ token: ParsedRefreshToken; stored: StoredSession; keySet: KeySet } | null> {
     const token = parseRefreshToken(refreshToken);
     const stored = token && (await this.sessionRepository.find(token.sessionId, pool));
     if (!token || stored?.session.transport !== transport) return null;
-    const lineage = this.lineageOf(token, stored);
-    return lineage ? { token, stored, lineage } : null;
+    const keySet = this.keySetOf(token, stored);
+    return keySet ? { token, stored, keySet } : null;
   }
 
   /** @returns null for a token that was minted with neither keys */
-  private lineageOf(token: ParsedRefreshToken, { nonce, superseded }: StoredSession): Lineage | null {
+  private keySetOf(token: ParsedRefreshToken, { nonce, superseded }: StoredSession): KeySet | null {
     if (this.isMinted(token, nonce)) return 'current';
-    return superseded && this.isMinted(token, Buffer.from(superseded.nonce, 'base64')) ? 'former' : null;
+    return superseded && this.isMinted(token, Buffer.from(superseded.nonce, 'base64')) ? 'superseded' : null;
   }
 
   private isMinted(token: ParsedRefreshToken, nonce: Buffer): boolean {
@@ -183,8 +176,8 @@ export class RefreshService {
       proof: presented.proof,
     });
     if (resumption === 'refuse') return { problem: new Problem('auth.invalid_token') };
-    if (resumption === 'superseded') return this.refuseSuperseded(locked);
-    if (resumption === 'reuse') return this.endForReuse(tx, locked, token, presented);
+    if (resumption === 'superseded') return this.refusals.refuseSuperseded(locked);
+    if (resumption === 'reuse') return this.refusals.endForReuse(tx, locked, token, presented);
     const { authenticatedAt, deviations } = superseded!;
     // If the change removed the last factor, the user has no factor left to prove again.
     const secondFactorAt = session.secondFactorAt === null ? null : superseded!.secondFactorAt;
@@ -240,87 +233,4 @@ export class RefreshService {
       deviceToken,
     };
   }
-
-  /**
-   * The request is a delayed one from the session's client, or comes from a copy of its cookies. Either way it gets
-   * no tokens, and the session goes on.
-   */
-  private refuseSuperseded({ session }: LockedSession): Outcome {
-    this.logger.info(
-      { session: shortSessionId(session.id) },
-      'refused a refresh token that was just replaced: a delayed request, or a copy',
-    );
-    return { problem: new Problem('auth.unavailable', { detail: SUPERSEDED }) };
-  }
-
-  private async endForReuse(
-    tx: RevocationTx,
-    locked: LockedSession,
-    token: RefreshPosition,
-    { context, deviceToken }: RefreshRequest,
-  ): Promise<Outcome> {
-    const { user, session, now } = locked;
-    await this.mails.add(
-      tx,
-      user.email!,
-      REFRESH_REUSE_MAIL,
-      movedMailContext(session, context, now),
-      new Date(now),
-    );
-    const details = evidence(locked, token, { deviceToken, country: context.place?.country });
-    const order = {
-      reason: 'refresh_reuse',
-      actorId: null,
-      context,
-      audit: 'authn_token_reuse',
-      details,
-    } as const;
-    const pending = await this.revocationWriter.endSessions(tx, user.id, { only: [session.id] }, order);
-    const at = pending.revocation.createdAt.getTime();
-    const about = { userId: user.id, sessionId: session.id };
-    return { problem: sessionEnded({ reason: 'refresh_reuse', at }, about) };
-  }
-
-  /** The MAC is right, but this database has never minted the token. The database was restored from a backup. */
-  private async reportUnknown(
-    tx: EntityManager,
-    locked: LockedSession,
-    token: RefreshPosition,
-    { context, deviceToken }: RefreshRequest,
-  ): Promise<Outcome> {
-    const { id: sessionId, userId } = locked.session;
-    const details = evidence(locked, token, { deviceToken, country: context.place?.country });
-    await this.audit.record(tx, { type: 'authn_token_unknown', userId, sessionId, context, details });
-    this.logger.warn(
-      { session: shortSessionId(sessionId) },
-      'a refresh token is newer than the database: was it restored?',
-    );
-    return { problem: new Problem('auth.invalid_token') };
-  }
-}
-
-/**
- * Both sides of a disputed token, for the audit log: the request that presented it, and the session's client until
- * now.
- */
-function evidence(
-  { session, rotation, userAgent }: StoredSession,
-  token: RefreshPosition,
-  { deviceToken, country }: { deviceToken: string | null; country: string | undefined },
-) {
-  return {
-    presented: {
-      generation: token.generation,
-      sibling: token.sibling,
-      withDeviceToken: deviceToken !== null,
-      country,
-    },
-    expected: rotation,
-    session: {
-      ip: session.ip,
-      country: session.country,
-      userAgent,
-      lastSeenAt: new Date(session.lastSeenAt).toISOString(),
-    },
-  };
 }
