@@ -50,7 +50,7 @@ export class Sessions1763683300000 implements MigrationInterface {
         -- how often the session's keys have changed; access tokens contain this number
         key_version        integer not null default 0,
         -- the keys before the last change, see sessions/refresh/superseded-keys.ts
-        superseded_keys        jsonb,
+        superseded_keys    jsonb,
         -- requests of this session up to this time, when its credentials changed, are void if they have not taken
         -- effect, see sessions/pending-actions/pending-actions.service.ts
         pending_not_before timestamptz(3) not null default '-infinity',
