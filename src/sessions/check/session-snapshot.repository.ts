@@ -45,7 +45,8 @@ const DENIED_TOKENS = `
 
 /**
  * The one description of a session as checks read it. The type `SessionSnapshot`, the list of columns, the conversion
- * of rows and the layout of cache entries follow from it. A new column is one entry.
+ * of rows and the layout of cache entries follow from it. A new column is one entry, such as
+ * `label: initially(null, column('label', 's.label', TEXT_OR_NULL))`.
  */
 const FIELDS = {
   userId: column('user_id', 's.user_id', UUID),
@@ -199,7 +200,7 @@ const CELLS = LIST.flatMap(([name, { cells }]) =>
 /** The type of each cell of {@link packSnapshot}, as in `session-cache.cells.ts`. */
 export const SNAPSHOT_SHAPE = CELLS.map(({ shape }) => shape).join('');
 
-/** The cache entry of a live session: `head`, and the cells of the session. */
+/** The cache entry of a live session: two cells of the codec, then those of the session. */
 export const packSnapshot = compileFunction<
   (session: SessionSnapshot, tag: number, believeUntil: number) => Cell[]
 >(
