@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { random } from '#core';
 import { ALICE, BOB, resetStores, startApp, type TestApp } from '../../../test/support/app.js';
 import type { Client } from '../../../test/support/client.js';
-import { loggedIn, type Person } from '../../../test/support/test-users.js';
+import { createUser, loggedIn, type Person } from '../../../test/support/test-users.js';
 import { connect, disconnect, untilBlocked } from '../../../test/support/waiting.js';
 
 /** Real: PostgreSQL, the application over HTTP. Controlled: the locks. */
@@ -52,6 +52,13 @@ describe('a payment', () => {
     });
     expect((await send(alice, `other-${field}`)).body).toEqual(body);
     expect(await rows(`other-${field}`)).toBe(1);
+  });
+
+  it('is deleted with the account of its user', async () => {
+    const user = await loggedIn(a, await createUser(a));
+    expect((await send(user, 'deleted')).status).toBe(201);
+    expect((await user.delete('/v1/users/me')).status).toBe(204);
+    expect(await rows('deleted')).toBe(0);
   });
 
   it('has a key of its user only: payments of other users with that key are neither found nor shown', async () => {

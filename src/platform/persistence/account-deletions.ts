@@ -13,7 +13,7 @@ export interface DeletedAccount {
  */
 export type AccountDeletion = (tx: EntityManager, account: DeletedAccount) => Promise<unknown>;
 
-/** What is deleted together with an account: the owner of each table registers a hook in its constructor. */
+/** The hooks of an account deletion. The owner of each table registers one in its constructor. */
 @Injectable()
 export class AccountDeletions {
   private readonly hooks: AccountDeletion[] = [];
