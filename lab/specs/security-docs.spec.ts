@@ -24,9 +24,11 @@ const NO_SETTINGS = ['PATH', 'SystemRoot'];
 
 describe('the settings reference', () => {
   it('has each environment variable that the source reads', () => {
-    const sources = (readdirSync('src', { recursive: true }) as string[])
-      .filter((file) => file.endsWith('.ts') && !file.endsWith('.spec.ts'))
-      .map((file) => readFileSync(join('src', file), 'utf8'));
+    const sources = ['src', 'packages/dev-postgres/src'].flatMap((folder) =>
+      (readdirSync(folder, { recursive: true }) as string[])
+        .filter((file) => file.endsWith('.ts') && !file.endsWith('.spec.ts'))
+        .map((file) => readFileSync(join(folder, file), 'utf8')),
+    );
     const known = [...settings.map(([name]) => variableOf(name)), ...NO_SETTINGS];
     const named = sources.flatMap((text) => [
       ...[...text.matchAll(/(?<!['"`.])\b(?:process\.)?env(?:\.|\[['"`])(\w+)/g)].map(([, name]) => name!),
