@@ -1301,7 +1301,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'the end of an account removes its mails',
-    file: 'src/platform/mail/mail-deletion.ts',
+    file: 'src/platform/mail/mail.repository.ts',
     out: "deletions.register((tx, { email }) => tx.query('delete from mails where recipient = $1', [email]));",
     spec: 'test/revocation.spec.ts',
   },
@@ -3005,8 +3005,9 @@ export const MUTANTS = [
   },
   {
     mechanism: 'the end of an account waits for no account job (deadlock)',
-    file: 'src/auth/registration/account-job-deletion.ts',
-    out: ' for update skip locked',
+    file: 'src/auth/registration/account-job.repository.ts',
+    out: 'where user_id = $1 or email = $2 for update skip locked',
+    put: 'where user_id = $1 or email = $2',
     spec: 'test/account-mail.spec.ts',
   },
 

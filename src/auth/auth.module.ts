@@ -5,7 +5,6 @@ import { PasskeysModule } from './passkeys/passkeys.module.js';
 import { SecondFactorModule } from './mfa/second-factor.module.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import { UsersModule } from '../users/users.module.js';
-import { AccountJobDeletion } from './registration/account-job-deletion.js';
 import { AccountJobQueue } from './registration/account-job-queue.js';
 import { AccountJobRepository } from './registration/account-job.repository.js';
 import { AccountMailService } from './registration/account-mail.service.js';
@@ -57,7 +56,6 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
   providers: [
     AccessGuard,
     AccessTokens,
-    AccountJobDeletion,
     AccountJobQueue,
     AccountJobRepository,
     AccountMailService,

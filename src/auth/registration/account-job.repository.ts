@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { AccountDeletions } from '../../platform/persistence/account-deletions.js';
 import type { RequestContext } from '../../platform/http/request.js';
 import type { AccountJob } from './account-job.js';
 
@@ -22,10 +23,20 @@ const TAKE = `
     select id from account_jobs where due_at <= $1 order by due_at limit 1 for update skip locked)
   returning id, kind, email, user_id, session_id, context, created_at`;
 
-/** The table `account_jobs`. */
+/** Skips a job that is running: it waits for this user's lock, and then does not find the user. */
+const REMOVE = `
+  delete from account_jobs where id in (
+    select id from account_jobs where user_id = $1 or email = $2 for update skip locked)`;
+
+/** The table `account_jobs`. The jobs of an account are deleted with it. */
 @Injectable()
 export class AccountJobRepository {
-  constructor(private readonly database: DataSource) {}
+  constructor(
+    private readonly database: DataSource,
+    deletions: AccountDeletions,
+  ) {
+    deletions.register((tx, { id, email }) => tx.query(REMOVE, [id, email]));
+  }
 
   async add(tx: EntityManager, job: AccountJob, requestedAt: Date): Promise<void> {
     const { kind, email, context } = job;

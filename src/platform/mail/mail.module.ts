@@ -2,7 +2,6 @@ import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { LOGGER, type Logger } from '../logging/logger.js';
 import { Settings } from '../settings/settings.js';
 import { DevMailsController } from './dev-mails.controller.js';
-import { MailDeletion } from './mail-deletion.js';
 import { MailLinks } from './mail-links.js';
 import { MailOutbox } from './mail-outbox.js';
 import { FolderTransport, mailsFolder, MailTransport, SmtpTransport } from './mail-transport.js';
@@ -15,7 +14,6 @@ import { MailedTokens } from './mailed-tokens.js';
   providers: [
     MailedTokenRepository,
     MailedTokens,
-    MailDeletion,
     MailLinks,
     MailOutbox,
     MailRepository,

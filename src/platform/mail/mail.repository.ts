@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { AccountDeletions } from '../persistence/account-deletions.js';
 import type { MailTemplate } from './define-mail.js';
 
 export interface NewMail {
@@ -44,10 +45,15 @@ const REMOVE_GIVEN_UP = `
 /** After months without a mail server there may be very many. */
 const REMOVE_BATCH = 1_000;
 
-/** The table `mails`, the outbox. */
+/** The table `mails`, the outbox. Mails to an address are deleted with its account. */
 @Injectable()
 export class MailRepository {
-  constructor(private readonly database: DataSource) {}
+  constructor(
+    private readonly database: DataSource,
+    deletions: AccountDeletions,
+  ) {
+    deletions.register((tx, { email }) => tx.query('delete from mails where recipient = $1', [email]));
+  }
 
   async add(tx: EntityManager, { recipient, template, data, createdAt, tokenId }: NewMail): Promise<void> {
     await tx.query(ADD, [recipient, template, JSON.stringify(data), createdAt, tokenId]);
