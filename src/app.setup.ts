@@ -3,7 +3,6 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AppModule } from './app.module.js';
-import { decorateCredentials } from './auth/guards/credentials.js';
 import { readAddress } from './platform/http/ip-address.js';
 import { createLogger, NestLogger, type Logger } from './platform/logging/logger.js';
 import { Problem } from './platform/api/problem.js';
@@ -90,7 +89,6 @@ export async function createApp(
       return proxies.clientOf(this);
     },
   });
-  decorateCredentials(fastify, settings);
   if (settings.refusePlainHttp) refusePlainHttp(fastify, proxies);
   refuseBadHeaders(fastify);
   if (settings.nodeEnv !== 'production') onlyOwnHosts(fastify, settings);

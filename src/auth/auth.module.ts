@@ -1,6 +1,7 @@
-import { Module } from '@nestjs/common';
-import { DiscoveryModule } from '@nestjs/core';
+import { Module, type OnModuleInit } from '@nestjs/common';
+import { DiscoveryModule, HttpAdapterHost } from '@nestjs/core';
 import { PassportModule } from '@nestjs/passport';
+import type { FastifyInstance } from 'fastify';
 import { PasskeysModule } from './passkeys/passkeys.module.js';
 import { SecondFactorModule } from './mfa/second-factor.module.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
@@ -8,7 +9,9 @@ import { UsersModule } from '../users/users.module.js';
 import { AccountJobQueue } from './registration/account-job-queue.js';
 import { AccountJobRepository } from './registration/account-job.repository.js';
 import { AccountMailService } from './registration/account-mail.service.js';
+import { Settings } from '../platform/settings/settings.js';
 import { AccessGuard } from './guards/access.guard.js';
+import { decorateCredentials } from './guards/credentials.js';
 import { AccessTokens } from './tokens/access-tokens.js';
 import { AuthController } from './login/auth.controller.js';
 import { BreachedPasswords } from './passwords/breached-passwords.js';
@@ -86,4 +89,13 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
   ],
   exports: [AccessGuard, CrossSiteGuard, PasswordsService, RolesGuard],
 })
-export class AuthModule {}
+export class AuthModule implements OnModuleInit {
+  constructor(
+    private readonly host: HttpAdapterHost,
+    private readonly settings: Settings,
+  ) {}
+
+  onModuleInit(): void {
+    decorateCredentials(this.host.httpAdapter.getInstance<FastifyInstance>(), this.settings);
+  }
+}
