@@ -14,18 +14,25 @@ const SERVER = ['--max-semi-space-size=32', 'dist/server/main.js'];
 
 let server;
 let timer;
+let isQueued = false;
 let work = restart();
 
 watch('src', { recursive: true }, () => {
   clearTimeout(timer);
-  timer = setTimeout(() => (work = work.then(restart)), QUIET_MS);
+  timer = setTimeout(() => {
+    if (isQueued) return;
+    isQueued = true;
+    work = work.then(restart);
+  }, QUIET_MS);
 });
 
 // A terminal sends SIGINT to the server too. A second signal would end it at once.
 process.once('SIGINT', () => leave(() => undefined));
 for (const signal of ['SIGTERM', 'SIGHUP']) process.once(signal, () => leave(() => server?.kill('SIGTERM')));
 
+/** Ends when the server listens or has failed: it reads files of `dist`, which the next build replaces. */
 async function restart() {
+  isQueued = false;
   try {
     for (const script of BUILD) await promisify(execFile)(process.execPath, [script]);
   } catch (error) {
@@ -33,7 +40,8 @@ async function restart() {
     return;
   }
   await ended(() => server?.kill('SIGTERM'));
-  server = spawn(process.execPath, SERVER, { stdio: 'inherit' });
+  server = spawn(process.execPath, SERVER, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
+  await Promise.race([once(server, 'message'), once(server, 'exit')]);
 }
 
 async function leave(stop) {

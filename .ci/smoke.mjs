@@ -34,11 +34,11 @@ async function embeddedDefault() {
   const first = await start(process.env.START ?? 'npm start', env);
   const commands = first.output.match(/^ {3}curl .*$/gm);
   assert.equal(commands?.length, 3, 'three commands are printed');
-  const [login, pay, forceLogout] = commands;
+  const [login, read, forceLogout] = commands;
   assert.deepEqual(statusesOf(login), [200]);
-  assert.deepEqual(statusesOf(pay), [201]);
+  assert.deepEqual(statusesOf(read), [200]);
   assert.deepEqual(statusesOf(forceLogout), [200, 200]);
-  assert.deepEqual(statusesOf(pay), [401], 'paying again is refused');
+  assert.deepEqual(statusesOf(read), [401], 'the ended session is refused');
   tellStory(first.url, first.url);
   await stop(first, 'SIGINT');
 
@@ -77,7 +77,7 @@ async function start(command, env) {
   for (;;) {
     const { output } = started;
     started.url = /^.+ listens on (http\S+)$/m.exec(output)?.[1];
-    if (started.url && output.includes('\nThen pay again')) return started;
+    if (started.url && output.includes('\nThen read the profile again')) return started;
     if (app.exitCode !== null || Date.now() > deadline)
       throw new Error(`${command} did not start:\n${output}`);
     await sleep(50);

@@ -39,6 +39,7 @@ async function boot(): Promise<void> {
   await listen(app, settings);
   const url = await app.getUrl();
   if (settings.nodeEnv === 'development') console.log(startupBanner(settings, url));
+  process.send?.('ready'); // `dev.js`, and process managers that wait for it
   const logger = app.get<Logger>(LOGGER);
   // No request waits for such a promise, so no answer depends on it: the error is logged, and the server continues
   // (ASVS 16.5.4).

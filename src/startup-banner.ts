@@ -23,12 +23,12 @@ export function startupBanner(settings: Settings, url: string): string {
       '',
       '1. Log in as alice',
       `   ${login(alice.email, 'alice.jar')}`,
-      '2. Make a payment, which requires a live session',
-      `   curl -sS -b alice.jar ${json} -H 'Idempotency-Key: first' -d '{"amount":1250,"currency":"EUR","recipient":"Bob"}' ${base}/v1/payments`,
+      '2. Read the profile, which requires a live session',
+      `   curl -sS -b alice.jar ${base}/v1/users/me`,
       '3. Force alice out, as an admin',
       `   ${login('admin@example.com', 'admin.jar')} && curl -sS -b admin.jar -X DELETE ${base}/v1/admin/users/${alice.id}/sessions`,
       '',
-      'Then pay again: 401 auth.session_ended, because an admin ended the session.',
+      'Then read the profile again: 401 auth.session_ended, because an admin ended the session.',
     );
   }
   return `${lines.join('\n')}\n`;

@@ -1,6 +1,7 @@
 /**
- * Writes src/api-types.ts from the OpenAPI document of a running server, `npm run client:types -- [url]`; a test
- * finds out when that has been forgotten. For the plain schemas that our document has: what it cannot say, it refuses.
+ * Writes src/api-types.ts from the OpenAPI document of a running server. `npm run client:types` asks the one on `PORT`
+ * (3000), `npm run client:types -- http://localhost:4100` another one. A test fails when the file is out of date. It
+ * handles the plain schemas of our document and refuses others.
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -80,8 +81,14 @@ function objectOf(schema) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const url = process.argv[2] ?? 'http://localhost:3000/openapi.json';
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url} answers ${response.status}`);
-  writeFileSync(TYPES_FILE, await generateTypes(await response.json()));
+  const origin = process.argv[2] ?? `http://localhost:${process.env.PORT ?? 3000}`;
+  const url = new URL('/openapi.json', origin);
+  const response = await fetch(url).catch(() => undefined);
+  if (response?.ok) writeFileSync(TYPES_FILE, await generateTypes(await response.json()));
+  else {
+    console.error(
+      `${url} ${response ? `answers ${response.status}` : 'does not answer'}: start the application with npm start.`,
+    );
+    process.exitCode = 1;
+  }
 }

@@ -7,6 +7,7 @@ import {
 import type { Counter } from 'prom-client';
 import { LOGGER, type Logger } from '../logging/logger.js';
 import { Metrics } from '../metrics/metrics.js';
+import { BootError } from '../settings/boot-error.js';
 import { milliseconds, type Duration } from '../settings/duration.js';
 import { repeat } from './repeat.js';
 import { ScheduledJobRepository } from './scheduled-job.repository.js';
@@ -55,11 +56,12 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
     });
   }
 
-  /** @throws Error if another job has the name */
+  /** @throws BootError if another job has the name, or if the interval is no duration */
   every(job: Job): void {
     const { name } = job;
     if (this.declared.has(name))
-      throw new Error(`two background jobs have the name "${name}": choose another name`);
+      throw new BootError(`two background jobs have the name "${name}": choose another name`);
+    requireInterval(job);
     this.declared.set(name, job);
     this.failures.inc({ job: name }, 0);
     if (this.isRunning) this.start(name);
@@ -123,4 +125,12 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
 
 function intervalOf({ interval }: Job): number {
   return typeof interval === 'number' ? interval : milliseconds(interval);
+}
+
+function requireInterval(job: Job): void {
+  try {
+    intervalOf(job);
+  } catch (error) {
+    throw new BootError(`the interval of the background job "${job.name}" ${(error as Error).message}`);
+  }
 }

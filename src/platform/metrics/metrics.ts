@@ -9,6 +9,7 @@ import {
   type HistogramConfiguration,
 } from 'prom-client';
 import { PRODUCT } from '../../product.js';
+import { BootError } from '../settings/boot-error.js';
 
 type Unregistered<Configuration> = Omit<Configuration, 'registers'>;
 
@@ -16,7 +17,7 @@ type Unregistered<Configuration> = Omit<Configuration, 'registers'>;
  * The metrics of this instance, which `GET /metrics` prints. A feature adds its own in a constructor. Each name gets
  * the product's prefix. The options are prom-client's; `collect` runs when metrics are requested.
  *
- * @throws Error if another metric has the name
+ * @throws BootError if another metric has the name
  */
 @Injectable()
 export class Metrics {
@@ -42,7 +43,7 @@ export class Metrics {
   private placeFor(unprefixed: string): { name: string; registers: Registry[] } {
     const name = PRODUCT.metricPrefix + unprefixed;
     if (this.registry.getSingleMetric(name))
-      throw new Error(`two metrics have the name "${unprefixed}": choose another name`);
+      throw new BootError(`two metrics have the name "${unprefixed}": choose another name`);
     return { name, registers: [this.registry] };
   }
 }
