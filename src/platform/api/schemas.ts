@@ -10,7 +10,10 @@ export function text({ min = 1, max }: { min?: number; max: number }) {
     .max(max * 2, `must have at most ${max} characters`)
     .refine((value) => value.isWellFormed(), 'must be well-formed text')
     .refine((value) => !/\p{Cc}/u.test(value), 'must not contain control characters')
-    .refine((value) => [...value].length >= min, `must have at least ${min} characters`)
+    .refine(
+      (value) => [...value].length >= min,
+      min === 1 ? 'must not be empty' : `must have at least ${min} characters`,
+    )
     .refine((value) => [...value].length <= max, `must have at most ${max} characters`)
     .meta({ minLength: min, maxLength: max });
 }
