@@ -100,7 +100,7 @@ export const MUTANTS = [
   {
     mechanism: 'the domain of an address is stored as A-labels',
     file: 'src/platform/mail/email-address.ts',
-    out: 'const domain = domainToASCII(text);',
+    out: 'const domain = domainToASCII(composed);',
     put: 'const domain = text.toLowerCase();',
     spec: 'lab/specs/email-addresses.spec.ts',
   },
@@ -114,7 +114,7 @@ export const MUTANTS = [
   {
     mechanism: 'the IDNA parser gets only letters, digits, hyphens and dots',
     file: 'src/platform/mail/email-address.ts',
-    out: 'if (NOT_IN_A_DOMAIN.test(text)) return null;',
+    out: 'if (NOT_IN_A_DOMAIN.test(composed)) return null;',
     spec: 'lab/specs/email-addresses.spec.ts',
   },
   {

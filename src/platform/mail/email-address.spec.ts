@@ -21,6 +21,12 @@ describe('the canonical spelling of an e-mail address', () => {
     ['an A-label in upper case', 'anna@XN--BCHER-KVA.example', 'anna@xn--bcher-kva.example'],
     ['a U-label in upper case', 'anna@BÜCHER.example', 'anna@xn--bcher-kva.example'],
     ['a U-label that is decomposed (NFD)', 'anna@bu\u0308cher.example', 'anna@xn--bcher-kva.example'],
+    ['a sign (UTS 46 4)', 'anna@\u2260.example', 'anna@xn--1ch.example'],
+    [
+      'the same sign, decomposed to an ASCII character and a mark',
+      'anna@=\u0338.example',
+      'anna@xn--1ch.example',
+    ],
     ['ß, which IDNA 2008 keeps', 'anna@faß.de', 'anna@xn--fa-hia.de'],
     ['ideographic full stops (UTS 46 2.3)', 'anna@b\u3002co', 'anna@b.co'],
     ['full-width full stops', 'anna@b\uff0eco', 'anna@b.co'],

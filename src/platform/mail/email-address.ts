@@ -43,8 +43,10 @@ export function canonicalEmail(text: string): string | null {
 }
 
 function canonicalDomain(text: string): string | null {
-  if (NOT_IN_A_DOMAIN.test(text)) return null;
-  const domain = domainToASCII(text);
+  // UTS 46 composes first: `=` with a combining solidus is `≠`.
+  const composed = text.normalize('NFC');
+  if (NOT_IN_A_DOMAIN.test(composed)) return null;
+  const domain = domainToASCII(composed);
   // An A-label is valid only if its U-label converts back to it. `xn--example-` reads as `example`, which is another
   // name.
   return DOMAIN.test(domain) && domainToASCII(domainToUnicode(domain)) === domain ? domain : null;
@@ -56,6 +58,7 @@ function canonicalDomain(text: string): string | null {
  */
 export function canonicalEmailPrefix(text: string): string {
   const [, local, domain] = /^([^@]*@)(.*[^\0-\x7f].*)$/s.exec(text) ?? [];
-  const name = domain && !NOT_IN_A_DOMAIN.test(domain) && domainToASCII(domain);
+  const composed = domain?.normalize('NFC');
+  const name = composed && !NOT_IN_A_DOMAIN.test(composed) && domainToASCII(composed);
   return (name ? local + name : text).toLowerCase();
 }
