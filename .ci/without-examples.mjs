@@ -1,5 +1,5 @@
 /**
- * Deletes the examples as step 1 of the README's "Make it yours" says, in a copy, and checks what is left: types,
+ * Deletes the examples as the README's "Make it yours" says, in a copy, and checks what is left: types,
  * lint, imports, the types of the client, all tests of the product.
  */
 import assert from 'node:assert/strict';
@@ -20,7 +20,7 @@ console.log('without the examples: types, imports and tests hold');
 
 /** The README names the folder and the file of the line. */
 function deleteExamples() {
-  const [, folder, file] = /Delete `(src\/\S+)` and its line in\s+`(src\/\S+)`/.exec(
+  const [, folder, file] = /delete `(src\/\S+)` and its line in\s+`(src\/\S+)`/.exec(
     readFileSync('README.md', 'utf8'),
   );
   rmSync(join(copy, folder), { recursive: true });
