@@ -2,6 +2,7 @@ import { Global, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { UsersModule } from '../users/users.module.js';
 import { ClaimsService } from './claims.service.js';
+import { CredentialKinds } from './credential-kinds.js';
 import { DenialList } from './revocation/denial-list.js';
 import { DevicesService } from './devices/devices.service.js';
 import { Device } from './devices/device.entity.js';
@@ -36,6 +37,7 @@ import { SessionCache } from './check/session-cache.js';
   controllers: [DevicesController, SessionsController],
   providers: [
     ClaimsService,
+    CredentialKinds,
     DenialList,
     DevicesService,
     DeviceRecognition,
@@ -61,6 +63,7 @@ import { SessionCache } from './check/session-cache.js';
   ],
   exports: [
     ClaimsService,
+    CredentialKinds,
     DeviceRecognition,
     DenialList,
     LastSeenService,

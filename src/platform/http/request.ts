@@ -17,6 +17,16 @@ export interface Principal {
   expiresAt: number;
 }
 
+/** The caller of a route that both people and machines may call: a user by a session, or by an API key. */
+export interface Caller {
+  kind: 'session' | 'api_key';
+  /** The id of the session or of the key. */
+  id: string;
+  userId: string;
+  /** The roles of the user. An API key has none: its scopes say what it may do. */
+  roles: readonly Role[];
+}
+
 /** A location from the edge or from a geolocation database, never from the client. */
 export interface GeoLocation {
   /**

@@ -1,34 +1,20 @@
 import type { CacheValue } from '../../platform/cache/cache-port.js';
-import { END_REASONS, type Ended, type EndReason } from '../revocation/end-reason.js';
+import { END_REASONS, type EndReason } from '../revocation/end-reason.js';
+import { ENDED, type CacheEntry } from './leased-cache.js';
 import type { Cell } from './session-cache.cells.js';
 import type { SessionSnapshot } from './session-snapshot.js';
 import { packSnapshot, SNAPSHOT_SHAPE, unpackSnapshot } from './session-snapshot.repository.js';
 
-/**
- * The entry of a session in the cache: a lease (a string: a reader is asking Postgres), a live session, or a
- * tombstone.
- */
-export type SessionCacheEntry =
-  | { state: 'leased' }
-  | { state: 'live'; snapshot: SessionSnapshot; believeUntil: number }
-  | { state: 'ended'; ended: Ended };
-
-/** The tags of the two arrays. An entry that another version has written counts as a miss. */
+/** The first element of a live session. An entry that another version has written counts as a miss. */
 const LIVE = 2;
-const ENDED = 0;
 
-/** `believeUntil` is part of the entry. So a cache that fails to expire entries cannot extend their lifetime. */
+/** See `CacheCodec`. */
 export function packLive(snapshot: SessionSnapshot, believeUntil: number): CacheValue {
   return packSnapshot(snapshot, LIVE, believeUntil);
 }
 
-/** The tombstone of an ended session. */
-export function packEnded({ reason, at }: Ended): CacheValue {
-  return [ENDED, reason, at];
-}
-
-/** @returns null for an entry that this version did not write; it counts as a miss, not as an error */
-export function unpack(sessionId: string, text: string): SessionCacheEntry | null {
+/** See `CacheCodec`. */
+export function unpack(sessionId: string, text: string): CacheEntry<SessionSnapshot> | null {
   try {
     const value = JSON.parse(text) as unknown;
     if (typeof value === 'string') return { state: 'leased' };
@@ -42,7 +28,7 @@ export function unpack(sessionId: string, text: string): SessionCacheEntry | nul
   }
 }
 
-function unpackEnded([, reason, at]: unknown[]): SessionCacheEntry | null {
+function unpackEnded([, reason, at]: unknown[]): CacheEntry<SessionSnapshot> | null {
   return END_REASONS.includes(reason as EndReason) && Number.isInteger(at)
     ? { state: 'ended', ended: { reason: reason as EndReason, at: at as number } }
     : null;

@@ -3,14 +3,13 @@ import { Clock } from '../../platform/runtime/clock.js';
 import { Problem } from '../../platform/api/problem.js';
 import { requireClaims } from '../../platform/claims/declared-claims.js';
 import type { Principal } from '../../platform/http/request.js';
-import { MicroBatcher } from '../../platform/performance/micro-batcher.js';
 import { Settings } from '../../platform/settings/settings.js';
 import type { Ended } from '../revocation/end-reason.js';
 import { KeyDelivery } from '../refresh/key-delivery.js';
+import { CachedReader } from './cached-reader.js';
 import { SessionReader } from './session-reader.js';
 import { judge, lacksSecondFactor, type SessionSnapshot } from './session-snapshot.js';
 import { SessionCache } from './session-cache.js';
-import type { SessionCacheEntry } from './session-cache.codec.js';
 
 /** The requirements of a route for its session. */
 export interface SessionRequirement {
@@ -30,18 +29,22 @@ export interface SessionRequirement {
  */
 @Injectable()
 export class SessionCheck {
-  /** How many checks each store has answered; `unavailable` counts the checks without an answer. */
-  readonly answers = { cache: 0, postgres: 0, unavailable: 0 };
-  private readonly cacheTurn = new MicroBatcher((ids) => this.sessionCache.read(ids).catch(() => NO_ANSWERS));
-  private readonly missTurn = new MicroBatcher((ids) => this.readAndFill(ids));
+  private readonly sessions: CachedReader<SessionSnapshot>;
 
   constructor(
-    private readonly reader: SessionReader,
-    private readonly sessionCache: SessionCache,
+    reader: SessionReader,
+    sessionCache: SessionCache,
     private readonly delivery: KeyDelivery,
     private readonly clock: Clock,
     private readonly settings: Settings,
-  ) {}
+  ) {
+    this.sessions = new CachedReader(sessionCache, reader, clock);
+  }
+
+  /** See {@link CachedReader}. */
+  get answers() {
+    return this.sessions.answers;
+  }
 
   /**
    * Returns the session of an access token, if it is live and meets the requirement.
@@ -53,17 +56,14 @@ export class SessionCheck {
   async require(principal: Principal, requirement: SessionRequirement): Promise<SessionSnapshot> {
     const { sessionId } = principal;
     const isCached = requirement.consistency === 'cached';
-    const entry = isCached ? (await this.cacheTurn.ask(sessionId)).get(sessionId) : undefined;
-    if (entry?.state === 'live' || entry?.state === 'ended') this.answers.cache += 1;
+    const entry = isCached ? await this.sessions.fromCache(sessionId) : undefined;
     if (entry?.state === 'ended') throw sessionEnded(entry.ended);
     if (entry?.state === 'live') {
       const { snapshot } = entry;
       if (snapshot.userId !== principal.userId) throw new Problem('auth.invalid_token');
       if (!this.objection(snapshot, principal, requirement)) return this.letIn(snapshot);
     }
-    // Only the reader that holds the lease may fill the entry. If the lease was not granted, another reader holds it
-    // or the cache is down.
-    const snapshot = await this.fromPostgres(sessionId, entry === null);
+    const snapshot = await this.sessions.fromPostgres(sessionId, entry);
     if (snapshot?.userId !== principal.userId) throw new Problem('auth.invalid_token');
     requireClaims(snapshot.claims);
     const objection = this.objection(snapshot, principal, requirement);
@@ -93,29 +93,7 @@ export class SessionCheck {
     const isStale = (factorAt ?? snapshot.authenticatedAt) + maxAuthAge <= now;
     return isStale ? reauthenticationRequired(maxAuthAge, { bySecondFactor: factorAt !== null }) : null;
   }
-
-  private async fromPostgres(id: string, mayFill: boolean): Promise<SessionSnapshot | undefined> {
-    try {
-      const snapshot = mayFill ? (await this.missTurn.ask(id)).get(id) : await this.reader.read(id);
-      this.answers.postgres += 1;
-      return snapshot;
-    } catch (error) {
-      this.answers.unavailable += 1;
-      throw error;
-    }
-  }
-
-  private async readAndFill(ids: string[]): Promise<Map<string, SessionSnapshot>> {
-    const leases = await this.sessionCache.lease(ids).catch(() => []);
-    const readAt = this.clock.now();
-    const snapshots = await this.reader.readMany(ids);
-    void this.sessionCache.fill(leases, snapshots, readAt);
-    return snapshots;
-  }
 }
-
-/** The cache failed or was too slow: read Postgres instead. */
-const NO_ANSWERS: ReadonlyMap<string, SessionCacheEntry | null> = new Map();
 
 /**
  * The problem `auth.session_ended`, with the reason and the time of the end.

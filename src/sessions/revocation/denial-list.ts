@@ -73,6 +73,11 @@ export class DenialList {
     return this.everyone && createdAt <= this.everyone.notBefore ? this.everyone : null;
   }
 
+  /** Whether a credential of another kind, such as an API key, has ended. It ends alone or with all of its user. */
+  deniesCredential(id: string): boolean {
+    return this.sessions.has(id) || this.users.has(id);
+  }
+
   /**
    * Removes denials that no unexpired access token can match. Notices arrive approximately in the order in which they
    * expire.

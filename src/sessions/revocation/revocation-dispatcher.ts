@@ -72,7 +72,7 @@ export class RevocationDispatcher {
       else
         await this.writeTombstones(
           revocation,
-          await this.revocationWriter.sessionsOf(this.database.manager, revocation),
+          await this.revocationWriter.idsOf(this.database.manager, revocation),
         );
     }
   }
@@ -82,10 +82,10 @@ export class RevocationDispatcher {
    *
    * @returns the revocation; `appliedAt` is set when the cache has acknowledged
    */
-  async writeTombstones(revocation: Revocation, sessionIds: string[]): Promise<Revocation> {
+  async writeTombstones(revocation: Revocation, ids: string[]): Promise<Revocation> {
     try {
-      if (ENDS_NOTHING.has(revocation.kind)) await this.sessionCache.invalidate(sessionIds);
-      else await this.sessionCache.writeTombstones(sessionIds, endedBy(revocation));
+      if (ENDS_NOTHING.has(revocation.kind)) await this.sessionCache.invalidate(ids);
+      else await this.sessionCache.writeTombstones(ids, endedBy(revocation));
     } catch (error) {
       this.logger.warn(
         { err: error, seq: revocation.seq },

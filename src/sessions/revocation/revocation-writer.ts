@@ -6,6 +6,7 @@ import type { ActorContext } from '../../platform/api/actor.decorator.js';
 import { Clock } from '../../platform/runtime/clock.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
 import { UserRepository } from '../../users/user.repository.js';
+import { CredentialKinds } from '../credential-kinds.js';
 import type { EndReason } from './end-reason.js';
 import { Revocation, type RevocationKind } from './revocation.entity.js';
 import { findRevocation, insertRevocation } from './revocation.repository.js';
@@ -38,7 +39,8 @@ export type SessionSelector = 'all' | { only: string[] } | { except: string };
 /** A revocation that is written in a transaction. It is in force once the transaction has committed. */
 export interface PendingRevocation {
   revocation: Revocation;
-  sessionIds: string[];
+  /** Of the sessions, and of the other credentials that it concerns: see `CredentialKinds`. */
+  ids: string[];
 }
 
 /** A transaction of `RevocationService.commit`, which publishes the revocations in it after the commit. */
@@ -58,11 +60,15 @@ const TOKENS_DEAD_AFTER_MS = 15 * 60_000 + 60_000;
 export class RevocationWriter {
   constructor(
     private readonly users: UserRepository,
+    private readonly credentials: CredentialKinds,
     private readonly audit: AuditService,
     private readonly clock: Clock,
   ) {}
 
-  /** Ends sessions of one user, under the user's lock. */
+  /**
+   * Ends sessions of one user, under the user's lock. If all end, the user's other credentials that end for this
+   * reason end with them, such as API keys at a ban.
+   */
   async endSessions(
     tx: RevocationTx,
     userId: string,
@@ -81,15 +87,18 @@ export class RevocationWriter {
     const notBefore = new Date(
       Math.max(now.getTime(), ...candidates.map((session) => session.created_at.getTime())),
     );
+    const others = everything ? await this.credentials.lockToEnd(tx, userId, cause.reason) : NO_OTHERS;
     const revocation = await this.insert(tx, {
       kind: everything ? 'user' : 'session',
-      subjects: everything ? [userId] : sessionIds,
+      subjects: everything ? [userId, ...others.ids] : sessionIds,
       reason: cause.reason,
       now,
       notBefore: everything ? notBefore : null,
       ended: sessionIds.length,
     });
-    await endSessionRecords(tx, sessionIds, { reason: cause.reason, at: now, seq: revocation.seq });
+    const end = { reason: cause.reason, at: now, seq: revocation.seq };
+    await endSessionRecords(tx, sessionIds, end);
+    await others.end(end);
     if (onlyOf(selector) === null) {
       // Also when one session goes on: an ended session may have made a request that is recorded without a session.
       await this.users.setNotBefore(tx, userId, notBefore, everything);
@@ -103,10 +112,11 @@ export class RevocationWriter {
         ...cause.details,
         reason: cause.reason,
         sessions: sessionIds.length,
+        ...(others.ids.length > 0 && { otherCredentials: others.ids }),
         revocation: Number(revocation.seq),
       },
     });
-    return pendingIn(tx, revocation, sessionIds);
+    return pendingIn(tx, revocation, [...sessionIds, ...others.ids]);
   }
 
   /**
@@ -119,7 +129,7 @@ export class RevocationWriter {
     cause: RevocationCause,
   ): Promise<PendingRevocation> {
     const pending = await this.endSessions(tx, userId, { only: [id] }, cause);
-    if (pending.sessionIds.length === 0) {
+    if (pending.ids.length === 0) {
       await noteRevocation(tx, id, pending.revocation.seq);
     }
     return pending;
@@ -162,33 +172,52 @@ export class RevocationWriter {
   }
 
   /**
+   * Ends a credential of another kind, see {@link CredentialKinds}. The caller has locked its record, ends it with the
+   * number of the revocation, and records the audit event.
+   */
+  async endCredential(tx: RevocationTx, id: string, reason: string): Promise<PendingRevocation> {
+    const now = await databaseNow(tx, this.clock);
+    const revocation = await this.insert(tx, { kind: 'session', subjects: [id], reason, now });
+    return pendingIn(tx, revocation, [id]);
+  }
+
+  /** As {@link markStale}, for one credential of another kind. */
+  async markCredentialStale(tx: RevocationTx, id: string, what: string): Promise<PendingRevocation> {
+    const now = await databaseNow(tx, this.clock);
+    const revocation = await this.insert(tx, { kind: 'stale', subjects: [id], reason: what, now });
+    return pendingIn(tx, revocation, [id]);
+  }
+
+  /**
    * For changes that end no session but that the next check must see, such as roles. Call it inside the transaction
    * of the change.
    */
   async markStale(tx: RevocationTx, userId: string, what: string): Promise<PendingRevocation> {
     const sessionIds = await activeSessionsOf(tx, userId);
+    const ids = [...sessionIds, ...(await this.credentials.liveOf(tx, userId))];
     const now = await databaseNow(tx, this.clock);
-    const revocation = await this.insert(tx, {
-      kind: 'stale',
-      subjects: sessionIds,
-      reason: what,
-      now,
-    });
-    return pendingIn(tx, revocation, sessionIds);
+    const revocation = await this.insert(tx, { kind: 'stale', subjects: ids, reason: what, now });
+    return pendingIn(tx, revocation, ids);
   }
 
   /** The revocation that already ended the session, for a repeated request; null if there is none. */
   async existingRevocation(tx: RevocationTx, sessionId: string): Promise<PendingRevocation | null> {
-    const seq = await revocationThatEnded(tx, sessionId);
-    const revocation = seq && (await findRevocation(tx, { seq }));
-    if (!revocation) return null;
-    const sessionIds = await this.sessionsOf(tx, revocation);
-    return pendingIn(tx, Object.assign(revocation, { endedSessions: 0 }), sessionIds);
+    return this.existing(tx, await revocationThatEnded(tx, sessionId));
   }
 
-  /** The sessions of a revocation. Also works long after the revocation. */
-  async sessionsOf(tx: EntityManager, { kind, subjects, seq }: Revocation): Promise<string[]> {
-    return kind === 'user' ? sessionsEndedBy(tx, seq) : subjects;
+  /** An earlier revocation, for a repeated request; null if it was removed, or if there is no number. */
+  async existing(tx: RevocationTx, seq: string | null): Promise<PendingRevocation | null> {
+    const revocation = seq && (await findRevocation(tx, { seq }));
+    if (!revocation) return null;
+    const ids = await this.idsOf(tx, revocation);
+    return pendingIn(tx, Object.assign(revocation, { endedSessions: 0 }), ids);
+  }
+
+  /** The ids of the sessions and other credentials of a revocation. Also works long after the revocation. */
+  async idsOf(tx: EntityManager, { kind, subjects, seq }: Revocation): Promise<string[]> {
+    if (kind !== 'user') return subjects;
+    const [, ...others] = subjects;
+    return [...(await sessionsEndedBy(tx, seq)), ...others];
   }
 
   private async insert(
@@ -218,8 +247,11 @@ export class RevocationWriter {
   }
 }
 
-function pendingIn(tx: RevocationTx, revocation: Revocation, sessionIds: string[]): PendingRevocation {
-  const pending = { revocation, sessionIds };
+/** A revocation of single sessions concerns no other credentials. */
+const NO_OTHERS = { ids: [], end: () => Promise.resolve() };
+
+function pendingIn(tx: RevocationTx, revocation: Revocation, ids: string[]): PendingRevocation {
+  const pending = { revocation, ids };
   tx.pendingRevocations.push(pending);
   return pending;
 }

@@ -2,10 +2,11 @@ import { Column, Entity, PrimaryColumn } from 'typeorm';
 
 /**
  * - `token`: one access token, by its `jti`; its session goes on
- * - `session`: the listed sessions
- * - `user`: every session of a user that was created at or before `notBefore`
+ * - `session`: the listed sessions, or a credential of another kind, such as an API key
+ * - `user`: every session of a user that was created at or before `notBefore`. The first subject is the user; the
+ *   others are credentials of other kinds that end as well
  * - `everyone`: every session that was created at or before `notBefore`
- * - `stale`: ends no session, but cached entries of the listed sessions are out of date
+ * - `stale`: ends nothing, but cached entries of the listed sessions and other credentials are out of date
  */
 export type RevocationKind = 'token' | 'session' | 'user' | 'everyone' | 'stale';
 
@@ -24,7 +25,7 @@ export class Revocation {
   @Column({ type: 'text', name: 'token_id', nullable: true })
   tokenId: string | null;
 
-  /** An `EndReason`; for kind `stale`, the name of the change. */
+  /** An `EndReason`, or that of another kind of credential; for kind `stale`, the name of the change. */
   @Column({ type: 'text' })
   reason: string;
 

@@ -149,12 +149,12 @@ export class RevocationService {
   }
 
   /** After the commit: denies the sessions on this instance at once, and updates the session cache. */
-  private async publish({ revocation, sessionIds }: PendingRevocation): Promise<Receipt> {
+  private async publish({ revocation, ids }: PendingRevocation): Promise<Receipt> {
     // A global revocation is completed by its sweep only. Asked for one of its sessions, return the receipt as it
     // stands, without counts.
     if (revocation.appliedAt || revocation.kind === 'everyone') return this.plainReceipt(revocation);
     this.denials.apply(noticeOf(revocation));
-    return this.receipt(await this.revocationDispatcher.writeTombstones(revocation, sessionIds));
+    return this.receipt(await this.revocationDispatcher.writeTombstones(revocation, ids));
   }
 
   /** The receipt as it stands now; null when the revocation does not exist. */
