@@ -11,8 +11,8 @@ const BELOW = {
   observability: ['platform', 'sessions'],
 };
 const FOLDERS = Object.keys(BELOW);
-/** The lists of roles and claims, and the name of the product: every folder may read them. */
-const FOR_ALL = '^src/(roles|claims|product)[.]ts$';
+/** The lists of roles, scopes and claims, and the name of the product: every folder may read them. */
+const FOR_ALL = '^src/(roles|scopes|claims|product)[.]ts$';
 /** Tests, and example requests for tests. */
 const TESTS = '[.](spec|recipes)[.]ts$';
 
@@ -56,7 +56,7 @@ module.exports = {
         pathNot: [
           '^src/platform/(api|http|settings)/',
           '[.](decorator|schemas)[.]ts$',
-          '(session-snapshot|receipt|throttling/policies|roles)[.]ts$',
+          '(session-snapshot|receipt|throttling/policies|roles|scopes)[.]ts$',
         ],
       },
     },

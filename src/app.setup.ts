@@ -32,6 +32,19 @@ const BODY_LIMIT_BYTES = 10_240;
 /** Node's own default, stated explicitly: a token in a cookie needs less than a tenth of it. */
 const HEADER_LIMIT_BYTES = 16_384;
 
+/** A report of a secret scanner names many findings at once. */
+const RAW_BODY_LIMIT_BYTES = 1_048_576;
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** For a route that verifies a signature of its body. Such a body may be larger. */
+    keepsRawBody?: boolean;
+  }
+  interface FastifyRequest {
+    rawBody?: string;
+  }
+}
+
 /** Creates the complete application, for serving and for tests. Only listening is left to the caller. */
 export async function createApp(
   settings: Settings,
@@ -79,6 +92,8 @@ export async function createApp(
   routes.follow(fastify);
   fastify.decorateRequest('user', undefined);
   fastify.decorateRequest('session', undefined);
+  fastify.decorateRequest('apiKey', undefined);
+  fastify.decorateRequest('callerLimit', undefined);
   fastify.addHook('onRequest', (request, reply, done) => {
     standardHeaders(request, reply);
     done();
@@ -159,7 +174,15 @@ function letRead(app: NestFastifyApplication, origins: readonly string[]): void 
       'X-Device-Token',
       'X-Min-Revocation-Seq',
     ],
-    exposedHeaders: ['RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate', 'X-Request-Id'],
+    exposedHeaders: [
+      'Deprecation',
+      'RateLimit',
+      'RateLimit-Policy',
+      'Retry-After',
+      'Sunset',
+      'WWW-Authenticate',
+      'X-Request-Id',
+    ],
     maxAge: PREFLIGHT_MAX_AGE_S,
     // Continues to an empty answer, so that the standard headers are added.
     preflightContinue: true,
@@ -181,6 +204,10 @@ function refusePlainHttp(fastify: FastifyInstance, proxies: TrustedProxies): voi
 /** Accepts only JSON: other sites can make a browser send forms (OWASP CSRF cheat sheet). */
 function onlyJson(fastify: FastifyInstance): void {
   const parse = fastify.getDefaultJsonParser('error', 'error');
+  fastify.decorateRequest('rawBody', undefined);
+  fastify.addHook('onRoute', (route) => {
+    if (route.config?.keepsRawBody) route.bodyLimit = RAW_BODY_LIMIT_BYTES;
+  });
   // Compressed bodies are refused (RFC 7694): bodies of this size gain nothing from it, and a few bytes can expand to
   // many.
   fastify.addHook('onRequest', (request, _reply, done) => {
@@ -190,6 +217,7 @@ function onlyJson(fastify: FastifyInstance): void {
   });
   fastify.removeAllContentTypeParsers();
   fastify.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (request.routeOptions.config.keepsRawBody) request.rawBody = body as string;
     if (body.length === 0) done(null, undefined);
     else void parse(request, body as string, done);
   });

@@ -51,6 +51,27 @@ export { RequireSession, type RequireSessionOptions } from './sessions/check/req
 export { Roles } from './auth/guards/roles.decorator.js';
 
 /**
+ * Also lets machines in, by an API key with the scope: alone on a route of the access tier, or beside `@RequireSession()`. Every other
+ * route refuses keys. The handler gets the caller, a person or a machine, by `@CurrentCaller()`.
+ *
+ * ```ts
+ * export const ORDERS_READ = defineScope('orders:read', { description: 'Read your orders' });
+ *
+ * @Controller('orders')
+ * @RequireSession()
+ * class OrdersController {
+ *   @Get()
+ *   @AllowApiKey(ORDERS_READ)
+ *   list(@CurrentCaller() { userId }: Caller) {
+ *     return { items: [], userId };
+ *   }
+ * }
+ * ```
+ */
+export { AllowApiKey } from './auth/api-keys/check/allow-api-key.decorator.js';
+export { defineScope, SCOPES, type Scope, type ScopeOptions } from './scopes.js';
+
+/**
  * Defines a role of your own. A privileged role needs a second factor (`ADMIN_MFA`), has the short sessions of
  * admins, and keeps its last holder.
  *
@@ -100,7 +121,15 @@ export { RateLimit, type RateLimitOptions } from './platform/throttling/rate-lim
  * ```
  */
 export { CurrentUser } from './auth/guards/current-user.decorator.js';
-export type { GeoLocation, Principal, RequestContext } from './platform/http/request.js';
+export type { Caller, GeoLocation, Principal, RequestContext } from './platform/http/request.js';
+/**
+ * The caller of a route with `@AllowApiKey()`: a user by a session, or by an API key.
+ *
+ * ```ts
+ * const isMachine = ({ kind }: Caller) => kind === 'api_key';
+ * ```
+ */
+export { CurrentCaller } from './auth/guards/current-caller.decorator.js';
 
 /** The session that the guard has checked; only on routes with `@RequireSession()`. */
 export { CurrentSession } from './sessions/check/current-session.decorator.js';
@@ -227,7 +256,7 @@ export { Receipt } from './sessions/revocation/receipt.js';
 export { END_REASONS, type EndReason } from './sessions/revocation/end-reason.js';
 
 /**
- * Runs a write in a transaction that either commits before the session ends, or not at all.
+ * Runs a write in a transaction that either commits before the session, or the API key, ends, or not at all.
  *
  * ```ts
  * const rename = (fence: SessionFence, session: SessionSnapshot, name: string) =>

@@ -39,6 +39,7 @@ export function serveOpenApi(app: NestFastifyApplication, fastify: FastifyInstan
     .setDescription('Each operation names its tier: public, access, session, fresh or strict.')
     .setVersion('1')
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'at+jwt' }, 'bearer')
+    .addApiKey({ type: 'apiKey', in: 'header', name: 'X-API-Key' }, 'apiKey')
     .addCookieAuth(cookieNamesOf(app.get(Settings)).access, { type: 'apiKey', in: 'cookie' }, 'cookie')
     .build();
   SwaggerModule.setup('docs', app, () => complete(SwaggerModule.createDocument(app, config)), {
@@ -127,9 +128,17 @@ function describeOperation(operation: Operation, isUnsafe: boolean): void {
   operation['x-tier'] ??= 'access';
   // Set once, even if both the controller and the route require a session.
   if (operation['x-tier'] !== 'public') operation.security = [{ bearer: [] }, { cookie: [] }];
+  const scope = operation['x-scope'] as string | undefined;
+  // OpenAPI 3.1: for schemes other than OAuth the list names the roles that the operation needs.
+  if (scope !== undefined) operation.security!.push({ apiKey: [scope] });
   const roles = operation['x-roles'] as string[] | undefined;
   // Shown beside the path, even while the operation is collapsed.
-  operation.summary = [operation['x-tier'] as string, ...(roles ?? []), operation.summary]
+  operation.summary = [
+    operation['x-tier'] as string,
+    ...(roles ?? []),
+    scope && `key: ${scope}`,
+    operation.summary,
+  ]
     .filter(Boolean)
     .join(' · ');
   const codes = new Set([

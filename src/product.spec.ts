@@ -7,7 +7,7 @@ describe('The name of the product', () => {
   });
 
   it('decides on every name that clients, operators and stores see', () => {
-    expect(productOf('Drawbridge', 'drawbridge')).toEqual({
+    expect(productOf('Drawbridge', 'drawbridge', 'dbk')).toEqual({
       name: 'Drawbridge',
       slug: 'drawbridge',
       problemUrn: 'urn:drawbridge:problem:',
@@ -16,6 +16,7 @@ describe('The name of the product', () => {
       revocationsChannel: 'drawbridge_revocations',
       auditRetention: 'drawbridge.audit_retention',
       mailFrom: 'Drawbridge <no-reply@localhost>',
+      apiKeyPrefix: 'dbk',
       demoPassword: 'drawbridge demo password',
       applicationName: {
         main: 'drawbridge',
@@ -30,6 +31,7 @@ describe('The name of the product', () => {
         refreshSecretId: 'drawbridge refresh secret',
         mailedToken: 'drawbridge mailed token v1',
         passkeyChallenge: 'drawbridge passkey challenge v1',
+        cachedApiKey: 'drawbridge cached API key v1',
       },
       embeddedPostgres: {
         role: 'drawbridge',

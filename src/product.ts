@@ -4,11 +4,12 @@
  * - The name is for people: mails, authenticator apps, the API document, messages.
  * - The slug is for machines: lower-case letters and digits, a letter first, because metrics and names in PostgreSQL
  *   allow little else.
+ * - The key prefix begins every API key: short, and not that of another product.
  */
-export const PRODUCT = productOf('Drawbridge', 'drawbridge');
+export const PRODUCT = productOf('Drawbridge', 'drawbridge', 'dbk');
 
 /** Everything that contains the name of a product. No other file of the source contains it. */
-export function productOf(name: string, slug: string) {
+export function productOf(name: string, slug: string, keyPrefix: string) {
   return {
     name,
     slug,
@@ -22,6 +23,8 @@ export function productOf(name: string, slug: string) {
     auditRetention: `${slug}.audit_retention`,
     /** The default sender of mails. */
     mailFrom: `${name} <no-reply@localhost>`,
+    /** The default of `API_KEY_PREFIX`. */
+    apiKeyPrefix: keyPrefix,
     demoPassword: `${slug} demo password`,
     /** The `application_name` of connections to PostgreSQL. */
     applicationName: {
@@ -41,6 +44,7 @@ export function productOf(name: string, slug: string) {
       refreshSecretId: `${slug} refresh secret`,
       mailedToken: `${slug} mailed token v1`,
       passkeyChallenge: `${slug} passkey challenge v1`,
+      cachedApiKey: `${slug} cached API key v1`,
     },
     embeddedPostgres: {
       role: slug,

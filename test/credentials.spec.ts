@@ -260,7 +260,8 @@ describe('the credential of a request', () => {
         for (const value of [native.accessToken!, bearer()]) {
           const answer = await show(path, { [name]: value });
           expect(answer.status).toBe(401);
-          expect(['auth.unauthenticated', 'auth.invalid_token']).toContain(answer.body.code);
+          const wrong = name === 'x-api-key' ? 'auth.invalid_key' : 'auth.invalid_token';
+          expect(['auth.unauthenticated', wrong]).toContain(answer.body.code);
         }
       }
     });

@@ -138,7 +138,8 @@ describe('the document at /openapi.json', () => {
       else if (operation.path !== '/metrics')
         expect(operation['x-problems']).not.toContain('request.cross_site');
       if (operation.path.includes('{')) needs.add('request.invalid');
-      const { name, 'x-problems': problems, security, parameters = [] } = operation;
+      const { name, 'x-problems': problems, 'x-scope': scope, security, parameters = [] } = operation;
+      if (scope) for (const code of ['invalid_key', 'insufficient_scope']) needs.add(`auth.${code}`);
       expect({ name, missing: [...needs].filter((code) => !problems.includes(code)) }).toEqual({
         name,
         missing: [],
@@ -149,14 +150,17 @@ describe('the document at /openapi.json', () => {
       });
       expect({ name, security }).toEqual({
         name,
-        security: tier === 'public' ? undefined : [{ bearer: [] }, { cookie: [] }],
+        security:
+          tier === 'public'
+            ? undefined
+            : [{ bearer: [] }, { cookie: [] }, ...(scope ? [{ apiKey: [scope] }] : [])],
       });
       const inPath = [...operation.path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter);
       expect(
         parameters.filter((parameter) => parameter.in === 'path').map((parameter) => parameter.name),
       ).toEqual(inPath);
     }
-    expect(Object.keys(components.securitySchemes).sort()).toEqual(['bearer', 'cookie']);
+    expect(Object.keys(components.securitySchemes).sort()).toEqual(['apiKey', 'bearer', 'cookie']);
   });
 
   it('describes every problem by one schema, and its status by the possible codes [OPS-02]', () => {

@@ -310,7 +310,7 @@ describe('each operation of the document', () => {
   it('takes no undocumented field, so that mass assignment is impossible [AZ-02, VAL-01]', async () => {
     for (const operation of operations) {
       const schema = bodySchemaOf(operation);
-      if (!schema) continue;
+      if (!schema || schema.type === 'array') continue;
       const owner = await person();
       const caller = isForAdmins(operation) ? await person('bearer', ['user', 'admin']) : owner;
       const example = await cook(operation, owner);

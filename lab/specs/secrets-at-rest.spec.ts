@@ -41,7 +41,7 @@ describeWithRedis('a thief of dumps and logs', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('finds no token, password or key in PostgreSQL [LOG-03, REF-02]', async () => {
+  it('finds no token, password or key in PostgreSQL [LOG-03, REF-02, APK-01]', async () => {
     const dump = await dumpPostgres(postgres.url);
     expect(dump).toContain(liveSession);
     expect(secretsIn(dump)).toEqual([]);
@@ -101,6 +101,7 @@ describeWithRedis('a thief of dumps and logs', () => {
     const proven = await grant('reauthenticate', 'POST', '/v1/auth/reauthenticate', password, bearer);
     bearer.authorization = `Bearer ${proven.accessToken}`;
     await call('PATCH', '/v1/users/me', { displayName: 'Alice' }, bearer);
+    await useApiKeys(bearer);
     await call('GET', '/v1/sessions', undefined, bearer);
     await call('GET', `/v1/auth/whoami?access_token=${accessToken}`, undefined, bearer);
     await call('GET', `/v1/nowhere/${accessToken}`, undefined, bearer);
@@ -137,6 +138,22 @@ describeWithRedis('a thief of dumps and logs', () => {
     await useSecondFactor(bearer);
     // The session is cached again.
     expect((await call('GET', '/v1/sessions/current', undefined, bearer)).status).toBe(200);
+  }
+
+  /** A key, its rotation with an overlap, a mistyped key, and a key in a URL. */
+  async function useApiKeys(bearer: Record<string, string>): Promise<void> {
+    const json = async (answer: Response) => (await answer.json()) as Record<string, any>;
+    const wanted = { name: 'a machine', scopes: ['flags:read'] };
+    const { id, key } = await json(await call('POST', '/v1/api-keys', wanted, bearer));
+    const rotation = await call('POST', `/v1/api-keys/${id}/rotate`, { overlapSeconds: 600 }, bearer);
+    const { key: rotated } = await json(rotation);
+    for (const [name, text] of Object.entries({ key, rotated } as Record<string, string>)) {
+      secrets.set(`API key, ${name}`, text.slice(-36));
+      const answer = await call('GET', '/v1/feature-flags', undefined, { 'x-api-key': text });
+      expect(answer.status).toBe(200);
+      await call('GET', '/v1/feature-flags', undefined, { 'x-api-key': `${text}x` });
+      await call('GET', `/v1/feature-flags?api_key=${text}`);
+    }
   }
 
   /** An enrolled factor, one that is only begun, a used code, and a login that waits for its second factor. */

@@ -2,6 +2,7 @@ import { Module, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryModule, HttpAdapterHost } from '@nestjs/core';
 import { PassportModule } from '@nestjs/passport';
 import type { FastifyInstance } from 'fastify';
+import { ApiKeysModule } from './api-keys/api-keys.module.js';
 import { PasskeysModule } from './passkeys/passkeys.module.js';
 import { SecondFactorModule } from './mfa/second-factor.module.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
@@ -46,7 +47,15 @@ import { SecondFactorController } from './mfa/second-factor.controller.js';
 import { MfaLoginService } from './mfa/mfa-login.service.js';
 
 @Module({
-  imports: [DiscoveryModule, PassportModule, PasskeysModule, SecondFactorModule, SessionsModule, UsersModule],
+  imports: [
+    ApiKeysModule,
+    DiscoveryModule,
+    PassportModule,
+    PasskeysModule,
+    SecondFactorModule,
+    SessionsModule,
+    UsersModule,
+  ],
   controllers: [
     AuthController,
     SecondFactorController,

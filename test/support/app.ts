@@ -109,7 +109,7 @@ export async function resetStores(): Promise<void> {
   await client.query(
     `set ${PRODUCT.auditRetention} = 'on';
      truncate users, devices, sessions, revocations, audit_events, audit_chain, mails, scheduled_jobs,
-       used_passkey_challenges restart identity cascade`,
+       used_passkey_challenges, api_keys restart identity cascade`,
   );
   await client.query(`update session_epoch set not_before = '-infinity'`);
   await client.end();

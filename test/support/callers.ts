@@ -1,8 +1,12 @@
+import { expect } from '@jest/globals';
+import { ApiKeyFormat } from '../../src/auth/api-keys/api-key-format.js';
 import type { ProblemCode } from '../../src/platform/api/problem.js';
 import { random } from '../../src/platform/runtime/random.js';
 import type { Role } from '../../src/roles.js';
+import { SCOPES } from '../../src/scopes.js';
 import type { Transport } from '../../src/sessions/session.entity.js';
 import { mintTokenId } from '../../src/sessions/token-id.js';
+import { createKey, machineOf, machineWith } from './api-keys.js';
 import { ADMIN, type TestApp } from './app.js';
 import type { Client } from './client.js';
 import { HEADER, read, signed } from './forge.js';
@@ -36,15 +40,23 @@ export interface CallerKind {
   roles?: Role[];
   /** The roles in the token; the stored ones when absent. */
   claimed?: Role[];
+  /** For an API key: its scopes. Every route refuses a key, unless it allows one of them. */
+  scopes?: string[];
+  /** For an API key: the answer of the routes that allow keys. Absent: accepted. */
+  key?: ProblemCode;
 }
 
 /** The promise of the operation's own declarations for this caller: `acknowledged`, or the code of a problem. */
 export function promised(
-  { 'x-tier': tier, 'x-roles': wanted }: Operation,
-  { everywhere, access, session, isStale, roles = ['user'], claimed = roles }: CallerKind,
+  { 'x-tier': tier, 'x-roles': wanted, 'x-scope': scope }: Operation,
+  { everywhere, access, session, isStale, roles = ['user'], claimed = roles, scopes, key }: CallerKind,
 ): ProblemCode | 'accepted' {
   if (everywhere) return everywhere;
   if (tier === 'public') return 'accepted';
+  if (scopes) {
+    if (scope === undefined) return 'auth.unauthenticated';
+    return key ?? (scopes.includes(scope) ? 'accepted' : 'auth.insufficient_scope');
+  }
   if (access) return access;
   if (tier !== 'access' && session) return session;
   if (tier === 'fresh' && isStale) return 'auth.reauthentication_required';
@@ -70,6 +82,34 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     make: async (transport: Transport) => holding(transport, await other(await person('bearer'))),
     access: 'auth.invalid_token' as const,
   });
+  const machine = async (wanted: object = {}): Promise<Caller> => {
+    const behind = await person('bearer');
+    const scopes = SCOPES.names().filter((scope) => scope !== 'probe:admin');
+    return Object.assign(await machineOf(app, behind, { scopes, ...wanted }), { behind });
+  };
+  /** A machine after something has happened to its key, which is cached if it was used before. */
+  const keyAfter = (
+    act: (key: { id: string }, owner: TestUser) => Promise<unknown>,
+    { isUsedBefore = true } = {},
+  ): CallerKind => ({
+    make: async () => {
+      const owner = await person('bearer');
+      const { id, key } = await createKey(owner);
+      const client = machineWith(app, key);
+      if (isUsedBefore) expect((await client.get('/v1/probe/flags')).status).toBe(200);
+      await act({ id }, owner);
+      return client;
+    },
+    scopes: [],
+    key: 'auth.invalid_key',
+  });
+  const wrongKey = (spoil: (key: string) => string): CallerKind => ({
+    make: async () => machineWith(app, spoil((await machine()).apiKey!)),
+    scopes: [],
+    key: 'auth.invalid_key',
+  });
+  const idIn = (key: string) =>
+    key.slice(5, 37).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
   /** An access token in a place that the server does not read. */
   const elsewhere = (headersOf: (owner: TestUser) => Record<string, string>) => ({
     make: async () => {
@@ -212,6 +252,61 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
       make: (transport) => withRoles(transport, ['user'], ['user', 'admin']),
       roles: ['user', 'admin'],
       claimed: ['user'],
+    },
+    'a machine with a live API key of all scopes': {
+      make: () => machine(),
+      scopes: ['probe:read', 'probe:write', 'flags:read', 'payments:write'],
+    },
+    'a machine whose API key has one scope': {
+      make: () => machine({ scopes: ['probe:read'] }),
+      scopes: ['probe:read'],
+    },
+    'a machine whose API key was ended by its owner': keyAfter(({ id }, owner) =>
+      owner.delete(`/v1/api-keys/${id}`),
+    ),
+    'a machine whose API key was ended by an admin': keyAfter(async ({ id }) =>
+      (await loggedIn(app, ADMIN)).delete(`/v1/admin/api-keys/${id}`),
+    ),
+    'a machine whose owner was banned': keyAfter(async (_, { userId }) =>
+      (await loggedIn(app, ADMIN)).post(`/v1/admin/users/${userId}/ban`, { reason: 'a test' }),
+    ),
+    'a machine whose owner has deleted the account': keyAfter((_, owner) => owner.delete('/v1/users/me')),
+    'a machine whose API key was rotated without an overlap': keyAfter(({ id }, owner) =>
+      owner.post(`/v1/api-keys/${id}/rotate`, { overlapSeconds: 0 }),
+    ),
+    'a machine with an expired API key': keyAfter(
+      ({ id }) => app.query(`update api_keys set expires_at = now() where id = $1`, [id]),
+      { isUsedBefore: false },
+    ),
+    'a machine with an API key with another secret': wrongKey(
+      (key) => app.get(ApiKeyFormat).mint(idIn(key)).text,
+    ),
+    'a machine with an API key that does not exist': wrongKey(
+      () => app.get(ApiKeyFormat).mint(random.uuid()).text,
+    ),
+    'a machine with a mistyped API key': wrongKey((key) =>
+      key.replace(/.$/, (end) => (end === '0' ? '1' : '0')),
+    ),
+    'a machine with an API key of production': wrongKey((key) => key.replace('_t', '_p')),
+    'a machine with an access token in place of its API key': {
+      make: async () => machineWith(app, (await person('bearer')).accessToken!),
+      scopes: [],
+      key: 'auth.invalid_key',
+    },
+    'a machine with an API key in place of its access token': {
+      make: async (transport) => holding(transport, (await machine()).apiKey!),
+      access: 'auth.invalid_token',
+    },
+    'a machine with two API keys': {
+      make: async () => machineWith(app, `${(await machine()).apiKey}, ${(await machine()).apiKey}`),
+      everywhere: 'auth.ambiguous_credentials',
+    },
+    'a user with an API key and a token at once': {
+      make: async (transport) => {
+        const owner = await person(transport);
+        return Object.assign(owner, { apiKey: (await createKey(owner)).key });
+      },
+      everywhere: 'auth.ambiguous_credentials',
     },
     'a user with a cookie and a bearer token at once': {
       make: async () => {

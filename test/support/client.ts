@@ -28,6 +28,8 @@ export class Client {
   accessToken?: string;
   refreshToken?: string;
   deviceToken?: string;
+  /** Of a machine; sent when set. */
+  apiKey?: string;
   /** Sent with every request: the name of the browser, or headers of a proxy in between. */
   headers: Record<string, string> = {};
 
@@ -48,6 +50,7 @@ export class Client {
       accessToken: this.accessToken,
       refreshToken: this.refreshToken,
       deviceToken: this.deviceToken,
+      apiKey: this.apiKey,
     });
   }
 
@@ -89,6 +92,7 @@ export class Client {
         cookie: [...this.jar].map(([name, value]) => `${name}=${value}`).join('; '),
       }),
       ...(this.accessToken && { authorization: `Bearer ${this.accessToken}` }),
+      ...(this.apiKey && { 'x-api-key': this.apiKey }),
     };
   }
 

@@ -30,6 +30,7 @@ export interface Operation {
   path: string;
   'x-tier': (typeof TIERS)[number];
   'x-roles'?: string[];
+  'x-scope'?: string;
   'x-problems': string[];
   operationId: string;
   security?: object[];

@@ -3,11 +3,13 @@ import { ApiCreatedResponse, ApiHeader, ApiOkResponse } from '@nestjs/swagger';
 import { DataSource, type EntityManager } from 'typeorm';
 import { z } from 'zod';
 import {
+  AllowApiKey,
   ApiProblems,
   Clock,
+  CurrentCaller,
   CurrentSession,
-  CurrentUser,
   databaseNow,
+  defineScope,
   IdempotencyKey,
   instant,
   Problem,
@@ -17,7 +19,7 @@ import {
   SessionFence,
   text,
   uuid,
-  type Principal,
+  type Caller,
   type SessionSnapshot,
 } from '#core';
 
@@ -46,6 +48,12 @@ interface PaymentRow {
   created_at: Date;
 }
 
+/** The scopes of the probe routes. */
+export const PROBE_READ = defineScope('probe:read', { description: 'Read the flags of the tests' });
+export const PROBE_WRITE = defineScope('probe:write', { description: 'Make payments of the tests' });
+/** A scope that only admins may have. */
+export const PROBE_ADMIN = defineScope('probe:admin', { description: 'Watch the tests', role: 'admin' });
+
 /**
  * The routes that tests call where they need one of a tier and do not care which: of the access tier, without I/O and
  * with a rate limit, and a write that its session fences. They are the tests' own, so that the product's features may
@@ -60,10 +68,20 @@ class ProbeController {
   ) {}
 
   @Get('flags')
+  @AllowApiKey(PROBE_READ)
   @RateLimit({ limit: 600, per: '1m' })
   @ApiOkResponse({ standardSchema: Flags })
-  flags(@CurrentUser() { roles }: Principal) {
+  flags(@CurrentCaller() { roles }: Caller) {
     return { flags: { bulkExport: roles.includes('admin') } };
+  }
+
+  /** The caller, as the check names it. */
+  @Get('caller')
+  @RequireSession({ consistency: 'strict' })
+  @AllowApiKey(PROBE_ADMIN)
+  @ApiOkResponse({ standardSchema: z.object({ kind: z.string(), id: uuid, userId: uuid }) })
+  caller(@CurrentCaller() { kind, id, userId }: Caller) {
+    return { kind, id, userId };
   }
 
   @Get('payments')
@@ -80,20 +98,21 @@ class ProbeController {
   /** The same key makes the payment once, for each user. */
   @Post('payments')
   @RequireSession()
+  @AllowApiKey(PROBE_WRITE)
   @ApiHeader({ name: 'Idempotency-Key', required: true })
   @ApiCreatedResponse({ standardSchema: PaymentView })
   @ApiProblems('request.invalid', 'resource.conflict')
   async pay(
     @IdempotencyKey() key: string,
     @Body({ schema: NewPayment }) payment: NewPayment,
-    @CurrentSession() session: SessionSnapshot,
+    @CurrentCaller() caller: Caller,
   ) {
-    return view(await this.fence.write(session, (tx) => this.insert(tx, session, key, payment)));
+    return view(await this.fence.write(caller, (tx) => this.insert(tx, caller, key, payment)));
   }
 
   private async insert(
     tx: EntityManager,
-    { id, userId }: SessionSnapshot,
+    { id, userId }: Caller,
     key: string,
     { amount, currency, recipient }: NewPayment,
   ): Promise<PaymentRow> {

@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { ProblemCode } from '../../src/platform/api/problem.js';
+import { createKey } from './api-keys.js';
 import { PASSWORD } from './app.js';
 import type { TestClock } from './clock.js';
 import { Authenticator } from './authenticator.js';
@@ -54,6 +55,13 @@ async function withPasskey({ owner }: Scene): Promise<{ key: Authenticator; para
   const { status, body } = await enrolPasskey(owner, key);
   expect(status).toBe(201);
   return { key, parameters: { id: body.id as string } };
+}
+
+/** The owner proves the password again first, as its last proof may be old. */
+async function withKey({ owner }: Scene): Promise<{ parameters: { id: string } }> {
+  expect((await owner.reauthenticate({ password: PASSWORD })).status).toBe(200);
+  const { id } = await createKey(owner);
+  return { parameters: { id } };
 }
 
 /**
@@ -127,6 +135,14 @@ export const RECIPES: Recipes = {
     return { body: { token: await mailbox.tokenFor(email) } };
   },
   'POST /v1/auth/email/change': () => ({ body: { email: newAddress() } }),
+  'POST /v1/api-keys': () => ({ body: { name: 'a machine', scopes: ['probe:read'] } }),
+  'POST /v1/api-keys/{id}/rotate': async (scene) => ({
+    ...(await withKey(scene)),
+    body: { overlapSeconds: 60 },
+  }),
+  'DELETE /v1/api-keys/{id}': withKey,
+  // Only a scanner that is configured may report: `api-key-leaks.spec.ts`.
+  'POST /v1/api-keys/leaked': { cook: () => ({ body: [] }), answers: 'resource.not_found' },
   'PATCH /v1/users/me': () => ({ body: { displayName: 'Some Name' } }),
   'PATCH /v1/devices/{id}': (scene) => ({ ...theDevice(scene), body: { name: 'A desk' } }),
   'DELETE /v1/devices/{id}/sessions': theDevice,
@@ -141,6 +157,8 @@ export const RECIPES: Recipes = {
   'POST /v1/admin/users/{id}/ban': (scene) => ({ ...theUser(scene), body: { reason: 'a test' } }),
   'DELETE /v1/admin/users/{id}/ban': theUser,
   'PUT /v1/admin/users/{id}/roles': (scene) => ({ ...theUser(scene), body: { roles: ['user'] } }),
+  'GET /v1/admin/users/{id}/api-keys': theUser,
+  'DELETE /v1/admin/api-keys/{id}': withKey,
   'DELETE /v1/admin/sessions/{id}': theSession,
   'DELETE /v1/admin/sessions': () => ({ body: { confirm: 'everyone' } }),
   'POST /v1/admin/sessions/end-all': () => ({ body: { confirm: 'everyone' } }),

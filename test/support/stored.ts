@@ -1,6 +1,6 @@
 import type { TestApp } from './app.js';
 
-const TABLES = ['users', 'sessions', 'devices', 'probe_payments', 'mailed_tokens', 'revocations'];
+const TABLES = ['users', 'sessions', 'devices', 'api_keys', 'probe_payments', 'mailed_tokens', 'revocations'];
 const ROWS = TABLES.map(
   (table) => `
   select '${table}' as table, count(*)::int as rows, md5(string_agg(row, '' order by row)) as digest

@@ -220,6 +220,86 @@ export interface AdminUser {
   bannedUntil?: string | null;
 }
 
+export interface ApiKey {
+  id: string;
+  name: string;
+  /** everything before the secret: it tells which key a program has */
+  prefix: string;
+  scopes: string[];
+  networks: string[];
+  requestsPerMinute?: number;
+  createdAt: string;
+  expiresAt?: string;
+  /** some seconds behind */
+  lastUsedAt?: string;
+  rotatedAt?: string;
+  /** until then the secret before the last rotation is accepted */
+  overlapEndsAt?: string;
+  /** who has used the secret before the last rotation and not yet the new one */
+  formerKeyUses?: {
+    address: string;
+    lastUsedAt: string;
+  }[];
+  status: 'active' | 'expired' | 'ended';
+  endReason?: 'revoked' | 'admin' | 'leaked' | 'ban' | 'account_deleted';
+  endedAt?: string;
+}
+
+export interface ApiKeyWithSecret {
+  id: string;
+  name: string;
+  /** everything before the secret: it tells which key a program has */
+  prefix: string;
+  scopes: string[];
+  networks: string[];
+  requestsPerMinute?: number;
+  createdAt: string;
+  expiresAt?: string;
+  /** some seconds behind */
+  lastUsedAt?: string;
+  rotatedAt?: string;
+  /** until then the secret before the last rotation is accepted */
+  overlapEndsAt?: string;
+  /** who has used the secret before the last rotation and not yet the new one */
+  formerKeyUses?: {
+    address: string;
+    lastUsedAt: string;
+  }[];
+  status: 'active' | 'expired' | 'ended';
+  endReason?: 'revoked' | 'admin' | 'leaked' | 'ban' | 'account_deleted';
+  endedAt?: string;
+  /** the key itself, for `X-API-Key`. It is shown only in this answer */
+  key: string;
+}
+
+export interface RotatedApiKey {
+  id: string;
+  name: string;
+  /** everything before the secret: it tells which key a program has */
+  prefix: string;
+  scopes: string[];
+  networks: string[];
+  requestsPerMinute?: number;
+  createdAt: string;
+  expiresAt?: string;
+  /** some seconds behind */
+  lastUsedAt?: string;
+  rotatedAt?: string;
+  /** until then the secret before the last rotation is accepted */
+  overlapEndsAt?: string;
+  /** who has used the secret before the last rotation and not yet the new one */
+  formerKeyUses?: {
+    address: string;
+    lastUsedAt: string;
+  }[];
+  status: 'active' | 'expired' | 'ended';
+  endReason?: 'revoked' | 'admin' | 'leaked' | 'ban' | 'account_deleted';
+  endedAt?: string;
+  /** the key itself, for `X-API-Key`. It is shown only in this answer */
+  key: string;
+  receipt: Receipt;
+}
+
 export type Problem = {
   type: string;
   title: string;
@@ -233,9 +313,11 @@ export type Problem = {
     | 'auth.invalid_token'
     | 'auth.token_expired'
     | 'auth.session_ended'
+    | 'auth.invalid_key'
     | 'auth.invalid_credentials'
     | 'auth.reauthentication_required'
     | 'auth.forbidden'
+    | 'auth.insufficient_scope'
     | 'auth.second_factor_required'
     | 'request.cross_site'
     | 'request.insecure'
@@ -541,6 +623,13 @@ export interface Operations {
   };
   'DELETE /v1/admin/tokens/{jti}': { body: undefined; answer: Receipt };
   'GET /v1/admin/revocations/{seq}': { body: undefined; answer: Receipt };
+  'GET /v1/admin/users/{id}/api-keys': {
+    body: undefined;
+    answer: {
+      items: ApiKey[];
+    };
+  };
+  'DELETE /v1/admin/api-keys/{id}': { body: undefined; answer: Receipt };
   'GET /v1/admin/audit-events': {
     body: undefined;
     answer: {
@@ -614,5 +703,54 @@ export interface Operations {
     answer: {
       recipients: string[];
     };
+  };
+  'GET /v1/api-keys': {
+    body: undefined;
+    answer: {
+      items: ApiKey[];
+    };
+  };
+  'POST /v1/api-keys': {
+    body: {
+      /** for people, such as the program that uses the key */
+      name: string;
+      scopes: ('flags:read' | 'payments:write')[];
+      /** the key is refused from then on; without it the key does not expire */
+      expiresAt?: string;
+      /** only clients of these addresses may use the key; any may if there are none */
+      networks?: string[];
+      /** on each instance; at most as `API_KEY_REQUESTS_PER_MINUTE` says */
+      requestsPerMinute?: number;
+    };
+    answer: ApiKeyWithSecret;
+  };
+  'GET /v1/api-keys/scopes': {
+    body: undefined;
+    answer: {
+      items: {
+        scope: string;
+        description: string;
+      }[];
+    };
+  };
+  'POST /v1/api-keys/{id}/rotate': {
+    body: {
+      /** for this long the former secret is accepted as well; 0 for a leaked secret */
+      overlapSeconds: number;
+    };
+    answer: RotatedApiKey;
+  };
+  'DELETE /v1/api-keys/{id}': { body: undefined; answer: Receipt };
+  'POST /v1/api-keys/leaked': {
+    body: ({
+      token: string;
+      type: string;
+      url?: string | null;
+    } & Record<string, unknown>)[];
+    answer: {
+      token_raw: string;
+      token_type: string;
+      label: 'true_positive' | 'false_positive';
+    }[];
   };
 }

@@ -7,11 +7,15 @@ import { Settings } from '../../platform/settings/settings.js';
 import { LastSeenService } from '../../sessions/check/last-seen.service.js';
 import { RevocationSubscriber } from '../../sessions/revocation/revocation-subscriber.js';
 import { SessionCheck } from '../../sessions/check/session-check.js';
+import { ApiKeyAdmission } from '../api-keys/check/api-key.admission.js';
 import './credentials.js';
 import { AccessAuthenticator } from '../tokens/access-authenticator.js';
 import { PublicRoute } from './public.decorator.js';
 
-/** The access tier. It protects every route that is not `@Public()`: routes are closed by default. */
+/**
+ * The access tier. It protects every route that is not `@Public()`: routes are closed by default. A request with an
+ * API key is admitted by {@link ApiKeyAdmission} instead.
+ */
 @Injectable()
 export class AccessGuard implements CanActivate {
   private readonly isPublic = metadataReader(PublicRoute);
@@ -21,14 +25,16 @@ export class AccessGuard implements CanActivate {
     private readonly revocationSubscriber: RevocationSubscriber,
     private readonly sessions: SessionCheck,
     private readonly lastSeen: LastSeenService,
+    private readonly apiKeys: ApiKeyAdmission,
     private readonly settings: Settings,
   ) {}
 
   /** Synchronous unless it has to wait for a revocation or a session check, which is rare. */
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
-    if (!this.isPublic(context)) return this.admit(request);
-    return Boolean(request.credentials); // throws for two credentials, on every route
+    const { apiKey } = request.credentials; // throws for two credentials, on every route
+    if (this.isPublic(context)) return true;
+    return apiKey === null ? this.admit(request) : this.admitKey(context, request, apiKey);
   }
 
   private admit(request: FastifyRequest): boolean | Promise<boolean> {
@@ -36,6 +42,16 @@ export class AccessGuard implements CanActivate {
     if (floor === undefined) return this.judge(request);
     this.authenticator.authenticate(request); // checks the token first: a refused request must not cause a query to PostgreSQL
     return this.reach(floor).then(() => this.judge(request));
+  }
+
+  private async admitKey(context: ExecutionContext, request: FastifyRequest, text: string): Promise<boolean> {
+    const floor = request.headers['x-min-revocation-seq'];
+    let key = this.apiKeys.recognise(context, text);
+    if (floor !== undefined) {
+      await this.reach(floor);
+      key = this.apiKeys.recognise(context, text); // it may have ended meanwhile
+    }
+    return this.apiKeys.admit(context, key);
   }
 
   private judge(request: FastifyRequest): boolean | Promise<boolean> {

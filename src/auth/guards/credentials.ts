@@ -13,6 +13,8 @@ export interface Credentials {
   /** From the cookie. A bearer client sends its refresh token in the body. */
   refreshToken: string | null;
   deviceToken: string | null;
+  /** From `X-API-Key`, not yet parsed. */
+  apiKey: string | null;
   /** Whether the request carries any of our cookies, including the device cookie. */
   carriesCookies: boolean;
 }
@@ -55,8 +57,8 @@ interface CredentialHeaders {
 const BEARER = /^Bearer +\S/i;
 
 /**
- * Reads the one credential of a request, only from `Authorization: Bearer` or from our cookies (RFC 6750 2, RFC 9700
- * 4.3.2).
+ * Reads the one credential of a request, only from `Authorization: Bearer`, from our cookies or from `X-API-Key`
+ * (RFC 6750 2, RFC 9700 4.3.2).
  * @throws Problem `auth.ambiguous_credentials` if there is more than one
  */
 export function readCredentials({ raw, headers }: CredentialHeaders, names: CookieNames): Credentials {
@@ -67,13 +69,16 @@ export function readCredentials({ raw, headers }: CredentialHeaders, names: Cook
   const accessCookie = access[0] || null;
   const refreshCookie = refresh[0] || null;
   const byCookie = accessCookie !== null || refreshCookie !== null;
-  if (bearer !== null && byCookie) throw new Problem('auth.ambiguous_credentials');
+  const apiKey = apiKeyOf(headers['x-api-key']);
+  if (Number(bearer !== null) + Number(byCookie) + Number(apiKey !== null) > 1)
+    throw new Problem('auth.ambiguous_credentials');
   const deviceHeader = headers['x-device-token'];
   return {
     transport: bearer !== null ? 'bearer' : byCookie ? 'cookie' : null,
     accessToken: bearer ?? accessCookie,
     refreshToken: refreshCookie,
     deviceToken: device[0] || (typeof deviceHeader === 'string' && deviceHeader) || null,
+    apiKey,
     carriesCookies: access.length + refresh.length + device.length > 0,
   };
 }
@@ -91,4 +96,11 @@ function bearerOf(authorization: string | string[] | undefined, raw: IncomingMes
   }
   if (count > 1) throw new Problem('auth.ambiguous_credentials');
   return BEARER.test(authorization) ? authorization.slice('Bearer '.length).trimStart() : null;
+}
+
+/** Node joins the values of several `X-API-Key` headers with commas, which no key contains. */
+function apiKeyOf(header: string | string[] | undefined): string | null {
+  if (typeof header !== 'string' || header === '') return null;
+  if (header.includes(',')) throw new Problem('auth.ambiguous_credentials');
+  return header;
 }

@@ -13,7 +13,7 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
  * Refuses unsafe requests that another site made a browser send. The browser attaches its cookies to them, and a
  * forged login would log the victim into an attacker's account. Two kinds of requests are exempt (OWASP CSRF cheat
  * sheet, Fetch Metadata):
- * - A request that authenticates by `Authorization`: no site can make a browser send that header.
+ * - A request that authenticates by `Authorization` or `X-API-Key`: no site can make a browser send these headers.
  * - A request from `TRUSTED_ORIGINS` that neither carries nor asks for a cookie.
  */
 @Injectable()
@@ -31,8 +31,8 @@ export class CrossSiteGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     if (SAFE_METHODS.has(request.method)) return true;
-    const { transport, carriesCookies } = request.credentials;
-    if (transport === 'bearer' || this.isFromHere(request)) return true;
+    const { transport, apiKey, carriesCookies } = request.credentials;
+    if (transport === 'bearer' || apiKey !== null || this.isFromHere(request)) return true;
     const isWithoutCookies = !carriesCookies && !this.asksForCookies(context)?.(bodyOf(request));
     if (isWithoutCookies && this.isTrusted(request.headers.origin)) return true;
     throw new Problem('request.cross_site');

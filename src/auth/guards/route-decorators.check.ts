@@ -1,14 +1,19 @@
 import { Injectable, RequestMethod, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
-import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
+import { METHOD_METADATA, PATH_METADATA, ROUTE_ARGS_METADATA } from '@nestjs/common/constants.js';
 import { BootError } from '../../platform/settings/boot-error.js';
 import { milliseconds } from '../../platform/settings/duration.js';
 import { metadataReader } from '../../platform/api/cached-metadata.js';
 import { ROLES } from '../../roles.js';
+import { SCOPES } from '../../scopes.js';
+import { readSession } from '../../sessions/check/current-session.decorator.js';
 import { maxAuthAgeOf, SessionRoute } from '../../sessions/check/require-session.decorator.js';
 import { POLICIES } from '../../platform/throttling/policies.js';
 import { RateLimitedRoute } from '../../platform/throttling/rate-limit.decorator.js';
 import { ThrottledRoute } from '../../platform/throttling/throttled.decorator.js';
+import { ApiKeyRoute } from '../api-keys/check/allow-api-key.decorator.js';
+import { readCaller } from './current-caller.decorator.js';
+import { readUser } from './current-user.decorator.js';
 import { PublicRoute } from './public.decorator.js';
 import { RolesRoute } from './roles.decorator.js';
 
@@ -20,6 +25,7 @@ export class RouteDecoratorsCheck implements OnModuleInit {
   private readonly rolesOf = metadataReader(RolesRoute);
   private readonly policyOf = metadataReader(ThrottledRoute);
   private readonly limitOf = metadataReader(RateLimitedRoute);
+  private readonly scopeOf = metadataReader(ApiKeyRoute);
 
   constructor(
     private readonly discovery: DiscoveryService,
@@ -33,7 +39,7 @@ export class RouteDecoratorsCheck implements OnModuleInit {
     if (faults.length > 0) throw new RouteDecoratorsError(faults);
   }
 
-  private routes() {
+  private routes(): Route[] {
     return this.discovery.getControllers().flatMap(({ instance, metatype }) => {
       if (!instance || !metatype) return [];
       const prototype = Object.getPrototypeOf(instance) as Record<string, () => unknown>;
@@ -47,12 +53,13 @@ export class RouteDecoratorsCheck implements OnModuleInit {
             name: `${verb} ${metatype.name}.${method}`,
             getHandler: () => handler,
             getClass: () => metatype as never,
+            reads: factoriesOf(metatype, method),
           };
         });
     });
   }
 
-  private faultsOf(route: Parameters<typeof this.isPublic>[0]): string[] {
+  private faultsOf(route: Route): string[] {
     const session = this.sessionOf(route);
     const roles = this.rolesOf(route);
     const faults: string[] = [];
@@ -64,10 +71,48 @@ export class RouteDecoratorsCheck implements OnModuleInit {
       if (!ROLES.has(role)) faults.push(`@Roles('${role}') names a role that does not exist`);
     }
     if (session) faults.push(...faultsIn('@RequireSession(): maxAuthAge', () => maxAuthAgeOf(session)));
-    return [...faults, ...this.limitFaultsOf(route)];
+    return [
+      ...faults,
+      ...this.parameterFaultsOf(route),
+      ...this.keyFaultsOf(route),
+      ...this.limitFaultsOf(route),
+    ];
   }
 
-  private limitFaultsOf(route: Parameters<typeof this.isPublic>[0]): string[] {
+  /** A parameter that the guards of the route do not set would be an error at the first request. */
+  private parameterFaultsOf(route: Route): string[] {
+    const faults: string[] = [];
+    const isPublic = this.isPublic(route);
+    const allowsKeys = this.scopeOf(route) !== undefined;
+    if (route.reads.has(readSession) && !this.sessionOf(route))
+      faults.push('@CurrentSession() requires @RequireSession()');
+    if (route.reads.has(readSession) && allowsKeys)
+      faults.push('@CurrentSession() contradicts @AllowApiKey(): a key has no session; use @CurrentCaller()');
+    if (route.reads.has(readUser) && allowsKeys)
+      faults.push(
+        '@CurrentUser() contradicts @AllowApiKey(): a key has no access token; use @CurrentCaller()',
+      );
+    if (isPublic && (route.reads.has(readUser) || route.reads.has(readCaller)))
+      faults.push('@Public() contradicts @CurrentUser() and @CurrentCaller(): a public route has no caller');
+    return faults;
+  }
+
+  /** A key proves neither a password nor a role: a demand for one would only ever be met by people, or never. */
+  private keyFaultsOf(route: Route): string[] {
+    const scope = this.scopeOf(route);
+    if (scope === undefined) return [];
+    const { maxAuthAge, bySecondFactor, provesIdentity, awaitsSecondFactor } = this.sessionOf(route) ?? {};
+    const faults: string[] = [];
+    if (!SCOPES.has(scope)) faults.push(`@AllowApiKey('${scope}') names a scope that does not exist`);
+    if (this.isPublic(route))
+      faults.push('@Public() contradicts @AllowApiKey(): a public route has no caller');
+    if (this.rolesOf(route)) faults.push('@Roles() contradicts @AllowApiKey(): a key has no roles');
+    if (maxAuthAge ?? bySecondFactor ?? provesIdentity ?? awaitsSecondFactor)
+      faults.push('@AllowApiKey() contradicts @RequireSession() with a proof of identity: a key proves none');
+    return faults;
+  }
+
+  private limitFaultsOf(route: Route): string[] {
     const policy = this.policyOf(route);
     const own = this.limitOf(route);
     const faults: string[] = [];
@@ -80,6 +125,22 @@ export class RouteDecoratorsCheck implements OnModuleInit {
     if (own) faults.push(...faultsIn('@RateLimit(): per', () => milliseconds(own.per)));
     return faults;
   }
+}
+
+interface Route {
+  name: string;
+  getHandler: () => () => unknown;
+  getClass: () => never;
+  /** The functions behind the parameter decorators of the handler. */
+  reads: ReadonlySet<unknown>;
+}
+
+function factoriesOf(controller: object, method: string): ReadonlySet<unknown> {
+  const parameters = (Reflect.getMetadata(ROUTE_ARGS_METADATA, controller, method) ?? {}) as Record<
+    string,
+    { factory?: unknown }
+  >;
+  return new Set(Object.values(parameters).map(({ factory }) => factory));
 }
 
 function faultsIn(where: string, parse: () => unknown): string[] {

@@ -1,19 +1,24 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { CurrentUser, RateLimit, type Principal } from '#core';
+import { AllowApiKey, CurrentCaller, RateLimit, type Caller } from '#core';
+import { FLAGS_READ } from '../scopes.js';
 import { flagsFor } from './flags.js';
 
 const Flags = z.object({ flags: z.record(z.string(), z.boolean()) });
 
-/** A low-risk route. A valid access token is enough: the request needs no lookup, not even for its rate limit. */
+/**
+ * A low-risk route. A valid access token is enough: the request needs no lookup, not even for its rate limit. A machine
+ * needs a live API key with the scope.
+ */
 @ApiTags('examples')
 @Controller('feature-flags')
 export class FeatureFlagsController {
   @Get()
+  @AllowApiKey(FLAGS_READ)
   @RateLimit({ limit: 600, per: '1m' })
   @ApiOkResponse({ standardSchema: Flags })
-  flags(@CurrentUser() user: Principal) {
-    return { flags: flagsFor(user) };
+  flags(@CurrentCaller() caller: Caller) {
+    return { flags: flagsFor(caller) };
   }
 }

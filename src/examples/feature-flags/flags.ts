@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Principal, Role } from '#core';
+import type { Caller, Role } from '#core';
 
 /** The users who see a feature: those with a role, or a percentage of all users. The selection is stable. */
 const FLAGS: Record<string, { role: Role } | { percent: number }> = {
@@ -8,7 +8,7 @@ const FLAGS: Record<string, { role: Role } | { percent: number }> = {
   bulkExport: { role: 'admin' },
 };
 
-export function flagsFor({ userId, roles }: Pick<Principal, 'userId' | 'roles'>): Record<string, boolean> {
+export function flagsFor({ userId, roles }: Pick<Caller, 'userId' | 'roles'>): Record<string, boolean> {
   return Object.fromEntries(
     Object.entries(FLAGS).map(([flag, rule]) => [
       flag,

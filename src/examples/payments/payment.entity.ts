@@ -8,8 +8,8 @@ export class Payment {
   @Column({ type: 'uuid', name: 'user_id' })
   userId: string;
 
-  @Column({ type: 'uuid', name: 'session_id' })
-  sessionId: string;
+  @Column({ type: 'uuid', name: 'made_by' })
+  madeBy: string;
 
   /**
    * The client chooses this key, which is unique for each user. If the client sends a payment twice, it is made once.

@@ -1,6 +1,16 @@
 import { Body, Controller, Get, Post } from '@nestjs/common';
 import { ApiCreatedResponse, ApiHeader, ApiOkResponse, ApiTags } from '@nestjs/swagger';
-import { ApiProblems, CurrentSession, IdempotencyKey, RequireSession, type SessionSnapshot } from '#core';
+import {
+  AllowApiKey,
+  ApiProblems,
+  CurrentCaller,
+  CurrentSession,
+  IdempotencyKey,
+  RequireSession,
+  type Caller,
+  type SessionSnapshot,
+} from '#core';
+import { PAYMENTS_WRITE } from '../scopes.js';
 import { NewPayment, PaymentList, PaymentView, paymentView, RecipientList } from './payment.schemas.js';
 import { PaymentsService } from './payments.service.js';
 
@@ -24,7 +34,9 @@ export class PaymentsController {
     return { recipients: await this.payments.recipients(userId) };
   }
 
+  /** A person pays in a live session, and a machine with a live API key that has the scope. */
   @Post()
+  @AllowApiKey(PAYMENTS_WRITE)
   @ApiHeader({
     name: 'Idempotency-Key',
     required: true,
@@ -35,8 +47,8 @@ export class PaymentsController {
   async make(
     @IdempotencyKey() key: string,
     @Body({ schema: NewPayment }) payment: NewPayment,
-    @CurrentSession() session: SessionSnapshot,
+    @CurrentCaller() caller: Caller,
   ) {
-    return paymentView(await this.payments.make(session, key, payment));
+    return paymentView(await this.payments.make(caller, key, payment));
   }
 }

@@ -1,6 +1,15 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import { CACHE_MANAGER, Clock, databaseNow, Problem, random, SessionFence, type Cache } from '#core';
+import {
+  CACHE_MANAGER,
+  Clock,
+  databaseNow,
+  Problem,
+  random,
+  SessionFence,
+  type Cache,
+  type Caller,
+} from '#core';
 import type { Payment } from './payment.entity.js';
 import { PaymentRepository } from './payment.repository.js';
 import type { NewPayment } from './payment.schemas.js';
@@ -10,7 +19,7 @@ const RECIPIENTS_TTL_MS = 30_000;
 
 const recipientsKey = (userId: string) => `recipients:${userId}`;
 
-/** An example of a business write whose commit is serialised with the end of its session. */
+/** An example of a business write whose commit is serialised with the end of its session or API key. */
 @Injectable()
 export class PaymentsService {
   constructor(
@@ -31,28 +40,23 @@ export class PaymentsService {
   }
 
   /**
-   * Makes a payment, or returns the payment that this key has already made. Its commit and the end of the session are
-   * serialised, see `SessionFence`.
+   * Makes a payment, or returns the payment that this key has already made. Its commit and the end of the session,
+   * or of the API key, are serialised, see `SessionFence`.
    *
-   * @throws Problem `auth.session_ended`; `resource.conflict` when the key was used for another payment
+   * @throws Problem `auth.session_ended`, `auth.invalid_key`; `resource.conflict` when the key was used for another payment
    */
-  async make(session: { id: string; userId: string }, key: string, order: NewPayment): Promise<Payment> {
-    const made = await this.fence.write(session, (tx) => this.insert(tx, session, key, order));
-    await this.cache.del(recipientsKey(session.userId));
+  async make(caller: Caller, key: string, order: NewPayment): Promise<Payment> {
+    const made = await this.fence.write(caller, (tx) => this.insert(tx, caller, key, order));
+    await this.cache.del(recipientsKey(caller.userId));
     return made;
   }
 
-  private async insert(
-    tx: EntityManager,
-    session: { id: string; userId: string },
-    key: string,
-    order: NewPayment,
-  ): Promise<Payment> {
+  private async insert(tx: EntityManager, caller: Caller, key: string, order: NewPayment): Promise<Payment> {
     const payment = {
       ...order,
       id: random.uuid(),
-      userId: session.userId,
-      sessionId: session.id,
+      userId: caller.userId,
+      madeBy: caller.id,
       idempotencyKey: key,
       amount: String(order.amount),
       createdAt: await databaseNow(tx, this.clock),

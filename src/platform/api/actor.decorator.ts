@@ -8,10 +8,13 @@ export interface ActorContext {
   context: RequestContext | null;
 }
 
-/** The caller of this request as the actor. */
+/** The caller of this request as the actor: for an API key, its owner. */
 export const Actor = createParamDecorator((_: unknown, context: ExecutionContext): ActorContext => {
   const request = context
     .switchToHttp()
-    .getRequest<Parameters<typeof requestContextOf>[0] & { user?: Principal }>();
-  return { actorId: request.user?.userId ?? null, context: requestContextOf(request) };
+    .getRequest<Parameters<typeof requestContextOf>[0] & { user?: Principal; apiKey?: { userId: string } }>();
+  return {
+    actorId: request.user?.userId ?? request.apiKey?.userId ?? null,
+    context: requestContextOf(request),
+  };
 });

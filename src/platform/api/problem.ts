@@ -15,9 +15,19 @@ const CORE = {
   'auth.invalid_token': [401, 'The token is not valid', 'Log in again.'],
   'auth.token_expired': [401, 'The access token has expired', 'Refresh the session and try again.'],
   'auth.session_ended': [401, 'The session has ended', 'Log in again.'],
+  'auth.invalid_key': [
+    401,
+    'The API key is not valid',
+    'Use a live API key. This service does not say why it refuses one.',
+  ],
   'auth.invalid_credentials': [401, 'Wrong credentials', 'Check your input and try again.'],
   'auth.reauthentication_required': [401, 'Recent authentication required', 'Reauthenticate and try again.'],
   'auth.forbidden': [403, 'Not allowed', 'This account does not have the required permission.'],
+  'auth.insufficient_scope': [
+    403,
+    'The API key lacks the scope',
+    'Use a key with the scope that `scope` names.',
+  ],
   'auth.second_factor_required': [
     403,
     'A second factor is required',

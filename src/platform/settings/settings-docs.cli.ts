@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { runCommand } from '../runtime/command.js';
 import { BootError } from './boot-error.js';
-import '../../features.js'; // features declare settings of their own
+import '../../app.module.js'; // modules declare settings of their own
 import { allSettings } from './feature-settings.js';
 import { variableOf } from './settings.js';
 import type { Setting } from './setting.js';

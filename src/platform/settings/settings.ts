@@ -354,7 +354,7 @@ function isOrigin(item: string): boolean {
   return webOriginOf(item) === item && !item.includes('*');
 }
 
-function isNetwork(item: string): boolean {
+export function isNetwork(item: string): boolean {
   const [address = '', prefix, ...rest] = item.split('/');
   if (rest.length > 0 || isIP(address) === 0) return false;
   if (prefix === undefined) return true;

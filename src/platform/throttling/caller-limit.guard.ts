@@ -15,6 +15,23 @@ import { ThrottleGuard } from './throttle.guard.js';
 /** The name of a route's own limit, in headers and metrics. */
 const POLICY = 'caller';
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** A limit of the caller itself, on all routes together. Set by the guard that has recognised the caller. */
+    callerLimit?: CallerLimit;
+  }
+}
+
+/** A limit of requests in a window, in ms. */
+export interface CallerLimit {
+  /** The name in headers and metrics. */
+  policy: string;
+  /** Whose requests are counted. */
+  key: string;
+  limit: number;
+  windowMs: number;
+}
+
 /**
  * Runs after the access guard and counts requests by caller: for `@RateLimit()` without I/O, and for the user limits
  * of `@Throttled()` with I/O.
@@ -37,27 +54,33 @@ export class CallerLimitGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const limit = this.limitOf(context);
     const policy = this.policyOf(context);
-    if ((!limit && !policy) || this.settings.rateLimits === 'off') return true;
     const http = context.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
-    if (limit) this.count(limit, routeOf(context), request, http.getResponse<FastifyReply>());
+    const { callerLimit } = request;
+    if ((!limit && !policy && !callerLimit) || this.settings.rateLimits === 'off') return true;
+    const reply = http.getResponse<FastifyReply>();
+    if (callerLimit) this.count(callerLimit, reply);
+    if (limit) this.count(limitOfRoute(limit, routeOf(context), request), reply);
     return policy && request.user ? this.throttle.admit(policy, ['user'], request) : true;
   }
 
-  private count(
-    { limit, per }: RateLimitOptions,
-    route: string,
-    request: FastifyRequest,
-    reply: FastifyReply,
-  ) {
-    const caller = request.user?.userId ?? networkOf(requestContextOf(request).ip);
-    const windowMs = milliseconds(per);
-    const [points, waitMs] = this.counts.add(`${route}:${caller}`, 1, windowMs);
-    if (points > limit) throw this.rateLimitResponder.problem({ policy: POLICY, limit, windowMs, waitMs });
-    void reply
-      .header('ratelimit-policy', policyField(POLICY, limit, windowMs))
-      .header('ratelimit', `"${POLICY}";r=${limit - points};t=${Math.ceil(waitMs / 1_000)}`);
+  /** Both headers are lists: a request may have two limits. */
+  private count({ policy, key, limit, windowMs }: CallerLimit, reply: FastifyReply): void {
+    const [points, waitMs] = this.counts.add(`${policy}:${key}`, 1, windowMs);
+    if (points > limit) throw this.rateLimitResponder.problem({ policy, limit, windowMs, waitMs });
+    append(reply, 'ratelimit-policy', policyField(policy, limit, windowMs));
+    append(reply, 'ratelimit', `"${policy}";r=${limit - points};t=${Math.ceil(waitMs / 1_000)}`);
   }
+}
+
+function append(reply: FastifyReply, header: string, item: string): void {
+  const items = reply.getHeader(header);
+  void reply.header(header, items === undefined ? item : `${String(items)}, ${item}`);
+}
+
+function limitOfRoute({ limit, per }: RateLimitOptions, route: string, request: FastifyRequest): CallerLimit {
+  const caller = request.user?.userId ?? request.apiKey?.id ?? networkOf(requestContextOf(request).ip);
+  return { policy: POLICY, key: `${route}:${caller}`, limit, windowMs: milliseconds(per) };
 }
 
 function routeOf(context: ExecutionContext): string {

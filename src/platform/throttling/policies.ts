@@ -44,6 +44,7 @@ export const POLICIES = {
   password_reset: { address: { limit: 100, per: '1h' } },
   password_change: { address: { limit: 600, per: '10m' } },
   email_change: { address: { limit: 100, per: '1h' }, user: { limit: 5, per: '1h' } },
+  leaked_keys: { address: { limit: 600, per: '10m' } },
   email_verify: { address: { limit: 100, per: '1h' } },
 } as const satisfies Record<string, Policy>;
 

@@ -6,7 +6,8 @@ export class Payments1763684000000 implements MigrationInterface {
       create table payments (
         id              uuid primary key,
         user_id         uuid not null references users,
-        session_id      uuid not null,
+        -- the session or the API key
+        made_by         uuid not null,
         idempotency_key text not null,
         amount          bigint not null check (amount > 0),
         currency        char(3) not null,

@@ -1,0 +1,127 @@
+import { z } from 'zod';
+import { instant, text, uuid } from '../../platform/api/schemas.js';
+import { isNetwork } from '../../platform/settings/settings.js';
+import { scope, SCOPES } from '../../scopes.js';
+import { Receipt } from '../../sessions/revocation/receipt.js';
+import type { ApiKeyFormat } from './api-key-format.js';
+import { KEY_END_REASONS, type StoredApiKey } from './api-key.js';
+
+const MAX_NETWORKS = 20;
+/** A month: an overlap is for a deployment, not for ever. */
+const MAX_OVERLAP_S = 30 * 24 * 3_600;
+
+/** Parsed here and not by PostgreSQL, which accepts fewer years and offsets than ISO 8601. */
+const moment = z.iso
+  .datetime({ offset: true, error: 'must be a date and time such as 2030-01-31T12:00:00Z' })
+  .transform((value) => new Date(value));
+
+const network = z
+  .string()
+  .max(64)
+  .refine(isNetwork, 'must be an IP address or a network such as 192.0.2.0/24')
+  .meta({ description: 'an IP address, or a network such as `192.0.2.0/24`' });
+
+export const NewApiKey = z.strictObject({
+  name: text({ max: 100 }).describe('for people, such as the program that uses the key'),
+  scopes: z.lazy(() =>
+    z
+      .array(scope)
+      .min(1, 'must name at least one scope')
+      .max(Math.max(1, SCOPES.names().length))
+      .transform((scopes) => [...new Set(scopes)]),
+  ),
+  expiresAt: moment
+    .optional()
+    .describe('the key is refused from then on; without it the key does not expire'),
+  networks: z
+    .array(network)
+    .max(MAX_NETWORKS)
+    .default([])
+    .describe('only clients of these addresses may use the key; any may if there are none'),
+  requestsPerMinute: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .optional()
+    .describe('on each instance; at most as `API_KEY_REQUESTS_PER_MINUTE` says'),
+});
+export type NewApiKey = z.output<typeof NewApiKey>;
+
+export const Rotation = z.strictObject({
+  overlapSeconds: z
+    .int('must be a whole number of seconds')
+    .min(0, 'must not be negative')
+    .max(MAX_OVERLAP_S, 'must be at most 30 days')
+    .describe('for this long the former secret is accepted as well; 0 for a leaked secret'),
+});
+
+export const ApiKeyView = z
+  .object({
+    id: uuid,
+    name: z.string(),
+    prefix: z.string().describe('everything before the secret: it tells which key a program has'),
+    scopes: z.array(z.string()),
+    networks: z.array(z.string()),
+    requestsPerMinute: z.int().optional(),
+    createdAt: instant,
+    expiresAt: instant.optional(),
+    lastUsedAt: instant.optional().describe('some seconds behind'),
+    rotatedAt: instant.optional(),
+    overlapEndsAt: instant.optional().describe('until then the secret before the last rotation is accepted'),
+    formerKeyUses: z
+      .array(z.object({ address: z.string(), lastUsedAt: instant }))
+      .optional()
+      .describe('who has used the secret before the last rotation and not yet the new one'),
+    status: z.enum(['active', 'expired', 'ended']),
+    endReason: z.enum(KEY_END_REASONS).optional(),
+    endedAt: instant.optional(),
+  })
+  .meta({ id: 'ApiKey' });
+
+export const ApiKeyList = z.object({ items: z.array(ApiKeyView) });
+
+export const ApiKeyWithSecret = ApiKeyView.extend({
+  key: z.string().describe('the key itself, for `X-API-Key`. It is shown only in this answer'),
+}).meta({ id: 'ApiKeyWithSecret' });
+
+export const RotatedApiKey = ApiKeyWithSecret.extend({
+  receipt: Receipt,
+}).meta({ id: 'RotatedApiKey' });
+
+export const ScopeList = z.object({
+  items: z.array(z.object({ scope: z.string(), description: z.string() })),
+});
+
+/** A key as its owner and admins see it. @param now milliseconds since the epoch */
+export function apiKeyViewOf(
+  key: StoredApiKey,
+  format: ApiKeyFormat,
+  now: number,
+): z.input<typeof ApiKeyView> {
+  const isExpired = key.status === 'active' && key.expiresAt !== null && key.expiresAt <= now;
+  const overlaps = key.previousUntil !== null && key.previousUntil > now && key.status === 'active';
+  return {
+    id: key.id,
+    name: key.name,
+    prefix: format.publicPartOf(key.id),
+    scopes: [...key.scopes],
+    networks: [...key.networks],
+    ...(key.requestsPerMinute !== null && { requestsPerMinute: key.requestsPerMinute }),
+    createdAt: iso(key.createdAt),
+    ...(key.expiresAt !== null && { expiresAt: iso(key.expiresAt) }),
+    ...(key.lastUsedAt !== null && { lastUsedAt: iso(key.lastUsedAt) }),
+    ...(key.rotatedAt !== null && { rotatedAt: iso(key.rotatedAt) }),
+    ...(overlaps && {
+      overlapEndsAt: iso(key.previousUntil!),
+      formerKeyUses: key.previousUses.map(({ network: address, lastUsedAt }) => ({
+        address,
+        lastUsedAt: iso(lastUsedAt),
+      })),
+    }),
+    status: isExpired ? 'expired' : key.status,
+    ...(key.endReason !== null && { endReason: key.endReason }),
+    ...(key.endedAt !== null && { endedAt: iso(key.endedAt) }),
+  };
+}
+
+const iso = (instant: number): string => new Date(instant).toISOString();

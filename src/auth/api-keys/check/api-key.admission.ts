@@ -1,0 +1,83 @@
+import { Injectable, type ExecutionContext } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { metadataReader } from '../../../platform/api/cached-metadata.js';
+import { Problem } from '../../../platform/api/problem.js';
+import { requestContextOf } from '../../../platform/http/request.js';
+import { Settings } from '../../../platform/settings/settings.js';
+import { SessionRoute } from '../../../sessions/check/require-session.decorator.js';
+import type { ParsedApiKey } from '../api-key-format.js';
+import type { ApiKeyCaller } from '../api-key.js';
+import { apiKeySettings } from '../settings.js';
+import { ApiKeyRoute } from './allow-api-key.decorator.js';
+import { ApiKeyCheck } from './api-key-check.js';
+import { ApiKeyUses } from './api-key-uses.js';
+import { WrongKeys } from './wrong-keys.js';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by the access guard: the key with which the request was admitted. */
+    apiKey?: ApiKeyCaller;
+  }
+}
+
+const MINUTE_MS = 60_000;
+
+/** The part of the access guard that admits requests with an API key. */
+@Injectable()
+export class ApiKeyAdmission {
+  private readonly scopeOf = metadataReader(ApiKeyRoute);
+  private readonly sessionOf = metadataReader(SessionRoute);
+  private readonly requestsPerMinute: number;
+
+  constructor(
+    private readonly keys: ApiKeyCheck,
+    private readonly wrongKeys: WrongKeys,
+    private readonly uses: ApiKeyUses,
+    settings: Settings,
+  ) {
+    this.requestsPerMinute = apiKeySettings(settings).apiKeyRequestsPerMinute;
+  }
+
+  /**
+   * Recognises the key of a request, without I/O.
+   *
+   * @throws Problem `auth.unauthenticated` on a route without `@AllowApiKey()`; `auth.invalid_key`
+   */
+  recognise(context: ExecutionContext, text: string): ParsedApiKey {
+    if (this.scopeOf(context) === undefined) throw new Problem('auth.unauthenticated');
+    return this.keys.recognise(text);
+  }
+
+  /**
+   * Checks a recognised key. The caller-limit guard then counts its requests.
+   *
+   * @throws Problem as `ApiKeyCheck.require` and `WrongKeys.watch`
+   */
+  async admit(context: ExecutionContext, key: ParsedApiKey): Promise<true> {
+    const http = context.switchToHttp();
+    const request = http.getRequest<FastifyRequest>();
+    const requestContext = requestContextOf(request);
+    const consistency = this.sessionOf(context)?.consistency ?? 'cached';
+    const requirement = { scope: this.scopeOf(context)!, consistency };
+    const { caller, requestsPerMinute, deprecated } = await this.wrongKeys.watch(key.id, requestContext, () =>
+      this.keys.require(key, requirement, requestContext.ip),
+    );
+    request.apiKey = caller;
+    request.callerLimit = {
+      policy: 'api-key',
+      key: caller.id,
+      limit: Math.min(requestsPerMinute ?? Infinity, this.requestsPerMinute),
+      windowMs: MINUTE_MS,
+    };
+    if (deprecated) tellDeprecation(http.getResponse<FastifyReply>(), deprecated);
+    this.uses.note(caller, requestContext.ip);
+    return true;
+  }
+}
+
+/** The secret before a rotation: deprecated since (RFC 9745), and refused from the sunset on (RFC 8594). */
+function tellDeprecation(reply: FastifyReply, { since, until }: { since: number; until: number }): void {
+  void reply
+    .header('deprecation', `@${Math.floor(since / 1_000)}`)
+    .header('sunset', new Date(until).toUTCString());
+}

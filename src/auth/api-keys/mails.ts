@@ -1,0 +1,25 @@
+import { contextLines, defineMail, quoted, type MailContext } from '../../platform/mail/define-mail.js';
+
+/** Mails about API keys; `name` is the one that the owner gave the key. */
+
+export const API_KEY_CREATED_MAIL = defineMail('api_key_created', (data: MailContext & { name: string }) => ({
+  subject: 'An API key was created',
+  paragraphs: [
+    `The API key ${quoted(data.name)} can now be used to act for your account. It keeps working after you log out or change your password.`,
+    contextLines(data),
+    'If it was not you, end the key at once and change your password.',
+  ],
+}));
+
+export const API_KEY_LEAKED_MAIL = defineMail(
+  'api_key_leaked',
+  (data: MailContext & { name: string; where: string }) => ({
+    subject: 'One of your API keys was published',
+    paragraphs: [
+      `A secret scanner has found the API key ${quoted(data.name)} in a public place. We have ended the key, so that it no longer works.`,
+      `Where it was found: ${quoted(data.where)}`,
+      contextLines(data),
+      'Create a new key for the program that used this one, and keep keys out of source code.',
+    ],
+  }),
+);
