@@ -14,7 +14,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startPostgres, startRedis } from '../test/support/services.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'drawbridge-smoke-'));
-const story = /```sh\n([\s\S]*?)```/.exec(readFileSync('docs/tutorial/force-logout.md', 'utf8'))[1];
+const stories = ['docs/tutorial/force-logout.md', 'docs/guides/api-keys.md'].map(
+  (file) => /```sh\n([\s\S]*?)```/.exec(readFileSync(file, 'utf8'))[1],
+);
 const running = new Set();
 // curl with its usual output, and the status on a separate channel
 const CURL = `curl() { command curl -w '%{stderr}[status %{http_code}]\\n' "$@"; }\n`;
@@ -39,7 +41,7 @@ async function embeddedDefault() {
   assert.deepEqual(statusesOf(read), [200]);
   assert.deepEqual(statusesOf(forceLogout), [200, 200]);
   assert.deepEqual(statusesOf(read), [401], 'the ended session is refused');
-  tellStory(first.url, first.url);
+  tellStories(first.url, first.url);
   await stop(first, 'SIGINT');
 
   const second = await start('npm run start:prod', env);
@@ -56,7 +58,7 @@ async function twoInstances() {
   const env = { DATABASE_URL: postgres.url, REDIS_URL: redis.url, DATA_DIR: join(folder, 'keys') };
   const instance = async () => start('npm run start:prod', { ...env, PORT: String(await freePort()) });
   const [a, b] = await Promise.all([instance(), instance()]);
-  tellStory(a.url, b.url);
+  tellStories(a.url, b.url);
   await Promise.all([stop(a, 'SIGTERM'), stop(b, 'SIGTERM')]);
   await Promise.all([postgres.stop(), redis.stop()]);
 }
@@ -101,7 +103,11 @@ function statusesOf(script) {
   return [...output.matchAll(/\[status (\d+)\]/g)].map(([, status]) => Number(status));
 }
 
-function tellStory(a, b) {
+function tellStories(a, b) {
+  for (const story of stories) tellStory(story, a, b);
+}
+
+function tellStory(story, a, b) {
   const script = story.replace(/^A=.*$/m, `A=${a}`).replace(/^B=.*$/m, `B=${b}`);
   const promised = [...script.matchAll(/→ ((?:\d{3} ?)+)$/gm)].flatMap(([, statuses]) =>
     statuses.trim().split(' ').map(Number),
