@@ -33,7 +33,7 @@ const BODY_LIMIT_BYTES = 10_240;
 const HEADER_LIMIT_BYTES = 16_384;
 
 /** A report of a secret scanner names many findings at once. */
-const RAW_BODY_LIMIT_BYTES = 1_048_576;
+const RAW_BODY_LIMIT_BYTES = 524_288;
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -4,6 +4,7 @@ import { ApiKeyCheck } from '../src/auth/api-keys/check/api-key-check.js';
 import { ApiKeyUses } from '../src/auth/api-keys/check/api-key-uses.js';
 import { CachePort } from '../src/platform/cache/cache-port.js';
 import { random } from '../src/platform/runtime/random.js';
+import { PRODUCT } from '../src/product.js';
 import { createKey, machineOf, machineWith, type Machine } from './support/api-keys.js';
 import { ADMIN, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Client } from './support/client.js';
@@ -264,6 +265,12 @@ describe('an API key', () => {
   });
 
   describe('whose use is recorded', () => {
+    it('is counted by the store that answered the check', async () => {
+      await machine.get(FLAGS);
+      const { text } = await app.client().get('/metrics');
+      expect(text).toContain(`${PRODUCT.metricPrefix}api_key_checks_total{answered_by="postgres"}`);
+    });
+
     it('shows when it was last used, and each new network is an audit event', async () => {
       const events = async () =>
         app.query(`select details from audit_events where type = 'api_key_new_address' and user_id = $1`, [

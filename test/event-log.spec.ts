@@ -101,6 +101,11 @@ describe('the line of a request', () => {
     ['authz_fail', 'auth.forbidden', async () => (await loggedIn(app, ALICE)).get('/v1/admin/users')],
     [
       'authz_fail',
+      'auth.invalid_key',
+      () => app.client().get('/v1/probe/flags', { headers: { 'x-api-key': 'x' } }),
+    ],
+    [
+      'authz_fail',
       'auth.invalid_token',
       () => app.client().get('/v1/users/me', { headers: { authorization: 'Bearer forged' } }),
     ],

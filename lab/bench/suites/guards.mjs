@@ -6,7 +6,9 @@ import { request } from '../support/request.mjs';
 import { StoreCounts, sum } from '../support/stores.mjs';
 
 const TIERS = ['public', 'access', 'session', 'strict'];
-const GOALS = { access: 0.85, session: 0.8, strict: 0.65 };
+/** A route for machines, which send an API key. */
+const KEY = 'key';
+const GOALS = { access: 0.85, session: 0.8, strict: 0.65, key: 0.8 };
 const CALLERS = 10_000;
 const DENIED = 10_000;
 /** Callers that send requests one after the other, each again long before its cached session expires. */
@@ -26,12 +28,14 @@ export async function run(world, { short, say, row }) {
     const callers = short ? CALLERS / 5 : CALLERS;
     say(`a load of ${callers.toLocaleString('en')} callers on each tier`);
     await prepare(world, load, callers);
+    await prepareKeys(world, load, callers);
     const how = { ms: short ? 1_000 : 2_000, everybody: callers };
     const courses = TIERS.map((tier) => loadCourse(tier, load, instance, tier, how));
-    courses.push(loadCourse('anonymous', load, instance, 'anonymous', how));
+    for (const name of [KEY, 'anonymous']) courses.push(loadCourse(name, load, instance, name, how));
     const results = await interleave(courses, short ? 3 : 9, say);
     report(results, row);
-    for (const tier of TIERS.slice(1)) await countStores(counts, load, instance, tier, { short, say, row });
+    for (const tier of [...TIERS.slice(1), KEY])
+      await countStores(counts, load, instance, tier, { short, say, row });
     await alone(world, load, instance, { short, say, row });
   } finally {
     await load.stop();
@@ -62,6 +66,15 @@ export async function prepare(world, load, count, prefix = '') {
     await load.prepare(prefix + tier, requests);
   }
   await load.prepare(`${prefix}anonymous`, [request('GET', '/v1/bench/public')]);
+}
+
+/** Requests by different machines, which differ from those of people by their credential. */
+export async function prepareKeys(world, load, count) {
+  const keys = await world.keys(count);
+  await load.prepare(
+    KEY,
+    keys.map((text) => request('GET', `/v1/bench/${KEY}`, { headers: { 'x-api-key': text } })),
+  );
 }
 
 /** Revocations of other sessions, which the access tier has to search. */
@@ -97,7 +110,7 @@ function report(results, row) {
     const fractions = ratios(results, 'public', name);
     const bare = median(ratios(results, 'anonymous', name)).toFixed(2);
     row({
-      what: `${name} tier, fraction`,
+      what: `${name === KEY ? 'API key' : `${name} tier`}, fraction`,
       figure: `${rounds(fractions, '', 2)}, of one without a token ${bare}; ${figure}`,
       promise: `≥ ${GOALS[name]}`,
       kept: median(fractions) >= GOALS[name],
@@ -126,8 +139,14 @@ async function countStores(counts, load, instance, tier, { short, say, row }) {
     access: 'statements and commands: 0',
     session: 'commands < 0.2',
     strict: 'statements < 0.2',
+    key: 'commands < 0.2',
   };
-  const kept = { access: pg < most && redis < most, session: redis < most, strict: pg < most };
+  const kept = {
+    access: pg < most && redis < most,
+    session: redis < most,
+    strict: pg < most,
+    key: redis < most,
+  };
   row({
     what: `${tier} tier, asked of the stores for each request`,
     figure: `${pg.toFixed(4)} statements, ${redis.toFixed(4)} Redis commands (idle: ${perSecond(idle.statements, ms)} and ${perSecond(idle.commands, ms)} per second)`,

@@ -5,7 +5,7 @@ import { interleave, loadCourse, ratios } from '../support/course.mjs';
 import { inParallel, median, rounds } from '../support/figures.mjs';
 import { Load } from '../support/load.mjs';
 import { request } from '../support/request.mjs';
-import { prepare } from './guards.mjs';
+import { prepare, prepareKeys } from './guards.mjs';
 
 const FOLDER = join(import.meta.dirname, '../peers');
 /** Fewer than elsewhere, because peers log their callers in one after the other. */
@@ -45,6 +45,8 @@ const PEERS = [
   ['Better Auth, PostgreSQL', 'better-auth', 'postgres', 'session'],
   ['Better Auth, cookie cache', 'better-auth', 'cookie', 'access'],
   ['Better Auth, Redis', 'better-auth', 'redis', 'session', 7],
+  ['Better Auth, API key in PostgreSQL', 'better-auth', 'key', 'key', 5],
+  ['Better Auth, API key in Redis', 'better-auth', 'key redis', 'key', 5],
   [
     'Better Auth, Redis, and headers, request ids and metrics as ours',
     'better-auth',
@@ -53,7 +55,8 @@ const PEERS = [
     7,
   ],
 ];
-const IN_SHORT = [1, 2, 3, 6, 7, 8, 9, 13, 14];
+const OURS = ['public', 'access', 'session', 'key'];
+const IN_SHORT = [1, 2, 3, 6, 7, 8, 9, 13, 14, 15, 16];
 
 /**
  * "Who am I?" of other systems: the same answer, the same stores, one run. None of them logs, as they are shipped;
@@ -68,8 +71,9 @@ export async function run(world, { short, say, row }) {
     const logging = await world.tiers();
     servers.push(quiet, logging);
     await prepare(world, load, CALLERS);
+    await prepareKeys(world, load, CALLERS);
     const how = { ms: short ? 500 : 2_000, everybody: short ? CALLERS / 2 : CALLERS };
-    const courses = ['public', 'access', 'session'].flatMap((tier) => [
+    const courses = OURS.flatMap((tier) => [
       loadCourse(tier, load, quiet, tier, how),
       loadCourse(`${tier}, logging`, load, logging, tier, how),
     ]);
@@ -82,7 +86,7 @@ export async function run(world, { short, say, row }) {
       courses.push(loadCourse(name, load, server, name, how));
     }
     const results = await interleave(courses, short ? 2 : 7, say);
-    for (const tier of ['public', 'access', 'session']) {
+    for (const tier of OURS) {
       row({
         what: `ours, ${tier}`,
         figure: `${figureOf(results.get(tier))}; logging ${figureOf(results.get(`${tier}, logging`))}`,
@@ -93,7 +97,7 @@ export async function run(world, { short, say, row }) {
       const times = ratios(results, name, tier);
       const logged = median(ratios(results, name, `${tier}, logging`)).toFixed(1);
       row({
-        what: `${name}: cost relative to our ${tier} tier`,
+        what: `${name}: cost relative to our ${tier === 'key' ? 'API key' : `${tier} tier`}`,
         figure: `${rounds(times, 'times', 1)} (${logged} of ours logging); ${figureOf(results.get(name))}`,
         promise: goal ? `≥ ${goal}` : '',
         kept: goal ? median(times) >= goal : undefined,
@@ -142,9 +146,12 @@ async function callersOf({ url }) {
   await inParallel(Array.from({ length: CALLERS }), 8, async () => {
     const response = await fetch(`${url}/login`, { method: 'POST' });
     if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
-    const { token } = await response.json();
+    const { token, apiKey } = await response.json();
     const cookies = response.headers.getSetCookie().map((cookie) => cookie.split(';')[0]);
-    const headers = cookies.length > 0 ? { cookie: cookies.join('; ') } : {};
+    const headers = {
+      ...(cookies.length > 0 && { cookie: cookies.join('; ') }),
+      ...(apiKey && { 'x-api-key': apiKey }),
+    };
     requests.push(request('GET', '/whoami', { token, headers }));
   });
   return requests;

@@ -4,7 +4,9 @@
  */
 import { Controller, Get, Module, Req } from '@nestjs/common';
 import { AppModule } from '../../../dist/app.module.js';
+import { AllowApiKey } from '../../../dist/auth/api-keys/check/allow-api-key.decorator.js';
 import { Public } from '../../../dist/auth/guards/public.decorator.js';
+import { defineScope } from '../../../dist/scopes.js';
 import { RequireSession } from '../../../dist/sessions/check/require-session.decorator.js';
 
 const ANONYMOUS = {
@@ -22,6 +24,7 @@ const TIERS = {
   access: undefined,
   session: RequireSession(),
   strict: RequireSession({ consistency: 'strict' }),
+  key: AllowApiKey(defineScope('bench:read', { description: 'Read the answers of the bench' })),
 };
 
 for (const [tier, decorator] of Object.entries(TIERS)) {

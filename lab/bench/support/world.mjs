@@ -16,6 +16,8 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { startPostgres, startRedis } from '../../../test/support/services.mjs';
+import { ApiKeyFormat } from '../../../dist/auth/api-keys/api-key-format.js';
+import { random } from '../../../dist/platform/runtime/random.js';
 import { initialRotation } from '../../../dist/sessions/refresh/rotation.js';
 import { pin, pinned } from './cores.mjs';
 import { HttpClient } from './http-client.mjs';
@@ -157,6 +159,26 @@ export class World {
       [count, USER_AGENT, JSON.stringify(initialRotation())],
     );
     return rows;
+  }
+
+  /** Creates so many API keys of as many users, for the route of the tier `key`. @returns their texts */
+  async keys(count) {
+    const format = new ApiKeyFormat({ nodeEnv: 'development', apiKeyPrefix: PRODUCT.apiKeyPrefix });
+    const keys = Array.from({ length: count }, () => {
+      const id = random.uuidAt(Date.now());
+      return { id, ...format.mint(id) };
+    });
+    await this.database.query(
+      `with people as (
+         insert into users (id, email, password_hash, created_at)
+         select id, id || '@bench.example', 'x', now() from unnest($1::uuid[]) id returning id)
+       insert into api_keys (id, user_id, name, scopes, digest, created_at)
+       select key.id, people.id, 'a machine', '{bench:read}', decode(key.digest, 'base64'), now()
+       from people join unnest($1::uuid[], $2::text[]) key (id, digest) using (id)`,
+      [keys.map(({ id }) => id), keys.map(({ digest }) => digest)],
+    );
+    await this.database.query('analyze users, api_keys');
+    return keys.map(({ text }) => text);
   }
 
   /** Creates so many more live sessions without use, for their number. */

@@ -37,6 +37,15 @@ export const READ_API_KEYS: Prepared = {
 /** A user cannot have more live keys. A reader never needs to see more ended ones. */
 const MAX_LISTED = 1_000;
 
+const LIST = `
+  select ${FACTS}, k.status, k.end_reason as "endReason", ${ms('k.ended_at')} as "endedAt",
+    (select ${ms('max(last_used_at)')} from api_key_uses where key_id = k.id) as "lastUsedAt",
+    (select coalesce(json_agg(json_build_object('network', network, 'lastUsedAt', ${ms('last_used_at')})
+                              order by last_used_at desc), '[]')
+     from api_key_uses where key_id = k.id and rotation < k.rotation) as "previousUses"
+  from ${TABLES} where k.user_id = $1 and ($2::uuid is null or k.id = $2)
+  order by k.created_at desc, k.id desc limit ${MAX_LISTED}`;
+
 /** A new key, as its owner has chosen it. */
 export type NewApiKey = Pick<
   ApiKeySnapshot,
@@ -59,17 +68,7 @@ export class ApiKeyRepository {
 
   /** The keys of a user, newest first; with `id` only this one. */
   list(userId: string, id: string | null = null): Promise<StoredApiKey[]> {
-    return this.database.query<StoredApiKey[]>(
-      `select ${FACTS}, k.status, k.end_reason as "endReason", ${ms('k.ended_at')} as "endedAt",
-         (select ${ms('max(last_used_at)')} from api_key_uses where key_id = k.id) as "lastUsedAt",
-         (select coalesce(json_agg(json_build_object('network', network, 'lastUsedAt', ${ms('last_used_at')})
-                                   order by last_used_at desc), '[]')
-          from api_key_uses where key_id = k.id and rotation < k.rotation
-         ) as "previousUses"
-       from ${TABLES} where k.user_id = $1 and ($2::uuid is null or k.id = $2)
-       order by k.created_at desc, k.id desc limit ${MAX_LISTED}`,
-      [userId, id],
-    );
+    return this.database.query<StoredApiKey[]>(LIST, [userId, id]);
   }
 
   /** The user of a key, live or ended; null when the key does not exist. */

@@ -43,13 +43,15 @@ const EVENTS: Partial<Record<ProblemCode, SecurityEventName>> = {
   'request.rate_limited': 'excess_rate_limit_exceeded',
   'auth.ambiguous_credentials': 'malicious_extraneous',
   'auth.invalid_token': 'authz_fail',
+  'auth.invalid_key': 'authz_fail',
+  'auth.insufficient_scope': 'authz_fail',
   'auth.session_ended': 'session_use_after_expire',
   'auth.forbidden': 'authz_fail',
 };
 
 /** The event with its outcome, reason, user and request context (ASVS 16.2.1). Undefined for an ordinary request. */
 export function securityEventOf(request: FastifyRequest): Record<string, unknown> | undefined {
-  const { problem, user } = request;
+  const { problem, user, apiKey } = request;
   const event = problem ? EVENTS[problem.code] : request.event?.event;
   if (!event) return undefined;
   const about = problem?.options.about ?? request.event?.about ?? user;
@@ -58,16 +60,17 @@ export function securityEventOf(request: FastifyRequest): Record<string, unknown
     event,
     outcome: problem ? 'failure' : 'success',
     reason: problem?.code,
-    actorType: about ? 'user' : 'anonymous',
-    actorId: about?.userId,
+    actorType: apiKey ? 'api_key' : about ? 'user' : 'anonymous',
+    actorId: apiKey?.userId ?? about?.userId,
     session: about && shortSessionId(about.sessionId),
+    ...(apiKey && { apiKey: shortSessionId(apiKey.id) }),
     ip,
     userAgent,
   };
 }
 
 /**
- * A pseudonym of a session. Session ids appear only in the audit log; other logs distinguish sessions without them
+ * A pseudonym of a session or an API key. Session ids appear only in the audit log; other logs distinguish sessions without them
  * (OWASP session management cheat sheet).
  */
 export function shortSessionId(sessionId: string): string {

@@ -3,6 +3,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { BlockList, isIPv6 } from 'node:net';
 import type pg from 'pg';
 import { Problem } from '../../../platform/api/problem.js';
+import { Metrics } from '../../../platform/metrics/metrics.js';
 import { CHECK_POOL } from '../../../platform/persistence/database.module.js';
 import { boundedMap } from '../../../platform/performance/bounded-map.js';
 import { Clock } from '../../../platform/runtime/clock.js';
@@ -45,8 +46,22 @@ export class ApiKeyCheck {
     private readonly clock: Clock,
     cache: ApiKeyCache,
     @Inject(CHECK_POOL) pool: pg.Pool,
+    metrics: Metrics,
   ) {
-    this.keys = new CachedReader(cache, new BatchedReader(pool, READ_API_KEYS, parse), clock);
+    const { answers } = (this.keys = new CachedReader(
+      cache,
+      new BatchedReader(pool, READ_API_KEYS, parse),
+      clock,
+    ));
+    metrics.counter({
+      name: 'api_key_checks_total',
+      help: 'Checks of API keys by the store that answered.',
+      labelNames: ['answered_by'],
+      collect() {
+        this.reset();
+        for (const [answered_by, count] of Object.entries(answers)) this.inc({ answered_by }, count);
+      },
+    });
   }
 
   /** See {@link CachedReader}. */
