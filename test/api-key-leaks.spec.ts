@@ -165,26 +165,30 @@ describe('a report of a secret scanner', () => {
     const findings = Array.from({ length: 1_000 }, () => finding('x'.repeat(100)));
     expect((await report(findings)).body).toHaveLength(1_000);
   });
+});
 
-  it('is not found where no scanner is configured', async () => {
-    const plain = await startApp();
+/** Real: the application over HTTP, PostgreSQL. */
+describe('a report of a secret scanner is refused', () => {
+  const reportTo = async (env: Record<string, string>) => {
+    const app = await startApp({ env });
     try {
-      expect(await plain.client().post(LEAKED, [])).toMatchObject({ status: 404 });
-    } finally {
-      await plain.close();
-    }
-  });
-
-  it('is refused while the keys of the scanner cannot be fetched', async () => {
-    const cut = await startApp({ env: { LEAKED_KEYS_SOURCE: 'http://127.0.0.1:1/meta' } });
-    try {
-      const answer = await cut.client().request('POST', LEAKED, {
+      return await app.client().request('POST', LEAKED, {
         body: [],
         headers: { 'github-public-key-identifier': 'first', 'github-public-key-signature': 'x' },
       });
-      expect(answer).toMatchObject({ status: 401, body: { code: 'auth.invalid_token' } });
     } finally {
-      await cut.close();
+      await app.close();
     }
+  };
+
+  beforeAll(() => resetStores());
+
+  it('with 404 where no scanner is configured', async () => {
+    expect(await reportTo({})).toMatchObject({ status: 404, body: { code: 'resource.not_found' } });
+  });
+
+  it('while the keys of the scanner cannot be fetched', async () => {
+    const answer = await reportTo({ LEAKED_KEYS_SOURCE: 'http://127.0.0.1:1/meta' });
+    expect(answer).toMatchObject({ status: 401, body: { code: 'auth.invalid_token' } });
   });
 });

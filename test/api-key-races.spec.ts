@@ -118,6 +118,21 @@ describeWithRedis('the end of an API key, on every instance (S1, S4)', () => {
     expect(await payment).toMatchObject(INVALID);
   });
 
+  it('and the rotation of a key by a session are serialisable: an ended session gets no new secret', async () => {
+    const { owner, machine } = actors;
+    await outside.query('begin');
+    await outside.query('select from sessions where id = $1 for update', [owner.id]);
+    const rotation = owner.post(`/v1/api-keys/${machine.keyId}/rotate`, { overlapSeconds: 0 });
+    await untilBlocked(a, 1);
+    await outside.query(
+      `update sessions set status = 'ended', end_reason = 'admin', ended_at = now() where id = $1`,
+      [owner.id],
+    );
+    await outside.query('commit');
+    expect(await rotation).toMatchObject({ status: 401, body: { code: 'auth.session_ended' } });
+    expect((await machine.get(FLAGS)).status).toBe(200);
+  });
+
   it('is `pending` while Redis does not answer, and no instance accepts the key from the bound on', async () => {
     const { machine, owner } = actors;
     expect((await machine.get(FLAGS)).status).toBe(200);

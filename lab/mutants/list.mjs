@@ -761,6 +761,19 @@ export const MUTANTS = [
     put: "if (this.rolesOf(route) === null) faults.push('@Roles() contradicts",
     spec: 'test/route-decorators.spec.ts',
   },
+  {
+    mechanism: 'an ended session cannot rotate an API key',
+    file: 'src/auth/api-keys/api-keys.service.ts',
+    out: '        await this.fence.lockLive(tx, sessionId);\n',
+    spec: 'test/api-key-races.spec.ts',
+  },
+  {
+    mechanism: 'an API key lives no longer than API_KEY_MAX_LIFETIME',
+    file: 'src/auth/api-keys/api-keys.service.ts',
+    out: 'wanted.expiresAt ?? this.latestExpiry(now)',
+    put: 'wanted.expiresAt ?? null',
+    spec: 'test/api-keys.spec.ts',
+  },
   // --- Redis: one, replaced, a cluster
   {
     mechanism: 'a cache entry is valid only in its Redis epoch',

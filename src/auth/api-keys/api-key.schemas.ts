@@ -32,7 +32,7 @@ export const NewApiKey = z.strictObject({
   ),
   expiresAt: moment
     .optional()
-    .describe('the key is refused from then on; without it the key does not expire'),
+    .describe('the key is refused from then on; without it the key expires as `API_KEY_MAX_LIFETIME` says'),
   networks: z
     .array(network)
     .max(MAX_NETWORKS)

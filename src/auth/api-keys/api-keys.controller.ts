@@ -74,10 +74,10 @@ export class ApiKeysController {
   async rotate(
     @Param('id', { schema: uuid }) id: string,
     @Body({ schema: Rotation }) { overlapSeconds }: z.infer<typeof Rotation>,
-    @CurrentSession() { userId }: SessionSnapshot,
+    @CurrentSession() session: SessionSnapshot,
     @Actor() actor: ActorContext,
   ) {
-    const { key, stored, receipt } = await this.apiKeys.rotate(userId, id, overlapSeconds * 1_000, actor);
+    const { key, stored, receipt } = await this.apiKeys.rotate(session, id, overlapSeconds * 1_000, actor);
     return { ...this.view(stored), key, receipt };
   }
 

@@ -115,6 +115,7 @@ export class ApiKeysService {
         });
       const now = await databaseNow(tx, this.clock);
       const { name, scopes, networks } = wanted;
+      const expiresAt = wanted.expiresAt ?? this.latestExpiry(now);
       await this.keys.insert(tx, {
         id,
         userId,
@@ -124,7 +125,7 @@ export class ApiKeysService {
         requestsPerMinute: wanted.requestsPerMinute ?? null,
         digest,
         createdAt: now,
-        expiresAt: wanted.expiresAt ?? null,
+        expiresAt,
       });
       await this.audit.record(tx, {
         type: API_KEY_CREATED,
@@ -132,7 +133,7 @@ export class ApiKeysService {
         userId,
         sessionId: session.id,
         context,
-        details: { apiKey: id, scopes, networks, expiresAt: wanted.expiresAt?.toISOString() },
+        details: { apiKey: id, scopes, networks, expiresAt: expiresAt?.toISOString() },
       });
       await this.mails.add(tx, user!.email!, API_KEY_CREATED_MAIL, { name, ...mailContextOf(context, now) });
     });
@@ -140,16 +141,17 @@ export class ApiKeysService {
   }
 
   /**
-   * Gives a key a new secret. The former one is accepted for the overlap, so that no program is cut off.
+   * Gives a key of the session's user a new secret. The former one is accepted for the overlap, so that no program is cut
+   * off.
    *
    * @param overlap in milliseconds. 0 ends the former secrets at once
    * @returns the new key, and the receipt of the end of the former secret: from `applied` on, no instance accepts it
    *   longer than the overlap
    * @throws Problem `resource.not_found`; `resource.conflict` when the key is not live, or while a former secret is
-   *   still accepted, unless the overlap is 0
+   *   still accepted, unless the overlap is 0; `auth.session_ended`
    */
   async rotate(
-    userId: string,
+    { id: sessionId, userId }: Pick<SessionSnapshot, 'id' | 'userId'>,
     id: string,
     overlap: number,
     actor: ActorContext,
@@ -159,6 +161,7 @@ export class ApiKeysService {
       userId,
       async (tx): Promise<PendingRevocation> => {
         await this.users.lock(tx, userId);
+        await this.fence.lockLive(tx, sessionId);
         const key = await this.keys.lock(tx, id);
         if (key?.userId !== userId) throw new Problem('resource.not_found');
         const now = await databaseNow(tx, this.clock);
@@ -176,6 +179,7 @@ export class ApiKeysService {
           type: API_KEY_ROTATED,
           ...actor,
           userId,
+          sessionId,
           details: { apiKey: id, overlapSeconds: overlap / 1_000 },
         });
         return this.revocationWriter.markCredentialStale(tx, id, 'api_key_rotated');
@@ -233,8 +237,13 @@ export class ApiKeysService {
     if (!expiresAt) return;
     const left = expiresAt.getTime() - this.clock.now();
     if (left <= 0) throw invalidRequest([{ path: 'expiresAt', message: 'must be in the future' }]);
-    if (left > this.maxLifetime)
+    if (this.maxLifetime > 0 && left > this.maxLifetime)
       throw invalidRequest([{ path: 'expiresAt', message: 'must be within `API_KEY_MAX_LIFETIME`' }]);
+  }
+
+  /** The expiry of a key for which its owner has chosen none; null for none. */
+  private latestExpiry(now: Date): Date | null {
+    return this.maxLifetime > 0 ? new Date(now.getTime() + this.maxLifetime) : null;
   }
 
   private async issued(userId: string, id: string, key: string): Promise<IssuedApiKey> {

@@ -23,11 +23,10 @@ export const apiKeySettings = defineSettings({
     'The maximum number of requests per minute with one API key, on each instance. A key may have a lower limit of its own.',
     { min: 1, max: 1_000_000, fallback: '600' },
   ),
-  apiKeyMaxLifetime: setting.duration('The longest time for which an API key may be created.', {
-    min: '1h',
-    max: '3650d',
-    fallback: '3650d',
-  }),
+  apiKeyMaxLifetime: setting.duration(
+    'The longest life of an API key. A key without an expiry of its own gets this one. `0s`: keys need not expire.',
+    { min: '0s', max: '3650d', fallback: '0s' },
+  ),
   leakedKeysSource: setting.url(
     'The URL of the public keys of a secret scanner that reports leaked API keys, in the format of GitHub: `https://api.github.com/meta/public_keys/secret_scanning`. A reported key ends at once.',
     ['https:', 'http:'],

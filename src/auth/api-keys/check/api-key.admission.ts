@@ -59,8 +59,10 @@ export class ApiKeyAdmission {
     const requestContext = requestContextOf(request);
     const consistency = this.sessionOf(context)?.consistency ?? 'cached';
     const requirement = { scope: this.scopeOf(context)!, consistency };
-    const { caller, requestsPerMinute, deprecated } = await this.wrongKeys.watch(key.id, requestContext, () =>
-      this.keys.require(key, requirement, requestContext.ip),
+    const { caller, requestsPerMinute, deprecated } = await this.wrongKeys.watch(
+      key.digest,
+      requestContext,
+      () => this.keys.require(key, requirement, requestContext.ip),
     );
     request.apiKey = caller;
     request.callerLimit = {

@@ -15,7 +15,7 @@ const MAX_KNOWN = 100_000;
 
 /**
  * Counts wrong keys by client network, in memory. No one guesses a secret of 178 bits: the limit saves work, because a
- * well-formed key that does not exist costs a read of Postgres. A network over the limit can still use keys that this
+ * well-formed key that does not exist costs a read of Postgres. A network over the limit can still use secrets that this
  * instance has accepted before, so that one client cannot lock out its neighbours.
  */
 @Injectable()
@@ -34,18 +34,19 @@ export class WrongKeys {
   /**
    * Runs a check and counts it if it refuses the key.
    *
+   * @param digest of the whole key: an attacker may know the id of a good one
    * @throws Problem `request.rate_limited` instead of the check, or as the check
    */
-  async watch<T>(id: string, context: RequestContext, check: () => Promise<T>): Promise<T> {
-    const isKnown = this.accepted.has(id);
+  async watch<T>(digest: string, context: RequestContext, check: () => Promise<T>): Promise<T> {
+    const isKnown = this.accepted.has(digest);
     if (!isKnown && this.settings.rateLimits === 'on') await this.refuseFlood(context);
     try {
       const result = await check();
-      if (!isKnown) this.accepted.set(id, true);
+      if (!isKnown) this.accepted.set(digest, true);
       return result;
     } catch (error) {
       if (error instanceof Problem && error.code === 'auth.invalid_key') {
-        this.accepted.delete(id);
+        this.accepted.delete(digest);
         this.counts.add(networkOf(context.ip), 1, WINDOW_MS);
       }
       throw error;
