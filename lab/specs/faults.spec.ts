@@ -1,5 +1,4 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { createClient } from 'redis';
 import { CachePort } from '../../src/platform/cache/cache-port.js';
 import { RevocationSubscriber } from '../../src/sessions/revocation/revocation-subscriber.js';
 import { RevocationWriter } from '../../src/sessions/revocation/revocation-writer.js';
@@ -8,6 +7,7 @@ import { SessionReader } from '../../src/sessions/check/session-reader.js';
 import { SessionCache } from '../../src/sessions/check/session-cache.js';
 import { ADMIN, ALICE, resetStores, startApp, type TestApp } from '../../test/support/app.js';
 import { TestClock } from '../../test/support/clock.js';
+import { flushRedis, interruptAt } from '../../test/support/fault-hooks.js';
 import { FaultProxy } from '../../test/support/fault-proxy.js';
 import { loggedIn, sessionTier, type Person } from '../../test/support/test-users.js';
 import { describeWithRedis } from '../../test/support/redis.js';
@@ -127,38 +127,12 @@ describeWithRedis('an instance that is cut off', () => {
   });
 
   describe('a flush of Redis', () => {
-    const flush = async () => {
-      const client = createClient({ url: process.env['TEST_REDIS_URL']! });
-      await client.connect();
-      await client.flushDb();
-      client.destroy();
-    };
-    type Method = (this: unknown, ...args: unknown[]) => Promise<unknown>;
-    /** Stops the first caller, does something else, and lets the caller continue. */
     const at = (
       on: new (...args: never[]) => object,
       method: string,
       meanwhile: () => Promise<unknown>,
       when: 'before' | 'after' = 'before',
-    ) => {
-      const target = on.prototype as Record<string, Method>;
-      const original = target[method]!;
-      let [stopped, done] = [false, false];
-      const stop = async () => {
-        if (stopped) return;
-        stopped = true;
-        await meanwhile();
-        await flush();
-        done = true;
-      };
-      jest.spyOn(target, method).mockImplementation(async function (this: unknown, ...args) {
-        if (when === 'before') await stop();
-        const result = await original.apply(this, args);
-        if (when === 'after') await stop();
-        return result;
-      });
-      return () => done;
-    };
+    ) => interruptAt(on, method, () => meanwhile().then(flushRedis), when);
     const check = () => alice.copy().at(b).get(SESSION);
     const end = async () => expect(await endAlice(a)).toMatchObject(APPLIED);
 
@@ -169,7 +143,7 @@ describeWithRedis('an instance that is cut off', () => {
       ['between its read and its fill', SessionCache, 'fill'],
     ])('%s, when the session has ended meanwhile: no later check accepts it (S1)', async (_, on, method) => {
       stopFeeds();
-      await flush(); // nothing is cached, so the reader takes all steps
+      await flushRedis(); // nothing is cached, so the reader takes all steps
       const flushed = at(on, method, end);
       // Repeated if the cache was slower than its budget and the reader skipped this step.
       await eventually(async () => {

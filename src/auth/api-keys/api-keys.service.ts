@@ -109,11 +109,11 @@ export class ApiKeysService {
       const user = await this.users.lock(tx, userId);
       const { roles } = await this.fence.lockLive(tx, session.id);
       this.requireAllowed({ roles }, wanted);
-      if ((await this.keys.countLive(tx, userId, await databaseNow(tx, this.clock))) >= this.limit)
+      const now = await databaseNow(tx, this.clock);
+      if ((await this.keys.countLive(tx, userId, now)) >= this.limit)
         throw new Problem('resource.conflict', {
           detail: `An account has at most ${this.limit} live API keys. End one that is no longer used.`,
         });
-      const now = await databaseNow(tx, this.clock);
       const { name, scopes, networks } = wanted;
       const expiresAt = wanted.expiresAt ?? this.latestExpiry(now);
       await this.keys.insert(tx, {

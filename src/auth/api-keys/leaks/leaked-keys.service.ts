@@ -45,7 +45,7 @@ export class LeakedKeysService {
     return verdicts;
   }
 
-  /** Whether the text is, or was, a key of this service: also a secret that is no longer accepted. */
+  /** Whether the text is a key of this service with a secret that is accepted, or was when the key ended. */
   private async endIfReal({ token, url }: Leak, context: RequestContext): Promise<boolean> {
     const parsed = this.format.parse(token);
     const userId = parsed && (await this.keys.ownerOf(parsed.id));
