@@ -659,13 +659,6 @@ export const MUTANTS = [
     spec: 'test/api-keys.spec.ts',
   },
   {
-    mechanism: 'a cached API key is that of its own entry',
-    file: 'src/auth/api-keys/check/api-key-cache.ts',
-    out: 'snapshot.id === id',
-    put: 'id !== null',
-    spec: 'test/api-keys.spec.ts',
-  },
-  {
     mechanism: 'an expired API key is refused',
     file: 'src/auth/api-keys/check/api-key-check.ts',
     out: 'return ended === null && (expiresAt === null || expiresAt > now);',
