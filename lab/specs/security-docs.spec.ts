@@ -2,8 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { SETTINGS, variableOf } from '../../src/platform/settings/settings.js';
-import type { Setting } from '../../src/platform/settings/setting.js';
+import '../../src/app.module.js'; // modules declare settings of their own
+import { allSettings } from '../../src/platform/settings/feature-settings.js';
+import { variableOf } from '../../src/platform/settings/settings.js';
 import { RULES } from '../../src/platform/throttling/attempts/backoff.js';
 
 /** Real: the pages for reviewers, and the source that they describe. */
@@ -17,7 +18,7 @@ const rowsOf = (page: string) =>
     .map((line) => line.slice(2, -2).split(' | '));
 const requirements = JSON.parse(read('requirements.json')) as { rows: { id: string }[] }[];
 const ids = requirements.flatMap(({ rows }) => rows.map(({ id }) => id));
-const settings = Object.entries(SETTINGS as Record<string, Setting<unknown>>);
+const settings = [...allSettings];
 
 /** Variables that other processes read, and that are no settings of ours. */
 const NO_SETTINGS = ['PATH', 'SystemRoot'];
