@@ -32,8 +32,12 @@ export function defineScope(name: string, options: ScopeOptions): Scope {
   return SCOPES.define(name, options) as Scope;
 }
 
-/** The schema of a scope. It is lazy, because features define scopes after schemas have been made. */
-export const scope = z.lazy(() => z.enum(SCOPES.names()) as unknown as z.ZodType<Scope, Scope>);
+/** The schema of a scope: a text in documents, because clients must not depend on the features of one service. */
+export const scope = z
+  .string()
+  .max(98)
+  .refine((name) => SCOPES.has(name), 'is not a scope of this service')
+  .transform((name) => name as Scope);
 
 /** Whether a user with these roles may have the scope. */
 export function mayHave(name: Scope, roles: readonly Role[]): boolean {

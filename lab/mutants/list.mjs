@@ -689,7 +689,7 @@ export const MUTANTS = [
     file: 'src/sessions/revocation/revocation-writer.ts',
     out: 'return pendingIn(tx, revocation, [...sessionIds, ...others.ids]);',
     put: 'return pendingIn(tx, revocation, sessionIds);',
-    spec: 'test/api-key-races.spec.ts',
+    spec: 'lab/specs/api-key-faults.spec.ts',
   },
   {
     mechanism: 'the fence locks the API key of a write',
@@ -766,6 +766,12 @@ export const MUTANTS = [
     out: 'wanted.expiresAt ?? this.latestExpiry(now)',
     put: 'wanted.expiresAt ?? null',
     spec: 'test/api-keys.spec.ts',
+  },
+  {
+    mechanism: 'a session that cannot write is ended in the server, so that no pooler hands it out again',
+    file: 'src/platform/persistence/postgres/postgres-client.ts',
+    out: '    await this.query(END_SESSION).catch(() => undefined);\n',
+    spec: 'lab/specs/postgres-settings.spec.ts',
   },
   // --- Redis: one, replaced, a cluster
   {

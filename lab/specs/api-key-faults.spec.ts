@@ -33,7 +33,7 @@ describeWithRedis('the check of an API key, when stores fail', () => {
   let a: TestApp;
   let b: TestApp;
   let admin: Person;
-  let machine: Machine;
+  let machine: Machine & { ownerId: string };
 
   beforeAll(resetStores);
   beforeEach(async () => {
@@ -43,7 +43,8 @@ describeWithRedis('the check of an API key, when stores fail', () => {
     a = await startApp({ clock });
     b = await startApp({ clock, env: { REDIS_URL: toRedis.url, DATABASE_URL: toPostgres.url } });
     admin = await loggedIn(a, ADMIN);
-    machine = await machineOf(a, await loggedIn(a, await createUser(a)));
+    const owner = await loggedIn(a, await createUser(a));
+    machine = Object.assign(await machineOf(a, owner), { ownerId: owner.userId });
     for (const app of [a, b]) await warm(app);
   });
   afterEach(async () => {
@@ -91,6 +92,14 @@ describeWithRedis('the check of an API key, when stores fail', () => {
     toRedis.heal();
     await eventually(() => b.get(CachePort).ping());
     for (let round = 0; round < 3; round++) expect(await verdict(b)).toBe('auth.invalid_key');
+  });
+
+  it('refuses the keys of a banned owner by their tombstones: the receipt of the ban covers them (S1)', async () => {
+    beDeaf();
+    const userId = machine.ownerId;
+    const ban = await admin.post(`/v1/admin/users/${userId}/ban`, { reason: 'a test' });
+    expect(ban).toMatchObject(APPLIED);
+    for (const app of [a, b, a, b]) expect(await verdict(app)).toBe('auth.invalid_key');
   });
 
   it('accepts an ended key elsewhere until the bound of a pending receipt at the latest (S2)', async () => {

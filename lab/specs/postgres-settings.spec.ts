@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { ADVISORY_LOCKS } from '../../src/platform/persistence/advisory-locks.js';
 import { BootError } from '../../src/platform/settings/boot-error.js';
+import { PostgresClient, ReadOnlySession } from '../../src/platform/persistence/postgres/postgres-client.js';
 import { requireSuitableServer } from '../../src/platform/persistence/postgres/server-requirements.js';
 import { ADMIN, ALICE, BOB, startApp, type TestApp } from '../../test/support/app.js';
 import { runToEnd } from '../../test/support/instance.js';
@@ -132,6 +133,8 @@ it('a PostgreSQL that takes no writes stops the boot with that reason [OPS-01]',
   expect(output).not.toMatch(/\n\s+at /);
 });
 
+const END_OTHERS = `
+  select pg_terminate_backend(pid) from pg_stat_activity where usename = 'postgres' and pid <> pg_backend_pid()`;
 const SHARED = /DATABASE_URL leads to a connection pooler.*pool_mode=session/;
 const poolers: Server[] = [];
 const through = async (settings: Record<string, string | number>): Promise<string> => {
@@ -177,6 +180,21 @@ afterAll(() => Promise.all(poolers.map((pooler) => pooler.stop())));
     }
   });
 
+  it('that keeps sessions does not hand a read-only one out again: the client has ended it', async () => {
+    const connectionString = await through({ pool_mode: 'session', default_pool_size: 1 });
+    await owner.query('alter role postgres set default_transaction_read_only = on');
+    try {
+      // The pooler has a session already. It is from before.
+      await owner.query(END_OTHERS);
+      await expect(new PostgresClient({ connectionString }).connect()).rejects.toThrow(ReadOnlySession);
+    } finally {
+      await owner.query('alter role postgres reset default_transaction_read_only');
+    }
+    const client = new PostgresClient({ connectionString });
+    await client.connect();
+    await client.end();
+  });
+
   it('stops the boot and the migration with a sentence that names the setting, and leaves no trace', async () => {
     const url = await through({ pool_mode: 'transaction' });
     const { code, output } = await runToEnd({ DATABASE_URL: url, DATA_DIR: folder });
@@ -212,9 +230,7 @@ afterAll(() => Promise.all(poolers.map((pooler) => pooler.stop())));
       const alice = await loggedIn(app, ALICE);
       await owner.query('alter role postgres set default_transaction_read_only = on');
       try {
-        await owner.query(
-          `select pg_terminate_backend(pid) from pg_stat_activity where usename = 'postgres' and pid <> pg_backend_pid()`,
-        );
+        await owner.query(END_OTHERS);
         expect((await alice.get('/v1/sessions/current')).status).toBe(503);
         expect((await alice.copy().refresh()).status).toBe(503);
         expect((await app.client().get('/health/ready')).status).toBe(503);

@@ -714,8 +714,9 @@ export interface Operations {
     body: {
       /** for people, such as the program that uses the key */
       name: string;
-      scopes: ('flags:read' | 'payments:write')[];
-      /** the key is refused from then on; without it the key does not expire */
+      /** what the key may do: `GET /v1/api-keys/scopes` lists them */
+      scopes: string[];
+      /** the key is refused from then on; without it the key expires as `API_KEY_MAX_LIFETIME` says */
       expiresAt?: string;
       /** only clients of these addresses may use the key; any may if there are none */
       networks?: string[];

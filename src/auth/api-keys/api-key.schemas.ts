@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { instant, text, uuid } from '../../platform/api/schemas.js';
 import { isNetwork } from '../../platform/settings/settings.js';
-import { scope, SCOPES } from '../../scopes.js';
+import { scope } from '../../scopes.js';
 import { Receipt } from '../../sessions/revocation/receipt.js';
 import type { ApiKeyFormat } from './api-key-format.js';
 import { KEY_END_REASONS, type StoredApiKey } from './api-key.js';
 
+const MAX_SCOPES = 100;
 const MAX_NETWORKS = 20;
 /** A month: an overlap is for a deployment, not for ever. */
 const MAX_OVERLAP_S = 30 * 24 * 3_600;
@@ -23,13 +24,12 @@ const network = z
 
 export const NewApiKey = z.strictObject({
   name: text({ max: 100 }).describe('for people, such as the program that uses the key'),
-  scopes: z.lazy(() =>
-    z
-      .array(scope)
-      .min(1, 'must name at least one scope')
-      .max(Math.max(1, SCOPES.names().length))
-      .transform((scopes) => [...new Set(scopes)]),
-  ),
+  scopes: z
+    .array(scope)
+    .min(1, 'must name at least one scope')
+    .max(MAX_SCOPES)
+    .transform((scopes) => [...new Set(scopes)])
+    .describe('what the key may do: `GET /v1/api-keys/scopes` lists them'),
   expiresAt: moment
     .optional()
     .describe('the key is refused from then on; without it the key expires as `API_KEY_MAX_LIFETIME` says'),

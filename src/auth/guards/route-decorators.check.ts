@@ -1,6 +1,11 @@
 import { Injectable, RequestMethod, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
-import { METHOD_METADATA, PATH_METADATA, ROUTE_ARGS_METADATA } from '@nestjs/common/constants.js';
+import {
+  GUARDS_METADATA,
+  METHOD_METADATA,
+  PATH_METADATA,
+  ROUTE_ARGS_METADATA,
+} from '@nestjs/common/constants.js';
 import { BootError } from '../../platform/settings/boot-error.js';
 import { milliseconds } from '../../platform/settings/duration.js';
 import { metadataReader } from '../../platform/api/cached-metadata.js';
@@ -54,6 +59,7 @@ export class RouteDecoratorsCheck implements OnModuleInit {
             getHandler: () => handler,
             getClass: () => metatype as never,
             reads: factoriesOf(metatype, method),
+            hasOwnGuards: [handler, metatype].some((target) => Reflect.hasMetadata(GUARDS_METADATA, target)),
           };
         });
     });
@@ -92,7 +98,7 @@ export class RouteDecoratorsCheck implements OnModuleInit {
       faults.push(
         '@CurrentUser() contradicts @AllowApiKey(): a key has no access token; use @CurrentCaller()',
       );
-    if (isPublic && (route.reads.has(readUser) || route.reads.has(readCaller)))
+    if (isPublic && !route.hasOwnGuards && (route.reads.has(readUser) || route.reads.has(readCaller)))
       faults.push('@Public() contradicts @CurrentUser() and @CurrentCaller(): a public route has no caller');
     return faults;
   }
@@ -133,6 +139,8 @@ interface Route {
   getClass: () => never;
   /** The functions behind the parameter decorators of the handler. */
   reads: ReadonlySet<unknown>;
+  /** `@UseGuards()`, such as another strategy of Passport: they may set the user of a public route. */
+  hasOwnGuards: boolean;
 }
 
 function factoriesOf(controller: object, method: string): ReadonlySet<unknown> {

@@ -39,6 +39,8 @@ const PREPARE = `
   select (select count(pg_catalog.set_config(name, value, false)) from unnest($1::text[], $2::text[]) as s (name, value)),
     pg_catalog.current_setting('transaction_read_only') as "readOnly"`;
 
+const END_SESSION = 'select pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())';
+
 /** The server is a standby or a demoted primary, or is configured to take no writes. */
 export class ReadOnlySession extends Error {
   override readonly name = 'ReadOnlySession';
@@ -90,10 +92,20 @@ export class PostgresClient extends pg.Client {
       await this.prepare();
       return this;
     } catch (error) {
-      void this.end().catch(() => undefined);
+      const ended = error instanceof ReadOnlySession ? this.endSession() : this.end();
+      void ended.catch(() => undefined);
       failedConnections.add(error as Error);
       throw error;
     }
+  }
+
+  /**
+   * Ends the session in the server, too. A pooler keeps the session of a client that disconnects and gives it to the next
+   * one, which would then find it as unfit, for as long as the pooler keeps sessions.
+   */
+  private async endSession(): Promise<void> {
+    await this.query(END_SESSION).catch(() => undefined);
+    await this.end();
   }
 
   private async prepare(): Promise<void> {
