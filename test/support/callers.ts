@@ -3,7 +3,7 @@ import { ApiKeyFormat } from '../../src/auth/api-keys/api-key-format.js';
 import type { ProblemCode } from '../../src/platform/api/problem.js';
 import { random } from '../../src/platform/runtime/random.js';
 import type { Role } from '../../src/roles.js';
-import { SCOPES } from '../../src/scopes.js';
+import { mayHave, SCOPES, type Scope } from '../../src/scopes.js';
 import type { Transport } from '../../src/sessions/session.entity.js';
 import { mintTokenId } from '../../src/sessions/token-id.js';
 import { createKey, machineOf, machineWith } from './api-keys.js';
@@ -82,10 +82,11 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     make: async (transport: Transport) => holding(transport, await other(await person('bearer'))),
     access: 'auth.invalid_token' as const,
   });
+  /** Every scope that needs no role, those of all features too. */
+  const ofUsers = SCOPES.names().filter((name) => mayHave(name as Scope, ['user']));
   const machine = async (wanted: object = {}): Promise<Caller> => {
     const behind = await person('bearer');
-    const scopes = SCOPES.names().filter((scope) => scope !== 'probe:admin');
-    return Object.assign(await machineOf(app, behind, { scopes, ...wanted }), { behind });
+    return Object.assign(await machineOf(app, behind, { scopes: ofUsers, ...wanted }), { behind });
   };
   /** A machine after something has happened to its key, which is cached if it was used before. */
   const keyAfter = (
@@ -255,7 +256,7 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     },
     'a machine with a live API key of all scopes': {
       make: () => machine(),
-      scopes: ['probe:read', 'probe:write', 'flags:read', 'payments:write'],
+      scopes: ofUsers,
     },
     'a machine whose API key has one scope': {
       make: () => machine({ scopes: ['probe:read'] }),
