@@ -1,5 +1,7 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { DataSource } from 'typeorm';
 import { ApiKeyFormat } from '../src/auth/api-keys/api-key-format.js';
+import { ApiKeysService } from '../src/auth/api-keys/api-keys.service.js';
 import { ApiKeyCheck } from '../src/auth/api-keys/check/api-key-check.js';
 import { ApiKeyUses } from '../src/auth/api-keys/check/api-key-uses.js';
 import { CachePort } from '../src/platform/cache/cache-port.js';
@@ -311,6 +313,16 @@ describe('an API key', () => {
       expect(others).toBe(1);
     });
 
+    it('is kept for the next flush when PostgreSQL fails', async () => {
+      const uses = app.get(ApiKeyUses);
+      await machine.get(FLAGS);
+      jest.spyOn(app.get(DataSource), 'transaction').mockRejectedValueOnce(new Error('away'));
+      await expect(uses.flush()).rejects.toThrow('away');
+      expect(await listed()).not.toHaveProperty('lastUsedAt');
+      await uses.flush();
+      expect(await listed()).toHaveProperty('lastUsedAt');
+    });
+
     it('of a key that was removed meanwhile is dropped, and of the others kept', async () => {
       const uses = app.get(ApiKeyUses);
       const gone = {
@@ -483,6 +495,29 @@ describe('an API key', () => {
           machine.keyId,
         ]),
       ).rejects.toThrow(/stays ended/);
+    });
+
+    it('and its record is removed after SESSION_RETENTION, with its uses', async () => {
+      await machine.get(FLAGS);
+      await app.get(ApiKeyUses).flush();
+      await owner.delete(`/v1/api-keys/${machine.keyId}`);
+      const [live, expired] = [await machineOf(app, owner), await machineOf(app, owner)];
+      const left = async () =>
+        (
+          await app.query<{ id: string }>('select id from api_keys where user_id = $1 order by id', [
+            owner.userId,
+          ])
+        ).map(({ id }) => id);
+      await app.get(ApiKeysService).removeOver();
+      expect(await left()).toEqual([machine.keyId, live.keyId, expired.keyId]);
+      await app.query(`update api_keys set ended_at = now() - interval '31 days' where id = $1`, [
+        machine.keyId,
+      ]);
+      await app.query(`update api_keys set expires_at = now() - interval '31 days' where id = $1`, [
+        expired.keyId,
+      ]);
+      await app.get(ApiKeysService).removeOver();
+      expect(await left()).toEqual([live.keyId]);
     });
 
     it('and is not found by another user', async () => {

@@ -253,7 +253,7 @@ export class ApiKeysService {
   }
 
   /** Removes the records of keys that ended or expired longer ago than `SESSION_RETENTION`. */
-  private async removeOver(): Promise<void> {
+  async removeOver(): Promise<void> {
     const before = new Date(this.clock.now() - this.settings.sessionRetention);
     while ((await this.keys.removeOver(before, CLEANUP_BATCH)) === CLEANUP_BATCH);
   }
