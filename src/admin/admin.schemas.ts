@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { role, ROLES } from '../roles.js';
-import { instant, text, uuid } from '../platform/api/schemas.js';
+import { instant, moment, text, uuid } from '../platform/api/schemas.js';
 import { pageQuery } from '../platform/api/page.js';
 import { TOKEN_ID } from '../sessions/token-id.js';
 import { isBanned, type User } from '../users/user.entity.js';
@@ -18,11 +18,6 @@ export const AdminUser = Profile.extend({
 export const AdminUserPage = z.object({ items: z.array(AdminUser), nextCursor: z.string().nullable() });
 
 export const SessionQuery = z.strictObject({ status: z.enum(['active', 'ended', 'all']).default('active') });
-
-/** Parsed here and not by PostgreSQL, which accepts fewer years and offsets than ISO 8601. */
-const moment = z.iso
-  .datetime({ offset: true, error: 'must be a date and time such as 2030-01-31T12:00:00Z' })
-  .transform((value) => new Date(value));
 
 export const Ban = z.strictObject({
   reason: text({ max: 500 }),

@@ -4,9 +4,8 @@ import { AccountDeletions } from '../../platform/persistence/account-deletions.j
 import type { Prepared } from '../../platform/persistence/database.module.js';
 import type { CredentialEnd } from '../../sessions/credential-kinds.js';
 import type { Scope } from '../../scopes.js';
+import { epochMs as ms } from '../../sessions/check/session-parts.repository.js';
 import type { ApiKeySnapshot, StoredApiKey } from './api-key.js';
-
-const ms = (column: string) => `(extract(epoch from ${column}) * 1000)::float8`;
 
 /** Facts about a key that are no secret. */
 const FACTS = `

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { instant, text, uuid } from '../../platform/api/schemas.js';
+import { instant, moment, text, uuid } from '../../platform/api/schemas.js';
 import { isNetwork } from '../../platform/settings/settings.js';
 import { scope } from '../../scopes.js';
 import { Receipt } from '../../sessions/revocation/receipt.js';
@@ -10,11 +10,6 @@ const MAX_SCOPES = 100;
 const MAX_NETWORKS = 20;
 /** A month: an overlap is for a deployment, not for ever. */
 const MAX_OVERLAP_S = 30 * 24 * 3_600;
-
-/** Parsed here and not by PostgreSQL, which accepts fewer years and offsets than ISO 8601. */
-const moment = z.iso
-  .datetime({ offset: true, error: 'must be a date and time such as 2030-01-31T12:00:00Z' })
-  .transform((value) => new Date(value));
 
 const network = z
   .string()

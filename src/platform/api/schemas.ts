@@ -25,3 +25,8 @@ export const uuid = z
   .meta({ format: 'uuid' });
 
 export const instant = z.string().meta({ format: 'date-time' });
+
+/** An instant of a request. Parsed here and not by PostgreSQL, which accepts fewer years and offsets than ISO 8601. */
+export const moment = z.iso
+  .datetime({ offset: true, error: 'must be a date and time such as 2030-01-31T12:00:00Z' })
+  .transform((value) => new Date(value));

@@ -1,4 +1,4 @@
-import { isIP, isIPv4, isIPv6 } from 'node:net';
+import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 
 const PORT = /:\d{0,5}$/;
 
@@ -41,4 +41,15 @@ function toIPv4(address: string): string | undefined {
     .map((group) => parseInt(group, 16))
     .flatMap((number) => [number >> 8, number & 255])
     .join('.');
+}
+
+/** A list of addresses and networks such as `192.0.2.0/24`, to look addresses up in. */
+export function blockListOf(networks: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const network of networks) {
+    const [address = '', prefix] = network.split('/');
+    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
+    list.addSubnet(address, Number(prefix ?? (family === 'ipv6' ? 128 : 32)), family);
+  }
+  return list;
 }

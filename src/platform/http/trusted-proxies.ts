@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { BlockList, isIPv6 } from 'node:net';
+import { isIPv6, type BlockList } from 'node:net';
 import { boundedMap } from '../performance/bounded-map.js';
-import { readAddress } from './ip-address.js';
+import { blockListOf, readAddress } from './ip-address.js';
 
 interface Received {
   headers: IncomingHttpHeaders;
@@ -13,16 +13,12 @@ const REMEMBERED = 10_000;
 
 /** Client address and protocol of a request, from headers that proxies of `TRUSTED_PROXIES` wrote. */
 export class TrustedProxies {
-  private readonly networks = new BlockList();
+  private readonly networks: BlockList;
   private readonly verdicts = boundedMap<'trusted' | 'other'>(REMEMBERED);
 
   /** @param proxies addresses and networks */
   constructor(private readonly proxies: readonly string[]) {
-    for (const proxy of proxies) {
-      const [address = '', prefix] = proxy.split('/');
-      const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-      this.networks.addSubnet(address, Number(prefix ?? (family === 'ipv6' ? 128 : 32)), family);
-    }
+    this.networks = blockListOf(proxies);
   }
 
   /** @param address as {@link readAddress} returns it */

@@ -1,9 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { timingSafeEqual } from 'node:crypto';
-import { BlockList, isIPv6 } from 'node:net';
+import { isIPv6, type BlockList } from 'node:net';
 import type pg from 'pg';
 import { Problem } from '../../../platform/api/problem.js';
 import { Metrics } from '../../../platform/metrics/metrics.js';
+import { blockListOf } from '../../../platform/http/ip-address.js';
 import { CHECK_POOL } from '../../../platform/persistence/database.module.js';
 import { boundedMap } from '../../../platform/performance/bounded-map.js';
 import { Clock } from '../../../platform/runtime/clock.js';
@@ -159,14 +160,4 @@ export function rotationOf(
 /** Both have the same length: they are digests. */
 function isSame(one: string, other: string): boolean {
   return timingSafeEqual(Buffer.from(one), Buffer.from(other));
-}
-
-function blockListOf(networks: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const network of networks) {
-    const [address = '', prefix] = network.split('/');
-    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-    list.addSubnet(address, Number(prefix ?? (family === 'ipv6' ? 128 : 32)), family);
-  }
-  return list;
 }
