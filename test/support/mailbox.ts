@@ -7,7 +7,7 @@ import { holdBackgroundWork, type TestApp } from './app.js';
 export class Mailbox {
   private mails: Mail[] = [];
 
-  constructor(private readonly app: Pick<TestApp, 'get'>) {
+  constructor(private readonly app: Pick<TestApp, 'get' | 'query'>) {
     holdBackgroundWork(app);
     app.get(MailTransport).send = async (mail) => void this.mails.push(mail);
   }
@@ -24,12 +24,26 @@ export class Mailbox {
 
   /** The token in the one link that was mailed to the address since the last call. */
   async tokenFor(address: string): Promise<string> {
-    const links = (await this.collect())
-      .filter(({ to }) => to === address)
-      .flatMap(({ text }) => linksIn(text));
+    const links = await this.linksTo(address);
     if (links.length !== 1) throw new Error(`${links.length} links were mailed to ${address}`);
-    return new URL(links[0]!).hash.replace('#token=', '');
+    return tokenOf(links[0]!);
   }
+
+  /** The token in the newest link to the address. Older mails may have been waiting. */
+  async newestTokenFor(address: string): Promise<string> {
+    const newest = (await this.linksTo(address)).at(-1);
+    if (newest) return tokenOf(newest);
+    const waiting = await this.app.query('select kind, created_at, due_at from account_jobs');
+    throw new Error(`no link was mailed to ${address}; account jobs that wait: ${JSON.stringify(waiting)}`);
+  }
+
+  private async linksTo(address: string): Promise<string[]> {
+    return (await this.collect()).filter(({ to }) => to === address).flatMap(({ text }) => linksIn(text));
+  }
+}
+
+function tokenOf(link: string): string {
+  return new URL(link).hash.replace('#token=', '');
 }
 
 export function linksIn(text: string): string[] {
