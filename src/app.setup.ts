@@ -92,7 +92,7 @@ export async function createApp(
   routes.follow(fastify);
   fastify.decorateRequest('user', undefined);
   fastify.decorateRequest('session', undefined);
-  fastify.decorateRequest('apiKey', undefined);
+  fastify.decorateRequest('delegate', undefined);
   fastify.decorateRequest('callerLimit', undefined);
   fastify.addHook('onRequest', (request, reply, done) => {
     standardHeaders(request, reply);

@@ -68,7 +68,7 @@ export { Roles } from './auth/guards/roles.decorator.js';
  * }
  * ```
  */
-export { AllowApiKey } from './auth/api-keys/check/allow-api-key.decorator.js';
+export { AllowApiKey, AllowScope } from './auth/guards/allow-scope.decorator.js';
 export { defineScope, SCOPES, type Scope, type ScopeOptions } from './scopes.js';
 
 /**

@@ -6,7 +6,7 @@ import { Test } from '@nestjs/testing';
 import { pino } from 'pino';
 import { AdminOnly } from '../src/admin/admin.decorator.js';
 import { AppModule } from '../src/app.module.js';
-import { AllowApiKey } from '../src/auth/api-keys/check/allow-api-key.decorator.js';
+import { AllowApiKey } from '../src/auth/guards/allow-scope.decorator.js';
 import { CurrentCaller } from '../src/auth/guards/current-caller.decorator.js';
 import { CurrentUser } from '../src/auth/guards/current-user.decorator.js';
 import { Public } from '../src/auth/guards/public.decorator.js';

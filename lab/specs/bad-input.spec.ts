@@ -14,6 +14,7 @@ import {
   type Operation,
   type Schema,
 } from '../../test/support/operations.js';
+import { APPS_ENV } from '../../test/support/oauth.js';
 import { PRODUCT } from '../../src/product.js';
 
 /** Sent wherever a text can be sent. No answer repeats it. */
@@ -80,7 +81,7 @@ describe('invalid input', () => {
 
   beforeAll(async () => {
     await resetStores();
-    app = await startApp({ env: { API_DOCS: 'true' } });
+    app = await startApp({ env: { ...APPS_ENV, API_DOCS: 'true' } });
     ({ operations } = await documentOf(app));
     admin = app.client();
     await admin.login(ADMIN.email, PASSWORD, { transport: 'bearer' });

@@ -3,6 +3,7 @@ import { DiscoveryModule, HttpAdapterHost } from '@nestjs/core';
 import { PassportModule } from '@nestjs/passport';
 import type { FastifyInstance } from 'fastify';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
+import { OAuthModule } from './oauth/oauth.module.js';
 import { PasskeysModule } from './passkeys/passkeys.module.js';
 import { SecondFactorModule } from './mfa/second-factor.module.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
@@ -50,6 +51,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
   imports: [
     ApiKeysModule,
     DiscoveryModule,
+    OAuthModule,
     PassportModule,
     PasskeysModule,
     SecondFactorModule,

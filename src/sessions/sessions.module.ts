@@ -76,6 +76,7 @@ import { SessionCache } from './check/session-cache.js';
     SessionCheck,
     SessionFence,
     SessionGuard,
+    SessionReader,
     SessionsService,
     StepUpService,
     SessionCache,

@@ -11,6 +11,7 @@ import { ADMIN, type TestApp } from './app.js';
 import type { Client } from './client.js';
 import { HEADER, read, signed } from './forge.js';
 import type { Mailbox } from './mailbox.js';
+import { appOf } from './oauth.js';
 import type { Operation } from './operations.js';
 import { loggedIn, createUser, type TestUser } from './test-users.js';
 import { COOKIES } from './cookies.js';
@@ -44,17 +45,20 @@ export interface CallerKind {
   scopes?: string[];
   /** For an API key: the answer of the routes that allow keys. Absent: accepted. */
   key?: ProblemCode;
+  /** The same, with `scopes` and `key`, for an app; a route may allow keys and no apps. */
+  isApp?: true;
 }
 
 /** The promise of the operation's own declarations for this caller: `acknowledged`, or the code of a problem. */
 export function promised(
-  { 'x-tier': tier, 'x-roles': wanted, 'x-scope': scope }: Operation,
-  { everywhere, access, session, isStale, roles = ['user'], claimed = roles, scopes, key }: CallerKind,
+  { 'x-tier': tier, 'x-roles': wanted, 'x-scope': scope, 'x-apps': allowsApps }: Operation,
+  { everywhere, access, session, isStale, roles = ['user'], claimed = roles, scopes, key, isApp }: CallerKind,
 ): ProblemCode | 'accepted' {
   if (everywhere) return everywhere;
   if (tier === 'public') return 'accepted';
   if (scopes) {
-    if (scope === undefined) return 'auth.unauthenticated';
+    if (scope === undefined || (isApp && !allowsApps)) return 'auth.unauthenticated';
+    if (tier !== 'access' && session) return session;
     return key ?? (scopes.includes(scope) ? 'accepted' : 'auth.insufficient_scope');
   }
   if (access) return access;
@@ -108,6 +112,29 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     make: async () => machineWith(app, spoil((await machine()).apiKey!)),
     scopes: [],
     key: 'auth.invalid_key',
+  });
+  const appWith = ({
+    scopes = ofUsers,
+    claims = () => ({}),
+  }: { scopes?: string[]; claims?: () => Record<string, unknown> } = {}) => ({
+    make: async (): Promise<Caller> => {
+      const behind = await person('bearer');
+      return Object.assign(await appOf(app, behind, scopes, claims()), { behind });
+    },
+    isApp: true as const,
+  });
+  /** An app after something has happened to its grant. */
+  const appAfter = (act: (caller: { grantId: string }, owner: TestUser) => Promise<unknown>): CallerKind => ({
+    make: async () => {
+      const owner = await person('bearer');
+      const client = await appOf(app, owner, ofUsers);
+      expect((await client.get('/v1/probe/flags')).status).toBe(200);
+      await act(client, owner);
+      return client;
+    },
+    isApp: true,
+    scopes: [],
+    key: 'auth.invalid_token',
   });
   const idIn = (key: string) =>
     key.slice(5, 37).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
@@ -297,6 +324,43 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     'a machine with an API key in place of its access token': {
       make: async (transport) => holding(transport, (await machine()).apiKey!),
       access: 'auth.invalid_token',
+    },
+    'an app with a grant of all scopes': { ...appWith(), scopes: ofUsers },
+    'an app with a grant of one scope': { ...appWith({ scopes: ['probe:read'] }), scopes: ['probe:read'] },
+    'an app whose grant was ended by its user': appAfter(({ grantId }, owner) =>
+      owner.delete(`/v1/grants/${grantId}`),
+    ),
+    'an app whose grant was ended by an admin': appAfter(async ({ grantId }) =>
+      (await loggedIn(app, ADMIN)).delete(`/v1/admin/grants/${grantId}`),
+    ),
+    'an app whose user was banned': appAfter(async (_, { userId }) =>
+      (await loggedIn(app, ADMIN)).post(`/v1/admin/users/${userId}/ban`, { reason: 'a test' }),
+    ),
+    'an app whose user has deleted the account': appAfter((_, owner) => owner.delete('/v1/users/me')),
+    'an app with an expired token': {
+      ...appWith({
+        claims: () => ({
+          iat: Math.floor(Date.now() / 1_000) - 700,
+          exp: Math.floor(Date.now() / 1_000) - 100,
+        }),
+      }),
+      scopes: [],
+      key: 'auth.token_expired',
+    },
+    'an app with a token for another service': {
+      ...appWith({ claims: () => ({ aud: 'https://tools.example' }) }),
+      scopes: [],
+      key: 'auth.invalid_token',
+    },
+    'an app with a token of a grant that never was': {
+      ...appWith({ claims: () => ({ grant_id: random.uuidAt(Date.now()) }) }),
+      scopes: ofUsers,
+      session: 'auth.invalid_token',
+    },
+    'an app with a token of another user’s grant': {
+      ...appWith({ claims: () => ({ sub: random.uuid() }) }),
+      scopes: ofUsers,
+      session: 'auth.invalid_token',
     },
     'a machine with two API keys': {
       make: async () => machineWith(app, `${(await machine()).apiKey}, ${(await machine()).apiKey}`),

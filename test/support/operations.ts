@@ -31,6 +31,7 @@ export interface Operation {
   'x-tier': (typeof TIERS)[number];
   'x-roles'?: string[];
   'x-scope'?: string;
+  'x-apps'?: boolean;
   'x-problems': string[];
   operationId: string;
   security?: object[];
@@ -66,7 +67,11 @@ export const parametersIn = (operation: Operation, place: 'path' | 'query' | 'he
 
 export const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
 /** Well-formed values without a matching object: for path parameters that are no UUIDs. */
-const UNKNOWN: Record<string, string> = { seq: '999999', jti: mintTokenId(UNKNOWN_ID) };
+const UNKNOWN: Record<string, string> = {
+  seq: '999999',
+  jti: mintTokenId(UNKNOWN_ID),
+  uid: 'never-begun-'.padEnd(43, '0'),
+};
 
 /** Well-formed values for the operation's path parameters, without a matching object. */
 export function unknownParameters(operation: Operation): Record<string, string> {

@@ -4,6 +4,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { z } from 'zod';
 import {
   AllowApiKey,
+  AllowScope,
   ApiProblems,
   Clock,
   CurrentCaller,
@@ -68,7 +69,7 @@ class ProbeController {
   ) {}
 
   @Get('flags')
-  @AllowApiKey(PROBE_READ)
+  @AllowScope(PROBE_READ)
   @RateLimit({ limit: 600, per: '1m' })
   @ApiOkResponse({ standardSchema: Flags })
   flags(@CurrentCaller() { roles }: Caller) {
@@ -98,7 +99,7 @@ class ProbeController {
   /** The same key makes the payment once, for each user. */
   @Post('payments')
   @RequireSession()
-  @AllowApiKey(PROBE_WRITE)
+  @AllowScope(PROBE_WRITE)
   @ApiHeader({ name: 'Idempotency-Key', required: true })
   @ApiCreatedResponse({ standardSchema: PaymentView })
   @ApiProblems('request.invalid', 'resource.conflict')

@@ -4,7 +4,7 @@
  */
 import { Controller, Get, Module, Req } from '@nestjs/common';
 import { AppModule } from '../../../dist/app.module.js';
-import { AllowApiKey } from '../../../dist/auth/api-keys/check/allow-api-key.decorator.js';
+import { AllowApiKey } from '../../../dist/auth/guards/allow-scope.decorator.js';
 import { Public } from '../../../dist/auth/guards/public.decorator.js';
 import { defineScope } from '../../../dist/scopes.js';
 import { RequireSession } from '../../../dist/sessions/check/require-session.decorator.js';

@@ -8,13 +8,14 @@ import { LastSeenService } from '../../sessions/check/last-seen.service.js';
 import { RevocationSubscriber } from '../../sessions/revocation/revocation-subscriber.js';
 import { SessionCheck } from '../../sessions/check/session-check.js';
 import { ApiKeyAdmission } from '../api-keys/check/api-key.admission.js';
+import { AppAdmission } from '../oauth/check/app.admission.js';
 import './credentials.js';
 import { AccessAuthenticator } from '../tokens/access-authenticator.js';
 import { PublicRoute } from './public.decorator.js';
 
 /**
  * The access tier. It protects every route that is not `@Public()`: routes are closed by default. A request with an
- * API key is admitted by {@link ApiKeyAdmission} instead.
+ * API key is admitted by {@link ApiKeyAdmission} instead, and one with a token of an app by {@link AppAdmission}.
  */
 @Injectable()
 export class AccessGuard implements CanActivate {
@@ -26,6 +27,7 @@ export class AccessGuard implements CanActivate {
     private readonly sessions: SessionCheck,
     private readonly lastSeen: LastSeenService,
     private readonly apiKeys: ApiKeyAdmission,
+    private readonly apps: AppAdmission,
     private readonly settings: Settings,
   ) {}
 
@@ -34,7 +36,8 @@ export class AccessGuard implements CanActivate {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     const { apiKey } = request.credentials; // throws for two credentials, on every route
     if (this.isPublic(context)) return true;
-    return apiKey === null ? this.admit(request) : this.admitKey(context, request, apiKey);
+    if (apiKey !== null) return this.admitKey(context, request, apiKey);
+    return this.apps.concerns(request) ? this.admitApp(context, request) : this.admit(request);
   }
 
   private admit(request: FastifyRequest): boolean | Promise<boolean> {
@@ -52,6 +55,16 @@ export class AccessGuard implements CanActivate {
       key = this.apiKeys.recognise(context, text); // it may have ended meanwhile
     }
     return this.apiKeys.admit(context, key);
+  }
+
+  private async admitApp(context: ExecutionContext, request: FastifyRequest): Promise<boolean> {
+    const floor = request.headers['x-min-revocation-seq'];
+    let claims = this.apps.recognise(context, request);
+    if (floor !== undefined) {
+      await this.reach(floor);
+      claims = this.apps.recognise(context, request); // its grant may have ended meanwhile
+    }
+    return this.apps.admit(context, request, claims);
   }
 
   private judge(request: FastifyRequest): boolean | Promise<boolean> {

@@ -4,14 +4,14 @@ import type { Caller } from '../../platform/http/request.js';
 
 /** The value of {@link CurrentCaller}. */
 export function readCaller(_: unknown, context: ExecutionContext): Caller {
-  const { apiKey, session, user } = context.switchToHttp().getRequest<FastifyRequest>();
-  if (apiKey) return apiKey;
+  const { delegate, session, user } = context.switchToHttp().getRequest<FastifyRequest>();
+  if (delegate) return delegate;
   if (session) return { kind: 'session', id: session.id, userId: session.userId, roles: session.roles };
   return { kind: 'session', id: user!.sessionId, userId: user!.userId, roles: user!.roles };
 }
 
 /**
- * The caller of a route that people and machines may call: a user by a session, or by an API key. With `@Public()` on
+ * The caller of a route that people and machines may call: a user by a session, by an API key, or by an app. With `@Public()` on
  * the same route, it stops the boot.
  */
 export const CurrentCaller = createParamDecorator(readCaller);

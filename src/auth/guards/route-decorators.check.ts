@@ -16,7 +16,7 @@ import { maxAuthAgeOf, SessionRoute } from '../../sessions/check/require-session
 import { POLICIES } from '../../platform/throttling/policies.js';
 import { RateLimitedRoute } from '../../platform/throttling/rate-limit.decorator.js';
 import { ThrottledRoute } from '../../platform/throttling/throttled.decorator.js';
-import { ApiKeyRoute } from '../api-keys/check/allow-api-key.decorator.js';
+import { ScopedRoute, type ScopedRouteOptions } from './allow-scope.decorator.js';
 import { readCaller } from './current-caller.decorator.js';
 import { readUser } from './current-user.decorator.js';
 import { PublicRoute } from './public.decorator.js';
@@ -30,7 +30,7 @@ export class RouteDecoratorsCheck implements OnModuleInit {
   private readonly rolesOf = metadataReader(RolesRoute);
   private readonly policyOf = metadataReader(ThrottledRoute);
   private readonly limitOf = metadataReader(RateLimitedRoute);
-  private readonly scopeOf = metadataReader(ApiKeyRoute);
+  private readonly scopedOf = metadataReader(ScopedRoute);
 
   constructor(
     private readonly discovery: DiscoveryService,
@@ -89,32 +89,35 @@ export class RouteDecoratorsCheck implements OnModuleInit {
   private parameterFaultsOf(route: Route): string[] {
     const faults: string[] = [];
     const isPublic = this.isPublic(route);
-    const allowsKeys = this.scopeOf(route) !== undefined;
+    const scoped = this.scopedOf(route);
     if (route.reads.has(readSession) && !this.sessionOf(route))
       faults.push('@CurrentSession() requires @RequireSession()');
-    if (route.reads.has(readSession) && allowsKeys)
-      faults.push('@CurrentSession() contradicts @AllowApiKey(): a key has no session; use @CurrentCaller()');
-    if (route.reads.has(readUser) && allowsKeys)
+    if (route.reads.has(readSession) && scoped)
       faults.push(
-        '@CurrentUser() contradicts @AllowApiKey(): a key has no access token; use @CurrentCaller()',
+        `@CurrentSession() contradicts ${nameOf(scoped)}: a key has no session; use @CurrentCaller()`,
+      );
+    if (route.reads.has(readUser) && scoped)
+      faults.push(
+        `@CurrentUser() contradicts ${nameOf(scoped)}: a key has no access token; use @CurrentCaller()`,
       );
     if (isPublic && !route.hasOwnGuards && (route.reads.has(readUser) || route.reads.has(readCaller)))
       faults.push('@Public() contradicts @CurrentUser() and @CurrentCaller(): a public route has no caller');
     return faults;
   }
 
-  /** A key proves neither a password nor a role: a demand for one would only ever be met by people, or never. */
+  /** A key or an app proves neither a password nor a role: a demand for one would only ever be met by people, or never. */
   private keyFaultsOf(route: Route): string[] {
-    const scope = this.scopeOf(route);
-    if (scope === undefined) return [];
+    const scoped = this.scopedOf(route);
+    if (scoped === undefined) return [];
+    const { scope } = scoped;
+    const name = nameOf(scoped);
     const { maxAuthAge, bySecondFactor, provesIdentity, awaitsSecondFactor } = this.sessionOf(route) ?? {};
     const faults: string[] = [];
-    if (!SCOPES.has(scope)) faults.push(`@AllowApiKey('${scope}') names a scope that does not exist`);
-    if (this.isPublic(route))
-      faults.push('@Public() contradicts @AllowApiKey(): a public route has no caller');
-    if (this.rolesOf(route)) faults.push('@Roles() contradicts @AllowApiKey(): a key has no roles');
+    if (!SCOPES.has(scope)) faults.push(`${name.slice(0, -1)}'${scope}') names a scope that does not exist`);
+    if (this.isPublic(route)) faults.push(`@Public() contradicts ${name}: a public route has no caller`);
+    if (this.rolesOf(route)) faults.push(`@Roles() contradicts ${name}: a key has no roles`);
     if (maxAuthAge ?? bySecondFactor ?? provesIdentity ?? awaitsSecondFactor)
-      faults.push('@AllowApiKey() contradicts @RequireSession() with a proof of identity: a key proves none');
+      faults.push(`${name} contradicts @RequireSession() with a proof of identity: a key proves none`);
     return faults;
   }
 
@@ -132,6 +135,8 @@ export class RouteDecoratorsCheck implements OnModuleInit {
     return faults;
   }
 }
+
+const nameOf = ({ apps }: ScopedRouteOptions): string => (apps ? '@AllowScope()' : '@AllowApiKey()');
 
 interface Route {
   name: string;

@@ -34,12 +34,20 @@ const Claims = z.strictObject({
 export type AccessTokenHeader = z.infer<typeof Header>;
 export type AccessTokenClaims = z.infer<typeof Claims>;
 
-export interface DecodedAccessToken {
-  header: AccessTokenHeader;
-  claims: AccessTokenClaims;
+/** A signed token (RFC 7515) whose signature is not yet verified. */
+export interface DecodedJws<H, C> {
+  header: H;
+  claims: C;
   /** The signed bytes. */
   content: Buffer;
   signature: Buffer;
+}
+
+export type DecodedAccessToken = DecodedJws<AccessTokenHeader, AccessTokenClaims>;
+
+/** {@link decodeJws} for the access token of a session. */
+export function decodeAccessToken(token: string): DecodedAccessToken | null {
+  return decodeJws(token, Header, Claims);
 }
 
 /**
@@ -48,12 +56,16 @@ export interface DecodedAccessToken {
  * spelling.
  * @returns null for a token that this server cannot have made; it never throws
  */
-export function decodeAccessToken(token: string): DecodedAccessToken | null {
+export function decodeJws<H, C>(
+  token: string,
+  headerSchema: z.ZodType<H>,
+  claimsSchema: z.ZodType<C>,
+): DecodedJws<H, C> | null {
   if (token.length > LONGEST || !GRAMMAR.test(token)) return null;
   const [headerText = '', claimsText = '', signatureText = ''] = token.split('.');
-  const header = Header.safeParse(decodeJson(headerText));
+  const header = headerSchema.safeParse(decodeJson(headerText));
   if (!header.success) return null;
-  const claims = Claims.safeParse(decodeJson(claimsText));
+  const claims = claimsSchema.safeParse(decodeJson(claimsText));
   const signature = decode(signatureText);
   if (!claims.success || !signature) return null;
   const content = Buffer.from(`${headerText}.${claimsText}`, 'latin1');

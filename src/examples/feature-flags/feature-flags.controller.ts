@@ -1,7 +1,7 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { AllowApiKey, CurrentCaller, RateLimit, type Caller } from '#core';
+import { AllowScope, CurrentCaller, RateLimit, type Caller } from '#core';
 import { FLAGS_READ } from '../scopes.js';
 import { flagsFor } from './flags.js';
 
@@ -15,7 +15,7 @@ const Flags = z.object({ flags: z.record(z.string(), z.boolean()) });
 @Controller('feature-flags')
 export class FeatureFlagsController {
   @Get()
-  @AllowApiKey(FLAGS_READ)
+  @AllowScope(FLAGS_READ)
   @RateLimit({ limit: 600, per: '1m' })
   @ApiOkResponse({ standardSchema: Flags })
   flags(@CurrentCaller() caller: Caller) {

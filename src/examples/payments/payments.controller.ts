@@ -1,7 +1,7 @@
 import { Body, Controller, Get, Post } from '@nestjs/common';
 import { ApiCreatedResponse, ApiHeader, ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import {
-  AllowApiKey,
+  AllowScope,
   ApiProblems,
   CurrentCaller,
   CurrentSession,
@@ -36,7 +36,7 @@ export class PaymentsController {
 
   /** A person pays in a live session, and a machine with a live API key that has the scope. */
   @Post()
-  @AllowApiKey(PAYMENTS_WRITE)
+  @AllowScope(PAYMENTS_WRITE)
   @ApiHeader({
     name: 'Idempotency-Key',
     required: true,

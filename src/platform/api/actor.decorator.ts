@@ -12,9 +12,11 @@ export interface ActorContext {
 export const Actor = createParamDecorator((_: unknown, context: ExecutionContext): ActorContext => {
   const request = context
     .switchToHttp()
-    .getRequest<Parameters<typeof requestContextOf>[0] & { user?: Principal; apiKey?: { userId: string } }>();
+    .getRequest<
+      Parameters<typeof requestContextOf>[0] & { user?: Principal; delegate?: { userId: string } }
+    >();
   return {
-    actorId: request.user?.userId ?? request.apiKey?.userId ?? null,
+    actorId: request.user?.userId ?? request.delegate?.userId ?? null,
     context: requestContextOf(request),
   };
 });

@@ -17,13 +17,16 @@ export interface Principal {
   expiresAt: number;
 }
 
-/** The caller of a route that both people and machines may call: a user by a session, or by an API key. */
+/**
+ * The caller of a route that both people and machines may call: a user by a session, by an API key, or by an app to
+ * which the user has given access.
+ */
 export interface Caller {
-  kind: 'session' | 'api_key';
-  /** The id of the session or of the key. */
+  kind: 'session' | 'api_key' | 'app';
+  /** The id of the session, of the key, or of the grant. */
   id: string;
   userId: string;
-  /** The roles of the user. An API key has none: its scopes say what it may do. */
+  /** The roles of the user. An API key and an app have none: their scopes say what they may do. */
   roles: readonly Role[];
 }
 
@@ -52,6 +55,8 @@ declare module 'fastify' {
      * `ip` is the unparsed text of a proxy.
      */
     readonly clientAddress: string | null;
+    /** Set by the access guard: the API key or the app by which the request was admitted. */
+    delegate?: Caller;
   }
 }
 

@@ -51,7 +51,7 @@ const EVENTS: Partial<Record<ProblemCode, SecurityEventName>> = {
 
 /** The event with its outcome, reason, user and request context (ASVS 16.2.1). Undefined for an ordinary request. */
 export function securityEventOf(request: FastifyRequest): Record<string, unknown> | undefined {
-  const { problem, user, apiKey } = request;
+  const { problem, user, delegate } = request;
   const event = problem ? EVENTS[problem.code] : request.event?.event;
   if (!event) return undefined;
   const about = problem?.options.about ?? request.event?.about ?? user;
@@ -60,17 +60,17 @@ export function securityEventOf(request: FastifyRequest): Record<string, unknown
     event,
     outcome: problem ? 'failure' : 'success',
     reason: problem?.code,
-    actorType: apiKey ? 'api_key' : about ? 'user' : 'anonymous',
-    actorId: apiKey?.userId ?? about?.userId,
+    actorType: delegate ? delegate.kind : about ? 'user' : 'anonymous',
+    actorId: delegate?.userId ?? about?.userId,
     session: about && shortSessionId(about.sessionId),
-    ...(apiKey && { apiKey: shortSessionId(apiKey.id) }),
+    ...(delegate && { [delegate.kind === 'app' ? 'grant' : 'apiKey']: shortSessionId(delegate.id) }),
     ip,
     userAgent,
   };
 }
 
 /**
- * A pseudonym of a session or an API key. Session ids appear only in the audit log; other logs distinguish sessions without them
+ * A pseudonym of a session, an API key or a grant. Session ids appear only in the audit log; other logs distinguish sessions without them
  * (OWASP session management cheat sheet).
  */
 export function shortSessionId(sessionId: string): string {

@@ -79,7 +79,7 @@ function append(reply: FastifyReply, header: string, item: string): void {
 }
 
 function limitOfRoute({ limit, per }: RateLimitOptions, route: string, request: FastifyRequest): CallerLimit {
-  const caller = request.user?.userId ?? request.apiKey?.id ?? networkOf(requestContextOf(request).ip);
+  const caller = request.user?.userId ?? request.delegate?.id ?? networkOf(requestContextOf(request).ip);
   return { policy: POLICY, key: `${route}:${caller}`, limit, windowMs: milliseconds(per) };
 }
 

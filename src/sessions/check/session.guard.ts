@@ -36,7 +36,7 @@ export class SessionGuard implements CanActivate {
   }
 
   private async check(request: FastifyRequest, options: RequireSessionOptions): Promise<boolean> {
-    if (request.apiKey) return true; // the access guard has checked it as strictly
+    if (request.delegate) return true; // the access guard has checked it as strictly
     if (!request.user) throw new Problem('auth.unauthenticated');
     const session = await this.sessions.require(request.user, this.requirementOf(options));
     const looking = this.sessionRisk.examine(

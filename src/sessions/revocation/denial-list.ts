@@ -78,6 +78,11 @@ export class DenialList {
     return this.sessions.has(id) || this.users.has(id);
   }
 
+  /** As {@link deniesCredential}, for a grant of an app: it also ends with everyone's sessions. */
+  deniesGrant(id: string): boolean {
+    return this.deniesCredential(id) || (this.everyone !== null && instantOf(id) <= this.everyone.notBefore);
+  }
+
   /**
    * Removes denials that no unexpired access token can match. Notices arrive approximately in the order in which they
    * expire.

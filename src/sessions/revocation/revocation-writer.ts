@@ -66,8 +66,8 @@ export class RevocationWriter {
   ) {}
 
   /**
-   * Ends sessions of one user, under the user's lock. If all end, the user's other credentials that end for this
-   * reason end with them, such as API keys at a ban.
+   * Ends sessions of one user, under the user's lock. If all or all others end, the user's other credentials that end
+   * for this reason end with them, such as API keys at a ban, or the grants of apps at a change of the password.
    */
   async endSessions(
     tx: RevocationTx,
@@ -87,10 +87,11 @@ export class RevocationWriter {
     const notBefore = new Date(
       Math.max(now.getTime(), ...candidates.map((session) => session.created_at.getTime())),
     );
-    const others = everything ? await this.credentials.lockToEnd(tx, userId, cause.reason) : NO_OTHERS;
+    const others =
+      onlyOf(selector) === null ? await this.credentials.lockToEnd(tx, userId, cause.reason) : NO_OTHERS;
     const revocation = await this.insert(tx, {
       kind: everything ? 'user' : 'session',
-      subjects: everything ? [userId, ...others.ids] : sessionIds,
+      subjects: [...(everything ? [userId] : sessionIds), ...others.ids],
       reason: cause.reason,
       now,
       notBefore: everything ? notBefore : null,

@@ -6,26 +6,18 @@ import { requestContextOf } from '../../../platform/http/request.js';
 import { Settings } from '../../../platform/settings/settings.js';
 import { SessionRoute } from '../../../sessions/check/require-session.decorator.js';
 import type { ParsedApiKey } from '../api-key-format.js';
-import type { ApiKeyCaller } from '../api-key.js';
 import { apiKeySettings } from '../settings.js';
-import { ApiKeyRoute } from './allow-api-key.decorator.js';
+import { ScopedRoute } from '../../guards/allow-scope.decorator.js';
 import { ApiKeyCheck } from './api-key-check.js';
 import { ApiKeyUses } from './api-key-uses.js';
 import { WrongKeys } from './wrong-keys.js';
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** Set by the access guard: the key with which the request was admitted. */
-    apiKey?: ApiKeyCaller;
-  }
-}
 
 const MINUTE_MS = 60_000;
 
 /** The part of the access guard that admits requests with an API key. */
 @Injectable()
 export class ApiKeyAdmission {
-  private readonly scopeOf = metadataReader(ApiKeyRoute);
+  private readonly routeOf = metadataReader(ScopedRoute);
   private readonly sessionOf = metadataReader(SessionRoute);
   private readonly requestsPerMinute: number;
 
@@ -44,7 +36,7 @@ export class ApiKeyAdmission {
    * @throws Problem `auth.unauthenticated` on a route without `@AllowApiKey()`; `auth.invalid_key`
    */
   recognise(context: ExecutionContext, text: string): ParsedApiKey {
-    if (this.scopeOf(context) === undefined) throw new Problem('auth.unauthenticated');
+    if (this.routeOf(context) === undefined) throw new Problem('auth.unauthenticated');
     return this.keys.recognise(text);
   }
 
@@ -58,13 +50,13 @@ export class ApiKeyAdmission {
     const request = http.getRequest<FastifyRequest>();
     const requestContext = requestContextOf(request);
     const consistency = this.sessionOf(context)?.consistency ?? 'cached';
-    const requirement = { scope: this.scopeOf(context)!, consistency };
+    const requirement = { scope: this.routeOf(context)!.scope, consistency };
     const { caller, requestsPerMinute, deprecated } = await this.wrongKeys.watch(
       key.digest,
       requestContext,
       () => this.keys.require(key, requirement, requestContext.ip),
     );
-    request.apiKey = caller;
+    request.delegate = caller;
     request.callerLimit = {
       policy: 'api-key',
       key: caller.id,
