@@ -45,6 +45,7 @@ export function productOf(name: string, slug: string, keyPrefix: string) {
       mailedToken: `${slug} mailed token v1`,
       passkeyChallenge: `${slug} passkey challenge v1`,
       cachedApiKey: `${slug} cached API key v1`,
+      socialState: `${slug} outside sign-in v1`,
       oauthCookie: `${slug} OAuth cookie v1`,
     },
     embeddedPostgres: {

@@ -3,6 +3,14 @@ import { DiscoveryModule, HttpAdapterHost } from '@nestjs/core';
 import { PassportModule } from '@nestjs/passport';
 import type { FastifyInstance } from 'fastify';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
+import { BackchannelLogout } from './social/backchannel-logout.js';
+import { IdentitiesService } from './social/identities.service.js';
+import { IdentityRepository } from './social/identity.repository.js';
+import { SocialClients } from './social/social-clients.js';
+import { SocialController } from './social/social.controller.js';
+import { SocialFlow } from './social/social-flow.js';
+import { SocialLoginService } from './social/social-login.service.js';
+import { SocialState } from './social/social-state.js';
 import { OAuthModule } from './oauth/oauth.module.js';
 import { PasskeysModule } from './passkeys/passkeys.module.js';
 import { SecondFactorModule } from './mfa/second-factor.module.js';
@@ -66,6 +74,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     PasswordController,
     EmailController,
     JwksController,
+    SocialController,
   ],
   providers: [
     AccessGuard,
@@ -73,9 +82,16 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     AccountJobQueue,
     AccountJobRepository,
     AccountMailService,
+    BackchannelLogout,
     BreachedPasswords,
     CrossSiteGuard,
     EmailService,
+    IdentitiesService,
+    IdentityRepository,
+    SocialClients,
+    SocialFlow,
+    SocialLoginService,
+    SocialState,
     SessionIssuer,
     TokenResponder,
     AccessAuthenticator,

@@ -8,6 +8,13 @@ import { INITIAL_SNAPSHOT } from './check/session-snapshot.repository.js';
 import type { OpenSessionRow } from './new-session.repository.js';
 import type { Transport } from './session.entity.js';
 
+/** The outside account by which a session began. */
+export interface SessionOrigin {
+  identityId: string;
+  /** The `sid` of the session at its provider, if the provider names one. */
+  sid: string | null;
+}
+
 /** A login that is about to begin a session. */
 export interface SessionInput {
   userId: string;
@@ -19,6 +26,8 @@ export interface SessionInput {
   secondFactor?: string;
   /** Failed login attempts in a row before this one succeeded. */
   failedBefore?: number;
+  /** The outside account with which the user has signed in, if any. */
+  origin?: SessionOrigin;
   /** A session in the same cookie jar that the new session replaces (ASVS 7.2.4). */
   replaces?: string;
 }

@@ -11,6 +11,7 @@ import type { ProfileFields } from '../users/user.schemas.js';
 import { UserRepository } from '../users/user.repository.js';
 import { DeviceRecognition } from './devices/device-recognition.js';
 import { newSession, openSessionOf, type OpenSession, type SessionInput } from './session-factory.js';
+import { insertOrigin } from './session-origin.repository.js';
 import { insertSession, loginTime, openSessions } from './new-session.repository.js';
 import { SessionRepository } from './session.repository.js';
 import { mintRefreshToken } from './refresh/refresh-token.js';
@@ -76,6 +77,7 @@ export class SessionsService {
       const nonce = random.bytes(16);
       const opened = newSession(input, { user, device, createdAt });
       const session = await insertSession(tx, opened, nonce, input.context);
+      if (input.origin) await insertOrigin(tx, session.id, input.origin);
       await this.audit.record(tx, {
         type: input.failedBefore ? 'authn_login_successafterfail' : 'authn_login_success',
         actorId: user.id,

@@ -17,7 +17,7 @@ export class User {
   @Column({ type: 'text', name: 'display_name', nullable: true })
   displayName: string | null;
 
-  /** A PHC string; null after the account was deleted. */
+  /** A PHC string; null for a user without a password, and after the account was deleted. */
   @Column({ type: 'text', name: 'password_hash', nullable: true, select: false })
   passwordHash: string | null;
 
@@ -45,7 +45,8 @@ export interface NewUser {
   /** A random UUID when absent. */
   id?: string;
   email: string;
-  passwordHash: string;
+  /** Null for a user who signs in with an outside account. */
+  passwordHash: string | null;
   displayName?: string | null;
   roles?: Role[];
   emailVerifiedAt?: Date | null;

@@ -166,6 +166,20 @@ export const RECIPES: Recipes = {
   'DELETE /v1/api-keys/{id}': withKey,
   // Only a scanner that is configured may report: `api-key-leaks.spec.ts`.
   'POST /v1/api-keys/leaked': { cook: () => ({ body: [] }), answers: 'resource.not_found' },
+  // Only a browser can do these, with a provider: `social.spec.ts`.
+  'GET /v1/auth/social/{provider}/start': {
+    cook: () => ({ parameters: { provider: 'unknown' } }),
+    answers: 'resource.not_found',
+  },
+  'GET /v1/auth/social/{provider}/callback': () => ({ parameters: { provider: 'unknown' } }),
+  'POST /v1/auth/identities': {
+    cook: () => ({ body: { provider: 'unknown' } }),
+    answers: 'resource.not_found',
+  },
+  'DELETE /v1/auth/identities/{id}': {
+    cook: () => ({ parameters: { id: randomUUID() } }),
+    answers: 'resource.not_found',
+  },
   'DELETE /v1/grants/{id}': withGrant,
   'GET /v1/admin/users/{id}/grants': theUser,
   'DELETE /v1/admin/grants/{id}': withGrant,

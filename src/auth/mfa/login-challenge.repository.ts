@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { AccountDeletions } from '../../platform/persistence/account-deletions.js';
+import type { SessionOrigin } from '../../sessions/session-factory.js';
 import type { Transport } from '../../sessions/session.entity.js';
 
 const REMOVED_AT_ONCE = 100;
@@ -13,27 +14,29 @@ export interface LoginChallengeRow {
   transport: Transport;
   device_name: string | null;
   device_digest: Buffer | null;
+  origin: SessionOrigin | null;
   created_at: Date;
 }
 
 export interface NewLoginChallenge {
   digest: Buffer;
   userId: string;
-  /** The digest of the password's hash. */
+  /** The digest of the password's hash, or of nothing for a user without a password. */
   passwordDigest: Buffer;
   transport: Transport;
   deviceName: string | null;
   deviceDigest: Buffer | null;
+  origin: SessionOrigin | null;
   createdAt: Date;
   expiresAt: Date;
 }
 
 /** Valid only while the user still has the same password. */
 const GOOD = `
-  select c.digest, c.user_id, u.email, c.transport, c.device_name, c.device_digest, c.created_at
+  select c.digest, c.user_id, u.email, c.transport, c.device_name, c.device_digest, c.origin, c.created_at
   from login_challenges c join users u on u.id = c.user_id
   where c.digest = $1 and c.expires_at > $2
-    and c.password_digest = sha256(convert_to(u.password_hash, 'UTF8'))`;
+    and c.password_digest = sha256(convert_to(coalesce(u.password_hash, ''), 'UTF8'))`;
 
 /** All statements of the table `login_challenges`. */
 @Injectable()
@@ -44,8 +47,8 @@ export class LoginChallengeRepository {
 
   async insert(tx: EntityManager, challenge: NewLoginChallenge): Promise<void> {
     await tx.query(
-      `insert into login_challenges (digest, user_id, password_digest, transport, device_name, device_digest, created_at, expires_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+      `insert into login_challenges (digest, user_id, password_digest, transport, device_name, device_digest, origin, created_at, expires_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
       [
         challenge.digest,
         challenge.userId,
@@ -53,6 +56,7 @@ export class LoginChallengeRepository {
         challenge.transport,
         challenge.deviceName,
         challenge.deviceDigest,
+        challenge.origin,
         challenge.createdAt,
         challenge.expiresAt,
       ],

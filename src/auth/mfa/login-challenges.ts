@@ -4,6 +4,7 @@ import { Clock } from '../../platform/runtime/clock.js';
 import { random } from '../../platform/runtime/random.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
 import { PendingActions } from '../../sessions/pending-actions/pending-actions.service.js';
+import type { SessionOrigin } from '../../sessions/session-factory.js';
 import type { Transport } from '../../sessions/session.entity.js';
 import type { User } from '../../users/user.entity.js';
 import { sha256 } from '../../platform/runtime/sha256.js';
@@ -21,6 +22,8 @@ export interface LoginChallenge {
   deviceName: string | undefined;
   /** The digest of the device token that came with the password. */
   deviceDigest: Buffer | null;
+  /** The outside account of the first step, if it was not a password. */
+  origin: SessionOrigin | null;
 }
 
 /**
@@ -48,7 +51,13 @@ export class LoginChallenges {
       transport,
       deviceName,
       deviceToken,
-    }: { transport: Transport; deviceName?: string; deviceToken: string | null },
+      origin = null,
+    }: {
+      transport: Transport;
+      deviceName?: string;
+      deviceToken: string | null;
+      origin?: SessionOrigin | null;
+    },
     now: Date,
   ): Promise<{ token: string; expiresIn: number }> {
     await this.stored.deleteExpired(tx, now);
@@ -56,10 +65,11 @@ export class LoginChallenges {
     await this.stored.insert(tx, {
       digest: sha256(token),
       userId: user.id,
-      passwordDigest: sha256(user.passwordHash!),
+      passwordDigest: sha256(user.passwordHash ?? ''),
       transport,
       deviceName: deviceName ?? null,
       deviceDigest: deviceToken === null ? null : sha256(deviceToken),
+      origin,
       createdAt: await this.pending.requestedAt(tx, { userId: user.id, sessionId: null }),
       expiresAt: new Date(now.getTime() + GOOD_FOR_MS),
     });
@@ -94,6 +104,7 @@ export class LoginChallenges {
       transport: row.transport,
       deviceName: row.device_name ?? undefined,
       deviceDigest: row.device_digest,
+      origin: row.origin,
     };
   }
 }

@@ -41,7 +41,8 @@ export class MfaLoginService {
     const deviceToken = challenge.deviceDigest && credentials.deviceToken;
     const known = deviceToken ? await this.deviceRecognition.idOf(account, deviceToken) : null;
     const { transport, deviceName } = challenge;
-    const opening = { userId, transport, deviceName, deviceToken, context, secondFactor: 'code' };
+    const origin = challenge.origin ?? undefined;
+    const opening = { userId, transport, deviceName, deviceToken, context, secondFactor: 'code', origin };
     // A refused login consumes neither the code nor the challenge. A successful one consumes both.
     const recheck: ProofRecheck = async (user, tx, now) => {
       if (!(await this.challenges.isGood(tx, challenge, now))) throw new Problem('auth.invalid_token');

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { defineSettings } from '../../platform/settings/feature-settings.js';
 import * as setting from '../../platform/settings/setting.js';
-import type { Setting } from '../../platform/settings/setting.js';
 
 const httpsOrLocal = z.url({ protocol: /^https?$/ });
 
@@ -24,33 +23,6 @@ const Resource = z.strictObject({
 });
 export type OAuthResource = z.infer<typeof Resource>;
 
-function json<T>(
-  doc: string,
-  allowed: string,
-  schema: z.ZodType<T>,
-  details: Pick<Setting<T>, 'fallback' | 'fallbackDoc' | 'secret'>,
-): Setting<T> {
-  return {
-    doc,
-    allowed,
-    ...details,
-    parse: z.string().transform((text, context) => {
-      let value: unknown;
-      try {
-        value = JSON.parse(text);
-      } catch {
-        context.addIssue('is not JSON');
-        return z.NEVER;
-      }
-      const parsed = schema.safeParse(value);
-      if (parsed.success) return parsed.data;
-      const { path, message } = parsed.error.issues[0]!;
-      context.addIssue(`has a wrong entry at \`${path.map(String).join('.') || 'its top'}\`: ${message}`);
-      return z.NEVER;
-    }),
-  };
-}
-
 /** The settings of the OAuth provider. */
 export const oauthSettings = defineSettings({
   oauthProvider: setting.choice(
@@ -58,7 +30,7 @@ export const oauthSettings = defineSettings({
     ['on', 'off'],
     { fallback: 'off' },
   ),
-  oauthClients: json(
+  oauthClients: setting.json(
     'The apps, in the form of RFC 7591. An app with a `client_secret` runs on a server; any other proves itself by PKCE alone.',
     'a JSON list such as `[{"client_id":"notes","client_name":"Notes","redirect_uris":["https://notes.example/callback"]}]`',
     z
@@ -73,7 +45,7 @@ export const oauthSettings = defineSettings({
     ['on', 'off'],
     { fallback: 'off' },
   ),
-  oauthResources: json(
+  oauthResources: setting.json(
     'Other services for which apps can get tokens, such as MCP servers, by their URL (RFC 8707).',
     'a JSON object such as `{"https://mcp.example/":{"name":"Notes tools","scopes":{"tools:use":"Use your tools"}}}`',
     z.record(httpsOrLocal, Resource),

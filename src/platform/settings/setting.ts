@@ -277,3 +277,26 @@ export function list(
       .refine((items) => items.every(isItem), 'has an entry that is not allowed'),
   };
 }
+
+/** JSON of a schema. Its errors name the place, never a value. */
+export function json<T>(doc: string, allowed: string, schema: z.ZodType<T>, details: Details): Setting<T> {
+  return {
+    doc,
+    allowed,
+    ...details,
+    parse: z.string().transform((text, context) => {
+      let value: unknown;
+      try {
+        value = JSON.parse(text);
+      } catch {
+        context.addIssue('is not JSON');
+        return z.NEVER;
+      }
+      const parsed = schema.safeParse(value);
+      if (parsed.success) return parsed.data;
+      const { path, message } = parsed.error.issues[0]!;
+      context.addIssue(`has a wrong entry at \`${path.map(String).join('.') || 'its top'}\`: ${message}`);
+      return z.NEVER;
+    }),
+  };
+}

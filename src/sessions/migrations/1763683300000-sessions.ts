@@ -101,12 +101,20 @@ export class Sessions1763683300000 implements MigrationInterface {
       create unique index revocations_of_token on revocations (token_id) where token_id is not null;
       -- every read of a session uses this index, which is nearly always empty
       create index revocations_of_session_tokens on revocations ((subjects[1])) where kind = 'token';
+
+      -- the sessions that began with an outside account, for the logout at its provider
+      create table session_origins (
+        session_id  uuid primary key references sessions on delete cascade,
+        identity_id uuid not null,
+        sid         text
+      );
+      create index session_origins_of_identity on session_origins (identity_id);
     `);
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
-      drop table revocations, session_epoch, sessions, devices_left_behind, devices;
+      drop table session_origins, revocations, session_epoch, sessions, devices_left_behind, devices;
       drop function refuse_revival;
     `);
   }

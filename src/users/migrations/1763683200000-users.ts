@@ -29,8 +29,8 @@ export class Users1763683200000 implements MigrationInterface {
         -- requests without a session up to this time that have not taken effect are void,
         -- see sessions/pending-actions/pending-actions.service.ts
         pending_not_before   timestamptz(3) not null default '-infinity',
-        constraint living_users_can_log_in
-          check (deleted_at is not null or (email is not null and password_hash is not null)),
+        -- a user who signs in with an outside account may have no password
+        constraint living_users_have_an_address check (deleted_at is not null or email is not null),
         constraint users_email_is_canonical check (is_canonical_email(email))
       );
       create unique index users_email_key on users (email);
