@@ -70,7 +70,6 @@ export const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
 const UNKNOWN: Record<string, string> = {
   seq: '999999',
   jti: mintTokenId(UNKNOWN_ID),
-  provider: 'none',
   uid: 'never-begun-'.padEnd(43, '0'),
 };
 

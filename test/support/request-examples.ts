@@ -167,11 +167,6 @@ export const RECIPES: Recipes = {
   // Only a scanner that is configured may report: `api-key-leaks.spec.ts`.
   'POST /v1/api-keys/leaked': { cook: () => ({ body: [] }), answers: 'resource.not_found' },
   // Only a browser can do these, with a provider: `social.spec.ts`.
-  'GET /v1/auth/social/{provider}/start': {
-    cook: () => ({ parameters: { provider: 'unknown' } }),
-    answers: 'resource.not_found',
-  },
-  'GET /v1/auth/social/{provider}/callback': () => ({ parameters: { provider: 'unknown' } }),
   'POST /v1/auth/identities': {
     cook: () => ({ body: { provider: 'unknown' } }),
     answers: 'resource.not_found',

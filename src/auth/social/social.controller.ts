@@ -12,7 +12,7 @@ import {
   Req,
   Res,
 } from '@nestjs/common';
-import { ApiNoContentResponse, ApiOkResponse, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiExcludeEndpoint, ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { Context } from '../../platform/api/request-context.decorator.js';
@@ -50,8 +50,7 @@ export class SocialController {
   @Public()
   @Throttled('social')
   @Redirect()
-  @ApiResponse({ status: HttpStatus.SEE_OTHER, description: 'to the provider' })
-  @ApiProblems('request.invalid', 'resource.not_found', 'auth.unavailable')
+  @ApiExcludeEndpoint()
   async start(
     @Param('provider', { schema: providerName }) provider: string,
     @Query({ schema: Start }) { returnTo }: Start,
@@ -65,8 +64,7 @@ export class SocialController {
   @Public()
   @Throttled('social')
   @Redirect()
-  @ApiResponse({ status: HttpStatus.SEE_OTHER, description: 'to the page of the application' })
-  @ApiProblems('request.invalid', 'auth.unavailable')
+  @ApiExcludeEndpoint()
   async callback(
     @Param('provider', { schema: providerName }) provider: string,
     @RequestCredentials() credentials: Credentials,

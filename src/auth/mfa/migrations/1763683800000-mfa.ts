@@ -39,10 +39,10 @@ export class Mfa1763683800000 implements MigrationInterface {
         transport       text not null check (transport in ('cookie', 'bearer')),
         device_name     text,
         device_digest   bytea,
-        -- the outside account of the first step, see SessionOrigin
-        origin          jsonb,
         created_at      timestamptz(3) not null,
-        expires_at      timestamptz(3) not null
+        expires_at      timestamptz(3) not null,
+        -- the outside account of the first step, see SessionOrigin
+        origin          jsonb
       );
       create index login_challenges_aged on login_challenges (expires_at);
     `);
