@@ -71,7 +71,7 @@ export function discover(app: Pick<TestApp, 'app'>, name: keyof typeof APPS = 'n
   });
 }
 
-/** What an authorization needs on the side of the app. */
+/** The side of the app of an authorization that has begun. */
 export interface Begun {
   url: URL;
   verifier: string;
@@ -121,10 +121,11 @@ export async function decide(
   browser: Client,
   page: string,
   decision: 'allow' | 'deny' = 'allow',
+  home = HOME,
 ): Promise<URL> {
   const answer = await browser.post(`${page}/${decision}`, {});
   expect(answer).toMatchObject({ status: 200 });
-  const resumed = await browser.get(pathOf(answer.body.redirectTo));
+  const resumed = await browser.get(String(answer.body.redirectTo).replace(home, ''));
   expect([resumed.status, resumed.text]).toEqual([303, expect.anything()]);
   return new URL(String(resumed.headers['location']));
 }

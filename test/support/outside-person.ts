@@ -38,7 +38,7 @@ export class OutsidePerson {
 
   constructor(
     private readonly issuer: string,
-    /** Who the person says to be, see `outside-provider.mjs`. */
+    /** The name that the person types, see `outside-provider.mjs`. */
     private readonly account: string,
   ) {}
 

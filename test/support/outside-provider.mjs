@@ -13,7 +13,7 @@ const provider = new Provider(issuer, {
   features: { backchannelLogout: { enabled: true }, devInteractions: { enabled: true } },
   cookies: { keys: ['a key of the test'] },
   // Without the protection against addresses inside the network: the application under test is inside.
-  fetch: (url, { dispatcher: _, ...options }) => fetch(url, options),
+  fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
   findAccount: (_ctx, id) => {
     const [kind, email] = id.split(/:(.*)/s);
     return {

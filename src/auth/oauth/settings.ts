@@ -18,7 +18,7 @@ export type OAuthClient = z.infer<typeof Client>;
 /** Another service that accepts the tokens of this provider, such as an MCP server. */
 const Resource = z.strictObject({
   name: z.string().min(1).max(100),
-  /** What an app may do there, in words for people. */
+  /** The permissions of apps there, in words for people. */
   scopes: z.record(z.string().regex(/^[\x21\x23-\x5B\x5D-\x7E]{1,98}$/), z.string().min(1).max(200)),
 });
 export type OAuthResource = z.infer<typeof Resource>;

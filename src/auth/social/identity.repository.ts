@@ -12,7 +12,7 @@ export interface Identity {
   lastUsedAt: Date;
 }
 
-/** What names an outside account for ever. */
+/** The permanent name of an outside account. */
 export interface OutsideAccount {
   issuer: string;
   subject: string;

@@ -17,7 +17,7 @@ const TIMEOUT_S = 5;
 const LOGOUT_TOKEN_AGE_S = 120;
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
-/** What a provider says about the user of an outside account. */
+/** The user of an outside account, as its provider describes them. */
 export interface OutsideProfile extends OutsideAccount {
   /** Canonical; null if the provider tells none, or one that is no address. */
   email: string | null;
@@ -161,7 +161,7 @@ export class SocialClients {
       this.discovered.set(name, { config, at: now });
       return config;
     } catch (error) {
-      // What is known may still be right.
+      // The description that we have may still be right.
       if (known) return known.config;
       throw new Problem('auth.unavailable', { cause: error });
     }

@@ -18,7 +18,7 @@ const MAX_AUTH_AGE_MS = milliseconds('5m');
 /** An app that asks for a new login gets one of the last minute. */
 const NEW_LOGIN_MS = milliseconds('1m');
 
-/** What an app asks for, in words for people. */
+/** The request of an app, in words for people. */
 export interface ConsentRequest {
   app: { id: string; name: string; uri?: string; redirectsTo: string };
   /** Where the app would use its access, with what it may do there. */

@@ -82,7 +82,7 @@ export class InteractionController {
     return this.asset(CONSENT_PAGE);
   }
 
-  /** What the app asks for. */
+  /** The request of the app, for the page. */
   @Get(':uid/request')
   @RequireSession()
   @ApiOkResponse({ standardSchema: ConsentView })
