@@ -15,6 +15,7 @@ import {
   pathOf,
   TOOLS,
 } from './support/oauth.js';
+import { PRODUCT } from '../src/product.js';
 import { read } from './support/forge.js';
 import { createUser, loggedIn } from './support/test-users.js';
 import type { Client } from './support/client.js';
@@ -171,18 +172,14 @@ describe('the page of consent', () => {
     const scope = 'openid offline_access probe:read probe:write';
     const page = await open(browser, await begin(notes, { scope, prompt: 'consent' }));
     expect((await browser.get(`${page}/request`)).body).toEqual({
+      account: ALICE.email,
       app: { id: 'notes', name: 'Notes', redirectsTo: 'notes.example' },
       access: [
         {
-          service: 'Drawbridge',
+          service: PRODUCT.name,
           scopes: [
             { scope: 'openid', description: 'Recognise you when you come back' },
             { scope: 'offline_access', description: 'Keep this access after you log out' },
-          ],
-        },
-        {
-          service: 'Drawbridge',
-          scopes: [
             { scope: 'probe:read', description: 'Read the flags of the tests' },
             { scope: 'probe:write', description: 'Make payments of the tests' },
           ],

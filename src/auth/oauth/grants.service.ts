@@ -11,6 +11,7 @@ import { UserTransactions } from '../../platform/persistence/user-transactions.j
 import { Clock } from '../../platform/runtime/clock.js';
 import { random } from '../../platform/runtime/random.js';
 import { Settings } from '../../platform/settings/settings.js';
+import { reauthenticationRequired } from '../../sessions/check/session-check.js';
 import { SessionReader } from '../../sessions/check/session-reader.js';
 import type { SessionSnapshot } from '../../sessions/check/session-snapshot.js';
 import { CredentialKinds } from '../../sessions/credential-kinds.js';
@@ -96,18 +97,21 @@ export class GrantsService {
   /**
    * Gives an app access on behalf of the session's user. The user is told by mail if the access outlives the session.
    *
-   * @throws Problem `auth.session_ended`
+   * @param maxAuthAge the maximum time since the user last proved their identity, in ms
+   * @throws Problem `auth.session_ended`, `auth.reauthentication_required`
    */
   async give(
     session: Pick<SessionSnapshot, 'id' | 'userId'>,
     app: Pick<NewGrant, 'clientId' | 'clientName' | 'scopes'> & { outlivesSession: boolean },
     context: RequestContext,
+    maxAuthAge = Infinity,
   ): Promise<string> {
     const { userId } = session;
     return this.transactions.run(userId, async (tx) => {
       const user = await this.users.lock(tx, userId);
-      await this.fence.lockLive(tx, session.id);
+      const { authenticatedAt } = await this.fence.lockLive(tx, session.id);
       const now = await databaseNow(tx, this.clock);
+      if (authenticatedAt + maxAuthAge <= now.getTime()) throw reauthenticationRequired(maxAuthAge);
       const id = random.uuidAt(now.getTime());
       await this.grants.insert(tx, {
         id,

@@ -4,9 +4,9 @@ import type { Provider } from 'oidc-provider';
 import { Problem } from '../../../platform/api/problem.js';
 import type { RequestContext } from '../../../platform/http/request.js';
 import { milliseconds } from '../../../platform/settings/duration.js';
-import { Clock } from '../../../platform/runtime/clock.js';
-import { reauthenticationRequired } from '../../../sessions/check/session-check.js';
 import type { SessionSnapshot } from '../../../sessions/check/session-snapshot.js';
+import { PRODUCT } from '../../../product.js';
+import { UserRepository } from '../../../users/user.repository.js';
 import { GrantsService } from '../grants.service.js';
 import { OAuthProvider } from '../provider/oauth-provider.js';
 import { OPENID_SCOPES, OAuthResources, type Resource } from '../provider/resources.js';
@@ -20,6 +20,8 @@ const NEW_LOGIN_MS = milliseconds('1m');
 
 /** The request of an app, in words for people. */
 export interface ConsentRequest {
+  /** The address of the user, so that they see for which account they decide. */
+  account: string;
   app: { id: string; name: string; uri?: string; redirectsTo: string };
   /** Where the app would use its access, with what it may do there. */
   access: { service: string; scopes: { scope: string; description: string }[] }[];
@@ -33,7 +35,7 @@ export class ConsentService {
     private readonly provider: OAuthProvider,
     private readonly resources: OAuthResources,
     private readonly grants: GrantsService,
-    private readonly clock: Clock,
+    private readonly users: UserRepository,
   ) {}
 
   /** @throws Problem `resource.not_found` if this browser has not begun this authorization, or it has expired */
@@ -46,22 +48,24 @@ export class ConsentService {
     const interaction = await this.interactionOf(uid, request, reply);
     const { client, wanted } = await this.wishOf(interaction, session);
     const { openid, access } = wanted;
-    const own = this.resources.find(this.resources.home)!;
-    const forUser = openid.map((scope) => ({ scope, description: OPENID_SCOPES[scope]! }));
+    const user = await this.users.find(session.userId);
+    const about = openid.map((scope) => ({ scope, description: OPENID_SCOPES[scope]! }));
+    const own = { service: PRODUCT.name, scopes: about };
+    const elsewhere: ConsentRequest['access'] = [];
+    for (const { resource, scopes } of access) {
+      const described = scopes.map((scope) => ({ scope, description: resource.scopes.get(scope)! }));
+      if (resource.id === this.resources.home) own.scopes.push(...described);
+      else elsewhere.push({ service: resource.name, scopes: described });
+    }
     return {
+      account: user?.email ?? '',
       app: {
         id: client.clientId,
         name: client.clientName ?? client.clientId,
         ...(client.clientUri && { uri: client.clientUri }),
         redirectsTo: new URL(String(interaction.params['redirect_uri'])).host,
       },
-      access: [
-        ...(forUser.length > 0 ? [{ service: own.name, scopes: forUser }] : []),
-        ...access.map(({ resource, scopes }) => ({
-          service: resource.name,
-          scopes: scopes.map((scope) => ({ scope, description: resource.scopes.get(scope)! })),
-        })),
-      ],
+      access: own.scopes.length > 0 ? [own, ...elsewhere] : elsewhere,
       outlivesSession: openid.includes('offline_access'),
     };
   }
@@ -83,7 +87,6 @@ export class ConsentService {
     const { client, wanted } = await this.wishOf(interaction, session);
     const { openid, access } = wanted;
     const outlivesSession = openid.includes('offline_access');
-    this.requireRecentLogin(interaction, session, outlivesSession);
     const provider = this.provider.current();
     const id = await this.grants.give(
       session,
@@ -94,6 +97,7 @@ export class ConsentService {
         outlivesSession,
       },
       context,
+      maxAuthAgeOf(interaction, outlivesSession),
     );
     const grant = new provider.Grant({ accountId: session.userId, clientId: client.clientId });
     grant.jti = id;
@@ -167,20 +171,16 @@ export class ConsentService {
       if (refused.length > 0) grant.rejectResourceScope(indicator, refused.join(' '));
     }
   }
+}
 
-  private requireRecentLogin(
-    { params }: Interaction,
-    { authenticatedAt }: SessionSnapshot,
-    outlivesSession: boolean,
-  ): void {
-    const prompts = String(params['prompt'] ?? '').split(' ');
-    const maxAge = Math.min(
-      outlivesSession ? MAX_AUTH_AGE_MS : Infinity,
-      prompts.includes('login') ? NEW_LOGIN_MS : Infinity,
-      params['max_age'] === undefined ? Infinity : Math.max(Number(params['max_age']) * 1_000, NEW_LOGIN_MS),
-    );
-    if (authenticatedAt + maxAge <= this.clock.now()) throw reauthenticationRequired(maxAge);
-  }
+/** How recently the user must have proved their identity, in ms: as the app wants it, and for lasting access. */
+function maxAuthAgeOf({ params }: Interaction, outlivesSession: boolean): number {
+  const prompts = String(params['prompt'] ?? '').split(' ');
+  return Math.min(
+    outlivesSession ? MAX_AUTH_AGE_MS : Infinity,
+    prompts.includes('login') ? NEW_LOGIN_MS : Infinity,
+    params['max_age'] === undefined ? Infinity : Math.max(Number(params['max_age']) * 1_000, NEW_LOGIN_MS),
+  );
 }
 
 interface Access {

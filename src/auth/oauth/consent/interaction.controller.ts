@@ -30,6 +30,7 @@ const uid = z.string().regex(/^[\w-]{43}$/, 'is not the name of an authorization
 
 const ConsentView = z
   .object({
+    account: z.string().describe('the e-mail address of the caller'),
     app: z.object({
       id: z.string(),
       name: z.string().describe('as the app has given it to itself'),

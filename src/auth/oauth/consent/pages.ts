@@ -34,7 +34,7 @@ export const CONSENT_PAGE = `${head(`Allow access · ${PRODUCT.name}`)}
         <button>Continue</button>
       </form>
       <section id="consent" hidden>
-        <p>The app <strong id="app"></strong> wants to act for your account.</p>
+        <p>The app <strong id="app"></strong> wants to act for your account <span id="account"></span>.</p>
         <div id="access"></div>
         <p id="lasting"></p>
         <p>Then you return to <strong id="target"></strong>. Allow this only if you have come from there.</p>
@@ -58,7 +58,7 @@ label { display: block; margin: 0.75rem 0; }
 input { display: block; box-sizing: border-box; width: 100%; padding: 0.6rem; font: inherit; margin-top: 0.25rem; }
 button { font: inherit; padding: 0.6rem 1.25rem; margin: 0.5rem 0.5rem 0 0; cursor: pointer; }
 button.quiet { background: none; border: 1px solid currentcolor; border-radius: 3px; }
-strong { overflow-wrap: anywhere; }
+strong, span { overflow-wrap: anywhere; }
 [hidden] { display: none; }
 `;
 
@@ -101,7 +101,8 @@ async function load() {
   const answer = await callFresh('GET', base + '/request');
   if (answer.status === 401) return show('login', 'Log in to continue.');
   if (answer.status !== 200) return explain(answer);
-  const { app, access, outlivesSession } = answer.body;
+  const { account, app, access, outlivesSession } = answer.body;
+  byId('account').textContent = account;
   byId('app').textContent = app.name;
   byId('target').textContent = app.redirectsTo;
   byId('access').replaceChildren(
