@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import * as oidc from 'openid-client';
-import { resetStores, startApp, type TestApp } from './support/app.js';
+import { PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import { read, signed } from './support/forge.js';
 import {
   APPS,
@@ -175,9 +175,9 @@ describe('an authorization request', () => {
     const page = await open(browser, begun);
     const first = await createUser(app);
     const second = await createUser(app);
-    await browser.login(first.email, 'drawbridge demo password');
+    await browser.login(first.email, PASSWORD);
     await browser.get(`${page}/request`);
-    const login = await browser.login(second.email, 'drawbridge demo password');
+    const login = await browser.login(second.email, PASSWORD);
     const tokens = await exchange(notes, await decide(browser, page), begun);
     expect(read(tokens.access_token).claims).toMatchObject({ sub: login.body.user.id });
   });
