@@ -14,9 +14,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startPostgres, startRedis } from '../test/support/services.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'drawbridge-smoke-'));
-const stories = ['docs/tutorial/force-logout.md', 'docs/guides/api-keys.md'].map(
+const stories = ['docs/tutorial/force-logout.md', 'docs/guides/api-keys.md', 'docs/guides/oauth.md'].map(
   (file) => /```sh\n([\s\S]*?)```/.exec(readFileSync(file, 'utf8'))[1],
 );
+/** The settings of the stories. */
+const SETTINGS = {
+  OAUTH_PROVIDER: 'on',
+  OAUTH_CLIENTS: /OAUTH_CLIENTS='(.*)' npm start/.exec(readFileSync('docs/guides/oauth.md', 'utf8'))[1],
+};
 const running = new Set();
 // curl with its usual output, and the status on a separate channel
 const CURL = `curl() { command curl -w '%{stderr}[status %{http_code}]\\n' "$@"; }\n`;
@@ -32,7 +37,7 @@ console.log('smoke: the start command, the printed commands and the story hold')
 process.exit(0);
 
 async function embeddedDefault() {
-  const env = { PORT: String(await freePort()), DATA_DIR: join(folder, 'data') };
+  const env = { ...SETTINGS, PORT: String(await freePort()), DATA_DIR: join(folder, 'data') };
   const first = await start(process.env.START ?? 'npm start', env);
   const commands = first.output.match(/^ {3}curl .*$/gm);
   assert.equal(commands?.length, 3, 'three commands are printed');
@@ -55,9 +60,17 @@ async function embeddedDefault() {
 async function twoInstances() {
   const [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
   assert(redis, 'Redis is needed here');
-  const env = { DATABASE_URL: postgres.url, REDIS_URL: redis.url, DATA_DIR: join(folder, 'keys') };
-  const instance = async () => start('npm run start:prod', { ...env, PORT: String(await freePort()) });
-  const [a, b] = await Promise.all([instance(), instance()]);
+  const ports = [await freePort(), await freePort()];
+  const env = {
+    ...SETTINGS,
+    APP_URL: `http://localhost:${ports[0]}`,
+    DATABASE_URL: postgres.url,
+    REDIS_URL: redis.url,
+    DATA_DIR: join(folder, 'keys'),
+  };
+  const [a, b] = await Promise.all(
+    ports.map((port) => start('npm run start:prod', { ...env, PORT: String(port) })),
+  );
   tellStories(a.url, b.url);
   await Promise.all([stop(a, 'SIGTERM'), stop(b, 'SIGTERM')]);
   await Promise.all([postgres.stop(), redis.stop()]);

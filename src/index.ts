@@ -52,7 +52,8 @@ export { Roles } from './auth/guards/roles.decorator.js';
 
 /**
  * Also lets machines in, by an API key with the scope: alone on a route of the access tier, or beside `@RequireSession()`. Every other
- * route refuses keys. The handler gets the caller, a person or a machine, by `@CurrentCaller()`.
+ * route refuses keys. The handler gets the caller, a person or a machine, by `@CurrentCaller()`. `@AllowScope()` also lets in apps
+ * to which the user has granted the scope (OAuth).
  *
  * ```ts
  * export const ORDERS_READ = defineScope('orders:read', { description: 'Read your orders' });

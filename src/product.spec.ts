@@ -32,6 +32,8 @@ describe('The name of the product', () => {
         mailedToken: 'drawbridge mailed token v1',
         passkeyChallenge: 'drawbridge passkey challenge v1',
         cachedApiKey: 'drawbridge cached API key v1',
+        oauthCookie: 'drawbridge OAuth cookie v1',
+        socialState: 'drawbridge outside sign-in v1',
       },
       embeddedPostgres: {
         role: 'drawbridge',

@@ -69,7 +69,7 @@ describe('an MCP client', () => {
     await app.close();
   });
 
-  /** What an MCP client stores, and how it opens a browser. */
+  /** The memory of an MCP client, and its way to open a browser. */
   class Assistant implements OAuthClientProvider {
     readonly redirectUrl = CALLBACK;
     readonly clientMetadata = { redirect_uris: [CALLBACK], client_name: 'Assistant' };

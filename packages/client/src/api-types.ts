@@ -208,6 +208,19 @@ export interface PasskeyAttestation {
   };
 }
 
+export interface Identity {
+  id: string;
+  provider: string;
+  /** as the provider has told it last */
+  email?: string;
+  createdAt: string;
+  lastUsedAt: string;
+}
+
+export interface LinkBegun {
+  redirectTo: string;
+}
+
 export interface AdminUser {
   id: string;
   email: string;
@@ -242,6 +255,36 @@ export interface ApiKey {
   }[];
   status: 'active' | 'expired' | 'ended';
   endReason?: 'revoked' | 'admin' | 'leaked' | 'ban' | 'account_deleted';
+  endedAt?: string;
+}
+
+export interface AppGrant {
+  id: string;
+  app: {
+    /** the `client_id` */
+    id: string;
+    name: string;
+  };
+  scopes: string[];
+  /** the session in which it was given; without it, the grant outlives a logout */
+  endsWithSession?: string;
+  createdAt: string;
+  expiresAt: string;
+  /** when the app got its last token */
+  lastUsedAt?: string;
+  status: 'active' | 'ended';
+  endReason?:
+    | 'revoked'
+    | 'app'
+    | 'admin'
+    | 'admin_everyone'
+    | 'ban'
+    | 'password_change'
+    | 'password_reset'
+    | 'account_deleted'
+    | 'token_reuse'
+    | 'session_ended'
+    | 'expired';
   endedAt?: string;
 }
 
@@ -298,6 +341,31 @@ export interface RotatedApiKey {
   /** the key itself, for `X-API-Key`. It is shown only in this answer */
   key: string;
   receipt: Receipt;
+}
+
+export interface ConsentRequest {
+  /** the e-mail address of the caller */
+  account: string;
+  app: {
+    id: string;
+    /** as the app has given it to itself */
+    name: string;
+    uri?: string;
+    /** the host to which the browser goes on */
+    redirectsTo: string;
+  };
+  access: {
+    service: string;
+    scopes: {
+      scope: string;
+      description: string;
+    }[];
+  }[];
+  outlivesSession: boolean;
+}
+
+export interface ConsentDecision {
+  redirectTo: string;
 }
 
 export type Problem = {
@@ -578,6 +646,24 @@ export interface Operations {
       }[];
     };
   };
+  'GET /v1/auth/identities': {
+    body: undefined;
+    answer: {
+      items: Identity[];
+      /** whether the caller can also log in with a password */
+      hasPassword: boolean;
+    };
+  };
+  'POST /v1/auth/identities': {
+    body: {
+      /** as in `SOCIAL_PROVIDERS` */
+      provider: string;
+      /** the path to which the browser returns */
+      returnTo?: string;
+    };
+    answer: LinkBegun;
+  };
+  'DELETE /v1/auth/identities/{id}': { body: undefined; answer: undefined };
   'GET /v1/admin/users': {
     body: undefined;
     answer: {
@@ -630,6 +716,13 @@ export interface Operations {
     };
   };
   'DELETE /v1/admin/api-keys/{id}': { body: undefined; answer: Receipt };
+  'GET /v1/admin/users/{id}/grants': {
+    body: undefined;
+    answer: {
+      items: AppGrant[];
+    };
+  };
+  'DELETE /v1/admin/grants/{id}': { body: undefined; answer: Receipt };
   'GET /v1/admin/audit-events': {
     body: undefined;
     answer: {
@@ -753,5 +846,24 @@ export interface Operations {
       token_type: string;
       label: 'true_positive' | 'false_positive';
     }[];
+  };
+  'GET /v1/grants': {
+    body: undefined;
+    answer: {
+      items: AppGrant[];
+    };
+  };
+  'DELETE /v1/grants/{id}': { body: undefined; answer: Receipt };
+  'GET /oauth/interaction/{uid}/request': { body: undefined; answer: ConsentRequest };
+  'POST /oauth/interaction/{uid}/allow': { body: undefined; answer: ConsentDecision };
+  'POST /oauth/interaction/{uid}/deny': { body: undefined; answer: ConsentDecision };
+  'GET /.well-known/oauth-protected-resource': {
+    body: undefined;
+    answer: {
+      resource: string;
+      authorization_servers: string[];
+      scopes_supported: string[];
+      bearer_methods_supported: string[];
+    };
   };
 }
