@@ -33,7 +33,13 @@ export const READ_GRANTS: Prepared = {
   from (select ${SNAPSHOT} from ${TABLES} where g.id = any($1::uuid[])) found`,
 };
 
+/** A person never needs to see more. */
 const MAX_LISTED = 1_000;
+
+const LIST = `
+  select ${SNAPSHOT}, ${ms('g.last_used_at')} as "lastUsedAt" from ${TABLES}
+  where g.user_id = $1 and ($2::uuid is null or g.id = $2)
+  order by g.created_at desc, g.id desc limit ${MAX_LISTED}`;
 
 /** A new grant, as its user has given it. */
 export type NewGrant = Pick<
@@ -56,12 +62,7 @@ export class GrantRepository {
 
   /** The grants of a user, newest first; with `id` only this one. */
   list(userId: string, id: string | null = null): Promise<StoredGrant[]> {
-    return this.database.query<StoredGrant[]>(
-      `select ${SNAPSHOT}, ${ms('g.last_used_at')} as "lastUsedAt" from ${TABLES}
-       where g.user_id = $1 and ($2::uuid is null or g.id = $2)
-       order by g.created_at desc, g.id desc limit ${MAX_LISTED}`,
-      [userId, id],
-    );
+    return this.database.query<StoredGrant[]>(LIST, [userId, id]);
   }
 
   /** The user of a grant, live or ended; null when the grant does not exist. */
