@@ -6,6 +6,8 @@ import { PROBLEM_EXTENSION } from './platform/api/api-problems.decorator.js';
 import { Problem, PROBLEMS, type ProblemCode } from './platform/api/problem.js';
 import { cookieNamesOf } from './platform/http/cookie-names.js';
 import { Settings } from './platform/settings/settings.js';
+import { OAuthResources } from './auth/oauth/provider/resources.js';
+import { oauthSettings } from './auth/oauth/settings.js';
 import { instant } from './platform/api/schemas.js';
 import { END_REASONS } from './sessions/revocation/end-reason.js';
 import { PRODUCT } from './product.js';
@@ -34,15 +36,22 @@ export function serveOpenApi(app: NestFastifyApplication, fastify: FastifyInstan
       if (file !== undefined && !PAGE_FILES.has(file)) throw new Problem('resource.not_found');
     });
   });
-  const config = new DocumentBuilder()
+  const settings = app.get(Settings);
+  const hasApps = oauthSettings(settings).oauthProvider === 'on';
+  const builder = new DocumentBuilder()
     .setTitle(PRODUCT.name)
     .setDescription('Each operation names its tier: public, access, session, fresh or strict.')
     .setVersion('1')
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'at+jwt' }, 'bearer')
     .addApiKey({ type: 'apiKey', in: 'header', name: 'X-API-Key' }, 'apiKey')
-    .addCookieAuth(cookieNamesOf(app.get(Settings)).access, { type: 'apiKey', in: 'cookie' }, 'cookie')
-    .build();
-  SwaggerModule.setup('docs', app, () => complete(SwaggerModule.createDocument(app, config)), {
+    .addCookieAuth(cookieNamesOf(settings).access, { type: 'apiKey', in: 'cookie' }, 'cookie');
+  if (hasApps)
+    builder.addSecurity('app', {
+      type: 'openIdConnect',
+      openIdConnectUrl: `${app.get(OAuthResources).issuer}/.well-known/openid-configuration`,
+    });
+  const config = builder.build();
+  SwaggerModule.setup('docs', app, () => complete(SwaggerModule.createDocument(app, config), hasApps), {
     jsonDocumentUrl: 'openapi.json',
     raw: ['json'],
   });
@@ -109,7 +118,7 @@ const HEADERS: Partial<
 };
 
 /** Adds facts that no single decorator knows: the default tier, and all problems of a route by status. */
-function complete(document: OpenAPIObject): OpenAPIObject {
+function complete(document: OpenAPIObject, hasApps: boolean): OpenAPIObject {
   const problemSchema = z.toJSONSchema(problemBody(), { target: 'openapi-3.0' }) as never;
   document.components = {
     ...document.components,
@@ -117,13 +126,13 @@ function complete(document: OpenAPIObject): OpenAPIObject {
   };
   for (const path of Object.values(document.paths)) {
     for (const method of METHODS) {
-      if (path[method]) describeOperation(path[method] as Operation, method !== 'get');
+      if (path[method]) describeOperation(path[method] as Operation, method !== 'get', hasApps);
     }
   }
   return document;
 }
 
-function describeOperation(operation: Operation, isUnsafe: boolean): void {
+function describeOperation(operation: Operation, isUnsafe: boolean, hasApps: boolean): void {
   const byDefault = operation['x-tier'] === undefined;
   operation['x-tier'] ??= 'access';
   // Set once, even if both the controller and the route require a session.
@@ -131,6 +140,7 @@ function describeOperation(operation: Operation, isUnsafe: boolean): void {
   const scope = operation['x-scope'] as string | undefined;
   // OpenAPI 3.1: for schemes other than OAuth the list names the roles that the operation needs.
   if (scope !== undefined) operation.security!.push({ apiKey: [scope] });
+  if (scope !== undefined && hasApps && operation['x-apps']) operation.security!.push({ app: [scope] });
   const roles = operation['x-roles'] as string[] | undefined;
   // Shown beside the path, even while the operation is collapsed.
   operation.summary = [

@@ -79,10 +79,18 @@ class ProbeController {
   /** The caller, as the check names it. */
   @Get('caller')
   @RequireSession({ consistency: 'strict' })
-  @AllowApiKey(PROBE_ADMIN)
+  @AllowScope(PROBE_ADMIN)
   @ApiOkResponse({ standardSchema: z.object({ kind: z.string(), id: uuid, userId: uuid }) })
   caller(@CurrentCaller() { kind, id, userId }: Caller) {
     return { kind, id, userId };
+  }
+
+  /** For machines, and not for apps. */
+  @Get('machines')
+  @AllowApiKey(PROBE_READ)
+  @ApiOkResponse({ standardSchema: z.object({ kind: z.string() }) })
+  machines(@CurrentCaller() { kind }: Caller) {
+    return { kind };
   }
 
   @Get('payments')

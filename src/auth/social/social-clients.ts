@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import type { JWTVerifyGetKey } from 'jose';
 import type { Configuration, IDToken } from 'openid-client';
 import { canonicalEmail } from '../../platform/mail/email-address.js';
 import { Problem } from '../../platform/api/problem.js';
@@ -34,6 +35,8 @@ export interface OutsideLogout extends OutsideAccount {
 
 interface Discovered {
   config: Configuration;
+  /** The keys that sign its logout tokens. The library fetches them when it needs them, and not too often. */
+  keys: JWTVerifyGetKey;
   at: number;
 }
 
@@ -61,7 +64,7 @@ export class SocialClients {
     provider: string,
   ): Promise<{ url: string } & Pick<BegunSignIn, 'state' | 'nonce' | 'verifier'>> {
     const oidc = await import('openid-client');
-    const config = await this.configOf(provider);
+    const { config } = await this.discover(provider);
     const state = oidc.randomState();
     const nonce = oidc.randomNonce();
     const verifier = oidc.randomPKCECodeVerifier();
@@ -85,7 +88,7 @@ export class SocialClients {
    */
   async complete(begun: BegunSignIn, query: string): Promise<OutsideProfile | null> {
     const oidc = await import('openid-client');
-    const config = await this.configOf(begun.provider);
+    const { config } = await this.discover(begun.provider);
     const url = new URL(`${this.redirectUriOf(begun.provider)}?${query}`);
     try {
       const tokens = await oidc.authorizationCodeGrant(config, url, {
@@ -115,11 +118,11 @@ export class SocialClients {
    * @throws Problem `resource.not_found` for an unknown provider, `auth.unavailable`
    */
   async readLogoutToken(provider: string, token: string): Promise<OutsideLogout | null> {
-    const config = await this.configOf(provider);
-    const { createRemoteJWKSet, jwtVerify } = await import('jose');
-    const { issuer, jwks_uri: keys } = config.serverMetadata();
+    const { config, keys } = await this.discover(provider);
+    const { jwtVerify } = await import('jose');
+    const { issuer } = config.serverMetadata();
     try {
-      const { payload } = await jwtVerify(token, createRemoteJWKSet(new URL(keys!)), {
+      const { payload } = await jwtVerify(token, keys, {
         issuer,
         audience: this.providers[provider]!.clientId,
         algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'],
@@ -141,13 +144,14 @@ export class SocialClients {
     return `${homeOf(this.settings).href.replace(/\/+$/, '')}/v1/auth/social/${provider}/callback`;
   }
 
-  private async configOf(name: string): Promise<Configuration> {
+  private async discover(name: string): Promise<Discovered> {
     const provider = Object.hasOwn(this.providers, name) ? this.providers[name]! : null;
     if (!provider) throw new Problem('resource.not_found');
     const now = this.clock.now();
     const known = this.discovered.get(name);
-    if (known && now - known.at < DISCOVERED_FOR_MS) return known.config;
+    if (known && now - known.at < DISCOVERED_FOR_MS) return known;
     const oidc = await import('openid-client');
+    const { createRemoteJWKSet } = await import('jose');
     const { issuer, clientId, clientSecret } = provider;
     const isPlain = issuer.startsWith('http:');
     try {
@@ -158,11 +162,13 @@ export class SocialClients {
         clientSecret === undefined ? oidc.None() : oidc.ClientSecretPost(clientSecret),
         { timeout: TIMEOUT_S, execute: isPlain ? [oidc.allowInsecureRequests] : [] },
       );
-      this.discovered.set(name, { config, at: now });
-      return config;
+      const keys = createRemoteJWKSet(new URL(config.serverMetadata().jwks_uri!));
+      const discovered = { config, keys, at: now };
+      this.discovered.set(name, discovered);
+      return discovered;
     } catch (error) {
       // The description that we have may still be right.
-      if (known) return known.config;
+      if (known) return known;
       throw new Problem('auth.unavailable', { cause: error });
     }
   }

@@ -22,7 +22,7 @@ import { OAuthRecordRepository } from './oauth-record.repository.js';
 import { hasPublicHost } from './public-hosts.js';
 import { OPENID_SCOPES, OAuthResources } from './resources.js';
 import { accessTokenOf } from './presented-access-token.js';
-import { errorPage } from '../consent/pages.js';
+import { errorPage, PAGE_POLICY } from '../consent/pages.js';
 import { RecordAdapter } from './record-adapter.js';
 
 const CODE_LIFE_S = 60;
@@ -215,6 +215,7 @@ export class OAuthProvider implements OnModuleInit {
       pkce: { required: () => true },
       renderError: (ctx, { error, error_description }) => {
         ctx.type = 'html';
+        ctx.set('content-security-policy', PAGE_POLICY);
         ctx.body = errorPage(error, error_description);
       },
       responseTypes: ['code'],

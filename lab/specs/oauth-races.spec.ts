@@ -1,15 +1,15 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { setImmediate } from 'node:timers/promises';
 import type pg from 'pg';
-import { GrantsService } from '../src/auth/oauth/grants.service.js';
-import { random } from '../src/platform/runtime/random.js';
-import { RevocationSubscriber } from '../src/sessions/revocation/revocation-subscriber.js';
-import { ADMIN, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
-import type { Answer, Client } from './support/client.js';
-import { FaultProxy } from './support/fault-proxy.js';
-import { appOf, APPS_ENV, asApp } from './support/oauth.js';
-import { createUser, loggedIn, type TestUser } from './support/test-users.js';
-import { connect, disconnect, eventually, Gate, untilBlocked } from './support/waiting.js';
+import { GrantsService } from '../../src/auth/oauth/grants.service.js';
+import { random } from '../../src/platform/runtime/random.js';
+import { RevocationSubscriber } from '../../src/sessions/revocation/revocation-subscriber.js';
+import { ADMIN, PASSWORD, resetStores, startApp, type TestApp } from '../../test/support/app.js';
+import type { Answer, Client } from '../../test/support/client.js';
+import { FaultProxy } from '../../test/support/fault-proxy.js';
+import { appOf, APPS_ENV, asApp } from '../../test/support/oauth.js';
+import { createUser, loggedIn, type TestUser } from '../../test/support/test-users.js';
+import { connect, disconnect, eventually, Gate, untilBlocked } from '../../test/support/waiting.js';
 
 /** Real: PostgreSQL, the cache, two instances over HTTP. Controlled: the locks, the network to PostgreSQL. */
 
@@ -131,6 +131,27 @@ describe('the end of a grant, on every instance (S1, S4, S7)', () => {
     );
     await outside.query('commit');
     expect(await payment).toMatchObject(INVALID);
+  });
+
+  it('counts from its commit on, on the session tier of an instance that has not heard of it', async () => {
+    const admin = await loggedIn(a, await createUser(a, ['user', 'admin']));
+    const client = await appOf(a, admin, ['probe:admin']);
+    expect(await client.get('/v1/probe/caller')).toMatchObject({ body: { kind: 'app', id: client.grantId } });
+    await a.query(
+      `update oauth_grants set status = 'ended', end_reason = 'admin', ended_at = now() where id = $1`,
+      [client.grantId],
+    );
+    expect(await client.get('/v1/probe/caller')).toMatchObject(INVALID);
+  });
+
+  it('is not needed for a scope that its user has lost with a role', async () => {
+    const user = await createUser(a, ['user', 'admin']);
+    const client = await appOf(a, await loggedIn(a, user), ['probe:admin']);
+    await a.query(`update users set roles = '{user}' where email = $1`, [user.email]);
+    expect(await client.get('/v1/probe/caller')).toMatchObject({
+      status: 403,
+      body: { code: 'auth.insufficient_scope', scope: 'probe:admin' },
+    });
   });
 
   it('is final: PostgreSQL refuses to make an ended grant active again', async () => {

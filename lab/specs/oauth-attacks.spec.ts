@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import * as oidc from 'openid-client';
-import { PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
-import { read, signed } from './support/forge.js';
+import { PASSWORD, resetStores, startApp, type TestApp } from '../../test/support/app.js';
+import { read, signed } from '../../test/support/forge.js';
 import {
   APPS,
   asApp,
@@ -18,8 +18,8 @@ import {
   OAUTH_ENV,
   open,
   pathOf,
-} from './support/oauth.js';
-import { createUser } from './support/test-users.js';
+} from '../../test/support/oauth.js';
+import { createUser } from '../../test/support/test-users.js';
 
 let app: TestApp;
 let notes: oidc.Configuration;
