@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import * as oidc from 'openid-client';
@@ -229,6 +230,76 @@ describe('the token endpoint', () => {
       await oidc.tokenRevocation(notes, token);
     }
     expect(await flags(tokens.access_token)).toMatchObject({ status: 200 });
+  });
+});
+
+describe('any input', () => {
+  const fields = [
+    'client_id',
+    'client_secret',
+    'grant_type',
+    'code',
+    'code_verifier',
+    'redirect_uri',
+    'refresh_token',
+    'token',
+    'token_type_hint',
+    'scope',
+    'resource',
+    'response_type',
+    'state',
+    'nonce',
+    'prompt',
+    'max_age',
+    'code_challenge',
+    'code_challenge_method',
+    'request',
+    'request_uri',
+    'claims',
+  ];
+  /** Texts that mean something here, and texts of any kind. */
+  const value = fc.oneof(
+    fc.constantFrom(
+      'notes',
+      'sync',
+      'code',
+      'authorization_code',
+      'refresh_token',
+      'S256',
+      'openid',
+      CALLBACK,
+      '-1',
+    ),
+    fc.string({ unit: 'binary', maxLength: 60 }),
+  );
+  const input = fc.dictionary(fc.constantFrom(...fields), value, { maxKeys: 8 });
+
+  it.each(['/token', '/introspect', '/revoke', '/par'])(
+    'at %s is answered without a server error',
+    async (path) => {
+      await fc.assert(
+        fc.asyncProperty(input, async (given) => {
+          const { status } = await post(path, given);
+          expect([200, 201, 400, 401]).toContain(status);
+        }),
+        { numRuns: 150 },
+      );
+    },
+  );
+
+  it('at /authorize is answered without a server error, and leads to no address that is not registered', async () => {
+    const browser = app.client();
+    await fc.assert(
+      fc.asyncProperty(input, async (given) => {
+        const { status, headers } = await browser.get(
+          `/oauth/authorize?${new URLSearchParams(given).toString()}`,
+        );
+        expect([303, 400]).toContain(status);
+        const { origin } = new URL(String(headers['location'] ?? HOME), HOME);
+        expect([HOME, new URL(CALLBACK).origin]).toContain(origin);
+      }),
+      { numRuns: 300 },
+    );
   });
 });
 
