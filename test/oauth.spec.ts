@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { randomUUID } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
 import * as oidc from 'openid-client';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import {
@@ -9,12 +9,14 @@ import {
   browserOf,
   decide,
   discover,
+  exchange,
   HOME,
   OAUTH_ENV,
   open,
   pathOf,
   TOOLS,
 } from './support/oauth.js';
+import { KeyStore } from '../src/platform/keys/key-store.js';
 import { PRODUCT } from '../src/product.js';
 import { read } from './support/forge.js';
 import { createUser, loggedIn } from './support/test-users.js';
@@ -163,6 +165,42 @@ describe('an app that acts for a person', () => {
     const admin = await browserOf(a, ADMIN);
     const tokens = await authorize(notes, admin, { scope });
     expect(read(tokens.access_token).claims).toMatchObject({ scope });
+  });
+});
+
+describe('while the keys are rotated', () => {
+  it('the new key signs for apps, the former one verifies, and an open authorization goes on', async () => {
+    const store = a.get(KeyStore);
+    const former = store.current;
+    const browser = await browserOf(a);
+    const before = await authorize(notes, browser);
+    const begun = await begin(notes);
+    const page = await open(browser, begun);
+    const now = a.clock.now();
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    store.replace({
+      ...former,
+      signing: [
+        { kid: 'new-key', privateKey, startsAt: now },
+        { ...former.signing[0]!, retiresAt: now + 900_000 },
+      ],
+      refreshSecrets: [
+        { secret: randomBytes(32), startsAt: now },
+        { ...former.refreshSecrets[0]!, retiresAt: now + 900_000 },
+      ],
+    });
+    try {
+      const tokens = await exchange(notes, await decide(browser, page), begun);
+      expect(read(tokens.access_token).header['kid']).toBe('oauth-new-key');
+      expect(tokens.claims()).toMatchObject({ sub: browser.userId });
+      for (const { access_token: token } of [before, tokens])
+        expect(await flags(token)).toMatchObject({ status: 200 });
+      const { body } = await a.client().get('/oauth/jwks');
+      expect(body.keys.map(({ kid }: { kid: string }) => kid)).toEqual(['oauth-new-key', 'oauth-test-key']);
+      expect(JSON.stringify(body)).not.toContain('"d"');
+    } finally {
+      store.replace(former);
+    }
   });
 });
 

@@ -32,7 +32,7 @@ const GRANT_GIVEN = defineAuditEvent('oauth_grant_given');
 const GRANT_ENDED = defineAuditEvent('oauth_grant_ended');
 
 /** A user confirms an app again after a year at the latest. */
-const GRANT_LIFETIME_MS = 365 * 24 * 3_600_000;
+export const GRANT_LIFETIME_MS = 365 * 24 * 3_600_000;
 const CLEANUP_BATCH = 1_000;
 
 /** Why a grant ends, and which actor ends it. */

@@ -14,7 +14,9 @@ import { OAuthProvider } from './provider/oauth-provider.js';
 import { OAuthRecordRepository } from './provider/oauth-record.repository.js';
 import { OAuthRoutes } from './provider/oauth-routes.js';
 import { ProtectedResourceController } from './provider/protected-resource.controller.js';
+import { ProviderConfiguration } from './provider/provider-configuration.js';
 import { OAuthResources } from './provider/resources.js';
+import { TokenClaims } from './provider/token-claims.js';
 
 /** Apps that act for users: the OAuth provider, consent, grants, and the check of their tokens. */
 @Module({
@@ -32,6 +34,8 @@ import { OAuthResources } from './provider/resources.js';
     OAuthRecordRepository,
     OAuthResources,
     OAuthRoutes,
+    ProviderConfiguration,
+    TokenClaims,
   ],
   exports: [AppAdmission, GrantsService],
 })

@@ -46,8 +46,8 @@ export class SocialState {
     const content = Buffer.from(JSON.stringify({ ...begun, until: this.clock.now() + LIFE_MS })).toString(
       'base64url',
     );
-    const [secret] = this.keys.verifyingSecrets(this.clock.now());
-    this.write(reply, `${content}.${macOf(secret!, content)}`, LIFE_MS / 1_000);
+    const secret = this.keys.mintingSecret(this.clock.now());
+    this.write(reply, `${content}.${macOf(secret, content)}`, LIFE_MS / 1_000);
   }
 
   /** Takes the begun sign-in of a browser, and removes its cookie. @returns null if there is none, or it has expired */
