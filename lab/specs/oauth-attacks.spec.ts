@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { createServer, type AddressInfo, type Server } from 'node:net';
@@ -390,6 +390,43 @@ describe('a document that describes an app', () => {
       expect(connections).toBe(0);
     },
   );
+
+  it('lets an app in that is not configured, under the name and the host of the document', async () => {
+    // A public address, so that no name has to be resolved. No request leaves the process.
+    const client_id = 'https://93.184.216.34/app.json';
+    const redirect_uri = 'https://93.184.216.34/callback';
+    const fetched = jest.spyOn(globalThis, 'fetch').mockImplementation(async () =>
+      Response.json({
+        client_id,
+        client_name: 'A stranger',
+        redirect_uris: [redirect_uri],
+        token_endpoint_auth_method: 'none',
+      }),
+    );
+    try {
+      const browser = await browserOfNewUser();
+      const begun = await begin(notes, { client_id, redirect_uri });
+      const page = await open(browser, begun);
+      expect((await browser.get(`${page}/request`)).body.app).toEqual({
+        id: client_id,
+        name: 'A stranger',
+        redirectsTo: '93.184.216.34',
+      });
+      const callback = await decide(browser, page);
+      const answer = await post('/token', {
+        grant_type: 'authorization_code',
+        client_id,
+        redirect_uri,
+        code: callback.searchParams.get('code')!,
+        code_verifier: begun.verifier,
+      });
+      expect(answer).toMatchObject({ status: 200, body: { scope: 'probe:read' } });
+      expect(await flags(answer.body.access_token)).toMatchObject({ status: 200 });
+      expect(fetched).toHaveBeenCalledTimes(1); // the document is cached
+    } finally {
+      fetched.mockRestore();
+    }
+  });
 
   it('is not fetched without TLS', async () => {
     expect(await opened({ client_id: 'http://app.example/app.json' })).toMatchObject({ status: 400 });
