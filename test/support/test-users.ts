@@ -3,6 +3,9 @@ import { randomUUID } from 'node:crypto';
 import type { Principal } from '../../src/platform/http/request.js';
 import type { Role } from '../../src/roles.js';
 import { KeyDelivery } from '../../src/sessions/refresh/key-delivery.js';
+import { TokenResponder } from '../../src/auth/login/token-responder.js';
+import { UserRepository } from '../../src/users/user.repository.js';
+import { SessionsService } from '../../src/sessions/sessions.service.js';
 import { SessionCheck } from '../../src/sessions/check/session-check.js';
 import { keyVersionOfTokenId } from '../../src/sessions/token-id.js';
 import type { Transport } from '../../src/sessions/session.entity.js';
@@ -28,6 +31,41 @@ export async function loggedIn(
     id: login.body.session.id as string,
     userId: login.body.user.id as string,
     deviceId: login.body.session.device.id as string,
+    email,
+  });
+}
+
+/**
+ * As {@link loggedIn}, but without the password, which takes most of the time of a login. For tests of many callers that
+ * are not about logins.
+ */
+export async function sessionOf(
+  app: Pick<TestApp, 'client' | 'get'>,
+  { email }: { email: string },
+  transport: Transport = 'bearer',
+): Promise<TestUser> {
+  const user = await app.get(UserRepository).findByEmail(email);
+  const context = { ip: '127.0.0.1', userAgent: null, place: null, requestId: 'a test' };
+  const input = { userId: user!.id, transport, deviceToken: null, context };
+  const grant = (await app.get(SessionsService).create(input, () => true))!;
+  const client = app.client();
+  const reply = {
+    request: {},
+    header: (_name: string, cookie: string) => {
+      const [, name, value] = /^([^=]+)=([^;]*)/.exec(cookie)!;
+      client.jar.set(name!, value!);
+    },
+  };
+  const { accessToken, refreshToken, deviceToken, session } = app
+    .get(TokenResponder)
+    .send(reply as never, grant);
+  return Object.assign(client, {
+    accessToken,
+    refreshToken,
+    deviceToken,
+    id: session.id,
+    userId: user!.id,
+    deviceId: session.device.id,
     email,
   });
 }
