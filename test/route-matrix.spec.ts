@@ -18,7 +18,7 @@ import {
   type ApiDocument,
   type Operation,
 } from './support/operations.js';
-import { sessionOf, createUser, type TestUser } from './support/test-users.js';
+import { loggedIn, createUser, type TestUser } from './support/test-users.js';
 import { ProbeModule } from './support/probe-routes.js';
 import { gapsIn, RECIPES, recipeOf, type Example } from './support/request-examples.js';
 import { everythingStored } from './support/stored.js';
@@ -99,7 +99,7 @@ describe('each operation of the document', () => {
   afterAll(() => app.close());
 
   const person = async (transport: Transport = 'bearer', roles?: Role[]) =>
-    sessionOf(app, await createUser(app, roles), transport);
+    loggedIn(app, await createUser(app, roles), transport);
   /** An API key has no transport. */
   const transportsOf = ({ scopes }: CallerKind) => (scopes ? TRANSPORTS.slice(0, 1) : TRANSPORTS);
   const isForAdmins = (operation: Operation) => operation['x-roles']?.includes('admin') ?? false;

@@ -188,6 +188,8 @@ describe('every route', () => {
     // The caller's own, at the moment of their creation.
     const grant = ['.accessToken', '.accessTokenExpiresIn', '.deviceToken', '.refreshToken', '.tokenType'];
     expect(found).toEqual({
+      // Whether there is one.
+      'GET /v1/auth/identities': ['.hasPassword'],
       'POST /v1/api-keys': ['.key'],
       'POST /v1/api-keys/leaked': ['[].token_raw', '[].token_type'],
       'POST /v1/api-keys/{id}/rotate': ['.key'],

@@ -13,7 +13,7 @@ import { HEADER, read, signed } from './forge.js';
 import type { Mailbox } from './mailbox.js';
 import { appOf } from './oauth.js';
 import type { Operation } from './operations.js';
-import { createUser, sessionOf, type TestUser } from './test-users.js';
+import { createUser, loggedIn, type TestUser } from './test-users.js';
 import { COOKIES } from './cookies.js';
 
 /** A client, and the user whose account its token names, if it is not itself a logged-in user. */
@@ -74,7 +74,7 @@ const STALE_MS = 10 * 60_000;
 
 export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, CallerKind> {
   const person = async (transport: Transport, roles: Role[] = ['user']) =>
-    sessionOf(app, await createUser(app, roles), transport);
+    loggedIn(app, await createUser(app, roles), transport);
   /** Any token in the place where a transport has its token. */
   const holding = (transport: Transport, token: string): Client => {
     const client = app.client();
@@ -154,13 +154,13 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     act: (admin: Client, of: TestUser) => Promise<{ status: number }>,
   ) => {
     const of = await person(transport);
-    const { status } = await act(await sessionOf(app, ADMIN), of);
+    const { status } = await act(await loggedIn(app, ADMIN), of);
     if (status !== 200) throw new Error(`the admin's request was answered with ${status}`);
     return of;
   };
   const withRoles = async (transport: Transport, before: Role[], now: Role[]) => {
     const client = await person(transport, before);
-    const admin = await sessionOf(app, ADMIN);
+    const admin = await loggedIn(app, ADMIN);
     await admin.put(`/v1/admin/users/${client.userId}/roles`, { roles: now });
     return client;
   };
@@ -294,10 +294,10 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
       owner.delete(`/v1/api-keys/${id}`),
     ),
     'a machine whose API key was ended by an admin': keyAfter(async ({ id }) =>
-      (await sessionOf(app, ADMIN)).delete(`/v1/admin/api-keys/${id}`),
+      (await loggedIn(app, ADMIN)).delete(`/v1/admin/api-keys/${id}`),
     ),
     'a machine whose owner was banned': keyAfter(async (_, { userId }) =>
-      (await sessionOf(app, ADMIN)).post(`/v1/admin/users/${userId}/ban`, { reason: 'a test' }),
+      (await loggedIn(app, ADMIN)).post(`/v1/admin/users/${userId}/ban`, { reason: 'a test' }),
     ),
     'a machine whose owner has deleted the account': keyAfter((_, owner) => owner.delete('/v1/users/me')),
     'a machine whose API key was rotated without an overlap': keyAfter(({ id }, owner) =>
@@ -332,10 +332,10 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
       owner.delete(`/v1/grants/${grantId}`),
     ),
     'an app whose grant was ended by an admin': appAfter(async ({ grantId }) =>
-      (await sessionOf(app, ADMIN)).delete(`/v1/admin/grants/${grantId}`),
+      (await loggedIn(app, ADMIN)).delete(`/v1/admin/grants/${grantId}`),
     ),
     'an app whose user was banned': appAfter(async (_, { userId }) =>
-      (await sessionOf(app, ADMIN)).post(`/v1/admin/users/${userId}/ban`, { reason: 'a test' }),
+      (await loggedIn(app, ADMIN)).post(`/v1/admin/users/${userId}/ban`, { reason: 'a test' }),
     ),
     'an app whose user has deleted the account': appAfter((_, owner) => owner.delete('/v1/users/me')),
     'an app with an expired token': {

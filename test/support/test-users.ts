@@ -3,6 +3,8 @@ import { randomUUID } from 'node:crypto';
 import type { Principal } from '../../src/platform/http/request.js';
 import type { Role } from '../../src/roles.js';
 import { KeyDelivery } from '../../src/sessions/refresh/key-delivery.js';
+import type { Grant } from '../../src/auth/login/auth.schemas.js';
+import { random } from '../../src/platform/runtime/random.js';
 import { TokenResponder } from '../../src/auth/login/token-responder.js';
 import { UserRepository } from '../../src/users/user.repository.js';
 import { SessionsService } from '../../src/sessions/sessions.service.js';
@@ -19,36 +21,33 @@ import { eventually } from './waiting.js';
 export type Person = Client & { id: string; userId: string };
 export type TestUser = Person & { email: string; deviceId: string };
 
+/**
+ * A user with a session. The password is not hashed, which would take most of the time of a login: tests of logins call
+ * `client.login()`. An application that is only reached over HTTP is logged in to with the password.
+ */
 export async function loggedIn(
-  app: Pick<TestApp, 'client'>,
+  app: Pick<TestApp, 'client'> & Partial<Pick<TestApp, 'get'>>,
   { email }: { email: string },
   transport: Transport = 'bearer',
 ): Promise<TestUser> {
   const client = app.client();
-  const login = await client.login(email, PASSWORD, { transport });
-  expect(login.status).toBe(200);
-  return Object.assign(client, {
-    id: login.body.session.id as string,
-    userId: login.body.user.id as string,
-    deviceId: login.body.session.device.id as string,
-    email,
-  });
+  const { user, session } = app.get
+    ? await beginSession(app.get, client, email, transport)
+    : (await client.login(email, PASSWORD, { transport })).body;
+  return Object.assign(client, { id: session.id, userId: user.id, deviceId: session.device.id, email });
 }
 
-/**
- * As {@link loggedIn}, but without the password, which takes most of the time of a login. For tests of many callers that
- * are not about logins.
- */
-export async function sessionOf(
-  app: Pick<TestApp, 'client' | 'get'>,
-  { email }: { email: string },
-  transport: Transport = 'bearer',
-): Promise<TestUser> {
-  const user = await app.get(UserRepository).findByEmail(email);
-  const context = { ip: '127.0.0.1', userAgent: null, place: null, requestId: 'a test' };
-  const input = { userId: user!.id, transport, deviceToken: null, context };
-  const grant = (await app.get(SessionsService).create(input, () => true))!;
-  const client = app.client();
+/** Does what a login does after its proofs. */
+async function beginSession(
+  get: TestApp['get'],
+  client: Client,
+  email: string,
+  transport: Transport,
+): Promise<Pick<Grant, 'user' | 'session'>> {
+  const { id: userId } = (await get(UserRepository).findByEmail(email))!;
+  const context = { ip: '127.0.0.1', userAgent: 'lightMyRequest', place: null, requestId: random.uuid() };
+  const input = { userId, transport, deviceToken: null, context };
+  const grant = await get(SessionsService).create(input, () => true);
   const reply = {
     request: {},
     header: (_name: string, cookie: string) => {
@@ -56,18 +55,10 @@ export async function sessionOf(
       client.jar.set(name!, value!);
     },
   };
-  const { accessToken, refreshToken, deviceToken, session } = app
-    .get(TokenResponder)
-    .send(reply as never, grant);
-  return Object.assign(client, {
-    accessToken,
-    refreshToken,
-    deviceToken,
-    id: session.id,
-    userId: user!.id,
-    deviceId: session.device.id,
-    email,
-  });
+  const answer = get(TokenResponder).send(reply as never, grant!);
+  const { accessToken, refreshToken, deviceToken } = answer;
+  Object.assign(client, { accessToken, refreshToken, deviceToken });
+  return answer;
 }
 
 /** A new account that no other test uses, with the password of the demo users; not logged in. */
