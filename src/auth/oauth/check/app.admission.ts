@@ -38,8 +38,10 @@ export class AppAdmission {
   }
 
   /** Whether a request presents an access token that says that it was issued to an app. */
-  concerns({ credentials: { transport, accessToken } }: FastifyRequest): boolean {
-    return this.isOn && transport === 'bearer' && this.tokens.isAppToken(accessToken!);
+  concerns(request: FastifyRequest): boolean {
+    if (!this.isOn) return false;
+    const { transport, accessToken } = request.credentials;
+    return transport === 'bearer' && this.tokens.isAppToken(accessToken!);
   }
 
   /**
