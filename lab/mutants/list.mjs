@@ -3525,8 +3525,8 @@ export const MUTANTS = [
   {
     mechanism: 'the last way to log in stays',
     file: 'src/auth/social/identities.service.ts',
-    out: 'if (ways === 0)',
-    put: 'if (ways < 0)',
+    out: 'if (others === 0 && user!.passwordHash === null)',
+    put: 'if (others < 0)',
     spec: 'test/social.spec.ts',
   },
   {

@@ -111,15 +111,13 @@ export class IdentitiesService {
     id: string,
     context: RequestContext,
   ): Promise<void> {
-    const { passwordHash } = (await this.users.findWithPassword(userId)) ?? {};
-    const passkeys = await this.passkeys.of(userId);
     await this.transactions.run(userId, async (tx) => {
       const user = await this.users.lock(tx, userId);
       await this.fence.lockLive(tx, sessionId);
       const removed = await this.identities.remove(tx, userId, id);
       if (!removed) throw new Problem('resource.not_found');
-      const ways = (await this.identities.count(tx, userId)) + passkeys.length + (passwordHash ? 1 : 0);
-      if (ways === 0)
+      const others = (await this.identities.count(tx, userId)) + (await this.passkeys.count(tx, userId));
+      if (others === 0 && user!.passwordHash === null)
         throw new Problem('resource.conflict', {
           detail:
             'You could not log in any more. Set a password first: ask for a link as for a forgotten one.',
