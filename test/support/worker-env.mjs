@@ -17,3 +17,9 @@ else delete process.env.TEST_REDIS_URL;
 // A developer's own servers: no test may write to them by accident.
 delete process.env.DATABASE_URL;
 delete process.env.REDIS_URL;
+
+// `oidc-provider` prints this whenever it is loaded on Node 20 (docs/guides/oauth.md).
+const { warn } = console;
+console.warn = (text, ...more) => {
+  if (!String(text).includes('oidc-provider WARNING: Unsupported runtime')) warn(text, ...more);
+};
