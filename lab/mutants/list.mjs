@@ -7,15 +7,15 @@ export const MUTANTS = [
   {
     mechanism: 'a command reports in one sentence why it cannot do its work',
     file: 'dist/platform/runtime/command.js',
-    out: 'isFaultOfOurs(error) ? error : reasonOf(error) ?? error.message',
+    out: 'isFaultOfOurs(error) ? error : (reasonOf(error) ?? error.message)',
     put: 'error',
     spec: 'lab/specs/commands.spec.ts',
   },
   {
     mechanism: 'a command that writes a key file names a missing folder',
     file: 'dist/platform/keys/generate-keys.cli.js',
-    out: "if (code === 'ENOENT') return",
-    put: "if (code === 'E') return",
+    out: "if (code === 'ENOENT')",
+    put: "if (code === 'E')",
     spec: 'lab/specs/commands.spec.ts',
   },
   {
@@ -668,7 +668,7 @@ export const MUTANTS = [
   {
     mechanism: 'an API key is refused on a route that does not allow keys',
     file: 'src/auth/api-keys/check/api-key.admission.ts',
-    out: "    if (this.scopeOf(context) === undefined) throw new Problem('auth.unauthenticated');\n",
+    out: "    if (this.routeOf(context) === undefined) throw new Problem('auth.unauthenticated');\n",
     spec: 'test/route-matrix.spec.ts',
   },
   {
@@ -750,8 +750,8 @@ export const MUTANTS = [
   {
     mechanism: 'a route that allows API keys demands no role',
     file: 'src/auth/guards/route-decorators.check.ts',
-    out: "if (this.rolesOf(route)) faults.push('@Roles() contradicts",
-    put: "if (this.rolesOf(route) === null) faults.push('@Roles() contradicts",
+    out: 'if (this.rolesOf(route)) faults.push(`@Roles() contradicts',
+    put: 'if (this.rolesOf(route) === null) faults.push(`@Roles() contradicts',
     spec: 'test/route-decorators.spec.ts',
   },
   {
@@ -2880,7 +2880,7 @@ export const MUTANTS = [
   {
     mechanism: 'a login challenge is bound to the password',
     file: 'src/auth/mfa/login-challenge.repository.ts',
-    out: "\n    and c.password_digest = sha256(convert_to(u.password_hash, 'UTF8'))",
+    out: "\n    and c.password_digest = sha256(convert_to(coalesce(u.password_hash, ''), 'UTF8'))",
     spec: 'test/second-factor.spec.ts',
   },
   {
