@@ -187,22 +187,22 @@ describeWithRedis('the session check, with a cache in Redis', () => {
       expect(await alice.get(CHECKED)).toMatchObject({ status: 401, body: { code: 'auth.invalid_token' } });
     });
 
-    it.each<[string, Partial<SessionSnapshot>, () => Promise<Answer>, object]>([
+    it.each<[string, () => Partial<SessionSnapshot>, () => Promise<Answer>, object]>([
       [
         'a role that the user does not have',
-        { roles: ['user', 'admin'] },
+        () => ({ roles: ['user', 'admin'] }),
         () => alice.get('/v1/admin/users'),
         { status: 403, body: { code: 'auth.forbidden' } },
       ],
       [
         'a proof that was never given',
-        { authenticatedAt: Date.now() + 3_600_000 },
+        () => ({ authenticatedAt: a.clock.now() }),
         () => alice.post('/v1/auth/email/change', { email: 'mallory@example.com' }),
         { status: 401, body: { code: 'auth.reauthentication_required' } },
       ],
       [
         'a session that has ended',
-        {},
+        () => ({}),
         async () => {
           await endUnheard(a, (await alice.get(CHECKED)).body.id);
           return alice.pay('forged');
@@ -213,7 +213,7 @@ describeWithRedis('the session check, with a cache in Redis', () => {
       a.clock.advance(3_600_000);
       const { id } = (await alice.refresh()).body.session;
       const truth = (await a.get(SessionReader).read(id))!;
-      const forged = packLive({ ...truth, ...lie }, a.clock.now() + CACHE_LEASE_MS);
+      const forged = packLive({ ...truth, ...lie() }, a.clock.now() + CACHE_LEASE_MS);
       await redis.set(key, JSON.stringify(forged), { expiration: { type: 'PX', value: 60_000 } });
       expect((await alice.get(CHECKED)).status).toBe(200); // a route that requires no more accepts the entry
       expect(await act()).toMatchObject(answer);
