@@ -1,17 +1,16 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { registerFormRoutes } from '../../platform/http/form-routes.js';
 import { requestContextOf } from '../../platform/http/request.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { ThrottleGuard } from '../../platform/throttling/throttle.guard.js';
 import { IdentitiesService } from './identities.service.js';
 import { SocialClients } from './social-clients.js';
 
-const FORM = 'application/x-www-form-urlencoded';
-
 /**
  * `POST /v1/auth/social/:provider/backchannel-logout`: a provider says that its user has logged out there (OpenID Connect
- * Back-Channel Logout 1.0). It sends a form, so the route has a part of Fastify with a parser of its own.
+ * Back-Channel Logout 1.0).
  */
 @Injectable()
 export class BackchannelLogout implements OnModuleInit {
@@ -24,10 +23,7 @@ export class BackchannelLogout implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
-    // Without `await`, which would begin to start Fastify before Nest has set its error handler.
-    void this.host.httpAdapter.getInstance<FastifyInstance>().register(async (scope) => {
-      scope.removeAllContentTypeParsers();
-      scope.addContentTypeParser(FORM, { parseAs: 'string' }, (_request, body, done) => done(null, body));
+    registerFormRoutes(this.host.httpAdapter.getInstance<FastifyInstance>(), (scope) => {
       scope.post<{ Params: { provider: string } }>(
         '/v1/auth/social/:provider/backchannel-logout',
         async (request, reply) => {

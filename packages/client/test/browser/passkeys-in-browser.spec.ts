@@ -1,21 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import type { Browser, BrowserContext, CDPSession, Page } from 'playwright-core';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from '../../../../test/support/app.js';
+import { freePort } from '../../../../test/support/outside-person.js';
 import { describeInChromium, startChromium } from './chromium.js';
 
 const MINUTE = 60_000;
 const PASSKEYS = '/v1/auth/passkeys';
-
-/** A port without a listener, so that the settings can name it before the server starts. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((listening) => server.once('listening', listening));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((closed) => server.close(closed));
-  return port;
-}
 
 /**
  * Real: Chromium with its own WebAuthn and a virtual authenticator; the built client; the server on

@@ -20,7 +20,7 @@ import { OAuthResources } from './resources.js';
 @Injectable()
 export class OAuthProvider implements OnModuleInit {
   readonly isOn: boolean;
-  private library: Library | null = null;
+  private oidc: Library | null = null;
   /** The provider, and the state of the keys for which it was made. */
   private made: { provider: OidcProvider; keys: Keys; kid: string } | null = null;
 
@@ -40,7 +40,7 @@ export class OAuthProvider implements OnModuleInit {
     if (!this.isOn) return;
     if (this.settings.nodeEnv === 'production' && !this.settings.appUrl)
       throw new BootError('APP_URL is not set; it is the beginning of the issuer of OAUTH_PROVIDER');
-    this.library = await import('oidc-provider');
+    this.oidc = await import('oidc-provider');
     for (const { client_id } of oauthSettings(this.settings).oauthClients) {
       await this.current()
         .Client.find(client_id)
@@ -58,11 +58,11 @@ export class OAuthProvider implements OnModuleInit {
    * @throws Problem `resource.not_found` if `OAUTH_PROVIDER` is off
    */
   current(): OidcProvider {
-    if (!this.library) throw new Problem('resource.not_found');
+    if (!this.oidc) throw new Problem('resource.not_found');
     const { kid } = this.keyRing.signer(this.clock.now());
     const keys = this.keyStore.current;
     if (this.made?.keys !== keys || this.made.kid !== kid)
-      this.made = { keys, kid, provider: this.make(this.library, keys, kid) };
+      this.made = { keys, kid, provider: this.make(this.oidc, keys, kid) };
     return this.made.provider;
   }
 

@@ -3,6 +3,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
+import { registerFormRoutes } from '../../../platform/http/form-routes.js';
 import { ThrottleGuard } from '../../../platform/throttling/throttle.guard.js';
 import { Settings } from '../../../platform/settings/settings.js';
 import { AppTokens } from '../check/app-token.js';
@@ -27,7 +28,6 @@ const ENDPOINTS: Record<string, HTTPMethods[]> = {
 };
 /** Tokens are presented here. */
 const TAKES_TOKENS = new Set([`${PREFIX}/introspect`, `${PREFIX}/revoke`]);
-const FORM = 'application/x-www-form-urlencoded';
 
 /**
  * Mounts the provider library at `/oauth`. It reads forms and writes its own answers, so it has a part of Fastify without
@@ -46,10 +46,7 @@ export class OAuthRoutes implements OnModuleInit {
 
   onModuleInit(): void {
     if (!this.provider.isOn) return;
-    // Without `await`, which would begin to start Fastify before Nest has set its error handler.
-    void this.host.httpAdapter.getInstance<FastifyInstance>().register(async (scope) => {
-      scope.removeAllContentTypeParsers();
-      scope.addContentTypeParser(FORM, { parseAs: 'string' }, (_request, body, done) => done(null, body));
+    registerFormRoutes(this.host.httpAdapter.getInstance<FastifyInstance>(), (scope) => {
       const handler = (request: FastifyRequest, reply: FastifyReply) => this.handle(request, reply);
       for (const [path, method] of Object.entries(ENDPOINTS))
         scope.route({ method, url: PREFIX + path, handler });
