@@ -51,7 +51,6 @@ const other = args.includes('--spec') ? args.splice(args.indexOf('--spec'), 2)[1
 const word = args[0] ?? '';
 const chosen = MUTANTS.filter(({ mechanism, file }) => `${mechanism} ${file}`.includes(word));
 const results = await inTurns(chosen, Math.max(1, Math.floor(availableParallelism() / 2)));
-if (!other) writeFileSync(PAGE, page(results, rowsOf(PAGE)));
 const survivors = results.filter(({ failed }) => failed.length === 0);
 console.log(
   `\n${results.length - survivors.length} of ${results.length} mechanisms are missed when they are gone`,
@@ -69,6 +68,8 @@ async function inTurns(mutants, workers) {
     symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       results[next.place] = await run(folder, next.mutant);
+      // After each mutant, so that a run which is interrupted keeps what it has found.
+      if (!other) writeFileSync(PAGE, page([results[next.place]], rowsOf(PAGE)));
     }
     rmSync(folder, { recursive: true });
   };
@@ -87,6 +88,9 @@ async function run(folder, mutant) {
     const failed = await failures(folder, spec);
     console.log(`${failed.length > 0 ? 'red  ' : 'GREEN'} ${mechanism} (${failed.length} in ${spec})`);
     return { ...mutant, failed };
+  } catch (error) {
+    console.log(`ERROR ${mechanism} (${error.message})`);
+    return { ...mutant, failed: [] };
   } finally {
     writeFileSync(path, source);
   }
