@@ -7,7 +7,7 @@ export const MUTANTS = [
   {
     mechanism: 'a command reports in one sentence why it cannot do its work',
     file: 'dist/platform/runtime/command.js',
-    out: 'isFaultOfOurs(error) ? error : (reasonOf(error) ?? error.message)',
+    out: 'isFaultOfOurs(error) ? error : reasonOf(error) ?? error.message',
     put: 'error',
     spec: 'lab/specs/commands.spec.ts',
   },

@@ -82,9 +82,9 @@ async function run(folder, mutant) {
   const path = join(folder, file);
   const source = readFileSync(path, 'utf8');
   const parts = source.split(out);
-  if (parts.length !== 2) throw new Error(`${mechanism}: its text is ${parts.length - 1} times in ${file}`);
-  writeFileSync(path, parts.join(put));
   try {
+    if (parts.length !== 2) throw new Error(`its text is ${parts.length - 1} times in ${file}`);
+    writeFileSync(path, parts.join(put));
     const failed = await failures(folder, spec);
     console.log(`${failed.length > 0 ? 'red  ' : 'GREEN'} ${mechanism} (${failed.length} in ${spec})`);
     return { ...mutant, failed };
