@@ -13,7 +13,7 @@ const ABSENT = [
   '@fastify/view',
   '@nestjs/microservices',
   '@nestjs/platform-express',
-  '@nestjs/websockets',
+  '@nestjs/platform-socket.io',
   'class-transformer',
   'class-validator',
 ];

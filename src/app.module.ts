@@ -1,4 +1,4 @@
-import { Module, type DynamicModule, type Type } from '@nestjs/common';
+import { Module, type CanActivate, type DynamicModule, type Type } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { AccountsModule } from './auth/accounts/accounts.module.js';
 import { AdminModule } from './admin/admin.module.js';
@@ -61,7 +61,12 @@ export class AppModule {
         ...Object.values<Type>(features),
         ...(replacements.features ?? []),
       ],
-      providers: GUARDS.map((guard) => ({ provide: APP_GUARD, useExisting: guard })),
+      providers: GUARDS.map((guard) => ({ provide: APP_GUARD, useFactory: forRequests, inject: [guard] })),
     };
   }
+}
+
+/** A message of a WebSocket is no request. The admission of its connection decides, see `OpenConnection`. */
+function forRequests(guard: CanActivate): CanActivate {
+  return { canActivate: (context) => context.getType() === 'ws' || guard.canActivate(context) };
 }

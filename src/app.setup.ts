@@ -1,7 +1,10 @@
 import { VersioningType } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { DiscoveryService, NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { guardEventStreams } from './auth/open-connections/event-streams.js';
+import { OpenConnections } from './auth/open-connections/open-connections.service.js';
+import { WebSocketAdapter } from './auth/open-connections/web-socket.adapter.js';
 import { AppModule } from './app.module.js';
 import { readAddress } from './platform/http/ip-address.js';
 import { createLogger, NestLogger, type Logger } from './platform/logging/logger.js';
@@ -90,6 +93,7 @@ export async function createApp(
     },
   );
   routes.follow(fastify);
+  fastify.decorate<OpenConnections>('openConnections', app.get(OpenConnections));
   fastify.decorateRequest('user', undefined);
   fastify.decorateRequest('session', undefined);
   fastify.decorateRequest('delegate', undefined);
@@ -120,6 +124,8 @@ export async function createApp(
   app.useGlobalFilters(problems);
   if (settings.apiDocs) serveOpenApi(app, fastify);
   try {
+    guardEventStreams(app.get(DiscoveryService, { strict: false }));
+    app.useWebSocketAdapter(new WebSocketAdapter(app, fastify, problems));
     await app.init();
   } catch (error) {
     await app.close().catch(() => undefined);

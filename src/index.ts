@@ -112,6 +112,27 @@ export { PRODUCT } from './product.js';
  */
 export { RateLimit, type RateLimitOptions } from './platform/throttling/rate-limit.decorator.js';
 
+// --- Event streams, WebSockets and long responses
+//
+// `@Sse()` of @nestjs/common and `@WebSocketGateway({ path: '/v1/…' })` of @nestjs/websockets are guarded as any other route, by the
+// same decorators. Put those of a gateway on its class. A connection ends with the session, key or grant of its caller.
+
+/**
+ * Makes a long response, such as a download, end with the session, key or grant of its caller.
+ *
+ * ```ts
+ * @Controller('exports')
+ * @RequireSession()
+ * class ExportsController {
+ *   @Get()
+ *   download(@StreamGuard() guard: GuardStream) {
+ *     return new StreamableFile(guard(Readable.from(['a', 'b'])));
+ *   }
+ * }
+ * ```
+ */
+export { StreamGuard, type GuardStream } from './auth/open-connections/stream-guard.decorator.js';
+
 // --- Parameters of a controller method
 
 /**

@@ -11,6 +11,8 @@ import { SocialController } from './social/social.controller.js';
 import { SocialFlow } from './social/social-flow.js';
 import { SocialLoginService } from './social/social-login.service.js';
 import { SocialState } from './social/social-state.js';
+import { Admissions } from './open-connections/admissions.service.js';
+import { OpenConnections } from './open-connections/open-connections.service.js';
 import { OAuthModule } from './oauth/oauth.module.js';
 import { PasskeysModule } from './passkeys/passkeys.module.js';
 import { SecondFactorModule } from './mfa/second-factor.module.js';
@@ -19,6 +21,7 @@ import { UsersModule } from '../users/users.module.js';
 import { AccountJobQueue } from './registration/account-job-queue.js';
 import { AccountJobRepository } from './registration/account-job.repository.js';
 import { AccountMailService } from './registration/account-mail.service.js';
+import { HttpModule } from '../platform/http/http.module.js';
 import { Settings } from '../platform/settings/settings.js';
 import { AccessGuard } from './guards/access.guard.js';
 import { decorateCredentials } from './guards/credentials.js';
@@ -59,6 +62,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
   imports: [
     ApiKeysModule,
     DiscoveryModule,
+    HttpModule,
     OAuthModule,
     PassportModule,
     PasskeysModule,
@@ -78,6 +82,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
   ],
   providers: [
     AccessGuard,
+    Admissions,
     AccessTokens,
     AccountJobQueue,
     AccountJobRepository,
@@ -99,6 +104,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     KeyRing,
     LoginService,
     LogoutService,
+    OpenConnections,
     PasskeyEnrolmentService,
     PasskeyManagementService,
     PasskeyLoginService,

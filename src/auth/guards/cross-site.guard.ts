@@ -30,11 +30,21 @@ export class CrossSiteGuard implements CanActivate {
 
   canActivate(context: ExecutionContext): boolean {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
-    if (SAFE_METHODS.has(request.method)) return true;
+    if (!SAFE_METHODS.has(request.method))
+      this.requireOwnSite(request, this.asksForCookies(context)?.(bodyOf(request)));
+    return true;
+  }
+
+  /**
+   * For requests that change something, and for those that open a WebSocket: a browser opens it for any site, with the
+   * cookies of this one (RFC 6455 10.2).
+   *
+   * @throws Problem `request.cross_site`
+   */
+  requireOwnSite(request: FastifyRequest, asksForCookies = false): void {
     const { transport, apiKey, carriesCookies } = request.credentials;
-    if (transport === 'bearer' || apiKey !== null || this.isFromHere(request)) return true;
-    const isWithoutCookies = !carriesCookies && !this.asksForCookies(context)?.(bodyOf(request));
-    if (isWithoutCookies && this.isTrusted(request.headers.origin)) return true;
+    if (transport === 'bearer' || apiKey !== null || this.isFromHere(request)) return;
+    if (!carriesCookies && !asksForCookies && this.isTrusted(request.headers.origin)) return;
     throw new Problem('request.cross_site');
   }
 

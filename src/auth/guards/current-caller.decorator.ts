@@ -4,7 +4,15 @@ import type { Caller } from '../../platform/http/request.js';
 
 /** The value of {@link CurrentCaller}. */
 export function readCaller(_: unknown, context: ExecutionContext): Caller {
-  const { delegate, session, user } = context.switchToHttp().getRequest<FastifyRequest>();
+  return callerOf(context.switchToHttp().getRequest<FastifyRequest>());
+}
+
+/** The caller of a request that the guards have admitted. */
+export function callerOf({
+  delegate,
+  session,
+  user,
+}: Pick<FastifyRequest, 'delegate' | 'session' | 'user'>): Caller {
   if (delegate) return delegate;
   if (session) return { kind: 'session', id: session.id, userId: session.userId, roles: session.roles };
   return { kind: 'session', id: user!.sessionId, userId: user!.userId, roles: user!.roles };

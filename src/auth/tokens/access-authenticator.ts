@@ -27,10 +27,16 @@ export class AccessAuthenticator {
     const { principal, passed } = verified;
     const { revision } = this.denials;
     if (passed === revision) return principal;
-    const ended = this.denials.endOf(principal);
-    if (ended) throw sessionEnded(ended, principal);
-    if (this.denials.deniesToken(principal)) throw tokenDenied();
+    const objection = this.objectionTo(principal);
+    if (objection) throw objection;
     verified.passed = revision;
     return principal;
+  }
+
+  /** Why this instance refuses an authentic token by the revocations that it knows; null if it does not. */
+  objectionTo(principal: Principal): Problem | null {
+    const ended = this.denials.endOf(principal);
+    if (ended) return sessionEnded(ended, principal);
+    return this.denials.deniesToken(principal) ? tokenDenied() : null;
   }
 }

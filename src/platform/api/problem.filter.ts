@@ -21,15 +21,22 @@ export class ProblemFilter implements ExceptionFilter {
     this.answer(error, http.getRequest<FastifyRequest>(), http.getResponse<FastifyReply>());
   }
 
-  /**
-   * Sends the problem for an error, unless an answer has already started. Errors with status 500 and above are
-   * logged.
-   */
+  /** Sends the problem for an error, unless an answer has already started. */
   answer(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     if (reply.sent || reply.raw.headersSent) return;
+    const problem = this.problemOf(error, request);
+    request.problem = problem;
+    void reply
+      .status(problem.status)
+      .headers(problem.headers)
+      .header('content-type', PROBLEM_TYPE)
+      .send(JSON.stringify(problem.body(String(request.id))));
+  }
+
+  /** The problem for an error of a request. Errors with status 500 and above are logged. */
+  problemOf(error: unknown, request: FastifyRequest): Problem {
     let problem = this.recognise(error);
     if (problem.status === 404 && !(error instanceof Problem)) problem = this.methodOrMissing(request);
-    request.problem = problem;
     if (problem.status >= 500) {
       const level = problem.status === 503 ? 'warn' : 'error';
       this.logger[level](
@@ -37,11 +44,7 @@ export class ProblemFilter implements ExceptionFilter {
         'request failed',
       );
     }
-    void reply
-      .status(problem.status)
-      .headers(problem.headers)
-      .header('content-type', PROBLEM_TYPE)
-      .send(JSON.stringify(problem.body(String(request.id))));
+    return problem;
   }
 
   private recognise(error: unknown): Problem {

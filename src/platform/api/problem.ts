@@ -44,6 +44,7 @@ const CORE = {
   'resource.conflict': [409, 'Conflict', 'The current state of the resource does not allow this.'],
   'request.too_large': [413, 'The request is too large', 'Send a smaller request.'],
   'request.media_type': [415, 'Unsupported media type', 'Send application/json.'],
+  'request.upgrade_required': [426, 'A WebSocket is required', 'Open a WebSocket at this URL.'],
   'request.rate_limited': [
     429,
     'Too many requests',

@@ -17,6 +17,7 @@ const POLL_MS = 20;
  */
 @Injectable()
 export class Shutdown {
+  private readonly listeners: (() => void)[] = [];
   private phase: 'none' | 'announced' | 'draining' = 'none';
 
   constructor(
@@ -44,6 +45,11 @@ export class Shutdown {
     while (this.isWaitedFor(passed()) && passed() < bound) await this.wait(POLL_MS);
   }
 
+  /** Calls the listener when this instance begins to refuse requests. */
+  onDrain(listener: () => void): void {
+    this.listeners.push(listener);
+  }
+
   /** A separate method, so that a test can decide when the time is over. */
   async wait(ms: number): Promise<void> {
     if (ms > 0) await sleep(ms);
@@ -57,6 +63,7 @@ export class Shutdown {
   private begin(phase: 'announced' | 'draining'): void {
     this.phase = phase;
     this.connections.closeAfterResponses();
+    if (phase === 'draining') for (const listener of this.listeners) listener();
   }
 
   private isWaitedFor(passed: number): boolean {

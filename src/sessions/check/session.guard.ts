@@ -49,7 +49,8 @@ export class SessionGuard implements CanActivate {
     return true;
   }
 
-  private requirementOf(options: RequireSessionOptions): SessionRequirement {
+  /** The requirement of a route, for its session check. */
+  requirementOf(options: RequireSessionOptions): SessionRequirement {
     let requirement = this.requirements.get(options);
     if (!requirement) {
       const maxAuthAge = maxAuthAgeOf(options);

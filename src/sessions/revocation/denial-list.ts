@@ -37,9 +37,23 @@ export class DenialList {
   private readonly sessions = new Map<string, Denial>();
   private readonly users = new Map<string, Denial>();
   private everyone: Denial | null = null;
+  private readonly listeners: ((notice: RevocationNotice) => void)[] = [];
+
+  /**
+   * Calls the listener after each notice, also of kind `stale`. The subscriber reads some notices more than once, so the
+   * listener gets them more than once.
+   */
+  onNotice(listener: (notice: RevocationNotice) => void): void {
+    this.listeners.push(listener);
+  }
 
   /** Adds the denials of a notice. A notice of kind `stale` denies nothing. */
-  apply({ kind, subjects, tokenId, reason, notBefore, createdAt, expiresAt }: RevocationNotice): void {
+  apply(notice: RevocationNotice): void {
+    this.add(notice);
+    for (const listener of this.listeners) listener(notice);
+  }
+
+  private add({ kind, subjects, tokenId, reason, notBefore, createdAt, expiresAt }: RevocationNotice): void {
     if (kind === 'stale') return;
     const denial = { reason, at: createdAt, notBefore: notBefore ?? Infinity, forgetAt: expiresAt };
     if (kind === 'everyone') {

@@ -28,6 +28,8 @@ export interface ApiKeyRequirement {
 export interface AcceptedApiKey {
   caller: ApiKeyCaller;
   requestsPerMinute: number | null;
+  /** When the key, or the secret that was presented, ends by its age, in milliseconds since the epoch. */
+  endsAt: number;
   /** Set while the request uses the secret before the last rotation. Milliseconds since the epoch. */
   deprecated: { since: number; until: number } | null;
 }
@@ -77,8 +79,15 @@ export class ApiKeyCheck {
    */
   recognise(text: string): ParsedApiKey {
     const parsed = this.format.parse(text);
-    if (!parsed || this.denials.deniesCredential(parsed.id)) throw new Problem('auth.invalid_key');
+    if (!parsed) throw new Problem('auth.invalid_key');
+    const objection = this.objectionTo(parsed);
+    if (objection) throw objection;
     return parsed;
+  }
+
+  /** Why this instance refuses a key by the revocations that it knows; null if it does not. */
+  objectionTo({ id }: ParsedApiKey): Problem | null {
+    return this.denials.deniesCredential(id) ? new Problem('auth.invalid_key') : null;
   }
 
   /**
@@ -122,6 +131,7 @@ export class ApiKeyCheck {
     return {
       caller: { kind: 'api_key', id: key.id, userId: key.userId, roles: [], name: key.name, rotation },
       requestsPerMinute: key.requestsPerMinute,
+      endsAt: Math.min(key.expiresAt ?? Infinity, rotation === key.rotation ? Infinity : key.previousUntil!),
       deprecated: rotation === key.rotation ? null : { since: key.rotatedAt!, until: key.previousUntil! },
     };
   }

@@ -3,10 +3,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { metadataReader } from '../../../platform/api/cached-metadata.js';
 import { Problem } from '../../../platform/api/problem.js';
 import { requestContextOf } from '../../../platform/http/request.js';
+import { Clock } from '../../../platform/runtime/clock.js';
 import { Settings } from '../../../platform/settings/settings.js';
 import { SessionRoute } from '../../../sessions/check/require-session.decorator.js';
 import type { ParsedApiKey } from '../api-key-format.js';
 import { apiKeySettings } from '../settings.js';
+import type { Admission, RouteContext } from '../../open-connections/admission.js';
 import { ScopedRoute } from '../../guards/allow-scope.decorator.js';
 import { ApiKeyCheck } from './api-key-check.js';
 import { ApiKeyUses } from './api-key-uses.js';
@@ -25,7 +27,8 @@ export class ApiKeyAdmission {
     private readonly keys: ApiKeyCheck,
     private readonly wrongKeys: WrongKeys,
     private readonly uses: ApiKeyUses,
-    settings: Settings,
+    private readonly clock: Clock,
+    private readonly settings: Settings,
   ) {
     this.requestsPerMinute = apiKeySettings(settings).apiKeyRequestsPerMinute;
   }
@@ -66,6 +69,27 @@ export class ApiKeyAdmission {
     if (deprecated) tellDeprecation(http.getResponse<FastifyReply>(), deprecated);
     this.uses.note(caller, requestContext.ip);
     return true;
+  }
+
+  /** The admission of a connection that a request with a key has opened. */
+  forConnection(context: RouteContext, request: FastifyRequest): Admission {
+    const key = this.keys.recognise(request.credentials.apiKey!);
+    const session = this.sessionOf(context);
+    const requirement = {
+      scope: this.routeOf(context)!.scope,
+      consistency: session?.consistency ?? ('cached' as const),
+    };
+    return {
+      caller: request.delegate!,
+      credentialIds: [key.id],
+      checksEachMessage: session !== undefined,
+      until: 0,
+      objection: () => this.keys.objectionTo(key),
+      check: async () => {
+        const { endsAt } = await this.keys.require(key, requirement, request.clientAddress);
+        return Math.min(endsAt, this.clock.now() + this.settings.accessTokenTtl);
+      },
+    };
   }
 }
 

@@ -2,17 +2,19 @@ import { Injectable, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { metadataReader } from '../../../platform/api/cached-metadata.js';
 import { Problem } from '../../../platform/api/problem.js';
+import { Clock } from '../../../platform/runtime/clock.js';
 import { Settings } from '../../../platform/settings/settings.js';
 import { mayHave, type Scope } from '../../../scopes.js';
 import { SessionRoute } from '../../../sessions/check/require-session.decorator.js';
 import { DenialList } from '../../../sessions/revocation/denial-list.js';
 import { RevocationSubscriber } from '../../../sessions/revocation/revocation-subscriber.js';
+import type { Admission, RouteContext } from '../../open-connections/admission.js';
 import { ScopedRoute } from '../../guards/allow-scope.decorator.js';
 import type { AppCaller } from '../grant.js';
 import { OAuthResources } from '../provider/resources.js';
 import { oauthSettings } from '../settings.js';
 import { AppTokens, type AppTokenClaims } from './app-token.js';
-import { GrantCheck } from './grant-check.js';
+import { GrantCheck, type LiveGrant } from './grant-check.js';
 
 const MINUTE_MS = 60_000;
 
@@ -30,6 +32,7 @@ export class AppAdmission {
     private readonly denials: DenialList,
     private readonly feed: RevocationSubscriber,
     private readonly resources: OAuthResources,
+    private readonly clock: Clock,
     private readonly settings: Settings,
   ) {
     const own = oauthSettings(settings);
@@ -50,7 +53,7 @@ export class AppAdmission {
    * @throws Problem `auth.unauthenticated` on a route without `@AllowScope()`; `auth.invalid_token`,
    *   `auth.token_expired`, `auth.insufficient_scope`
    */
-  recognise(context: ExecutionContext, { credentials: { accessToken } }: FastifyRequest): AppTokenClaims {
+  recognise(context: RouteContext, { credentials: { accessToken } }: FastifyRequest): AppTokenClaims {
     const route = this.routeOf(context);
     if (!route?.apps) throw this.refusal('auth.unauthenticated');
     const claims = this.tokens.verify(accessToken!);
@@ -83,11 +86,30 @@ export class AppAdmission {
     return true;
   }
 
-  private async requireLive(claims: AppTokenClaims, scope: Scope): Promise<void> {
+  /** The admission of a connection that a request with a token of an app has opened. */
+  forConnection(context: RouteContext, request: FastifyRequest): Admission {
+    const { scope } = this.routeOf(context)!;
+    const claims = this.recognise(context, request);
+    return {
+      caller: request.delegate!,
+      credentialIds: [claims.grant_id, claims.sid ?? []].flat(),
+      checksEachMessage: this.sessionOf(context) !== undefined,
+      until: claims.exp * 1_000,
+      objection: () =>
+        this.isDenied(claims) ? this.refusal('auth.invalid_token', 'error="invalid_token"') : null,
+      check: async () => {
+        const { endsAt } = await this.requireLive(claims, scope);
+        return Math.min(endsAt, this.clock.now() + this.settings.accessTokenTtl);
+      },
+    };
+  }
+
+  private async requireLive(claims: AppTokenClaims, scope: Scope): Promise<LiveGrant> {
     const grant = await this.grants.live(claims.grant_id);
     if (!grant || grant.userId !== claims.sub)
       throw this.refusal('auth.invalid_token', 'error="invalid_token"');
     if (!mayHave(scope, grant.ownerRoles)) throw this.insufficient(scope);
+    return grant;
   }
 
   private isDenied({ grant_id: grantId, sid, sub: userId }: AppTokenClaims): boolean {

@@ -1,0 +1,183 @@
+import type { WsMessageHandler } from '@nestjs/common';
+import { DiscoveryService, ExternalContextCreator } from '@nestjs/core';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { AbstractWsAdapter } from '@nestjs/websockets';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Observable } from 'rxjs';
+import { WebSocketServer, type RawData } from 'ws';
+import { Problem } from '../../platform/api/problem.js';
+import type { ProblemFilter } from '../../platform/api/problem.filter.js';
+import { LOGGER, type Logger } from '../../platform/logging/logger.js';
+import { routeUpgrades, upgradeOf, type Upgrade } from '../../platform/http/upgrades.js';
+import { LastSeenService } from '../../sessions/check/last-seen.service.js';
+import { CrossSiteGuard } from '../guards/cross-site.guard.js';
+import type { Admission } from './admission.js';
+import { Admissions } from './admissions.service.js';
+import { guardGateways, type Gateway } from './gateways.js';
+import { GuardedSocket, SocketChannel } from './guarded-socket.js';
+import { OpenConnections } from './open-connections.service.js';
+
+/** As of other bodies of this API. */
+const MAX_MESSAGE_BYTES = 10_240;
+
+interface Message {
+  event: string;
+  data?: unknown;
+}
+
+/**
+ * Serves WebSockets by `ws`, on the server and the port of the API. The guards of every route admit the request that opens
+ * a WebSocket, by the decorators on the gateway's class. Each message in either direction then passes the check of the
+ * gateway's tier.
+ */
+export class WebSocketAdapter extends AbstractWsAdapter {
+  private readonly gateways: Gateway[];
+  private readonly connections: OpenConnections;
+  private readonly admissions: Admissions;
+  private readonly crossSite: CrossSiteGuard;
+  private readonly lastSeen: LastSeenService;
+  private readonly guards: ExternalContextCreator;
+  private readonly logger: Logger;
+
+  constructor(
+    app: NestFastifyApplication,
+    private readonly fastify: FastifyInstance,
+    private readonly problems: ProblemFilter,
+  ) {
+    super(app);
+    this.gateways = guardGateways(app.get(DiscoveryService, { strict: false }));
+    this.connections = app.get(OpenConnections);
+    this.admissions = app.get(Admissions);
+    this.crossSite = app.get(CrossSiteGuard);
+    this.lastSeen = app.get(LastSeenService);
+    this.guards = app.get(ExternalContextCreator);
+    this.logger = app.get(LOGGER);
+    // Without a gateway, Node answers a request for an upgrade as a plain one.
+    if (this.gateways.length > 0)
+      routeUpgrades(fastify, (asked) => this.gateways.some(({ path }) => path === asked));
+  }
+
+  create(_port: number, { path }: { path: string }): WebSocketServer {
+    const server = new WebSocketServer({
+      noServer: true,
+      WebSocket: GuardedSocket,
+      maxPayload: MAX_MESSAGE_BYTES,
+    });
+    const gateway = this.gateways.find((each) => each.path === path)!;
+    const context = contextOf(gateway);
+    const guard = this.guardsOf(gateway, context.getHandler());
+    this.fastify.get(path, async (request, reply) => {
+      const upgrade = upgradeOf(request.raw);
+      if (!upgrade) throw new Problem('request.upgrade_required', { headers: { upgrade: 'websocket' } });
+      this.crossSite.requireOwnSite(request);
+      await guard(request, reply);
+      const admission = this.admissions.of(context, request);
+      this.connections.requireRoom(admission);
+      this.accept(server, upgrade, admission, request, reply);
+    });
+    return server;
+  }
+
+  bindMessageHandlers(
+    socket: GuardedSocket,
+    handlers: WsMessageHandler[],
+    transform: (result: unknown) => Observable<unknown>,
+  ): void {
+    const byEvent = new Map(handlers.map((handler) => [handler.message, handler]));
+    let handled: Promise<unknown> = Promise.resolve();
+    socket.on('message', (data: RawData, isBinary: boolean) => {
+      // The client sends faster than the handlers work: it has to wait.
+      socket.pause();
+      handled = handled
+        .then(() => this.handle(socket, byEvent, isBinary ? null : messageIn(data), transform))
+        .catch(socket.refuse)
+        .finally(() => socket.resume());
+    });
+  }
+
+  override bindClientDisconnect(socket: GuardedSocket, callback: () => void): void {
+    socket.once('close', callback);
+  }
+
+  override async close(server: WebSocketServer): Promise<void> {
+    for (const socket of server.clients) socket.terminate();
+    await new Promise((resolve) => server.close(resolve));
+  }
+
+  private accept(
+    server: WebSocketServer,
+    { socket, head, response }: Upgrade,
+    admission: Admission | null,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): void {
+    reply.hijack();
+    response.detachSocket(socket as never);
+    server.handleUpgrade(request.raw, socket, head, (opened) => {
+      const webSocket = opened as GuardedSocket; // the server makes no other
+      webSocket.user = request.user;
+      webSocket.session = request.session;
+      webSocket.delegate = request.delegate;
+      webSocket.refuse = (error) => webSocket.send(JSON.stringify(this.refusal(error, request)));
+      webSocket.connection = this.connections.open(admission, new SocketChannel(webSocket));
+      webSocket.once('close', () => webSocket.connection.close());
+      webSocket.on('error', (err) => this.logger.debug({ err, requestId: request.id }, 'a WebSocket failed'));
+      this.logger.info({ requestId: request.id, route: request.routeOptions.url, status: 101 }, 'request');
+      server.emit('connection', webSocket, request.raw);
+    });
+  }
+
+  private async handle(
+    socket: GuardedSocket,
+    handlers: Map<string, WsMessageHandler>,
+    message: Message | null,
+    transform: (result: unknown) => Observable<unknown>,
+  ): Promise<void> {
+    const handler = message && handlers.get(message.event);
+    if (!handler) throw new Problem('request.invalid', { members: { errors: [UNKNOWN_EVENT] } });
+    if (!(await socket.connection.admit())) return;
+    if (socket.user) this.lastSeen.touch(socket.user.sessionId);
+    const result = await handler.callback(message!.data, message!.event);
+    transform(result).subscribe({
+      next: (answer) => {
+        if (answer !== undefined && answer !== null) socket.send(JSON.stringify(answer));
+      },
+      error: socket.refuse,
+    });
+  }
+
+  private refusal(error: unknown, request: FastifyRequest): object {
+    return { event: 'exception', data: this.problems.problemOf(error, request).body(String(request.id)) };
+  }
+
+  /** Runs the guards of the application and of the gateway's class. */
+  private guardsOf({ instance }: Gateway, handler: () => void) {
+    const options = { guards: true, interceptors: false, filters: false };
+    return this.guards.create(
+      instance as never,
+      handler,
+      handler.name,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      options,
+    );
+  }
+}
+
+const UNKNOWN_EVENT = { path: 'event', message: 'is not an event of this WebSocket' };
+
+function contextOf({ type }: Gateway) {
+  const handler = function connect(): void {};
+  return { getHandler: () => handler, getClass: <T>() => type as T };
+}
+
+function messageIn(data: RawData): Message | null {
+  try {
+    const message = JSON.parse((data as Buffer).toString()) as Partial<Message> | null;
+    return typeof message?.event === 'string' ? (message as Message) : null;
+  } catch {
+    return null;
+  }
+}
