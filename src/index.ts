@@ -131,7 +131,7 @@ export { RateLimit, type RateLimitOptions } from './platform/throttling/rate-lim
  * }
  * ```
  */
-export { StreamGuard, type GuardStream } from './auth/open-connections/stream-guard.decorator.js';
+export { StreamGuard, type GuardStream } from './auth/open-connections/stream-guard.js';
 
 // --- Parameters of a controller method
 

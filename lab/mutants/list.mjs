@@ -1046,22 +1046,22 @@ export const MUTANTS = [
   {
     mechanism: 'a request with cookies from another origin is refused, trusted or not',
     file: 'src/auth/guards/cross-site.guard.ts',
-    out: 'const isWithoutCookies = !carriesCookies &&',
-    put: 'void carriesCookies; const isWithoutCookies =',
+    out: 'if (!carriesCookies && !asksForCookies',
+    put: 'void carriesCookies; if (!asksForCookies',
     spec: 'test/credentials.spec.ts',
   },
   {
     mechanism: 'a request for cookies from another origin is refused, trusted or not',
     file: 'src/auth/guards/cross-site.guard.ts',
-    out: '!this.asksForCookies(context)?.(bodyOf(request))',
-    put: '[this.asksForCookies, bodyOf].length > 0',
+    out: 'if (!carriesCookies && !asksForCookies',
+    put: 'void asksForCookies; if (!carriesCookies',
     spec: 'test/credentials.spec.ts',
   },
   {
     mechanism: 'a request without cookies from a trusted origin is accepted',
     file: 'src/auth/guards/cross-site.guard.ts',
-    out: 'if (isWithoutCookies && this.isTrusted(request.headers.origin)) return true;',
-    put: 'void isWithoutCookies;',
+    out: 'if (!carriesCookies && !asksForCookies && this.isTrusted(request.headers.origin)) return;',
+    put: 'void [carriesCookies, asksForCookies];',
     spec: 'test/credentials.spec.ts',
   },
   {
@@ -1174,7 +1174,8 @@ export const MUTANTS = [
   {
     mechanism: 'the access tier refuses a denied token',
     file: 'src/auth/tokens/access-authenticator.ts',
-    out: 'if (this.denials.deniesToken(principal)) throw tokenDenied();',
+    out: 'return this.denials.deniesToken(principal) ? tokenDenied() : null;',
+    put: 'void tokenDenied; return null;',
     spec: 'test/token-denial.spec.ts',
   },
   {

@@ -23,7 +23,7 @@ import {
 } from '#core';
 import { PROBE_READ, PROBE_WRITE } from './probe-routes.js';
 
-/** What the streams of the tests send, when a test wants it. */
+/** Makes the streams of the tests send, when a test wants it. */
 @Injectable()
 export class Ticker {
   readonly messages = new Subject<MessageEvent>();
@@ -89,6 +89,7 @@ class StreamsController {
 const Text = z.strictObject({ text: z.string().max(100) });
 type Text = z.infer<typeof Text>;
 
+@Injectable()
 class EchoGateway implements OnGatewayConnection {
   readonly received: string[] = [];
 
@@ -124,19 +125,11 @@ class EchoGateway implements OnGatewayConnection {
 @WebSocketGateway({ path: '/v1/probe/sockets/session' })
 @RequireSession()
 @AllowScope(PROBE_WRITE)
-export class SessionGateway extends EchoGateway {
-  constructor(ticker: Ticker) {
-    super(ticker);
-  }
-}
+export class SessionGateway extends EchoGateway {}
 
 @Injectable()
 @WebSocketGateway({ path: '/v1/probe/sockets/access' })
-export class AccessGateway extends EchoGateway {
-  constructor(ticker: Ticker) {
-    super(ticker);
-  }
-}
+export class AccessGateway extends EchoGateway {}
 
 @Module({ controllers: [StreamsController], providers: [AccessGateway, SessionGateway, Ticker] })
 export class StreamsModule {}

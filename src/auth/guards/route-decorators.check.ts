@@ -16,6 +16,7 @@ import { maxAuthAgeOf, SessionRoute } from '../../sessions/check/require-session
 import { POLICIES } from '../../platform/throttling/policies.js';
 import { RateLimitedRoute } from '../../platform/throttling/rate-limit.decorator.js';
 import { ThrottledRoute } from '../../platform/throttling/throttled.decorator.js';
+import { connect, gatewaysIn } from '../open-connections/gateways.js';
 import { ScopedRoute, type ScopedRouteOptions } from './allow-scope.decorator.js';
 import { readCaller } from './current-caller.decorator.js';
 import { readUser } from './current-user.decorator.js';
@@ -38,7 +39,7 @@ export class RouteDecoratorsCheck implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
-    const faults = this.routes().flatMap((route) =>
+    const faults = [...this.routes(), ...this.gateways()].flatMap((route) =>
       this.faultsOf(route).map((fault) => `${route.name}: ${fault}`),
     );
     if (faults.length > 0) throw new RouteDecoratorsError(faults);
@@ -63,6 +64,19 @@ export class RouteDecoratorsCheck implements OnModuleInit {
           };
         });
     });
+  }
+
+  /** The decorators of a gateway are on its class, and the parameters of all its messages must agree with them. */
+  private gateways(): Route[] {
+    return gatewaysIn(this.discovery).map(({ path, type }) => ({
+      name: `WebSocket ${type.name} at ${path}`,
+      getHandler: () => connect,
+      getClass: () => type as never,
+      reads: new Set(
+        this.scanner.getAllMethodNames(type.prototype).flatMap((method) => [...factoriesOf(type, method)]),
+      ),
+      hasOwnGuards: Reflect.hasMetadata(GUARDS_METADATA, type),
+    }));
   }
 
   private faultsOf(route: Route): string[] {

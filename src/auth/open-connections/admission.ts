@@ -2,7 +2,7 @@ import type { ExecutionContext } from '@nestjs/common';
 import type { Problem } from '../../platform/api/problem.js';
 import type { Caller } from '../../platform/http/request.js';
 
-/** What the checks of a connection need of its route. */
+/** The route of a connection, for its checks. */
 export type RouteContext = Pick<ExecutionContext, 'getHandler' | 'getClass'>;
 
 /**

@@ -15,7 +15,7 @@ const CLOSE_CODES: Partial<Record<ProblemCode, number>> = {
   'auth.insufficient_scope': CLOSE_FORBIDDEN,
 };
 
-/** What a client gets when the server ends its connection. */
+/** The last message to a client whose connection the server ends. */
 export interface EndMessage {
   /** The close code of a WebSocket. */
   close: number;

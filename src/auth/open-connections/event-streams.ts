@@ -59,7 +59,8 @@ export function guardEventStreams(discovery: DiscoveryService): void {
   }
 }
 
-class EventStreamChannel implements Channel<MessageEvent> {
+/** The transport of an event stream. */
+export class EventStreamChannel implements Channel<MessageEvent> {
   private lastId: string | undefined;
 
   constructor(

@@ -27,17 +27,35 @@ const FILTER = new MessageProblemFilter();
 const PIPE = validationPipe();
 const TIERS = [PublicRoute, SessionRoute, RolesRoute, ScopedRoute];
 
+/** The handler of every gateway, for the guards: its decorators are on the class. */
+export function connect(): void {}
+
 /**
- * Finds the gateways of the application, and gives each the filter for problems and the pipe for schemas. Call it before
- * the application registers its gateways.
+ * The gateways of the application.
  *
- * @throws BootError if a gateway has no path, a port of its own, or a tier on a message
+ * @throws BootError if a gateway has no path, or a port of its own
+ */
+export function gatewaysIn(discovery: DiscoveryService): Gateway[] {
+  return discovery
+    .getProviders()
+    .filter(({ metatype }) => metatype && Reflect.hasMetadata(GATEWAY_METADATA, metatype))
+    .map(({ metatype, instance }) => ({
+      path: pathOf(metatype!),
+      type: metatype as Type,
+      instance: instance as object,
+    }));
+}
+
+/**
+ * Gives each gateway the filter for problems and the pipe for schemas. Call it before the application registers its
+ * gateways.
+ *
+ * @throws BootError if two gateways have the same path, or if one has a tier on a message; as {@link gatewaysIn}
  */
 export function guardGateways(discovery: DiscoveryService): Gateway[] {
   const gateways: Gateway[] = [];
-  for (const { metatype, instance } of discovery.getProviders()) {
-    if (!metatype || !Reflect.hasMetadata(GATEWAY_METADATA, metatype)) continue;
-    const gateway = { path: pathOf(metatype), type: metatype as Type, instance: instance as object };
+  for (const gateway of gatewaysIn(discovery)) {
+    const metatype = gateway.type;
     if (gateways.some(({ path }) => path === gateway.path))
       throw new BootError(
         `${metatype.name}: another gateway has the path ${gateway.path}; choose another path`,

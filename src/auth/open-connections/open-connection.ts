@@ -22,7 +22,7 @@ export interface Channel<Message> {
   end(problem: Problem): void;
   /** Closes after the last message. */
   finish(): void;
-  /** Closes at once. What the client has not read is lost. */
+  /** Closes at once. The client does not get the rest of what was written. */
   destroy(): void;
 }
 

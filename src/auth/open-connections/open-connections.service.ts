@@ -144,7 +144,7 @@ export class OpenConnections implements Watch, BeforeApplicationShutdown {
   /** Ends what is refused, checks what is due, and pings what is silent. */
   review(): void {
     const now = this.clock.monotonic();
-    for (const connection of [...this.all]) {
+    for (const connection of this.all) {
       connection.review();
       if (connection.isOpen && now - connection.lastSentAt >= PING_INTERVAL_MS) connection.ping();
     }
@@ -155,7 +155,7 @@ export class OpenConnections implements Watch, BeforeApplicationShutdown {
   }
 
   private endAll(): void {
-    for (const connection of [...this.all]) connection.end(shuttingDown());
+    for (const connection of this.all) connection.end(shuttingDown());
   }
 
   private apply({ kind, subjects, tokenId }: RevocationNotice): void {

@@ -11,9 +11,9 @@ import { LOGGER, type Logger } from '../../platform/logging/logger.js';
 import { routeUpgrades, upgradeOf, type Upgrade } from '../../platform/http/upgrades.js';
 import { LastSeenService } from '../../sessions/check/last-seen.service.js';
 import { CrossSiteGuard } from '../guards/cross-site.guard.js';
-import type { Admission } from './admission.js';
+import type { Admission, RouteContext } from './admission.js';
 import { Admissions } from './admissions.service.js';
-import { guardGateways, type Gateway } from './gateways.js';
+import { connect, guardGateways, type Gateway } from './gateways.js';
 import { GuardedSocket, SocketChannel } from './guarded-socket.js';
 import { OpenConnections } from './open-connections.service.js';
 
@@ -65,7 +65,7 @@ export class WebSocketAdapter extends AbstractWsAdapter {
     });
     const gateway = this.gateways.find((each) => each.path === path)!;
     const context = contextOf(gateway);
-    const guard = this.guardsOf(gateway, context.getHandler());
+    const guard = this.guardsOf(gateway);
     this.fastify.get(path, async (request, reply) => {
       const upgrade = upgradeOf(request.raw);
       if (!upgrade) throw new Problem('request.upgrade_required', { headers: { upgrade: 'websocket' } });
@@ -151,12 +151,12 @@ export class WebSocketAdapter extends AbstractWsAdapter {
   }
 
   /** Runs the guards of the application and of the gateway's class. */
-  private guardsOf({ instance }: Gateway, handler: () => void) {
+  private guardsOf({ instance }: Gateway) {
     const options = { guards: true, interceptors: false, filters: false };
     return this.guards.create(
       instance as never,
-      handler,
-      handler.name,
+      connect,
+      connect.name,
       undefined,
       undefined,
       undefined,
@@ -168,9 +168,8 @@ export class WebSocketAdapter extends AbstractWsAdapter {
 
 const UNKNOWN_EVENT = { path: 'event', message: 'is not an event of this WebSocket' };
 
-function contextOf({ type }: Gateway) {
-  const handler = function connect(): void {};
-  return { getHandler: () => handler, getClass: <T>() => type as T };
+function contextOf({ type }: Gateway): RouteContext {
+  return { getHandler: () => connect, getClass: <T>() => type as T };
 }
 
 function messageIn(data: RawData): Message | null {
