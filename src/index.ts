@@ -133,6 +133,9 @@ export { RateLimit, type RateLimitOptions } from './platform/throttling/rate-lim
  */
 export { StreamGuard, type GuardStream } from './auth/open-connections/stream-guard.js';
 
+/** The response of an event stream, for `@ApiOkResponse()` beside `@Sse()`. */
+export { EVENT_STREAM } from './platform/api/schemas.js';
+
 // --- Parameters of a controller method
 
 /**
@@ -430,6 +433,25 @@ export { ApiProblems } from './platform/api/api-problems.decorator.js';
  */
 export { CACHE_MANAGER } from './platform/cache/application-cache.js';
 export type { Cache } from 'cache-manager';
+
+/**
+ * Tells all instances that something is new, when the transaction commits. A message is lost for an instance whose connection
+ * is cut, so the listener reads what is new from its table.
+ *
+ * ```ts
+ * @Injectable()
+ * class OrdersFeed {
+ *   constructor(private readonly messages: InstanceMessages) {
+ *     messages.subscribe('orders', () => this.readNew());
+ *   }
+ *
+ *   announce = (tx: EntityManager, orderId: string) => this.messages.publish(tx, 'orders', { orderId });
+ *
+ *   private readNew(): void {}
+ * }
+ * ```
+ */
+export { InstanceMessages } from './platform/persistence/instance-messages.js';
 
 /**
  * Time, injected: tests move it. Lint refuses `Date.now()` in `src`.

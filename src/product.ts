@@ -17,8 +17,9 @@ export function productOf(name: string, slug: string, keyPrefix: string) {
     problemUrn: `urn:${slug}:problem:`,
     metricPrefix: `${slug}_`,
     redisPrefix: `${slug}:`,
-    /** The channel of LISTEN and NOTIFY. */
+    /** The channels of LISTEN and NOTIFY. */
     revocationsChannel: `${slug}_revocations`,
+    messagesChannel: `${slug}_messages`,
     /** The variable that a transaction sets to `on` before it may delete from the audit log. */
     auditRetention: `${slug}.audit_retention`,
     /** The default sender of mails. */
@@ -31,6 +32,7 @@ export function productOf(name: string, slug: string, keyPrefix: string) {
       main: slug,
       check: `${slug}-check`,
       feed: `${slug}-feed`,
+      messages: `${slug}-messages`,
       revocations: `${slug}-revocations`,
       boot: `${slug}-boot`,
       migrate: `${slug}-migrate`,

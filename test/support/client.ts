@@ -1,4 +1,6 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { Readable } from 'node:stream';
+import { text as buffered } from 'node:stream/consumers';
 
 type InjectOptions = Exclude<Parameters<NestFastifyApplication['inject']>[0], string | undefined>;
 type Method = NonNullable<InjectOptions['method']>;
@@ -63,6 +65,7 @@ export class Client {
 
   async request(method: Method, url: string, { body, headers = {} }: RequestOptions = {}): Promise<Answer> {
     const response = await this.app.inject({
+      payloadAsStream: method === 'GET',
       method,
       url,
       headers: {
@@ -75,11 +78,12 @@ export class Client {
     });
     const setCookies = [response.headers['set-cookie'] ?? []].flat();
     this.keep(setCookies);
-    const isJson = response.body !== '' && /json/.test(String(response.headers['content-type']));
+    const type = String(response.headers['content-type']);
+    const text = method === 'GET' ? await bodyOf(response.stream(), type) : response.body;
     return {
       status: response.statusCode,
-      body: isJson ? response.json() : undefined,
-      text: response.body,
+      body: text !== '' && /json/.test(type) ? JSON.parse(text) : undefined,
+      text,
       headers: response.headers as Answer['headers'],
       setCookies,
     };
@@ -149,4 +153,10 @@ export class Client {
       else this.jar.set(name, value ?? '');
     }
   }
+}
+
+/** An event stream does not end by itself: the client leaves it. */
+async function bodyOf(response: Readable, type: string): Promise<string> {
+  if (/event-stream/.test(type)) response.destroy();
+  return response.destroyed ? '' : buffered(response);
 }

@@ -26,6 +26,30 @@ export class PaymentRepository {
     });
   }
 
+  /** The id of the user's newest payment. */
+  async latestId(userId: string): Promise<string | undefined> {
+    const [payment] = await this.payments.find({
+      where: { userId },
+      order: { createdAt: 'DESC', id: 'DESC' },
+      take: 1,
+    });
+    return payment?.id;
+  }
+
+  /** The user's payments after the one with this id, oldest first; all of them if there is no such payment. */
+  async after(userId: string, id?: string): Promise<Payment[]> {
+    const found = this.payments
+      .createQueryBuilder('payment')
+      .where({ userId })
+      .orderBy('payment.createdAt')
+      .addOrderBy('payment.id')
+      .limit(MAX_LISTED);
+    const known = id && (await this.payments.findOneBy({ userId, id }));
+    if (known)
+      found.andWhere('(payment.createdAt, payment.id) > (:at, :id)', { at: known.createdAt, id: known.id });
+    return found.getMany();
+  }
+
   /** The most frequent recipients of the user's payments. It reads all of them. */
   async recipients(userId: string): Promise<string[]> {
     const rows = await this.payments

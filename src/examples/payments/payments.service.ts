@@ -4,6 +4,7 @@ import {
   CACHE_MANAGER,
   Clock,
   databaseNow,
+  InstanceMessages,
   Problem,
   random,
   SessionFence,
@@ -17,6 +18,12 @@ import type { NewPayment } from './payment.schemas.js';
 /** How old a list may be. A deletion from the cache is lost while Redis is down, or when it overtakes a read. */
 const RECIPIENTS_TTL_MS = 30_000;
 
+/** Tells all instances that a user has a new payment. */
+export const PAYMENT_MADE = 'payment made';
+export interface PaymentMade {
+  userId: string;
+}
+
 const recipientsKey = (userId: string) => `recipients:${userId}`;
 
 /** An example of a business write whose commit is serialised with the end of its session or API key. */
@@ -25,6 +32,7 @@ export class PaymentsService {
   constructor(
     private readonly payments: PaymentRepository,
     private readonly fence: SessionFence,
+    private readonly messages: InstanceMessages,
     private readonly clock: Clock,
     @Inject(CACHE_MANAGER) private readonly cache: Cache,
   ) {}
@@ -62,6 +70,7 @@ export class PaymentsService {
       createdAt: await databaseNow(tx, this.clock),
     };
     const made = await this.payments.insertOrFind(tx, payment);
+    await this.messages.publish(tx, PAYMENT_MADE, { userId: caller.userId } satisfies PaymentMade);
     const isSame =
       made.amount === payment.amount &&
       made.currency === order.currency &&

@@ -30,3 +30,9 @@ export const instant = z.string().meta({ format: 'date-time' });
 export const moment = z.iso
   .datetime({ offset: true, error: 'must be a date and time such as 2030-01-31T12:00:00Z' })
   .transform((value) => new Date(value));
+
+/** The response of an event stream, in OpenAPI. */
+export const EVENT_STREAM = {
+  description: 'server-sent events, until the session ends: then `session_ended` with `code` and `reason`',
+  content: { 'text/event-stream': { schema: { type: 'string' as const } } },
+};

@@ -11,6 +11,7 @@ import { ScheduledJobRepository } from '../jobs/scheduled-job.repository.js';
 import { AccountDeletions } from './account-deletions.js';
 import { connectionTo } from './postgres/postgres-connection.js';
 import { PostgresPool } from './postgres/postgres-pool.js';
+import { InstanceMessages } from './instance-messages.js';
 import { RevocationDatabase } from './revocation-database.js';
 import { requireSuitableServer } from './postgres/server-requirements.js';
 import { RevocationTransactions, UserTransactions } from './user-transactions.js';
@@ -96,6 +97,7 @@ const logLostConnection = (logger: Logger) => (error: Error) =>
   ],
   providers: [
     AccountDeletions,
+    InstanceMessages,
     Jobs,
     ScheduledJobRepository,
     {
@@ -140,6 +142,7 @@ const logLostConnection = (logger: Logger) => (error: Error) =>
   exports: [
     AccountDeletions,
     CHECK_POOL,
+    InstanceMessages,
     MAIN_POOL,
     Jobs,
     RevocationDatabase,
