@@ -227,6 +227,7 @@ describe('each operation of the document', () => {
           if (isPublic(operation) && bodySchemaOf(operation)) {
             // Its answer depends on its input, not on the caller.
             const answer = await send(operation, (reader ??= await kind.make(transport)), {
+              parameters: unknownParameters(operation),
               body: { nonsense: true },
             });
             expect({ ...caller, outcome: outcomeOf(answer) }).toEqual({

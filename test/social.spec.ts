@@ -4,7 +4,7 @@ import { ADMIN, ALICE, resetStores, startApp, type TestApp } from './support/app
 import type { Client } from './support/client.js';
 import { COOKIES } from './support/cookies.js';
 import { Mailbox } from './support/mailbox.js';
-import { freePort, OutsidePerson, startOutsideProvider } from './support/outside-person.js';
+import { freePort, OutsidePerson, signInAt, startOutsideProvider } from './support/outside-person.js';
 import { enrol, complete } from './support/second-factor.js';
 import { createUser, loggedIn } from './support/test-users.js';
 import { eventually } from './support/waiting.js';
@@ -55,12 +55,8 @@ const resultOf = ({ headers }: { headers: Record<string, unknown> }) =>
   Object.fromEntries(new URLSearchParams(new URL(String(headers['location'])).hash.slice(1)));
 
 /** Signs in with an outside account. @returns the answer of the callback */
-async function signIn(browser: Client, account: string | OutsidePerson, returnTo = '/welcome') {
-  const start = await browser.get(`/v1/auth/social/acme/start?returnTo=${encodeURIComponent(returnTo)}`);
-  expect(start.status).toBe(303);
-  const person = typeof account === 'string' ? personAt(account) : account;
-  return browser.get(pathOf(await person.authorize(String(start.headers['location']))));
-}
+const signIn = (browser: Client, account: string | OutsidePerson) =>
+  signInAt('acme', browser, typeof account === 'string' ? personAt(account) : account);
 /** Links an outside account to that of a logged-in browser. @returns the answer of the callback */
 async function link(browser: Client, account: string) {
   const begun = await browser.post('/v1/auth/identities', { provider: 'acme' });

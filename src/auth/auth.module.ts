@@ -4,6 +4,10 @@ import { PassportModule } from '@nestjs/passport';
 import type { FastifyInstance } from 'fastify';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
 import { BackchannelLogout } from './social/backchannel-logout.js';
+import { GlobalRevocationController } from './social/revocation/global-revocation.controller.js';
+import { GlobalRevocationService } from './social/revocation/global-revocation.service.js';
+import { RevocationTokenVerifier } from './social/revocation/revocation-token.verifier.js';
+import { UsedRevocationTokenRepository } from './social/revocation/used-revocation-token.repository.js';
 import { IdentitiesService } from './social/identities.service.js';
 import { IdentityRepository } from './social/identity.repository.js';
 import { SocialClients } from './social/social-clients.js';
@@ -79,6 +83,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     EmailController,
     JwksController,
     SocialController,
+    GlobalRevocationController,
   ],
   providers: [
     AccessGuard,
@@ -91,12 +96,15 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     BreachedPasswords,
     CrossSiteGuard,
     EmailService,
+    GlobalRevocationService,
     IdentitiesService,
     IdentityRepository,
+    RevocationTokenVerifier,
     SocialClients,
     SocialFlow,
     SocialLoginService,
     SocialState,
+    UsedRevocationTokenRepository,
     SessionIssuer,
     TokenResponder,
     AccessAuthenticator,

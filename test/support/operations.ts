@@ -71,6 +71,7 @@ const UNKNOWN: Record<string, string> = {
   seq: '999999',
   jti: mintTokenId(UNKNOWN_ID),
   uid: 'never-begun-'.padEnd(43, '0'),
+  provider: 'unknown',
 };
 
 /** Well-formed values for the operation's path parameters, without a matching object. */

@@ -1,6 +1,8 @@
+import { expect } from '@jest/globals';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
+import type { Answer, Client } from './client.js';
 
 /** A port that was free a moment ago. */
 export async function freePort(): Promise<number> {
@@ -11,14 +13,20 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Starts the provider of `outside-provider.mjs`. */
+/** Starts the provider of `outside-provider.mjs`. @param jwks its private keys, for tests that sign in its place */
 export async function startOutsideProvider(
   port: number,
   clients: object[],
+  jwks?: object,
 ): Promise<{ issuer: string; stop: () => Promise<void> }> {
   const child: ChildProcess = spawn(
     process.execPath,
-    [`${import.meta.dirname}/outside-provider.mjs`, String(port), JSON.stringify(clients)],
+    [
+      `${import.meta.dirname}/outside-provider.mjs`,
+      String(port),
+      JSON.stringify(clients),
+      ...(jwks ? [JSON.stringify(jwks)] : []),
+    ],
     { stdio: ['ignore', 'pipe', 'ignore'] },
   );
   await new Promise<void>((resolve, reject) => {
@@ -82,4 +90,12 @@ export class OutsidePerson {
     }
     return answer;
   }
+}
+
+/** Signs in with an outside account. @param provider its name in the settings @returns the answer of the callback */
+export async function signInAt(provider: string, browser: Client, person: OutsidePerson): Promise<Answer> {
+  const start = await browser.get(`/v1/auth/social/${provider}/start?returnTo=/welcome`);
+  expect(start.status).toBe(303);
+  const { pathname, search } = new URL(await person.authorize(String(start.headers['location'])));
+  return browser.get(pathname + search);
 }

@@ -175,6 +175,14 @@ export const RECIPES: Recipes = {
     cook: () => ({ parameters: { id: randomUUID() } }),
     answers: 'resource.not_found',
   },
+  // Only a provider that is configured may call: `global-revocation.spec.ts`.
+  'POST /v1/auth/social/{provider}/global-token-revocation': {
+    cook: ({ owner }) => ({
+      parameters: { provider: 'unknown' },
+      body: { sub_id: { format: 'email', email: owner.email } },
+    }),
+    answers: 'resource.not_found',
+  },
   'DELETE /v1/grants/{id}': withGrant,
   'GET /v1/admin/users/{id}/grants': theUser,
   'DELETE /v1/admin/grants/{id}': withGrant,

@@ -664,6 +664,23 @@ export interface Operations {
     answer: LinkBegun;
   };
   'DELETE /v1/auth/identities/{id}': { body: undefined; answer: undefined };
+  'POST /v1/auth/social/{provider}/global-token-revocation': {
+    body: {
+      sub_id:
+        | {
+            format: 'iss_sub';
+            /** the issuer of the provider, as in its ID tokens */
+            iss: string;
+            /** the user at the provider */
+            sub: string;
+          }
+        | {
+            format: 'email';
+            email: string;
+          };
+    };
+    answer: undefined;
+  };
   'GET /v1/admin/users': {
     body: undefined;
     answer: {

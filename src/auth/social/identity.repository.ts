@@ -49,6 +49,21 @@ export class IdentityRepository {
     return identity ?? null;
   }
 
+  /**
+   * The users with an account at this issuer to whom an address belongs: the issuer has told it of the account, or it
+   * is theirs here.
+   *
+   * @param email canonical
+   */
+  async usersOf(issuer: string, email: string): Promise<string[]> {
+    const rows = await this.database.query<{ user_id: string }[]>(
+      `select distinct i.user_id from identities i join users u on u.id = i.user_id
+       where i.issuer = $1 and (i.email = $2 or u.email = $2)`,
+      [issuer, email],
+    );
+    return rows.map(({ user_id }) => user_id);
+  }
+
   /** @returns whether it was added: false if the outside account belongs to a user already */
   async add(tx: EntityManager, identity: OutsideAccount & Omit<Identity, 'lastUsedAt'>): Promise<boolean> {
     const { id, userId, issuer, subject, provider, email, createdAt } = identity;

@@ -5,10 +5,9 @@ import { canonicalEmail } from '../../platform/mail/email-address.js';
 import { Problem } from '../../platform/api/problem.js';
 import { LOGGER, type Logger } from '../../platform/logging/logger.js';
 import { Clock } from '../../platform/runtime/clock.js';
-import { homeOf } from '../../platform/settings/relying-party.js';
 import { Settings } from '../../platform/settings/settings.js';
 import type { OutsideAccount } from './identity.repository.js';
-import { socialSettings, type SocialProvider } from './settings.js';
+import { routeUrlOf, socialSettings, type SocialProvider } from './settings.js';
 import type { BegunSignIn } from './social-state.js';
 
 /** How long the description of a provider is used, in ms. */
@@ -16,6 +15,8 @@ const DISCOVERED_FOR_MS = 3_600_000;
 const TIMEOUT_S = 5;
 /** How old a logout token may be, in seconds. */
 const LOGOUT_TOKEN_AGE_S = 120;
+/** The algorithms that a provider may sign with: asymmetric ones. */
+export const SIGNATURES = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'];
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
 /** The user of an outside account, as its provider describes them. */
@@ -35,7 +36,7 @@ export interface OutsideLogout extends OutsideAccount {
 
 interface Discovered {
   config: Configuration;
-  /** The keys that sign its logout tokens. The library fetches them when it needs them, and not too often. */
+  /** The keys that sign its tokens. The library fetches them when it needs them, and not too often. */
   keys: JWTVerifyGetKey;
   at: number;
 }
@@ -69,7 +70,7 @@ export class SocialClients {
     const nonce = oidc.randomNonce();
     const verifier = oidc.randomPKCECodeVerifier();
     const url = oidc.buildAuthorizationUrl(config, {
-      redirect_uri: this.redirectUriOf(provider),
+      redirect_uri: routeUrlOf(this.settings, provider, 'callback'),
       scope: this.providers[provider]!.scope,
       state,
       nonce,
@@ -89,7 +90,7 @@ export class SocialClients {
   async complete(begun: BegunSignIn, query: string): Promise<OutsideProfile | null> {
     const oidc = await import('openid-client');
     const { config } = await this.discover(begun.provider);
-    const url = new URL(`${this.redirectUriOf(begun.provider)}?${query}`);
+    const url = new URL(`${routeUrlOf(this.settings, begun.provider, 'callback')}?${query}`);
     try {
       const tokens = await oidc.authorizationCodeGrant(config, url, {
         pkceCodeVerifier: begun.verifier,
@@ -118,14 +119,13 @@ export class SocialClients {
    * @throws Problem `resource.not_found` for an unknown provider, `auth.unavailable`
    */
   async readLogoutToken(provider: string, token: string): Promise<OutsideLogout | null> {
-    const { config, keys } = await this.discover(provider);
+    const { issuer, keys } = await this.signerOf(provider);
     const { jwtVerify } = await import('jose');
-    const { issuer } = config.serverMetadata();
     try {
       const { payload } = await jwtVerify(token, keys, {
         issuer,
         audience: this.providers[provider]!.clientId,
-        algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'],
+        algorithms: SIGNATURES,
         maxTokenAge: LOGOUT_TOKEN_AGE_S,
         clockTolerance: 60,
         requiredClaims: ['jti', 'events'],
@@ -140,8 +140,14 @@ export class SocialClients {
     }
   }
 
-  private redirectUriOf(provider: string): string {
-    return `${homeOf(this.settings).href.replace(/\/+$/, '')}/v1/auth/social/${provider}/callback`;
+  /**
+   * The issuer of a provider, and its keys.
+   *
+   * @throws Problem `resource.not_found` for an unknown provider, `auth.unavailable`
+   */
+  async signerOf(provider: string): Promise<{ issuer: string; keys: JWTVerifyGetKey }> {
+    const { config, keys } = await this.discover(provider);
+    return { issuer: config.serverMetadata().issuer, keys };
   }
 
   private async discover(name: string): Promise<Discovered> {
@@ -188,7 +194,7 @@ function profileOf({ iss, sub, sid }: IDToken, told: Record<string, unknown>): O
 }
 
 /** Whether the provider could not be asked, as opposed to an answer of it that is wrong. */
-function isNetworkError(error: unknown): boolean {
+export function isNetworkError(error: unknown): boolean {
   const { code, cause } = error as { code?: string; cause?: { status?: number } };
   return code === 'OAUTH_TIMEOUT' || error instanceof TypeError || (cause?.status ?? 0) >= 500;
 }

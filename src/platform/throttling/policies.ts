@@ -47,6 +47,8 @@ export const POLICIES = {
   // Apps on a server refresh the tokens of all their users from one address.
   oauth: { address: { limit: 3_000, per: '10m' } },
   social: { address: { limit: 600, per: '10m' } },
+  // A provider ends many people at once, from few addresses.
+  global_revocation: { address: { limit: 3_000, per: '10m' } },
   leaked_keys: { address: { limit: 600, per: '10m' } },
   email_verify: { address: { limit: 100, per: '1h' } },
 } as const satisfies Record<string, Policy>;
