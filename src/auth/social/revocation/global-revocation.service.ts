@@ -60,7 +60,7 @@ export class GlobalRevocationService {
     if (first === undefined) return this.refuse(token, subject, context);
     const work = (tx: RevocationTx) => this.endAll(tx, userIds, token, context);
     const seqs = await this.revocations.commit(first, work, { reserved: true });
-    if (!seqs) throw new Problem('auth.invalid_token');
+    if (!seqs) throw this.tokens.refusal(provider, new Error('used before'));
     const receipts = await Promise.all(seqs.map((seq) => this.revocations.receiptFor(seq)));
     return receipts.every((receipt) => receipt?.status === 'applied') ? 'applied' : 'pending';
   }
@@ -119,7 +119,8 @@ export class GlobalRevocationService {
       await this.audit.record(tx, { type: SUBJECT_UNKNOWN, context, details });
       return true;
     });
-    throw new Problem(isNew ? 'resource.not_found' : 'auth.invalid_token');
+    if (isNew) throw new Problem('resource.not_found');
+    throw this.tokens.refusal(token.provider, new Error('used before'));
   }
 
   private async use(tx: EntityManager, token: RevocationToken): Promise<boolean> {

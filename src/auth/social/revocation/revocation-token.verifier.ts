@@ -14,6 +14,8 @@ const MAX_LIFETIME_S = 600;
 /** How old a token may be, and how much clocks may differ, in seconds. */
 const MAX_AGE_S = 300;
 const TOLERANCE_S = 60;
+/** The audit log keeps it, and PostgreSQL cannot store every text. */
+const TOKEN_ID = /^[\x21-\x7e]{1,255}$/;
 
 /** An authenticated call of a provider. */
 export interface RevocationToken {
@@ -73,9 +75,14 @@ export class RevocationTokenVerifier {
       return this.accept(provider, issuer, payload);
     } catch (error) {
       if (isUnreachable(error)) throw new Problem('auth.unavailable', { cause: error });
-      this.logger.warn({ err: error, provider }, 'a token for a global token revocation was refused');
-      throw new Problem('auth.invalid_token');
+      throw this.refusal(provider, error);
     }
+  }
+
+  /** The answer to a token that is refused. Only the log says why. */
+  refusal(provider: string, cause: unknown): Problem {
+    this.logger.warn({ err: cause, provider }, 'a token for a global token revocation was refused');
+    return new Problem('auth.invalid_token');
   }
 
   /** The claims that the library does not check. */
@@ -83,7 +90,7 @@ export class RevocationTokenVerifier {
     if (sub !== issuer && sub !== this.providers[provider]!.clientId) throw new Error('another sub');
     // Another receiver of the same token could send it here.
     if (Array.isArray(aud) && aud.length !== 1) throw new Error('more than one aud');
-    if (typeof jti !== 'string' || jti === '' || jti.length > 255) throw new Error('not a jti');
+    if (typeof jti !== 'string' || !TOKEN_ID.test(jti)) throw new Error('not a jti');
     if (exp! - iat! > MAX_LIFETIME_S) throw new Error('lives too long');
     return {
       provider,
