@@ -97,15 +97,16 @@ describe('a call for a global token revocation', () => {
     ['has no id', () => ({ claims: { jti: undefined } })],
     ['has an empty id', () => ({ claims: { jti: '' } })],
     ['has an id that is no text', () => ({ claims: { jti: 7 } })],
+    ['has an id with a NUL', () => ({ claims: { jti: 'x\0' } })],
     ['has an id of 256 characters', () => ({ claims: { jti: 'x'.repeat(256) } })],
-  ])('is refused if its token %s', async (_, changes) => {
+  ])('is refused if its token %s [SES-16]', async (_, changes) => {
     const before = await usedTokens();
     expect(await send(await tokenWith(changes()))).toMatchObject(INVALID);
     await isAlive();
     expect(await usedTokens()).toEqual(before);
   });
 
-  it('is refused if its token is not signed, or is none', async () => {
+  it('is refused if its token is not signed, or is none [SES-16]', async () => {
     const [header, claims, signature] = (await tokenWith()).split('.');
     const { header: content } = read(`${header}.${claims}.`);
     const changed = encode({ ...read(`${header}.${claims}.`).claims, jti: randomUUID() });
@@ -131,7 +132,7 @@ describe('a call for a global token revocation', () => {
     expect(await victim.browser.get('/v1/users/me')).toMatchObject({ status: 401 });
   });
 
-  it('is refused at the address of one provider with the token of another', async () => {
+  it('is refused at the address of one provider with the token of another [SES-16]', async () => {
     const claims = { aud: HOME + pathOfRevocation('acme') };
     expect(await send(await tokenWith({ claims }, other))).toMatchObject(INVALID);
     expect(await send(await tokenWith({ claims: { ...claims, iss: acme.issuer } }, other))).toMatchObject(
@@ -140,7 +141,7 @@ describe('a call for a global token revocation', () => {
     await isAlive();
   });
 
-  it('is refused without a bearer token, whatever else the caller has', async () => {
+  it('is refused without a bearer token, whatever else the caller has [SES-16]', async () => {
     const unauthenticated = { status: 401, body: { code: 'auth.unauthenticated' } };
     const body = { sub_id: subjectOf(victim.sub) };
     const machine = await machineOf(app, await loggedIn(app, await createUser(app)));
@@ -156,7 +157,7 @@ describe('a call for a global token revocation', () => {
     expect(await send(accessToken!)).toMatchObject(INVALID);
   });
 
-  it('is 404 for a provider that is not configured, or has not got the right to call', async () => {
+  it('is 404 for a provider that is not configured, or has not got the right to call [SES-16]', async () => {
     const claims = { aud: HOME + pathOfRevocation('silent') };
     const answer = await send(await tokenWith({ claims }), subjectOf(victim.sub), 'silent');
     expect(answer).toMatchObject(NOT_FOUND);
@@ -187,13 +188,14 @@ describe('a call for a global token revocation', () => {
     expect(await send(token)).toMatchObject({ status: 204 });
   });
 
-  it('ends no user of another provider, and no user without an outside account, and says that there is no such user', async () => {
+  it('ends no user of another provider, and no user without an outside account, and says that there is no such user [SES-16]', async () => {
     const foreign = await outsideUser(app, other);
     const local = await loggedIn(app, await createUser(app));
     for (const subject of [
       subjectOf(randomUUID()),
       subjectOf(foreign.sub),
       subjectOf(foreign.sub, other.issuer),
+      subjectOf(victim.sub, other.issuer),
       subjectOf(local.userId),
       { format: 'email', email: foreign.email },
       { format: 'email', email: local.email },
@@ -203,7 +205,7 @@ describe('a call for a global token revocation', () => {
         subject,
         ...NOT_FOUND,
       });
-    await isAlive(foreign);
+    for (const user of [foreign, victim]) await isAlive(user);
     expect(await local.get('/v1/users/me')).toMatchObject({ status: 200 });
   });
 

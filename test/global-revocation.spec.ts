@@ -52,7 +52,7 @@ describeWithRedis('a global token revocation', () => {
     ['issuer and subject', ({ sub }: { sub: string }) => subjectOf(sub)],
     ['address', ({ email }: { email: string }) => byEmail(email)],
   ])(
-    'by %s ends all sessions and grants of the user on both tiers of every instance, and no API key',
+    'by %s ends all sessions and grants of the user on both tiers of every instance, and no API key [SES-04, TOK-21]',
     async (_, name) => {
       const { browser, email, sub } = await outsideUser(a, acme);
       const bystander = await outsideUser(a, acme);
@@ -93,7 +93,7 @@ describeWithRedis('a global token revocation', () => {
     await expectBothTiers(await otherSession(email), LIVE);
   });
 
-  it('works once, on all instances, although the same provider calls', async () => {
+  it('works once, on all instances [SES-16]', async () => {
     const { email, sub } = await outsideUser(a, acme);
     const token = await revocationToken(a, acme);
     expect(await callToRevoke(a, 'acme', token, subjectOf(sub))).toMatchObject({ status: 204 });
@@ -106,7 +106,7 @@ describeWithRedis('a global token revocation', () => {
     await expectBothTiers(later, LIVE);
   });
 
-  it('works once also when copies of its token name different users at the same time', async () => {
+  it('works once also when copies of its token name different users at the same time [SES-16]', async () => {
     const users = [await outsideUser(a, acme), await outsideUser(a, acme), await outsideUser(a, acme)];
     const token = await revocationToken(a, acme);
     const answers = await Promise.all(
