@@ -244,6 +244,28 @@ describe('a call for a global token revocation', () => {
     },
   );
 
+  it('is counted before anything else: after 3,000 of one address the next is refused (429)', async () => {
+    const limited = await startApp({
+      env: { ...providers.env, RATE_LIMITS: 'on', TRUSTED_PROXIES: '127.0.0.1' },
+    });
+    try {
+      const client = limited.client();
+      const network = randomUUID().slice(0, 4);
+      client.headers = { 'x-forwarded-for': `2001:db8:${network}::1` };
+      const body = { sub_id: subjectOf('x') };
+      const call = () => client.post(pathOfRevocation('unknown'), body);
+      const statuses = new Set<number>();
+      for (let batch = 0; batch < 30; batch++) {
+        const answers = await Promise.all(Array.from({ length: 100 }, call));
+        for (const { status } of answers) statuses.add(status);
+      }
+      expect([...statuses]).toEqual([404]);
+      expect(await call()).toMatchObject({ status: 429, body: { code: 'request.rate_limited' } });
+    } finally {
+      await limited.close();
+    }
+  });
+
   it('is 503, not a refusal, while the provider or its keys do not answer', async () => {
     const unavailable = { status: 503, body: { code: 'auth.unavailable' } };
     expect(await send(await tokenWith(), subjectOf('x'), 'dead')).toMatchObject(unavailable);

@@ -3701,4 +3701,10 @@ export const MUTANTS = [
     put: "if (status !== 'pending') void",
     spec: 'test/global-revocation.spec.ts',
   },
+  {
+    mechanism: 'calls for a global token revocation are counted by address',
+    file: 'src/auth/social/revocation/global-revocation.controller.ts',
+    out: "  @Throttled('global_revocation')\n",
+    spec: 'test/global-revocation-refusals.spec.ts',
+  },
 ];
