@@ -1,10 +1,7 @@
 import { VersioningType } from '@nestjs/common';
-import { DiscoveryService, NestFactory } from '@nestjs/core';
+import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { guardEventStreams } from './auth/open-connections/event-streams.js';
-import { OpenConnections } from './auth/open-connections/open-connections.service.js';
-import { WebSocketAdapter } from './auth/open-connections/web-socket.adapter.js';
 import { AppModule } from './app.module.js';
 import { readAddress } from './platform/http/ip-address.js';
 import { createLogger, NestLogger, type Logger } from './platform/logging/logger.js';
@@ -93,7 +90,6 @@ export async function createApp(
     },
   );
   routes.follow(fastify);
-  fastify.decorate<OpenConnections>('openConnections', app.get(OpenConnections));
   fastify.decorateRequest('user', undefined);
   fastify.decorateRequest('session', undefined);
   fastify.decorateRequest('delegate', undefined);
@@ -124,8 +120,6 @@ export async function createApp(
   app.useGlobalFilters(problems);
   if (settings.apiDocs) serveOpenApi(app, fastify);
   try {
-    guardEventStreams(app.get(DiscoveryService, { strict: false }));
-    app.useWebSocketAdapter(new WebSocketAdapter(app, fastify, problems));
     await app.init();
   } catch (error) {
     await app.close().catch(() => undefined);

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { DiscoveryService } from '@nestjs/core';
 import type { RouteOptions } from 'fastify';
+import { gatewaysIn } from '../src/auth/open-connections/gateways.js';
 import { RouteTable } from '../src/platform/api/route-table.js';
 import { resetStores, startApp, type TestApp } from './support/app.js';
 import { documentOf, isUnsafe, type ApiDocument, type Operation } from './support/operations.js';
@@ -93,10 +95,12 @@ describe('the document at /openapi.json', () => {
   const names = (list: Operation[]) => list.map(({ name }) => name);
 
   it('has every served route, and no other [AZ-01, OPS-02]', () => {
+    const sockets = gatewaysIn(app.get(DiscoveryService, { strict: false })).map(({ path }) => path);
     const routes = served
-      // Pages and addresses for browsers, and forms that a provider sends, are no operations.
+      // WebSockets, pages and addresses for browsers, and forms that a provider sends, are no operations.
       .filter(
         ({ url }) =>
+          !sockets.includes(url) &&
           !/^\/docs|^\/openapi\.json$|^\/oauth\/interaction\/(consent\.\w+|:uid)$/.test(url) &&
           !/^\/v1\/auth\/social\/:provider\/(start|callback|backchannel-logout)$/.test(url),
       )

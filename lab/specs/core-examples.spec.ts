@@ -7,7 +7,8 @@ import ts from 'typescript';
 
 const INDEX = readFileSync('src/index.ts', 'utf8');
 const PRELUDE = `
-  import { Body, Controller, Delete, Get, Inject, Injectable, Param, Patch, Post, Put } from '@nestjs/common';
+  import { Body, Controller, Delete, Get, Inject, Injectable, Param, Patch, Post, Put, StreamableFile } from '@nestjs/common';
+  import { Readable } from 'node:stream';
   import type { EntityManager } from 'typeorm';
   import { z } from 'zod';
   import { ${exportedNames().join(', ')} } from '#core';

@@ -247,7 +247,10 @@ describeWithRedis('open connections on two instances', () => {
         write.call(this, message);
       });
     }
-    const ticking = setInterval(() => [a, b].forEach((app) => app.get(Ticker).send(String((sent += 1)))), 100);
+    const ticking = setInterval(
+      () => [a, b].forEach((app) => app.get(Ticker).send(String((sent += 1)))),
+      100,
+    );
     try {
       const waiting = [...people];
       const worker = async () => {

@@ -72,6 +72,7 @@ describeWithOwnRedis(redis, 'PostgreSQL and Redis over TLS', () => {
         PRODUCT.applicationName.main,
         PRODUCT.applicationName.check,
         PRODUCT.applicationName.feed,
+        PRODUCT.applicationName.messages,
         PRODUCT.applicationName.revocations,
       ]);
       expect(connections.filter(({ ssl }) => !ssl)).toEqual([]);

@@ -1,5 +1,5 @@
 import { Module, type OnModuleInit } from '@nestjs/common';
-import { DiscoveryModule, HttpAdapterHost } from '@nestjs/core';
+import { DiscoveryModule, DiscoveryService, HttpAdapterHost } from '@nestjs/core';
 import { PassportModule } from '@nestjs/passport';
 import type { FastifyInstance } from 'fastify';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
@@ -16,7 +16,9 @@ import { SocialFlow } from './social/social-flow.js';
 import { SocialLoginService } from './social/social-login.service.js';
 import { SocialState } from './social/social-state.js';
 import { Admissions } from './open-connections/admissions.service.js';
+import { guardEventStreams } from './open-connections/event-streams.js';
 import { OpenConnections } from './open-connections/open-connections.service.js';
+import { WebSocketAdapter } from './open-connections/web-socket.adapter.js';
 import { OAuthModule } from './oauth/oauth.module.js';
 import { PasskeysModule } from './passkeys/passkeys.module.js';
 import { SecondFactorModule } from './mfa/second-factor.module.js';
@@ -126,6 +128,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     RegistrationService,
     RolesGuard,
     RouteDecoratorsCheck,
+    WebSocketAdapter,
     MfaLoginService,
   ],
   exports: [AccessGuard, CrossSiteGuard, PasswordsService, RolesGuard],
@@ -134,9 +137,16 @@ export class AuthModule implements OnModuleInit {
   constructor(
     private readonly host: HttpAdapterHost,
     private readonly settings: Settings,
-  ) {}
+    private readonly connections: OpenConnections,
+    discovery: DiscoveryService,
+  ) {
+    // Nest registers routes before any hook of a module.
+    guardEventStreams(discovery);
+  }
 
   onModuleInit(): void {
-    decorateCredentials(this.host.httpAdapter.getInstance<FastifyInstance>(), this.settings);
+    const fastify = this.host.httpAdapter.getInstance<FastifyInstance>();
+    decorateCredentials(fastify, this.settings);
+    fastify.decorate<OpenConnections>('openConnections', this.connections);
   }
 }

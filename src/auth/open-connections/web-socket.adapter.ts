@@ -1,13 +1,13 @@
-import type { WsMessageHandler } from '@nestjs/common';
-import { DiscoveryService, ExternalContextCreator } from '@nestjs/core';
-import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Inject, Injectable, type OnModuleInit, type WsMessageHandler } from '@nestjs/common';
+import { ApplicationConfig, DiscoveryService, ExternalContextCreator, HttpAdapterHost } from '@nestjs/core';
 import { AbstractWsAdapter } from '@nestjs/websockets';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Observable } from 'rxjs';
 import { WebSocketServer, type RawData } from 'ws';
 import { Problem } from '../../platform/api/problem.js';
-import type { ProblemFilter } from '../../platform/api/problem.filter.js';
+import { ProblemFilter } from '../../platform/api/problem.filter.js';
 import { LOGGER, type Logger } from '../../platform/logging/logger.js';
+import { databaseProblem } from '../../platform/persistence/database-problem.js';
 import { routeUpgrades, upgradeOf, type Upgrade } from '../../platform/http/upgrades.js';
 import { LastSeenService } from '../../sessions/check/last-seen.service.js';
 import { CrossSiteGuard } from '../guards/cross-site.guard.js';
@@ -30,31 +30,33 @@ interface Message {
  * a WebSocket, by the decorators on the gateway's class. Each message in either direction then passes the check of the
  * gateway's tier.
  */
-export class WebSocketAdapter extends AbstractWsAdapter {
+@Injectable()
+export class WebSocketAdapter extends AbstractWsAdapter implements OnModuleInit {
   private readonly gateways: Gateway[];
-  private readonly connections: OpenConnections;
-  private readonly admissions: Admissions;
-  private readonly crossSite: CrossSiteGuard;
-  private readonly lastSeen: LastSeenService;
-  private readonly guards: ExternalContextCreator;
-  private readonly logger: Logger;
+  private readonly problems: ProblemFilter;
 
   constructor(
-    app: NestFastifyApplication,
-    private readonly fastify: FastifyInstance,
-    private readonly problems: ProblemFilter,
+    application: ApplicationConfig,
+    discovery: DiscoveryService,
+    private readonly host: HttpAdapterHost,
+    private readonly guards: ExternalContextCreator,
+    private readonly connections: OpenConnections,
+    private readonly admissions: Admissions,
+    private readonly crossSite: CrossSiteGuard,
+    private readonly lastSeen: LastSeenService,
+    @Inject(LOGGER) private readonly logger: Logger,
   ) {
-    super(app);
-    this.gateways = guardGateways(app.get(DiscoveryService, { strict: false }));
-    this.connections = app.get(OpenConnections);
-    this.admissions = app.get(Admissions);
-    this.crossSite = app.get(CrossSiteGuard);
-    this.lastSeen = app.get(LastSeenService);
-    this.guards = app.get(ExternalContextCreator);
-    this.logger = app.get(LOGGER);
-    // Without a gateway, Node answers a request for an upgrade as a plain one.
+    super();
+    this.problems = new ProblemFilter(logger, [databaseProblem], () => []);
+    // Nest registers gateways before any hook of a module.
+    this.gateways = guardGateways(discovery);
+    application.setIoAdapter(this);
+  }
+
+  /** Without a gateway, Node answers a request for an upgrade as a plain one. */
+  onModuleInit(): void {
     if (this.gateways.length > 0)
-      routeUpgrades(fastify, (asked) => this.gateways.some(({ path }) => path === asked));
+      routeUpgrades(this.fastify, (asked) => this.gateways.some(({ path }) => path === asked));
   }
 
   create(_port: number, { path }: { path: string }): WebSocketServer {
@@ -102,6 +104,10 @@ export class WebSocketAdapter extends AbstractWsAdapter {
   override async close(server: WebSocketServer): Promise<void> {
     for (const socket of server.clients) socket.terminate();
     await new Promise((resolve) => server.close(resolve));
+  }
+
+  private get fastify(): FastifyInstance {
+    return this.host.httpAdapter.getInstance<FastifyInstance>();
   }
 
   private accept(
