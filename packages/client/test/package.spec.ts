@@ -7,10 +7,13 @@ import { gzipSync } from 'node:zlib';
 
 const MOST_BYTES = 5.5 * 1_024;
 const MOST_BYTES_OF_PASSKEYS = 1_024;
+const MOST_BYTES_OF_STREAMS = 1.5 * 1_024;
 const manifest = JSON.parse(readFileSync('packages/client/package.json', 'utf8'));
 const read = (file: string) => readFileSync(`packages/client/dist/${file}`, 'utf8');
 const modules = readdirSync('packages/client/dist').filter((file) => file.endsWith('.js'));
 const PASSKEYS = ['passkeys.js'];
+const STREAMS = ['streams.js', 'server-events.js'];
+const APART = [...PASSKEYS, ...STREAMS];
 
 async function sizeOf(files: string[]): Promise<number> {
   const options = { module: true, compress: true, mangle: true };
@@ -30,13 +33,16 @@ describe('the package', () => {
   });
 
   it(`is no larger than ${MOST_BYTES} bytes, minified and compressed`, async () => {
-    expect(await sizeOf(modules.filter((file) => !PASSKEYS.includes(file)))).toBeLessThan(MOST_BYTES);
+    expect(await sizeOf(modules.filter((file) => !APART.includes(file)))).toBeLessThan(MOST_BYTES);
   });
 
-  it(`adds ${MOST_BYTES_OF_PASSKEYS} bytes at most for apps that use passkeys, and none for other apps`, async () => {
-    expect(await sizeOf(PASSKEYS)).toBeLessThan(MOST_BYTES_OF_PASSKEYS);
-    const others = modules.filter((file) => !PASSKEYS.includes(file));
-    for (const file of others) expect(read(file)).not.toMatch(/from '.\/passkeys/);
+  it.each([
+    ['passkeys', PASSKEYS, MOST_BYTES_OF_PASSKEYS],
+    ['streams', STREAMS, MOST_BYTES_OF_STREAMS],
+  ])('apps that use %s load them apart, and other apps do not', async (name, files, most) => {
+    expect(await sizeOf(files)).toBeLessThan(most);
+    const others = modules.filter((file) => !files.includes(file));
+    for (const file of others) expect(read(file)).not.toContain(`from './${name}`);
   });
 
   it.each(['cookie', 'bearer'])(

@@ -44,8 +44,8 @@ export async function startServer({ env, ...options }: TestAppOptions = {}): Pro
   return { ...app, url: (await app.app.getUrl()).replace('[::1]', '127.0.0.1'), arrived };
 }
 
-/** Timeouts of the client, for an exchange and for a lock. No other delay has these values. */
-const LIMITS = [3_000, 5_000];
+/** Timeouts of the client: for an exchange, a lock and a silent stream. No other delay has these values. */
+const LIMITS = [3_000, 5_000, 45_000];
 
 /** The client's clock and timers. Pauses end at once, and timeouts pass when the test advances them. */
 export class TestTime implements Time {
