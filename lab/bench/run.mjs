@@ -21,6 +21,7 @@ const SUITES = {
   refresh: () => import('./suites/refresh.mjs'),
   revocation: () => import('./suites/revocation.mjs'),
   everyone: () => import('./suites/everyone.mjs'),
+  connections: () => import('./suites/connections.mjs'),
   scale: () => import('./suites/scale.mjs'),
   start: () => import('./suites/start.mjs'),
 };
