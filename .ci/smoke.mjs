@@ -14,9 +14,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startPostgres, startRedis } from '../test/support/services.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'drawbridge-smoke-'));
-const stories = ['docs/tutorial/force-logout.md', 'docs/guides/api-keys.md', 'docs/guides/oauth.md'].map(
-  (file) => /```sh\n([\s\S]*?)```/.exec(readFileSync(file, 'utf8'))[1],
-);
+const stories = [
+  'docs/tutorial/force-logout.md',
+  'docs/guides/api-keys.md',
+  'docs/guides/oauth.md',
+  'docs/guides/open-connections.md',
+].map((file) => /```sh\n([\s\S]*?)```/.exec(readFileSync(file, 'utf8'))[1]);
 /** The settings of the stories. */
 const SETTINGS = {
   OAUTH_PROVIDER: 'on',
