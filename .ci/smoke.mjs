@@ -128,7 +128,7 @@ function tellStory(story, a, b) {
   const promised = [...script.matchAll(/→ ((?:\d{3} ?)+)$/gm)].flatMap(([, statuses]) =>
     statuses.trim().split(' ').map(Number),
   );
-  assert(promised.length > 10, 'the story names statuses');
+  assert(promised.length >= 3, 'the story names statuses');
   assert.deepEqual(statusesOf(script), promised);
 }
 
