@@ -1,10 +1,12 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, jest } from '@jest/globals';
 import { setImmediate } from 'node:timers/promises';
 import type pg from 'pg';
+import { ApiKeyRepository } from '../src/auth/api-keys/api-key.repository.js';
 import { random } from '../src/platform/runtime/random.js';
-import { machineOf, machineWith, type Machine } from './support/api-keys.js';
+import { createKey, machineOf, machineWith, type Machine } from './support/api-keys.js';
 import { ADMIN, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
+import { interruptAt } from './support/fault-hooks.js';
 import { FaultProxy } from './support/fault-proxy.js';
 import { describeWithRedis } from './support/redis.js';
 import { createUser, loggedIn, type TestUser } from './support/test-users.js';
@@ -36,7 +38,10 @@ const endings: [string, Ending][] = [
   ],
 ];
 
-afterEach(disconnect);
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await disconnect();
+});
 
 describeWithRedis('the end of an API key, on every instance (S1, S4)', () => {
   let a: TestApp;
@@ -62,6 +67,29 @@ describeWithRedis('the end of an API key, on every instance (S1, S4)', () => {
     actors = { admin: await loggedIn(a, ADMIN), owner, machine };
   });
   afterEach(() => proxy.heal());
+
+  it('the limit of keys holds when a key is created between the count and the insert of another', async () => {
+    const { owner } = actors;
+    for (let count = 1; count < 24; count++) await createKey(owner);
+    let second!: Promise<Answer>;
+    const create = (at: TestApp) =>
+      owner
+        .copy()
+        .at(at)
+        .post('/v1/api-keys', { name: 'x', scopes: ['probe:read'] });
+    const hasMet = interruptAt(
+      ApiKeyRepository,
+      'countLive',
+      () => {
+        second = create(b);
+        return Promise.race([second, untilBlocked(a, 1)]);
+      },
+      'after',
+    );
+    const first = await create(a);
+    expect(hasMet()).toBe(true);
+    expect([first.status, (await second).status]).toEqual([201, 409]);
+  });
 
   it.each(endings)('by %s: no request that starts after `applied` is accepted', async (_, end) => {
     const { machine } = actors;

@@ -726,7 +726,7 @@ export const MUTANTS = [
     file: 'src/auth/api-keys/api-keys.service.ts',
     out: 'const user = await this.users.lock(tx, userId);\n      const { roles }',
     put: 'const user = await this.users.find(userId);\n      const { roles }',
-    spec: 'test/api-keys.spec.ts',
+    spec: 'test/api-key-races.spec.ts',
   },
   {
     mechanism: 'wrong API keys of one network are refused without I/O beyond a limit',

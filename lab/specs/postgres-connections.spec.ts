@@ -334,6 +334,22 @@ describe('a statement that PostgreSQL refuses after a change under a running ins
     expect(refused.length).toBeLessThanOrEqual(connections.length);
   });
 
+  it('causes 503 when new connections are refused, whatever the reason (55000)', async () => {
+    const alice = await loggedIn(app, ALICE);
+    const maintenance = Object.assign(new URL(postgres.url), { pathname: '/template1' }).href;
+    const outside = await connect(maintenance);
+    const database = new URL(postgres.url).pathname.slice(1);
+    await outside.query(`alter database "${database}" allow_connections false`);
+    try {
+      await terminateAll();
+      for (let count = 0; count < 3; count++) expect(await alice.get(SESSION)).toMatchObject(UNAVAILABLE);
+    } finally {
+      await outside.query(`alter database "${database}" allow_connections true`);
+    }
+    await untilReady();
+    expect(await alice.get(SESSION)).toMatchObject({ status: 200 });
+  });
+
   it('causes 503 on new connections, too, as long as a right is missing (42501)', async () => {
     const alice = await loggedIn(app, ALICE);
     await owner.query(`revoke update on users, session_epoch from ${ROLE}`);

@@ -79,7 +79,9 @@ export class Client {
     const setCookies = [response.headers['set-cookie'] ?? []].flat();
     this.keep(setCookies);
     const type = String(response.headers['content-type']);
-    const text = method === 'GET' ? await bodyOf(response.stream(), type) : response.body;
+    // `overHttp` has no streams.
+    const isStream = method === 'GET' && 'stream' in response;
+    const text = isStream ? await bodyOf(response.stream(), type) : response.body;
     return {
       status: response.statusCode,
       body: text !== '' && /json/.test(type) ? JSON.parse(text) : undefined,
