@@ -159,6 +159,8 @@ describe('an open connection', () => {
       tick('after');
       await untilClosed(opened);
       expect(opened).toMatchObject({ texts: ['before'], end: ENDED });
+      // A client that connects again names the last event that it got.
+      expect(opened.events.at(-1)).toMatchObject({ event: 'session_ended', id: 'before' });
     });
 
     it.each(['/access', '/session'])('S6: a WebSocket closes with 4401 and the reason: %s', async (path) => {

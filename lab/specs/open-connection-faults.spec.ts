@@ -6,7 +6,10 @@ import { EventStreamChannel } from '../../src/auth/open-connections/event-stream
 import { SocketChannel } from '../../src/auth/open-connections/guarded-socket.js';
 import { OpenConnections } from '../../src/auth/open-connections/open-connections.service.js';
 import { CachePort } from '../../src/platform/cache/cache-port.js';
+import { close } from '../../src/platform/http/listen.js';
+import { Settings } from '../../src/platform/settings/settings.js';
 import { LastSeenService } from '../../src/sessions/check/last-seen.service.js';
+import { SessionGuard } from '../../src/sessions/check/session.guard.js';
 import { SessionReader } from '../../src/sessions/check/session-reader.js';
 import { RevocationSubscriber } from '../../src/sessions/revocation/revocation-subscriber.js';
 import { RevocationService } from '../../src/sessions/revocation/revocation.service.js';
@@ -22,6 +25,7 @@ import {
 } from '../../test/support/app.js';
 import { SteadyClock } from '../../test/support/clock.js';
 import type { Client } from '../../test/support/client.js';
+import { interruptAt } from '../../test/support/fault-hooks.js';
 import { APPS_ENV, appOf } from '../../test/support/oauth.js';
 import { ProbeModule } from '../../test/support/probe-routes.js';
 import { describeWithRedis } from '../../test/support/redis.js';
@@ -201,6 +205,37 @@ describeWithRedis('open connections on two instances', () => {
     await untilAllClosed([events, messages]);
     for (const client of [events, messages])
       expect(client).toMatchObject({ texts: ['before'], end: { reason: 'admin' } });
+  });
+
+  it('S6: an instance that hears nothing sends no chunk of a download after `applied`', async () => {
+    const person = await newPerson();
+    const opening = stream(b, '/download', person);
+    const downloads = () => [...b.get(Ticker).downloads];
+    await eventually(() => expect(downloads()).toHaveLength(1));
+    downloads()[0]!.push('data: before\n\n');
+    const opened = await opening;
+    await gets(opened, 'before');
+    deafen(b);
+    await end(person.id);
+    downloads()[0]!.push('data: after\n\n');
+    await untilClosed(opened);
+    expect(opened.texts).toEqual(['before']);
+    expect(opened.response.complete).toBe(false);
+  });
+
+  it('S6: a session that ends between the guards and the opening opens nothing', async () => {
+    const person = await newPerson();
+    const hasMet = interruptAt(
+      SessionGuard,
+      'check',
+      async () => {
+        await end(person.id);
+        await feedOf(b).catchUp();
+      },
+      'after',
+    );
+    expect(await stream(b, '/session', person)).toMatchObject({ status: 401 });
+    expect(hasMet()).toBe(true);
   });
 
   it('S6: an instance that hears nothing acts on no message after `applied`', async () => {
@@ -488,7 +523,7 @@ describeWithRedis('open connections on two instances', () => {
       await openStream(c, `${STREAMS}/session`, person),
       await openSocket(c, `${SOCKETS}/access`, person),
     ];
-    await c.close();
+    await close(c.app, c.get(Settings));
     await untilAllClosed([events, messages]);
     expect(events.response.complete).toBe(true);
     expect(messages.end).toEqual({ close: 1013, code: 'auth.unavailable' });

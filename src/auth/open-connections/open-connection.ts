@@ -170,9 +170,6 @@ export class OpenConnection<Message> {
     this.watch.requireSight(admission);
     const isDue = this.watch.clock.now() >= this.until;
     if (admission.checksEachMessage || isDue || this.watch.mustCheck()) this.until = await admission.check();
-    // A revocation that this instance has heard of during the check.
-    const objection = admission.objection();
-    if (objection) throw objection;
   }
 }
 

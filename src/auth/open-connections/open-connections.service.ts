@@ -1,4 +1,4 @@
-import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import type { Counter } from 'prom-client';
 import { Problem } from '../../platform/api/problem.js';
@@ -31,7 +31,7 @@ const PING_INTERVAL_MS = 15_000;
  * ended, and those whose user is banned.
  */
 @Injectable()
-export class OpenConnections implements Watch, BeforeApplicationShutdown {
+export class OpenConnections implements Watch {
   private readonly all = new Set<OpenConnection<unknown>>();
   private readonly byCredential = new Map<string, Set<OpenConnection<unknown>>>();
   private readonly byUser = new Map<string, Set<OpenConnection<unknown>>>();
@@ -148,10 +148,6 @@ export class OpenConnections implements Watch, BeforeApplicationShutdown {
       connection.review();
       if (connection.isOpen && now - connection.lastSentAt >= PING_INTERVAL_MS) connection.ping();
     }
-  }
-
-  beforeApplicationShutdown(): void {
-    this.endAll();
   }
 
   private endAll(): void {
