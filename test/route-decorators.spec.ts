@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Module, Post, Scope, type Type } from '@nestjs/common';
-import { DiscoveryModule, NestFactory } from '@nestjs/core';
+import { DiscoveryModule, DiscoveryService, NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
+import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { pino } from 'pino';
 import { AdminOnly } from '../src/admin/admin.decorator.js';
 import { AppModule } from '../src/app.module.js';
@@ -12,6 +13,7 @@ import { CurrentUser } from '../src/auth/guards/current-user.decorator.js';
 import { Public } from '../src/auth/guards/public.decorator.js';
 import { Roles } from '../src/auth/guards/roles.decorator.js';
 import { RouteDecoratorsCheck, RouteDecoratorsError } from '../src/auth/guards/route-decorators.check.js';
+import { guardGateways } from '../src/auth/open-connections/gateways.js';
 import { ProblemFilter } from '../src/platform/api/problem.filter.js';
 import type { Caller, Principal } from '../src/platform/http/request.js';
 import { loadSettings } from '../src/platform/settings/load-settings.js';
@@ -268,6 +270,81 @@ describe('a mistake in decorators that would open a route stops the boot [SES-15
 });
 
 /** Real: the whole application with one more module in it, PostgreSQL, the cache. */
+describe('a mistake in a gateway stops the boot', () => {
+  const gatewayFaults = async (...gateways: Type[]) => {
+    const module = await Test.createTestingModule({
+      imports: [DiscoveryModule],
+      providers: [RouteDecoratorsCheck, ...gateways],
+    }).compile();
+    try {
+      guardGateways(module.get(DiscoveryService));
+      module.get(RouteDecoratorsCheck).onModuleInit();
+      return '';
+    } catch (error) {
+      return (error as Error).message;
+    } finally {
+      await module.close();
+    }
+  };
+
+  @WebSocketGateway({ path: '/v1/right' })
+  @RequireSession()
+  class RightGateway {
+    @SubscribeMessage('say')
+    say(@CurrentSession() { id }: SessionSnapshot) {
+      return id;
+    }
+  }
+
+  it('and a correct gateway does not', async () => {
+    expect(await gatewayFaults(RightGateway)).toBe('');
+  });
+
+  it.each([
+    ['no path', () => WebSocketGateway(), /NamelessGateway: path is not set/],
+    ['a path that is no path of the API', () => WebSocketGateway({ path: 'chat' }), /path is not set/],
+    ['a port of its own', () => WebSocketGateway(4_000, { path: '/x' }), /has no port of its own/],
+    [
+      'the path of another one',
+      () => WebSocketGateway({ path: '/v1/right' }),
+      /another gateway has the path/,
+    ],
+  ])('%s', async (_, decorate, fault) => {
+    class NamelessGateway {}
+    decorate()(NamelessGateway);
+    expect(await gatewayFaults(RightGateway, NamelessGateway)).toMatch(fault);
+  });
+
+  it('a tier on a message, where it would have no effect', async () => {
+    @WebSocketGateway({ path: '/v1/lax' })
+    class LaxGateway {
+      @SubscribeMessage('pay')
+      @RequireSession()
+      pay() {}
+    }
+    expect(await gatewayFaults(LaxGateway)).toBe(
+      'LaxGateway.pay: a tier on a message has no effect; put it on the class',
+    );
+  });
+
+  it('contradictory decorators on its class, and parameters that its guards do not set', async () => {
+    @WebSocketGateway({ path: '/v1/both' })
+    @Public()
+    @Roles('admin')
+    class BothGateway {
+      @SubscribeMessage('say')
+      say(@CurrentSession() { id }: SessionSnapshot) {
+        return id;
+      }
+    }
+    expect(await gatewayFaults(BothGateway)).toBe(
+      `contradictory route decorators:
+  WebSocket BothGateway at /v1/both: @Public() contradicts @Roles(): a public route has no user
+  WebSocket BothGateway at /v1/both: @CurrentSession() requires @RequireSession()`,
+    );
+  });
+});
+
 describe('a feature module without guards of its own', () => {
   @Controller('feature')
   class FeatureController {

@@ -394,6 +394,7 @@ export type Problem = {
     | 'resource.conflict'
     | 'request.too_large'
     | 'request.media_type'
+    | 'request.upgrade_required'
     | 'request.rate_limited'
     | 'internal.error'
     | 'auth.unavailable';
@@ -782,6 +783,7 @@ export interface Operations {
       flags: Record<string, boolean>;
     };
   };
+  'GET /v1/notifications': { body: undefined; answer: string };
   'GET /v1/payments': {
     body: undefined;
     answer: {

@@ -20,6 +20,9 @@ import { OpenConnections } from './open-connections.service.js';
 /** As of other bodies of this API. */
 const MAX_MESSAGE_BYTES = 10_240;
 
+/** A sender of `Upgrade` also names it in `Connection` (RFC 9110 7.8). */
+const UPGRADE = { upgrade: 'websocket', connection: 'close, upgrade' };
+
 interface Message {
   event: string;
   data?: unknown;
@@ -70,7 +73,7 @@ export class WebSocketAdapter extends AbstractWsAdapter implements OnModuleInit 
     const guard = this.guardsOf(gateway);
     this.fastify.get(path, async (request, reply) => {
       const upgrade = upgradeOf(request.raw);
-      if (!upgrade) throw new Problem('request.upgrade_required', { headers: { upgrade: 'websocket' } });
+      if (!upgrade) throw new Problem('request.upgrade_required', { headers: UPGRADE });
       this.crossSite.requireOwnSite(request);
       await guard(request, reply);
       const admission = this.admissions.of(context, request);
