@@ -1,6 +1,11 @@
 import type pg from 'pg';
-import { pino } from 'pino';
-import { CachePort, CacheUnavailable } from '../../src/platform/cache/cache-port.js';
+import { ApiKeyFormat } from '../../src/auth/api-keys/api-key-format.js';
+import { ApiKeyCache } from '../../src/auth/api-keys/check/api-key-cache.js';
+import { ApiKeyCheck } from '../../src/auth/api-keys/check/api-key-check.js';
+import { AppAdmission } from '../../src/auth/oauth/check/app.admission.js';
+import { GrantCheck } from '../../src/auth/oauth/check/grant-check.js';
+import { KeyStore } from '../../src/platform/keys/key-store.js';
+import type { Metrics } from '../../src/platform/metrics/metrics.js';
 import { AlignedClock } from '../../src/platform/runtime/clock.js';
 import { loadSettings } from '../../src/platform/settings/load-settings.js';
 import { DenialList } from '../../src/sessions/revocation/denial-list.js';
@@ -9,64 +14,77 @@ import { RevocationSubscriber } from '../../src/sessions/revocation/revocation-s
 import { SessionCheck } from '../../src/sessions/check/session-check.js';
 import type { SessionReader } from '../../src/sessions/check/session-reader.js';
 import { SessionCache } from '../../src/sessions/check/session-cache.js';
-import type { Network, VirtualClock } from './network.js';
-import type { SimulatedPostgres, SimulatedRedis } from './stores.js';
+import { servicesOf, SILENT, type Services } from './services.js';
+import { SimulatedCache } from './stores/simulated-cache.js';
+import { SimulatedDatabase } from './stores/simulated-database.js';
+import type { Network, VirtualClock } from './stores/network.js';
+import type { SimulatedPostgres } from './stores/simulated-postgres.js';
+import type { SimulatedRedis } from './stores/simulated-redis.js';
 
 // The delays of the code itself are real timers, long enough never to end within a schedule.
 export const SETTINGS = loadSettings({ NODE_ENV: 'test', CACHE_BUDGET: '1s' });
+export const FORMAT = new ApiKeyFormat(SETTINGS);
 /** Keys of simulated sessions do not change. */
 const NO_DELIVERY = { note: () => undefined } as unknown as KeyDelivery;
-const SILENT = pino({ level: 'silent' });
+const NO_METRICS = { counter: () => undefined } as unknown as Metrics;
+const SECRETS = new KeyStore({
+  signing: [],
+  refreshSecrets: [{ secret: Buffer.alloc(32, 1) }],
+  encryption: [],
+});
 
 export interface World {
   clock: VirtualClock;
   network: Network;
   redis: SimulatedRedis;
   postgres: SimulatedPostgres;
+  random: () => number;
 }
 
-/** One process: the session check, its cache protocol, the denial list and its feed, all as shipped. */
+/** One process. The checks, their cache protocol, the ends of credentials, the denial list and its feed are as shipped. */
 export class SimulatedInstance {
   readonly denials = new DenialList();
-  readonly verdicts: SessionCache;
   readonly check: SessionCheck;
+  readonly keys: ApiKeyCheck;
+  readonly grants: GrantCheck;
   readonly feed: RevocationSubscriber;
+  readonly services: Services;
+  readonly redis: SimulatedCache;
+  readonly database: SimulatedDatabase;
   /** Whether it serves requests: its first poll has succeeded. */
   ready = false;
   paused = false;
   dead = false;
-  /** The identity that it has read from its server. */
-  private identity: number | null = null;
 
   constructor(private readonly world: World) {
-    const { clock } = world;
-    const port = this.cachePort();
-    this.verdicts = new SessionCache(port, clock, SETTINGS);
-    this.check = new SessionCheck(this.reader(), this.verdicts, NO_DELIVERY, clock, SETTINGS);
+    const { clock, network, redis, postgres, random } = world;
+    this.redis = new SimulatedCache(this, network, redis);
+    this.database = new SimulatedDatabase(this, network, postgres, random);
+    const [port, pool, reader] = [this.redis.port(), this.database.pool(), this.reader()];
+    const sessionCache = new SessionCache(port, clock, SETTINGS);
+    const keyCache = new ApiKeyCache(port, clock, SETTINGS, SECRETS);
+    this.check = new SessionCheck(reader, sessionCache, NO_DELIVERY, clock, SETTINGS);
+    this.keys = new ApiKeyCheck(FORMAT, this.denials, clock, keyCache, pool, NO_METRICS);
+    this.grants = new GrantCheck(pool, reader, clock, SETTINGS);
     this.feed = new RevocationSubscriber(this.denials, port, new AlignedClock(clock), SETTINGS, SILENT);
+    this.services = servicesOf({
+      ...this.world,
+      database: this.database,
+      denials: this.denials,
+      sessionCache,
+      reader,
+      settings: SETTINGS,
+      format: FORMAT,
+    });
     const inside = this.feed as unknown as {
       listen(): Promise<pg.Client>;
       cursor: { begin(client: pg.Client): Promise<void> };
     };
     inside.listen = async () => {
-      const client = this.connection();
+      const client = this.database.connection();
       await inside.cursor.begin(client);
       return client;
     };
-  }
-
-  get knowsRedis(): boolean {
-    return this.identity !== null;
-  }
-
-  /** Redis is another server, or its connection broke: its identity is unknown until the instance reads it. */
-  loseRedis(): void {
-    this.identity = null;
-  }
-
-  async greetRedis(): Promise<void> {
-    const { network, redis } = this.world;
-    this.identity = await network.fly(this, 'cache', () => redis.identity);
   }
 
   /** As when the connection of the feed breaks. */
@@ -74,68 +92,22 @@ export class SimulatedInstance {
     (this.feed as unknown as { client: pg.Client | null }).client = null;
   }
 
-  private connection(): pg.Client {
-    const { network, postgres } = this.world;
-    return {
-      query: (statement: string | pg.QueryConfig<[string, string]>) =>
-        network.fly(this, 'postgres', () =>
-          typeof statement === 'string'
-            ? postgres.answer(statement)
-            : postgres.answer(statement.text, statement.values),
-        ),
-      end: async () => undefined,
-    } as unknown as pg.Client;
+  /** The polls of the feed that time starts. The explorer starts the polls. */
+  stopPolls(): void {
+    (this.feed as unknown as { stop(): void }).stop();
+  }
+
+  /** Whether the access tier refuses a token of a grant. */
+  deniesGrant(claims: { grant_id: string; sid: string | undefined; sub: string }): boolean {
+    const { isDenied } = AppAdmission.prototype as unknown as { isDenied(given: typeof claims): boolean };
+    return isDenied.call({ denials: this.denials }, claims);
   }
 
   private reader(): SessionReader {
     const { network, postgres } = this.world;
     const readMany = (ids: string[]) =>
-      network.fly(
-        this,
-        'postgres',
-        () => new Map(ids.map((id) => [id, postgres.sessions.get(id)!.snapshot])),
-      );
+      network.fly(this, 'postgres', () => new Map(ids.map((id) => [id, postgres.session(id)])));
     const read = async (id: string) => (await readMany([id])).get(id);
     return { readMany, read } as unknown as SessionReader;
-  }
-
-  /**
-   * The port like its Redis implementation: entries of readers carry the server's identity, those of revocations do
-   * not.
-   */
-  private cachePort(): CachePort {
-    const { network, redis } = this.world;
-    const attempt = async <T>(effect: (identity: number) => T): Promise<T> => {
-      const { identity } = this;
-      if (identity === null) throw new CacheUnavailable();
-      const result = await network.fly(this, 'cache', () => effect(identity));
-      if (this.identity !== identity) throw new CacheUnavailable();
-      return result;
-    };
-    const port: Omit<CachePort, 'kind'> & { kind: CachePort['kind'] } = {
-      kind: 'redis',
-      misconfiguration: null,
-      readMany: (keys) => attempt((identity) => keys.map((key) => redis.get(key, identity))),
-      setIfAbsent: (entries, ttl) =>
-        attempt((identity) =>
-          entries.map(([key, value]) => {
-            if (redis.get(key, identity) !== null) return false;
-            redis.set(key, value, ttl, identity);
-            return true;
-          }),
-        ),
-      compareAndSet: (swaps, ttl) =>
-        attempt((identity) =>
-          swaps.map(([key, expected, value]) => {
-            if (redis.get(key, identity) !== JSON.stringify(expected)) return false;
-            redis.set(key, value, ttl, identity);
-            return true;
-          }),
-        ),
-      setMany: (entries, ttl) => attempt(() => entries.forEach(([key, value]) => redis.set(key, value, ttl))),
-      deleteMany: (keys) => attempt(() => keys.forEach((key) => redis.delete(key))),
-      ping: () => attempt(() => undefined),
-    };
-    return port;
   }
 }

@@ -1,6 +1,6 @@
-import { CacheUnavailable } from '../../src/platform/cache/cache-port.js';
-import { Clock } from '../../src/platform/runtime/clock.js';
-import { Problem } from '../../src/platform/api/problem.js';
+import { CacheUnavailable } from '../../../src/platform/cache/cache-port.js';
+import { Clock } from '../../../src/platform/runtime/clock.js';
+import { Problem } from '../../../src/platform/api/problem.js';
 
 /** Small, seeded, good enough to choose schedules; not for secrets. */
 export function randomFrom(seed: number): () => number {
