@@ -99,7 +99,11 @@ export class Explorer {
     await this.turns();
   }
 
+  /** Lets the code of the instances run. Most events, such as the arrival of a request at a store, wake none. */
   private async turns(): Promise<void> {
+    const { network } = this.world;
+    if (!network.isAwake) return;
+    network.isAwake = false;
     await nextTurn();
     await nextTurn();
   }

@@ -41,6 +41,7 @@ export class Schedule {
   task(at: SimulatedInstance, work: () => Promise<unknown>): void {
     const task = { at };
     this.tasks.add(task);
+    this.world.network.isAwake = true;
     void work()
       .catch((error: unknown) => this.requireFailure(error)) // the caller sees the failure, which promises nothing
       .finally(() => this.tasks.delete(task));

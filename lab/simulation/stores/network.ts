@@ -47,6 +47,8 @@ export interface Flight {
 export class Network {
   readonly flights: Flight[] = [];
   readonly down = { cache: false, postgres: false };
+  /** Whether code of an instance can go on since the explorer looked: a request has got its answer, or has begun. */
+  isAwake = false;
 
   constructor(private readonly clock: VirtualClock) {}
 
@@ -87,6 +89,7 @@ export class Network {
 
   /** The sender waits no more, but the request is still under way and may take effect. */
   giveUp(flight: Flight): void {
+    this.isAwake = true;
     flight.reject(new CacheUnavailable());
     flight.resolve = flight.reject = () => undefined;
   }
@@ -104,6 +107,7 @@ export class Network {
   }
 
   private land(flight: Flight, end: () => void): void {
+    this.isAwake = true;
     this.flights.splice(this.flights.indexOf(flight), 1);
     end();
   }
