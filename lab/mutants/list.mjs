@@ -3981,4 +3981,25 @@ export const MUTANTS = [
     put: 'return this.markApplied(revocation);',
     spec: 'lab/specs/schedules.spec.ts',
   },
+  {
+    mechanism: 'a later end of all sessions includes those whose end the cache has not acknowledged',
+    file: 'src/sessions/revocation/revocation-writer.ts',
+    out: 'const unfinished = onlyOf(selector) === null ? await this.unfinishedOf(tx, userId) : [];',
+    put: 'const unfinished: string[] = [];',
+    spec: 'lab/specs/faults.spec.ts',
+  },
+  {
+    mechanism: 'the end of everyone includes sessions whose end the cache has not acknowledged',
+    file: 'src/sessions/revocation/revocation-dispatcher.ts',
+    out: 'const isComplete = await this.finishEarlier(revocation);',
+    put: 'const isComplete = true;',
+    spec: 'lab/specs/faults.spec.ts',
+  },
+  {
+    mechanism:
+      'a change of roles removes cached entries of sessions whose end the cache has not acknowledged',
+    file: 'src/sessions/revocation/revocation-writer.ts',
+    out: '      ...(await this.unfinishedOf(tx, userId)),\n',
+    spec: 'lab/specs/faults.spec.ts',
+  },
 ];

@@ -55,9 +55,8 @@ export class Oracle {
     const { roles, secrets } = life;
     const endHadCommitted = life.endCommittedAt !== null;
     const committed = { roles: roles.latest, secret: secrets.latest };
-    // A change of roles concerns live records. One that has ended without an answer is bounded by the lease alone.
     const oldest = {
-      roles: Math.max(roles.outlived(startedAt - SETTINGS.cacheLease), endHadCommitted ? 0 : roles.applied),
+      roles: Math.max(roles.outlived(startedAt - SETTINGS.cacheLease), roles.applied),
       secret: Math.max(secrets.outlived(startedAt - SETTINGS.cacheLease), secrets.applied),
     };
     return {

@@ -91,14 +91,11 @@ export class Schedule {
     return id;
   }
 
-  /**
-   * A receipt speaks for the records of its revocation, and for records that existed at the request, unless another
-   * revocation has ended them: that one has a receipt of its own.
-   */
+  /** A receipt speaks for the records of its revocation, and for those that the request named. */
   private endedBy(seq: Revocation['seq'], asked: string[]): string[] {
     const { sessions, keys, grants } = this.world.postgres;
     return [...sessions, ...keys, ...grants].flatMap(([id, { revocationSeq }]) =>
-      revocationSeq === seq || (revocationSeq === null && asked.includes(id)) ? [id] : [],
+      revocationSeq === seq || asked.includes(id) ? [id] : [],
     );
   }
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { CachePort } from '../../src/platform/cache/cache-port.js';
 import { RevocationSubscriber } from '../../src/sessions/revocation/revocation-subscriber.js';
+import { RevocationService } from '../../src/sessions/revocation/revocation.service.js';
 import { RevocationWriter } from '../../src/sessions/revocation/revocation-writer.js';
 import { RevocationDispatcher } from '../../src/sessions/revocation/revocation-dispatcher.js';
 import { SessionReader } from '../../src/sessions/check/session-reader.js';
@@ -97,6 +98,60 @@ describeWithRedis('an instance that is cut off', () => {
       expect(await admin.at(a).get(`/v1/admin/revocations/${body.seq}`)).toMatchObject(APPLIED),
     );
     expect(await sessionTier(a, alice)).toBe('admin');
+  });
+
+  describe('from Redis, and revokes itself, pending. A later end of more than that session is applied only with it (S1)', () => {
+    const cause = { reason: 'admin', actorId: null, context: null } as const;
+    const laterEnds: [string, () => Promise<{ status: string } | null>][] = [
+      [
+        'a ban',
+        async () => (await admin.at(a).post(`/v1/admin/users/${alice.userId}/ban`, { reason: 'x' })).body,
+      ],
+      ['the end of all sessions of the user', () => a.get(RevocationService).endUser(alice.userId, cause)],
+      [
+        'the end of all but one',
+        async () => (await (await loggedIn(a, ALICE)).delete('/v1/sessions?except=current')).body,
+      ],
+      [
+        'the end of everyone',
+        () => a.get(RevocationService).endEveryone({ ...cause, reason: 'admin_everyone' }),
+      ],
+    ];
+    afterEach(async () => {
+      await admin.at(a).delete(`/v1/admin/users/${alice.userId}/ban`);
+    });
+
+    it.each(laterEnds)('%s', async (_, endMore) => {
+      stopFeeds();
+      for (const app of [a, b]) jest.spyOn(app.get(RevocationDispatcher), 'dispatch').mockResolvedValue();
+      await cutFromRedis();
+      expect(await endAlice(b)).toMatchObject(PENDING);
+      expect(await sessionTier(a, alice)).toBe('live');
+      expect(await endMore()).toMatchObject({ status: 'applied' });
+      expect(await sessionTier(a, alice)).not.toBe('live');
+    });
+
+    it('the end of everyone, when the instance that ends has no Redis either: pending', async () => {
+      stopFeeds();
+      for (const app of [a, b]) jest.spyOn(app.get(RevocationDispatcher), 'dispatch').mockResolvedValue();
+      await cutFromRedis();
+      await endAlice(b);
+      jest.spyOn(a.get(SessionCache), 'writeTombstones').mockRejectedValue(new Error('Redis is away'));
+      const everyone = await a.get(RevocationService).endEveryone({ ...cause, reason: 'admin_everyone' });
+      expect(everyone).toMatchObject({ status: 'pending' });
+    });
+
+    it('a change of roles leaves no cached entry of it', async () => {
+      stopFeeds();
+      for (const app of [a, b]) jest.spyOn(app.get(RevocationDispatcher), 'dispatch').mockResolvedValue();
+      await cutFromRedis();
+      await endAlice(b);
+      const roles = { roles: ['user'] };
+      expect(await admin.at(a).put(`/v1/admin/users/${alice.userId}/roles`, roles)).toMatchObject({
+        status: 200,
+      });
+      expect(await sessionTier(a, alice)).toBe('admin');
+    });
   });
 
   it('from both stores: session routes answer 503, the access tier accepts tokens, no client is logged out (S3) [SES-07]', async () => {

@@ -26,6 +26,12 @@ export interface CredentialKind {
   /** The ids of the user's live credentials, whose cached entries contain facts about the user. */
   liveOf(tx: EntityManager, userId: string): Promise<string[]>;
   /**
+   * The ids of the user's credentials that these revocations ended. Only for a kind whose records are cached.
+   *
+   * @param seqs the numbers of the revocations
+   */
+  endedBy?(tx: EntityManager, userId: string, seqs: string[]): Promise<string[]>;
+  /**
    * Locks a live credential until the transaction ends, so that its end waits for the commit.
    *
    * @throws Problem when the credential is no longer live
@@ -65,6 +71,13 @@ export class CredentialKinds {
   async liveOf(tx: EntityManager, userId: string): Promise<string[]> {
     const ids: string[] = [];
     for (const kind of this.kinds.values()) ids.push(...(await kind.liveOf(tx, userId)));
+    return ids;
+  }
+
+  /** See {@link CredentialKind.endedBy}, for all kinds. */
+  async endedBy(tx: EntityManager, userId: string, seqs: string[]): Promise<string[]> {
+    const ids: string[] = [];
+    for (const kind of this.kinds.values()) ids.push(...((await kind.endedBy?.(tx, userId, seqs)) ?? []));
     return ids;
   }
 

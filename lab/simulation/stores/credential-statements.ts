@@ -26,6 +26,13 @@ const sessions: Statement[] = [
     run: (postgres, [userId]: [string]) => activeOf(postgres, userId).map(({ id }) => ({ id })),
   },
   {
+    text: `select id from sessions where user_id = $1 and status = 'ended' and revocation_seq`,
+    run: ({ sessions }, [userId, seqs]: [string, string[]]) =>
+      [...sessions].flatMap(([id, { snapshot, revocationSeq }]) =>
+        snapshot.userId === userId && revocationSeq !== null && seqs.includes(revocationSeq) ? [{ id }] : [],
+      ),
+  },
+  {
     text: 'select user_id from sessions where id',
     run: ({ sessions }, [id]: [string]) => [{ user_id: sessions.get(id)!.snapshot.userId }],
   },
@@ -60,6 +67,15 @@ const keys: Statement[] = [
     run: ({ keys }, [userId]: [string]) => [{ count: activeIn(keys, userId).length }],
   },
   { text: 'select user_id from api_keys', run: ({ keys }, [id]: [string]) => ownerIn(keys, id) },
+  {
+    text: 'select id from api_keys where user_id = $1 and revocation_seq',
+    run: ({ keys }, [userId, seqs]: [string, string[]]) =>
+      [...keys.values()]
+        .filter(
+          (key) => key.userId === userId && key.revocationSeq !== null && seqs.includes(key.revocationSeq),
+        )
+        .map(({ id }) => ({ id })),
+  },
   {
     text: 'select id from api_keys where user_id',
     run: ({ keys }, [userId]: [string]) => activeIn(keys, userId),

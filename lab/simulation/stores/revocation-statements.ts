@@ -23,6 +23,13 @@ export const revocationStatements: Statement[] = [
   { text: 'update session_epoch', run: moveEpoch },
   { text: 'insert into revocations', run: insert },
   {
+    text: 'select seq from revocations where applied_at is null',
+    run: ({ revocations }, [before]: [string]) =>
+      revocations
+        .filter(({ appliedAt, seq }) => appliedAt === null && BigInt(seq) < BigInt(before))
+        .map(({ seq }) => ({ seq })),
+  },
+  {
     text: 'update revocations set applied_at',
     run: (postgres, [seq]: [string]) => {
       const row = rowOf(postgres, seq);

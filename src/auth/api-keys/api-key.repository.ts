@@ -159,6 +159,15 @@ export class ApiKeyRepository {
     return rows.map(({ id }) => id);
   }
 
+  /** The ids of the keys of a user that these revocations ended. */
+  async endedBy(tx: EntityManager, userId: string, seqs: string[]): Promise<string[]> {
+    const rows = await tx.query<{ id: string }[]>(
+      'select id from api_keys where user_id = $1 and revocation_seq = any($2)',
+      [userId, seqs],
+    );
+    return rows.map(({ id }) => id);
+  }
+
   /** Ends locked keys. */
   async end(tx: EntityManager, ids: string[], { reason, at, seq }: CredentialEnd): Promise<void> {
     await tx.query(

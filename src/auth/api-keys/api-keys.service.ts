@@ -77,6 +77,7 @@ export class ApiKeysService {
         ENDS_KEYS.includes(reason) ? this.keys.lockActive(tx, userId) : Promise.resolve([]),
       end: (tx, ids, end) => this.keys.end(tx, ids, end),
       liveOf: (tx, userId) => this.keys.activeOf(tx, userId),
+      endedBy: (tx, userId, seqs) => this.keys.endedBy(tx, userId, seqs),
       lockLive: async (tx, caller) => {
         const key = await this.keys.share(tx, caller.id);
         const now = (await databaseNow(tx, this.clock)).getTime();

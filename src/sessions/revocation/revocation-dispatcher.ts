@@ -7,7 +7,14 @@ import { LOGGER, type Logger } from '../../platform/logging/logger.js';
 import { RevocationDatabase } from '../../platform/persistence/revocation-database.js';
 import type { Ended, EndReason } from './end-reason.js';
 import type { Revocation, RevocationKind } from './revocation.entity.js';
-import { findUnapplied, lockSweep, saveEndedCount, setApplied } from './revocation.repository.js';
+import {
+  findRevocation,
+  findUnapplied,
+  lockSweep,
+  saveEndedCount,
+  setApplied,
+  unappliedSeqs,
+} from './revocation.repository.js';
 import { RevocationWriter } from './revocation-writer.js';
 import { countLeftToEnd, endBatchOfEveryone } from './session-end.repository.js';
 import { SessionCache } from '../check/session-cache.js';
@@ -110,9 +117,27 @@ export class RevocationDispatcher {
       took = batch.took;
       last = batch.last ?? FIRST_ID;
       if (batch.last !== null) continue;
-      if ((await this.countLeft(revocation, 1)) === 0) return this.markApplied(revocation);
+      if ((await this.countLeft(revocation, 1)) === 0) {
+        const isComplete = await this.finishEarlier(revocation);
+        return isComplete ? this.markApplied(revocation) : revocation;
+      }
       await setTimeout(LOCKED_ROWS_PAUSE_MS);
     }
+  }
+
+  /**
+   * A global revocation includes the sessions that had ended before it, but that the cache may still have as live.
+   *
+   * @returns false if the cache has not acknowledged one of them
+   */
+  private async finishEarlier({ seq }: Revocation): Promise<boolean> {
+    for (const earlier of await unappliedSeqs(this.revocations, seq)) {
+      const revocation = await findRevocation(this.revocations.manager, { seq: earlier });
+      if (!revocation || revocation.kind === 'everyone') continue;
+      const ids = await this.revocationWriter.idsOf(this.revocations.manager, revocation);
+      if (!(await this.writeTombstones(revocation, ids)).appliedAt) return false;
+    }
+    return true;
   }
 
   /** How many records a global revocation still has to end. Stops counting at `most`. */

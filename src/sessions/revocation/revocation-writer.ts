@@ -9,7 +9,7 @@ import { UserRepository } from '../../users/user.repository.js';
 import { CredentialKinds } from '../credential-kinds.js';
 import type { EndReason } from './end-reason.js';
 import { Revocation, type RevocationKind } from './revocation.entity.js';
-import { findRevocation, insertRevocation } from './revocation.repository.js';
+import { findRevocation, insertRevocation, unappliedSeqs } from './revocation.repository.js';
 import {
   activeSessionsOf,
   endSessionRecords,
@@ -18,6 +18,7 @@ import {
   revocationThatEnded,
   sessionsEndedBy,
   userOfSession,
+  userSessionsEndedBy,
 } from './session-end.repository.js';
 import { lockEpochForRevocation } from './session-epoch.repository.js';
 import { sessionOfTokenId } from '../token-id.js';
@@ -89,9 +90,10 @@ export class RevocationWriter {
     );
     const others =
       onlyOf(selector) === null ? await this.credentials.lockToEnd(tx, userId, cause.reason) : NO_OTHERS;
+    const unfinished = onlyOf(selector) === null ? await this.unfinishedOf(tx, userId) : [];
     const revocation = await this.insert(tx, {
       kind: everything ? 'user' : 'session',
-      subjects: [...(everything ? [userId] : sessionIds), ...others.ids],
+      subjects: [...(everything ? [userId] : sessionIds), ...others.ids, ...unfinished],
       reason: cause.reason,
       now,
       notBefore: everything ? notBefore : null,
@@ -117,7 +119,20 @@ export class RevocationWriter {
         revocation: Number(revocation.seq),
       },
     });
-    return pendingIn(tx, revocation, [...sessionIds, ...others.ids]);
+    return pendingIn(tx, revocation, [...sessionIds, ...others.ids, ...unfinished]);
+  }
+
+  /**
+   * The sessions and other credentials of a user that have ended, but that the cache may still have as live. A later end
+   * of all includes them: its receipt says that no check accepts any of the user's.
+   */
+  private async unfinishedOf(tx: RevocationTx, userId: string): Promise<string[]> {
+    const seqs = await unappliedSeqs(tx);
+    if (seqs.length === 0) return [];
+    return [
+      ...(await userSessionsEndedBy(tx, userId, seqs)),
+      ...(await this.credentials.endedBy(tx, userId, seqs)),
+    ];
   }
 
   /**
@@ -195,7 +210,11 @@ export class RevocationWriter {
    */
   async markStale(tx: RevocationTx, userId: string, what: string): Promise<PendingRevocation> {
     const sessionIds = await activeSessionsOf(tx, userId);
-    const ids = [...sessionIds, ...(await this.credentials.liveOf(tx, userId))];
+    const ids = [
+      ...sessionIds,
+      ...(await this.credentials.liveOf(tx, userId)),
+      ...(await this.unfinishedOf(tx, userId)),
+    ];
     const now = await databaseNow(tx, this.clock);
     const revocation = await this.insert(tx, { kind: 'stale', subjects: ids, reason: what, now });
     return pendingIn(tx, revocation, ids);

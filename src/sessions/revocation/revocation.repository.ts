@@ -14,6 +14,8 @@ type Database = Pick<EntityManager, 'query'>;
  * over.
  */
 const HANDOVER_MS = 2_000;
+/** The greatest bigint. */
+const MAX_SEQ = '9223372036854775807';
 
 /** Inserts a revocation and notifies the subscribers of all instances at the commit. @returns its number */
 export async function insertRevocation(
@@ -60,6 +62,19 @@ export function findUnapplied(tx: EntityManager, limit: number): Promise<Revocat
     .orderBy('revocation.seq')
     .take(limit)
     .getMany();
+}
+
+/**
+ * The numbers of all revocations that the cache has not acknowledged.
+ *
+ * @param before only those that are older than this one
+ */
+export async function unappliedSeqs(database: Database, before?: string): Promise<string[]> {
+  const rows = await database.query<{ seq: string }[]>(
+    'select seq from revocations where applied_at is null and seq < $1 order by seq',
+    [before ?? MAX_SEQ],
+  );
+  return rows.map(({ seq }) => seq);
 }
 
 /** Marks a revocation as applied. @returns the database's time */

@@ -84,6 +84,20 @@ export async function sessionsEndedBy(tx: EntityManager, seq: string): Promise<s
   return idsOf(await tx.query<{ id: string }[]>('select id from sessions where revocation_seq = $1', [seq]));
 }
 
+/** The ids of the sessions of one user that these revocations ended. */
+export async function userSessionsEndedBy(
+  tx: EntityManager,
+  userId: string,
+  seqs: string[],
+): Promise<string[]> {
+  return idsOf(
+    await tx.query<{ id: string }[]>(
+      `select id from sessions where user_id = $1 and status = 'ended' and revocation_seq = any($2)`,
+      [userId, seqs],
+    ),
+  );
+}
+
 /**
  * How many records a global revocation still has to end.
  *
