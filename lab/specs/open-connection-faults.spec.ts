@@ -459,6 +459,26 @@ describeWithRedis('open connections on two instances', () => {
       expect(opened.texts.length).toBeLessThan(100);
     });
 
+    it('S6: gets nothing after `applied` of what waits for it, from an instance that hears nothing', async () => {
+      const person = await newPerson();
+      const opened = await stream(b, '/session', person);
+      opened.response.pause();
+      for (let count = 0; count < 300; count++) b.get(Ticker).send(LARGE);
+      // The instance sends as much as the operating system takes, and no more.
+      let before = -1;
+      await eventually(() => {
+        const now = waiting(b);
+        const isSteady = now === before;
+        before = now;
+        expect(isSteady && now > 100).toBe(true);
+      });
+      deafen(b);
+      await end(person.id);
+      opened.response.resume();
+      await untilClosed(opened);
+      expect(opened.texts.length).toBeLessThanOrEqual(300 - before + 1);
+    });
+
     it('is cut off before its messages fill the memory', async () => {
       const person = await newPerson();
       const opened = await stream(b, '/access', person);
@@ -510,6 +530,7 @@ describeWithRedis('open connections on two instances', () => {
   it('a message of a WebSocket marks its session as seen', async () => {
     const person = await newPerson();
     const opened = await socket(b, '/access', person);
+    await b.get(LastSeenService).flush(); // the request that opened it marked the session, too
     opened.send('echo', { text: 'hello' });
     await eventually(() => expect(b.get(AccessGateway).received).toContain('hello'));
     const { seen } = b.get(LastSeenService) as unknown as { seen: Map<string, number> };
