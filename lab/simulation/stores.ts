@@ -52,7 +52,6 @@ export interface SessionRow {
 
 export interface RevocationRow extends RevocationNotice {
   xid: bigint;
-  seq: number;
   committedAt: number | null;
   appliedAt: number | null;
 }
@@ -214,6 +213,7 @@ export class SimulatedPostgres {
           row.notBefore,
           row.createdAt,
           row.expiresAt,
+          row.seq,
         ]),
       ),
     };

@@ -24,6 +24,9 @@ import { AccessGuard } from './guards/access.guard.js';
 import { decorateCredentials } from './guards/credentials.js';
 import { AccessTokens } from './tokens/access-tokens.js';
 import { AuthController } from './login/auth.controller.js';
+import { FeedStatements } from './revocation-feed/feed-statements.js';
+import { RevocationFeed } from './revocation-feed/revocation-feed.service.js';
+import { RevocationFeedController } from './revocation-feed/revocation-feed.controller.js';
 import { BreachedPasswords } from './passwords/breached-passwords.js';
 import { CrossSiteGuard } from './guards/cross-site.guard.js';
 import { EmailController } from './registration/email.controller.js';
@@ -74,6 +77,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     PasswordController,
     EmailController,
     JwksController,
+    RevocationFeedController,
     SocialController,
   ],
   providers: [
@@ -86,6 +90,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     BreachedPasswords,
     CrossSiteGuard,
     EmailService,
+    FeedStatements,
     IdentitiesService,
     IdentityRepository,
     SocialClients,
@@ -110,6 +115,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     PasswordsService,
     ReauthenticationService,
     RegistrationService,
+    RevocationFeed,
     RolesGuard,
     RouteDecoratorsCheck,
     MfaLoginService,

@@ -51,7 +51,13 @@ export interface CallerKind {
 
 /** The promise of the operation's own declarations for this caller: `acknowledged`, or the code of a problem. */
 export function promised(
-  { 'x-tier': tier, 'x-roles': wanted, 'x-scope': scope, 'x-apps': allowsApps }: Operation,
+  {
+    'x-tier': tier,
+    'x-roles': wanted,
+    'x-scope': scope,
+    'x-apps': allowsApps,
+    'x-machines-only': refusesPeople,
+  }: Operation,
   { everywhere, access, session, isStale, roles = ['user'], claimed = roles, scopes, key, isApp }: CallerKind,
 ): ProblemCode | 'accepted' {
   if (everywhere) return everywhere;
@@ -63,6 +69,7 @@ export function promised(
     return (tier !== 'access' && session) || 'accepted';
   }
   if (access) return access;
+  if (refusesPeople) return 'auth.forbidden';
   if (tier !== 'access' && session) return session;
   if (tier === 'fresh' && isStale) return 'auth.reauthentication_required';
   const judged = tier === 'access' ? claimed : roles;
