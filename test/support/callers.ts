@@ -77,6 +77,9 @@ export function promised(
   return 'accepted';
 }
 
+/** The scope of the routes for machines only. */
+export const FEED_SCOPES = ['revocations:read'];
+
 const STALE_MS = 10 * 60_000;
 
 export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, CallerKind> {
@@ -296,6 +299,13 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     'a machine whose API key has one scope': {
       make: () => machine({ scopes: ['probe:read'] }),
       scopes: ['probe:read'],
+    },
+    'a verifier with an API key of an admin': {
+      make: async () => {
+        const behind = await person('bearer', ['user', 'admin']);
+        return Object.assign(await machineOf(app, behind, { scopes: FEED_SCOPES }), { behind });
+      },
+      scopes: FEED_SCOPES,
     },
     'a machine whose API key was ended by its owner': keyAfter(({ id }, owner) =>
       owner.delete(`/v1/api-keys/${id}`),

@@ -34,7 +34,10 @@ export class FeedStatements {
   /** A compact JWS (RFC 7515). Its `typ` is not that of an access token, so it is none (RFC 8725 3.11). */
   private sign(typ: string, claims: object): string {
     const { kid, privateKey } = this.keys.signer(this.clock.now());
-    const parts = [{ alg: 'ES256', typ, kid }, { iss: this.settings.tokenIssuer, ...claims }];
+    const parts = [
+      { alg: 'ES256', typ, kid },
+      { iss: this.settings.tokenIssuer, ...claims },
+    ];
     const content = parts.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
     const signature = sign('sha256', Buffer.from(content), { key: privateKey, dsaEncoding: 'ieee-p1363' });
     return `${content}.${signature.toString('base64url')}`;

@@ -27,7 +27,10 @@ export class RevocationFeedController {
   @Sse('stream')
   @ApiProduces('text/event-stream')
   @ApiHeader({ name: 'Last-Event-ID', required: false, description: 'the cursor of the last known event' })
-  @ApiOkResponse({ description: '`revocation`, `heartbeat` and `list_again` events' })
+  @ApiOkResponse({
+    description: '`revocation`, `heartbeat` and `list_again` events',
+    schema: { type: 'string' },
+  })
   @ApiProblems('request.invalid')
   stream(
     @Query({ schema: FeedQuery }) { after }: z.output<typeof FeedQuery>,
