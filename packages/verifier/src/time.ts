@@ -25,9 +25,14 @@ export function randomFraction(): number {
 /** Resolves after so many milliseconds, or when the signal aborts. */
 export function pause(time: Time, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const cancel = time.after(ms, resolve);
-    signal.addEventListener('abort', () => (cancel(), resolve()), { once: true });
-    if (signal.aborted) resolve();
+    const end = () => {
+      cancel();
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const cancel = time.after(ms, end);
+    signal.addEventListener('abort', end);
+    if (signal.aborted) end();
   });
 }
 

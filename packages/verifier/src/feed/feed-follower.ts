@@ -113,7 +113,7 @@ export class FeedFollower {
 
   /** Gives a connection up that no longer proves that the list is complete: another one may. */
   private watch(abort: () => void): () => void {
-    const { time, state } = this.options;
+    const { state } = this.options;
     const look = () => {
       if (!state.isBlind()) return this.lookLater(LOOK_INTERVAL_MS, look);
       this.needsList = true;
