@@ -21,6 +21,7 @@ const SUITES = {
   refresh: () => import('./suites/refresh.mjs'),
   revocation: () => import('./suites/revocation.mjs'),
   everyone: () => import('./suites/everyone.mjs'),
+  verifier: () => import('./suites/verifier.mjs'),
   scale: () => import('./suites/scale.mjs'),
   start: () => import('./suites/start.mjs'),
 };
