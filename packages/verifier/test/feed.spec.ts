@@ -21,11 +21,17 @@ describe('the feed at a verifier', () => {
 
   it('A3: A verifier without a list refuses every request, and accepts once it has the list', async () => {
     const { time, application } = scene;
-    application.failure = () => new Response('', { status: 503 });
-    const booting = await follow(time, application, { whenBlind: 'allow' });
+    let isAway = true;
+    const booting = await follow(time, application, {
+      whenBlind: 'allow',
+      fetch: (async (url: string, init: RequestInit) =>
+        isAway && !url.endsWith('jwks.json')
+          ? new Response('', { status: 503 })
+          : application.fetch(url, init)) as typeof fetch,
+    });
     expect(booting.verifier.status).toBe('booting');
     expect(await booting.outcome(application.token())).toBe(UNAVAILABLE);
-    application.failure = null;
+    isAway = false;
     await time.advance(5_000);
     await booting.verifier.ready();
     application.heartbeat();
@@ -207,17 +213,19 @@ describe('the feed at a verifier', () => {
     expect(interruptions.at(-1)).toBeNull();
   });
 
-  it('A heartbeat that is repeated proves nothing new', async () => {
+  it('A heartbeat that is repeated proves nothing new, also to a verifier whose clock is behind', async () => {
     const { application, time } = scene;
+    time.moveClock(-4_000);
     await scene.beat();
-    const stated = time.now();
-    for (let second = 0; second < 4; second += 1) {
+    const stated = time.applicationNow();
+    for (let second = 0; second < 5; second += 1) {
       await time.advance(1_000);
       application.heartbeat({ time: stated });
       await settle();
     }
     expect(scene.verifier.status).toBe('current');
-    await time.advance(1_001);
+    application.failure = () => new Response('', { status: 503 });
+    await time.advance(1);
     expect(scene.verifier.status).toBe('blind');
   });
 

@@ -135,6 +135,18 @@ describe('a relay', () => {
     expect(sent).toEqual(['one.7', 'one.8', 'one.8']);
   });
 
+  it.each(['one.6', 'two.5'])('A relay that jumps to the cursor "%s" ends its streams', (cursor) => {
+    const log = new RelayLog();
+    log.restart('one.5');
+    const said: string[] = [];
+    log.join({ send: (frame) => void said.push(frame), end: () => void said.push('end') }, 'one.5');
+    log.restart('one.5'); // the same list again is no jump
+    expect(said).toEqual([]);
+    log.restart(cursor);
+    expect(said).toEqual([expect.stringContaining('event: list_again'), 'end']);
+    expect(log.clientCount).toBe(0);
+  });
+
   it.each(['two.5', 'one.4', 'x', ''])('A client with the cursor "%s" has to list again', (cursor) => {
     const log = new RelayLog();
     log.restart('one.5');
