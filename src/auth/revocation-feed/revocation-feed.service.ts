@@ -14,6 +14,8 @@ import { FeedStatements, type FeedFacts } from './feed-statements.js';
 const HEARTBEAT_INTERVAL_MS = 900;
 /** A snapshot is used again for this many times the duration of its making, so it takes at most a tenth of a core. */
 const REUSE_FACTOR = 10;
+/** A verifier accepts a snapshot whose time is 5 s old. */
+const MAX_REUSE_MS = 2_000;
 
 /** The entries at a cursor, and the last body that was made of them. */
 interface MadeSnapshot {
@@ -105,7 +107,7 @@ export class RevocationFeed {
     const entries = `[${[...this.denials.notices()].map(lineOf).join(',')}]`;
     const digest = sha256(entries).toString('base64url');
     const doneAt = this.clock.monotonic();
-    const reusableUntil = doneAt + REUSE_FACTOR * (doneAt - startedAt);
+    const reusableUntil = doneAt + Math.min(MAX_REUSE_MS, REUSE_FACTOR * (doneAt - startedAt));
     return { cursor: this.log.cursor, entries, digest, reusableUntil, time: NaN, body: '' };
   }
 

@@ -90,6 +90,7 @@ export class FeedFollower {
       return null;
     } finally {
       cancel();
+      abort();
     }
   }
 
@@ -104,7 +105,7 @@ export class FeedFollower {
           this.needsList = true;
           return fault;
         }
-        if (event.type === 'heartbeat') this.resume();
+        if (event.type === 'heartbeat' && !state.isBlind()) this.resume();
         onEvent?.(event);
       }
     }

@@ -20,6 +20,11 @@ export class RelayLog {
     return this.clients.size;
   }
 
+  /** Whether a cursor is of the instance that the relay follows. */
+  isOf(cursor: string): boolean {
+    return read(cursor)?.instance === this.instance;
+  }
+
   /** Continues from a snapshot. Clients of another instance, or behind a gap, have to list again. */
   restart(cursor: string): void {
     const { instance, position } = read(cursor)!;
