@@ -3705,4 +3705,11 @@ export const MUTANTS = [
     put: 'if (!this.digests.some((known) => known.length === digest.length && timingSafeEqual(known, known))) throw',
     spec: 'packages/verifier/test/relay.spec.ts',
   },
+  {
+    mechanism: 'a snapshot for a verifier causes no poll',
+    file: 'src/auth/revocation-feed/revocation-feed.service.ts',
+    out: '    this.requireSight();\n',
+    put: '    void this.subscriber.catchUp();\n    this.requireSight();\n',
+    spec: 'lab/specs/verifiers.spec.ts',
+  },
 ];

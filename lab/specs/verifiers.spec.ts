@@ -198,24 +198,24 @@ describeWithRedis('verifiers of two instances', () => {
     expect(await verifiers.relayed.verify(token)).toEqual(ENDED);
   });
 
-  describe('fed by a liar', () => {
-    let liar: Server;
+  describe('fed by a false server', () => {
+    let falseServer: Server;
     let answer: (request: IncomingMessage) => Promise<string>;
     let url: string;
     beforeAll(async () => {
-      liar = createServer((request, response) => {
+      falseServer = createServer((request, response) => {
         void answer(request).then((text) =>
           request.url!.endsWith('/stream')
             ? response.writeHead(200, { 'content-type': 'text/event-stream' }).write(text)
             : response.end(text),
         );
       }).listen(0, '127.0.0.1');
-      await once(liar, 'listening');
-      url = `http://127.0.0.1:${(liar.address() as AddressInfo).port}`;
+      await once(falseServer, 'listening');
+      url = `http://127.0.0.1:${(falseServer.address() as AddressInfo).port}`;
     });
     afterAll(() => {
-      liar.close();
-      liar.closeAllConnections();
+      falseServer.close();
+      falseServer.closeAllConnections();
     });
 
     const real = async (path: string) => {
@@ -223,7 +223,7 @@ describeWithRedis('verifiers of two instances', () => {
       return (await fetch(base['VERIFIER_URL'] + path, { headers })).text();
     };
 
-    it('A verifier never accepts a snapshot without the revocation that its liar hides', async () => {
+    it('A verifier never accepts a snapshot without the revocation that a false server hides', async () => {
       const { id, token } = await login();
       const old = await real('/v1/revocations/snapshot');
       await end(id);
@@ -242,7 +242,7 @@ describeWithRedis('verifiers of two instances', () => {
       expect(await fed.verify(token)).toEqual(UNAVAILABLE);
     });
 
-    it('A verifier is blind to heartbeats that its liar repeats or makes up', async () => {
+    it('A verifier is blind to heartbeats that a false server repeats or makes up', async () => {
       const snapshot = await real('/v1/revocations/snapshot');
       const { cursor, statement } = JSON.parse(snapshot) as Record<string, string>;
       const [instance, position] = cursor!.split('.') as [string, string];

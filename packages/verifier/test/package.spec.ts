@@ -2,6 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
+import { Problem } from '../../../src/platform/api/problem.js';
+import { Refusal, type RefusalCode } from '../src/index.js';
 
 const FOLDER = 'packages/verifier';
 const manifest = JSON.parse(readFileSync(`${FOLDER}/package.json`, 'utf8')) as Record<string, never>;
@@ -28,6 +30,22 @@ describe('the package of the verifier', () => {
     expect(adapters.sort()).toEqual(['express.ts', 'fastify.ts', 'hono.ts', 'nest.ts']);
     for (const file of adapters)
       expect(readFileSync(`${FOLDER}/src/adapters/${file}`, 'utf8').split('\n').length).toBeLessThan(40);
+  });
+
+  const CODES: RefusalCode[] = [
+    'request.invalid',
+    'auth.ambiguous_credentials',
+    'auth.unauthenticated',
+    'auth.invalid_token',
+    'auth.token_expired',
+    'auth.session_ended',
+    'auth.unavailable',
+  ];
+  it.each(CODES)('The refusal %s has the status, the body and the headers of the application', (code) => {
+    const [refusal, problem] = [new Refusal(code), new Problem(code)];
+    expect(refusal.body('an id')).toEqual(problem.body('an id'));
+    expect(refusal.status).toBe(problem.status);
+    expect(refusal.headers).toMatchObject(problem.headers);
   });
 
   it('A verifier without an application keeps no process alive', async () => {
