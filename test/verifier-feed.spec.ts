@@ -267,6 +267,19 @@ describe('the log of the revocation feed', () => {
     ]);
   });
 
+  it('A heartbeat goes to many followers in slices, and to each one before the next event', async () => {
+    const log = new FeedLog('one');
+    const received = Array.from({ length: 120 }, () => [] as string[]);
+    for (const events of received) log.follow(undefined, ({ type }) => void events.push(type!));
+    const counted = () => received.filter((events) => events.length > 0).length;
+    log.publishHeartbeat('x');
+    expect(counted()).toBe(50);
+    log.append(notice(1));
+    expect(received.filter((events) => events.join() !== 'heartbeat,revocation')).toEqual([]);
+    log.publishHeartbeat('y');
+    await eventually(() => expect(received.every((events) => events.length === 3)).toBe(true));
+  });
+
   it('An access token that is denied is published by its id, not by its session', () => {
     const log = new FeedLog('one');
     const lines: unknown[] = [];

@@ -3712,4 +3712,10 @@ export const MUTANTS = [
     put: '    void this.subscriber.catchUp();\n    this.requireSight();\n',
     spec: 'lab/specs/verifiers.spec.ts',
   },
+  {
+    mechanism: 'each follower gets a heartbeat before the next event',
+    file: 'src/auth/revocation-feed/feed-log.ts',
+    out: '    this.sendHeartbeats(Infinity); // a heartbeat is only right at its position\n',
+    spec: 'test/verifier-feed.spec.ts',
+  },
 ];
