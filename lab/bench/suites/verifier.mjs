@@ -122,7 +122,8 @@ async function refusal(verifier, token) {
 async function followers(world, a, b, apiKey, { short, say, row }) {
   say(`${FOLLOWERS} followers of one instance`);
   const counts = await StoreCounts.of(world);
-  const seconds = short ? 5 : 20;
+  const seconds = short ? 10 : 30;
+  await sleep(seconds * 1_000); // the instance still compiles what it has just done
   const idle = await load(world, counts, b, seconds);
   const heard = new Map();
   const agent = new Agent({ keepAlive: false, maxSockets: Infinity });
