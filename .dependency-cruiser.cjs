@@ -67,6 +67,19 @@ module.exports = {
       to: { pathNot: '^packages/client/src/' },
     },
     {
+      name: 'the-verifier-stands-alone',
+      comment: 'It has no dependency. Only the guard for NestJS imports NestJS, which its user has.',
+      severity: 'error',
+      from: { path: '^packages/verifier/src/' },
+      to: { pathNot: ['^packages/verifier/src/', '^node:', '^(http|crypto)$', 'node_modules/@nestjs/common/'] },
+    },
+    {
+      name: 'only-the-guard-for-nest-imports-nest',
+      severity: 'error',
+      from: { path: '^packages/verifier/src/', pathNot: '/adapters/nest[.]ts$' },
+      to: { path: 'node_modules/' },
+    },
+    {
       name: 'the-embedded-postgres-stands-alone',
       comment:
         'It is for development: `src/dev-database.ts` loads its build by path, so no bundle contains it.',

@@ -5,7 +5,12 @@
 export default {
   rootDir: import.meta.dirname,
   testEnvironment: 'node',
-  roots: ['<rootDir>/src', '<rootDir>/test', '<rootDir>/packages/client/test'],
+  roots: [
+    '<rootDir>/src',
+    '<rootDir>/test',
+    '<rootDir>/packages/client/test',
+    '<rootDir>/packages/verifier/test',
+  ],
   testMatch: ['**/*.spec.ts'],
   testPathIgnorePatterns: ['/node_modules/', '/packages/client/test/browser/'],
   // Timeout of tests and hooks, many of which start servers. Only a hung test reaches it: no test measures real time.

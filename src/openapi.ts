@@ -136,7 +136,8 @@ function describeOperation(operation: Operation, isUnsafe: boolean, hasApps: boo
   const byDefault = operation['x-tier'] === undefined;
   operation['x-tier'] ??= 'access';
   // Set once, even if both the controller and the route require a session.
-  if (operation['x-tier'] !== 'public') operation.security = [{ bearer: [] }, { cookie: [] }];
+  if (operation['x-tier'] !== 'public')
+    operation.security = operation['x-machines-only'] ? [] : [{ bearer: [] }, { cookie: [] }];
   const scope = operation['x-scope'] as string | undefined;
   // OpenAPI 3.1: for schemes other than OAuth the list names the roles that the operation needs.
   if (scope !== undefined) operation.security!.push({ apiKey: [scope] });

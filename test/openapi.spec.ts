@@ -149,6 +149,8 @@ describe('the document at /openapi.json', () => {
         expect(operation['x-problems']).not.toContain('request.cross_site');
       if (operation.path.includes('{')) needs.add('request.invalid');
       const { name, 'x-problems': problems, 'x-scope': scope, security, parameters = [] } = operation;
+      const admitsPeople = !operation['x-machines-only'];
+      if (!admitsPeople) needs.add('auth.forbidden');
       if (scope) for (const code of ['invalid_key', 'insufficient_scope']) needs.add(`auth.${code}`);
       expect({ name, missing: [...needs].filter((code) => !problems.includes(code)) }).toEqual({
         name,
@@ -163,7 +165,10 @@ describe('the document at /openapi.json', () => {
         security:
           tier === 'public'
             ? undefined
-            : [{ bearer: [] }, { cookie: [] }, ...(scope ? [{ apiKey: [scope] }] : [])],
+            : [
+                ...(admitsPeople ? [{ bearer: [] }, { cookie: [] }] : []),
+                ...(scope ? [{ apiKey: [scope] }] : []),
+              ],
       });
       const inPath = [...operation.path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter);
       expect(

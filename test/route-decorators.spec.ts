@@ -239,6 +239,11 @@ describe('a mistake in decorators that would open a route stops the boot [SES-15
       @RequireSession({ consistency: 'strict' })
       @AllowApiKey(PROBE_READ)
       fine(@CurrentCaller() _caller: Caller) {}
+
+      @Get('g')
+      @RequireSession()
+      @AllowApiKey(PROBE_READ, { machinesOnly: true })
+      machines() {}
     }
     expect(await faultsOf(KeysController)).toEqual([
       'GET KeysController.fresh: @AllowApiKey() contradicts @RequireSession() with a proof of identity: a key proves none',
@@ -246,6 +251,7 @@ describe('a mistake in decorators that would open a route stops the boot [SES-15
       'GET KeysController.open: @Public() contradicts @AllowApiKey(): a public route has no caller',
       "GET KeysController.misspelt: @AllowApiKey('probe:raed') names a scope that does not exist",
       'GET KeysController.factor: @AllowApiKey() contradicts @RequireSession() with a proof of identity: a key proves none',
+      'GET KeysController.machines: @RequireSession() contradicts @AllowApiKey() with machinesOnly: a machine has no session',
     ]);
   });
 

@@ -1,8 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Role } from '../src/roles.js';
 import { TRANSPORTS, type Transport } from '../src/sessions/session.entity.js';
+import { machineOf } from './support/api-keys.js';
 import { resetStores, startApp, type TestApp } from './support/app.js';
-import { callerKinds, ownerBehind, promised, type Caller, type CallerKind } from './support/callers.js';
+import {
+  callerKinds,
+  FEED_SCOPES,
+  ownerBehind,
+  promised,
+  type Caller,
+  type CallerKind,
+} from './support/callers.js';
 import type { Answer, Client } from './support/client.js';
 import { Mailbox } from './support/mailbox.js';
 import { APPS_ENV } from './support/oauth.js';
@@ -104,6 +112,7 @@ describe('each operation of the document', () => {
   const transportsOf = ({ scopes }: CallerKind) => (scopes ? TRANSPORTS.slice(0, 1) : TRANSPORTS);
   const isForAdmins = (operation: Operation) => operation['x-roles']?.includes('admin') ?? false;
   const isPublic = (operation: Operation) => operation['x-tier'] === 'public';
+  const isForMachines = (operation: Operation) => operation['x-machines-only'] ?? false;
   const guarded = () => operations.filter((operation) => !isPublic(operation));
   const cook = (operation: Operation, owner: TestUser) =>
     recipeOf(operation).cook({ owner, mailbox, clock: app.clock });
@@ -154,7 +163,11 @@ describe('each operation of the document', () => {
     for (const operation of operations) {
       for (const transport of TRANSPORTS) {
         const owner = await person(isPublic(operation) || isForAdmins(operation) ? 'bearer' : transport);
-        const caller = isForAdmins(operation) ? await person(transport, ['user', 'admin']) : owner;
+        const caller = isForMachines(operation)
+          ? await machineOf(app, await person('bearer', ['user', 'admin']), { scopes: FEED_SCOPES })
+          : isForAdmins(operation)
+            ? await person(transport, ['user', 'admin'])
+            : owner;
         const example = await cook(operation, owner);
         const answer = await send(operation, isPublic(operation) ? app.client() : caller, example);
         const { name } = operation;
@@ -252,7 +265,11 @@ describe('each operation of the document', () => {
     const client = await person('bearer', ['user', 'admin']);
     const other = await person();
     const readers = guarded().filter(
-      (operation) => !isUnsafe(operation) && operation['x-tier'] !== 'fresh' && !recipeOf(operation).answers,
+      (operation) =>
+        !isUnsafe(operation) &&
+        !isForMachines(operation) &&
+        operation['x-tier'] !== 'fresh' &&
+        !recipeOf(operation).answers,
     );
     expect(readers.some(isForAdmins)).toBe(true);
     // Once: an example may act as the owner first, whose session is about to end.

@@ -22,6 +22,7 @@ const SUITES = {
   revocation: () => import('./suites/revocation.mjs'),
   everyone: () => import('./suites/everyone.mjs'),
   connections: () => import('./suites/connections.mjs'),
+  verifier: () => import('./suites/verifier.mjs'),
   scale: () => import('./suites/scale.mjs'),
   start: () => import('./suites/start.mjs'),
 };

@@ -689,8 +689,8 @@ export const MUTANTS = [
   {
     mechanism: 'the receipt of a ban covers the API keys of the user',
     file: 'src/sessions/revocation/revocation-writer.ts',
-    out: 'return pendingIn(tx, revocation, [...sessionIds, ...others.ids]);',
-    put: 'return pendingIn(tx, revocation, sessionIds);',
+    out: 'return pendingIn(tx, revocation, [...sessionIds, ...others.ids, ...unfinished]);',
+    put: 'return pendingIn(tx, revocation, [...sessionIds, ...unfinished]);',
     spec: 'lab/specs/api-key-faults.spec.ts',
   },
   {
@@ -1123,17 +1123,17 @@ export const MUTANTS = [
   {
     mechanism: 'the version of the denial list changes with each new denial',
     file: 'src/sessions/revocation/denial-list.ts',
-    out: `      list.set(subject, denial);
-      this.revision += 1;`,
-    put: '      list.set(subject, denial);',
+    out: `    list.set(subject, denial);
+    this.revision += 1;`,
+    put: '    list.set(subject, denial);',
     spec: 'src/sessions/revocation/denial-list.spec.ts',
   },
   {
     mechanism: 'the version of the denial list changes with a global denial',
     file: 'src/sessions/revocation/denial-list.ts',
-    out: `      this.everyone = denial;
-      this.revision += 1;`,
-    put: '      this.everyone = denial;',
+    out: `    this.everyone = denial;
+    this.revision += 1;`,
+    put: '    this.everyone = denial;',
     spec: 'src/sessions/revocation/denial-list.spec.ts',
   },
   {
@@ -1255,8 +1255,8 @@ export const MUTANTS = [
   {
     mechanism: 'the sweep returns to locked sessions',
     file: 'src/sessions/revocation/revocation-dispatcher.ts',
-    out: 'if ((await this.countLeft(revocation, 1)) === 0) return this.markApplied(revocation);',
-    put: 'return this.markApplied(revocation);',
+    out: 'if ((await this.countLeft(revocation, 1)) === 0) {',
+    put: 'if (this.countLeft) {',
     spec: 'test/revocation.spec.ts',
   },
   {
@@ -3915,8 +3915,8 @@ export const MUTANTS = [
   {
     mechanism: 'on random schedules, a ban writes tombstones of keys',
     file: 'src/sessions/revocation/revocation-writer.ts',
-    out: 'return pendingIn(tx, revocation, [...sessionIds, ...others.ids]);',
-    put: 'return pendingIn(tx, revocation, sessionIds);',
+    out: 'return pendingIn(tx, revocation, [...sessionIds, ...others.ids, ...unfinished]);',
+    put: 'return pendingIn(tx, revocation, [...sessionIds, ...unfinished]);',
     spec: 'lab/specs/schedules.spec.ts',
   },
   {
@@ -3928,15 +3928,14 @@ export const MUTANTS = [
   {
     mechanism: 'on random schedules, each instance hears of the keys that a ban ends',
     file: 'src/sessions/revocation/revocation-writer.ts',
-    out: '[...(everything ? [userId] : sessionIds), ...others.ids]',
-    put: 'everything ? [userId] : sessionIds',
+    out: '[...(everything ? [userId] : sessionIds), ...others.ids, ...unfinished]',
+    put: '[...(everything ? [userId] : sessionIds), ...unfinished]',
     spec: 'lab/specs/schedules.spec.ts',
   },
   {
     mechanism: 'on random schedules, a change of roles makes cached keys stale',
     file: 'src/sessions/revocation/revocation-writer.ts',
-    out: '[...sessionIds, ...(await this.credentials.liveOf(tx, userId))]',
-    put: 'sessionIds',
+    out: '      ...(await this.credentials.liveOf(tx, userId)),\n',
     spec: 'lab/specs/schedules.spec.ts',
   },
   {
@@ -3977,8 +3976,8 @@ export const MUTANTS = [
   {
     mechanism: 'on random schedules, the end of everyone is applied only after its sweep',
     file: 'src/sessions/revocation/revocation-dispatcher.ts',
-    out: 'if ((await this.countLeft(revocation, 1)) === 0) return this.markApplied(revocation);',
-    put: 'return this.markApplied(revocation);',
+    out: 'if ((await this.countLeft(revocation, 1)) === 0) {',
+    put: 'if (this.countLeft) {',
     spec: 'lab/specs/schedules.spec.ts',
   },
   {
@@ -4001,5 +4000,173 @@ export const MUTANTS = [
     file: 'src/sessions/revocation/revocation-writer.ts',
     out: '      ...(await this.unfinishedOf(tx, userId)),\n',
     spec: 'lab/specs/faults.spec.ts',
+  },
+  // --- Verifiers
+  {
+    mechanism: 'the revocation feed admits no person',
+    file: 'src/auth/guards/access.guard.ts',
+    out: '    if (this.scopedOf(context)?.machinesOnly) throw this.refusalOfPerson(request);\n',
+    spec: 'test/verifier-feed.spec.ts',
+  },
+  {
+    mechanism: 'a stream resumes right after its cursor',
+    file: 'src/auth/revocation-feed/feed-log.ts',
+    out: 'let next = after + 1;',
+    put: 'let next = after + 2;',
+    spec: 'test/verifier-feed.spec.ts',
+  },
+  {
+    mechanism: 'a cursor of another process is not resumed',
+    file: 'src/auth/revocation-feed/feed-log.ts',
+    out: 'instance === this.instance && isKept',
+    put: 'instance !== undefined && isKept',
+    spec: 'test/verifier-feed.spec.ts',
+  },
+  {
+    mechanism: 'the feed numbers an event before it is hashed into the chain',
+    file: 'src/auth/revocation-feed/feed-log.ts',
+    out: 'this.chain = sha256(this.chain, data);',
+    put: 'this.chain = sha256(data);',
+    spec: 'test/verifier-feed.spec.ts',
+  },
+  {
+    mechanism: 'a blind instance answers no snapshot',
+    file: 'src/auth/revocation-feed/revocation-feed.service.ts',
+    out: '    this.requireSight();\n',
+    spec: 'test/verifier-feed.spec.ts',
+  },
+  {
+    mechanism: 'a closed stream leaves the feed',
+    file: 'src/auth/revocation-feed/revocation-feed.service.ts',
+    out: 'if (stop) return stop;',
+    put: 'if (stop) return undefined;',
+    spec: 'test/verifier-feed.spec.ts',
+  },
+  {
+    mechanism: 'snapshots for many verifiers are made once',
+    file: 'src/auth/revocation-feed/revocation-feed.service.ts',
+    out: 'if (made?.cursor !== this.log.cursor) this',
+    put: 'this',
+    spec: 'test/verifier-feed.spec.ts',
+  },
+  {
+    mechanism: 'a verifier notices a lost event at the next heartbeat',
+    file: 'packages/verifier/src/feed/feed-state.ts',
+    out: "if (facts.position !== this.position || facts.chain !== this.chain.toString('base64url'))",
+    put: 'if (facts.position < 0)',
+    spec: 'packages/verifier/test/feed.spec.ts',
+  },
+  {
+    mechanism: 'a verifier believes only signed heartbeats and snapshots',
+    file: 'packages/verifier/src/feed/statement.ts',
+    out: "if (typeof key === 'string' || !isSignedBy(decoded, key)) return null;",
+    put: "if (typeof key === 'string') return null;",
+    spec: 'packages/verifier/test/feed.spec.ts',
+  },
+  {
+    mechanism: 'a verifier refuses an old snapshot',
+    file: 'packages/verifier/src/feed/feed-state.ts',
+    out: '    const offset = this.offsetOf(facts);\n    if (offset) return offset;\n    this.applied.clear();',
+    put: '    this.applied.clear();',
+    spec: 'packages/verifier/test/feed.spec.ts',
+  },
+  {
+    mechanism: 'a verifier compares the entries of a snapshot with their digest',
+    file: 'packages/verifier/src/feed/feed-state.ts',
+    out: "    if (sha256(bytes).toString('base64url') !== facts.digest) return 'the entries are not the signed ones';\n",
+    put: "    if (bytes === '') return 'no entries';\n",
+    spec: 'packages/verifier/test/feed.spec.ts',
+  },
+  {
+    mechanism: 'a verifier without heartbeats is blind',
+    file: 'packages/verifier/src/feed/feed-state.ts',
+    out: 'return this.age() > BLIND_AFTER_MS;',
+    put: 'return this.age() === Infinity;',
+    spec: 'packages/verifier/test/feed.spec.ts',
+  },
+  {
+    mechanism: 'a repeated heartbeat proves nothing',
+    file: 'packages/verifier/src/feed/feed-state.ts',
+    out: '    if (facts.time <= this.facts.time) return null; // a repeated one proves nothing new\n',
+    spec: 'packages/verifier/test/feed.spec.ts',
+  },
+  {
+    mechanism: 'a verifier whose clock is set back accepts no expired token',
+    file: 'packages/verifier/src/time.ts',
+    out: 'return Math.max(this.time.now(), this.floor + this.time.monotonic());',
+    put: 'return this.time.now();',
+    spec: 'packages/verifier/test/feed.spec.ts',
+  },
+  {
+    mechanism: 'a verifier without a list refuses every request',
+    file: 'packages/verifier/src/verifier.ts',
+    out: "    if (!this.state.isListed) throw new Refusal('auth.unavailable');\n",
+    spec: 'packages/verifier/test/feed.spec.ts',
+  },
+  {
+    mechanism: 'a verifier without the revocation of X-Min-Revocation-Seq answers 503',
+    file: 'packages/verifier/src/verifier.ts',
+    out: "    if (!isSeen) throw new Refusal('auth.unavailable');\n",
+    put: "    if (isSeen === null) throw new Refusal('auth.unavailable');\n",
+    spec: 'packages/verifier/test/feed.spec.ts',
+  },
+  {
+    mechanism: 'a verifier applies an event although another one is missing',
+    file: 'packages/verifier/src/feed/feed-state.ts',
+    out: "return id === this.cursor ? null : 'an event is missing';",
+    put: 'return null;',
+    spec: 'packages/verifier/test/feed.spec.ts',
+  },
+  {
+    mechanism: 'a connection that was opened while its session ended is told',
+    file: 'packages/verifier/src/watchers.ts',
+    out: '    this.judge(watcher);\n    return ()',
+    put: '    return ()',
+    spec: 'packages/verifier/test/feed.spec.ts',
+  },
+  {
+    mechanism: 'a verifier refuses an undeclared claim',
+    file: 'packages/verifier/src/access-token.ts',
+    out: 'if (!check?.(value)) return null;',
+    put: 'if (check && !check(value)) return null;',
+    spec: 'packages/verifier/test/access-token.spec.ts',
+  },
+  {
+    mechanism: 'invented key ids cause one request in ten seconds',
+    file: 'packages/verifier/src/key-set.ts',
+    out: '    if (now - this.askedAt < MIN_INTERVAL_MS && this.keys.size > 0) return Promise.resolve(false);\n',
+    spec: 'packages/verifier/test/access-token.spec.ts',
+  },
+  {
+    mechanism: 'a verifier checks a cached token against the keys of now',
+    file: 'packages/verifier/src/access-tokens.ts',
+    out: ' && keys.known(known.kid) === known.key',
+    spec: 'packages/verifier/test/access-token.spec.ts',
+  },
+  {
+    mechanism: 'a relay that missed an event makes its verifiers list again',
+    file: 'packages/verifier/src/relay/relay-log.ts',
+    out: '    for (const client of this.clients.keys()) this.dismiss(client);\n    this.clients.clear();\n',
+    spec: 'packages/verifier/test/relay.spec.ts',
+  },
+  {
+    mechanism: 'a relay admits only its own keys',
+    file: 'packages/verifier/src/relay/relay.ts',
+    out: 'if (!this.digests.some((known) => timingSafeEqual(known, digest))) throw',
+    put: 'if (!this.digests.some((known) => known.length === digest.length && timingSafeEqual(known, known))) throw',
+    spec: 'packages/verifier/test/relay.spec.ts',
+  },
+  {
+    mechanism: 'a snapshot for a verifier causes no poll',
+    file: 'src/auth/revocation-feed/revocation-feed.service.ts',
+    out: '    this.requireSight();\n',
+    put: '    void this.subscriber.catchUp();\n    this.requireSight();\n',
+    spec: 'lab/specs/verifiers.spec.ts',
+  },
+  {
+    mechanism: 'each follower gets a heartbeat before the next event',
+    file: 'src/auth/revocation-feed/feed-log.ts',
+    out: '    this.sendHeartbeats(Infinity); // a heartbeat is only right at its position\n',
+    spec: 'test/verifier-feed.spec.ts',
   },
 ];

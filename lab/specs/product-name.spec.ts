@@ -9,8 +9,8 @@ const { name, slug } = PRODUCT;
 /** The name that this template came with, anywhere, and the name of today at the beginning of a text. */
 const NAMES = new RegExp(`[Dd]rawbridge|['"\`](urn:)?${slug}[:_. -]|['"\`]${name}\\b`, 'g');
 
-/** The client stands alone, so it has a constant of its own. */
-const CONSTANT_OF_THE_CLIENT = /^const PRODUCT = '[^']+';$/m;
+/** The packages stand alone, so each has a constant of its own. */
+const CONSTANT_OF_A_PACKAGE = /^const PRODUCT = '[^']+';$/m;
 
 function namesIn(folder: string): string[] {
   const files = (readdirSync(folder, { recursive: true }) as string[]).filter(
@@ -18,13 +18,13 @@ function namesIn(folder: string): string[] {
   );
   expect(files.length).toBeGreaterThan(3);
   return files.flatMap((file) => {
-    const text = readFileSync(join(folder, file), 'utf8').replace(CONSTANT_OF_THE_CLIENT, '');
+    const text = readFileSync(join(folder, file), 'utf8').replace(CONSTANT_OF_A_PACKAGE, '');
     return [...text.matchAll(NAMES)].map(([found]) => `${file}: ${found}`);
   });
 }
 
 describe('the name of the product', () => {
-  it.each(['src', 'packages/client/src', 'packages/dev-postgres/src'])(
+  it.each(['src', 'packages/client/src', 'packages/verifier/src', 'packages/dev-postgres/src'])(
     'stands in one constant and nowhere else in %s',
     (folder) => {
       expect(namesIn(folder)).toEqual([]);

@@ -33,6 +33,9 @@ import { AccessGuard } from './guards/access.guard.js';
 import { decorateCredentials } from './guards/credentials.js';
 import { AccessTokens } from './tokens/access-tokens.js';
 import { AuthController } from './login/auth.controller.js';
+import { FeedStatements } from './revocation-feed/feed-statements.js';
+import { RevocationFeed } from './revocation-feed/revocation-feed.service.js';
+import { RevocationFeedController } from './revocation-feed/revocation-feed.controller.js';
 import { BreachedPasswords } from './passwords/breached-passwords.js';
 import { CrossSiteGuard } from './guards/cross-site.guard.js';
 import { EmailController } from './registration/email.controller.js';
@@ -84,6 +87,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     PasswordController,
     EmailController,
     JwksController,
+    RevocationFeedController,
     SocialController,
     GlobalRevocationController,
   ],
@@ -99,6 +103,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     CrossSiteGuard,
     EmailService,
     GlobalRevocationService,
+    FeedStatements,
     IdentitiesService,
     IdentityRepository,
     RevocationTokenVerifier,
@@ -126,6 +131,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     PasswordsService,
     ReauthenticationService,
     RegistrationService,
+    RevocationFeed,
     RolesGuard,
     RouteDecoratorsCheck,
     WebSocketAdapter,

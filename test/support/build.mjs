@@ -7,6 +7,7 @@ const STAMP = join(ROOT, 'dist/.built');
 const SOURCES = [
   'src',
   'packages/client/src',
+  'packages/verifier/src',
   'packages/dev-postgres/src',
   'transpile.js',
   'bundle.js',
@@ -26,6 +27,7 @@ export function ensureBuilt() {
     ['transpile.js'],
     ['bundle.js'],
     ['node_modules/typescript/bin/tsc', '-p', 'packages/client'],
+    ['node_modules/typescript/bin/tsc', '-p', 'packages/verifier'],
   ])
     execFileSync(process.execPath, args, { cwd: ROOT, stdio: 'inherit' });
   writeFileSync(STAMP, '');

@@ -51,7 +51,13 @@ export interface CallerKind {
 
 /** The promise of the operation's own declarations for this caller: `acknowledged`, or the code of a problem. */
 export function promised(
-  { 'x-tier': tier, 'x-roles': wanted, 'x-scope': scope, 'x-apps': allowsApps }: Operation,
+  {
+    'x-tier': tier,
+    'x-roles': wanted,
+    'x-scope': scope,
+    'x-apps': allowsApps,
+    'x-machines-only': refusesPeople,
+  }: Operation,
   { everywhere, access, session, isStale, roles = ['user'], claimed = roles, scopes, key, isApp }: CallerKind,
 ): ProblemCode | 'accepted' {
   if (everywhere) return everywhere;
@@ -63,12 +69,16 @@ export function promised(
     return (tier !== 'access' && session) || 'accepted';
   }
   if (access) return access;
+  if (refusesPeople) return 'auth.forbidden';
   if (tier !== 'access' && session) return session;
   if (tier === 'fresh' && isStale) return 'auth.reauthentication_required';
   const judged = tier === 'access' ? claimed : roles;
   if (wanted && !judged.some((role) => wanted.includes(role))) return 'auth.forbidden';
   return 'accepted';
 }
+
+/** The scope of the routes for machines only. */
+export const FEED_SCOPES = ['revocations:read'];
 
 const STALE_MS = 10 * 60_000;
 
@@ -289,6 +299,13 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     'a machine whose API key has one scope': {
       make: () => machine({ scopes: ['probe:read'] }),
       scopes: ['probe:read'],
+    },
+    'a verifier with an API key of an admin': {
+      make: async () => {
+        const behind = await person('bearer', ['user', 'admin']);
+        return Object.assign(await machineOf(app, behind, { scopes: FEED_SCOPES }), { behind });
+      },
+      scopes: FEED_SCOPES,
     },
     'a machine whose API key was ended by its owner': keyAfter(({ id }, owner) =>
       owner.delete(`/v1/api-keys/${id}`),

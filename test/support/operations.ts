@@ -32,6 +32,7 @@ export interface Operation {
   'x-roles'?: string[];
   'x-scope'?: string;
   'x-apps'?: boolean;
+  'x-machines-only'?: boolean;
   'x-problems': string[];
   operationId: string;
   security?: object[];

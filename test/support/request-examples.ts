@@ -183,6 +183,8 @@ export const RECIPES: Recipes = {
     }),
     answers: 'resource.not_found',
   },
+  // The stream goes on until its caller leaves. A cursor of another process ends it at once.
+  'GET /v1/revocations/stream': () => ({ headers: { 'last-event-id': 'another.0' } }),
   'DELETE /v1/grants/{id}': withGrant,
   'GET /v1/admin/users/{id}/grants': theUser,
   'DELETE /v1/admin/grants/{id}': withGrant,

@@ -15,6 +15,7 @@ for (let count = 0; count < size; count++) {
   const subject = JSON.parse(JSON.stringify(kind === 'session' ? random.uuidAt(now) : randomUUID()));
   sample ??= subject;
   list.apply({
+    seq: count,
     kind,
     subjects: [subject],
     tokenId: null,

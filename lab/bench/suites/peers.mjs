@@ -8,6 +8,7 @@ import { request } from '../support/request.mjs';
 import { prepare, prepareKeys } from './guards.mjs';
 
 const FOLDER = join(import.meta.dirname, '../peers');
+export { FOLDER as PEERS_FOLDER };
 /** Fewer than elsewhere, because peers log their callers in one after the other. */
 const CALLERS = 1_000;
 
@@ -118,7 +119,7 @@ const figureOf = (measured) =>
   )}, ${median(measured.map(({ rate }) => rate)).toFixed(0)} requests/s`;
 
 /** They are no dependencies of ours: their folder has its own lock file. */
-function install(say) {
+export function install(say) {
   const installed = join(FOLDER, 'node_modules/.package-lock.json');
   const lock = join(FOLDER, 'package-lock.json');
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;

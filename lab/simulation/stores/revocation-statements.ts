@@ -98,7 +98,7 @@ function page(postgres: SimulatedPostgres, [xid, seq]: [string, string]) {
       last: String(postgres.nextSeq - 1),
       next: null,
       notices: JSON.stringify(
-        after.map(({ kind, subjects, tokenId, reason, notBefore, createdAt, expiresAt }) => [
+        after.map(({ kind, subjects, tokenId, reason, notBefore, createdAt, expiresAt, seq: number }) => [
           kind,
           subjects,
           tokenId,
@@ -106,6 +106,7 @@ function page(postgres: SimulatedPostgres, [xid, seq]: [string, string]) {
           notBefore?.getTime() ?? null,
           createdAt.getTime(),
           expiresAt.getTime(),
+          Number(number),
         ]),
       ),
     },

@@ -208,6 +208,30 @@ export interface PasskeyAttestation {
   };
 }
 
+export interface FeedSnapshot {
+  /** for `Last-Event-ID` */
+  cursor: string;
+  /** a compact JWS: the position, and the SHA-256 of the bytes of `entries` */
+  statement: string;
+  entries: FeedEntry[];
+}
+
+export interface FeedEntry {
+  /** the number of the revocation, as in its receipt */
+  seq: number;
+  kind: 'token' | 'session' | 'user' | 'everyone';
+  /** ids of sessions, of users, or of access tokens (`jti`) */
+  subjects: string[];
+  /** why they ended: logout, logout_others, admin, admin_everyone, ban, password_change, password_reset, mfa_change, account_deleted, session_limit, idle, expired, refresh_reuse, suspicious, or that of another credential */
+  reason: string;
+  /** sessions that were created up to then are denied, in milliseconds since the epoch */
+  notBefore: number | null;
+  /** when they ended, in milliseconds since the epoch */
+  createdAt: number;
+  /** when the last access token that it concerns has expired, in milliseconds since the epoch */
+  expiresAt: number;
+}
+
 export interface Identity {
   id: string;
   provider: string;
@@ -647,6 +671,8 @@ export interface Operations {
       }[];
     };
   };
+  'GET /v1/revocations/snapshot': { body: undefined; answer: FeedSnapshot };
+  'GET /v1/revocations/stream': { body: undefined; answer: string };
   'GET /v1/auth/identities': {
     body: undefined;
     answer: {

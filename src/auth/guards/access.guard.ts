@@ -9,6 +9,7 @@ import { RevocationSubscriber } from '../../sessions/revocation/revocation-subsc
 import { SessionCheck } from '../../sessions/check/session-check.js';
 import { ApiKeyAdmission } from '../api-keys/check/api-key.admission.js';
 import { AppAdmission } from '../oauth/check/app.admission.js';
+import { ScopedRoute } from './allow-scope.decorator.js';
 import './credentials.js';
 import { AccessAuthenticator } from '../tokens/access-authenticator.js';
 import { PublicRoute } from './public.decorator.js';
@@ -20,6 +21,7 @@ import { PublicRoute } from './public.decorator.js';
 @Injectable()
 export class AccessGuard implements CanActivate {
   private readonly isPublic = metadataReader(PublicRoute);
+  private readonly scopedOf = metadataReader(ScopedRoute);
 
   constructor(
     private readonly authenticator: AccessAuthenticator,
@@ -37,7 +39,15 @@ export class AccessGuard implements CanActivate {
     const { apiKey } = request.credentials; // throws for two credentials, on every route
     if (this.isPublic(context)) return true;
     if (apiKey !== null) return this.admitKey(context, request, apiKey);
-    return this.apps.concerns(request) ? this.admitApp(context, request) : this.admit(request);
+    if (this.apps.concerns(request)) return this.admitApp(context, request);
+    if (this.scopedOf(context)?.machinesOnly) throw this.refusalOfPerson(request);
+    return this.admit(request);
+  }
+
+  /** @throws Problem as the authenticator, if the token is not valid: only its user learns that no role would help */
+  private refusalOfPerson(request: FastifyRequest): Problem {
+    this.authenticator.authenticate(request);
+    return new Problem('auth.forbidden');
   }
 
   private admit(request: FastifyRequest): boolean | Promise<boolean> {

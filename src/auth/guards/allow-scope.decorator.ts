@@ -9,6 +9,8 @@ export interface ScopedRouteOptions {
   scope: Scope;
   /** Also lets in apps with an access token of OAuth, not only API keys. */
   apps: boolean;
+  /** Refuses people, whatever their roles: 403 `auth.forbidden`. */
+  machinesOnly: boolean;
 }
 
 /** The metadata that {@link AllowApiKey} and {@link AllowScope} set on a route. */
@@ -23,11 +25,14 @@ export const ScopedRoute = Reflector.createDecorator<ScopedRouteOptions>();
  * proves no password, no second factor and no role. Such a demand beside this decorator stops the boot.
  *
  * The handler gets the caller by `@CurrentCaller()`.
+ *
+ * @param options `machinesOnly`: the route refuses people, also with a live session, by 403 `auth.forbidden`
  */
-export function AllowApiKey(scope: Scope) {
+export function AllowApiKey(scope: Scope, { machinesOnly = false }: { machinesOnly?: boolean } = {}) {
   return applyDecorators(
-    ScopedRoute({ scope, apps: false }),
+    ScopedRoute({ scope, apps: false, machinesOnly }),
     ApiExtension('x-scope', scope),
+    ...(machinesOnly ? [ApiExtension('x-machines-only', true), ApiProblems('auth.forbidden')] : []),
     ApiProblems('auth.invalid_key', 'auth.insufficient_scope', 'request.rate_limited', 'auth.unavailable'),
   );
 }
@@ -40,7 +45,7 @@ export function AllowApiKey(scope: Scope) {
  */
 export function AllowScope(scope: Scope) {
   return applyDecorators(
-    ScopedRoute({ scope, apps: true }),
+    ScopedRoute({ scope, apps: true, machinesOnly: false }),
     ApiExtension('x-scope', scope),
     ApiExtension('x-apps', true),
     ApiProblems(

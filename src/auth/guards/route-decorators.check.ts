@@ -129,6 +129,8 @@ export class RouteDecoratorsCheck implements OnModuleInit {
     const faults: string[] = [];
     if (!SCOPES.has(scope)) faults.push(`${name.slice(0, -1)}'${scope}') names a scope that does not exist`);
     if (this.isPublic(route)) faults.push(`@Public() contradicts ${name}: a public route has no caller`);
+    if (scoped.machinesOnly && this.sessionOf(route))
+      faults.push(`@RequireSession() contradicts ${name} with machinesOnly: a machine has no session`);
     if (this.rolesOf(route)) faults.push(`@Roles() contradicts ${name}: a key has no roles`);
     if (maxAuthAge ?? bySecondFactor ?? provesIdentity ?? awaitsSecondFactor)
       faults.push(`${name} contradicts @RequireSession() with a proof of identity: a key proves none`);

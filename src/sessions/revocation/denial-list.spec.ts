@@ -16,6 +16,7 @@ const caller = (sessionId = SESSIONS[0]!, userId = USERS[0]!) => ({ sessionId, u
 function notice(kind: RevocationNotice['kind'], rest: Partial<RevocationNotice> = {}): RevocationNotice {
   const createdAt = rest.notBefore ?? NOW;
   return {
+    seq: 1,
     kind,
     subjects: [],
     tokenId: null,

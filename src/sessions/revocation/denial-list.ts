@@ -6,6 +6,8 @@ import type { RevocationKind } from './revocation.entity.js';
 
 /** A revocation as instances send it to each other. Instants are milliseconds since the epoch. */
 export interface RevocationNotice {
+  /** The number of the revocation. */
+  seq: number;
   kind: RevocationKind;
   subjects: string[];
   /** The `jti` that a revocation of kind `token` denies. */
@@ -16,7 +18,10 @@ export interface RevocationNotice {
   expiresAt: number;
 }
 
+type Listener = (notice: RevocationNotice, isNews: boolean) => void;
+
 interface Denial extends Ended {
+  seq: number;
   /** Sessions created at or before this instant are denied. */
   notBefore: number;
   forgetAt: number;
@@ -37,38 +42,51 @@ export class DenialList {
   private readonly sessions = new Map<string, Denial>();
   private readonly users = new Map<string, Denial>();
   private everyone: Denial | null = null;
-  private readonly listeners: ((notice: RevocationNotice) => void)[] = [];
+  private readonly listeners: Listener[] = [];
 
   /**
    * Calls the listener after each notice, also of kind `stale`. The subscriber reads some notices more than once, so the
-   * listener gets them more than once.
+   * listener gets them more than once; `isNews` says whether a notice has added a denial.
    */
-  onNotice(listener: (notice: RevocationNotice) => void): void {
+  onNotice(listener: Listener): void {
     this.listeners.push(listener);
   }
 
   /** Adds the denials of a notice. A notice of kind `stale` denies nothing. */
   apply(notice: RevocationNotice): void {
+    const before = this.revision;
     this.add(notice);
-    for (const listener of this.listeners) listener(notice);
+    for (const listener of this.listeners) listener(notice, this.revision !== before);
   }
 
-  private add({ kind, subjects, tokenId, reason, notBefore, createdAt, expiresAt }: RevocationNotice): void {
+  private add(notice: RevocationNotice): void {
+    const { seq, kind, subjects, tokenId, reason, notBefore, createdAt, expiresAt } = notice;
     if (kind === 'stale') return;
-    const denial = { reason, at: createdAt, notBefore: notBefore ?? Infinity, forgetAt: expiresAt };
-    if (kind === 'everyone') {
-      if (!deniesMore(denial, this.everyone)) return;
-      this.everyone = denial;
-      this.revision += 1;
-      return;
-    }
+    const denial = { seq, reason, at: createdAt, notBefore: notBefore ?? Infinity, forgetAt: expiresAt };
+    if (kind === 'everyone') return this.denyEveryone(denial);
     const list = { token: this.tokens, session: this.sessions, user: this.users }[kind];
-    for (const subject of tokenId === null ? subjects : [tokenId]) {
-      if (!deniesMore(denial, list.get(subject))) continue;
-      list.delete(subject); // move it to the end of the list: see forget()
-      list.set(subject, denial);
-      this.revision += 1;
-    }
+    for (const subject of tokenId === null ? subjects : [tokenId]) this.deny(list, subject, denial);
+  }
+
+  private denyEveryone(denial: Denial): void {
+    if (!deniesMore(denial, this.everyone)) return;
+    this.everyone = denial;
+    this.revision += 1;
+  }
+
+  private deny(list: Map<string, Denial>, subject: string, denial: Denial): void {
+    if (!deniesMore(denial, list.get(subject))) return;
+    list.delete(subject); // move it to the end of the list: see forget()
+    list.set(subject, denial);
+    this.revision += 1;
+  }
+
+  /** The denials in memory, each as a notice with one subject. */
+  *notices(): Generator<RevocationNotice> {
+    for (const [subject, denial] of this.tokens) yield noticeOf('token', denial, [], subject);
+    for (const [subject, denial] of this.sessions) yield noticeOf('session', denial, [subject]);
+    for (const [subject, denial] of this.users) yield noticeOf('user', denial, [subject]);
+    if (this.everyone) yield noticeOf('everyone', this.everyone, []);
   }
 
   /** Whether this one access token was denied. Its session goes on. */
@@ -115,6 +133,16 @@ export class DenialList {
   get size(): number {
     return this.tokens.size + this.sessions.size + this.users.size + (this.everyone ? 1 : 0);
   }
+}
+
+function noticeOf(
+  kind: RevocationKind,
+  { seq, reason, at, notBefore, forgetAt }: Denial,
+  subjects: string[],
+  tokenId: string | null = null,
+): RevocationNotice {
+  const instant = notBefore === Infinity ? null : notBefore;
+  return { seq, kind, subjects, tokenId, reason, notBefore: instant, createdAt: at, expiresAt: forgetAt };
 }
 
 /** When two denials of one subject deny the same sessions, the first one gives the reason. */

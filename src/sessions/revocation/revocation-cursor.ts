@@ -43,6 +43,11 @@ export class RevocationCursor {
     return new Date(first.now);
   }
 
+  /** Every revocation up to this number has certainly been read. */
+  get settled(): number {
+    return this.settledSeq;
+  }
+
   /** Whether the revocation with this number has certainly been read. */
   hasPassed(seq: number): boolean {
     return seq <= this.settledSeq;
@@ -75,8 +80,10 @@ function noticeOf([
   notBefore,
   createdAt,
   expiresAt,
+  seq,
 ]: FeedRow): RevocationNotice {
   return {
+    seq,
     kind,
     subjects,
     tokenId,

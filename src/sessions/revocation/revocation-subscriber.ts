@@ -34,6 +34,8 @@ export class RevocationSubscriber implements OnApplicationBootstrap, OnApplicati
   private client: pg.Client | null = null;
   private readonly cursor = new RevocationCursor();
   private provenAt = -Infinity;
+  private completeUntil = 0;
+  private readonly listeners: (() => void)[] = [];
   private running: Promise<void> | null = null;
   private queued: Promise<void> | null = null;
   private stop: () => void = () => undefined;
@@ -81,6 +83,19 @@ export class RevocationSubscriber implements OnApplicationBootstrap, OnApplicati
   }
 
   /**
+   * Up to where the list is complete. `time`: the database's time of the last successful poll, in milliseconds since the
+   * epoch; the list has every revocation that had committed by then. `seq`: it has every revocation up to this number.
+   */
+  get completeness(): { time: number; seq: number } {
+    return { time: this.completeUntil, seq: this.cursor.settled };
+  }
+
+  /** Calls the listener after each successful poll: about once a second, and more often while revocations commit. */
+  onPoll(listener: () => void): void {
+    this.listeners.push(listener);
+  }
+
+  /**
    * Resolves when the list has every revocation that committed before the call. Calls that arrive during a poll share
    * the next one. Rejects when Postgres does not answer.
    */
@@ -119,8 +134,10 @@ export class RevocationSubscriber implements OnApplicationBootstrap, OnApplicati
       this.clock.compare(this.clock.fromDatabase(databaseTime), askedAt);
       this.tellOfClock();
       this.provenAt = startedAt;
+      this.completeUntil = this.clock.fromDatabase(databaseTime);
       this.tell(null);
       this.denials.forget(this.clock.now());
+      for (const listener of this.listeners) listener();
     } catch (error) {
       if (this.client) this.drop(this.client);
       this.tell(error);

@@ -141,7 +141,7 @@ const POLL: Prepared = {
     (select array[xid::text, seq::text] from page order by xid, seq offset ${PAGE - 1}) as next,
     (select coalesce(json_agg(json_build_array(kind, subjects, token_id, reason,
       date_part('epoch', not_before) * 1000, date_part('epoch', created_at) * 1000,
-      date_part('epoch', expires_at) * 1000)), '[]')::text from page) as notices`,
+      date_part('epoch', expires_at) * 1000, seq)), '[]')::text from page) as notices`,
 };
 
 /** One page of revocations. */
@@ -174,6 +174,7 @@ export type FeedRow = [
   notBefore: number | null,
   createdAt: number,
   expiresAt: number,
+  seq: number,
 ];
 
 /** Where the feed starts on a new connection: a transaction id. */

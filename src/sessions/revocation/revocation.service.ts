@@ -189,6 +189,7 @@ function revocationTx(tx: EntityManager): RevocationTx {
 }
 
 function noticeOf({
+  seq,
   kind,
   subjects,
   tokenId,
@@ -198,6 +199,7 @@ function noticeOf({
   expiresAt,
 }: Revocation): RevocationNotice {
   return {
+    seq: Number(seq),
     kind,
     subjects,
     tokenId,
