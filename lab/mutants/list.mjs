@@ -3044,7 +3044,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'an answer whose toJSON() throws is read from its fields',
-    file: 'packages/client/src/passkeys.ts',
+    file: 'packages/client/dist/passkeys.js',
     out: 'return { id, rawId: id,',
     put: 'return null && { id, rawId: id,',
     spec: 'packages/client/test/browser/passkeys-in-browser.spec.ts',

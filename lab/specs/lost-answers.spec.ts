@@ -367,6 +367,17 @@ describe('a copy of the cookies from before a change of credentials', () => {
     },
   );
 
+  it.each(CREDENTIAL_CHANGES)(
+    'gets no tokens once the owner has sent a request, not even within the grace ($request)',
+    async (change) => {
+      const { owner, thief } = await changed(change);
+      await used(owner);
+      clock.advance(1_000);
+      expect(await thief.refresh()).toMatchObject(UNAVAILABLE);
+      await goesOn(owner);
+    },
+  );
+
   it('that comes before the first request of the owner is not fresh, and is detected within two refreshes of the owner', async () => {
     const { email } = await createUser(app);
     const owner = await loggedIn(app, { email }, 'cookie');
