@@ -64,8 +64,7 @@ export class Client {
   delete = (path: string, options?: RequestOptions) => this.request('DELETE', path, options);
 
   async request(method: Method, url: string, { body, headers = {} }: RequestOptions = {}): Promise<Answer> {
-    const response = await this.app.inject({
-      payloadAsStream: method === 'GET',
+    const answer = await injected(this.app, {
       method,
       url,
       headers: {
@@ -76,19 +75,8 @@ export class Client {
       },
       ...(body !== undefined && { payload: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
-    const setCookies = [response.headers['set-cookie'] ?? []].flat();
-    this.keep(setCookies);
-    const type = String(response.headers['content-type']);
-    // `overHttp` has no streams.
-    const isStream = method === 'GET' && 'stream' in response;
-    const text = isStream ? await bodyOf(response.stream(), type) : response.body;
-    return {
-      status: response.statusCode,
-      body: text !== '' && /json/.test(type) ? JSON.parse(text) : undefined,
-      text,
-      headers: response.headers as Answer['headers'],
-      setCookies,
-    };
+    this.keep(answer.setCookies);
+    return answer;
   }
 
   /** The headers with its credentials. */
@@ -155,6 +143,26 @@ export class Client {
       else this.jar.set(name, value ?? '');
     }
   }
+}
+
+/** The answer to a request over the whole HTTP stack except the socket. */
+export async function injected(
+  app: Pick<NestFastifyApplication, 'inject'>,
+  request: InjectOptions,
+): Promise<Answer> {
+  const isRead = request.method === 'GET';
+  const response = await app.inject({ ...request, payloadAsStream: isRead });
+  const type = String(response.headers['content-type']);
+  // `overHttp` has no streams.
+  const isStream = isRead && 'stream' in response;
+  const text = isStream ? await bodyOf(response.stream(), type) : response.body;
+  return {
+    status: response.statusCode,
+    body: text !== '' && /json/.test(type) ? JSON.parse(text) : undefined,
+    text,
+    headers: response.headers as Answer['headers'],
+    setCookies: [response.headers['set-cookie'] ?? []].flat(),
+  };
 }
 
 /** An event stream does not end by itself: the client leaves it. */
