@@ -2,98 +2,27 @@
  * Writes `packages/verifier/test/vectors.json`: the test vectors of `docs/reference/revocation-feed.md`, for implementations in any
  * language. It uses no code of the application or of the package. Each run makes new keys, so all signatures change.
  */
-import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import {
+  AUDIENCE,
+  INSTANCE,
+  ISSUER,
+  key,
+  LATER,
+  Log,
+  request,
+  SESSIONS,
+  sha256,
+  START,
+  stranger,
+  text,
+  token,
+  USER,
+} from './verifier-vectors/application.mjs';
+import { edges } from './verifier-vectors/edges.mjs';
 
 const FILE = join(import.meta.dirname, '../packages/verifier/test/vectors.json');
-const [ISSUER, AUDIENCE, INSTANCE] = ['vectors', 'services', 'Zq2J6vPw'];
-const START = Date.UTC(2026, 0, 1);
-const USER = '0192d5a0-0000-4000-8000-00000000000a';
-/** Session ids are version 7 UUIDs: the first 48 bits are the instant of their creation, in milliseconds since the epoch. */
-const sessionAt = (instant, last) =>
-  `${instant.toString(16).padStart(12, '0')}`.replace(/^(.{8})(.{4})$/, `$1-$2-7000-8000-00000000000${last}`);
-const SESSIONS = [sessionAt(START - 120_000, 1), sessionAt(START - 120_000, 2)];
-const LATER = sessionAt(START - 119_000, 3);
-
-const newKey = (kid) => ({ kid, ...generateKeyPairSync('ec', { namedCurve: 'P-256' }) });
-const key = newKey('vector-key');
-const stranger = newKey('vector-key');
-
-const sha256 = (...parts) => parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest();
-const text = (bytes) => bytes.toString('base64url');
-
-/** A compact JWS as its three parts; join them with dots. */
-function jws(typ, claims, by = key) {
-  const parts = [{ alg: 'ES256', typ, kid: by.kid }, claims].map((part) =>
-    text(Buffer.from(JSON.stringify(part))),
-  );
-  const signature = sign('sha256', Buffer.from(parts.join('.')), {
-    key: by.privateKey,
-    dsaEncoding: 'ieee-p1363',
-  });
-  return [...parts, text(signature)];
-}
-
-/** The application's side: its log, and the statements about it. */
-class Log {
-  entries = [];
-  position = 0;
-  chain = sha256(INSTANCE);
-  seq = 40;
-
-  facts(time, changes = {}) {
-    const { position, seq } = this;
-    return { iss: ISSUER, instance: INSTANCE, position, chain: text(this.chain), time, seq, ...changes };
-  }
-
-  /** `body`: the answer is `{"cursor":"…","statement":"…","entries":…}`, without any space between. */
-  snapshot(time, changes = {}, entries = JSON.stringify(this.entries)) {
-    const facts = this.facts(time, { digest: text(sha256(entries)), ...changes });
-    return {
-      cursor: `${INSTANCE}.${this.position}`,
-      statement: jws('revocation-snapshot+jwt', facts),
-      entries,
-    };
-  }
-
-  revoke(kind, subjects, more = {}) {
-    const entry = {
-      seq: ++this.seq,
-      kind,
-      subjects,
-      reason: 'admin',
-      notBefore: null,
-      createdAt: START,
-      expiresAt: START + 960_000,
-      ...more,
-    };
-    const data = JSON.stringify(entry);
-    this.entries.push(entry);
-    this.position += 1;
-    this.chain = sha256(this.chain, data);
-    return { type: 'revocation', id: `${INSTANCE}.${this.position}`, data };
-  }
-
-  heartbeat(time, changes = {}, by = key) {
-    const data = jws('revocation-heartbeat+jwt', this.facts(time, changes), by);
-    return { type: 'heartbeat', id: `${INSTANCE}.${this.position}`, data };
-  }
-}
-
-function token(sid, changes = {}, by = key) {
-  const iat = START / 1_000 - 60;
-  const jti = text(
-    Buffer.concat([Buffer.from(sid.replaceAll('-', ''), 'hex'), Buffer.alloc(13), Buffer.from([1, 0, 0])]),
-  );
-  return jws(
-    'at+jwt',
-    { iss: ISSUER, aud: AUDIENCE, sub: USER, sid, jti, iat, exp: iat + 900, roles: ['user'], ...changes },
-    by,
-  );
-}
-
-const request = (of, outcome, more = {}) => ({ request: { token: of, ...more }, outcome });
 const scenarios = [];
 const scenario = (name, steps) => scenarios.push({ name, steps });
 
@@ -255,6 +184,6 @@ const vectors = {
   audience: AUDIENCE,
   jwks: { keys: [{ kty, crv, x, y, kid: key.kid, alg: 'ES256', use: 'sig' }] },
   chain: { instance: INSTANCE, lines, values: chains },
-  scenarios,
+  scenarios: [...scenarios, ...edges()],
 };
 writeFileSync(FILE, `${JSON.stringify(vectors, null, 2)}\n`);

@@ -2,6 +2,7 @@
 
 from statements import is_integer, is_number, parse_json
 
+MAX_TIME = 253_402_300_799_999  # the end of the year 9999
 KINDS = ("token", "session", "user", "everyone")
 
 
@@ -28,12 +29,17 @@ def check_entry(entry):
         and isinstance(entry.get("reason"), str)
         and "notBefore" in entry
         and (entry["notBefore"] is None or is_number(entry["notBefore"]))
-        and is_number(entry.get("createdAt"))
+        and is_time(entry.get("createdAt"))
         and is_number(entry.get("expiresAt"))
     )
     if not is_understood:
         raise NotUnderstood(str(entry))
     return entry
+
+
+def is_time(value):
+    """A time without a spelling in RFC 3339 could not be sent to a client."""
+    return is_number(value) and 0 <= value <= MAX_TIME
 
 
 class Denials:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 MAX_JWS_LENGTH = 4_096
+MAX_INTEGER = 2**53 - 1
 SIGNATURE_BYTES = 64
 DIGEST = re.compile(r"[A-Za-z0-9_-]{43}")
 INSTANCE = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -48,12 +49,17 @@ def parse_json(text):
     return json.loads(text, parse_constant=refuse)
 
 
+def stringify(value):
+    """The spelling of `JSON.stringify`, except for names that are integers and numbers that have an exponent."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
 def is_integer(value):
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_INTEGER
 
 
 def is_number(value):
-    return is_integer(value) or isinstance(value, float)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 class Jws:
@@ -67,19 +73,15 @@ class Jws:
         require(len(self.signature) == SIGNATURE_BYTES, "length of the signature")
         self.signed = text.rpartition(".")[0].encode()
         try:
-            self.texts = [header.decode(), payload.decode()]
-            self.header, self.claims = map(parse_json, self.texts)
+            texts = [header.decode(), payload.decode()]
+            self.header, self.claims = map(parse_json, texts)
         except (ValueError, RecursionError) as error:
             raise NotAuthentic("JSON in UTF-8") from error
         require(isinstance(self.header, dict) and isinstance(self.claims, dict), "objects")
         require(set(self.header) == {"alg", "typ", "kid"}, "members of the header")
         require(self.header["alg"] == "ES256" and self.header["typ"] == typ, "alg and typ")
         require(isinstance(self.header["kid"], str), "kid")
-
-    def is_spelled_by_json_stringify(self):
-        """Is exact for objects whose names are known and whose numbers are integers, as in an access token."""
-        values = zip(self.texts, [self.header, self.claims])
-        return all(text == json.dumps(value, separators=(",", ":"), ensure_ascii=False) for text, value in values)
+        require(texts == [stringify(self.header), stringify(self.claims)], "spelling")
 
     def verify(self, keys):
         key = keys.get(self.header["kid"])

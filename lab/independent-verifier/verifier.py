@@ -17,6 +17,8 @@ IAT_LEEWAY_MS = 5_000
 MAX_TOKEN_SECONDS = 900
 BODY = re.compile(r'\{"cursor":"([^"\\]*)","statement":"([^"\\]*)","entries":(\[.*\])\}', re.DOTALL)
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+ROLE = re.compile(r"[a-z][a-z0-9_]{0,31}")
+BEARER = re.compile(r"bearer +([^ ].*)", re.IGNORECASE)
 JTI = re.compile(r"[A-Za-z0-9_-]{43}")
 CLAIMS = {"iss", "aud", "sub", "sid", "jti", "iat", "exp", "roles"}
 
@@ -55,11 +57,11 @@ class Verifier:
         """The whole body of the answer. Returns `accepted` or `refused`."""
         try:
             cursor, statement, entries = self.parts_of(body)
-            claims = self.read(statement, "revocation-snapshot+jwt")
-            require(self.is_recent(claims), "recent")
+            claims = read_statement(statement, "revocation-snapshot+jwt", self.keys, self.issuer)
             require(cursor == f"{claims['instance']}.{claims['position']}", "cursor")
             require(encode(hashlib.sha256(entries.encode()).digest()) == claims["digest"], "digest")
             understood = [check_entry(entry) for entry in parse_json(entries)]
+            require(self.is_recent(claims), "recent")
         except (NotAuthentic, NotUnderstood, ValueError, RecursionError):
             return "refused"
         for entry in understood:
@@ -88,7 +90,7 @@ class Verifier:
 
     def hear(self, data):
         try:
-            claims = self.read(data, "revocation-heartbeat+jwt")
+            claims = read_statement(data, "revocation-heartbeat+jwt", self.keys, self.issuer)
         except NotAuthentic:
             return "list_again"
         if any(claims[name] != getattr(self, name) for name in ("instance", "position", "chain")):
@@ -106,12 +108,6 @@ class Verifier:
         require(parts, "form of the body")
         return parts.groups()
 
-    def read(self, statement, typ):
-        claims = read_statement(statement, typ, self.keys, self.issuer)
-        if claims["time"] > self.authentic_time():
-            self.latest = (claims["time"], self.monotonic())
-        return claims
-
     def prove(self, claims):
         self.time, self.seq = claims["time"], claims["seq"]
         self.age_at_receipt = max(0, self.wall() - self.time)
@@ -120,6 +116,9 @@ class Verifier:
     # Time
 
     def is_recent(self, claims):
+        """The last check of a statement: its time is authentic, so `now` is not behind it from here on."""
+        if claims["time"] > self.authentic_time():
+            self.latest = (claims["time"], self.monotonic())
         return abs(claims["time"] - self.wall()) <= RECENT_MS
 
     def authentic_time(self):
@@ -142,14 +141,14 @@ class Verifier:
 
     def decide(self, authorization, min_seq=None):
         """The claims of an accepted token; otherwise Refused. `authorization` has all headers of that name."""
-        if self.instance is None:
-            raise Refused("auth.unavailable")
         if len(authorization) > 1:
             raise Refused("auth.ambiguous_credentials")
-        scheme, _, token = authorization[0].partition(" ") if authorization else ("", "", "")
-        if scheme.lower() != "bearer" or not token:
+        bearer = BEARER.fullmatch(authorization[0]) if authorization else None
+        if bearer is None:
             raise Refused("auth.unauthenticated")
-        claims = self.judge(token)
+        if self.instance is None:
+            raise Refused("auth.unavailable")
+        claims = self.judge(bearer[1])
         if min_seq is not None:
             if not re.fullmatch(r"[0-9]{1,18}", min_seq):
                 raise Refused("request.invalid")
@@ -166,7 +165,6 @@ class Verifier:
         """Steps 2 to 7."""
         try:
             jws = Jws(token, "at+jwt")
-            require(jws.is_spelled_by_json_stringify(), "spelling")
             self.check_claims(jws.claims)
             jws.verify(self.keys)
         except NotAuthentic as error:
@@ -187,11 +185,11 @@ class Verifier:
         require(claims["iss"] == self.issuer and claims["aud"] == self.audience, "iss and aud")
         require(matches(UUID, claims["sub"]) and matches(UUID, claims["sid"]), "sub and sid")
         require(matches(JTI, claims["jti"]) and decode(claims["jti"])[29] & 1, "jti")
-        require(is_integer(claims["iat"]) and is_integer(claims["exp"]), "iat and exp")
+        require(is_integer(claims["iat"]) and is_integer(claims["exp"]) and claims["iat"] >= 0, "iat and exp")
         require(0 <= claims["exp"] - claims["iat"] <= MAX_TOKEN_SECONDS, "lifetime")
         require(claims["iat"] * 1000 <= self.now() + IAT_LEEWAY_MS, "iat in the future")
         roles = claims["roles"]
-        require(isinstance(roles, list) and all(isinstance(role, str) for role in roles), "roles")
+        require(isinstance(roles, list) and all(matches(ROLE, role) for role in roles), "roles")
 
 
 def rfc3339(ms):

@@ -4169,4 +4169,19 @@ export const MUTANTS = [
     out: '    this.sendHeartbeats(Infinity); // a heartbeat is only right at its position\n',
     spec: 'test/verifier-feed.spec.ts',
   },
+  // --- The second verifier of the feed protocol, in Python
+  {
+    mechanism: 'the verifier in Python computes the chain of events',
+    file: 'lab/independent-verifier/verifier.py',
+    out: 'next_link(decode(self.chain), data)',
+    put: 'decode(self.chain)',
+    spec: 'lab/specs/independent-verifier.spec.ts',
+  },
+  {
+    mechanism: 'the runner of the verifier in Python fails when a result is different',
+    file: 'lab/independent-verifier/run_vectors.py',
+    out: 'return 1 if different or not vectors["scenarios"] else 0',
+    put: 'return 0',
+    spec: 'lab/specs/independent-verifier.spec.ts',
+  },
 ];
