@@ -3314,14 +3314,14 @@ export const MUTANTS = [
   // --- The embedded PostgreSQL, the build, Redis Cluster over TLS
   {
     mechanism: "the last app's watcher ends the embedded PostgreSQL",
-    file: 'packages/dev-postgres/src/watch.ts',
+    file: 'packages/dev-postgres/dist/watch.js',
     out: '*postgres) kill -INT "$server" ;;',
     put: '*postgres) : ;;',
     spec: 'lab/specs/embedded-postgres.spec.ts',
   },
   {
     mechanism: 'another app keeps the embedded PostgreSQL',
-    file: 'packages/dev-postgres/src/watch.ts',
+    file: 'packages/dev-postgres/dist/watch.js',
     out: 'if [ -e "$file" ] && kill -0 "\\${file##*.}" 2>/dev/null; then exit; fi',
     put: ':',
     spec: 'lab/specs/embedded-postgres.spec.ts',
