@@ -3765,8 +3765,8 @@ export const MUTANTS = [
   {
     mechanism: 'a user has a limited number of open connections',
     file: 'src/auth/open-connections/open-connections.service.ts',
-    out: 'if (open >= this.perUser)',
-    put: 'if (open < 0)',
+    out: "if (kind !== 'api_key' && open >= this.perUser)",
+    put: 'if (kind === undefined && open)',
     spec: 'test/open-connections.spec.ts',
   },
   {
