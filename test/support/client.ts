@@ -1,6 +1,7 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Readable } from 'node:stream';
 import { text as buffered } from 'node:stream/consumers';
+import { setImmediate } from 'node:timers/promises';
 
 type InjectOptions = Exclude<Parameters<NestFastifyApplication['inject']>[0], string | undefined>;
 type Method = NonNullable<InjectOptions['method']>;
@@ -168,5 +169,7 @@ export async function injected(
 /** An event stream does not end by itself: the client leaves it. */
 async function bodyOf(response: Readable, type: string): Promise<string> {
   if (/event-stream/.test(type)) response.destroy();
-  return response.destroyed ? '' : buffered(response);
+  const text = response.destroyed ? '' : await buffered(response);
+  await setImmediate(); // the hooks after the response run, such as the one that logs it
+  return text;
 }
