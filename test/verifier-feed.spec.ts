@@ -242,17 +242,38 @@ describe('the revocation feed for verifiers', () => {
   });
 });
 
-describe('the log of the revocation feed', () => {
-  const notice = (seq: number) => ({
-    seq,
-    kind: 'session' as const,
-    subjects: [random.uuidAt(seq)],
-    tokenId: null,
-    reason: 'admin' as const,
-    notBefore: null,
-    createdAt: 0,
-    expiresAt: 1,
+describe('a verifier that was away', () => {
+  it('resumes from the oldest kept event over HTTP, and no connection counts it as one that does not read', async () => {
+    const app = await startApp({ env: { REDIS_URL: undefined } });
+    try {
+      await app.app.listen(0, '127.0.0.1');
+      const url = (await app.app.getUrl()).replace('localhost', '127.0.0.1');
+      const { apiKey } = await machineOf(app, await loggedIn(app, ADMIN), { scopes: ['revocations:read'] });
+      const { log } = app.get(RevocationFeed) as unknown as { log: FeedLog };
+      const cursor = log.cursor;
+      for (let seq = 1; seq <= MAX_KEPT_EVENTS; seq += 1)
+        log.append({ ...NOTICE, seq, subjects: [random.uuidAt(seq)] });
+      const reader = await FeedReader.open(url + STREAM, { 'x-api-key': apiKey!, 'last-event-id': cursor });
+      expect(await reader.until('revocation', MAX_KEPT_EVENTS)).toHaveLength(MAX_KEPT_EVENTS);
+      expect(reader.hasEnded).toBe(false);
+      reader.close();
+    } finally {
+      await app.close();
+    }
   });
+});
+
+const NOTICE = {
+  kind: 'session' as const,
+  tokenId: null,
+  reason: 'admin' as const,
+  notBefore: null,
+  createdAt: 0,
+  expiresAt: 1,
+};
+
+describe('the log of the revocation feed', () => {
+  const notice = (seq: number) => ({ ...NOTICE, seq, subjects: [random.uuidAt(seq)] });
 
   it('The log keeps the last events only, and refuses to resume before the oldest kept one', () => {
     const log = new FeedLog('one');

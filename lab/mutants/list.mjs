@@ -4184,4 +4184,11 @@ export const MUTANTS = [
     put: 'return 0',
     spec: 'lab/specs/independent-verifier.spec.ts',
   },
+  {
+    mechanism: 'the kept events of the feed fit into what may wait in one connection',
+    file: 'src/auth/revocation-feed/feed-log.ts',
+    out: 'MAX_KEPT_EVENTS = 900',
+    put: 'MAX_KEPT_EVENTS = 20_000',
+    spec: 'test/verifier-feed.spec.ts',
+  },
 ];

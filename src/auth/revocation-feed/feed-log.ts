@@ -2,8 +2,11 @@ import type { MessageEvent } from '@nestjs/common';
 import { sha256 } from '../../platform/runtime/sha256.js';
 import type { RevocationNotice } from '../../sessions/revocation/denial-list.js';
 
-/** At one revocation per second, a verifier may be away for 5 hours and still resume. About 8 MB. */
-export const MAX_KEPT_EVENTS = 20_000;
+/**
+ * At one revocation per second, a verifier may be away for 15 minutes and still resume; later it lists again. All kept events
+ * may wait in one connection: `OpenConnection` destroys one with more than 1,000.
+ */
+export const MAX_KEPT_EVENTS = 900;
 /** Followers that get a heartbeat before other work has its turn: 50 writes to sockets take about 2 ms. */
 const HEARTBEAT_SLICE = 50;
 const CURSOR = /^([\w-]{1,64})\.(0|[1-9]\d{0,14})$/;

@@ -50,8 +50,7 @@ export class IdentityRepository {
   }
 
   /**
-   * The users with an account at this issuer to whom an address belongs: the issuer has told it of the account, or it
-   * is theirs here.
+   * The users of this issuer who own an address. The issuer has reported it, or the account has it here.
    *
    * @param email canonical
    */
