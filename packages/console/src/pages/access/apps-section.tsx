@@ -1,0 +1,47 @@
+import { ApiProblem, type Receipt } from '@drawbridge/client';
+import { useState } from 'preact/hooks';
+import { request } from '../../api.js';
+import { texts } from '../../texts.js';
+import { ConfirmButton } from '../../ui/dialog.js';
+import { Loaded } from '../../ui/notices.js';
+import { Section } from '../../ui/page.js';
+import { ReceiptStatus } from '../../ui/receipt-status.js';
+import { useResource } from '../../ui/use-resource.js';
+import { AppCard } from './app-card.js';
+
+const t = texts.access;
+
+/** The apps with access on the user's behalf. Hidden if the server has no such list. */
+export function AppsSection() {
+  const grants = useResource('GET /v1/grants');
+  const [ended, setEnded] = useState<Receipt | null>(null);
+  if (grants.error instanceof ApiProblem && grants.error.status === 404) return null;
+  const end = async (id: string) => {
+    const receipt = await request('DELETE /v1/grants/{id}', { params: { id } });
+    await grants.reload();
+    setEnded(receipt);
+  };
+  return (
+    <Section title={t.apps}>
+      <p class="lead">{t.appsLead}</p>
+      <ReceiptStatus receipt={ended} done={t.appEnded} />
+      <Loaded resource={grants} isEmpty={({ items }) => items.length === 0} empty={t.noApps}>
+        {({ items }) => (
+          <ul class="cards">
+            {items.map((grant) => (
+              <AppCard key={grant.id} grant={grant}>
+                <ConfirmButton
+                  title={t.endApp}
+                  label={t.endAppLabel(grant.app.name)}
+                  act={() => end(grant.id)}
+                >
+                  {t.endAppExplained(grant.app.name)}
+                </ConfirmButton>
+              </AppCard>
+            ))}
+          </ul>
+        )}
+      </Loaded>
+    </Section>
+  );
+}
