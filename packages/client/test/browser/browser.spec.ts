@@ -1,10 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
-import { readFileSync } from 'node:fs';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { ALICE, holdBackgroundWork, PASSWORD, resetStores } from '../../../../test/support/app.js';
 import { createUser } from '../../../../test/support/test-users.js';
 import { eventually } from '../../../../test/support/waiting.js';
-import { describeInChromium, startChromium } from './chromium.js';
+import { describeInChromium, serveClientPages, startChromium } from './chromium.js';
 import { EXPIRY, FLAGS, REFRESH, SESSION, startServer, type TestServer } from '../support.js';
 import { COOKIES } from '../../../../test/support/cookies.js';
 
@@ -61,15 +60,7 @@ describeInChromium('tabs of a browser', () => {
   });
   beforeEach(async () => {
     context = await browser.newContext();
-    await context.route('**/app/**', (route) => {
-      const [, file] = /\/app\/client\/([\w-]+\.js)$/.exec(route.request().url()) ?? [];
-      if (file)
-        return route.fulfill({ contentType: 'text/javascript', path: `packages/client/dist/${file}` });
-      return route.fulfill({
-        contentType: 'text/html',
-        body: readFileSync('packages/client/test/browser/page.html'),
-      });
-    });
+    await serveClientPages(context);
   });
   afterEach(() => context.close());
 

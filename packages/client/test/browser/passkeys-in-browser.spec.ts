@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
-import { readFileSync } from 'node:fs';
-import type { Browser, BrowserContext, CDPSession, Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from '../../../../test/support/app.js';
 import { freePort } from '../../../../test/support/outside-person.js';
-import { describeInChromium, startChromium } from './chromium.js';
+import { describeInChromium, serveClientPages, startChromium } from './chromium.js';
+import { VirtualAuthenticator } from './virtual-authenticator.js';
 
 const MINUTE = 60_000;
 const PASSKEYS = '/v1/auth/passkeys';
@@ -18,7 +18,7 @@ describeInChromium('passkeys in a browser', () => {
   let context: BrowserContext;
   let origin: string;
   let page: Page;
-  let authenticator: Authenticator;
+  let authenticator: VirtualAuthenticator;
 
   beforeAll(async () => {
     await resetStores();
@@ -35,17 +35,9 @@ describeInChromium('passkeys in a browser', () => {
   beforeEach(async () => {
     await app.query('delete from passkeys');
     context = await browser.newContext();
-    await context.route('**/app/**', (route) => {
-      const [, file] = /\/app\/client\/([\w-]+\.js)$/.exec(route.request().url()) ?? [];
-      if (file)
-        return route.fulfill({ contentType: 'text/javascript', path: `packages/client/dist/${file}` });
-      return route.fulfill({
-        contentType: 'text/html',
-        body: readFileSync('packages/client/test/browser/page.html'),
-      });
-    });
+    await serveClientPages(context);
     page = await open(origin);
-    authenticator = await Authenticator.plugInto(page);
+    authenticator = await VirtualAuthenticator.plugInto(page);
   });
   afterEach(() => context.close());
 
@@ -78,7 +70,7 @@ describeInChromium('passkeys in a browser', () => {
     'are registered, log in without a name, and step up (%s)',
     async (transport) => {
       page = await open(origin, transport);
-      authenticator = await Authenticator.plugInto(page);
+      authenticator = await VirtualAuthenticator.plugInto(page);
       await logIn();
       const made = await addPasskey('Laptop');
       expect(made).toMatchObject({ name: 'Laptop', transports: ['internal'], backedUp: false });
@@ -155,7 +147,7 @@ describeInChromium('passkeys in a browser', () => {
     await logIn();
     await addPasskey('Laptop');
     const elsewhere = await open(origin.replace('localhost', 'other.localhost'));
-    await (await Authenticator.plugInto(elsewhere)).put((await authenticator.credentials())[0]!);
+    await (await VirtualAuthenticator.plugInto(elsewhere)).put((await authenticator.credentials())[0]!);
     expect(await signIn(elsewhere)).toBe('SecurityError');
   });
 
@@ -169,56 +161,10 @@ describeInChromium('passkeys in a browser', () => {
       await page.evaluate('tab.logOut()');
     }
     await authenticator.unplug();
-    const copy = await Authenticator.plugInto(page);
+    const copy = await VirtualAuthenticator.plugInto(page);
     await copy.put(copied!);
     expect(await signIn()).toBe('auth.invalid_credentials');
     const events = await app.query(`select from audit_events where type = 'authn_passkey_cloned'`);
     expect(events).toHaveLength(1);
   });
 });
-
-type Credential = Awaited<ReturnType<Authenticator['credentials']>>[number];
-
-/** Chromium's virtual authenticator. */
-class Authenticator {
-  private constructor(
-    private readonly cdp: CDPSession,
-    private readonly authenticatorId: string,
-  ) {}
-
-  static async plugInto(page: Page): Promise<Authenticator> {
-    const cdp = await page.context().newCDPSession(page);
-    await cdp.send('WebAuthn.enable');
-    const { authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', {
-      options: {
-        protocol: 'ctap2',
-        transport: 'internal',
-        hasResidentKey: true,
-        hasUserVerification: true,
-        isUserVerified: true,
-        automaticPresenceSimulation: true,
-      },
-    });
-    return new Authenticator(cdp, authenticatorId);
-  }
-
-  async credentials() {
-    const { authenticatorId } = this;
-    return (await this.cdp.send('WebAuthn.getCredentials', { authenticatorId })).credentials;
-  }
-
-  async put(credential: Credential): Promise<void> {
-    const { authenticatorId } = this;
-    await this.cdp.send('WebAuthn.addCredential', { authenticatorId, credential });
-  }
-
-  async set({ isUserVerified }: { isUserVerified: boolean }): Promise<void> {
-    const { authenticatorId } = this;
-    await this.cdp.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified });
-  }
-
-  async unplug(): Promise<void> {
-    const { authenticatorId } = this;
-    await this.cdp.send('WebAuthn.removeVirtualAuthenticator', { authenticatorId });
-  }
-}
