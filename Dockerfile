@@ -6,7 +6,8 @@ RUN npm ci --ignore-scripts
 COPY tsconfig.json nest-cli.json ./
 COPY src ./src
 COPY bundle.js ./
-RUN npm run build:server
+COPY packages ./packages
+RUN npm run build:server && npm run build:console
 
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app
@@ -18,9 +19,12 @@ ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
+COPY --from=build /app/packages/console/dist ./packages/console/dist
 COPY package.json ./
 # What starts threads at any time is not part of the build.
 COPY src/auth/passwords/password-worker.js ./src/auth/passwords/
+# The page of the API, for `API_DOCS=true`.
+COPY src/platform/api-docs/page ./src/platform/api-docs/page
 # The one folder that may be written to; production needs none.
 RUN mkdir .data && chown node:node .data
 USER node

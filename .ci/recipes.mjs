@@ -1,24 +1,27 @@
 /**
- * Follows the recipes of docs/guides/make-it-yours.md in a copy, in their order, and checks the result. A block of code
- * counts by the sentence before it:
+ * Follows pages in a copy, in their order, and checks the result: `node .ci/recipes.mjs docs/tutorial/notes.md`. Without
+ * an argument it follows the guide "Make it yours". A block of code counts by the sentence before it:
  * - "`path`:" is a new file. "Add to `path`:" is appended. "In `path`, replace …" is a ```diff: its lines without `+`
  *   stand once in the file, and its lines without `-` take their place. `@@` separates several places of one file.
- * - "See it work:" runs when all recipes are applied, against the built application. "It prints:" is then part of what
- *   the last commands printed; `…` stands for any text.
+ *   `*` in a path stands for the time of a migration.
+ * - "Run:" runs at once.
+ * - "See it work:", or "See it work, in another terminal:", runs when all pages are followed, against the built
+ *   application. "It prints:" is then part of what the last commands printed; `…` stands for any text.
  * "Add `Name` to `list` of `path`" needs no block: a module gets the class and its import.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { copyTree, withApplication } from './copy.mjs';
+import { withApplication } from '../tools/derive.mjs';
+import { copyTree } from './copy.mjs';
 
-const PAGE = 'docs/guides/make-it-yours.md';
+const pages = process.argv.length > 2 ? process.argv.slice(2) : ['docs/guides/make-it-yours.md'];
 const changed = new Set();
 const scripts = [];
 const { copy, run } = copyTree('recipes');
 
-for (const step of stepsOf(readFileSync(PAGE, 'utf8'))) follow(step);
+for (const page of pages) for (const step of stepsOf(readFileSync(page, 'utf8'))) follow(step);
 assert(scripts.length > 0, 'no block says "See it work:"');
 run('git', 'init', '-q'); // the checks ask git for the files
 run('npx', 'prettier', '--write', '--log-level=warn', ...changed);
@@ -36,7 +39,9 @@ run(
   'test/openapi.spec.ts',
   'test/route-decorators.spec.ts',
 );
-console.log(`recipes: ${changed.size} files changed, ${scripts.length} scripts print what the guide says`);
+console.log(
+  `recipes: ${changed.size} files changed, ${scripts.length} scripts print what ${pages.join(', ')} promise`,
+);
 
 /** The paragraphs and the blocks of code, each block with the sentence before it. */
 function* stepsOf(text) {
@@ -57,7 +62,8 @@ function follow({ sentence, language, code }) {
   if (code === undefined) {
     for (const [, name, list, path] of sentence.matchAll(/\bAdd `(\w+)` to `(\w+)` of `(src\/\S+)`/g))
       register(name, list, path);
-  } else if (sentence.endsWith('See it work:')) scripts.push({ code, prints: [] });
+  } else if (sentence.endsWith('Run:')) run('bash', '-euc', code);
+  else if (/\bSee it work\b.*:$/.test(sentence)) scripts.push({ code, prints: [] });
   else if (sentence.endsWith('It prints:')) scripts.at(-1).prints.push(code);
   else if (language === 'diff') for (const hunk of code.split(/^@@.*\n/m)) replace(pathIn(sentence), hunk);
   else if (/\bAdd to `[^`]+`:$/.test(sentence)) append(pathIn(sentence), code);
@@ -66,19 +72,27 @@ function follow({ sentence, language, code }) {
 }
 
 function pathIn(sentence) {
-  const [path, ...others] = [...sentence.matchAll(/`((?:\w[\w.-]*\/)+[\w.-]+)`/g)].map(([, path]) => path);
+  const [path, ...others] = [...sentence.matchAll(/`((?:\w[\w.-]*\/)+[\w.*-]+)`/g)].map(([, path]) => path);
   assert(path && others.length === 0, `one path stands before the block: ${sentence}`);
-  changed.add(path);
-  return path;
+  return path.includes('*') ? migrationOf(path) : path;
+}
+
+function migrationOf(path) {
+  const [folder, name] = path.split('*');
+  const found = readdirSync(join(copy, folder)).filter((file) => file.endsWith(name));
+  assert.equal(found.length, 1, `one file is named ${path}`);
+  return folder + found[0];
 }
 
 function create(path, code) {
   assert(!existsSync(join(copy, path)), `${path} exists already`);
+  changed.add(path);
   mkdirSync(dirname(join(copy, path)), { recursive: true });
   writeFileSync(join(copy, path), code);
 }
 
 function append(path, code) {
+  changed.add(path);
   appendFileSync(join(copy, path), code);
 }
 
@@ -111,10 +125,14 @@ function change(path, edit) {
 
 function seeItWork({ code, prints }, url) {
   const script = code.replaceAll('http://localhost:3000', url);
-  const output = execFileSync('bash', ['-c', `exec 2>&1\n${script}\ntrue`], { cwd: copy, encoding: 'utf8' });
+  const output = execFileSync('bash', ['-c', `exec 2>&1\n${script}\ntrue`], {
+    cwd: copy,
+    env: { ...process.env, PORT: new URL(url).port }, // for commands that ask the application, such as client:types
+    encoding: 'utf8',
+  });
   for (const text of prints) {
     const pattern = text.trimEnd().split('…').map(escaped).join('[^]*?');
-    assert.match(output, new RegExp(pattern), `the guide promises:\n${text}\n\nit prints:\n${output}`);
+    assert.match(output, new RegExp(pattern), `the page promises:\n${text}\n\nit prints:\n${output}`);
   }
 }
 

@@ -14,17 +14,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startPostgres, startRedis } from '../test/support/services.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'drawbridge-smoke-'));
-const stories = [
+const pages = [
   'docs/tutorial/force-logout.md',
   'docs/guides/api-keys.md',
   'docs/guides/oauth.md',
   'docs/guides/open-connections.md',
-].map((file) => /```sh\n([\s\S]*?)```/.exec(readFileSync(file, 'utf8'))[1]);
-/** The settings of the stories. */
-const SETTINGS = {
-  OAUTH_PROVIDER: 'on',
-  OAUTH_CLIENTS: /OAUTH_CLIENTS='(.*)' npm start/.exec(readFileSync('docs/guides/oauth.md', 'utf8'))[1],
-};
+].map((file) => readFileSync(file, 'utf8'));
+const stories = pages.map((page) => /```sh\n([\s\S]*?)```/.exec(page)[1]);
+/** The settings with which the pages start the application. */
+const SETTINGS = Object.fromEntries(pages.flatMap(settingsIn));
 const running = new Set();
 // curl with its usual output, and the status on a separate channel
 const CURL = `curl() { command curl -w '%{stderr}[status %{http_code}]\\n' "$@"; }\n`;
@@ -139,4 +137,15 @@ async function freePort() {
   server.close();
   await once(server, 'close');
   return port;
+}
+
+/** The names and values before `npm start`. */
+function settingsIn(page) {
+  const commands = page.matchAll(/^((?:[A-Z_]+=(?:'[^']*'|[^\s']+) )+)npm start$/gm);
+  return [...commands].flatMap(([, assignments]) =>
+    [...assignments.matchAll(/([A-Z_]+)=(?:'([^']*)'|(\S+)) /g)].map(([, name, quoted, plain]) => [
+      name,
+      quoted ?? plain,
+    ]),
+  );
 }

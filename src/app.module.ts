@@ -34,6 +34,9 @@ import { UsersModule } from './users/users.module.js';
  */
 const GUARDS = [CrossSiteGuard, ThrottleGuard, AccessGuard, CallerLimitGuard, SessionGuard, RolesGuard];
 
+/** A feature whose controllers depend on the settings has a static `forRoot`. */
+type Feature = Type & { forRoot?(settings: Settings): DynamicModule };
+
 @Module({})
 export class AppModule {
   static forRoot(settings: Settings, keys: Keys, replacements: Replacements = {}): DynamicModule {
@@ -43,7 +46,7 @@ export class AppModule {
         SettingsModule.forRoot(settings, keys, replacements),
         HttpModule,
         PersistenceModule,
-        CacheModule,
+        replacements.isCommand ? CacheModule.forCommand(settings) : CacheModule,
         GeolocationModule,
         AuditModule,
         PendingActionsModule,
@@ -58,7 +61,7 @@ export class AppModule {
         AdminModule,
         HealthModule,
         MetricsModule,
-        ...Object.values<Type>(features),
+        ...Object.values<Feature>(features).map((feature) => feature.forRoot?.(settings) ?? feature),
         ...(replacements.features ?? []),
       ],
       providers: GUARDS.map((guard) => ({ provide: APP_GUARD, useFactory: forRequests, inject: [guard] })),

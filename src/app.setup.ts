@@ -2,13 +2,14 @@ import { VersioningType } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { IncomingMessage } from 'node:http';
 import { AppModule } from './app.module.js';
 import { readAddress } from './platform/http/ip-address.js';
 import { createLogger, NestLogger, type Logger } from './platform/logging/logger.js';
 import { Problem } from './platform/api/problem.js';
 import { ProblemFilter } from './platform/api/problem.filter.js';
-import { random } from './platform/runtime/random.js';
 import { requireFaultless } from './platform/runtime/registry.js';
+import { requireMailLabels } from './platform/mail/content/translate-mail.js';
 import { securityEventOf } from './platform/logging/security-event-log.js';
 import { TrustedProxies } from './platform/http/trusted-proxies.js';
 import { validationPipe } from './platform/api/validation.pipe.js';
@@ -22,6 +23,7 @@ import { GeoLocator } from './platform/geolocation/geo-locator.js';
 import { checkInterval, Connections } from './platform/http/connections.js';
 import { onlyOwnHosts } from './platform/http/own-hosts.js';
 import { refuseBadHeaders, refuseTunnel, refuseUnreadable } from './platform/http/malformed-requests.js';
+import { requestIdOf } from './platform/http/request-id.js';
 import { Shutdown } from './platform/http/shutdown.js';
 import { standardHeaders } from './platform/http/standard-headers.js';
 
@@ -34,6 +36,9 @@ const HEADER_LIMIT_BYTES = 16_384;
 
 /** A report of a secret scanner names many findings at once. */
 const RAW_BODY_LIMIT_BYTES = 524_288;
+
+/** A proxy may send such a request to another instance when the first one has refused it (RFC 9110 9.2.1). */
+const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -52,12 +57,19 @@ export async function createApp(
   replacements: Replacements = {},
 ): Promise<NestFastifyApplication> {
   requireFaultless();
+  requireMailLabels(settings.mailLocale);
+  const tracing = settings.otelExporterOtlpEndpoint ? await traced(settings) : null;
   const logger =
     replacements.logger ??
-    createLogger(settings.logLevel, settings.nodeEnv === 'development' && process.stdout.isTTY);
+    createLogger(
+      settings.logLevel,
+      settings.nodeEnv === 'development' && process.stdout.isTTY,
+      tracing?.logFields,
+    );
   const routes = new RouteTable();
   const problems = new ProblemFilter(logger, [databaseProblem], (url) => routes.methodsOf(url));
   const proxies = new TrustedProxies(settings.trustedProxies);
+  const idProxies = settings.requestIdFromProxy ? proxies : null;
   const adapter = new FastifyAdapter({
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: settings.requestTimeout,
@@ -69,7 +81,7 @@ export async function createApp(
       connectionsCheckingInterval: checkInterval(settings),
     },
     trustProxy: (address: string) => proxies.includes(readAddress(address)),
-    genReqId: () => random.uuid(),
+    genReqId: (request: IncomingMessage) => requestIdOf(request, idProxies),
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
       standardHeaders(request, reply);
       problems.answer(error, request, reply);
@@ -90,6 +102,7 @@ export async function createApp(
     },
   );
   routes.follow(fastify);
+  tracing?.follow(fastify, logger);
   fastify.decorateRequest('user', undefined);
   fastify.decorateRequest('session', undefined);
   fastify.decorateRequest('delegate', undefined);
@@ -128,15 +141,23 @@ export async function createApp(
   return app;
 }
 
+/** OpenTelemetry is loaded only here, so only with traces. */
+async function traced(settings: Settings) {
+  const { Tracing } = await import('./platform/tracing/tracing.js');
+  return new Tracing(settings);
+}
+
 /**
- * During shutdown each answer closes its connection. While the instance drains, it refuses requests with a problem of
- * its own.
+ * During shutdown each answer closes its connection. While the instance drains, it refuses reads with a problem of its
+ * own: see `Shutdown`.
  */
 function shutDownWithAnswers(fastify: FastifyInstance, shutdown: Shutdown): void {
   fastify.addHook('onRequest', (request, reply, done) => {
     if (!shutdown.hasBegun) return done();
     void reply.header('connection', 'close');
-    if (!shutdown.isDraining || request.routeOptions.config.alwaysAnswers) return done();
+    if (request.routeOptions.config.alwaysAnswers) return done();
+    shutdown.noteRequest();
+    if (!shutdown.isDraining || !SAFE_METHODS.has(request.method)) return done();
     done(
       new Problem('auth.unavailable', { detail: 'This instance is shutting down. Send the request again.' }),
     );
@@ -169,12 +190,14 @@ function letRead(app: NestFastifyApplication, origins: readonly string[]): void 
     allowedHeaders: [
       'Authorization',
       'Content-Type',
+      'DPoP',
       'Idempotency-Key',
       'X-API-Key',
       'X-Device-Token',
       'X-Min-Revocation-Seq',
     ],
     exposedHeaders: [
+      'DPoP-Nonce',
       'Deprecation',
       'RateLimit',
       'RateLimit-Policy',

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { PostgresClient } from './platform/persistence/postgres/postgres-client.js';
 import { PACKAGE_ROOT } from './platform/runtime/package-root.js';
 import { BootError } from './platform/settings/boot-error.js';
+import { loadSettings } from './platform/settings/load-settings.js';
 import { PRODUCT } from './product.js';
 
 /** A package for development, which the image and the bundle do not contain. `npm start` builds it. */
@@ -31,6 +32,27 @@ export async function startDevDatabase(dataDir: string, log: (line: string) => v
     throw error.name === 'EmbeddedPostgresError' ? new BootError(error.message, { cause: error }) : error;
   });
   return { url: postgres.url, stop: () => stopUnlessShared(postgres) };
+}
+
+/**
+ * For `dev.js`: starts the embedded PostgreSQL if the server would, and keeps it running when a server stops.
+ * @returns undefined when the settings name a database
+ */
+export async function holdDevDatabase(
+  log: (line: string) => void,
+): Promise<{ stop(): Promise<void> } | undefined> {
+  if (existsSync('.env')) process.loadEnvFile('.env');
+  const { databaseUrl, dataDir } = loadSettings(process.env);
+  if (databaseUrl) return undefined;
+  const postgres = await startDevDatabase(dataDir, log);
+  // `stopUnlessShared` of the server finds this connection.
+  const held = new PostgresClient({
+    connectionString: postgres.url,
+    application_name: `${PRODUCT.slug}-dev`,
+  });
+  held.on('error', () => undefined);
+  await held.connect();
+  return { stop: () => held.end().then(() => postgres.stop()) };
 }
 
 /** Instances that share a Redis may share an embedded PostgreSQL: only the last one stops it. */

@@ -244,6 +244,27 @@ export {
   type DeletedAccount,
 } from './platform/persistence/account-deletions.js';
 
+/**
+ * Gives the demo users rows to see: the owner of a table registers a hook. It runs for each demo user at every start in
+ * development, never in tests or in production. So it adds nothing if the user has rows already.
+ *
+ * ```ts
+ * @Injectable()
+ * class NoteRepository {
+ *   constructor(demo: DemoRows) {
+ *     demo.register((tx, { id }) =>
+ *       tx.query(
+ *         `insert into notes (user_id, title) select $1, 'Buy milk'
+ *          where not exists (select from notes where user_id = $1)`,
+ *         [id],
+ *       ),
+ *     );
+ *   }
+ * }
+ * ```
+ */
+export { DemoRows, type DemoRowsHook, type DemoUser } from './platform/persistence/demo-rows.js';
+
 // --- End sessions, and write before they end
 
 /**
@@ -290,6 +311,20 @@ export { END_REASONS, type EndReason } from './sessions/revocation/end-reason.js
  */
 export { SessionFence } from './sessions/session-fence.js';
 
+/**
+ * Tells clients in the header `Server-Timing` how long each tier took and which store answered. For demonstrations only.
+ *
+ * ```ts
+ * @Injectable()
+ * class DemoTimings {
+ *   constructor(timings: CheckTimings) {
+ *     timings.enable();
+ *   }
+ * }
+ * ```
+ */
+export { CheckTimings } from './sessions/check/check-timings.js';
+
 // --- Audit, mail
 
 /**
@@ -323,7 +358,7 @@ export { defineAuditEvent, type AuditEventType } from './platform/audit/audit-ev
  *   outbox.add(tx, to, INVOICE_MAIL, { number: 'A-17', ...mailContextOf(context, now) });
  * ```
  */
-export { MailOutbox } from './platform/mail/mail-outbox.js';
+export { MailOutbox, type AddOptions } from './platform/mail/mail-outbox.js';
 export {
   contextLines,
   defineMail,
@@ -333,6 +368,53 @@ export {
   type MailTemplate,
 } from './platform/mail/define-mail.js';
 export { mailContextOf } from './sessions/mail-context.js';
+
+/**
+ * Adds the text of a mail in another language, and the labels that all mails of the language share. `coreMails` has the
+ * mails of the core. `MAIL_LOCALE` is the language of mails; `MailLocales` finds that of a user.
+ *
+ * ```ts
+ * translateMailLabels('de', {
+ *   when: 'Zeit',
+ *   device: 'Gerät',
+ *   ipAddress: 'IP-Adresse',
+ *   country: 'Land',
+ *   open: 'Seite öffnen',
+ *   copyLink: 'Wenn die Schaltfläche nicht funktioniert, öffnen Sie diese Adresse:',
+ *   reason: `Sie erhalten diese E-Mail, weil ein Konto bei ${PRODUCT.name} diese Adresse verwendet.`,
+ * });
+ *
+ * translateMail(coreMails.PASSWORD_CHANGED_MAIL, 'de', (data) => ({
+ *   subject: 'Ihr Passwort wurde geändert',
+ *   paragraphs: ['Das Passwort Ihres Kontos wurde geändert.', contextLines(data)],
+ * }));
+ * ```
+ */
+export { translateMail, translateMailLabels } from './platform/mail/content/translate-mail.js';
+export type { MailLabels } from './platform/mail/content/mail-labels.js';
+export * as coreMails from './core-mails.js';
+/** The name of a country in a language, such as "Germany" for the code `DE`. */
+export { countryName } from './platform/runtime/locale.js';
+
+/**
+ * Finds the language of a user, for all mails to them. Without it, mails are in the language of `MAIL_LOCALE`.
+ *
+ * ```ts
+ * @Injectable()
+ * class LanguageRepository {
+ *   constructor(locales: MailLocales) {
+ *     locales.register(async (tx, address) => {
+ *       const [row] = await tx.query<{ locale: string | null }[]>(
+ *         'select p.locale from profiles p join users u on u.id = p.user_id where u.email = $1',
+ *         [address],
+ *       );
+ *       return row?.locale;
+ *     });
+ *   }
+ * }
+ * ```
+ */
+export { MailLocales, type FindLocale } from './platform/mail/mail-locales.js';
 
 // --- Background jobs and metrics
 
@@ -462,12 +544,16 @@ export { InstanceMessages } from './platform/persistence/instance-messages.js';
  */
 export { Clock } from './platform/runtime/clock.js';
 export { databaseNow } from './platform/persistence/database-now.js';
+/** The folder of `package.json`, for files beside the source that are read at runtime. */
+export { PACKAGE_ROOT } from './platform/runtime/package-root.js';
 /** Random bytes and ids from the operating system's generator. */
 export { random } from './platform/runtime/random.js';
 /** Schemas that requests and responses share: text without control characters, UUIDs, instants, pages. */
 export { instant, text, uuid } from './platform/api/schemas.js';
 export { decodeCursor, encodeCursor, pageOf, pageQuery } from './platform/api/page.js';
 export { LOGGER, type Logger } from './platform/logging/logger.js';
+/** Stops the boot: the message says what is wrong and what to do. */
+export { BootError } from './platform/settings/boot-error.js';
 /**
  * The settings of the application, injected by the type. A feature declares its own in its folder: the boot stops at a
  * wrong value and names the variable. `setting` has the kinds: `integer`, `duration`, `choice`, `flag`, `url`, …

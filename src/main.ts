@@ -14,7 +14,7 @@ import { startDevDatabase } from './dev-database.js';
 import { migrateDatabase, requireMigrated } from './platform/persistence/migrate.js';
 import { reasonOf } from './platform/runtime/failure.js';
 import { close, listen } from './platform/http/listen.js';
-import { refuseDemoUsers, seedUsers } from './seeds.js';
+import { refuseDemoUsers, seedRows, seedUsers } from './seeds.js';
 import { startupBanner } from './startup-banner.js';
 import { PRODUCT } from './product.js';
 
@@ -34,6 +34,7 @@ async function boot(): Promise<void> {
   app.get(Jobs).every({ name: 'key-file', interval: RELOAD_INTERVAL_MS, scope: 'instance', run: poll });
   undo.push(() => close(app, settings));
   if (settings.seedUsers) await seedUsers(app);
+  if (settings.seedUsers && settings.nodeEnv === 'development') await seedRows(app);
   if (settings.nodeEnv === 'production') await refuseDemoUsers(app);
   releaseStartupHeap();
   await listen(app, settings);

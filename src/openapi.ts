@@ -1,178 +1,84 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
-import { PROBLEM_EXTENSION } from './platform/api/api-problems.decorator.js';
-import { Problem, PROBLEMS, type ProblemCode } from './platform/api/problem.js';
+import { completeDocument } from './platform/api-docs/complete-document.js';
+import { serveDocsPage } from './platform/api-docs/docs-page.js';
+import { convertSchema } from './platform/api-docs/schema-converter.js';
 import { cookieNamesOf } from './platform/http/cookie-names.js';
 import { Settings } from './platform/settings/settings.js';
-import { OAuthResources } from './auth/oauth/provider/resources.js';
-import { oauthSettings } from './auth/oauth/settings.js';
-import { instant } from './platform/api/schemas.js';
+import type { DelegateAdmission } from './auth/delegates/delegate-admission.js';
+import { DelegateAdmissions } from './auth/delegates/delegate-admissions.js';
 import { END_REASONS } from './sessions/revocation/end-reason.js';
 import { PRODUCT } from './product.js';
 
-/** The page may run only its own scripts. Inline styles are allowed because Swagger UI sets them on its elements. */
-const PAGE_POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
-  "object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+const DESCRIPTION = `
+The badge of an operation is its tier. It names what the server checks on each request:
 
-/** The only files of the Swagger UI package that are served. Others, such as its `package.json`, are not found. */
-const PAGE_FILES = new Set([
-  'favicon-16x16.png',
-  'favicon-32x32.png',
-  'swagger-ui.css',
-  'swagger-ui-bundle.js',
-  'swagger-ui-standalone-preset.js',
-]);
+| tier | the server checks |
+|---|---|
+| public | nothing |
+| access | the access token |
+| session | the access token and the session: an ended session is refused on its next request |
+| fresh | as session, and that the user has proved their identity in the last minutes |
+| strict | as session, always in PostgreSQL |
+
+Further badges name the role that the user needs, or the scope with which an API key is accepted.
+
+**Try it:** open \`POST /v1/auth/login\` and press "Execute". Then this page sends the cookies of the login, or the
+tokens of a login with the bearer transport. It refreshes an expired access token and repeats the request.
+
+**Errors** are \`application/problem+json\` (RFC 9457). Decide by \`code\`; \`detail\` says what to do next.
+`;
+
+/** The groups of operations, in the order of the page. A group of a feature follows them. */
+const TAGS: Record<string, string> = {
+  auth: 'Registration, login, refresh, passwords, addresses and second factors',
+  passkeys: 'Login and step-up with passkeys',
+  sessions: 'The sessions of the caller',
+  devices: 'The browsers and apps from which the caller has logged in',
+  users: 'The profile and the account of the caller',
+  'api-keys': 'Keys for programs that act for the caller',
+  grants: 'Apps with access on behalf of the caller',
+  social: 'Sign-in with outside accounts',
+  oauth: 'The page of consent, and what OAuth clients discover',
+  admin: 'Users and sessions, for admins',
+  revocations: 'The revocation feed, for verifiers in other services',
+  keys: 'The public keys that verify access tokens',
+  health: 'Probes and metrics',
+};
 
 /** Serves `/openapi.json`, and `/docs`, a page to read it and try it. */
 export function serveOpenApi(app: NestFastifyApplication, fastify: FastifyInstance): void {
-  fastify.addHook('onRoute', (route) => {
-    if (!/^\/docs(\/|$)/.test(route.url)) return;
-    route.onRequest = [route.onRequest ?? []].flat().concat(async (request, reply) => {
-      void reply.header('content-security-policy', PAGE_POLICY);
-      const { '*': file } = request.params as { '*'?: string };
-      if (file !== undefined && !PAGE_FILES.has(file)) throw new Problem('resource.not_found');
-    });
-  });
   const settings = app.get(Settings);
-  const hasApps = oauthSettings(settings).oauthProvider === 'on';
+  const delegates = app.get(DelegateAdmissions).all;
+  const config = configOf(settings, delegates);
+  const create = () => {
+    const document = SwaggerModule.createDocument(app, config, {
+      operationIdFactory,
+      standardSchemaConverter: convertSchema,
+    });
+    return completeDocument(document, { delegates, endReasons: END_REASONS });
+  };
+  SwaggerModule.setup('docs', app, create, { jsonDocumentUrl: 'openapi.json', raw: ['json'], ui: false });
+  serveDocsPage(fastify);
+}
+
+function configOf(settings: Settings, delegates: readonly DelegateAdmission[]): Omit<OpenAPIObject, 'paths'> {
   const builder = new DocumentBuilder()
+    .setOpenAPIVersion('3.1.0')
     .setTitle(PRODUCT.name)
-    .setDescription('Each operation names its tier: public, access, session, fresh or strict.')
+    .setDescription(DESCRIPTION.trim())
     .setVersion('1')
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'at+jwt' }, 'bearer')
-    .addApiKey({ type: 'apiKey', in: 'header', name: 'X-API-Key' }, 'apiKey')
     .addCookieAuth(cookieNamesOf(settings).access, { type: 'apiKey', in: 'cookie' }, 'cookie');
-  if (hasApps)
-    builder.addSecurity('app', {
-      type: 'openIdConnect',
-      openIdConnectUrl: `${app.get(OAuthResources).issuer}/.well-known/openid-configuration`,
-    });
-  const config = builder.build();
-  SwaggerModule.setup('docs', app, () => complete(SwaggerModule.createDocument(app, config), hasApps), {
-    jsonDocumentUrl: 'openapi.json',
-    raw: ['json'],
-  });
+  for (const [name, description] of Object.entries(TAGS)) builder.addTag(name, description);
+  for (const { securityScheme } of delegates) builder.addSecurity(securityScheme.name, securityScheme.scheme);
+  return builder.build();
 }
 
-const PROBLEM_SCHEMA = 'Problem';
-
-/**
- * A problem may have more members (RFC 9457 3.2): a client ignores members that it does not know. A function, because
- * features define codes after this module has loaded.
- */
-const problemBody = () =>
-  z.looseObject({
-    type: z.string(),
-    title: z.string(),
-    status: z.int(),
-    detail: z.string(),
-    instance: z.string(),
-    code: z.enum(PROBLEMS.names()),
-    requestId: z.string(),
-    errors: z
-      .array(z.object({ path: z.string(), message: z.string() }))
-      .optional()
-      .describe('`request.invalid`'),
-    reason: z.enum(END_REASONS).optional().describe('`auth.session_ended`; so is `endedAt`'),
-    endedAt: instant.optional(),
-    maxAuthAge: z.int().optional().describe('`auth.reauthentication_required`: seconds'),
-    bySecondFactor: z
-      .boolean()
-      .optional()
-      .describe('`auth.reauthentication_required`: a password is not accepted, ask for a code'),
-  });
-
-const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
-type Operation = NonNullable<OpenAPIObject['paths'][string]['get']> & { [extension: `x-${string}`]: unknown };
-
-/** The problems of a route without a tier decorator: the access tier is the default. */
-const ACCESS_PROBLEMS: ProblemCode[] = [
-  'auth.unauthenticated',
-  'auth.invalid_token',
-  'auth.token_expired',
-  'auth.session_ended',
-  'auth.unavailable',
-];
-/** The problems that every route may answer. Every route refuses a compressed body. */
-const COMMON_PROBLEMS: ProblemCode[] = ['auth.ambiguous_credentials', 'request.media_type', 'internal.error'];
-/** The problems that every non-public route may answer: `X-Min-Revocation-Seq` may be malformed. */
-const GUARDED_PROBLEMS: ProblemCode[] = ['request.invalid'];
-/** The problems that every unsafe method may answer: a body is parsed even if the route expects none. */
-const UNSAFE_PROBLEMS: ProblemCode[] = ['request.invalid', 'request.too_large', 'request.cross_site'];
-
-const RETRY_AFTER = { 'Retry-After': { description: 'seconds', schema: { type: 'integer' } } } as const;
-const field = (description: string) => ({ description, schema: { type: 'string' } }) as const;
-/** Headers that tell a client how long to wait. */
-const HEADERS: Partial<
-  Record<number, Record<string, { description: string; schema: { type: 'integer' | 'string' } }>>
-> = {
-  429: {
-    ...RETRY_AFTER,
-    'RateLimit-Policy': field('the name of the limit that was exceeded: `q` requests in `w` seconds'),
-    RateLimit: field('the requests left of that limit (`r`) and the seconds until it resets (`t`)'),
-  },
-  503: RETRY_AFTER,
-};
-
-/** Adds facts that no single decorator knows: the default tier, and all problems of a route by status. */
-function complete(document: OpenAPIObject, hasApps: boolean): OpenAPIObject {
-  const problemSchema = z.toJSONSchema(problemBody(), { target: 'openapi-3.0' }) as never;
-  document.components = {
-    ...document.components,
-    schemas: { ...document.components?.schemas, [PROBLEM_SCHEMA]: problemSchema },
-  };
-  for (const path of Object.values(document.paths)) {
-    for (const method of METHODS) {
-      if (path[method]) describeOperation(path[method] as Operation, method !== 'get', hasApps);
-    }
-  }
-  return document;
-}
-
-function describeOperation(operation: Operation, isUnsafe: boolean, hasApps: boolean): void {
-  const byDefault = operation['x-tier'] === undefined;
-  operation['x-tier'] ??= 'access';
-  // Set once, even if both the controller and the route require a session.
-  if (operation['x-tier'] !== 'public')
-    operation.security = operation['x-machines-only'] ? [] : [{ bearer: [] }, { cookie: [] }];
-  const scope = operation['x-scope'] as string | undefined;
-  // OpenAPI 3.1: for schemes other than OAuth the list names the roles that the operation needs.
-  if (scope !== undefined) operation.security!.push({ apiKey: [scope] });
-  if (scope !== undefined && hasApps && operation['x-apps']) operation.security!.push({ app: [scope] });
-  const roles = operation['x-roles'] as string[] | undefined;
-  // Shown beside the path, even while the operation is collapsed.
-  operation.summary = [
-    operation['x-tier'] as string,
-    ...(roles ?? []),
-    scope && `key: ${scope}`,
-    operation.summary,
-  ]
-    .filter(Boolean)
-    .join(' · ');
-  const codes = new Set([
-    ...takeProblems(operation),
-    ...(byDefault ? ACCESS_PROBLEMS : []),
-    ...(operation['x-tier'] === 'public' ? [] : GUARDED_PROBLEMS),
-    ...(isUnsafe ? UNSAFE_PROBLEMS : []),
-    ...COMMON_PROBLEMS,
-  ]);
-  for (const status of new Set([...codes].map((code) => PROBLEMS.get(code)[0]))) {
-    const ofStatus = [...codes].filter((code) => PROBLEMS.get(code)[0] === status);
-    operation.responses[status] ??= {
-      description: ofStatus.map((code) => `\`${code}\`: ${PROBLEMS.get(code)[1]}`).join('; '),
-      ...(HEADERS[status] && { headers: HEADERS[status] }),
-      content: { 'application/problem+json': { schema: { $ref: `#/components/schemas/${PROBLEM_SCHEMA}` } } },
-    };
-  }
-  operation['x-problems'] = [...codes];
-}
-
-/** Collects the extensions that `@ApiProblems()` set, and removes them. */
-function takeProblems(operation: Operation): ProblemCode[] {
-  const keys = Object.keys(operation).filter((key) => key.startsWith(PROBLEM_EXTENSION)) as `x-${string}`[];
-  for (const key of keys) delete operation[key];
-  return keys.map((key) => key.slice(PROBLEM_EXTENSION.length) as ProblemCode);
+/** As in `sessions_list`. The version is named from the second on; a bundler may add a number to the class. */
+function operationIdFactory(controller: string, method: string, version?: string): string {
+  const feature = controller.replace(/Controller\d*$/, '');
+  const name = `${feature.charAt(0).toLowerCase()}${feature.slice(1)}_${method}`;
+  return version === undefined || version === 'v1' ? name : `${name}_${version}`;
 }

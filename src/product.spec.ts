@@ -33,8 +33,11 @@ describe('The name of the product', () => {
         refreshSecretId: 'drawbridge refresh secret',
         mailedToken: 'drawbridge mailed token v1',
         passkeyChallenge: 'drawbridge passkey challenge v1',
+        bindingChallenge: 'drawbridge binding challenge v1',
+        bindingOffer: 'drawbridge binding offer v1',
+        boundCookie: 'drawbridge bound cookie v1',
+        dpopNonce: 'drawbridge DPoP nonce v1',
         cachedApiKey: 'drawbridge cached API key v1',
-        oauthCookie: 'drawbridge OAuth cookie v1',
         socialState: 'drawbridge outside sign-in v1',
       },
       embeddedPostgres: {

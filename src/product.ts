@@ -48,7 +48,10 @@ export function productOf(name: string, slug: string, keyPrefix: string) {
       passkeyChallenge: `${slug} passkey challenge v1`,
       cachedApiKey: `${slug} cached API key v1`,
       socialState: `${slug} outside sign-in v1`,
-      oauthCookie: `${slug} OAuth cookie v1`,
+      boundCookie: `${slug} bound cookie v1`,
+      bindingOffer: `${slug} binding offer v1`,
+      bindingChallenge: `${slug} binding challenge v1`,
+      dpopNonce: `${slug} DPoP nonce v1`,
     },
     embeddedPostgres: {
       role: slug,

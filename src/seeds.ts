@@ -1,7 +1,9 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { PasswordsService } from './auth/passwords/passwords.service.js';
+import { EXAMPLE_USER } from './platform/api/examples.js';
 import { BootError } from './platform/settings/boot-error.js';
+import { DemoRows, type DemoUser } from './platform/persistence/demo-rows.js';
 import { Clock } from './platform/runtime/clock.js';
 import type { Role } from './roles.js';
 import { UserRepository } from './users/user.repository.js';
@@ -17,12 +19,7 @@ export const DEMO_USERS: { id: string; email: string; displayName: string; roles
     displayName: 'Admin',
     roles: ['user', 'admin'],
   },
-  {
-    id: 'a11ce000-0000-4000-8000-000000000000',
-    email: 'alice@example.com',
-    displayName: 'Alice',
-    roles: ['user'],
-  },
+  { ...EXAMPLE_USER, roles: ['user'] },
   {
     id: 'b0b00000-0000-4000-8000-000000000000',
     email: 'bob@example.com',
@@ -40,6 +37,20 @@ export async function seedUsers(app: INestApplicationContext): Promise<void> {
     for (const user of DEMO_USERS) {
       await users.create(tx, { ...user, passwordHash, emailVerifiedAt: createdAt, createdAt });
     }
+  });
+}
+
+/**
+ * Gives the demo users the rows that features have registered with {@link DemoRows}. The lock lets one instance after
+ * the other do it.
+ */
+export async function seedRows(app: INestApplicationContext): Promise<void> {
+  await app.get(DataSource).transaction(async (tx) => {
+    const users = await tx.query<DemoUser[]>(
+      'select id, email from users where id = any($1) and deleted_at is null order by id for update',
+      [DEMO_USERS.map(({ id }) => id)],
+    );
+    for (const user of users) await app.get(DemoRows).run(tx, user);
   });
 }
 

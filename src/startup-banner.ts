@@ -13,6 +13,7 @@ export function startupBanner(settings: Settings, url: string): string {
     '',
     `${PRODUCT.name} listens on ${base}`,
     `  cache     ${settings.redisUrl ? 'Redis' : 'in-process: set REDIS_URL to run more than one instance'}`,
+    ...(hasConsole(settings) ? [`  console   ${base}/console`] : []),
     ...(settings.smtpUrl ? [] : [`  mails     ${base}/dev/mails`]),
     ...(settings.apiDocs ? [`  API       ${base}/docs`] : []),
   ];
@@ -32,4 +33,9 @@ export function startupBanner(settings: Settings, url: string): string {
     );
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** The setting belongs to a feature, which may have been deleted. */
+function hasConsole(settings: Settings): boolean {
+  return (settings as { console?: string }).console === 'on';
 }

@@ -16,6 +16,7 @@ import {
 } from './support/app.js';
 import type { Answer } from './support/client.js';
 import { TestClock } from './support/clock.js';
+import { addressesInHtml } from './support/mail-html.js';
 import { linksIn, Mailbox } from './support/mailbox.js';
 import { loggedIn } from './support/test-users.js';
 import { connect, disconnect, Gate, untilBlocked } from './support/waiting.js';
@@ -501,21 +502,48 @@ describe('mails in development', () => {
         subject: 'Choose a new password',
         at: expect.stringMatching(/^\d{4}-.*Z$/),
         text: expect.stringContaining('#token='),
+        html: expect.stringMatching(/^\/dev\/mails\/\d+-\d+\/html$/),
       })),
     );
     const { text, headers } = await read('text/html,*/*');
     expect(headers['content-type']).toMatch(/^text\/html/);
     expect(text).toContain(`<a href="${linksIn(items[0].text)[0]}">`);
     expect(text).toContain('to rock&amp;roll@example.com<');
+    expect(text).toContain(`<a href="${items[0].html}">as HTML</a>`);
     const token = linksIn(items[0].text)[0]!.split('#token=')[1]!;
     const body = { token, newPassword: 'the kettle sings at noon' };
     expect((await app.client().post('/v1/auth/password/reset', body)).status).toBe(204);
     await app.close();
   });
 
+  it('are shown as HTML, which may run no script and load nothing', async () => {
+    await start('development');
+    await app.client().post('/v1/auth/password/forgot', { email: BOB.email });
+    await app.get(AccountJobQueue).run();
+    await app.get(MailOutbox).run();
+    const { items } = (await app.client().get('/dev/mails', { headers: { accept: 'application/json' } }))
+      .body;
+    expect(items[0].to).toBe(BOB.email);
+    const { status, headers, text } = await app.client().get(items[0].html);
+    expect(status).toBe(200);
+    expect(headers).toMatchObject({
+      'content-type': 'text/html; charset=utf-8',
+      'content-security-policy':
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox",
+    });
+    expect(addressesInHtml(text)[0]).toBe(linksIn(items[0].text)[0]);
+    for (const id of ['1-1', '..%2f..%2fkeys', 'keys', '1-1.txt'])
+      expect(await app.client().get(`/dev/mails/${id}/html`)).toMatchObject({
+        status: 404,
+        headers: { 'content-type': 'application/problem+json; charset=utf-8' },
+      });
+    await app.close();
+  });
+
   it('are on no page anywhere else, and not printed', async () => {
     await start('test');
-    expect((await app.client().get('/dev/mails')).status).toBe(404);
+    for (const path of ['/dev/mails', '/dev/mails/1-1/html'])
+      expect((await app.client().get(path)).status).toBe(404);
     await app.client().post('/v1/auth/password/forgot', { email: ALICE.email });
     await app.get(AccountJobQueue).run();
     expect(await app.get(MailOutbox).run()).toBeGreaterThan(0);

@@ -118,8 +118,10 @@ describe('a name that a feature defines', () => {
     });
     const { operations, components } = await documentOf(app);
     const { responses } = operations.find(({ name }) => name === 'POST /v1/billing/projects')!;
-    expect(responses['409']).toMatchObject({ description: '`billing.over_limit`: Plan limit reached' });
-    expect(JSON.stringify(components)).toContain(`"${OVER_LIMIT}"`);
+    expect(responses['409']).toMatchObject({ description: '`billing.over_limit`' });
+    expect(components.examples[OVER_LIMIT]).toMatchObject({
+      value: { title: 'Plan limit reached', status: 409 },
+    });
   });
 
   it('An audit event is recorded, and an admin finds it by its type', async () => {

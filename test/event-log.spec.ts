@@ -1,15 +1,25 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { pino } from 'pino';
 import { createLogger } from '../src/platform/logging/logger.js';
 import { SERVICE } from '../src/platform/runtime/version.js';
 import { RevocationService } from '../src/sessions/revocation/revocation.service.js';
-import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
+import {
+  ADMIN,
+  ALICE,
+  BOB,
+  holdBackgroundWork,
+  PASSWORD,
+  resetStores,
+  startApp,
+  type TestApp,
+} from './support/app.js';
 import type { Answer } from './support/client.js';
 import { loggedIn, createUser } from './support/test-users.js';
 import { enrol } from './support/second-factor.js';
 import { PRODUCT } from '../src/product.js';
 import { COOKIES } from './support/cookies.js';
+import { undocumentedFields } from './support/log-fields.js';
 
 /** Real: an instance over HTTP, PostgreSQL, its log and its audit log. */
 
@@ -29,8 +39,18 @@ beforeAll(async () => {
     logger,
     env: { REDIS_URL: undefined, RATE_LIMITS: 'on', TRUSTED_PROXIES: '127.0.0.1', SESSION_LIMIT: '1000' },
   });
+  holdBackgroundWork(app); // a mail that is sent meanwhile has a line of its own
 });
-afterAll(() => app.close());
+/** Of all lines of this file. */
+const undocumented = new Set<string>();
+afterEach(() => {
+  for (const line of read()) for (const field of undocumentedFields(line)) undocumented.add(field);
+});
+afterAll(async () => {
+  await app.close();
+  // docs/reference/logs.md
+  expect([...undocumented]).toEqual([]);
+});
 beforeEach(() => void (lines.length = 0));
 
 const login = (password = PASSWORD, email = ALICE.email) => app.client().login(email, password);

@@ -8,9 +8,9 @@ import { resetClock, resetStores, startApp, type TestApp } from './support/app.j
 import type { Client } from './support/client.js';
 import { COOKIES } from './support/cookies.js';
 import { encode, read } from './support/forge.js';
-import { HOME } from './support/oauth.js';
 import {
   callToRevoke,
+  HOME,
   newKey,
   outsideUser,
   pathOfRevocation,

@@ -10,6 +10,7 @@ import { SessionCleanupJob } from '../src/sessions/cleanup/session-cleanup.job.j
 import { resetStores, startApp, type TestApp } from './support/app.js';
 import { TestClock } from './support/clock.js';
 import { MailCatcher } from './support/mail-catcher.js';
+import { textsOfHtml } from './support/mail-html.js';
 
 /** Real: PostgreSQL, instances, SMTP over a socket. Simulated: the mail server at its other end. */
 
@@ -58,7 +59,10 @@ it('a mail is sent once after the commit, in text and HTML, and is not stored af
   expect(source).toMatch(/^Subject: New login from an unknown device$/m);
   expect(source).toMatch(/^Auto-Submitted: auto-generated$/m);
   expect(source).toContain('IP address: 192.0.2.7');
-  expect(source.replace(/=\n/g, '').replaceAll('=3D', '=')).toContain('<br>IP address: 192.0.2.7</p>');
+  const html = source.replace(/=\n/g, '').replaceAll('=3D', '=');
+  expect(source).toMatch(/^Content-Type: multipart\/alternative;/m);
+  expect(html).toContain('<h1 class="strong"');
+  expect(html).toMatch(/>IP address<\/th><td [^>]*><bdi>192\.0\.2\.7<\/bdi>/);
   expect(await a.query('select from mails')).toEqual([]);
 });
 
@@ -156,8 +160,10 @@ it('mails are files under DATA_DIR without SMTP_URL', async () => {
   const box = outbox(app);
   await add('ann@example.com');
   expect(await box.run()).toBe(1);
-  const [file] = await readdir(join(folder, 'mails'));
-  const text = await readFile(join(folder, 'mails', file!), 'utf8');
+  const files = (await readdir(join(folder, 'mails'))).sort();
+  expect(files).toEqual([expect.stringMatching(/^\d+-\d+\.html$/), expect.stringMatching(/^\d+-\d+\.txt$/)]);
+  const [html, text] = await Promise.all(files.map((file) => readFile(join(folder, 'mails', file), 'utf8')));
+  expect(textsOfHtml(html!)).toContain('IP address\n192.0.2.7');
   expect(text).toContain('To: ann@example.com\nSubject: New login from an unknown device\n');
   expect(text).toContain('IP address: 192.0.2.7');
   await app.close();

@@ -6,7 +6,7 @@ import { RevocationDispatcher } from '../src/sessions/revocation/revocation-disp
 import { RevocationService } from '../src/sessions/revocation/revocation.service.js';
 import { SessionReader } from '../src/sessions/check/session-reader.js';
 import { SessionCache } from '../src/sessions/check/session-cache.js';
-import { ALICE, resetStores, startApp, type TestApp } from './support/app.js';
+import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import { SteadyClock } from './support/clock.js';
 import { loggedIn } from './support/test-users.js';
 import { describeWithRedis } from './support/redis.js';
@@ -95,6 +95,20 @@ describeWithRedis('GET /metrics', () => {
     });
     expect((await check()).status).toBe(503);
     expect(await checks('unavailable')).toBe(unavailable + 1);
+  });
+
+  it('counts logins, and answers with a problem by their code', async () => {
+    const client = app.client();
+    const value = (name: string) => valueOf(PRODUCT.metricPrefix + name);
+    const refused = 'problems_total{code="auth.invalid_credentials"}';
+    expect((await client.login(ALICE.email, 'not the password')).status).toBe(401);
+    const [logins, problems] = [await value('logins_total'), await value(refused)];
+    expect(problems).toBeGreaterThan(0);
+    expect((await client.login(ALICE.email, 'not the password')).status).toBe(401);
+    expect((await client.login(ALICE.email, PASSWORD, { transport: 'bearer' })).status).toBe(200);
+    expect((await client.refresh()).status).toBe(200);
+    expect(await value('logins_total')).toBe(logins + 1);
+    expect(await value(refused)).toBe(problems + 1);
   });
 
   it('times requests by the pattern of their route, and contains no personal data [OPS-06]', async () => {

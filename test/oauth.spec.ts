@@ -19,6 +19,7 @@ import {
 import { KeyStore } from '../src/platform/keys/key-store.js';
 import { PRODUCT } from '../src/product.js';
 import { read } from './support/forge.js';
+import { documentOf } from './support/operations.js';
 import { createUser, loggedIn } from './support/test-users.js';
 import type { Client } from './support/client.js';
 
@@ -29,7 +30,7 @@ let sync: oidc.Configuration;
 
 beforeAll(async () => {
   await resetStores();
-  a = await startApp({ env: OAUTH_ENV });
+  a = await startApp({ env: { ...OAUTH_ENV, API_DOCS: 'true' } });
   b = await startApp({ env: OAUTH_ENV });
   notes = await discover(a);
   sync = await discover(a, 'sync');
@@ -70,6 +71,22 @@ describe('an app that acts for a person', () => {
     });
     expect(await flags(tokens.access_token)).toMatchObject({ status: 200 });
     expect(await flags(tokens.access_token, b)).toMatchObject({ status: 200 });
+  });
+
+  it('finds in the API document the provider, and the routes that let it in', async () => {
+    const { components, operations } = await documentOf(a);
+    expect(components.securitySchemes).toMatchObject({
+      app: {
+        type: 'openIdConnect',
+        openIdConnectUrl: `${HOME}/oauth/.well-known/openid-configuration`,
+      },
+    });
+    const forApps = operations.filter(({ security = [] }) => security.some((each) => 'app' in each));
+    expect(forApps.map(({ name }) => name)).toEqual(
+      operations.filter((operation) => operation['x-apps']).map(({ name }) => name),
+    );
+    expect(forApps.length).toBeGreaterThan(0);
+    expect(operations.some((operation) => operation['x-scope'] && !operation['x-apps'])).toBe(true);
   });
 
   it('calls a route of the session tier with the scope, and its write is fenced', async () => {

@@ -4,7 +4,15 @@ import type { RouteOptions } from 'fastify';
 import { gatewaysIn } from '../src/auth/open-connections/gateways.js';
 import { RouteTable } from '../src/platform/api/route-table.js';
 import { resetStores, startApp, type TestApp } from './support/app.js';
-import { documentOf, isUnsafe, type ApiDocument, type Operation } from './support/operations.js';
+import {
+  differences,
+  documentOf,
+  examplesIn,
+  isUnsafe,
+  type ApiDocument,
+  type Media,
+  type Operation,
+} from './support/operations.js';
 
 /** The promised tiers of the high-risk and the low-risk routes, so that removing a decorator fails a test. */
 const PROMISED: Record<Operation['x-tier'], string[]> = {
@@ -50,6 +58,7 @@ const PROMISED: Record<Operation['x-tier'], string[]> = {
     'DELETE /v1/admin/users/{id}/ban',
     'GET /v1/admin/revocations/{seq}',
     'GET /v1/admin/audit-events',
+    'GET /v1/admin/live',
   ],
   fresh: [
     'POST /v1/auth/email/change',
@@ -184,12 +193,65 @@ describe('the document at /openapi.json', () => {
       expect.arrayContaining(['type', 'title', 'status', 'detail', 'instance', 'code', 'requestId']),
     );
     expect(schema.additionalProperties).not.toBe(false); // RFC 9457 3.2: problems may have further members
-    const problem = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } };
-    for (const { name, path, responses } of operations) {
+    for (const { name, path, responses, 'x-problems': problems } of operations) {
       const errors = Object.entries(responses).filter(([status]) => Number(status) >= 400);
       for (const [status, { content }] of errors) {
         if (path === '/health/ready' && status === '503') continue; // an answer, not a problem
-        expect({ name, status, content }).toEqual({ name, status, content: problem });
+        const codes = problems.filter(
+          (code) => components.examples[code]!.value['status'] === Number(status),
+        );
+        const examples = Object.fromEntries(
+          codes.map((code) => [code, { $ref: `#/components/examples/${code}` }]),
+        );
+        const problem = { schema: { $ref: '#/components/schemas/Problem' }, examples };
+        expect({ name, status, content }).toEqual({
+          name,
+          status,
+          content: { 'application/problem+json': problem },
+        });
+      }
+    }
+  });
+
+  it('describes each problem once, with what the client does next and an answer [OPS-02]', () => {
+    const used = new Set(operations.flatMap(({ 'x-problems': problems }) => problems));
+    for (const code of used) {
+      const example = components.examples[code];
+      expect({ code, example }).toEqual({
+        code,
+        example: {
+          summary: expect.stringContaining(code),
+          description: expect.stringMatching(/\S/),
+          value: expect.objectContaining({ code }),
+        },
+      });
+      expect(differences(example!.value, { $ref: 'Problem' }, components)).toEqual([]);
+    }
+  });
+
+  it('gives no DELETE a body, which many clients cannot send', () => {
+    const deletes = operations.filter(({ method, requestBody }) => method === 'DELETE' && requestBody);
+    expect(names(deletes)).toEqual([]);
+  });
+
+  it('says in words what each operation does: add @ApiOperation({ summary }) to a route without', () => {
+    for (const { name, summary } of operations)
+      expect({ name, summary }).toEqual({ name, summary: expect.stringMatching(/^[A-Z][^.]{3,70}[^.]$/) });
+    expect(new Set(operations.map(({ summary }) => summary)).size).toBe(operations.length);
+  });
+
+  it('has an example of each body, which its schema allows: add .meta({ examples: [] }) to a text with a pattern', () => {
+    for (const { name, requestBody, responses } of operations) {
+      const answers = Object.entries(responses).filter(([status]) => Number(status) < 400);
+      const bodies = [...answers.map(([, answer]) => answer), ...(requestBody ? [requestBody] : [])];
+      const media = bodies.flatMap(({ content }) => Object.values<Media>(content ?? {}));
+      for (const each of media) {
+        const examples = examplesIn(each);
+        expect({ name, examples: examples.length }).not.toEqual({ name, examples: 0 });
+        for (const example of examples) {
+          const found = differences(example, each.schema, components);
+          expect({ name, example, found }).toEqual({ name, example, found: [] });
+        }
       }
     }
   });
@@ -217,7 +279,7 @@ describe('the document at /openapi.json', () => {
   describe('has a page', () => {
     it('that runs only its own scripts [HTTP-02]', async () => {
       const page = await app.client().get('/docs');
-      expect(page).toMatchObject({ status: 200, headers: { 'content-type': 'text/html' } });
+      expect(page).toMatchObject({ status: 200, headers: { 'content-type': 'text/html; charset=utf-8' } });
       const policy = Object.fromEntries(
         String(page.headers['content-security-policy'])
           .split(';')

@@ -243,7 +243,8 @@ describe('a password reset', () => {
     const [mail] = await mailbox.collect();
     const [link] = linksIn(mail!.text);
     expect(link).toMatch(/^https:\/\/app\.example\.com\/account\/reset-password#token=[\w-]{64}$/);
-    expect(mail!.html).toContain(`<a href="${link}">`);
+    const addresses = [...mail!.html.matchAll(/href="([^"]*)"/g)].map(([, address]) => address);
+    expect([...new Set(addresses)]).toEqual([link]);
     expect(JSON.stringify(mail)).not.toContain('evil');
   });
 

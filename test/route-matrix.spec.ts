@@ -3,17 +3,11 @@ import type { Role } from '../src/roles.js';
 import { TRANSPORTS, type Transport } from '../src/sessions/session.entity.js';
 import { machineOf } from './support/api-keys.js';
 import { resetStores, startApp, type TestApp } from './support/app.js';
-import {
-  callerKinds,
-  FEED_SCOPES,
-  ownerBehind,
-  promised,
-  type Caller,
-  type CallerKind,
-} from './support/callers.js';
+import type { Caller, CallerKind } from './support/caller-kind.js';
+import { callerKinds, FEED_SCOPES, ownerBehind, promised } from './support/callers.js';
 import type { Answer, Client } from './support/client.js';
 import { Mailbox } from './support/mailbox.js';
-import { APPS_ENV } from './support/oauth.js';
+import { EVERYTHING_ON } from './support/optional-parts.js';
 import {
   bodySchemaOf,
   documentOf,
@@ -97,7 +91,7 @@ describe('each operation of the document', () => {
     await resetStores();
     Object.assign(RECIPES, THINGS_RECIPES);
     app = await startApp({
-      env: { ...APPS_ENV, API_DOCS: 'true' },
+      env: { ...EVERYTHING_ON, API_DOCS: 'true' },
       features: [ProbeModule, StrictModule, ThingsModule],
     });
     mailbox = new Mailbox(app);

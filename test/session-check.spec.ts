@@ -13,11 +13,11 @@ import { SessionReader } from '../src/sessions/check/session-reader.js';
 import type { SessionSnapshot } from '../src/sessions/check/session-snapshot.js';
 import { SNAPSHOT_SHAPE } from '../src/sessions/check/session-snapshot.repository.js';
 import { SessionCache } from '../src/sessions/check/session-cache.js';
-import { packLive, unpack } from '../src/sessions/check/session-cache.codec.js';
+import { LIVE, packLive, unpack } from '../src/sessions/check/session-cache.codec.js';
 import { ADMIN, ALICE, BOB, PASSWORD, resetStores, startApp, type TestApp } from './support/app.js';
 import type { Answer, Client } from './support/client.js';
 import { sessionTier } from './support/test-users.js';
-import { describeWithRedis } from './support/redis.js';
+import { describeWithRedis, LIVE_ENTRY } from './support/redis.js';
 import { connect, disconnect, eventually, Gate } from './support/waiting.js';
 import { PRODUCT } from '../src/product.js';
 
@@ -49,6 +49,8 @@ const principalOf = (userId: string, sessionId: string): Principal => ({
   userId,
   sessionId,
   tokenId: random.uuid(),
+  needsKey: false,
+  provenKey: undefined,
   keyVersion: 0,
   roles: ['user'],
   claims: {},
@@ -132,7 +134,7 @@ describeWithRedis('the session check, with a cache in Redis', () => {
       '[1]',
       '[1,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]',
       '[1,"9999999999999","AA","user","cookie",null,"","",1,2,3,"","AA","x",null,null,4]',
-      '[2,9999999999999]',
+      `[${LIVE},9999999999999]`,
       '\u0000\u00ff',
     ];
 
@@ -249,7 +251,7 @@ describeWithRedis('the session check, with a cache in Redis', () => {
       const [own] = await redis.keys(`*:${keyOf(login.body.session.id)}`);
       const verdict = await eventually(async () => {
         const value = (await redis.get(own!))!;
-        expect(value).toMatch(/^\[2,/);
+        expect(value).toMatch(LIVE_ENTRY);
         return value;
       });
       expect(Buffer.byteLength(verdict)).toBeLessThanOrEqual(250);

@@ -35,7 +35,7 @@ beforeAll(async () => {
     clientId: 'the-app',
     clientSecret: 'a-secret-of-the-app-for-the-provider',
   };
-  const dead = { issuer: 'http://127.0.0.1:1', clientId: 'x' };
+  const dead = { issuer: 'http://127.0.0.1:1', clientId: 'x', name: 'A provider that is down' };
   app = await startApp({
     env: { APP_URL: home, SOCIAL_PROVIDERS: JSON.stringify({ acme, dead }), EMAIL_VERIFICATION: 'required' },
   });
@@ -64,6 +64,20 @@ async function link(browser: Client, account: string) {
   return browser.get(pathOf(await personAt(account).authorize(begun.body.redirectTo)));
 }
 const inBrowser = (email: string) => loggedIn(app, { email }, 'cookie');
+
+it('the list of providers tells a login page their names, and nothing else of their configuration', async () => {
+  const { status, headers, body } = await app.client().get('/v1/auth/social');
+  expect({ status, cache: headers['cache-control'], body }).toEqual({
+    status: 200,
+    cache: 'public, max-age=300',
+    body: {
+      items: [
+        { id: 'acme', name: 'Acme' },
+        { id: 'dead', name: 'A provider that is down' },
+      ],
+    },
+  });
+});
 
 describe('a sign-in with an outside account', () => {
   it('makes a user without a password, whose address is verified, and an ordinary session', async () => {

@@ -22,8 +22,8 @@ const KNOWN: Record<string, string> = {
 
 const files = readdirSync('src', { recursive: true, encoding: 'utf8' })
   .map((file) => join('src', file).replaceAll('\\', '/'))
-  // Migrations and the embedded server run before there are clients.
-  .filter((file) => file.endsWith('.ts') && !/\.spec\.ts$|\/migrations\/|\/embedded-/.test(file));
+  // Migrations, their revert and the embedded server get no input of clients.
+  .filter((file) => file.endsWith('.ts') && !/\.spec\.ts$|\/migrations\/|\/revert-|\/embedded-/.test(file));
 
 /** Lists and objects hold values, which TypeORM makes parameters of. */
 const isOfValues = (node: ts.Node) => ts.isArrayLiteralExpression(node) || ts.isObjectLiteralExpression(node);

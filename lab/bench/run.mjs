@@ -16,6 +16,7 @@ import { World } from './support/world.mjs';
 
 const SUITES = {
   guards: () => import('./suites/guards.mjs'),
+  bound: () => import('./suites/bound.mjs'),
   peers: () => import('./suites/peers.mjs'),
   flood: () => import('./suites/flood.mjs'),
   refresh: () => import('./suites/refresh.mjs'),

@@ -1,8 +1,59 @@
+import { readdirSync } from 'node:fs';
+
 /**
- * One mechanism each: its text, which occurs once in the file (`out`), and the text that replaces it (`put`).
- * @type {{ mechanism: string, file: string, out: string, put?: string, spec: string }[]}
+ * One mechanism: its text, which occurs once in the file (`out`), and the text that replaces it (`put`).
+ * @typedef {{ mechanism: string, file: string, out: string, put?: string, spec: string }} Mutant
  */
-export const MUTANTS = [
+
+/** @type {Mutant[]} */
+const ofTheCore = [
+  // --- Stores that fail over
+  {
+    mechanism: 'revocations that a failover has lost are recorded again',
+    file: 'src/sessions/revocation/lost-revocations.ts',
+    out: 'if (connectionCount === this.compared || this.isRunning) return;',
+    put: 'if (connectionCount > 0) return;',
+    spec: 'lab/specs/postgres-failover.spec.ts',
+  },
+  {
+    mechanism: 'a revocation is recorded again by one instance only',
+    file: 'src/sessions/revocation/lost-revocations.ts',
+    out: 'if ((await findLost(tx, [notice])).length === 0) return false;',
+    spec: 'lab/specs/postgres-failover.spec.ts',
+  },
+  {
+    mechanism: 'a revocation that is recorded again ends no later session',
+    file: 'src/sessions/revocation/lost-revocations.ts',
+    out: '.filter(({ created_at }) => !notBefore || created_at <= notBefore)',
+    spec: 'lab/specs/postgres-failover.spec.ts',
+  },
+  {
+    mechanism: 'the number of a lost revocation is not assigned again',
+    file: 'src/sessions/revocation/lost-revocation.repository.ts',
+    out: 'while (last < seq) {',
+    put: 'while (last < seq && !wasBehind) {',
+    spec: 'lab/specs/postgres-failover.spec.ts',
+  },
+  {
+    mechanism: 'PostgreSQL acknowledges no commit before it is on disk',
+    file: 'src/platform/persistence/postgres/postgres-client.ts',
+    out: "when 'off' then",
+    put: "when 'never' then",
+    spec: 'lab/specs/postgres-settings.spec.ts',
+  },
+  {
+    mechanism: 'DATABASE_URL names one server',
+    file: 'src/platform/settings/setting.ts',
+    out: '!SEVERAL_HOSTS.test(value)',
+    put: 'SEVERAL_HOSTS !== null',
+    spec: 'src/platform/settings/load-settings.spec.ts',
+  },
+  {
+    mechanism: 'a Redis that refuses only writes is reported',
+    file: 'src/platform/cache/redis-cache.ts',
+    out: 'if (probe) await node.cache.set(probe, 1, PROBE_TTL_MS).catch(unlessAboutSlot);',
+    spec: 'lab/specs/redis-refusals.spec.ts',
+  },
   // --- Commands
   {
     mechanism: 'a command reports in one sentence why it cannot do its work',
@@ -50,10 +101,38 @@ export const MUTANTS = [
   // --- Mails: text of other users
   {
     mechanism: 'mail templates escape text of other users',
-    file: 'src/platform/mail/define-mail.ts',
-    out: 'inertData(data, sentences) as never',
-    put: '((inertData && sentences, data) as never)',
+    file: 'src/platform/mail/content/render-mail.ts',
+    out: 'inertData(data) as never',
+    put: '((inertData && data) as never)',
     spec: 'src/platform/mail/inert-text.spec.ts',
+  },
+  {
+    mechanism: 'the layout of a mail escapes its texts',
+    file: 'src/platform/mail/content/mail-layout.ts',
+    out: 'ENTITIES[character]!',
+    put: '(ENTITIES && character)',
+    spec: 'src/platform/mail/content/render-mail.spec.ts',
+  },
+  {
+    mechanism: 'a mail is in the language of its user',
+    file: 'src/platform/mail/mail-outbox.ts',
+    out: 'options.locale ?? (await this.localeOf(tx, recipient))',
+    put: 'options.locale ?? null',
+    spec: 'lab/specs/mail-translations.spec.ts',
+  },
+  {
+    mechanism: 'a mail about a changed address is in the language of its user',
+    file: 'src/auth/registration/account-mail.service.ts',
+    out: 'CONFIRM_EMAIL_CHANGE_MAIL, { tokenId }, { locale });',
+    put: 'CONFIRM_EMAIL_CHANGE_MAIL, { tokenId }, { locale: locale && null });',
+    spec: 'lab/specs/mail-translations.spec.ts',
+  },
+  {
+    mechanism: 'the HTML of a mail in development runs no script',
+    file: 'src/platform/mail/dev-mails.controller.ts',
+    out: "@Header('content-security-policy', MAIL_POLICY)",
+    put: "@Header('content-security-policy', MAIL_POLICY && 'sandbox allow-scripts')",
+    spec: 'test/account-mail.spec.ts',
   },
   {
     mechanism: 'a bare domain in a mail does not become a link',
@@ -85,8 +164,8 @@ export const MUTANTS = [
   {
     mechanism: 'text of other users in a mail is truncated',
     file: 'src/platform/mail/inert-text.ts',
-    out: 'characters.length > maxLength',
-    put: 'characters.length > maxLength * 100',
+    out: 'characters.length > MAX_LENGTH',
+    put: 'characters.length > MAX_LENGTH * 100',
     spec: 'src/platform/mail/inert-text.spec.ts',
   },
   {
@@ -943,7 +1022,7 @@ export const MUTANTS = [
   {
     mechanism: 'a request that is refused anyway causes no look-up of a revocation',
     file: 'src/auth/guards/access.guard.ts',
-    out: 'this.authenticator.authenticate(request); // checks',
+    out: 'this.authenticate(context, request); // checks',
     put: '//',
     spec: 'lab/specs/revocation-feed.spec.ts',
   },
@@ -1073,14 +1152,14 @@ export const MUTANTS = [
   },
   {
     mechanism: 'an http: origin is not that of an https: site',
-    file: 'src/auth/guards/cross-site.guard.ts',
+    file: 'src/auth/guards/own-origins.ts',
     out: "return this.scheme ? [this.scheme] : ['https', 'http'];",
     put: "return ['https', 'http'];",
     spec: 'src/auth/guards/cross-site.guard.spec.ts',
   },
   {
     mechanism: 'the origin of APP_URL is our own, whatever Host a proxy sends',
-    file: 'src/auth/guards/cross-site.guard.ts',
+    file: 'src/auth/guards/own-origins.ts',
     out: 'sent === this.home ||',
     spec: 'src/auth/guards/cross-site.guard.spec.ts',
   },
@@ -1116,8 +1195,8 @@ export const MUTANTS = [
   {
     mechanism: 'an accepted token is checked again when another token is denied',
     file: 'src/auth/tokens/access-authenticator.ts',
-    out: 'if (passed === revision) return principal;',
-    put: 'if (passed !== undefined) return principal; void revision;',
+    out: 'if (passed === revision) return verified;',
+    put: 'if (passed !== undefined) return verified; void revision;',
     spec: 'test/revocation.spec.ts',
   },
   {
@@ -1513,7 +1592,7 @@ export const MUTANTS = [
   {
     mechanism: 'an access token is authentic on the transport of its session only',
     file: 'src/auth/tokens/access-tokens.ts',
-    out: 'transportOfTokenId(decoded.claims.jti) !== transport',
+    out: 'traitsOfTokenId(decoded.claims.jti).transport !== transport',
     put: 'decoded.claims.jti === transport',
     spec: 'test/transports.spec.ts',
   },
@@ -1533,8 +1612,8 @@ export const MUTANTS = [
   {
     mechanism: 'a refresh writes only if the state of its decision still holds',
     file: 'src/sessions/session.repository.ts',
-    out: " and status = 'active' and rotation = $2 and refresh_nonce = $3`",
-    put: ' and $2::jsonb is not null and $3::bytea is not null`',
+    out: " and status = 'active' and rotation = $2 and refresh_nonce = $3 and binding",
+    put: ' and $2::jsonb is not null and $3::bytea is not null and binding',
     spec: 'test/refresh.spec.ts',
   },
   {
@@ -1798,7 +1877,7 @@ export const MUTANTS = [
   },
   {
     mechanism: 'the document lists that any body may be refused',
-    file: 'src/openapi.ts',
+    file: 'src/platform/api-docs/complete-document.ts',
     out: '...(isUnsafe ? UNSAFE_PROBLEMS : []),',
     put: '...(operation.requestBody ? UNSAFE_PROBLEMS : []), ...(isUnsafe ? ["request.cross_site" as const] : []),',
     spec: 'lab/specs/fuzz.spec.ts',
@@ -2179,17 +2258,59 @@ export const MUTANTS = [
     spec: 'lab/specs/shutdown.spec.ts',
   },
   {
-    mechanism: 'an instance that drains refuses requests',
+    mechanism: 'an instance that drains refuses reads',
     file: 'src/app.setup.ts',
-    out: 'if (!shutdown.isDraining || request.routeOptions.config.alwaysAnswers) return done();',
+    out: 'if (!shutdown.isDraining || !SAFE_METHODS.has(request.method)) return done();',
     put: 'return done();',
     spec: 'lab/specs/shutdown.spec.ts',
   },
   {
+    mechanism: 'an instance that drains serves writes',
+    file: 'src/app.setup.ts',
+    out: 'if (!shutdown.isDraining || !SAFE_METHODS.has(request.method)) return done();',
+    put: 'if (!shutdown.isDraining) return done();',
+    spec: 'lab/specs/shutdown.spec.ts',
+  },
+  {
+    mechanism: 'an instance that drains takes connections until proxies have noticed',
+    file: 'src/app.setup.ts',
+    out: '    shutdown.noteRequest();\n',
+    put: '',
+    spec: 'lab/specs/shutdown.spec.ts',
+  },
+  {
+    mechanism: 'an instance that drains takes no connections while it finishes requests',
+    file: 'src/platform/http/shutdown.ts',
+    out: '    this.connections.stopListening();\n',
+    put: '',
+    spec: 'lab/specs/shutdown.spec.ts',
+  },
+  {
+    mechanism: 'an instance without a processor reads what has arrived before it stops listening',
+    file: 'src/platform/http/shutdown.ts',
+    out: 'return silence >= QUIET_MS && this.pollsSinceRequest >= QUIET_POLLS;',
+    put: 'return silence >= QUIET_MS;',
+    spec: 'src/platform/http/shutdown.spec.ts',
+  },
+  {
+    mechanism: 'an instance without a processor reads what has arrived before it closes connections',
+    file: 'src/platform/http/shutdown.ts',
+    out: ' || (this.connections.count > 0 && this.pollsSinceRequest < QUIET_POLLS)',
+    put: '',
+    spec: 'src/platform/http/shutdown.spec.ts',
+  },
+  {
+    mechanism: 'a late request starts the silence anew',
+    file: 'src/platform/http/shutdown.ts',
+    out: '    this.lastRequest = this.clock.monotonic();\n    this.pollsSinceRequest = 0;\n',
+    put: '    this.lastRequest = this.clock.monotonic();\n',
+    spec: 'src/platform/http/shutdown.spec.ts',
+  },
+  {
     mechanism: 'a pending request is finished',
     file: 'src/platform/http/shutdown.ts',
-    out: 'return this.connections.areBusy() || (',
-    put: 'return (',
+    out: 'while (this.isWaitedFor() && passed() < bound) await this.poll();',
+    put: '',
     spec: 'lab/specs/shutdown.spec.ts',
   },
   {
@@ -2215,9 +2336,9 @@ export const MUTANTS = [
   },
   {
     mechanism: 'the page of the API is served with its own files only',
-    file: 'src/openapi.ts',
-    out: "if (file !== undefined && !PAGE_FILES.has(file)) throw new Problem('resource.not_found');",
-    put: 'void [file, PAGE_FILES, Problem];',
+    file: 'src/platform/api-docs/docs-page.ts',
+    out: "if (file !== undefined && !SERVED.has(file)) throw new Problem('resource.not_found');",
+    put: 'void [file, SERVED, Problem];',
     spec: 'test/own-answers.spec.ts',
   },
   {
@@ -2747,7 +2868,7 @@ export const MUTANTS = [
   {
     mechanism: 'the owner of a copied passkey gets a mail',
     file: 'src/auth/passkeys/passkey-proofs.ts',
-    out: 'await this.mails.add(tx, user.email!, PASSKEY_CLONED_MAIL, told, now);',
+    out: 'await this.mails.add(tx, user.email!, PASSKEY_CLONED_MAIL, told, { now });',
     put: 'void told;',
     spec: 'lab/specs/passkey-logins.spec.ts',
   },
@@ -3073,15 +3194,15 @@ export const MUTANTS = [
   {
     mechanism: 'superseded keys of a credential change get no tokens once the new ones were shown',
     file: 'src/sessions/refresh/superseded-keys.ts',
-    out: 'if (hasArrived && !(isStepUp && withinGrace))',
-    put: 'if (hasArrived && !withinGrace)',
+    out: "if (hasArrived) return mayBeDelayed(superseded.changedAt, moment) ? 'superseded' : dead;",
+    put: '',
     spec: 'lab/specs/lost-answers.spec.ts',
   },
   {
     mechanism: 'a copy of the cookies from before a credential change does not log its owner out',
     file: 'src/sessions/refresh/superseded-keys.ts',
-    out: "const dead = isStepUp || superseded.resumed ? 'reuse' : 'refuse';",
-    put: "const dead = isStepUp || superseded.changedAt > 0 ? 'reuse' : 'refuse';",
+    out: "const dead = superseded.change === 'step_up' || superseded.resumed ? 'reuse' : 'refuse';",
+    put: "const dead = superseded.change === 'step_up' || superseded.changedAt > 0 ? 'reuse' : 'refuse';",
     spec: 'lab/specs/lost-answers.spec.ts',
   },
   {
@@ -3136,9 +3257,16 @@ export const MUTANTS = [
   {
     mechanism: 'a token from before a step-up is void once its successors are in use',
     file: 'src/sessions/refresh/superseded-keys.ts',
-    out: 'if (hasArrived && !(isStepUp && withinGrace))',
-    put: 'if (hasArrived && !isStepUp)',
+    out: "if (hasArrived) return mayBeDelayed(superseded.changedAt, moment) ? 'superseded' : dead;",
+    put: '',
     spec: 'test/step-up.spec.ts',
+  },
+  {
+    mechanism: 'a refresh that overtakes the answer to a change of keys withdraws no proof (R2)',
+    file: 'src/sessions/refresh/superseded-keys.ts',
+    out: "if (mayArrive) return 'superseded';",
+    put: 'void mayArrive;',
+    spec: 'packages/client/test/watched-session.spec.ts',
   },
   {
     mechanism: 'a password change ends the predecessors of a step-up',
@@ -3173,9 +3301,9 @@ export const MUTANTS = [
   // --- Metrics
   {
     mechanism: 'a request as long as the bound of a bucket is in that bucket',
-    file: 'src/observability/request-durations.ts',
-    out: 'seconds > BUCKETS[bucket]!',
-    put: 'seconds >= BUCKETS[bucket]!',
+    file: 'src/platform/metrics/duration-histogram.ts',
+    out: 'seconds > this.bounds[bucket]!',
+    put: 'seconds >= this.bounds[bucket]!',
     spec: 'src/observability/request-durations.spec.ts',
   },
   {
@@ -3338,158 +3466,7 @@ export const MUTANTS = [
     out: ' && this.cache.misconfiguration === null',
     spec: 'lab/specs/redis-cluster-tls.spec.ts',
   },
-  // --- Apps and outside accounts
-  {
-    mechanism: 'a grant ends with its session',
-    file: 'src/auth/oauth/check/grant-check.ts',
-    out: "  return ended && { reason: 'session_ended', at: ended.at };",
-    put: '  return null;',
-    spec: 'test/oauth.spec.ts',
-  },
-  {
-    mechanism: 'a grant given before everyone was logged out is refused',
-    file: 'src/auth/oauth/grant.repository.ts',
-    out: 'when g.created_at <= e.not_before',
-    put: 'when false',
-    spec: 'test/oauth.spec.ts',
-  },
-  {
-    mechanism: 'a session-bound grant is given its session',
-    file: 'src/auth/oauth/grants.service.ts',
-    out: 'sessionId: app.outlivesSession ? null : session.id,',
-    put: 'sessionId: null,',
-    spec: 'test/oauth.spec.ts',
-  },
-  {
-    mechanism: 'a grant ends at a force-logout of its user',
-    file: 'src/auth/oauth/grant.ts',
-    out: "  'admin',\n  'ban',\n  'password_change',",
-    put: "  'ban',\n  'password_change',",
-    spec: 'test/oauth.spec.ts',
-  },
-  {
-    mechanism: 'grants end at a change of the password, which leaves one session',
-    file: 'src/sessions/revocation/revocation-writer.ts',
-    out: 'onlyOf(selector) === null ? await this.credentials',
-    put: 'everything ? await this.credentials',
-    spec: 'test/oauth.spec.ts',
-  },
-  {
-    mechanism: 'the session tier reads the grant of an app',
-    file: 'src/auth/oauth/check/app.admission.ts',
-    out: 'if (this.sessionOf(context) || mustAsk) await',
-    put: 'if (mustAsk) await',
-    spec: 'lab/specs/oauth-races.spec.ts',
-  },
-  {
-    mechanism: 'a blind instance follows ACCESS_WHEN_BLIND for apps',
-    file: 'src/auth/oauth/check/app.admission.ts',
-    out: "if (isBlind && this.settings.accessWhenBlind === 'deny') throw",
-    put: 'if (!isBlind && isBlind) throw',
-    spec: 'lab/specs/oauth-races.spec.ts',
-  },
-  {
-    mechanism: 'the access tier refuses an ended grant through the denial list',
-    file: 'src/auth/oauth/check/app.admission.ts',
-    out: '|| this.isDenied(claims))',
-    put: ')',
-    spec: 'test/oauth.spec.ts',
-  },
-  {
-    mechanism: 'a token for another service is refused',
-    file: 'src/auth/oauth/check/app.admission.ts',
-    out: ' || claims.aud !== this.resources.home',
-    spec: 'test/oauth.spec.ts',
-  },
-  {
-    mechanism: 'an app needs the scope of the route',
-    file: 'src/auth/oauth/check/app.admission.ts',
-    out: "if (!claims.scope.split(' ').includes(route.scope)) throw",
-    put: 'if (!claims) throw',
-    spec: 'test/oauth.spec.ts',
-  },
-  {
-    mechanism: 'a route without @AllowScope() refuses apps',
-    file: 'src/auth/oauth/check/app.admission.ts',
-    out: 'if (!route?.apps) throw',
-    put: 'if (!route) throw',
-    spec: 'test/route-matrix.spec.ts',
-  },
-  {
-    mechanism: 'a fenced write of an app waits for the end of its grant',
-    file: 'src/auth/oauth/grants.service.ts',
-    out: 'if (!grant || endOf(grant, null, this.settings, now)) throw',
-    put: 'if (!grant) throw',
-    spec: 'lab/specs/oauth-races.spec.ts',
-  },
-  {
-    mechanism: 'lasting access needs a recent login, as PostgreSQL has it',
-    file: 'src/auth/oauth/grants.service.ts',
-    out: 'if (authenticatedAt + maxAuthAge <= now.getTime()) throw',
-    put: 'if (!authenticatedAt) throw',
-    spec: 'test/oauth.spec.ts',
-  },
-  {
-    mechanism: 'only the browser that has begun an authorization decides',
-    file: 'src/auth/oauth/consent/consent.service.ts',
-    out: 'if (found?.uid !== uid) throw',
-    put: 'if (!found) throw',
-    spec: 'lab/specs/oauth-attacks.spec.ts',
-  },
-  {
-    mechanism: 'a code is consumed once, of twenty requests at once',
-    file: 'src/auth/oauth/provider/oauth-record.repository.ts',
-    out: ' and (consumed_at is null or consumed_at > $4)',
-    spec: 'lab/specs/oauth-attacks.spec.ts',
-  },
-  {
-    mechanism: 'a refresh token that is used twice ends the grant',
-    file: 'src/auth/oauth/provider/record-adapter.ts',
-    out: '...(isSpent && {',
-    put: '...(!isSpent && isSpent && {',
-    spec: 'lab/specs/oauth-attacks.spec.ts',
-  },
-  {
-    mechanism: 'a lost refresh of an app is answered again',
-    file: 'src/auth/oauth/provider/record-adapter.ts',
-    out: "this.model === 'RefreshToken' ? clock.now() - refreshGrace : LATEST_DATE",
-    put: 'refreshGrace > 0 ? LATEST_DATE : clock.now()',
-    spec: 'lab/specs/oauth-attacks.spec.ts',
-  },
-  {
-    mechanism: 'PKCE is required',
-    file: 'src/auth/oauth/provider/provider-configuration.ts',
-    out: 'pkce: { required: () => true },',
-    put: 'pkce: { required: () => false },',
-    spec: 'lab/specs/oauth-attacks.spec.ts',
-  },
-  {
-    mechanism: 'a document of an app is fetched from public addresses only',
-    file: 'src/auth/oauth/provider/provider-configuration.ts',
-    out: 'allowFetch: (_ctx: unknown, clientId: string) => hasPublicHost(clientId),',
-    put: 'allowFetch: () => true,',
-    spec: 'lab/specs/oauth-attacks.spec.ts',
-  },
-  {
-    mechanism: 'an app may revoke only its own tokens',
-    file: 'src/auth/oauth/provider/provider-configuration.ts',
-    out: 'allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,',
-    put: 'allowedPolicy: () => true,',
-    spec: 'lab/specs/oauth-attacks.spec.ts',
-  },
-  {
-    mechanism: 'a user grants only scopes that their roles permit',
-    file: 'src/auth/oauth/provider/resources.ts',
-    out: 'known.filter((scope) => mayHave(scope as Scope, roles))',
-    put: "known.filter((scope) => mayHave(scope as Scope, ['admin', ...roles]))",
-    spec: 'test/oauth.spec.ts',
-  },
-  {
-    mechanism: "the signature of an app's token is verified",
-    file: 'src/auth/oauth/check/app-token.ts',
-    out: "if (!verify('sha256', decoded.content, key, joseToDer(decoded.signature, 'ES256'))) return 'invalid';",
-    spec: 'lab/specs/oauth-attacks.spec.ts',
-  },
+  // --- Outside accounts
   {
     mechanism: 'an outside account never takes over a user by its address',
     file: 'src/auth/social/social-login.service.ts',
@@ -3960,20 +3937,6 @@ export const MUTANTS = [
     spec: 'lab/specs/schedules.spec.ts',
   },
   {
-    mechanism: 'on random schedules, a grant ends with its session',
-    file: 'src/auth/oauth/check/grant-check.ts',
-    out: 'const ended = judge(session, settings, now);',
-    put: 'const ended = judge({ ...session, ended: null }, settings, now);',
-    spec: 'lab/specs/schedules.spec.ts',
-  },
-  {
-    mechanism: 'on random schedules, the access tier refuses grants of ended sessions',
-    file: 'src/auth/oauth/check/app.admission.ts',
-    out: 'return sid !== undefined && this.denials.endOf({ sessionId: sid, userId }) !== null;',
-    put: 'return sid === userId;',
-    spec: 'lab/specs/schedules.spec.ts',
-  },
-  {
     mechanism: 'on random schedules, the end of everyone is applied only after its sweep',
     file: 'src/sessions/revocation/revocation-dispatcher.ts',
     out: 'if ((await this.countLeft(revocation, 1)) === 0) {',
@@ -4191,4 +4154,95 @@ export const MUTANTS = [
     put: 'MAX_KEPT_EVENTS = 20_000',
     spec: 'test/verifier-feed.spec.ts',
   },
+  // --- Live view, timings, API document, texts of mails
+  {
+    mechanism: 'the live view marks a silent instance',
+    file: 'src/admin/live/instance-board.ts',
+    out: 'if (now - at > SILENT_AFTER_MS)',
+    put: 'if (now - at > FORGOTTEN_AFTER_MS)',
+    spec: 'src/admin/live/instance-board.spec.ts',
+  },
+  {
+    mechanism: 'the live view keeps a bounded number of instances',
+    file: 'src/admin/live/instance-board.ts',
+    out: 'this.heard.size < MAX_INSTANCES || this.heard.has(report.id)',
+    put: 'this.heard.size < Infinity || this.heard.has(report.id)',
+    spec: 'src/admin/live/instance-board.spec.ts',
+  },
+  {
+    mechanism: 'a report of the live view fits into one notification',
+    file: 'src/admin/live/instance-reports.ts',
+    out: 'followers: takeWhile(report.followers, fits),',
+    spec: 'src/admin/live/instance-reports.spec.ts',
+  },
+  {
+    mechanism: 'the live view says how many items it has left out',
+    file: 'src/admin/live/bounded-batch.ts',
+    out: 'this.dropped += items.length - kept.length + dropped;',
+    put: 'this.dropped += dropped;',
+    spec: 'src/admin/live/bounded-batch.spec.ts',
+  },
+  {
+    mechanism: 'an instance that no admin watches sends no reports',
+    file: 'src/admin/live/live-reporter.service.ts',
+    out: 'if (this.clock.monotonic() > this.watchedUntil) return this.end();',
+    spec: 'lab/specs/live-view.spec.ts',
+  },
+  {
+    mechanism: 'a lane of a verifier has an arrival only while its report names it',
+    file: 'src/admin/live/live-reporter.service.ts',
+    out: 'if (this.lanes.has(id)) this.arrived(id, revocation);',
+    spec: 'lab/specs/live-view.spec.ts',
+  },
+  {
+    mechanism: 'timings of checks are off until a module turns them on',
+    file: 'src/sessions/check/check-timings.ts',
+    out: 'private enabled = false;',
+    put: 'private enabled = true;',
+    spec: 'lab/specs/check-timings.spec.ts',
+  },
+  {
+    mechanism: 'timings name the store that answered',
+    file: 'src/sessions/check/check-timings.ts',
+    out: 'desc="${trace.answeredBy}"',
+    put: 'desc="cache"',
+    spec: 'lab/specs/check-timings.spec.ts',
+  },
+  {
+    mechanism: 'the API document has no body on DELETE',
+    file: 'src/platform/api-docs/complete-document.ts',
+    out: "if (method === 'delete') delete operation.requestBody;",
+    put: "if (method === 'delete') operation.requestBody ??= { content: {} };",
+    spec: 'test/openapi.spec.ts',
+  },
+  {
+    mechanism: 'a text with a pattern gets no made-up example',
+    file: 'src/platform/api-docs/example-of.ts',
+    out: '  if (pattern !== undefined) return undefined;\n',
+    spec: 'src/platform/api-docs/example-of.spec.ts',
+  },
+  {
+    mechanism: 'the language of a region falls back to the language',
+    file: 'src/platform/mail/content/translate-mail.ts',
+    out: 'lookupChain(locale).map((language) => ({ locale, language })),',
+    put: '[{ locale, language: locale }],',
+    spec: 'src/platform/mail/content/translate-mail.spec.ts',
+  },
+  {
+    mechanism: 'a second translation of a mail stops the boot',
+    file: 'src/platform/mail/content/translate-mail.ts',
+    out: 'else if (texts.has(template)) addFault(',
+    put: 'else if (texts.has(`${template} `)) addFault(',
+    spec: 'src/platform/mail/content/translate-mail.spec.ts',
+  },
 ];
+
+/** Those of an optional module are in a file `*.mutants.mjs`, which is deleted with the module. */
+const others = await Promise.all(
+  readdirSync(import.meta.dirname)
+    .filter((file) => file.endsWith('.mutants.mjs'))
+    .map((file) => import(`./${file}`)),
+);
+
+/** @type {Mutant[]} */
+export const MUTANTS = [...ofTheCore, ...others.flatMap((module) => module.MUTANTS)];

@@ -43,7 +43,7 @@ export const pageOf = (
 \`npm run compare:refresh\` generates this page (seed ${seed}, ${number(count)} schedules for each line).
 \`lab/specs/refresh-strategies.spec.ts\` generates it again and demands the same figures.
 \`npm run compare:refresh -- 7 50000\` prints the figures of another seed. The strategies are pure functions with
-one signature, in \`test/support/rotation-strategies/\`. Drawbridge's is the function that the server uses. All
+one signature, in \`lab/rotation-strategies/\`. Drawbridge's is the function that the server uses. All
 strategies play the same schedules as its property tests. The reasons for Drawbridge's rules are in
 [decision 5](../decisions/0005-refresh-rotation.md).
 
@@ -51,6 +51,9 @@ ${strategies.map(([, { name, rule }]) => `- **${name}**: ${rule}`).join('\n')}
 
 Only Drawbridge checks a device token, a second secret in the cookie jar that refreshes do not replace. The
 others are compared in their plain forms.
+
+The last column is Drawbridge with [device binding](../guides/device-binding.md). The session is bound to a key
+that cannot leave the device. A refresh needs the bound cookie, which only this key renews.
 
 ## Honest clients that were logged out, of ${number(count)}
 
@@ -75,13 +78,24 @@ ${PATIENCE}th refresh since the first use of the stolen token. Mean and worst de
 count the owner's refreshes until the session had ended, or until all tokens of the thief were void (the thief's
 next try then ends the session). 0: the thief's first try was refused.
 
+In the last column a thief who is refused for lack of the key counts as detected. The refusal gives no token, changes
+nothing about the session, and leaves an audit event (\`authn_device_key_unproven\`). No later try can succeed,
+because the thief cannot make a new bound cookie. The session of the owner goes on. While a copied bound cookie is
+still good, the thief is followed past the tenth refresh.
+
 ${theftsTable(comparison)}
 
 The thief copies the jar once, while no request is under way, and always uses the newest of the stolen tokens.
 In the second and the last line the thief sees when the owner refreshes, every ten minutes, and follows within
 the grace.
 
+A whole jar contains a bound cookie. These thieves copy it at the best time: right after the browser has renewed it.
+The copy is good for five minutes, and in that time the thief of a bound session refreshes like the thief of any
+other. That is the whole difference between the last column and zero in every cell.
+
 ## Where Drawbridge is not the best
+
+Without a bound client:
 
 - **A thief with the whole jar who comes within the grace of every refresh of the owner is never detected.** To
   the server this is one client that asks twice. Strict single use detects the thief at the first try, "parent
@@ -98,9 +112,18 @@ the grace.
   should abandon a refresh after 3.3 s and try again.
 - **A client without its device token has strict single use**, with its advantages and disadvantages.
 
+With a bound client the first two hold for five minutes only, and the others not at all. Two are added:
+
+- **A copy of the jar works until its bound cookie expires**, five minutes at most.
+- **Not every client can be bound.** A browser without Device Bound Session Credentials has the column before the last
+  one. [Device binding](../guides/device-binding.md#which-browsers) says which browsers have them.
+
 ## Where Drawbridge is better
 
-- Within those bounds it logs no client out, whatever is lost, late or parallel. An abandoned request may arrive
+- A bound client is never logged out, with or without a device token, however late its answers land. The copied jar is
+  worthless after five minutes, however the thief times the requests. Without a key these two exclude each other:
+  a rule that spares a repeated request also spares a thief who imitates one.
+- Without a key, Drawbridge logs no client out within those bounds, whatever is lost, late or parallel. An abandoned request may arrive
   up to three graces late. Decision 5 describes the one exception, in which two answers also land in the wrong
   order. The other strategies fail earlier. Strict single use fails at the second tab, and a grace window at the
   first answer that is lost for longer than the window. "Parent until child" fails at two tabs whose answers

@@ -1,11 +1,16 @@
 import {
   initialRotation,
   rotate,
+  rotateForKey,
   type RefreshMoment,
   type RefreshPosition,
   type RotationDecision,
   type RotationState,
 } from '../../src/sessions/refresh/rotation.js';
+import { holdsKey, type KeyProof } from '../../src/sessions/binding/session-binding.js';
+
+/** The server's decision about a refresh. `unproven`: the session is bound, and the request lacks its device key. */
+export type Decision = RotationDecision | { outcome: 'unproven' };
 
 /**
  * A rule for refresh tokens, as a pure function of the shape of `rotate`. A session begins with generation 1,
@@ -15,12 +20,14 @@ export interface Strategy<State = any> {
   name: string;
   /** The rule, in a sentence. */
   rule: string;
+  /** Whether a request without the device key is refused. */
+  needsKey?: true;
   initial(): State;
   rotate(
     state: State,
     presented: RefreshPosition,
-    moment: RefreshMoment & { proof: boolean },
-  ): { state: State; decision: RotationDecision };
+    moment: RefreshMoment & { proof: boolean; keyProof: KeyProof | null },
+  ): { state: State; decision: Decision };
 }
 
 export const LOGIN: RefreshPosition = { generation: 1, sibling: 0 };
@@ -79,8 +86,30 @@ const drawbridge: Strategy<RotationState> = {
   rotate,
 };
 
-export const STRATEGIES = { singleUse, graceWindow, parentUntilChild, drawbridge } satisfies Record<
-  string,
-  Strategy
->;
+const SESSION_ID = '3f0c2f0e-4f5a-4d2a-9c67-6c9d1c1b7a10';
+/** The proof of a bound cookie of the session. */
+export const BOUND_COOKIE = { carrier: 'dbsc', sessionId: SESSION_ID, version: 1 } satisfies KeyProof;
+const BOUND_SESSION = {
+  session: { id: SESSION_ID, transport: 'cookie', binding: { version: 1, boundAt: 0 } },
+  deviceKey: null, // a bound cookie is compared with the binding
+} as const;
+
+const bound: Strategy<RotationState> = {
+  name: 'Drawbridge, bound client',
+  rule: '`rotateForKey` of the same file, behind `holdsKey` of `src/sessions/binding/session-binding.ts`, as `RefreshService` has them.',
+  needsKey: true,
+  initial: initialRotation,
+  rotate: (state, presented, moment) =>
+    holdsKey(BOUND_SESSION, moment.keyProof, { deviceBinding: 'offer' })
+      ? rotateForKey(state, presented, moment)
+      : { state, decision: { outcome: 'unproven' } },
+};
+
+export const STRATEGIES = {
+  singleUse,
+  graceWindow,
+  parentUntilChild,
+  drawbridge,
+  bound,
+} satisfies Record<string, Strategy>;
 export type StrategyName = keyof typeof STRATEGIES;

@@ -14,17 +14,27 @@ import {
   type Theft,
   type Turn,
 } from '../../test/support/refresh-schedules.js';
-import { LOGIN, type Strategy } from './strategies.js';
+import type { KeyProof } from '../../src/sessions/binding/session-binding.js';
+import { BOUND_COOKIE, LOGIN, type Strategy } from './strategies.js';
 
 export const GRACE = 10_000;
 const WEEKS = 21 * 86_400_000;
 /** A thief who still can refresh after so many refreshes of the owner counts as undetected. */
 export const PATIENCE = 10;
+/** How long a copy of the bound cookie is good: `BoundCookieResponder` has the same time. */
+export const BOUND_COOKIE_MS = 5 * 60_000;
+
+/** The secrets of a request beside its refresh token. */
+interface Shown {
+  /** The device token. */
+  proof: boolean;
+  keyProof: KeyProof | null;
+}
 
 /** A session under a strategy. */
 class Trial {
   private state: unknown;
-  private now = 1_750_000_000_000;
+  now = 1_750_000_000_000;
 
   constructor(private readonly strategy: Strategy) {
     this.state = strategy.initial();
@@ -34,18 +44,24 @@ class Trial {
     this.now += ms;
   }
 
-  /** @returns `ended` when the refusal ends the session, `refused` when it continues without an answer */
-  present(token: RefreshPosition, proof: boolean): RefreshPosition | 'refused' | 'ended' {
-    const moment = { proof, now: this.now, grace: GRACE };
+  /**
+   * @returns `ended` when the refusal ends the session, `refused` when it continues without an answer, `unproven` when
+   * the request lacks the device key
+   */
+  present(token: RefreshPosition, shown: Shown): RefreshPosition | 'refused' | 'unproven' | 'ended' {
+    const moment = { ...shown, now: this.now, grace: GRACE };
     const { state, decision } = this.strategy.rotate(this.state, token, moment);
+    if (decision.outcome === 'unproven' && state !== this.state)
+      throw new Error('a request without the device key has changed the session');
     this.state = state;
     if (decision.outcome === 'issue') return decision.token;
+    if (decision.outcome === 'unproven') return 'unproven';
     return decision.outcome === 'superseded' ? 'refused' : 'ended';
   }
 
   /** Whether a token would be accepted after so long. */
-  isGood(token: RefreshPosition, after: number, proof: boolean): boolean {
-    const moment = { proof, now: this.now + after, grace: GRACE };
+  isGood(token: RefreshPosition, after: number, shown: Shown): boolean {
+    const moment = { ...shown, now: this.now + after, grace: GRACE };
     return this.strategy.rotate(this.state, token, moment).decision.outcome === 'issue';
   }
 }
@@ -62,8 +78,9 @@ export function logsOut(
       trial.wait(event.wait);
       continue;
     }
-    const answer = trial.present(event.request, proof);
-    if (answer === 'ended') return true;
+    // The browser gets a bound cookie before it sends the request.
+    const answer = trial.present(event.request, { proof, keyProof: BOUND_COOKIE });
+    if (answer === 'ended' || answer === 'unproven') return true;
     if (answer !== 'refused') event.answer = answer;
   }
   return false;
@@ -77,9 +94,19 @@ export function refreshesUntilOut(strategy: Strategy, schedule: Theft, kind: The
   const trial = new Trial(strategy);
   const theft = new CopiedJar(LOGIN);
   const comesAfter = [kind.soonest, GRACE + 1];
+  let jarExpiresAt: number | null = null;
+  /** The jar was copied right after the browser had renewed its bound cookie: the best time for a thief. */
+  const loot = (after: number): Shown => {
+    const isFresh = kind.wholeJar && trial.now + after < jarExpiresAt!;
+    return { proof: kind.wholeJar, keyProof: isFresh ? BOUND_COOKIE : null };
+  };
   for (const use of theft.play(schedule)) {
+    if (theft.loot.length > 0) jarExpiresAt ??= trial.now + BOUND_COOKIE_MS;
     trial.wait(use.wait);
-    const answer = trial.present(use.request, use.party === 'owner' || kind.wholeJar);
+    const shown = use.party === 'owner' ? { proof: true, keyProof: BOUND_COOKIE } : loot(0);
+    const answer = trial.present(use.request, shown);
+    // The thief cannot make a new bound cookie, so every later try is refused as well.
+    if (answer === 'unproven') return theft.ownersRefreshes ?? 0;
     // A refused owner retries until the session ends; a refused thief has no newer token.
     if (answer === 'ended' || (answer === 'refused' && use.party === 'owner'))
       return theft.ownersRefreshes ?? 0;
@@ -87,10 +114,11 @@ export function refreshesUntilOut(strategy: Strategy, schedule: Theft, kind: The
     const since = theft.ownersRefreshes;
     if (since === null || use.party === 'thief') continue;
     const canComeBack = comesAfter.some((after) =>
-      theft.loot.some((token) => trial.isGood(token, after, kind.wholeJar)),
+      theft.loot.some((token) => trial.isGood(token, after, loot(after))),
     );
     if (!canComeBack) return since;
-    if (since === PATIENCE) break;
+    const isOutSoon = strategy.needsKey && loot(0).keyProof !== null;
+    if (since >= PATIENCE && !isOutSoon) break;
   }
   return Infinity;
 }

@@ -1,23 +1,28 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { FaultActors } from './actors/fault-actors.js';
-import { GrantActors } from './actors/grant-actors.js';
 import { KeyActors } from './actors/key-actors.js';
 import { SessionActors } from './actors/session-actors.js';
 import { rolesAfter, UserActors } from './actors/user-actors.js';
 import { SimulatedInstance, type World } from './instance.js';
 import { Oracle } from './oracle.js';
+import type { SimulatedPart } from './part.js';
+import * as parts from './parts.js';
 import { Schedule, type Choice } from './schedule.js';
 import { Network, VirtualClock, type Flight } from './stores/network.js';
 import { SimulatedPostgres } from './stores/simulated-postgres.js';
 import { SimulatedRedis } from './stores/simulated-redis.js';
+import { addStatements } from './stores/statements.js';
 
 const USERS = ['00000000-0000-4000-8000-0000000000f0', '00000000-0000-4000-8000-0000000000f1'] as const;
 /** A few statements each, and one that moves in each turn. */
 const BOOT_TURNS = 100;
 /** Moves of the network for each request. More kinds of credentials send more requests. */
-const MOVES = { session: 110, key: 60, grant: 30 };
+const MOVES = { session: 110, key: 60 };
 /** Events of a schedule, and more for each other kind of credential, so that sessions keep their share. */
-const STEPS = { session: 250, key: 120, grant: 70 };
+const STEPS = { session: 250, key: 120 };
+
+const PARTS = Object.values<SimulatedPart>(parts);
+for (const { statements } of PARTS) addStatements(statements);
 
 /**
  * Drives instances of the shipped code over simulated stores. A seed decides on the next event, losses, crashes and
@@ -32,7 +37,7 @@ export class Explorer {
   private readonly faults: FaultActors;
   /** Not every schedule has them. */
   private readonly keys: KeyActors | null;
-  private readonly grants: GrantActors | null;
+  private readonly others: ReturnType<SimulatedPart['actors']>[];
   private readonly moves: number;
   private readonly steps: number;
   /** Each schedule has only some kinds of faults, because all at once would hide each other. */
@@ -49,10 +54,11 @@ export class Explorer {
     this.sessions = new SessionActors(this.schedule);
     this.users = new UserActors(this.schedule);
     this.keys = random() < 0.6 ? new KeyActors(this.schedule) : null;
-    this.grants = random() < 0.5 ? new GrantActors(this.schedule) : null;
+    const chosen = PARTS.filter(({ share }) => random() < share);
+    this.others = chosen.map((part) => part.actors(this.schedule));
     this.faults = new FaultActors(this.schedule, (index) => this.boot(index));
-    this.moves = MOVES.session + (this.keys ? MOVES.key : 0) + (this.grants ? MOVES.grant : 0);
-    this.steps = STEPS.session + (this.keys ? STEPS.key : 0) + (this.grants ? STEPS.grant : 0);
+    this.moves = MOVES.session + (this.keys ? MOVES.key : 0) + sum(chosen.map(({ moves }) => moves));
+    this.steps = STEPS.session + (this.keys ? STEPS.key : 0) + sum(chosen.map(({ steps }) => steps));
     this.troubled = this.troubles().map(() => random() < 0.4);
     postgres.afterCommit = () => this.oracle.lives.observe(this.schedule.event);
     postgres.notify = () => this.notifyAll();
@@ -116,7 +122,7 @@ export class Explorer {
       ...this.sessions.choices(),
       ...this.users.choices(),
       ...(this.keys?.choices() ?? []),
-      ...(this.grants?.choices() ?? []),
+      ...this.others.flatMap((actors) => actors.choices()),
       [4, () => schedule.onSome((at) => this.dispatch(at))],
       [4, () => schedule.onSome((at) => this.poll(at))],
       [schedule.pending.size > 0 ? 3 : 0, () => schedule.onSome((at) => schedule.askAgain(at))],
@@ -154,6 +160,7 @@ export class Explorer {
 
   private boot(index: number): void {
     const instance = new SimulatedInstance(this.world);
+    for (const part of PARTS) part.install(instance);
     this.schedule.instances[index] = instance;
     this.schedule.task(instance, async () => {
       const upTo = this.schedule.event;
@@ -170,3 +177,5 @@ export class Explorer {
     });
   }
 }
+
+const sum = (numbers: number[]) => numbers.reduce((total, each) => total + each, 0);

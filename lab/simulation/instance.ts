@@ -2,8 +2,6 @@ import type pg from 'pg';
 import { ApiKeyFormat } from '../../src/auth/api-keys/api-key-format.js';
 import { ApiKeyCache } from '../../src/auth/api-keys/check/api-key-cache.js';
 import { ApiKeyCheck } from '../../src/auth/api-keys/check/api-key-check.js';
-import { AppAdmission } from '../../src/auth/oauth/check/app.admission.js';
-import { GrantCheck } from '../../src/auth/oauth/check/grant-check.js';
 import { KeyStore } from '../../src/platform/keys/key-store.js';
 import type { Metrics } from '../../src/platform/metrics/metrics.js';
 import { AlignedClock } from '../../src/platform/runtime/clock.js';
@@ -46,7 +44,7 @@ export class SimulatedInstance {
   readonly denials = new DenialList();
   readonly check: SessionCheck;
   readonly keys: ApiKeyCheck;
-  readonly grants: GrantCheck;
+  readonly reader: SessionReader;
   readonly feed: RevocationSubscriber;
   readonly services: Services;
   readonly redis: SimulatedCache;
@@ -56,23 +54,22 @@ export class SimulatedInstance {
   paused = false;
   dead = false;
 
-  constructor(private readonly world: World) {
+  constructor(readonly world: World) {
     const { clock, network, redis, postgres, random } = world;
     this.redis = new SimulatedCache(this, network, redis);
     this.database = new SimulatedDatabase(this, network, postgres, random);
-    const [port, pool, reader] = [this.redis.port(), this.database.pool(), this.reader()];
+    const [port, pool] = [this.redis.port(), this.database.pool()];
+    this.reader = this.makeReader();
     const sessionCache = new SessionCache(port, clock, SETTINGS);
     const keyCache = new ApiKeyCache(port, clock, SETTINGS, SECRETS);
-    this.check = new SessionCheck(reader, sessionCache, NO_DELIVERY, clock, SETTINGS);
+    this.check = new SessionCheck(this.reader, sessionCache, NO_DELIVERY, clock, SETTINGS);
     this.keys = new ApiKeyCheck(FORMAT, this.denials, clock, keyCache, pool, NO_METRICS);
-    this.grants = new GrantCheck(pool, reader, clock, SETTINGS);
     this.feed = new RevocationSubscriber(this.denials, port, new AlignedClock(clock), SETTINGS, SILENT);
     this.services = servicesOf({
       ...this.world,
       database: this.database,
       denials: this.denials,
       sessionCache,
-      reader,
       settings: SETTINGS,
       format: FORMAT,
     });
@@ -97,13 +94,7 @@ export class SimulatedInstance {
     (this.feed as unknown as { stop(): void }).stop();
   }
 
-  /** Whether the access tier refuses a token of a grant. */
-  deniesGrant(claims: { grant_id: string; sid: string | undefined; sub: string }): boolean {
-    const { isDenied } = AppAdmission.prototype as unknown as { isDenied(given: typeof claims): boolean };
-    return isDenied.call({ denials: this.denials }, claims);
-  }
-
-  private reader(): SessionReader {
+  private makeReader(): SessionReader {
     const { network, postgres } = this.world;
     const readMany = (ids: string[]) =>
       network.fly(this, 'postgres', () => new Map(ids.map((id) => [id, postgres.session(id)])));

@@ -3,9 +3,6 @@ import { ApiKeyRepository } from '../../src/auth/api-keys/api-key.repository.js'
 import type { ApiKeyFormat } from '../../src/auth/api-keys/api-key-format.js';
 import { ApiKeysService } from '../../src/auth/api-keys/api-keys.service.js';
 import { LeakedKeysService } from '../../src/auth/api-keys/leaks/leaked-keys.service.js';
-import { GrantRepository } from '../../src/auth/oauth/grant.repository.js';
-import { GrantsService } from '../../src/auth/oauth/grants.service.js';
-import type { OAuthRecordRepository } from '../../src/auth/oauth/provider/oauth-record.repository.js';
 import type { AuditService } from '../../src/platform/audit/audit.service.js';
 import type { Jobs } from '../../src/platform/jobs/jobs.js';
 import type { MailOutbox } from '../../src/platform/mail/mail-outbox.js';
@@ -15,7 +12,6 @@ import type { Settings } from '../../src/platform/settings/settings.js';
 import type { Role } from '../../src/roles.js';
 import type { SessionCache } from '../../src/sessions/check/session-cache.js';
 import { sessionEnded } from '../../src/sessions/check/session-check.js';
-import type { SessionReader } from '../../src/sessions/check/session-reader.js';
 import { CredentialKinds } from '../../src/sessions/credential-kinds.js';
 import type { DenialList } from '../../src/sessions/revocation/denial-list.js';
 import { RevocationDispatcher } from '../../src/sessions/revocation/revocation-dispatcher.js';
@@ -28,10 +24,9 @@ import type { SimulatedDatabase, SimulatedTx } from './stores/simulated-database
 import type { SimulatedPostgres } from './stores/simulated-postgres.js';
 
 export const SILENT = pino({ level: 'silent' });
-const NO_JOBS = { every: () => undefined } as unknown as Jobs;
-const NO_AUDIT = { record: async () => undefined } as unknown as AuditService;
-const NO_MAILS = { add: async () => undefined } as unknown as MailOutbox;
-const NO_RECORDS = {} as OAuthRecordRepository;
+export const NO_JOBS = { every: () => undefined } as unknown as Jobs;
+export const NO_AUDIT = { record: async () => undefined } as unknown as AuditService;
+export const NO_MAILS = { add: async () => undefined } as unknown as MailOutbox;
 
 /** The parts of an instance on which its services depend. */
 export interface Parts {
@@ -39,7 +34,6 @@ export interface Parts {
   postgres: SimulatedPostgres;
   denials: DenialList;
   sessionCache: SessionCache;
-  reader: SessionReader;
   clock: Clock;
   settings: Settings;
   format: ApiKeyFormat;
@@ -49,7 +43,7 @@ export type Services = ReturnType<typeof servicesOf>;
 
 /** The shipped services that end credentials, over the simulated stores. Audit events and mails go nowhere. */
 export function servicesOf(parts: Parts) {
-  const { database, postgres, denials, sessionCache, reader, clock, settings, format } = parts;
+  const { database, postgres, denials, sessionCache, clock, settings, format } = parts;
   const [source, transactions] = [database.source(), database.transactions()];
   const users = usersOf(postgres);
   const fence = fenceOf(postgres);
@@ -67,12 +61,9 @@ export function servicesOf(parts: Parts) {
     ...([keyRepository, format, users, transactions, fence, revocations, writer] as const),
     ...([NO_MAILS, NO_AUDIT, clock, settings, kinds, NO_JOBS] as const),
   );
-  const grants = new GrantsService(
-    ...([new GrantRepository(source, deletions), NO_RECORDS, reader, users, transactions, fence] as const),
-    ...([revocations, writer, NO_MAILS, NO_AUDIT, clock, settings, kinds, NO_JOBS] as const),
-  );
   const leaks = new LeakedKeysService(format, keyRepository, apiKeys, users, revocations, NO_MAILS, clock);
-  return { users, fence, writer, dispatcher, revocations, apiKeys, grants, leaks };
+  const shared = { source, transactions, deletions, users, fence, kinds, writer, revocations };
+  return { ...shared, dispatcher, apiKeys, leaks };
 }
 
 /** The transactions of the simulated database have the lock of their user from their beginning. */

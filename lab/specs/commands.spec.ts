@@ -1,16 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, mkdir, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import pg from 'pg';
 import { startApp, resetStores, type TestApp } from '../../test/support/app.js';
-
-/** The commands of `npm run …`, by their names in package.json. */
-const { scripts } = JSON.parse(await readFile('package.json', 'utf8')) as { scripts: Record<string, string> };
-const COMMANDS = Object.entries(scripts).filter(([, line]) => /^node dist\/\S+\.cli\.js/.test(line));
+import { COMMANDS, runCommand } from '../../test/support/command.js';
 
 /** Each test starts several processes, which takes a while on a busy machine. */
 jest.setTimeout(240_000);
@@ -38,19 +34,8 @@ describe('a command that cannot do its work', () => {
     await rm(folder, { recursive: true });
   });
 
-  async function run(command: string, args: string[] = [], env: Record<string, string> = {}) {
-    const [, file, ...own] = scripts[command]!.split(' ');
-    const { PATH = '', HOME = '' } = process.env;
-    const child = spawn(process.execPath, [resolve(file!), ...own, ...args], {
-      cwd: folder,
-      env: { PATH, HOME, NODE_ENV: 'test', ...env },
-    });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
-    await once(child, 'close');
-    return { code: child.exitCode, output };
-  }
+  const run = (name: string, args: string[] = [], env: Record<string, string> = {}) =>
+    runCommand(name, args, env, folder);
   /** One sentence, or the usage, and no stack of Node.js. */
   async function expectSentence(ran: ReturnType<typeof run>, says: RegExp): Promise<void> {
     const { code, output } = await ran;
@@ -73,15 +58,19 @@ describe('a command that cannot do its work', () => {
   };
 
   it('is covered by these tests', () => {
-    expect(COMMANDS.map(([name]) => name).sort()).toEqual([
+    expect(Object.keys(COMMANDS).sort()).toEqual([
       'admin:grant',
       'audit:prune',
       'audit:verify',
       'check:settings',
       'db:migrate',
+      'db:revert',
       'docs:settings',
       'keys:generate',
       'keys:rotate',
+      'sessions:end',
+      'settings:show',
+      'users:ban',
     ]);
   });
 
@@ -89,7 +78,9 @@ describe('a command that cannot do its work', () => {
     ['db:migrate', []],
     ['audit:verify', []],
     ['audit:prune', []],
-    ['admin:grant', ['anna@example.com']],
+    ['db:revert', []],
+    // As the other commands with the services of an instance.
+    ['sessions:end', ['--everyone', '--yes']],
   ];
 
   it.each(ON_A_DATABASE)(
@@ -103,7 +94,7 @@ describe('a command that cannot do its work', () => {
           args,
           at((other) => (other.port = String(closedPort))),
         ),
-        /^The PostgreSQL of DATABASE_URL does not answer: .*ECONNREFUSED/,
+        /^The PostgreSQL of DATABASE_URL does not answer: .*ECONNREFUSED.*; check that it runs/,
       );
       await expectSentence(
         run(
@@ -140,6 +131,11 @@ describe('a command that cannot do its work', () => {
     }
   });
 
+  it.each(Object.keys(COMMANDS))('prints its usage for --help, and does nothing: %s', async (name) => {
+    const { code, output } = await run(name, ['--help'], { DATABASE_URL: 'nonsense' });
+    expect({ code, output }).toMatchObject({ code: 0, output: expect.stringMatching(/^usage: npm run /) });
+  });
+
   it('prints its usage', async () => {
     for (const [name, args] of [
       ['keys:generate', []],
@@ -147,6 +143,11 @@ describe('a command that cannot do its work', () => {
       ['keys:rotate', ['--what']],
       ['keys:rotate', ['a', 'b']],
       ['audit:verify', ['--what']],
+      ['db:revert', ['--what']],
+      ['sessions:end', ['--everyone']],
+      ['sessions:end', ['--everyone', '--yes', '--user', 'anna@example.com']],
+      ['users:ban', ['anna@example.com']],
+      ['settings:show', ['--what']],
     ] as [string, string[]][])
       await expectSentence(run(name, args, { DATABASE_URL: url }), /usage: npm run |Unknown option '--what'/);
   });
@@ -162,24 +163,26 @@ describe('a command that cannot do its work', () => {
     );
   });
 
-  it('prints why it makes no account an admin: unregistered address, invalid address, instances without Redis', async () => {
+  it('prints why it cannot act on a user or a session', async () => {
     const { TEST_REDIS_URL: redis } = process.env;
     const database = { DATABASE_URL: url, ...(redis && { REDIS_URL: redis }), DATA_DIR: folder };
-    await expectSentence(run('admin:grant', ['none@example.com'], database), /^no user is registered/);
+    const none = '00000000-0000-4000-8000-00000000000f';
     await expectSentence(run('admin:grant', ['<a@b.co>'], database), /^"<a@b\.co>" is not an e-mail address/);
-    if (redis)
-      await expectSentence(
-        run('admin:grant', ['alice@example.com'], { DATABASE_URL: url, DATA_DIR: folder }),
-        /^another instance uses this database.*set REDIS_URL/,
-      );
+    await expectSentence(
+      run('sessions:end', ['--user', 'none@example.com'], database),
+      /^no user has the address none@example\.com/,
+    );
+    await expectSentence(run('sessions:end', ['--session', none], database), /^no session has this id/);
+    await expectSentence(run('users:ban', [none, '--reason', 'x'], database), /^no user has the id /);
     await expectSentence(
       run('admin:grant', ['alice@example.com'], { ...database, KEYS_FILE: join(folder, 'no-keys.json') }),
       /KEYS_FILE/,
     );
-    await expectSentence(
-      run('admin:grant', ['alice@example.com'], { ...database, PORT: 'x' }),
-      /^PORT "x" .*allowed: /,
-    );
+    for (const [name, args] of [
+      ['admin:grant', ['alice@example.com']],
+      ['settings:show', []],
+    ] as [string, string[]][])
+      await expectSentence(run(name, args, { ...database, PORT: 'x' }), /^PORT "x" .*allowed: /);
   });
 
   it('prints that a folder of keys is not writable, and that it overwrites no keys', async () => {

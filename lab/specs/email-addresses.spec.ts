@@ -187,7 +187,7 @@ describe('an e-mail address', () => {
     };
     expect(grant(spelling!)).toMatchObject({
       status: 0,
-      output: expect.stringContaining(`${canonical} has`),
+      output: expect.stringContaining(`${canonical} becomes an admin`),
     });
     expect(grant('<ida@b.example>')).toEqual({
       status: 1,

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { ADMIN, ALICE, PASSWORD, resetStores, startApp, type TestApp } from '../../test/support/app.js';
 import { injected } from '../../test/support/client.js';
 import { Mailbox } from '../../test/support/mailbox.js';
-import { APPS_ENV } from '../../test/support/oauth.js';
+import { EVERYTHING_ON } from '../../test/support/optional-parts.js';
 import {
   bodySchemaOf,
   documentOf,
@@ -247,7 +247,7 @@ describe('any input to any operation', () => {
 
   beforeAll(async () => {
     await resetStores();
-    app = await startApp({ env: { ...APPS_ENV, API_DOCS: 'true' } });
+    app = await startApp({ env: { ...EVERYTHING_ON, API_DOCS: 'true' } });
     mailbox = new Mailbox(app);
     ({ operations, components } = await documentOf(app));
     await app.app.listen(0, '127.0.0.1');

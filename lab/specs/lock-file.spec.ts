@@ -57,6 +57,7 @@ describe('the lock file', () => {
     'class-transformer': '0.3.1',
     'body-parser': '2.2.1',
     express: '5.0.0',
+    '@nestjs/platform-express': '12.0.0',
   };
 
   it.each(Object.entries(FLOORS_IF_PRESENT))('contains no %s older than %s [OPS-05]', (name, floor) => {

@@ -190,6 +190,8 @@ const CHANGES: Change[] = [
 ];
 const CREDENTIAL_CHANGES = CHANGES.filter(({ request }) => !request.includes('reauthenticate'));
 const GRACE = 10_000;
+/** A client that has no answer after this time has lost it. */
+const ANSWER_LOST = 3_000;
 /** A refresh that is at most so late may be a delayed request: five graces. */
 const DELAYED = 5 * GRACE;
 
@@ -251,6 +253,7 @@ describe.each(['cookie', 'bearer'] as const)('R2: a %s client that loses the ans
     const { body } = await me.post(TOTP);
     const phone = new AuthenticatorApp(body.secret, clock);
     const lost = await me.copy().post(`${TOTP}/confirm`, { code: phone.code() });
+    clock.advance(ANSWER_LOST);
     expect((await me.refresh()).status).toBe(200);
     if (transport === 'cookie') {
       // The proof was withdrawn, and the password proves no second factor.
@@ -287,10 +290,11 @@ describe.each(['cookie', 'bearer'] as const)('R2: a %s client that loses the ans
   it('a password change repeats it with the new password only, within five minutes', async () => {
     const { me, send } = await begin(CREDENTIAL_CHANGES[0]!);
     expect((await send(me.copy())).status).toBe(204);
+    clock.advance(ANSWER_LOST);
     expect((await me.refresh()).status).toBe(200);
     const other = { currentPassword: PASSWORD, newPassword: 'the kettle sings at midnight' };
     expect((await me.post('/v1/auth/password/change', other)).status).toBe(401);
-    clock.advance(5 * 60_000);
+    clock.advance(5 * 60_000 - ANSWER_LOST);
     expect((await send(me)).status).toBe(204);
     clock.advance(1);
     expect((await send(me)).status).toBe(401);
@@ -378,6 +382,18 @@ describe('a copy of the cookies from before a change of credentials', () => {
     },
   );
 
+  it.each(CREDENTIAL_CHANGES)(
+    'gets no tokens while the answer may be on its way, and the owner keeps the new proofs ($request)',
+    async (change) => {
+      const { owner, thief } = await changed(change);
+      clock.advance(ANSWER_LOST - 1);
+      expect(await thief.refresh()).toMatchObject({ ...UNAVAILABLE, headers: { 'retry-after': '1' } });
+      const voided = `select from audit_events where session_id = $1 and type = 'authn_reauthentication_voided'`;
+      expect(await app.query(voided, [owner.id])).toEqual([]);
+      await goesOn(owner);
+    },
+  );
+
   it('that comes before the first request of the owner is not fresh, and is detected within two refreshes of the owner', async () => {
     const { email } = await createUser(app);
     const owner = await loggedIn(app, { email }, 'cookie');
@@ -385,6 +401,7 @@ describe('a copy of the cookies from before a change of credentials', () => {
     clock.advance(6 * 60_000);
     const passwords = { currentPassword: PASSWORD, newPassword: NEW_PASSWORD };
     expect((await owner.post('/v1/auth/password/change', passwords)).status).toBe(204);
+    clock.advance(ANSWER_LOST);
     expect((await thief.refresh()).status).toBe(200);
     expect((await thief.post(TOTP)).body.code).toBe('auth.reauthentication_required');
     const answers: Answer[] = [];
@@ -400,6 +417,7 @@ describe('a copy of the cookies from before a change of credentials', () => {
   it('that has continued the session is detected when the superseded cookies are presented again', async () => {
     const { owner, thief } = await changed(CREDENTIAL_CHANGES[0]!);
     const tab = thief.copy();
+    clock.advance(ANSWER_LOST);
     expect((await thief.refresh()).status).toBe(200);
     await used(thief);
     clock.advance(DELAYED + 1);

@@ -26,7 +26,6 @@ import {
 import { SteadyClock } from '../../test/support/clock.js';
 import type { Client } from '../../test/support/client.js';
 import { interruptAt } from '../../test/support/fault-hooks.js';
-import { APPS_ENV, appOf } from '../../test/support/oauth.js';
 import { ProbeModule } from '../../test/support/probe-routes.js';
 import { describeWithRedis } from '../../test/support/redis.js';
 import { AccessGateway, SessionGateway, StreamsModule, Ticker } from '../../test/support/stream-routes.js';
@@ -65,8 +64,8 @@ describeWithRedis('open connections on two instances', () => {
 
   beforeAll(async () => {
     await resetStores();
-    a = await listening(await startApp({ features: streams, env: APPS_ENV }));
-    b = await listening(await startApp({ features: streams, env: APPS_ENV, clock: new SteadyClock() }));
+    a = await listening(await startApp({ features: streams }));
+    b = await listening(await startApp({ features: streams, clock: new SteadyClock() }));
   });
   afterEach(async () => {
     jest.restoreAllMocks();
@@ -147,7 +146,7 @@ describeWithRedis('open connections on two instances', () => {
     });
   });
 
-  describe('S7: the end of a key or a grant closes its connections', () => {
+  describe('S7: the end of a key closes its connections', () => {
     const openFor = async (caller: Client) => [
       await stream(b, '/access', caller),
       await stream(b, '/session', caller),
@@ -172,24 +171,6 @@ describeWithRedis('open connections on two instances', () => {
       await owner.post(`/v1/api-keys/${machine.keyId}/rotate`, { overlapSeconds: 0 });
       await untilAllClosed(clients);
       for (const client of clients) expect(client.end).toEqual({ code: 'auth.invalid_key' });
-    });
-
-    it('the end of a grant', async () => {
-      const app = await appOf(a, owner, ['probe:read', 'probe:write']);
-      const clients = await openFor(app);
-      expect(clients.map(({ status }) => status)).toEqual([200, 200]);
-      await owner.delete(`/v1/grants/${app.grantId}`);
-      await untilAllClosed(clients);
-      for (const client of clients) expect(client.end).toEqual({ code: 'auth.invalid_token' });
-    });
-
-    it('the end of the session with which a grant ends', async () => {
-      const session = await loggedIn(a, owner);
-      // A token with `sid`: its grant has no `offline_access`.
-      const app = await appOf(a, session, ['probe:read', 'probe:write'], { sid: session.id });
-      const clients = [await stream(b, '/access', app)];
-      await end(session.id);
-      await untilAllClosed(clients);
     });
   });
 

@@ -14,6 +14,7 @@ import type { Answer } from '../../test/support/client.js';
 import { SteadyClock, TestClock } from '../../test/support/clock.js';
 import { migrateDatabase } from '../../test/support/migrate.mjs';
 import { expectBothTiers, loggedIn, sessionTier, type Person } from '../../test/support/test-users.js';
+import { LIVE_ENTRY } from '../../test/support/redis.js';
 import { startPostgres, startRedis } from '../../test/support/services.mjs';
 import { eventually } from '../../test/support/waiting.js';
 
@@ -103,7 +104,9 @@ describeWithOwnRedis('Redis', () => {
   const warm = (client: Person) =>
     eventually(async () => {
       expect((await client.get(SESSION)).status).toBe(200);
-      expect(Object.values(await keysOf(client.id)).some((value) => value?.startsWith('[2,'))).toBe(true);
+      expect(Object.values(await keysOf(client.id)).some((value) => value && LIVE_ENTRY.test(value))).toBe(
+        true,
+      );
     });
   const revokeAlice = () => admin.delete(`/v1/admin/sessions/${alice.id}`);
   /** Uses the session tier of each instance, so that the access tier in front of it does not matter. */

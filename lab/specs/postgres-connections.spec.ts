@@ -308,7 +308,8 @@ describe('a statement that PostgreSQL refuses after a change under a running ins
 
   it('causes one 503 for each connection at most when its plan has another result type (0A000)', async () => {
     const alice = await loggedIn(app, ALICE);
-    for (let time = 0; time < 3; time++) expect((await alice.refresh()).status).toBe(200);
+    // A job may use a connection at that moment, so every connection of the pool gets the plan.
+    await Promise.all(Array.from({ length: 30 }, () => alice.copy().refresh()));
     await owner.query('alter table sessions alter column user_agent type varchar(2000)');
     try {
       const open = app.get<pg.Pool>(MAIN_POOL).totalCount;

@@ -114,6 +114,70 @@ describe('a role whose settings are not those that the application relies on', (
   );
 });
 
+describe('a database whose settings are not those that the application relies on', () => {
+  const settingsOf = async (connectionString: string, names: string[]) => {
+    const client = new PostgresClient({ connectionString });
+    await client.connect();
+    const { rows } = await client.query<{ name: string; value: string }>(
+      `select name, current_setting(name) as value from unnest($1::text[]) as settings (name)`,
+      [names],
+    );
+    await client.end();
+    return Object.fromEntries(rows.map(({ name, value }) => [name, value]));
+  };
+  const WANTED = {
+    DateStyle: 'ISO, MDY',
+    TimeZone: 'UTC',
+    default_transaction_isolation: 'read committed',
+    standard_conforming_strings: 'on',
+    statement_timeout: '0',
+    idle_in_transaction_session_timeout: '0',
+    synchronous_commit: 'on',
+  };
+  const STRANGE = {
+    DateStyle: 'SQL, DMY',
+    TimeZone: 'Pacific/Apia',
+    default_transaction_isolation: 'serializable',
+    standard_conforming_strings: 'off',
+    statement_timeout: '7s',
+    idle_in_transaction_session_timeout: '7s',
+    synchronous_commit: 'off',
+  };
+  const change = async (client: pg.Client, database: string, settings: Record<string, string>) => {
+    for (const [name, value] of Object.entries(settings))
+      await client.query(`alter database ${database} set ${name} = '${value}'`);
+  };
+
+  it('is used with the right ones, and PostgreSQL acknowledges no commit before it is on disk', async () => {
+    await owner.query('create database strange');
+    await change(owner, 'strange', STRANGE);
+    const url = Object.assign(new URL(postgres.url), { pathname: '/strange' }).href;
+    expect(await settingsOf(url, Object.keys(WANTED))).toEqual(WANTED);
+  });
+
+  it.each(['local', 'remote_write', 'remote_apply'])(
+    'keeps the choice of the operator how long a commit waits for a standby: %s',
+    async (choice) => {
+      await owner.query(`create database ${choice}`);
+      await change(owner, choice, { synchronous_commit: choice });
+      const url = Object.assign(new URL(postgres.url), { pathname: `/${choice}` }).href;
+      expect(await settingsOf(url, ['synchronous_commit'])).toEqual({ synchronous_commit: choice });
+    },
+  );
+
+  it('may be of a version that knows more settings: PostgreSQL 17 and later limit transactions', async () => {
+    const newer = await startPostgres({ binaries: 'embedded' });
+    try {
+      const client = await connect(newer.url);
+      await change(client, 'postgres', { transaction_timeout: '7s' });
+      expect(await settingsOf(newer.url, ['transaction_timeout'])).toEqual({ transaction_timeout: '0' });
+    } finally {
+      await disconnect();
+      await newer.stop();
+    }
+  });
+});
+
 it('a database that is not in UTF-8 stops the boot with that reason [OPS-01]', async () => {
   await owner.query(`create database latin encoding 'LATIN1' template template0`);
   const url = Object.assign(new URL(postgres.url), { pathname: '/latin' }).href;
@@ -186,7 +250,10 @@ afterAll(() => Promise.all(poolers.map((pooler) => pooler.stop())));
     try {
       // The pooler has a session already. It is from before.
       await owner.query(END_OTHERS);
-      await expect(new PostgresClient({ connectionString }).connect()).rejects.toThrow(ReadOnlySession);
+      // Until the pooler notices, a client still gets the session that has just been terminated.
+      await eventually(() =>
+        expect(new PostgresClient({ connectionString }).connect()).rejects.toThrow(ReadOnlySession),
+      );
     } finally {
       await owner.query('alter role postgres reset default_transaction_read_only');
     }

@@ -1,16 +1,19 @@
 import { describe, expect, it } from '@jest/globals';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PRODUCT } from '../../src/product.js';
 
 /** Real: the source. */
 
 const { name, slug } = PRODUCT;
-/** The name that this template came with, anywhere, and the name of today at the beginning of a text. */
-const NAMES = new RegExp(`[Dd]rawbridge|['"\`](urn:)?${slug}[:_. -]|['"\`]${name}\\b`, 'g');
+const isProduct = existsSync('.template.json');
+/** The name at the beginning of a text. A product may have a name that is also a word of the code. */
+const IN_A_TEXT = `['"\`](urn:)?${slug}[:_. -]|['"\`]${name}\\b`;
+/** The template's name is no word of the code, so it may stand nowhere. */
+const NAMES = new RegExp(isProduct ? IN_A_TEXT : `drawbridge|Drawbridge|${IN_A_TEXT}`, 'g');
 
 /** The packages stand alone, so each has a constant of its own. */
-const CONSTANT_OF_A_PACKAGE = /^const PRODUCT = '[^']+';$/m;
+const CONSTANT_OF_A_PACKAGE = /^(export )?const PRODUCT = '[^']+';$/m;
 
 function namesIn(folder: string): string[] {
   const files = (readdirSync(folder, { recursive: true }) as string[]).filter(

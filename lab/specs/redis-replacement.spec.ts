@@ -11,7 +11,7 @@ import {
   untilThere,
 } from '../../test/support/session-probes.js';
 import { loggedIn, type Person } from '../../test/support/test-users.js';
-import { describeWithOwnRedis } from '../../test/support/redis.js';
+import { describeWithOwnRedis, LIVE_ENTRY } from '../../test/support/redis.js';
 import { startRedisProcess, type RedisProcess } from '../../test/support/redis-cluster.mjs';
 import { eventually } from '../../test/support/waiting.js';
 
@@ -77,7 +77,7 @@ describeWithOwnRedis(first, 'a Redis that is replaced by another one', () => {
   /** Both instances accept Alice's cached session, and both servers have it. */
   const verdictOnBoth = async () => {
     for (const app of [a, b]) await untilCached(app, alice);
-    await eventually(async () => expect(await held(second)).toMatch(/^\[2,/));
+    await eventually(async () => expect(await held(second)).toMatch(LIVE_ENTRY));
   };
   const revokeAlice = (app: TestApp) => admin.at(app).delete(`/v1/admin/sessions/${alice.id}`);
   const serverOf = (app: TestApp) => serversOf(app).only!;
@@ -89,7 +89,7 @@ describeWithOwnRedis(first, 'a Redis that is replaced by another one', () => {
     await promote(second);
     address.retarget(second.url);
     await untilThere(a, b);
-    expect(await held(second)).toMatch(/^\[2,/);
+    expect(await held(second)).toMatch(LIVE_ENTRY);
     for (const app of [a, b]) expect(await judged(app, alice)).toMatch(/^admin, /);
     // They do not prevent new entries either.
     await eventually(async () => expect(await judged(b, alice)).toBe('admin, says the cache'));
@@ -106,7 +106,7 @@ describeWithOwnRedis(first, 'a Redis that is replaced by another one', () => {
     await replicate(second, first);
     await serverOf(b).identify();
     expect(await runIdOf(first)).toBe(runId);
-    expect(await held(first)).toMatch(/^\[2,/);
+    expect(await held(first)).toMatch(LIVE_ENTRY);
     for (const app of [a, b]) expect(await judged(app, alice)).toMatch(/^admin, /);
   });
 

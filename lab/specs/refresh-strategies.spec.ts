@@ -4,7 +4,8 @@ import { resolve } from 'node:path';
 import type { RefreshPosition } from '../../src/sessions/refresh/rotation.js';
 import { compare } from '../rotation-strategies/comparison.js';
 import { logoutsTable, pageOf, theftsTable } from '../rotation-strategies/page.js';
-import { LOGIN, STRATEGIES, type Strategy } from '../rotation-strategies/strategies.js';
+import type { KeyProof } from '../../src/sessions/binding/session-binding.js';
+import { BOUND_COOKIE, LOGIN, STRATEGIES, type Strategy } from '../rotation-strategies/strategies.js';
 import { GRACE } from '../rotation-strategies/trials.js';
 
 /**
@@ -37,12 +38,12 @@ describe('the conclusions of the page hold for other seeds as well', () => {
   });
 
   it('out of bounds Drawbridge logs fewer clients out than any of the others', () => {
-    const { drawbridge, ...others } = logouts.slow;
+    const { drawbridge, bound: _, ...others } = logouts.slow;
     for (const other of Object.values(others)) expect(drawbridge).toBeLessThan(other);
   });
 
   it('a request that one tab aborted logs no client out under Drawbridge, and some under each of the others', () => {
-    const { drawbridge, ...others } = logouts.delayedOneTab;
+    const { drawbridge, bound: _, ...others } = logouts.delayedOneTab;
     expect(drawbridge).toBe(0);
     for (const other of Object.values(others)) expect(other).toBeGreaterThan(0);
     expect(logouts.delayed.drawbridge).toBeLessThanOrEqual(1);
@@ -73,15 +74,30 @@ describe('the conclusions of the page hold for other seeds as well', () => {
     expect(thefts.jarAnyTime.drawbridge.undetected).toBeGreaterThan(0);
     expect(thefts.jarAnyTime.parentUntilChild.undetected).toBe(0);
   });
+
+  it('a bound client is never logged out, also out of the bounds of R2 and without a device token (R4)', () => {
+    for (const { bound } of Object.values(logouts)) expect(bound).toBe(0);
+  });
+
+  it('a copy of a bound session is refused at the latest when its bound cookie expires, however it is timed (R4)', () => {
+    for (const { bound } of Object.values(thefts)) expect(bound.undetected).toBe(0);
+    for (const { bound } of [
+      thefts.jarClose,
+      thefts.jarEverySecondTime,
+      thefts.tokenClose,
+      thefts.tokenAnyTime,
+    ])
+      expect(bound.worst).toBe(0);
+  });
 });
 
 describe('each compared strategy follows its definition:', () => {
   /** Presents tokens at given times; each is named by the order of its issue. */
-  const outcomes = (strategy: Strategy, ...uses: [at: number, token: number][]) => {
+  const outcomes = (strategy: Strategy, ...uses: [at: number, token: number, keyProof?: KeyProof][]) => {
     let state: unknown = strategy.initial();
     const issued: RefreshPosition[] = [LOGIN];
-    return uses.map(([now, token]) => {
-      const moment = { now, grace: GRACE, proof: true };
+    return uses.map(([now, token, keyProof = null]) => {
+      const moment = { now, grace: GRACE, proof: true, keyProof };
       const rotation = strategy.rotate(state, issued[token]!, moment);
       state = rotation.state;
       const { decision } = rotation;
@@ -112,5 +128,20 @@ describe('each compared strategy follows its definition:', () => {
     expect(outcomes(parentUntilChild, [0, 0], [GRACE * 9, 0], [GRACE * 9, 2])).toEqual([1, 2, 3]);
     expect(outcomes(parentUntilChild, [0, 0], [0, 0], [0, 2], [0, 1])).toEqual([1, 2, 3, 'reuse']);
     expect(outcomes(parentUntilChild, [0, 0], [0, 1], [0, 0])).toEqual([1, 2, 'reuse']);
+  });
+
+  it('bound client: without the key of the device every token is refused, and nothing changes', () => {
+    const { bound } = STRATEGIES;
+    const other = { ...BOUND_COOKIE, version: 2 };
+    expect(
+      outcomes(
+        bound,
+        [0, 0],
+        [0, 0, other],
+        [0, 0, BOUND_COOKIE],
+        [GRACE * 9, 0],
+        [GRACE * 9, 1, BOUND_COOKIE],
+      ),
+    ).toEqual(['unproven', 'unproven', 1, 'unproven', 2]);
   });
 });

@@ -5,8 +5,9 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import pg from 'pg';
 import { close } from '../../src/platform/http/listen.js';
-import { Shutdown } from '../../src/platform/http/shutdown.js';
+import { MAX_HANDOVER_MS, QUIET_MS, Shutdown } from '../../src/platform/http/shutdown.js';
 import { ALICE, PASSWORD, resetStores, startApp, type TestApp } from '../../test/support/app.js';
 import { SteadyClock } from '../../test/support/clock.js';
 import { runToEnd, startInstance, type Instance } from '../../test/support/instance.js';
@@ -108,7 +109,9 @@ describe('an instance that shuts down', () => {
   afterEach(async () => {
     delay.gate.open();
     for (const socket of sockets.splice(0)) socket.destroy();
+    const passing = setInterval(() => clock.advanceSteadily(MAX_HANDOVER_MS));
     await closed;
+    clearInterval(passing);
   });
   const shutDown = () => void (closed = close(app.app, { requestTimeout: 30_000 }));
 
@@ -135,7 +138,7 @@ describe('an instance that shuts down', () => {
     await busy.ended;
   });
 
-  it('then finishes pending requests, and refuses new ones with a problem', async () => {
+  it('then refuses reads with a problem and serves writes, and finishes pending requests', async () => {
     const [idle, busy] = [await keepAlive(instance), await keepAlive(instance)];
     idle.send(LIVE);
     await idle.answer();
@@ -154,17 +157,44 @@ describe('an instance that shuts down', () => {
       expect(await answer.json()).toMatchObject(REFUSED);
     }
     expect((await fetch(`${instance.url}/health/live`)).status).toBe(200);
+    const login = await overHttp(instance.url).client().login(ALICE.email, PASSWORD);
+    expect(login).toMatchObject({ status: 200, headers: { connection: 'close' } });
     idle.send(MINE);
     expect(await idle.answer()).toMatch(/^HTTP\/1\.1 503 [^]*\r\nconnection: close\r\n/i);
     await idle.ended;
-    // Longer than a request may be on its way over an idle connection: the instance still waits for the busy one.
-    clock.advanceSteadily(1_000);
+    // No proxy sends requests any more: the instance takes no connections, and still waits for the pending request.
+    clock.advanceSteadily(QUIET_MS);
+    await eventually(() => expect(fetch(`${instance.url}/health/live`)).rejects.toThrow('fetch failed'));
     const polls = delay.asked.length;
     await eventually(() => expect(delay.asked.length).toBeGreaterThan(polls + 1));
     busy.send(OTHER_HALF);
     expect(await busy.answer()).toMatch(/^HTTP\/1\.1 400 [^]*\r\nconnection: close\r\n/i);
     await closed;
-    await expect(fetch(instance.url)).rejects.toThrow('fetch failed');
+  });
+
+  it('takes connections until no request has come for 250 ms, and for 2 s at most', async () => {
+    const keptOpen = await keepAlive(instance);
+    delay.gate.open();
+    shutDown();
+    await eventually(() => expect(app.get(Shutdown).isDraining).toBe(true));
+    const polled = async () => {
+      const polls = delay.asked.length;
+      await eventually(() => expect(delay.asked.length).toBeGreaterThan(polls + 1));
+    };
+    for (const ms of [QUIET_MS - 1, QUIET_MS - 1]) {
+      clock.advanceSteadily(ms);
+      await polled();
+      expect((await fetch(`${instance.url}/v1/users/me`)).status).toBe(503);
+    }
+    const step = 100;
+    for (let passed = 2 * (QUIET_MS - 1); passed + step < MAX_HANDOVER_MS; passed += step) {
+      clock.advanceSteadily(step);
+      await polled();
+      expect((await fetch(`${instance.url}/v1/users/me`)).status).toBe(503);
+    }
+    clock.advanceSteadily(step);
+    await eventually(() => expect(fetch(`${instance.url}/v1/users/me`)).rejects.toThrow('fetch failed'));
+    await keptOpen.ended;
   });
 });
 
@@ -215,6 +245,29 @@ describeWithRedis('a process that gets SIGTERM beside another one', () => {
     redis = (await startRedis())!;
   });
   afterAll(() => redis?.stop());
+
+  it('saves when its sessions were last used', async () => {
+    const instance = await start({
+      REDIS_URL: redis.url,
+      SHUTDOWN_DELAY: '0s',
+      LAST_SEEN_RESOLUTION: '1h', // no job saves them meanwhile
+    });
+    const alice = overHttp(instance.url).client();
+    const { body } = await alice.login(ALICE.email, PASSWORD, { transport: 'bearer' });
+    const database = new pg.Client({ connectionString: postgres.url });
+    await database.connect();
+    await database.query(`update sessions set last_seen_at = now() - interval '1 day' where id = $1`, [
+      body.session.id,
+    ]);
+    expect((await alice.get('/v1/sessions/current')).status).toBe(200);
+    expect(await instance.stop()).toBe(0);
+    const { rows } = await database.query(
+      `select last_seen_at > now() - interval '1 hour' as saved from sessions where id = $1`,
+      [body.session.id],
+    );
+    await database.end();
+    expect(rows).toEqual([{ saved: true }]);
+  });
 
   it('receives revocations for as long as it serves', async () => {
     const env = { REDIS_URL: redis.url, SHUTDOWN_DELAY: DELAY };

@@ -64,7 +64,7 @@ describe('a forged access token', () => {
     const materialsOf = (transport: keyof typeof TRANSPORTS, authentic: string): Materials => ({
       claims: (changes = {}) => ({
         ...read(authentic).claims,
-        jti: mintTokenId(randomUUID(), 0, transport),
+        jti: mintTokenId(randomUUID(), 0, { transport }),
         ...changes,
       }),
       authentic,

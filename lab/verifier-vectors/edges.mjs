@@ -168,6 +168,12 @@ function spellingOfTokens() {
   ];
 }
 
+/** The id of a token of the first session, with these bytes 29 and 30. */
+function jtiWith(...bytes) {
+  const sessionId = Buffer.from(SESSIONS[0].replaceAll('-', ''), 'hex');
+  return Buffer.concat([sessionId, Buffer.alloc(13), Buffer.from([...bytes, 0])]).toString('base64url');
+}
+
 function claimsOfTokens() {
   const of = (changes, outcome) => request(token(SESSIONS[0], changes), outcome);
   const { roles, ...without } = JSON.parse(Buffer.from(token(SESSIONS[0])[1], 'base64url'));
@@ -180,7 +186,11 @@ function claimsOfTokens() {
     of({ roles: roles[0] }, 'auth.invalid_token'),
     request(jws('at+jwt', without), 'auth.invalid_token'),
     of({ sid: SESSIONS[0].toUpperCase() }, 'auth.invalid_token'),
-    of({ jti: 'A'.repeat(43) }, 'auth.invalid_token'), // not of the bearer transport
+    of({ jti: jtiWith(0b0, 0x00) }, 'auth.invalid_token'), // not of the bearer transport
+    of({ jti: jtiWith(0b1, 0x00) }, 'accepted'),
+    of({ jti: jtiWith(0b1, 0x80) }, 'auth.invalid_token'), // needs the device key
+    of({ jti: jtiWith(0b0, 0x80) }, 'auth.invalid_token'),
+    of({ jti: jtiWith(0xff, 0x7f) }, 'accepted'), // the other bits may have any value
     of({ iat: IAT + 5, exp: IAT + 5 + 900 }, 'accepted'),
     of({ iat: IAT + 6, exp: IAT + 6 + 900 }, 'auth.invalid_token'),
     of({ iat: IAT - 60.5 }, 'auth.invalid_token'),

@@ -10,7 +10,7 @@ import prettier from 'prettier';
 export const TYPES_FILE = fileURLToPath(new URL('src/api-types.ts', import.meta.url));
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 
-/** @param {any} document OpenAPI 3.0 @returns {Promise<string>} a TypeScript module, formatted */
+/** @param {any} document OpenAPI 3.1 @returns {Promise<string>} a TypeScript module, formatted */
 export async function generateTypes(document) {
   const schemas = Object.entries(document.components.schemas).map(([name, schema]) => declare(name, schema));
   const operations = Object.entries(document.paths).flatMap(([path, item]) =>
@@ -43,17 +43,20 @@ function describe(method, path, { requestBody, responses }) {
 
 function typeOf(schema) {
   if (schema.$ref) return schema.$ref.replace('#/components/schemas/', '');
-  if (schema.oneOf) return schema.oneOf.map(typeOf).join(' | ');
-  const type = schema.enum
-    ? schema.enum.map((value) => JSON.stringify(value)).join(' | ')
-    : plainTypeOf(schema);
-  return schema.nullable ? `${type} | null` : type;
+  const variants = schema.oneOf ?? schema.anyOf;
+  if (variants) return variants.map(typeOf).join(' | ');
+  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(' | ');
+  return [schema.type]
+    .flat()
+    .map((type) => plainTypeOf({ ...schema, type }))
+    .join(' | ');
 }
 
 function plainTypeOf(schema) {
   switch (schema.type) {
     case 'string':
     case 'boolean':
+    case 'null':
       return schema.type;
     case 'integer':
     case 'number':
@@ -72,7 +75,8 @@ const isOpen = ({ additionalProperties }) => typeof additionalProperties === 'ob
 function objectOf(schema) {
   const { properties = {}, required = [], additionalProperties } = schema;
   const fields = Object.entries(properties).map(([name, property]) => {
-    const note = property.description ? `/** ${property.description} */\n` : '';
+    const description = property.description ?? property.anyOf?.[0].description;
+    const note = description ? `/** ${description} */\n` : '';
     return `${note}${name}${required.includes(name) ? '' : '?'}: ${typeOf(property)};`;
   });
   if (!isOpen(schema)) return `{\n${fields.join('\n')}\n}`;

@@ -1,5 +1,5 @@
 import { Controller, Delete, Get, Param } from '@nestjs/common';
-import { ApiOkResponse } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation } from '@nestjs/swagger';
 import { ApiKeyFormat } from '../auth/api-keys/api-key-format.js';
 import { ApiKeyList, apiKeyViewOf } from '../auth/api-keys/api-key.schemas.js';
 import { ApiKeysService } from '../auth/api-keys/api-keys.service.js';
@@ -24,6 +24,7 @@ export class AdminApiKeysController {
   ) {}
 
   @Get('users/:id/api-keys')
+  @ApiOperation({ summary: 'List the API keys of a user' })
   @ApiOkResponse({ standardSchema: ApiKeyList })
   @ApiProblems('request.invalid', 'resource.not_found')
   async ofUser(@Param('id', { schema: uuid }) id: string) {
@@ -33,6 +34,7 @@ export class AdminApiKeysController {
   }
 
   @Delete('api-keys/:id')
+  @ApiOperation({ summary: 'End an API key' })
   @AnswersReceipt()
   end(@Param('id', { schema: uuid }) id: string, @Actor() actor: ActorContext) {
     return this.apiKeys.end(id, { ...actor, reason: 'admin' });

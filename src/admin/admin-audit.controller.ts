@@ -1,5 +1,5 @@
 import { Controller, Get, Query } from '@nestjs/common';
-import { ApiOkResponse } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation } from '@nestjs/swagger';
 import { z } from 'zod';
 import { AuditService } from '../platform/audit/audit.service.js';
 import { Actor, type ActorContext } from '../platform/api/actor.decorator.js';
@@ -15,6 +15,10 @@ export class AdminAuditController {
   constructor(private readonly audit: AuditService) {}
 
   @Get()
+  @ApiOperation({
+    summary: 'List audit events',
+    description: 'Newest first, in pages. Each read is an audit event itself.',
+  })
   @ApiOkResponse({ standardSchema: AuditPage })
   @ApiProblems('request.invalid')
   async list(

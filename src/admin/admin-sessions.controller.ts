@@ -1,5 +1,5 @@
 import { Body, Controller, Delete, Get, Param, Post, Query } from '@nestjs/common';
-import { ApiOkResponse } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation } from '@nestjs/swagger';
 import { z } from 'zod';
 import { Actor, type ActorContext } from '../platform/api/actor.decorator.js';
 import { ApiProblems } from '../platform/api/api-problems.decorator.js';
@@ -29,6 +29,10 @@ export class AdminSessionsController {
   ) {}
 
   @Get('users/:id/sessions')
+  @ApiOperation({
+    summary: 'List the sessions of a user',
+    description: '`?status=` chooses live sessions (the default), ended ones, or all.',
+  })
   @ApiOkResponse({ standardSchema: SessionList })
   @ApiProblems('request.invalid', 'resource.not_found')
   async ofUser(
@@ -41,18 +45,25 @@ export class AdminSessionsController {
   }
 
   @Delete('users/:id/sessions')
+  @ApiOperation({ summary: 'End all sessions of a user', description: 'The user may log in again.' })
   @AnswersReceipt()
   endUser(@Param('id', { schema: uuid }) id: string, @Actor() actor: ActorContext) {
     return this.revocations.endUser(id, { ...actor, reason: 'admin' });
   }
 
   @Delete('sessions/:id')
+  @ApiOperation({ summary: 'End a session' })
   @AnswersReceipt()
   endOne(@Param('id', { schema: uuid }) id: string, @Actor() actor: ActorContext) {
     return this.revocations.endSession(id, { ...actor, reason: 'admin' });
   }
 
   @Delete('sessions')
+  @ApiOperation({
+    summary: 'End all sessions of everyone',
+    description:
+      'Needs the body `{"confirm":"everyone"}`. Many clients and proxies drop the body of a DELETE request: they use `POST /v1/admin/sessions/end-all`.',
+  })
   @RequireSession({ maxAuthAge: '5m' })
   @AnswersReceipt()
   endEveryone(
@@ -62,8 +73,11 @@ export class AdminSessionsController {
     return this.revocations.endEveryone({ ...actor, reason: 'admin_everyone' });
   }
 
-  /** Same as `DELETE /v1/admin/sessions`, for proxies and clients that drop the body of a DELETE request. */
   @Post('sessions/end-all')
+  @ApiOperation({
+    summary: 'End all sessions of everyone, by POST',
+    description: 'The same as `DELETE /v1/admin/sessions`. It ends the session of this request as well.',
+  })
   @RequireSession({ maxAuthAge: '5m' })
   @AnswersReceipt()
   endAll(@Body({ schema: Everyone }) confirmed: z.infer<typeof Everyone>, @Actor() actor: ActorContext) {
@@ -71,12 +85,17 @@ export class AdminSessionsController {
   }
 
   @Delete('tokens/:jti')
+  @ApiOperation({
+    summary: 'Deny an access token',
+    description: 'Refuses one access token by its `jti`. Its session goes on.',
+  })
   @AnswersReceipt()
   denyToken(@Param('jti', { schema: TokenId }) tokenId: string, @Actor() actor: ActorContext) {
     return this.revocations.denyToken(tokenId, { ...actor, reason: 'admin' });
   }
 
   @Get('revocations/:seq')
+  @ApiOperation({ summary: 'Read the receipt of a revocation', description: 'The receipt as it stands now.' })
   @AnswersReceipt()
   receipt(@Param('seq', { schema: Seq }) seq: string) {
     return this.revocations.receiptFor(seq);

@@ -1,5 +1,5 @@
 import { Body, Controller, Delete, Get, Param, Post, Put, Query } from '@nestjs/common';
-import { ApiOkResponse } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation } from '@nestjs/swagger';
 import { z } from 'zod';
 import { AccountService } from '../auth/accounts/account.service.js';
 import { Actor, type ActorContext } from '../platform/api/actor.decorator.js';
@@ -37,6 +37,10 @@ export class AdminUsersController {
   ) {}
 
   @Get()
+  @ApiOperation({
+    summary: 'List users',
+    description: 'Newest first, in pages. `query` is the beginning of an address.',
+  })
   @ApiOkResponse({ standardSchema: AdminUserPage })
   @ApiProblems('request.invalid')
   async list(@Query({ schema: UserQuery }) { limit, cursor, query }: z.output<typeof UserQuery>) {
@@ -50,6 +54,7 @@ export class AdminUsersController {
   }
 
   @Get(':id')
+  @ApiOperation({ summary: 'Read a user' })
   @ApiOkResponse({ standardSchema: AdminUser })
   @ApiProblems('request.invalid', 'resource.not_found')
   async one(@Param('id', { schema: uuid }) id: string) {
@@ -59,6 +64,11 @@ export class AdminUsersController {
   }
 
   @Post(':id/ban')
+  @ApiOperation({
+    summary: 'Ban a user',
+    description:
+      'Ends every session, key and grant of the user. A ban refuses logins until its end, or until an admin lifts it.',
+  })
   @AnswersReceipt()
   @ApiProblems('resource.conflict')
   ban(
@@ -73,13 +83,21 @@ export class AdminUsersController {
   }
 
   @Delete(':id/ban')
+  @ApiOperation({
+    summary: 'Lift the ban of a user',
+    description: 'The user may log in again. Ended sessions stay ended.',
+  })
   @AnswersReceipt()
   liftBan(@Param('id', { schema: uuid }) id: string, @Actor() actor: ActorContext) {
     return this.accounts.liftBan(id, actor);
   }
 
-  /** For a user who has lost all second factors and recovery codes. Ends all sessions of the user. */
   @Delete(':id/mfa')
+  @ApiOperation({
+    summary: 'Remove all second factors of a user',
+    description:
+      'For a user who has lost all second factors and recovery codes. Ends all sessions of the user.',
+  })
   @RequireSession({ maxAuthAge: '5m', bySecondFactor: true })
   @AnswersReceipt()
   @ApiProblems('resource.conflict')
@@ -89,6 +107,11 @@ export class AdminUsersController {
   }
 
   @Put(':id/roles')
+  @ApiOperation({
+    summary: 'Set the roles of a user',
+    description:
+      'The new roles are in force on the next session-checked request. The last admin keeps the role.',
+  })
   @RequireSession({ maxAuthAge: '5m' })
   @ApiOkResponse({ standardSchema: AdminUser })
   @ApiProblems('request.invalid', 'resource.not_found', 'resource.conflict')

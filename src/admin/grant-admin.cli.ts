@@ -1,35 +1,33 @@
+import { parseArgs } from 'node:util';
+import { AdminInvitations } from '../auth/passwords/admin-invitations.js';
 import { AccountService } from '../auth/accounts/account.service.js';
-import { createApp } from '../app.setup.js';
-import { required, runCommand } from '../platform/runtime/command.js';
-import { BootError } from '../platform/settings/boot-error.js';
-import { createLogger } from '../platform/logging/logger.js';
-import { loadKeys } from '../platform/keys/key-file.js';
-import { loadSettings } from '../platform/settings/load-settings.js';
-import { requireMigrated } from '../platform/persistence/migrate.js';
-import { canonicalEmail } from '../platform/mail/email-address.js';
+import { operatorOf, withServices } from '../command.setup.js';
+import { runCommand, UsageError } from '../platform/runtime/command.js';
 import { UserRepository } from '../users/user.repository.js';
+import { emailOf } from './command-parts.js';
 
-/**
- * Makes a user the first admin of a new installation. The operator who can run this command already controls the
- * database. The audit log records the grant like any other.
- */
-await runCommand(async () => {
-  const [address] = process.argv.slice(2);
-  if (!address) throw new BootError('usage: npm run admin:grant -- <e-mail address of a registered user>');
-  const email = canonicalEmail(address);
-  if (email === null) throw new BootError(`${JSON.stringify(address)} is not an e-mail address`);
-  const settings = loadSettings(process.env);
-  const url = required(settings.databaseUrl, 'DATABASE_URL', 'the database of the instances');
-  await requireMigrated(url, settings);
-  // The operator does not need the application's log; an error is printed as one sentence.
-  const app = await createApp(settings, await loadKeys(settings), { logger: createLogger('silent', false) });
-  try {
-    const user = await app.get(UserRepository).findByEmail(email);
-    if (!user) throw new BootError('no user is registered with that address');
+const USAGE = `usage: npm run admin:grant -- <e-mail address>
+
+Makes a user an admin: at once, if the user has verified the address. Otherwise the command creates the account if
+it is missing, and prints a link to choose a password. The user becomes an admin with that. The link works once,
+within an hour; a second run prints another one and voids the first.`;
+
+/** The operator who can run this command already controls the database. The audit log records the grant like any other. */
+await runCommand(USAGE, async () => {
+  const { positionals } = parseArgs({ allowPositionals: true });
+  const [address, ...more] = positionals;
+  if (address === undefined || more.length > 0) throw new UsageError('name one e-mail address');
+  const email = emailOf(address);
+  const actor = operatorOf('admin:grant');
+  await withServices(async (services) => {
+    const user = await services.get(UserRepository).findByEmail(email);
+    if (!user?.emailVerifiedAt) {
+      const link = await services.get(AdminInvitations).invite(email, actor);
+      console.log(`${email} becomes an admin by choosing a password here, once, within an hour:\n${link}`);
+      return;
+    }
     const roles = [...new Set([...user.roles, 'admin' as const])];
-    await app.get(AccountService).setRoles(user.id, roles, { actorId: null, context: null });
-    console.log(`${user.email} has the roles ${roles.join(', ')}`);
-  } finally {
-    await app.close();
-  }
+    await services.get(AccountService).setRoles(user.id, roles, actor);
+    console.log(`${email} has the roles ${roles.join(', ')}`);
+  });
 });

@@ -3,6 +3,12 @@ import { DiscoveryModule, DiscoveryService, HttpAdapterHost } from '@nestjs/core
 import { PassportModule } from '@nestjs/passport';
 import type { FastifyInstance } from 'fastify';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
+import { DelegatesModule } from './delegates/delegates.module.js';
+import { BoundCookieResponder } from './device-binding/bound-cookie-responder.js';
+import { DeviceBindingController } from './device-binding/device-binding.controller.js';
+import { DpopNonces } from './device-binding/dpop-nonces.js';
+import { DpopProofs } from './device-binding/dpop-proofs.service.js';
+import { KeyProofPipe } from './device-binding/proven-credentials.js';
 import { BackchannelLogout } from './social/backchannel-logout.js';
 import { GlobalRevocationController } from './social/revocation/global-revocation.controller.js';
 import { GlobalRevocationService } from './social/revocation/global-revocation.service.js';
@@ -19,7 +25,6 @@ import { Admissions } from './open-connections/admissions.service.js';
 import { guardEventStreams } from './open-connections/event-streams.js';
 import { OpenConnections } from './open-connections/open-connections.service.js';
 import { WebSocketAdapter } from './open-connections/web-socket.adapter.js';
-import { OAuthModule } from './oauth/oauth.module.js';
 import { PasskeysModule } from './passkeys/passkeys.module.js';
 import { SecondFactorModule } from './mfa/second-factor.module.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
@@ -33,6 +38,7 @@ import { AccessGuard } from './guards/access.guard.js';
 import { decorateCredentials } from './guards/credentials.js';
 import { AccessTokens } from './tokens/access-tokens.js';
 import { AuthController } from './login/auth.controller.js';
+import { FeedFollowersModule } from './revocation-feed/feed-followers.module.js';
 import { FeedStatements } from './revocation-feed/feed-statements.js';
 import { RevocationFeed } from './revocation-feed/revocation-feed.service.js';
 import { RevocationFeedController } from './revocation-feed/revocation-feed.controller.js';
@@ -57,6 +63,7 @@ import { PasskeysController } from './passkeys/passkeys.controller.js';
 import { PasswordHasher } from './passwords/password-hasher.js';
 import { PasswordChangeService } from './passwords/password-change.service.js';
 import { PasswordPolicy } from './passwords/password-policy.js';
+import { AdminInvitations } from './passwords/admin-invitations.js';
 import { PasswordResetService } from './passwords/password-reset.service.js';
 import { PasswordController } from './passwords/password.controller.js';
 import { PasswordsService } from './passwords/passwords.service.js';
@@ -70,9 +77,10 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
 @Module({
   imports: [
     ApiKeysModule,
+    DelegatesModule,
     DiscoveryModule,
+    FeedFollowersModule,
     HttpModule,
-    OAuthModule,
     PassportModule,
     PasskeysModule,
     SecondFactorModule,
@@ -90,6 +98,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     RevocationFeedController,
     SocialController,
     GlobalRevocationController,
+    DeviceBindingController,
   ],
   providers: [
     AccessGuard,
@@ -99,6 +108,10 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     AccountJobRepository,
     AccountMailService,
     BackchannelLogout,
+    BoundCookieResponder,
+    DpopNonces,
+    DpopProofs,
+    KeyProofPipe,
     BreachedPasswords,
     CrossSiteGuard,
     EmailService,
@@ -127,6 +140,7 @@ import { MfaLoginService } from './mfa/mfa-login.service.js';
     PasswordChangeService,
     PasswordHasher,
     PasswordPolicy,
+    AdminInvitations,
     PasswordResetService,
     PasswordsService,
     ReauthenticationService,

@@ -1,5 +1,5 @@
 import { Controller, Get, HttpStatus, Inject, Res, VERSION_NEUTRAL } from '@nestjs/common';
-import { ApiOkResponse, ApiServiceUnavailableResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiServiceUnavailableResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import type pg from 'pg';
 import { z } from 'zod';
@@ -38,8 +38,11 @@ export class HealthController {
     private readonly shutdown: Shutdown,
   ) {}
 
-  /** The process runs. If this fails, restart it. */
   @Get('live')
+  @ApiOperation({
+    summary: 'Check whether the process runs',
+    description: 'If this fails, restart the process.',
+  })
   @AlwaysAnswers()
   @ApiOkResponse({ standardSchema: Live })
   live() {
@@ -54,6 +57,11 @@ export class HealthController {
    * - during shutdown; it then continues to serve for `SHUTDOWN_DELAY`.
    */
   @Get('ready')
+  @ApiOperation({
+    summary: 'Check whether the instance may get traffic',
+    description:
+      'Checks PostgreSQL, the cache, the revocation feed and the clock. A missing cache alone does not fail the check.',
+  })
   @AlwaysAnswers()
   @ApiOkResponse({ standardSchema: Ready })
   @ApiServiceUnavailableResponse({ standardSchema: Ready })

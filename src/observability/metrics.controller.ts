@@ -1,5 +1,5 @@
 import { Controller, Get, Headers, Res, VERSION_NEUTRAL } from '@nestjs/common';
-import { ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { timingSafeEqual } from 'node:crypto';
 import { Public } from '../auth/guards/public.decorator.js';
@@ -19,8 +19,11 @@ export class MetricsController {
     private readonly settings: Settings,
   ) {}
 
-  /** For Prometheus, which sends `METRICS_TOKEN` as bearer token. All other clients get 404. */
   @Get()
+  @ApiOperation({
+    summary: 'Read the metrics',
+    description: 'For Prometheus, which sends `METRICS_TOKEN` as bearer token. All other clients get 404.',
+  })
   @AlwaysAnswers()
   @ApiProduces('text/plain')
   @ApiOkResponse({ schema: { type: 'string' } })

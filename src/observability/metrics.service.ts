@@ -2,18 +2,29 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, type Metric } from 'prom-client';
-import { AlignedClock } from '../platform/runtime/clock.js';
-import { KeyStore } from '../platform/keys/key-store.js';
+import { auditEventTypes } from '../platform/audit/audit-event-types.js';
+import { AuditService } from '../platform/audit/audit.service.js';
+import { KeyStore, stagesOf } from '../platform/keys/key-store.js';
 import { Metrics } from '../platform/metrics/metrics.js';
-import { DenialList } from '../sessions/revocation/denial-list.js';
-import { RevocationSubscriber } from '../sessions/revocation/revocation-subscriber.js';
-import { RevocationDispatcher } from '../sessions/revocation/revocation-dispatcher.js';
-import { SessionCheck } from '../sessions/check/session-check.js';
-import { SessionCache } from '../sessions/check/session-cache.js';
+import { RequestOutcomes } from '../platform/metrics/request-outcomes.js';
+import { AlignedClock } from '../platform/runtime/clock.js';
+import { SERVICE } from '../platform/runtime/version.js';
+import { Settings } from '../platform/settings/settings.js';
 import { RateLimitResponder } from '../platform/throttling/rate-limit-responder.js';
 import { RequestDurations } from './request-durations.js';
 
-/** The core's own metrics. Counters that sessions maintain are read only when metrics are requested. */
+/**
+ * Of prom-client's metrics, these are left out: the first reveals a version, so that an attacker could look up its
+ * vulnerabilities (ASVS 13.4.6); the others are gauges with the name of a counter.
+ */
+const LEFT_OUT = [
+  'nodejs_version_info',
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+];
+
+/** The core's own metrics. Counters that other services maintain are read only when metrics are requested. */
 @Injectable()
 export class MetricsService implements OnModuleInit {
   private readonly requests = new RequestDurations();
@@ -22,73 +33,47 @@ export class MetricsService implements OnModuleInit {
   constructor(
     private readonly host: HttpAdapterHost,
     private readonly metrics: Metrics,
-    feed: RevocationSubscriber,
-    denials: DenialList,
-    relay: RevocationDispatcher,
-    checks: SessionCheck,
-    sessionCache: SessionCache,
-    keys: KeyStore,
+    private readonly outcomes: RequestOutcomes,
+    private readonly keys: KeyStore,
+    private readonly clock: AlignedClock,
+    audit: AuditService,
     refusals: RateLimitResponder,
-    clock: AlignedClock,
+    settings: Settings,
   ) {
     metrics.registry.registerMetric(this.requests as unknown as Metric);
-    this.gauge(
-      'revocation_feed_blind',
-      '1 while the denial list may be incomplete: see ACCESS_WHEN_BLIND.',
-      () => Number(feed.isBlind()),
-    );
-    this.gauge(
-      'revocation_feed_age_seconds',
-      'Time since the denial list was last known to be current.',
-      () => feed.age() / 1_000,
-    );
-    this.gauge(
-      'denial_list_entries',
-      'Tokens, sessions and users that the access tier refuses.',
-      () => denials.size,
-    );
-    this.gauge(
-      'revocations_pending',
-      'Committed revocations that the cache has not acknowledged for 2 s.',
-      () => relay.backlog,
-    );
-    this.gauge('cache_breaker_open', '1 while session checks bypass the cache and use PostgreSQL.', () =>
-      Number(sessionCache.isCircuitOpen()),
-    );
-    this.gauge(
-      'key_file_unusable',
-      '1 while the key file cannot be used: the instance would not know the next signing key of other instances.',
-      () => Number(keys.problem !== null),
-    );
-    this.gauge(
+    // Without METRICS_TOKEN anyone on the machine may read it.
+    if (settings.metricsToken)
+      metrics.values('build_info', '1, with the version of the application.', 'version', () => [
+        [SERVICE.version, 1],
+      ]);
+    metrics.value(
       'clock_offset_seconds',
       "How far this machine's clock is ahead of PostgreSQL's. Beyond 5 s, either way, the instance is not ready.",
       () => clock.offset / 1_000,
     );
-    metrics.counter({
-      name: 'session_checks_total',
-      help: 'Session checks by the store that answered.',
-      labelNames: ['answered_by'],
-      collect() {
-        this.reset();
-        for (const [answered_by, count] of Object.entries(checks.answers)) this.inc({ answered_by }, count);
-      },
-    });
-    metrics.counter({
-      name: 'throttled_total',
-      help: 'Requests that were rate limited (429), by policy and the key it counts by.',
-      labelNames: ['policy'],
-      collect() {
-        this.reset();
-        for (const [policy, count] of refusals.counts) this.inc({ policy }, count);
-      },
-    });
+    metrics.counts(
+      'throttled_total',
+      'Requests that were rate limited (429), by policy and the key it counts by.',
+      'policy',
+      () => refusals.counts,
+    );
+    metrics.counts('logins_total', 'Logins that began a session.', null, () => [['', outcomes.logins]]);
+    metrics.counts('problems_total', 'Answers with a problem, by its code.', 'code', () => outcomes.problems);
+    metrics.counts(
+      'audit_events_total',
+      'Audit events that this instance wrote, by type. It also counts those of transactions that were rolled back.',
+      'type',
+      // With 0 for types that have not occurred, so that `increase()` sees the first one.
+      () => auditEventTypes().map((type) => [type, audit.counts.get(type) ?? 0]),
+    );
+    this.measureKeys();
   }
 
   onModuleInit(): void {
     const fastify = this.host.httpAdapter.getInstance<FastifyInstance>();
     fastify.addHook('onResponse', (request, reply, done) => {
       const route = request.routeOptions.url ?? 'none';
+      this.outcomes.observe(request);
       this.requests.observe(request.method, route, reply.statusCode, reply.elapsedTime / 1_000);
       done();
     });
@@ -100,7 +85,7 @@ export class MetricsService implements OnModuleInit {
     if (!this.ofProcess) {
       this.ofProcess = true;
       collectDefaultMetrics({ register: registry });
-      registry.removeSingleMetric('nodejs_version_info'); // hides the version, so that an attacker cannot look up its vulnerabilities (ASVS 13.4.6)
+      for (const name of LEFT_OUT) registry.removeSingleMetric(name);
     }
     return registry.metrics();
   }
@@ -109,13 +94,21 @@ export class MetricsService implements OnModuleInit {
     return this.metrics.registry.contentType;
   }
 
-  private gauge(name: string, help: string, value: () => number): void {
-    this.metrics.gauge({
-      name,
-      help,
-      collect() {
-        this.set(value());
-      },
-    });
+  private measureKeys(): void {
+    const { keys, clock } = this;
+    this.metrics.value(
+      'key_file_unusable',
+      '1 while the key file cannot be used: the instance would not know the next signing key of other instances.',
+      () => Number(keys.problem !== null),
+    );
+    this.metrics.values(
+      'key_start_timestamp_seconds',
+      'When the current key of each kind started. A key that was never rotated has no start, and no sample.',
+      'kind',
+      () =>
+        stagesOf(keys.current, clock.now()).flatMap(({ kind, stage, term }): [string, number][] =>
+          stage === 'current' && term.startsAt !== undefined ? [[kind, term.startsAt / 1_000]] : [],
+        ),
+    );
   }
 }

@@ -67,6 +67,11 @@ export class CredentialKinds {
     };
   }
 
+  /** Ends one credential, whatever its kind is. Without effect if the id is that of no credential. */
+  async endAny(tx: EntityManager, id: string, end: CredentialEnd): Promise<void> {
+    for (const kind of this.kinds.values()) await kind.end(tx, [id], end);
+  }
+
   /** See {@link CredentialKind.liveOf}, for all kinds. */
   async liveOf(tx: EntityManager, userId: string): Promise<string[]> {
     const ids: string[] = [];

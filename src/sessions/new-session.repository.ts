@@ -1,3 +1,4 @@
+import type { JWK } from 'jose';
 import type { EntityManager } from 'typeorm';
 import { CLAIMS_SQL, type Claims } from '../platform/claims/declared-claims.js';
 import type { Clock } from '../platform/runtime/clock.js';
@@ -59,15 +60,17 @@ export async function insertSession(
   tx: EntityManager,
   session: SessionSnapshot,
   nonce: Buffer,
-  { userAgent }: RequestContext,
+  { context: { userAgent }, deviceKey }: { context: RequestContext; deviceKey?: JWK | null },
 ): Promise<SessionSnapshot> {
   const { id, userId, device, transport, ip, country, location, secondFactorAt } = session;
   const createdAt = new Date(session.createdAt);
   const [row] = await tx.query<{ claims?: Claims }[]>(
     `insert into sessions (id, user_id, device_id, transport, ip, user_agent, origin_country, country,
                            latitude, longitude, located_at,
-                           created_at, last_seen_at, authenticated_at, second_factor_at, refresh_nonce, rotation)
-     values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $11, $11, $12, $13, $14) ${RETURNING_CLAIMS}`,
+                           created_at, last_seen_at, authenticated_at, second_factor_at, refresh_nonce, rotation,
+                           device_key, bound_at, binding_version)
+     values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $11, $11, $12, $13, $14,
+             $15, $16, $17) ${RETURNING_CLAIMS}`,
     [
       id,
       userId,
@@ -83,6 +86,9 @@ export async function insertSession(
       secondFactorAt && createdAt,
       nonce,
       JSON.stringify(initialRotation()),
+      deviceKey ? JSON.stringify(deviceKey) : null,
+      deviceKey ? createdAt : null,
+      session.binding?.version ?? 0,
     ],
   );
   return row?.claims ? { ...session, claims: row.claims } : session;

@@ -1,3 +1,4 @@
+import type { JWK } from 'jose';
 import { random } from '../platform/runtime/random.js';
 import type { RequestContext } from '../platform/http/request.js';
 import type { Role } from '../roles.js';
@@ -22,6 +23,8 @@ export interface SessionInput {
   deviceToken: string | null;
   deviceName?: string;
   context: RequestContext;
+  /** The public key that the client has proved, if the session is bound from its start. */
+  deviceKey?: JWK | null;
   /** The second factor that the user proved, if any: its name, for the audit log. */
   secondFactor?: string;
   /** Failed login attempts in a row before this one succeeded. */
@@ -43,7 +46,7 @@ export function openSessionOf(row: OpenSessionRow, roles: Role[]): OpenSession {
 
 /** A new session as a later read will find it, except for its claims: `insertSession` reads them. */
 export function newSession(
-  { transport, secondFactor, context: { ip, place } }: SessionInput,
+  { transport, secondFactor, deviceKey, context: { ip, place } }: SessionInput,
   { user, device, createdAt }: { user: User; device: SessionSnapshot['device']; createdAt: number },
 ): SessionSnapshot {
   const country = place?.country ?? null;
@@ -61,6 +64,7 @@ export function newSession(
     lastSeenAt: createdAt,
     authenticatedAt: createdAt,
     secondFactorAt: secondFactor ? createdAt : null,
+    binding: deviceKey ? { version: 1, boundAt: createdAt } : null,
     device,
   };
 }

@@ -1,3 +1,4 @@
+import type { JWK } from 'jose';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { EndReason } from './revocation/end-reason.js';
 import type { SupersededKeys } from './refresh/superseded-keys.js';
@@ -89,6 +90,21 @@ export class Session {
   /** How often the keys have changed, that is the nonce and the rotation. Access tokens contain this number. */
   @Column({ type: 'integer', name: 'key_version', default: 0 })
   keyVersion: number;
+
+  /** The public key of the device that the session is bound to, see `binding/session-binding.ts`. */
+  @Column({ type: 'jsonb', name: 'device_key', nullable: true, select: false })
+  deviceKey: JWK | null;
+
+  @Column({ type: 'timestamptz', precision: 3, name: 'bound_at', nullable: true })
+  boundAt: Date | null;
+
+  /** How often the device key was set or removed. Bound cookies contain this number. */
+  @Column({ type: 'integer', name: 'binding_version', default: 0 })
+  bindingVersion: number;
+
+  /** How often the device has proved its key. Challenges contain this number. */
+  @Column({ type: 'integer', name: 'key_proofs', default: 0 })
+  keyProofs: number;
 
   @Column({ type: 'jsonb', name: 'superseded_keys', nullable: true, select: false })
   supersededKeys: SupersededKeys | null;

@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import type { JWK } from 'jose';
 import type pg from 'pg';
 import { DataSource, type EntityManager } from 'typeorm';
 import { Clock } from '../platform/runtime/clock.js';
@@ -35,6 +36,9 @@ interface StoredRow extends SnapshotRow {
   rotation: RotationState;
   superseded_keys: SupersededKeys | null;
   token_digest: Buffer;
+  device_key: JWK | null;
+  binding_version: number;
+  key_proofs: number;
   user_agent: string | null;
   now: Date;
 }
@@ -45,7 +49,7 @@ const FIND: Prepared = {
   name: 'find session',
   text: `
   select ${SNAPSHOT_COLUMNS}, u.email, u.display_name, u.created_at as user_created_at,
-    s.refresh_nonce, s.rotation, s.superseded_keys, s.user_agent, d.token_digest, clock_timestamp() as now
+    s.refresh_nonce, s.rotation, s.superseded_keys, s.user_agent, s.device_key, s.key_proofs, d.token_digest, clock_timestamp() as now
   from ${SNAPSHOT_TABLES} where s.id = $1`,
 };
 
@@ -61,7 +65,7 @@ const SAVE_ROTATION: Prepared = {
   text: `
   update sessions set rotation = $4, last_seen_at = greatest(last_seen_at, $5), ip = $6, user_agent = $7,
     country = $8, latitude = $9, longitude = $10, located_at = $11
-  where id = $1 and status = 'active' and rotation = $2 and refresh_nonce = $3`,
+  where id = $1 and status = 'active' and rotation = $2 and refresh_nonce = $3 and binding_version = $12`,
 };
 
 /** No limit of live sessions is greater. A reader never needs to see more ended ones. */
@@ -78,6 +82,7 @@ const LIST_ACTIVE = `
  * Only the repository files of this folder write the table `sessions`:
  * - this one: the rotation at a refresh, and the known risk signals
  * - `new-session.repository.ts`: the begin, at a login
+ * - `binding/session-binding.repository.ts`: the key of the device
  * - `check/session-check.repository.ts`: when a session was last seen
  * - `refresh/session-keys.repository.ts`: keys, and proofs of identity
  * - `revocation/session-end.repository.ts`: the end by a revocation
@@ -153,6 +158,9 @@ export class SessionRepository {
       rotation: row.rotation,
       superseded: row.superseded_keys,
       deviceTokenDigest: row.token_digest,
+      deviceKey: row.device_key,
+      bindingVersion: row.binding_version,
+      keyProofs: row.key_proofs,
       userAgent: row.user_agent,
       now: this.clock.fromDatabase(row.now),
     };
@@ -168,7 +176,7 @@ export class SessionRepository {
    *
    * @param tx null runs the statement outside a transaction
    * @param moved the new request context; null keeps the saved one
-   * @returns false when the session has ended or its rotation has changed since it was found; then nothing is written
+   * @returns false when the session has ended or its rotation or its device key has changed since it was found; then nothing is written
    */
   async saveRotation(
     tx: EntityManager | null,
@@ -189,6 +197,7 @@ export class SessionRepository {
       location?.latitude,
       location?.longitude,
       location && new Date(location.at),
+      stored.bindingVersion,
     ];
     if (!tx) {
       const statement = () => this.pool.query({ ...SAVE_ROTATION, values });

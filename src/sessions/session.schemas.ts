@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { EXAMPLE_DEVICE, EXAMPLE_TIMES } from '../platform/api/examples.js';
 import { instant, uuid } from '../platform/api/schemas.js';
+import { CARRIERS, carrierOf } from './binding/session-binding.js';
 import { END_REASONS } from './revocation/end-reason.js';
 import { TRANSPORTS } from './session.entity.js';
 import { expiryOf, judge, type Lifetimes, type SessionSnapshot } from './check/session-snapshot.js';
@@ -14,19 +16,34 @@ export const SessionView = z
     transport: z.enum(TRANSPORTS),
     device: z.object({
       id: uuid,
-      name: z.string(),
-      browser: z.string().optional(),
-      os: z.string().optional(),
+      name: z.string().meta({ examples: [EXAMPLE_DEVICE.name] }),
+      browser: z
+        .string()
+        .optional()
+        .meta({ examples: [EXAMPLE_DEVICE.browser] }),
+      os: z
+        .string()
+        .optional()
+        .meta({ examples: [EXAMPLE_DEVICE.os] }),
       firstSeenAt: instant,
     }),
-    ip: z.string().nullable(),
+    ip: z
+      .string()
+      .nullable()
+      .meta({ examples: [EXAMPLE_DEVICE.ip] }),
     country: z.string().optional(),
     createdAt: instant,
     lastSeenAt: instant,
     authenticatedAt: instant,
     secondFactorAt: instant.optional().describe('when a second factor was last verified in this session'),
-    idleExpiresAt: instant,
-    expiresAt: instant,
+    binding: z
+      .object({ carrier: z.enum(CARRIERS), boundAt: instant })
+      .optional()
+      .describe(
+        'the session is bound to a key of its device, so copies of its cookies and tokens are refused',
+      ),
+    idleExpiresAt: instant.meta({ examples: [EXAMPLE_TIMES.month] }),
+    expiresAt: instant.meta({ examples: [EXAMPLE_TIMES.quarter] }),
   })
   .meta({ id: 'Session' });
 export type SessionView = z.infer<typeof SessionView>;
@@ -56,6 +73,9 @@ export function viewOf(session: SessionSnapshot, settings: Lifetimes, now: numbe
     lastSeenAt: iso(session.lastSeenAt),
     authenticatedAt: iso(session.authenticatedAt),
     ...(session.secondFactorAt !== null && { secondFactorAt: iso(session.secondFactorAt) }),
+    ...(session.binding && {
+      binding: { carrier: carrierOf(session.transport), boundAt: iso(session.binding.boundAt) },
+    }),
     idleExpiresAt: iso(Math.min(idleAt, expiresAt)),
     expiresAt: iso(expiresAt),
   };

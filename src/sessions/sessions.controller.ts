@@ -1,9 +1,11 @@
-import { Controller, Delete, Get, Param, Query } from '@nestjs/common';
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { Controller, Delete, Get, Param, Query, Sse, type MessageEvent } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { NEVER, type Observable } from 'rxjs';
 import { z } from 'zod';
 import { Actor, type ActorContext } from '../platform/api/actor.decorator.js';
+import { ApiProblems } from '../platform/api/api-problems.decorator.js';
 import { Clock } from '../platform/runtime/clock.js';
-import { uuid } from '../platform/api/schemas.js';
+import { EVENT_STREAM, uuid } from '../platform/api/schemas.js';
 import { Settings } from '../platform/settings/settings.js';
 import { AnswersReceipt } from './revocation/answers-receipt.decorator.js';
 import { CurrentSession } from './check/current-session.decorator.js';
@@ -28,6 +30,7 @@ export class SessionsController {
   ) {}
 
   @Get()
+  @ApiOperation({ summary: 'List my sessions', description: 'The live sessions, newest first.' })
   @ApiOkResponse({ standardSchema: SessionList })
   async list(@CurrentSession() current: SessionSnapshot) {
     const sessions = await this.sessions.list(current.userId);
@@ -35,12 +38,26 @@ export class SessionsController {
   }
 
   @Get('current')
+  @ApiOperation({
+    summary: 'Read my current session',
+    description: 'The answer needs no lookup beyond the session check.',
+  })
   @ApiOkResponse({ standardSchema: SessionView })
   current(@CurrentSession() current: SessionSnapshot) {
     return this.view(current, current);
   }
 
+  /** Tells a page at once that the session has ended. The stream has no other event than `session_ended`. */
+  @Sse('current/events')
+  @ApiOperation({ summary: 'Learn at once that my session has ended' })
+  @ApiOkResponse(EVENT_STREAM)
+  @ApiProblems('request.rate_limited')
+  events(): Observable<MessageEvent> {
+    return NEVER;
+  }
+
   @Delete(':id')
+  @ApiOperation({ summary: 'End one of my sessions' })
   @AnswersReceipt()
   endOne(
     @Param('id', { schema: uuid }) id: string,
@@ -51,6 +68,10 @@ export class SessionsController {
   }
 
   @Delete()
+  @ApiOperation({
+    summary: 'End all my sessions',
+    description: '`?except=current` keeps the session of this request.',
+  })
   @AnswersReceipt()
   endMany(
     @Query({ schema: EndMany }) { except }: z.infer<typeof EndMany>,

@@ -1,6 +1,7 @@
 import { Global, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { UsersModule } from '../users/users.module.js';
+import { CheckTimings } from './check/check-timings.js';
 import { ClaimsService } from './claims.service.js';
 import { CredentialKinds } from './credential-kinds.js';
 import { DenialList } from './revocation/denial-list.js';
@@ -14,11 +15,15 @@ import { LastSeenService } from './check/last-seen.service.js';
 import { RefreshRefusals } from './refresh/refresh-refusals.service.js';
 import { RefreshService } from './refresh/refresh.service.js';
 import { CredentialChangeService } from './refresh/credential-change.service.js';
+import { LostRevocations } from './revocation/lost-revocations.js';
 import { RevocationSubscriber } from './revocation/revocation-subscriber.js';
 import { Revocation } from './revocation/revocation.entity.js';
 import { RevocationWriter } from './revocation/revocation-writer.js';
 import { RevocationDispatcher } from './revocation/revocation-dispatcher.js';
 import { RevocationService } from './revocation/revocation.service.js';
+import { BindingTokens } from './binding/binding-tokens.js';
+import { SessionBindings } from './binding/session-bindings.service.js';
+import { UsedDeviceProofRepository } from './binding/used-device-proof.repository.js';
 import { SessionCheck } from './check/session-check.js';
 import { SessionRepository } from './session.repository.js';
 import { SessionFence } from './session-fence.js';
@@ -36,6 +41,7 @@ import { SessionCache } from './check/session-cache.js';
   imports: [TypeOrmModule.forFeature([Session, Device, Revocation]), UsersModule],
   controllers: [DevicesController, SessionsController],
   providers: [
+    CheckTimings,
     ClaimsService,
     CredentialKinds,
     DenialList,
@@ -47,10 +53,14 @@ import { SessionCache } from './check/session-cache.js';
     RefreshRefusals,
     RefreshService,
     CredentialChangeService,
+    LostRevocations,
     RevocationSubscriber,
     RevocationWriter,
     RevocationDispatcher,
     RevocationService,
+    BindingTokens,
+    SessionBindings,
+    UsedDeviceProofRepository,
     SessionCheck,
     SessionFence,
     SessionGuard,
@@ -62,6 +72,7 @@ import { SessionCache } from './check/session-cache.js';
     SessionCache,
   ],
   exports: [
+    CheckTimings,
     ClaimsService,
     CredentialKinds,
     DeviceRecognition,
@@ -73,6 +84,9 @@ import { SessionCache } from './check/session-cache.js';
     RevocationWriter,
     RevocationDispatcher,
     RevocationService,
+    BindingTokens,
+    UsedDeviceProofRepository,
+    SessionBindings,
     SessionCheck,
     SessionFence,
     SessionGuard,

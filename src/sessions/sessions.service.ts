@@ -76,7 +76,7 @@ export class SessionsService {
       const { device, isNew, token } = await this.deviceRecognition.recognise(tx, { ...input, now });
       const nonce = random.bytes(16);
       const opened = newSession(input, { user, device, createdAt });
-      const session = await insertSession(tx, opened, nonce, input.context);
+      const session = await insertSession(tx, opened, nonce, input);
       if (input.origin) await insertOrigin(tx, session.id, input.origin);
       await this.audit.record(tx, {
         type: input.failedBefore ? 'authn_login_successafterfail' : 'authn_login_success',

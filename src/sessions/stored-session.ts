@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
+import type { JWK } from 'jose';
 import type { RequestContext } from '../platform/http/request.js';
 import type { User } from '../users/user.entity.js';
 import type { ProfileFields } from '../users/user.schemas.js';
@@ -15,6 +16,11 @@ export interface StoredSession {
   rotation: RotationState;
   superseded: SupersededKeys | null;
   deviceTokenDigest: Buffer;
+  deviceKey: JWK | null;
+  /** How often the device key was set or removed. */
+  bindingVersion: number;
+  /** How often the device has proved its key. */
+  keyProofs: number;
   userAgent: string | null;
   now: number;
 }

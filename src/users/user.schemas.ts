@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { EXAMPLE_USER } from '../platform/api/examples.js';
 import { role } from '../roles.js';
 import { instant, text, uuid } from '../platform/api/schemas.js';
 import { canonicalEmail, EMAIL_RULE, MAX_EMAIL_LENGTH } from '../platform/mail/email-address.js';
@@ -15,13 +16,16 @@ export const email = text({ min: 3, max: MAX_EMAIL_LENGTH })
   })
   .meta({ format: 'email' });
 
-export const displayName = text({ max: 100 });
+export const displayName = text({ max: 100 }).meta({ examples: [EXAMPLE_USER.displayName] });
 
 export const Profile = z
   .object({
-    id: uuid,
-    email: z.string(),
-    displayName: z.string().nullable(),
+    id: uuid.meta({ examples: [EXAMPLE_USER.id] }),
+    email: z.string().meta({ examples: [EXAMPLE_USER.email] }),
+    displayName: z
+      .string()
+      .nullable()
+      .meta({ examples: [EXAMPLE_USER.displayName] }),
     roles: z.array(role),
     createdAt: instant,
   })

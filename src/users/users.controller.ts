@@ -1,5 +1,5 @@
 import { Body, Controller, Get, Patch } from '@nestjs/common';
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { CurrentUser } from '../auth/guards/current-user.decorator.js';
 import { Problem } from '../platform/api/problem.js';
 import type { Principal } from '../platform/http/request.js';
@@ -18,12 +18,17 @@ export class UsersController {
   ) {}
 
   @Get()
+  @ApiOperation({ summary: 'Read my profile' })
   @ApiOkResponse({ standardSchema: OwnProfile })
   me(@CurrentUser() { userId }: Principal) {
     return this.view(userId);
   }
 
   @Patch()
+  @ApiOperation({
+    summary: 'Change my profile',
+    description: 'Changes the fields that the body names. Others keep their values.',
+  })
   @ApiOkResponse({ standardSchema: OwnProfile })
   async change(
     @CurrentUser() { userId }: Principal,

@@ -61,6 +61,7 @@ export async function startApp({
     DATABASE_URL: process.env['TEST_DATABASE_URL'],
     REDIS_URL: process.env['TEST_REDIS_URL'],
     API_DOCS: 'false',
+    CONSOLE: 'off',
     // Tests log in without limits; `throttling.spec.ts` turns limits on.
     RATE_LIMITS: 'off',
     // The maximum: on a busy machine a healthy Redis may take longer than the 50 ms of production.

@@ -7,6 +7,8 @@ const STAMP = join(ROOT, 'dist/.built');
 const SOURCES = [
   'src',
   'packages/client/src',
+  'packages/console/src',
+  'packages/console/build.mjs',
   'packages/verifier/src',
   'packages/dev-postgres/src',
   'transpile.js',
@@ -26,6 +28,7 @@ export function ensureBuilt() {
   for (const args of [
     ['transpile.js'],
     ['bundle.js'],
+    ['packages/console/build.mjs'],
     ['node_modules/typescript/bin/tsc', '-p', 'packages/client'],
     ['node_modules/typescript/bin/tsc', '-p', 'packages/verifier'],
   ])

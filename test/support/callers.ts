@@ -3,50 +3,22 @@ import { ApiKeyFormat } from '../../src/auth/api-keys/api-key-format.js';
 import type { ProblemCode } from '../../src/platform/api/problem.js';
 import { random } from '../../src/platform/runtime/random.js';
 import type { Role } from '../../src/roles.js';
-import { mayHave, SCOPES, type Scope } from '../../src/scopes.js';
 import type { Transport } from '../../src/sessions/session.entity.js';
 import { mintTokenId } from '../../src/sessions/token-id.js';
 import { createKey, machineOf, machineWith } from './api-keys.js';
 import { ADMIN, type TestApp } from './app.js';
+import type { Caller, CallerKind } from './caller-kind.js';
 import type { Client } from './client.js';
 import { HEADER, read, signed } from './forge.js';
 import type { Mailbox } from './mailbox.js';
-import { appOf } from './oauth.js';
 import type { Operation } from './operations.js';
-import { createUser, loggedIn, type TestUser } from './test-users.js';
+import { OPTIONAL_PARTS } from './optional-parts.js';
+import { createUser, loggedIn, scopesOfUsers, type TestUser } from './test-users.js';
 import { COOKIES } from './cookies.js';
-
-/** A client, and the user whose account its token names, if it is not itself a logged-in user. */
-export type Caller = Client & { behind?: TestUser };
 
 /** The user whose things a caller may see; undefined if the caller shows no account. */
 export function ownerBehind(caller: Caller): TestUser | undefined {
   return 'userId' in caller ? (caller as TestUser) : caller.behind;
-}
-
-/** A kind of caller, by its credentials, with the expected answer of each tier. */
-export interface CallerKind {
-  /** A new user each time, logged in on this transport if the kind is logged in. */
-  make(transport: Transport): Promise<Caller>;
-  /** Whether the token is in the URL, and there only. */
-  inUrl?: true;
-  /** The answer of every route, public ones too. */
-  everywhere?: ProblemCode;
-  /** The answer of the access tier. Absent: accepted. */
-  access?: ProblemCode;
-  /** The answer of the session tier. */
-  session?: ProblemCode;
-  isStale?: true;
-  /** The stored roles; `['user']` when absent. */
-  roles?: Role[];
-  /** The roles in the token; the stored ones when absent. */
-  claimed?: Role[];
-  /** For an API key: its scopes. Every route refuses a key, unless it allows one of them. */
-  scopes?: string[];
-  /** For an API key: the answer of the routes that allow keys. Absent: accepted. */
-  key?: ProblemCode;
-  /** The same, with `scopes` and `key`, for an app; a route may allow keys and no apps. */
-  isApp?: true;
 }
 
 /** The promise of the operation's own declarations for this caller: `acknowledged`, or the code of a problem. */
@@ -97,8 +69,7 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     make: async (transport: Transport) => holding(transport, await other(await person('bearer'))),
     access: 'auth.invalid_token' as const,
   });
-  /** Every scope that needs no role, those of all features too. */
-  const ofUsers = SCOPES.names().filter((name) => mayHave(name as Scope, ['user']));
+  const ofUsers = scopesOfUsers();
   const machine = async (wanted: object = {}): Promise<Caller> => {
     const behind = await person('bearer');
     return Object.assign(await machineOf(app, behind, { scopes: ofUsers, ...wanted }), { behind });
@@ -123,29 +94,6 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
     make: async () => machineWith(app, spoil((await machine()).apiKey!)),
     scopes: [],
     key: 'auth.invalid_key',
-  });
-  const appWith = ({
-    scopes = ofUsers,
-    claims = () => ({}),
-  }: { scopes?: string[]; claims?: () => Record<string, unknown> } = {}) => ({
-    make: async (): Promise<Caller> => {
-      const behind = await person('bearer');
-      return Object.assign(await appOf(app, behind, scopes, claims()), { behind });
-    },
-    isApp: true as const,
-  });
-  /** An app after something has happened to its grant. */
-  const appAfter = (act: (caller: { grantId: string }, owner: TestUser) => Promise<unknown>): CallerKind => ({
-    make: async () => {
-      const owner = await person('bearer');
-      const client = await appOf(app, owner, ofUsers);
-      expect((await client.get('/v1/probe/flags')).status).toBe(200);
-      await act(client, owner);
-      return client;
-    },
-    isApp: true,
-    scopes: [],
-    key: 'auth.invalid_token',
   });
   const idIn = (key: string) =>
     key.slice(5, 37).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
@@ -228,14 +176,14 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
       make: (transport) =>
         resigned(transport, () => {
           const sid = random.uuidAt(app.clock.now());
-          return { sid, jti: mintTokenId(sid, 0, transport) };
+          return { sid, jti: mintTokenId(sid, 0, { transport }) };
         }),
       session: 'auth.invalid_token',
     },
     'a token with another user’s session in it': {
       make: async (transport) => {
         const { id } = await person('bearer');
-        return resigned(transport, () => ({ sid: id, jti: mintTokenId(id, 0, transport) }));
+        return resigned(transport, () => ({ sid: id, jti: mintTokenId(id, 0, { transport }) }));
       },
       session: 'auth.invalid_token',
     },
@@ -343,43 +291,7 @@ export function callerKinds(app: TestApp, mailbox: Mailbox): Record<string, Call
       make: async (transport) => holding(transport, (await machine()).apiKey!),
       access: 'auth.invalid_token',
     },
-    'an app with a grant of all scopes': { ...appWith(), scopes: ofUsers },
-    'an app with a grant of one scope': { ...appWith({ scopes: ['probe:read'] }), scopes: ['probe:read'] },
-    'an app whose grant was ended by its user': appAfter(({ grantId }, owner) =>
-      owner.delete(`/v1/grants/${grantId}`),
-    ),
-    'an app whose grant was ended by an admin': appAfter(async ({ grantId }) =>
-      (await loggedIn(app, ADMIN)).delete(`/v1/admin/grants/${grantId}`),
-    ),
-    'an app whose user was banned': appAfter(async (_, { userId }) =>
-      (await loggedIn(app, ADMIN)).post(`/v1/admin/users/${userId}/ban`, { reason: 'a test' }),
-    ),
-    'an app whose user has deleted the account': appAfter((_, owner) => owner.delete('/v1/users/me')),
-    'an app with an expired token': {
-      ...appWith({
-        claims: () => ({
-          iat: Math.floor(Date.now() / 1_000) - 700,
-          exp: Math.floor(Date.now() / 1_000) - 100,
-        }),
-      }),
-      scopes: [],
-      key: 'auth.token_expired',
-    },
-    'an app with a token for another service': {
-      ...appWith({ claims: () => ({ aud: 'https://tools.example' }) }),
-      scopes: [],
-      key: 'auth.invalid_token',
-    },
-    'an app with a token of a grant that never was': {
-      ...appWith({ claims: () => ({ grant_id: random.uuidAt(Date.now()) }) }),
-      scopes: ofUsers,
-      session: 'auth.invalid_token',
-    },
-    'an app with a token of another user’s grant': {
-      ...appWith({ claims: () => ({ sub: random.uuid() }) }),
-      scopes: ofUsers,
-      session: 'auth.invalid_token',
-    },
+    ...Object.assign({}, ...OPTIONAL_PARTS.map((part) => part.callerKinds(app))),
     'a machine with two API keys': {
       make: async () => machineWith(app, `${(await machine()).apiKey}, ${(await machine()).apiKey}`),
       everywhere: 'auth.ambiguous_credentials',

@@ -157,6 +157,8 @@ export async function injected(
   // `overHttp` has no streams.
   const isStream = isRead && 'stream' in response;
   const text = isStream ? await bodyOf(response.stream(), type) : response.body;
+  // An event stream does not end by itself: its client leaves it. The socket is a mock that never closes.
+  if (isStream && /event-stream/.test(type)) response.raw.res.req.socket.emit('close');
   return {
     status: response.statusCode,
     body: text !== '' && /json/.test(type) ? JSON.parse(text) : undefined,
@@ -166,7 +168,6 @@ export async function injected(
   };
 }
 
-/** An event stream does not end by itself: the client leaves it. */
 async function bodyOf(response: Readable, type: string): Promise<string> {
   if (/event-stream/.test(type)) response.destroy();
   const text = response.destroyed ? '' : await buffered(response);

@@ -2,13 +2,14 @@ import type { TestApp } from './app.js';
 import type { Answer } from './client.js';
 import { mintTokenId } from '../../src/sessions/token-id.js';
 
-/** OpenAPI 3.0, as far as our document uses it. */
+/** A schema of our document, as {@link simple} writes it. */
 export interface Schema {
   $ref?: string;
   type?: string;
   format?: string;
   pattern?: string;
   enum?: unknown[];
+  example?: unknown;
   nullable?: boolean;
   minLength?: number;
   maxLength?: number;
@@ -19,6 +20,8 @@ export interface Schema {
   properties?: Record<string, Schema>;
   required?: string[];
   additionalProperties?: boolean | Schema;
+  oneOf?: Schema[];
+  anyOf?: Schema[];
 }
 
 export const TIERS = ['public', 'access', 'session', 'fresh', 'strict'] as const;
@@ -35,14 +38,29 @@ export interface Operation {
   'x-machines-only'?: boolean;
   'x-problems': string[];
   operationId: string;
+  summary?: string;
+  description?: string;
   security?: object[];
   parameters?: { name: string; in: 'path' | 'query' | 'header'; required?: boolean; schema: Schema }[];
-  requestBody?: { required?: boolean; content: { 'application/json': { schema: Schema } } };
-  responses: Record<string, { headers?: object; content?: Record<string, { schema: Schema }> }>;
+  requestBody?: { required?: boolean; content: { 'application/json': Media } };
+  responses: Record<string, { description?: string; headers?: object; content?: Record<string, Media> }>;
+}
+
+/** A body, with one example or with named ones. */
+export interface Media {
+  schema: Schema;
+  example?: unknown;
+  examples?: Record<string, { value?: unknown; $ref?: string }>;
 }
 
 export interface ApiDocument {
-  components: { schemas: Record<string, Schema>; securitySchemes: object };
+  /** The document as it is served. */
+  source: Record<string, unknown>;
+  components: {
+    schemas: Record<string, Schema>;
+    securitySchemes: object;
+    examples: Record<string, { summary: string; description: string; value: Record<string, unknown> }>;
+  };
   operations: Operation[];
 }
 
@@ -50,15 +68,48 @@ export interface ApiDocument {
 export async function documentOf(app: Pick<TestApp, 'client'>): Promise<ApiDocument> {
   const { status, body } = await app.client().get('/openapi.json');
   if (status !== 200) throw new Error('this application shows no document: start it with API_DOCS=true');
-  const operations = Object.entries(body.paths as Record<string, Record<string, Operation>>).flatMap(
+  const document = simple(body) as { components: ApiDocument['components']; paths: object };
+  const operations = Object.entries(document.paths as Record<string, Record<string, Operation>>).flatMap(
     ([path, methods]) =>
       Object.entries(methods).map(([verb, operation]) => {
         const method = verb.toUpperCase() as Operation['method'];
         return { ...operation, method, path, name: `${method} ${path}` };
       }),
   );
-  return { components: body.components, operations };
+  return { source: body, components: document.components, operations };
 }
+
+/**
+ * Replaces what JSON Schema writes in more than one way, so that tests read one: a nullable type, a limit that is
+ * excluded, a constant, an example.
+ */
+function simple(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(simple);
+  if (typeof value !== 'object' || value === null) return value;
+  const { type, anyOf, exclusiveMinimum, const: only, ...rest } = value as Record<string, unknown>;
+  const variants = (Array.isArray(anyOf) ? anyOf : []) as Schema[];
+  const others = variants.filter((variant) => variant.type !== 'null');
+  const types = [type ?? []].flat().filter((each) => each !== 'null');
+  const isNullable = others.length < variants.length || (Array.isArray(type) && types.length < type.length);
+  return {
+    ...mapValues(rest, simple),
+    ...(others.length === 1 && (simple(others[0]) as Schema)),
+    ...(others.length > 1 && { anyOf: others.map(simple) }),
+    ...(type !== undefined && { type: isNullable ? types[0] : simple(type) }),
+    ...(exclusiveMinimum !== undefined && { minimum: Number(exclusiveMinimum) + 1 }),
+    ...(only !== undefined && { enum: [only] }),
+    ...(isNullable && { nullable: true }),
+  };
+}
+
+const mapValues = (object: object, change: (value: unknown) => unknown) =>
+  Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]));
+
+/** The examples of a body: the one, or the named ones. */
+export const examplesIn = ({ example, examples = {} }: Media): unknown[] => [
+  ...(example === undefined ? [] : [example]),
+  ...Object.values(examples).map(({ value }) => value),
+];
 
 export const isUnsafe = ({ method }: Operation): boolean => method !== 'GET';
 export const bodySchemaOf = ({ requestBody }: Operation): Schema | undefined =>
@@ -106,8 +157,15 @@ export function differences(
   const { $ref } = schema;
   if ($ref) return differences(value, components.schemas[$ref.split('/').at(-1)!]!, components, path);
   if (value === null && schema.nullable) return [];
+  const variants = schema.oneOf ?? schema.anyOf;
+  if (variants) {
+    const found = variants.map((variant) => differences(value, variant, components, path));
+    return found.some((each) => each.length === 0) ? [] : found.flat();
+  }
   if (schema.type && !TYPES[schema.type]!(value)) return [`${path} is no ${schema.type}`];
   if (schema.enum && !schema.enum.includes(value)) return [`${path} is none of its values`];
+  if (schema.pattern && !new RegExp(schema.pattern, 'u').test(String(value)))
+    return [`${path} does not match its pattern`];
   if (Array.isArray(value))
     return value.flatMap((item) => differences(item, schema.items ?? {}, components, `${path}[]`));
   if (typeof value !== 'object' || value === null || !schema.type) return [];

@@ -3,7 +3,6 @@ import { SignJWT, type JWTHeaderParameters, type JWTPayload } from 'jose';
 import type { TestApp } from './app.js';
 import { expect } from '@jest/globals';
 import type { Answer, Client } from './client.js';
-import { HOME, OAUTH_ENV } from './oauth.js';
 import { freePort, OutsidePerson, signInAt, startOutsideProvider } from './outside-person.js';
 
 /** An outside provider that also ends everything of its users here, as Okta does (Universal Logout). */
@@ -14,6 +13,8 @@ export interface RevokingProvider {
   stop: () => Promise<void>;
 }
 
+/** Where the application is, for the providers. No request leaves the process. */
+export const HOME = 'https://app.example';
 const CLIENT = { clientId: 'the-app', clientSecret: 'a-secret-of-the-app-for-the-provider' };
 const KEY_ID = 'the-key';
 /** The provider `acme` speaks for this domain. */
@@ -48,7 +49,7 @@ export async function startRevokingProviders() {
     dead: { ...CLIENT, issuer: 'http://127.0.0.1:1', globalTokenRevocation: {} },
   };
   const stop = () => Promise.all([acme.stop(), other.stop()]);
-  return { acme, other, stop, env: { ...OAUTH_ENV, SOCIAL_PROVIDERS: JSON.stringify(providers) } };
+  return { acme, other, stop, env: { APP_URL: HOME, SOCIAL_PROVIDERS: JSON.stringify(providers) } };
 }
 
 /** A new user who has signed in with a new account of a provider, in a browser. */

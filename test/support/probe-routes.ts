@@ -1,5 +1,5 @@
 import { Body, Controller, Get, Module, Post } from '@nestjs/common';
-import { ApiCreatedResponse, ApiHeader, ApiOkResponse } from '@nestjs/swagger';
+import { ApiCreatedResponse, ApiHeader, ApiOkResponse, ApiOperation } from '@nestjs/swagger';
 import { DataSource, type EntityManager } from 'typeorm';
 import { z } from 'zod';
 import {
@@ -27,7 +27,10 @@ import {
 const Flags = z.object({ flags: z.record(z.string(), z.boolean()) });
 const NewPayment = z.strictObject({
   amount: z.int().positive(),
-  currency: z.string().regex(/^[A-Z]{3}$/),
+  currency: z
+    .string()
+    .regex(/^[A-Z]{3}$/)
+    .meta({ examples: ['EUR'] }),
   recipient: text({ max: 200 }),
 });
 type NewPayment = z.infer<typeof NewPayment>;
@@ -69,6 +72,7 @@ class ProbeController {
   ) {}
 
   @Get('flags')
+  @ApiOperation({ summary: 'Read the flags of the tests' })
   @AllowScope(PROBE_READ)
   @RateLimit({ limit: 600, per: '1m' })
   @ApiOkResponse({ standardSchema: Flags })
@@ -78,6 +82,7 @@ class ProbeController {
 
   /** The caller, as the check names it. */
   @Get('caller')
+  @ApiOperation({ summary: 'Read the caller' })
   @RequireSession({ consistency: 'strict' })
   @AllowScope(PROBE_ADMIN)
   @ApiOkResponse({ standardSchema: z.object({ kind: z.string(), id: uuid, userId: uuid }) })
@@ -87,6 +92,7 @@ class ProbeController {
 
   /** For machines, and not for apps. */
   @Get('machines')
+  @ApiOperation({ summary: 'Read the kind of the machine' })
   @AllowApiKey(PROBE_READ)
   @ApiOkResponse({ standardSchema: z.object({ kind: z.string() }) })
   machines(@CurrentCaller() { kind }: Caller) {
@@ -94,6 +100,7 @@ class ProbeController {
   }
 
   @Get('payments')
+  @ApiOperation({ summary: 'List the payments of the tests' })
   @RequireSession()
   @ApiOkResponse({ standardSchema: PaymentList })
   async list(@CurrentSession() { userId }: SessionSnapshot) {
@@ -106,9 +113,10 @@ class ProbeController {
 
   /** The same key makes the payment once, for each user. */
   @Post('payments')
+  @ApiOperation({ summary: 'Make a payment of the tests' })
   @RequireSession()
   @AllowScope(PROBE_WRITE)
-  @ApiHeader({ name: 'Idempotency-Key', required: true })
+  @ApiHeader({ name: 'Idempotency-Key', required: true, example: 'payment-1' })
   @ApiCreatedResponse({ standardSchema: PaymentView })
   @ApiProblems('request.invalid', 'resource.conflict')
   async pay(

@@ -1,3 +1,8 @@
+import { LIVE } from '../../src/sessions/check/session-cache.codec.js';
+
+/** The cache entry of a live session. */
+export const LIVE_ENTRY = new RegExp(`^\\[${LIVE},`);
+
 /** A group of tests that needs Redis servers of its own; skipped if they could not be started. */
 export function describeWithOwnRedis(servers: unknown, name: string, fn: () => void): void {
   if (servers) describe(name, fn);

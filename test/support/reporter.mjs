@@ -2,7 +2,7 @@
  * Prints which servers the run used and which tests did not run, so that a green result can't be mistaken for a
  * complete one. Its last line is "N passed, N failed, N skipped".
  */
-export default class DrawbridgeReporter {
+export default class ServicesReporter {
   #chosen;
   #watching;
   #text = '';

@@ -57,29 +57,6 @@ async function withPasskey({ owner }: Scene): Promise<{ key: Authenticator; para
   return { key, parameters: { id: body.id as string } };
 }
 
-const unknownInteraction = () => ({ parameters: { uid: 'unknown-'.padEnd(43, '0') } });
-
-/** An app to which the owner has given access in a browser. */
-async function withGrant({ owner }: Scene): Promise<Example> {
-  const browser = owner.copy();
-  const query = new URLSearchParams({
-    client_id: 'notes',
-    redirect_uri: 'https://notes.example/callback',
-    response_type: 'code',
-    scope: 'openid',
-    code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
-    code_challenge_method: 'S256',
-  });
-  const { headers } = await browser.get(`/oauth/authorize?${query.toString()}`);
-  const allowed = await browser.post(
-    `${new URL(String(headers['location']), 'http://x').pathname}/allow`,
-    {},
-  );
-  expect(allowed).toMatchObject({ status: 200 });
-  const { body } = await owner.copy().get('/v1/grants');
-  return { parameters: { id: body.items[0].id as string } };
-}
-
 /** The owner proves the password again first, as its last proof may be old. */
 async function withKey({ owner }: Scene): Promise<{ parameters: { id: string } }> {
   expect((await owner.reauthenticate({ password: PASSWORD })).status).toBe(200);
@@ -99,6 +76,8 @@ export const RECIPES: Recipes = {
     body: { email: owner.email, password: PASSWORD, transport: 'bearer' },
   }),
   'POST /v1/auth/refresh': ({ owner }) => ({ body: { refreshToken: owner.refreshToken } }),
+  // A browser signs the offer of its own session: `device-binding.spec.ts`.
+  'POST /v1/auth/binding/register': { cook: () => ({}), answers: 'request.invalid' },
   'POST /v1/auth/logout': ({ owner }) => ({ body: { refreshToken: owner.refreshToken } }),
   'POST /v1/auth/reauthenticate': () => ({ body: { password: PASSWORD } }),
   'POST /v1/auth/login/passkey': async (scene) => {
@@ -185,13 +164,6 @@ export const RECIPES: Recipes = {
   },
   // The stream goes on until its caller leaves. A cursor of another process ends it at once.
   'GET /v1/revocations/stream': () => ({ headers: { 'last-event-id': 'another.0' } }),
-  'DELETE /v1/grants/{id}': withGrant,
-  'GET /v1/admin/users/{id}/grants': theUser,
-  'DELETE /v1/admin/grants/{id}': withGrant,
-  // Only the browser that has begun an authorization may decide: `oauth.spec.ts`.
-  'GET /oauth/interaction/{uid}/request': { cook: unknownInteraction, answers: 'resource.not_found' },
-  'POST /oauth/interaction/{uid}/allow': { cook: unknownInteraction, answers: 'resource.not_found' },
-  'POST /oauth/interaction/{uid}/deny': { cook: unknownInteraction, answers: 'resource.not_found' },
   'PATCH /v1/users/me': () => ({ body: { displayName: 'Some Name' } }),
   'PATCH /v1/devices/{id}': (scene) => ({ ...theDevice(scene), body: { name: 'A desk' } }),
   'DELETE /v1/devices/{id}/sessions': theDevice,

@@ -16,17 +16,19 @@ export const postgresUrl = (port) => `postgresql://postgres@127.0.0.1:${port}/po
 
 /**
  * An empty PostgreSQL that is removed at the end, and is fast because it need not survive a power cut.
- * @param {{ binaries?: 'installed' | 'embedded', tls?: Certificate }} [options] default: the installed ones, else
- * the embedded
+ * @param {{ binaries?: 'installed' | 'embedded', tls?: Certificate, standbyOf?: string }} [options] default: the
+ * installed ones, else the embedded. `standbyOf`: the URL of the primary that it copies and follows
  * @returns {Promise<Server>}
  */
-export async function startPostgres({ binaries, tls } = {}) {
+export async function startPostgres({ binaries, tls, standbyOf } = {}) {
   const { bin, origin } = (binaries !== 'embedded' && installedPostgres()) || embeddedPostgres();
   const user = findServiceUser();
   const folder = makeFolder(user);
   const data = join(folder.path, 'data');
   const initdb = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'];
-  await execute(join(bin, 'initdb'), initdb, { ...user, cwd: folder.path, env: ENVIRONMENT });
+  const copy = ['-D', data, '-d', standbyOf, '--write-recovery-conf', '--checkpoint=fast', '--no-sync'];
+  const [program, args] = standbyOf ? ['pg_basebackup', copy] : ['initdb', initdb];
+  await execute(join(bin, program), args, { ...user, cwd: folder.path, env: ENVIRONMENT });
 
   const settings = Object.entries({
     listen_addresses: '127.0.0.1',
@@ -157,6 +159,9 @@ export function installedPostgres() {
   const bin = dirname(realpathSync(join(found, 'postgres'))); // PATH may have links to it only
   return { bin, origin: `${versionOf(bin)} started from ${bin}` };
 }
+
+/** Whether a PostgreSQL can have a standby. The embedded one has no program that copies it. */
+export const canCopyPostgres = () => existsSync(join(installedPostgres()?.bin ?? '', 'pg_basebackup'));
 
 function embeddedPostgres() {
   const bin = dirname(prepareBinaries('drawbridge-', findServiceUser(), () => undefined).postgres);

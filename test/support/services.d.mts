@@ -30,12 +30,16 @@ export interface Certificate {
 export function startPostgres(options?: {
   binaries?: 'installed' | 'embedded';
   tls?: Certificate;
+  /** The URL of the primary whose streaming standby it is. */
+  standbyOf?: string;
 }): Promise<Server>;
 export function startRedis(options?: {
   args?: string[];
   argsOf?(port: number): string[];
   tls?: Certificate & { port: number };
 }): Promise<Server | null>;
+/** Whether `startPostgres` can start a standby: only an installed PostgreSQL can have one. */
+export function canCopyPostgres(): boolean;
 /** Null when it is not installed. */
 export function startPgBouncer(
   database: string,

@@ -7,9 +7,16 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { askPostgres, askRedis, START_MS, startReaper } from './processes.mjs';
-import { installedPostgres, postgresUrl, startPgBouncer, startPostgres, startRedis } from './servers.mjs';
+import {
+  canCopyPostgres,
+  installedPostgres,
+  postgresUrl,
+  startPgBouncer,
+  startPostgres,
+  startRedis,
+} from './servers.mjs';
 
-export { startPgBouncer, startPostgres, startRedis };
+export { canCopyPostgres, startPgBouncer, startPostgres, startRedis };
 
 /** @typedef {import('./services.d.mts').Service} Service */
 

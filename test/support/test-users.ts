@@ -2,6 +2,7 @@ import { expect } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { Principal } from '../../src/platform/http/request.js';
 import type { Role } from '../../src/roles.js';
+import { mayHave, SCOPES, type Scope } from '../../src/scopes.js';
 import { KeyDelivery } from '../../src/sessions/refresh/key-delivery.js';
 import type { Grant } from '../../src/auth/login/auth.schemas.js';
 import { random } from '../../src/platform/runtime/random.js';
@@ -50,7 +51,8 @@ async function beginSession(
   const grant = await get(SessionsService).create(input, () => true);
   const reply = {
     request: {},
-    header: (_name: string, cookie: string) => {
+    header: (header: string, cookie: string) => {
+      if (header !== 'set-cookie') return;
       const [, name, value] = /^([^=]+)=([^;]*)/.exec(cookie)!;
       client.jar.set(name!, value!);
     },
@@ -138,3 +140,7 @@ export async function createUsers({ query }: Pick<TestApp, 'query'>, count: numb
     [count],
   );
 }
+
+/** Every scope that needs no role, those of all features too. */
+export const scopesOfUsers = (): string[] =>
+  SCOPES.names().filter((name) => mayHave(name as Scope, ['user']));

@@ -18,7 +18,7 @@ else delete process.env.TEST_REDIS_URL;
 delete process.env.DATABASE_URL;
 delete process.env.REDIS_URL;
 
-// `oidc-provider` prints this whenever it is loaded on Node 20 (docs/guides/oauth.md).
+// `oidc-provider` prints this whenever it is loaded on Node 20.
 const { warn } = console;
 console.warn = (text, ...more) => {
   if (!String(text).includes('oidc-provider WARNING: Unsupported runtime')) warn(text, ...more);

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { sign, createPrivateKey, randomBytes } from 'node:crypto';
+import { sign, createPrivateKey } from 'node:crypto';
 import { once } from 'node:events';
 import {
   closeSync,
@@ -17,7 +17,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { startPostgres, startRedis } from '../../../test/support/services.mjs';
 import { ApiKeyFormat } from '../../../dist/auth/api-keys/api-key-format.js';
+import { keysFor } from '../../../dist/platform/keys/key-file.js';
+import { KeyStore } from '../../../dist/platform/keys/key-store.js';
 import { random } from '../../../dist/platform/runtime/random.js';
+import { BindingTokens } from '../../../dist/sessions/binding/binding-tokens.js';
+import { mintTokenId } from '../../../dist/sessions/token-id.js';
 import { initialRotation } from '../../../dist/sessions/refresh/rotation.js';
 import { pin, pinned } from './cores.mjs';
 import { HttpClient } from './http-client.mjs';
@@ -136,14 +140,15 @@ export class World {
   /**
    * Creates so many live sessions of as many users, in a few statements, each with an access token that the
    * instances accept.
+   * @param {{ transport?: 'bearer' | 'cookie', isBound?: boolean }} [kind] `isBound`: to a device key
    */
-  async sessions(count) {
-    const rows = await this.#insert(count);
+  async sessions(count, kind = {}) {
+    const rows = await this.#insert(count, kind);
     await this.database.query('analyze users, devices, sessions');
-    return rows.map((row) => ({ ...row, token: this.token(row) }));
+    return rows.map((row) => ({ ...row, token: this.token(row, kind) }));
   }
 
-  async #insert(count) {
+  async #insert(count, { transport = 'bearer', isBound = false } = {}) {
     const { rows } = await this.database.query(
       `with people as (
          insert into users (id, email, password_hash, created_at)
@@ -152,11 +157,13 @@ export class World {
          insert into devices (id, user_id, token_digest, name, browser, os, first_seen_at, last_seen_at)
          select gen_random_uuid(), id, sha256(id::text::bytea), 'Chrome on Windows', 'Chrome', 'Windows', now(), now() from people returning id, user_id
        )
-       insert into sessions (id, user_id, device_id, transport, ip, user_agent, created_at, last_seen_at, authenticated_at, refresh_nonce, rotation)
+       insert into sessions (id, user_id, device_id, transport, ip, user_agent, created_at, last_seen_at, authenticated_at, refresh_nonce, rotation,
+                             device_key, bound_at, binding_version)
        select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0') || '7000' || substr(md5(user_id::text), 1, 16))::uuid,
-              user_id, id, 'bearer', '203.0.113.150', $2, now(), now(), now(), substring(sha256(id::text::bytea) for 16), $3
+              user_id, id, $4, '203.0.113.150', $2, now(), now(), now(), substring(sha256(id::text::bytea) for 16), $3,
+              case when $5 then '{"kty":"EC"}'::jsonb end, case when $5 then now() end, $5::int
        from installed returning id, user_id as "userId"`,
-      [count, USER_AGENT, JSON.stringify(initialRotation())],
+      [count, USER_AGENT, JSON.stringify(initialRotation()), transport, isBound],
     );
     return rows;
   }
@@ -201,17 +208,11 @@ export class World {
   }
 
   /** Signed with the instances' own key, in the same way. */
-  token({ id, userId }) {
+  token({ id, userId }, { transport = 'bearer', isBound = false } = {}) {
     this.key ??= this.#signingKey();
     const { kid, key } = this.key;
     const iat = Math.floor(Date.now() / 1000);
-    const bytes = Buffer.concat([
-      Buffer.from(id.replaceAll('-', ''), 'hex'),
-      randomBytes(14),
-      Buffer.alloc(2),
-    ]);
-    bytes[29] |= 1; // for a bearer, see `src/sessions/token-id.ts`
-    const jti = bytes.toString('base64url');
+    const jti = mintTokenId(id, 0, { transport, needsKey: isBound });
     const claims = {
       iss: PRODUCT.slug,
       aud: PRODUCT.slug,
@@ -229,9 +230,25 @@ export class World {
     return `${content}.${signature.toString('base64url')}`;
   }
 
+  /** The cookie by which the browser of a bound session shows that it has proved the device key. */
+  boundCookie({ id }) {
+    this.bindingTokens ??= new BindingTokens(
+      new KeyStore(keysFor({ nodeEnv: 'development' }, this.#keyFile())),
+      {
+        now: Date.now,
+      },
+    );
+    const expiresAt = Date.now() + 60 * 60_000;
+    return this.bindingTokens.mint('boundCookie', { sessionId: id, number: 1, expiresAt });
+  }
+
   #signingKey() {
-    const [{ kid, privateKey }] = JSON.parse(readFileSync(join(this.folder, 'keys.json'), 'utf8')).signing;
+    const [{ kid, privateKey }] = JSON.parse(this.#keyFile()).signing;
     return { kid, key: createPrivateKey(privateKey) };
+  }
+
+  #keyFile() {
+    return readFileSync(join(this.folder, 'keys.json'), 'utf8');
   }
 
   /** An access token of the seeded admin. */

@@ -1,12 +1,12 @@
 import type { KeyEndReason } from '../../../src/auth/api-keys/api-key.js';
-import type { GrantEndReason } from '../../../src/auth/oauth/grant.js';
 import type { Scope } from '../../../src/scopes.js';
 import type { EndReason } from '../../../src/sessions/revocation/end-reason.js';
-import { newGrantRow, newKeyRow } from './records.js';
+import { newKeyRow } from './records.js';
 import type { SimulatedPostgres, Transaction } from './simulated-postgres.js';
 import type { Statement } from './statement.js';
 
-type End = [ids: string[], reason: string, at: Date, seq: string];
+/** The parameters of a statement that ends credentials. */
+export type End = [ids: string[], reason: string, at: Date, seq: string];
 
 const sessions: Statement[] = [
   { text: 'with batch as', run: endBatchOfEveryone },
@@ -101,46 +101,25 @@ const keys: Statement[] = [
   },
 ];
 
-const grants: Statement[] = [
-  { text: 'insert into oauth_grants', run: insertGrant },
-  { text: 'select user_id from oauth_grants', run: ({ grants }, [id]: [string]) => ownerIn(grants, id) },
-  {
-    text: 'select id from oauth_grants where user_id',
-    run: ({ grants }, [userId]: [string]) => activeIn(grants, userId),
-  },
-  {
-    text: 'for update of g',
-    run: (postgres, [id]: [string]) => [
-      { ...postgres.grant(id), revocationSeq: postgres.grants.get(id)!.revocationSeq },
-    ],
-  },
-  {
-    text: `update oauth_grants set status = 'ended'`,
-    run: ({ grants }, [ids, reason, at, seq]: End, { writes }) =>
-      writes.push(() => {
-        for (const id of ids)
-          Object.assign(grants.get(id)!, {
-            ended: { reason: reason as GrantEndReason, at: at.getTime() },
-            revocationSeq: seq,
-          });
-      }),
-  },
-];
-
-/** The statements of sessions, API keys and grants. */
-export const credentialStatements: Statement[] = [...sessions, ...keys, ...grants];
+/** The statements of sessions and API keys. */
+export const credentialStatements: Statement[] = [...sessions, ...keys];
 
 function activeOf(postgres: SimulatedPostgres, userId: string) {
   return postgres.activeSessions().filter((session) => session.userId === userId);
 }
 
-function activeIn(table: Map<string, { id: string; userId: string; ended: object | null }>, userId: string) {
+/** The rows of a user that have not ended. */
+export function activeIn(
+  table: Map<string, { id: string; userId: string; ended: object | null }>,
+  userId: string,
+) {
   return [...table.values()]
     .filter((row) => row.userId === userId && row.ended === null)
     .map(({ id }) => ({ id }));
 }
 
-function ownerIn(table: Map<string, { userId: string }>, id: string) {
+/** The owner of a row. */
+export function ownerIn(table: Map<string, { userId: string }>, id: string) {
   const row = table.get(id);
   return row ? [{ user_id: row.userId }] : [];
 }
@@ -199,12 +178,4 @@ function rotateKey(
       previousUntil: previousUntil?.getTime() ?? null,
     });
   });
-}
-
-function insertGrant({ grants }: SimulatedPostgres, values: unknown[], { writes }: Transaction) {
-  const [id, userId, , , , sessionId, createdAt] = values as [
-    ...[id: string, userId: string, client: string, name: string, scopes: string[]],
-    ...[sessionId: string | null, createdAt: Date],
-  ];
-  writes.push(() => grants.set(id, { ...newGrantRow(userId, sessionId, createdAt.getTime()), id }));
 }

@@ -1,5 +1,4 @@
 import type { ApiKeySnapshot } from '../../../src/auth/api-keys/api-key.js';
-import type { GrantSnapshot } from '../../../src/auth/oauth/grant.js';
 import { random } from '../../../src/platform/runtime/random.js';
 import type { Role } from '../../../src/roles.js';
 import type { Scope } from '../../../src/scopes.js';
@@ -23,11 +22,19 @@ export interface SessionRow {
 }
 
 type WithoutRoles<Snapshot> = Omit<Snapshot, 'ownerRoles'>;
-type Changed = { revocationSeq: string | null };
+interface Changed {
+  revocationSeq: string | null;
+}
 export type KeyRow = WithoutRoles<ApiKeySnapshot> & Changed;
-export type GrantRow = WithoutRoles<GrantSnapshot> & Changed;
-
-const YEAR_MS = 365 * 24 * 3_600_000;
+/** The columns of a grant on which the promises depend. The part of the OAuth provider stores more. */
+export interface GrantRow extends Changed {
+  id: string;
+  userId: string;
+  /** The session that the grant ends with; null for none. */
+  sessionId: string | null;
+  createdAt: number;
+  ended: { reason: string; at: number } | null;
+}
 
 export function newSessionRow(userId: string, now: number): SessionRow {
   const snapshot: SessionSnapshot = {
@@ -61,22 +68,6 @@ export function newKeyRow(
     previousUntil: null,
     createdAt: now,
     expiresAt: null,
-    ended: null,
-    revocationSeq: null,
-  };
-}
-
-/** @param sessionId the session with which the grant ends; null for none */
-export function newGrantRow(userId: string, sessionId: string | null, now: number): GrantRow {
-  return {
-    id: random.uuidAt(now),
-    userId,
-    clientId: 'app',
-    clientName: 'an app',
-    scopes: [],
-    sessionId,
-    createdAt: now,
-    expiresAt: now + YEAR_MS,
     ended: null,
     revocationSeq: null,
   };

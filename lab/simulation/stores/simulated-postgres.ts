@@ -1,5 +1,5 @@
 import type { ApiKeySnapshot } from '../../../src/auth/api-keys/api-key.js';
-import type { GrantSnapshot } from '../../../src/auth/oauth/grant.js';
+import type { Role } from '../../../src/roles.js';
 import type { SessionSnapshot } from '../../../src/sessions/check/session-snapshot.js';
 import type { Revocation } from '../../../src/sessions/revocation/revocation.entity.js';
 import type { Sender, VirtualClock } from './network.js';
@@ -24,6 +24,7 @@ export class SimulatedPostgres {
   readonly users = new Map<string, UserRow>();
   readonly sessions = new Map<string, SessionRow>();
   readonly keys = new Map<string, KeyRow>();
+  /** Empty without the OAuth provider. */
   readonly grants = new Map<string, GrantRow>();
   readonly revocations: RevocationRow[] = [];
   /** No session and no grant that was created up to this time is alive. */
@@ -101,7 +102,7 @@ export class SimulatedPostgres {
     return { ...key, ownerRoles: roles, ended };
   }
 
-  grant(id: string): GrantSnapshot {
+  grant(id: string): Omit<GrantRow, 'revocationSeq'> & { ownerRoles: readonly Role[] } {
     const { revocationSeq: _, ...grant } = this.grants.get(id)!;
     const { roles, bannedAt } = this.users.get(grant.userId)!;
     const ended =

@@ -8,3 +8,8 @@ export interface Statement {
   lock?: (...values: never[]) => string;
   run?: (postgres: SimulatedPostgres, values: never, transaction: Transaction) => unknown;
 }
+
+/** The result of a read of a check: each row has an id, and the record as JSON. */
+export function rowsAsText(ids: string[], table: Map<string, unknown>, read: (id: string) => object) {
+  return ids.filter((id) => table.has(id)).map((id) => ({ id, text: JSON.stringify(read(id)) }));
+}

@@ -1,23 +1,23 @@
 import { READ_API_KEYS } from '../../../src/auth/api-keys/api-key.repository.js';
-import { READ_GRANTS } from '../../../src/auth/oauth/grant.repository.js';
 import { credentialStatements } from './credential-statements.js';
 import { revocationStatements } from './revocation-statements.js';
-import type { Statement } from './statement.js';
+import { rowsAsText, type Statement } from './statement.js';
 
 /** The reads of checks: each row has an id, and the record as JSON. */
 const reads: Statement[] = [
   {
     text: READ_API_KEYS.text,
-    run: (postgres, [ids]: [string[]]) => texts(ids, postgres.keys, (id) => postgres.key(id)),
-  },
-  {
-    text: READ_GRANTS.text,
-    run: (postgres, [ids]: [string[]]) => texts(ids, postgres.grants, (id) => postgres.grant(id)),
+    run: (postgres, [ids]: [string[]]) => rowsAsText(ids, postgres.keys, (id) => postgres.key(id)),
   },
 ];
 
 const statements = [...reads, ...revocationStatements, ...credentialStatements];
 const known = new Map<string, Statement>();
+
+/** Adds the statements of an optional module. The first match counts, and these come first. */
+export function addStatements(more: readonly Statement[]): void {
+  statements.unshift(...more);
+}
 
 /** The statement with this text. @throws Error for one that the simulation does not know */
 export function statementOf(text: string): Statement {
@@ -28,8 +28,4 @@ export function statementOf(text: string): Statement {
     known.set(text, statement);
   }
   return statement;
-}
-
-function texts(ids: string[], table: Map<string, unknown>, read: (id: string) => object) {
-  return ids.filter((id) => table.has(id)).map((id) => ({ id, text: JSON.stringify(read(id)) }));
 }

@@ -72,6 +72,11 @@ export interface Session {
   authenticatedAt: string;
   /** when a second factor was last verified in this session */
   secondFactorAt?: string;
+  /** the session is bound to a key of its device, so copies of its cookies and tokens are refused */
+  binding?: {
+    carrier: 'dbsc' | 'dpop';
+    boundAt: string;
+  };
   idleExpiresAt: string;
   expiresAt: string;
 }
@@ -245,6 +250,26 @@ export interface LinkBegun {
   redirectTo: string;
 }
 
+export interface SessionInstructions {
+  session_identifier: string;
+  refresh_url: string;
+  scope: {
+    origin?: string;
+    include_site: false;
+    scope_specification: {
+      type: 'include' | 'exclude';
+      domain: string;
+      path: string;
+    }[];
+  };
+  credentials: {
+    type: 'cookie';
+    name: string;
+    attributes: string;
+  }[];
+  allowed_refresh_initiators: string[];
+}
+
 export interface AdminUser {
   id: string;
   email: string;
@@ -312,6 +337,31 @@ export interface AppGrant {
   endedAt?: string;
 }
 
+export interface ConsentRequest {
+  /** the e-mail address of the caller */
+  account: string;
+  app: {
+    id: string;
+    /** as the app has given it to itself */
+    name: string;
+    uri?: string;
+    /** the host to which the browser goes on */
+    redirectsTo: string;
+  };
+  access: {
+    service: string;
+    scopes: {
+      scope: string;
+      description: string;
+    }[];
+  }[];
+  outlivesSession: boolean;
+}
+
+export interface ConsentDecision {
+  redirectTo: string;
+}
+
 export interface ApiKeyWithSecret {
   id: string;
   name: string;
@@ -367,31 +417,6 @@ export interface RotatedApiKey {
   receipt: Receipt;
 }
 
-export interface ConsentRequest {
-  /** the e-mail address of the caller */
-  account: string;
-  app: {
-    id: string;
-    /** as the app has given it to itself */
-    name: string;
-    uri?: string;
-    /** the host to which the browser goes on */
-    redirectsTo: string;
-  };
-  access: {
-    service: string;
-    scopes: {
-      scope: string;
-      description: string;
-    }[];
-  }[];
-  outlivesSession: boolean;
-}
-
-export interface ConsentDecision {
-  redirectTo: string;
-}
-
 export type Problem = {
   type: string;
   title: string;
@@ -408,9 +433,13 @@ export type Problem = {
     | 'auth.invalid_key'
     | 'auth.invalid_credentials'
     | 'auth.reauthentication_required'
+    | 'auth.invalid_dpop_proof'
+    | 'auth.dpop_nonce_required'
     | 'auth.forbidden'
     | 'auth.insufficient_scope'
     | 'auth.second_factor_required'
+    | 'auth.device_key_required'
+    | 'auth.device_proof_required'
     | 'request.cross_site'
     | 'request.insecure'
     | 'resource.not_found'
@@ -449,6 +478,8 @@ export type Problem = {
   maxAuthAge?: number;
   /** `auth.reauthentication_required`: a password is not accepted, ask for a code */
   bySecondFactor?: boolean;
+  /** `auth.reauthentication_required`: the session is bound to a device key, whose proof is missing */
+  deviceKey?: string;
 } & Record<string, unknown>;
 
 /** What each operation takes as its body, and what it answers when it succeeds. */
@@ -482,6 +513,7 @@ export interface Operations {
   };
   'DELETE /v1/sessions': { body: undefined; answer: Receipt };
   'GET /v1/sessions/current': { body: undefined; answer: Session };
+  'GET /v1/sessions/current/events': { body: undefined; answer: string };
   'DELETE /v1/sessions/{id}': { body: undefined; answer: Receipt };
   'POST /v1/auth/register': {
     body: {
@@ -673,6 +705,17 @@ export interface Operations {
   };
   'GET /v1/revocations/snapshot': { body: undefined; answer: FeedSnapshot };
   'GET /v1/revocations/stream': { body: undefined; answer: string };
+  'GET /v1/auth/social': {
+    body: undefined;
+    answer: {
+      items: {
+        /** as in `SOCIAL_PROVIDERS` */
+        id: string;
+        /** for people */
+        name: string;
+      }[];
+    };
+  };
   'GET /v1/auth/identities': {
     body: undefined;
     answer: {
@@ -708,6 +751,16 @@ export interface Operations {
     };
     answer: undefined;
   };
+  'POST /v1/auth/binding/register': { body: undefined; answer: SessionInstructions };
+  'POST /v1/auth/binding/refresh': {
+    body: undefined;
+    answer:
+      | SessionInstructions
+      | {
+          session_identifier?: string;
+          continue: false;
+        };
+  };
   'GET /v1/admin/users': {
     body: undefined;
     answer: {
@@ -739,12 +792,7 @@ export interface Operations {
   };
   'DELETE /v1/admin/users/{id}/sessions': { body: undefined; answer: Receipt };
   'DELETE /v1/admin/sessions/{id}': { body: undefined; answer: Receipt };
-  'DELETE /v1/admin/sessions': {
-    body: {
-      confirm: 'everyone';
-    };
-    answer: Receipt;
-  };
+  'DELETE /v1/admin/sessions': { body: undefined; answer: Receipt };
   'POST /v1/admin/sessions/end-all': {
     body: {
       confirm: 'everyone';
@@ -760,13 +808,6 @@ export interface Operations {
     };
   };
   'DELETE /v1/admin/api-keys/{id}': { body: undefined; answer: Receipt };
-  'GET /v1/admin/users/{id}/grants': {
-    body: undefined;
-    answer: {
-      items: AppGrant[];
-    };
-  };
-  'DELETE /v1/admin/grants/{id}': { body: undefined; answer: Receipt };
   'GET /v1/admin/audit-events': {
     body: undefined;
     answer: {
@@ -785,6 +826,7 @@ export interface Operations {
       nextCursor: string | null;
     };
   };
+  'GET /v1/admin/live': { body: undefined; answer: string };
   'GET /health/live': {
     body: undefined;
     answer: {
@@ -815,6 +857,7 @@ export interface Operations {
     answer: {
       items: {
         id: string;
+        /** in minor units */
         amount: number;
         currency: string;
         recipient: string;
@@ -824,12 +867,14 @@ export interface Operations {
   };
   'POST /v1/payments': {
     body: {
+      /** in minor units: 1250 are 12.50 EUR */
       amount: number;
       currency: string;
       recipient: string;
     };
     answer: {
       id: string;
+      /** in minor units */
       amount: number;
       currency: string;
       recipient: string;
@@ -840,6 +885,32 @@ export interface Operations {
     body: undefined;
     answer: {
       recipients: string[];
+    };
+  };
+  'GET /v1/admin/users/{id}/grants': {
+    body: undefined;
+    answer: {
+      items: AppGrant[];
+    };
+  };
+  'DELETE /v1/admin/grants/{id}': { body: undefined; answer: Receipt };
+  'GET /v1/grants': {
+    body: undefined;
+    answer: {
+      items: AppGrant[];
+    };
+  };
+  'DELETE /v1/grants/{id}': { body: undefined; answer: Receipt };
+  'GET /oauth/interaction/{uid}/request': { body: undefined; answer: ConsentRequest };
+  'POST /oauth/interaction/{uid}/allow': { body: undefined; answer: ConsentDecision };
+  'POST /oauth/interaction/{uid}/deny': { body: undefined; answer: ConsentDecision };
+  'GET /.well-known/oauth-protected-resource': {
+    body: undefined;
+    answer: {
+      resource: string;
+      authorization_servers: string[];
+      scopes_supported: string[];
+      bearer_methods_supported: string[];
     };
   };
   'GET /v1/api-keys': {
@@ -891,24 +962,5 @@ export interface Operations {
       token_type: string;
       label: 'true_positive' | 'false_positive';
     }[];
-  };
-  'GET /v1/grants': {
-    body: undefined;
-    answer: {
-      items: AppGrant[];
-    };
-  };
-  'DELETE /v1/grants/{id}': { body: undefined; answer: Receipt };
-  'GET /oauth/interaction/{uid}/request': { body: undefined; answer: ConsentRequest };
-  'POST /oauth/interaction/{uid}/allow': { body: undefined; answer: ConsentDecision };
-  'POST /oauth/interaction/{uid}/deny': { body: undefined; answer: ConsentDecision };
-  'GET /.well-known/oauth-protected-resource': {
-    body: undefined;
-    answer: {
-      resource: string;
-      authorization_servers: string[];
-      scopes_supported: string[];
-      bearer_methods_supported: string[];
-    };
   };
 }

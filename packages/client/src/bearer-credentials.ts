@@ -95,6 +95,10 @@ export class BearerCredentials implements Credentials {
     return this.keep(grant, stored.tokens);
   }
 
+  async restrict(held: Held, accessToken: string | undefined): Promise<Held> {
+    return this.write({ ...tokensOf(held), accessToken, renewAt: undefined });
+  }
+
   async drop(held: Held): Promise<void> {
     const { refreshToken } = tokensOf(held);
     this.over = refreshToken;

@@ -11,13 +11,14 @@ import {
   problemIn,
   type Answer,
 } from './endpoints.js';
+import type { Person } from './credentials.js';
 import type { SessionEnded } from './errors.js';
-import { localLocks, type Locks } from './locks.js';
+import { localLocks, platformLocks, type Locks } from './locks.js';
 import { isOfAnother, mayBeMended, Session, type Refusal, type Tried } from './session.js';
 import { Patience, systemTime, type Time } from './time.js';
 
 /** The product in the names of Web Locks and of the channel between tabs. Clients of one origin share both. */
-const PRODUCT = 'drawbridge';
+export const PRODUCT = 'drawbridge';
 
 export interface ClientOptions {
   /**
@@ -28,6 +29,15 @@ export interface ClientOptions {
   transport: 'cookie' | 'bearer';
   /** The storage of bearer tokens [in memory]. */
   storage?: TokenStorage;
+  /**
+   * Binds bearer sessions to a key of this device, so that copied tokens cannot be refreshed elsewhere [none]. See
+   * `device-key.ts`.
+   */
+  deviceKey?: DeviceKey;
+  /**
+   * Called when a login is complete, also after its second factor. With cookies also when it happened in another tab.
+   */
+  onSessionBegun?: (begun: Person) => void;
   /** Called once when the session has ended, in this tab or in another one. */
   onSessionEnded?: (ended: SessionEnded) => void;
   /** Refresh in the last tenth of an access token's lifetime, in parallel with the calls [true]. */
@@ -48,6 +58,9 @@ export interface ClientOptions {
   random?: () => number;
 }
 
+/** Proves the key of the device in the requests that begin, renew and step up a session. */
+export type DeviceKey = (fetch: typeof globalThis.fetch) => typeof globalThis.fetch;
+
 export interface CallOptions {
   signal?: AbortSignal;
 }
@@ -60,6 +73,7 @@ export type Proof =
   { password: string } | { code: string } | Operations['POST /v1/auth/reauthenticate/passkey']['body'];
 
 export interface Client {
+  readonly transport: 'cookie' | 'bearer';
   /**
    * Works like the platform's `fetch`, for paths below `baseUrl`, with the session's credentials. If the access token
    * has expired, the client refreshes and sends the request again. `credentials: 'omit'` makes an unauthenticated
@@ -101,6 +115,7 @@ export function createClient(options: ClientOptions): Client {
 }
 
 class SessionClient implements Client {
+  readonly transport: 'cookie' | 'bearer';
   private readonly base: string;
   private readonly send: typeof globalThis.fetch;
   private readonly patience: Patience;
@@ -110,6 +125,7 @@ class SessionClient implements Client {
   private readonly retries: number;
 
   constructor({ baseUrl = '', transport, time = systemTime, ...options }: ClientOptions) {
+    this.transport = transport;
     this.base = baseOf(baseUrl);
     this.send = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
     // oxlint-disable-next-line no-restricted-properties -- spreads retries, keeps no secret
@@ -125,14 +141,14 @@ class SessionClient implements Client {
             time,
             {
               ended: (reason, endedAt) => void this.session.end(reason, endedAt),
-              begun: () => (this.session.ended = null),
+              begun: (person) => this.session.begun(person),
             },
             () => this.door.whoami(),
           );
     this.door = new Endpoints({
       base: this.base,
       mode: this.credentials.mode,
-      fetch: this.send,
+      fetch: options.deviceKey ? options.deviceKey(this.send) : this.send,
       time,
       patience: this.patience,
       limit: options.refreshTimeout ?? 3_000,
@@ -145,6 +161,7 @@ class SessionClient implements Client {
       time,
       patience: this.patience,
       refreshAhead: options.refreshAhead ?? true,
+      onBegun: options.onSessionBegun,
       onEnded: options.onSessionEnded,
     });
   }
@@ -252,10 +269,6 @@ async function refusalIn(response: Response): Promise<Refusal | undefined> {
   if (problem) return problem;
   const isRefusal = /error="invalid_token"/.test(response.headers.get('www-authenticate') ?? '');
   return isRefusal ? { code: 'auth.token_expired' } : undefined;
-}
-
-function platformLocks(): Locks | undefined {
-  return (globalThis as { navigator?: { locks?: Locks } }).navigator?.locks;
 }
 
 function platformChannel(name: string): Channel | null {

@@ -25,7 +25,7 @@ type Note =
 export interface Elsewhere {
   ended(reason: EndReason, endedAt?: string): void;
   /** The user of this tab has logged in again, or a first user has logged in. */
-  begun(): void;
+  begun(person: Person): void;
 }
 
 /**
@@ -108,6 +108,12 @@ export class CookieCredentials implements Credentials {
     return this.keep('renewed', grant);
   }
 
+  async restrict(): Promise<Held> {
+    this.renewAt = undefined;
+    this.mark++;
+    return this.now();
+  }
+
   async drop(_held: Held, reason: EndReason, endedAt?: string): Promise<void> {
     this.tell({ kind: 'ended', sessionId: this.person?.sessionId, reason, endedAt });
     this.forgetUnknown();
@@ -164,7 +170,7 @@ export class CookieCredentials implements Credentials {
       case 'begun':
         if (person === undefined || (person && person.userId !== note.userId)) return this.over('replaced');
         this.take(note);
-        return this.elsewhere.begun();
+        return this.elsewhere.begun({ userId: note.userId, sessionId: note.sessionId });
     }
   }
 

@@ -54,6 +54,11 @@ export interface Credentials {
    */
   renew(grant: Grant, before: Held): Promise<Held>;
   /**
+   * The device has lost the key of the session: until the user reauthenticates, the server accepts nothing else.
+   * @param accessToken for the reauthentication; a browser gets it in a cookie
+   */
+  restrict(held: Held, accessToken: string | undefined): Promise<Held>;
+  /**
    * Only for credentials that cannot be read (cookies): another tab has refreshed the shared credentials, and they
    * belong to this user.
    */

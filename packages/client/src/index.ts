@@ -3,6 +3,7 @@ export {
   type CallOptions,
   type Client,
   type ClientOptions,
+  type DeviceKey,
   type LoggedIn,
   type LoginBody,
   type PasskeyLoginBody,
@@ -10,6 +11,7 @@ export {
   type MfaLoginService,
 } from './client.js';
 export { memoryStorage, type Tokens, type TokenStorage } from './bearer-credentials.js';
+export type { Person as SessionBegun } from './credentials.js';
 export type { Channel } from './cookie-credentials.js';
 export { ApiProblem, AuthUnavailable, BodyNotReplayable, SessionEnded, type EndReason } from './errors.js';
 export type { Locks } from './locks.js';

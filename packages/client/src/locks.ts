@@ -41,6 +41,10 @@ export async function exclusively<T>(
   }
 }
 
+export function platformLocks(): Locks | undefined {
+  return (globalThis as { navigator?: { locks?: Locks } }).navigator?.locks;
+}
+
 /** A lock within one tab or one process, for platforms without Web Locks. All names share the same lock. */
 export function localLocks(): Locks {
   let waiting: (() => void)[] = [];

@@ -1,5 +1,5 @@
 import type { Grant, Problem } from './api-types.js';
-import type { Credentials, Held } from './credentials.js';
+import type { Credentials, Held, Person } from './credentials.js';
 import { failureOf, grantIn, problemIn, type Answer, type Endpoints } from './endpoints.js';
 import { AuthUnavailable, BodyNotReplayable, SessionEnded, type EndReason } from './errors.js';
 import { exclusively, type Locks } from './locks.js';
@@ -19,6 +19,7 @@ export interface SessionParts {
   time: Time;
   patience: Patience;
   refreshAhead: boolean;
+  onBegun: ((begun: Person) => void) | undefined;
   onEnded: ((ended: SessionEnded) => void) | undefined;
 }
 
@@ -81,7 +82,14 @@ export class Session {
     await this.parts.credentials.begin(grant);
     this.awaitsCookies = this.parts.credentials.transport === 'cookie';
     this.userId = grant.user.id;
+    this.begun({ userId: grant.user.id, sessionId: grant.session.id });
+  }
+
+  /** A login is complete, in this tab or in another one. */
+  begun(person: Person): void {
     this.ended = null;
+    const { onBegun } = this.parts;
+    if (onBegun) void Promise.resolve(person).then(onBegun);
   }
 
   /** The server has reported the end of the session. A failure of the storage does not change that. */
@@ -137,7 +145,7 @@ export class Session {
     if (fresh) return this.requireOurs(credentials.moved!(fresh), refusal);
     const answer = await door.post('refresh', credentials.refreshRequest(held)!);
     const grant = grantIn(answer, credentials.transport);
-    if (!grant) throw await this.refused(answer, held);
+    if (!grant) return this.refused(answer, held);
     if (isOfAnother(grant.user.id, this.userId)) throw this.end('replaced');
     this.userId = grant.user.id;
     return this.requireOurs(await credentials.renew(grant, held), refusal);
@@ -150,18 +158,23 @@ export class Session {
     return held;
   }
 
-  /** Only an answer about the session itself ends it. */
-  private async refused(answer: Answer, held: Held): Promise<Error> {
+  /**
+   * Only an answer about the session itself ends it. Without the device key, calls go on to the server, whose answers
+   * tell the app to reauthenticate.
+   */
+  private async refused(answer: Answer, held: Held): Promise<Held> {
     const problem = answer.status === 401 ? problemIn(answer) : undefined;
     switch (problem?.code) {
+      case 'auth.reauthentication_required':
+        return this.parts.credentials.restrict(held, problem['accessToken'] as string | undefined);
       case 'auth.session_ended':
-        return this.finish(held, problem.reason ?? 'unknown', problem.endedAt);
+        throw await this.finish(held, problem.reason ?? 'unknown', problem.endedAt);
       case 'auth.unauthenticated':
-        return this.finish(held, this.awaitsCookies ? 'cookies_refused' : 'unknown');
+        throw await this.finish(held, this.awaitsCookies ? 'cookies_refused' : 'unknown');
       case 'auth.invalid_token':
-        return this.finish(held, 'unknown');
+        throw await this.finish(held, 'unknown');
       default:
-        return failureOf(answer);
+        throw failureOf(answer);
     }
   }
 }

@@ -1,6 +1,7 @@
-import type { CallOptions, Client } from './client.js';
+import { PRODUCT, type CallOptions, type Client } from './client.js';
 import { failureOf, parseJson } from './endpoints.js';
 import { SessionEnded } from './errors.js';
+import { platformLocks, type Locks } from './locks.js';
 import { readEvents, type ServerEvent } from './server-events.js';
 import { Patience, systemTime, type Time } from './time.js';
 
@@ -22,6 +23,11 @@ export interface MessageOptions extends CallOptions {
   time?: Time;
 }
 
+export interface WatchOptions extends Omit<EventOptions, 'lastEventId'> {
+  /** Replaces the platform's own Web Locks. */
+  locks?: Pick<Locks, 'request'>;
+}
+
 /** The pauses between two connections grow up to this number of failures in a row: half a minute. */
 const MAX_FAILURES = 7;
 
@@ -35,7 +41,7 @@ const MAX_FAILURES = 7;
  * @throws SessionEnded when the session has ended; ApiProblem when the server refuses the stream
  */
 export async function* streamEvents(
-  client: Client,
+  client: Pick<Client, 'fetch'>,
   path: string,
   { signal, lastEventId = '', maxSilence = 45_000, time = systemTime }: EventOptions = {},
 ): AsyncGenerator<ServerEvent, never> {
@@ -88,6 +94,41 @@ export async function* streamMessages(
     // Refreshes the access token, or reports the end of the session.
     await client.fetch('/v1/auth/whoami', { signal }).catch(unlessEnded(signal));
   }
+}
+
+const watched = new WeakMap<object, Promise<void>>();
+
+/**
+ * Notices at once that the session has ended, also while the page makes no call: the client then calls
+ * `onSessionEnded`. Call it for each session that begins; a client that is watched already is not watched twice.
+ *
+ * Browsers allow six connections to a host over HTTP/1.1. So with cookies one tab reads the stream of the server, and
+ * the client tells the others.
+ *
+ * ```ts
+ * const api = createClient({ transport: 'cookie', onSessionBegun: () => watchSession(api), onSessionEnded });
+ * ```
+ * @returns a promise that resolves when the session has ended, the server refuses the stream, or `signal` aborts
+ */
+export function watchSession(
+  client: Pick<Client, 'fetch' | 'transport'>,
+  { locks = platformLocks(), ...options }: WatchOptions = {},
+): Promise<void> {
+  const read = async () => {
+    try {
+      for await (const _ of streamEvents(client, '/v1/sessions/current/events', options));
+    } catch {
+      // The client has told the app that the session has ended; or there is nothing to watch.
+    }
+  };
+  const isShared = client.transport === 'cookie' && locks;
+  const begin = () =>
+    isShared
+      ? locks.request(`${PRODUCT} session events`, { signal: options.signal }, read).catch(() => undefined)
+      : read();
+  const watching = watched.get(client) ?? begin().finally(() => watched.delete(client));
+  watched.set(client, watching);
+  return watching;
 }
 
 /** The messages of one connection, until it closes. */

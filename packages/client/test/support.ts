@@ -98,6 +98,18 @@ type Fetch = typeof globalThis.fetch;
 export class Jar {
   readonly cookies = new Map<string, string>();
   private readonly name = randomUUID();
+  private held: { path: string; released: Promise<void> } | undefined;
+
+  /**
+   * The answer to the next request for a path is on its way until the test releases it.
+   * @returns the function that releases it
+   */
+  holdAnswerTo(path: string): () => void {
+    let release = () => {};
+    const released = new Promise<void>((resolve) => (release = resolve));
+    this.held = { path, released };
+    return release;
+  }
 
   /** The channel between the tabs of one browser. */
   channel(): Channel {
@@ -110,7 +122,10 @@ export class Jar {
     const headers = new Headers(init?.headers);
     const sent = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
     if (sent && init?.credentials !== 'omit') headers.set('cookie', sent);
+    const held = this.held && String(input).endsWith(this.held.path) ? this.held : undefined;
+    if (held) this.held = undefined;
     const response = await fetch(input, { ...init, headers });
+    await held?.released;
     for (const cookie of response.headers.getSetCookie()) {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(cookie) ?? [];
       if (/max-age=0(;|$)/i.test(cookie)) this.cookies.delete(name);

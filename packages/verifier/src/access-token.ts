@@ -6,6 +6,9 @@ const ROLE = /^[a-z][a-z0-9_]{0,31}$/;
 /** The place of the bit in a `jti` that says on which transport its session was opened. */
 const TRANSPORT_AT = 29;
 const IS_BEARER = 0b1;
+/** The place of the bit that says whether the token is worth nothing without the key of its device. */
+const KEY_AT = 30;
+const NEEDS_KEY = 0x80;
 
 /** The claims of every access token (RFC 9068). Times are in seconds. */
 export interface AccessTokenClaims extends Record<string, unknown> {
@@ -62,7 +65,12 @@ export function decodeAccessToken(
   return standard === STANDARD_COUNT ? (decoded as DecodedAccessToken) : null;
 }
 
-/** Whether the token belongs to a session on the bearer transport. One of a cookie session is refused as a bearer token. */
-export function isOfBearerSession(tokenId: string): boolean {
-  return (Buffer.from(tokenId, 'base64url')[TRANSPORT_AT]! & IS_BEARER) !== 0;
+/**
+ * Whether a token may be shown as a bearer token. One of a cookie session may not, and neither may one that needs the key
+ * of its device: with it, a client that has lost its key proves the user's identity to the application, and nothing
+ * else.
+ */
+export function isBearerToken(tokenId: string): boolean {
+  const bytes = Buffer.from(tokenId, 'base64url');
+  return (bytes[TRANSPORT_AT]! & IS_BEARER) !== 0 && (bytes[KEY_AT]! & NEEDS_KEY) === 0;
 }

@@ -1,10 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import {
-  decodeAccessToken,
-  isOfBearerSession,
-  type AccessTokenClaims,
-  type ClaimCheck,
-} from './access-token.js';
+import { decodeAccessToken, isBearerToken, type AccessTokenClaims, type ClaimCheck } from './access-token.js';
 import { ClockCache } from './clock-cache.js';
 import { isSignedBy } from './jws.js';
 import type { FoundKey, KeySet } from './key-set.js';
@@ -95,7 +90,7 @@ export class AccessTokens {
 
   private isOurs({ iss, aud, iat, exp, jti }: AccessTokenClaims): boolean {
     const { issuer, audience, clock } = this.options;
-    const isFromThere = iss === issuer && aud === audience && isOfBearerSession(jti);
+    const isFromThere = iss === issuer && aud === audience && isBearerToken(jti);
     const hasBegun = iat <= clock.now() / 1_000 + CLOCK_SKEW_S;
     return isFromThere && hasBegun && exp >= iat && exp - iat <= MAX_LIFE_S;
   }

@@ -60,6 +60,7 @@ describe('an access token at a verifier', () => {
     ['with a sub that is no UUID', { sub: 'x' }],
     ['with a sid in capital letters', { sid: randomUUID().toUpperCase() }],
     ['of a cookie session', { jti: tokenId({ isBearer: false }) }],
+    ['of a client that has lost its device key', { jti: tokenId({ needsKey: true }) }],
     ['with a time in a text', { iat: '1' }],
     ['with a fraction of a second', { exp: 1.5 }],
     ['without signature', {}, { alg: 'none' }],

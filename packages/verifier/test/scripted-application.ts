@@ -185,10 +185,11 @@ export class ScriptedApplication {
   }
 }
 
-/** A `jti` of a session on the bearer transport, or on the other one. */
-export function tokenId({ isBearer = true } = {}): string {
+/** A `jti` of a session on the bearer transport, or on the other one. It may need the key of a device. */
+export function tokenId({ isBearer = true, needsKey = false } = {}): string {
   const bytes = randomBytes(32);
   bytes[29] = isBearer ? bytes[29]! | 1 : bytes[29]! & ~1;
+  bytes[30] = needsKey ? bytes[30]! | 0x80 : bytes[30]! & 0x7f;
   return bytes.toString('base64url');
 }
 

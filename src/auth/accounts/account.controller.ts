@@ -1,5 +1,5 @@
 import { Controller, Delete, HttpCode, HttpStatus, Res } from '@nestjs/common';
-import { ApiNoContentResponse, ApiTags } from '@nestjs/swagger';
+import { ApiNoContentResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { Actor, type ActorContext } from '../../platform/api/actor.decorator.js';
 import type { Principal } from '../../platform/http/request.js';
@@ -22,6 +22,11 @@ export class AccountController {
   ) {}
 
   @Delete()
+  @ApiOperation({
+    summary: 'Delete my account',
+    description:
+      'Ends every session, key and grant of the account, and deletes its data. The last admin cannot delete their account.',
+  })
   @RequireSession({ maxAuthAge: '5m' })
   @HttpCode(HttpStatus.NO_CONTENT)
   @ApiNoContentResponse()

@@ -32,9 +32,9 @@ describe('The text of an API key', () => {
   });
 
   it('is read back as its id, and as the SHA-256 of the text', () => {
-    const format = formatIn({ API_KEY_PREFIX: 'acme' });
+    const format = formatIn({ API_KEY_PREFIX: 'other' });
     const { text, digest } = format.mint(ID);
-    expect(text).toMatch(/^acme_t/);
+    expect(text).toMatch(/^other_t/);
     expect(format.parse(text)).toEqual({ id: ID, digest });
     expect(Buffer.from(digest, 'base64')).toHaveLength(32);
     expect(format.publicPartOf(ID)).toBe(text.slice(0, -36));
@@ -67,7 +67,7 @@ describe('The text of an API key', () => {
 
   it.each([
     ['of another environment', { NODE_ENV: 'development' }],
-    ['of another product', { API_KEY_PREFIX: 'acme' }],
+    ['of another product', { API_KEY_PREFIX: 'other' }],
   ])('is refused by a service %s', (_, env) => {
     expect(formatIn(env).parse(formatIn().mint(ID).text)).toBeNull();
   });

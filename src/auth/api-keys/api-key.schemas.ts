@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { PRODUCT } from '../../product.js';
 import { instant, moment, text, uuid } from '../../platform/api/schemas.js';
 import { isNetwork } from '../../platform/settings/settings.js';
-import { scope } from '../../scopes.js';
+import { mayHave, scope, SCOPES, type Scope } from '../../scopes.js';
 import { Receipt } from '../../sessions/revocation/receipt.js';
 import type { ApiKeyFormat } from './api-key-format.js';
 import { KEY_END_REASONS, type StoredApiKey } from './api-key.js';
@@ -11,20 +12,36 @@ const MAX_NETWORKS = 20;
 /** A month: an overlap is for a deployment, not for ever. */
 const MAX_OVERLAP_S = 30 * 24 * 3_600;
 
+const EXAMPLE_KEY_ID = '1vQHcaZLzhs2Hv0m9bd7Fe';
+
 const network = z
   .string()
   .max(64)
   .refine(isNetwork, 'must be an IP address or a network such as 192.0.2.0/24')
   .meta({ description: 'an IP address, or a network such as `192.0.2.0/24`' });
 
-export const NewApiKey = z.strictObject({
-  name: text({ max: 100 }).describe('for people, such as the program that uses the key'),
-  scopes: z
+/** Lazy, because features define the scope of the example after this module has loaded. */
+const scopes = z.lazy(() =>
+  z
     .array(scope)
     .min(1, 'must name at least one scope')
     .max(MAX_SCOPES)
     .transform((scopes) => [...new Set(scopes)])
-    .describe('what the key may do: `GET /v1/api-keys/scopes` lists them'),
+    .describe('what the key may do: `GET /v1/api-keys/scopes` lists them')
+    .meta({
+      examples: [
+        SCOPES.names()
+          .filter((name) => mayHave(name as Scope, ['user']))
+          .slice(0, 1),
+      ],
+    }),
+);
+
+export const NewApiKey = z.strictObject({
+  name: text({ max: 100 })
+    .describe('for people, such as the program that uses the key')
+    .meta({ examples: ['Nightly report'] }),
+  scopes,
   expiresAt: moment
     .optional()
     .describe('the key is refused from then on; without it the key expires as `API_KEY_MAX_LIFETIME` says'),
@@ -47,16 +64,20 @@ export const Rotation = z.strictObject({
     .int('must be a whole number of seconds')
     .min(0, 'must not be negative')
     .max(MAX_OVERLAP_S, 'must be at most 30 days')
-    .describe('for this long the former secret is accepted as well; 0 for a leaked secret'),
+    .describe('for this long the former secret is accepted as well; 0 for a leaked secret')
+    .meta({ examples: [3_600] }),
 });
 
 export const ApiKeyView = z
   .object({
     id: uuid,
-    name: z.string(),
-    prefix: z.string().describe('everything before the secret: it tells which key a program has'),
-    scopes: z.array(z.string()),
-    networks: z.array(z.string()),
+    name: z.string().meta({ examples: ['Nightly report'] }),
+    prefix: z
+      .string()
+      .describe('everything before the secret: it tells which key a program has')
+      .meta({ examples: [`${PRODUCT.apiKeyPrefix}_${EXAMPLE_KEY_ID}`] }),
+    scopes: z.array(z.string()).meta({ examples: [['orders:read']] }),
+    networks: z.array(z.string()).meta({ examples: [[]] }),
     requestsPerMinute: z.int().optional(),
     createdAt: instant,
     expiresAt: instant.optional(),
@@ -76,7 +97,10 @@ export const ApiKeyView = z
 export const ApiKeyList = z.object({ items: z.array(ApiKeyView) });
 
 export const ApiKeyWithSecret = ApiKeyView.extend({
-  key: z.string().describe('the key itself, for `X-API-Key`. It is shown only in this answer'),
+  key: z
+    .string()
+    .describe('the key itself, for `X-API-Key`. It is shown only in this answer')
+    .meta({ examples: [`${PRODUCT.apiKeyPrefix}_${EXAMPLE_KEY_ID}_the-secret-part`] }),
 }).meta({ id: 'ApiKeyWithSecret' });
 
 export const RotatedApiKey = ApiKeyWithSecret.extend({
@@ -84,7 +108,12 @@ export const RotatedApiKey = ApiKeyWithSecret.extend({
 }).meta({ id: 'RotatedApiKey' });
 
 export const ScopeList = z.object({
-  items: z.array(z.object({ scope: z.string(), description: z.string() })),
+  items: z.array(
+    z.object({
+      scope: z.string().meta({ examples: ['orders:read'] }),
+      description: z.string().meta({ examples: ['Read your orders'] }),
+    }),
+  ),
 });
 
 /** A key as its owner and admins see it. @param now milliseconds since the epoch */

@@ -1,5 +1,5 @@
 import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Param, Post } from '@nestjs/common';
-import { ApiCreatedResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { Actor, type ActorContext } from '../../platform/api/actor.decorator.js';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
@@ -36,6 +36,7 @@ export class ApiKeysController {
   ) {}
 
   @Get()
+  @ApiOperation({ summary: 'List my API keys', description: 'Without their secrets.' })
   @RequireSession()
   @ApiOkResponse({ standardSchema: ApiKeyList })
   async list(@CurrentSession() { userId }: SessionSnapshot) {
@@ -44,6 +45,7 @@ export class ApiKeysController {
 
   /** The scopes that a key of the caller may have. */
   @Get('scopes')
+  @ApiOperation({ summary: 'List the scopes that my API keys may have' })
   @RequireSession()
   @ApiOkResponse({ standardSchema: ScopeList })
   scopes(@CurrentSession() { roles }: SessionSnapshot) {
@@ -51,8 +53,11 @@ export class ApiKeysController {
     return { items: allowed.map((scope) => ({ scope, description: SCOPES.get(scope).description })) };
   }
 
-  /** The answer shows the key. It is not shown again. */
   @Post()
+  @ApiOperation({
+    summary: 'Create an API key',
+    description: 'The answer shows the key. It is not shown again.',
+  })
   @RequireSession({ maxAuthAge: '5m' })
   @ApiCreatedResponse({ standardSchema: ApiKeyWithSecret })
   @ApiProblems('request.invalid', 'resource.conflict')
@@ -65,8 +70,11 @@ export class ApiKeysController {
     return { ...this.view(stored), key };
   }
 
-  /** Gives the key a new secret, which the answer shows. The former one is accepted for the overlap. */
   @Post(':id/rotate')
+  @ApiOperation({
+    summary: 'Give an API key a new secret',
+    description: 'The answer shows the new secret. The former one is accepted for the overlap.',
+  })
   @RequireSession({ maxAuthAge: '5m' })
   @HttpCode(HttpStatus.OK)
   @ApiOkResponse({ standardSchema: RotatedApiKey })
@@ -82,6 +90,7 @@ export class ApiKeysController {
   }
 
   @Delete(':id')
+  @ApiOperation({ summary: 'End one of my API keys' })
   @RequireSession({ maxAuthAge: '5m' })
   @AnswersReceipt()
   end(

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { SessionsModule } from '../../sessions/sessions.module.js';
 import { UsersModule } from '../../users/users.module.js';
+import { DelegatesModule } from '../delegates/delegates.module.js';
 import { ApiKeyFormat } from './api-key-format.js';
 import { ApiKeyRepository } from './api-key.repository.js';
 import { ApiKeysController } from './api-keys.controller.js';
@@ -15,7 +16,7 @@ import { LeakedKeysService } from './leaks/leaked-keys.service.js';
 import { ScannerKeys } from './leaks/scanner-keys.js';
 
 @Module({
-  imports: [SessionsModule, UsersModule],
+  imports: [DelegatesModule, SessionsModule, UsersModule],
   controllers: [ApiKeysController, LeakedKeysController],
   providers: [
     ApiKeyAdmission,
@@ -29,6 +30,6 @@ import { ScannerKeys } from './leaks/scanner-keys.js';
     ScannerKeys,
     WrongKeys,
   ],
-  exports: [ApiKeyAdmission, ApiKeyFormat, ApiKeysService],
+  exports: [ApiKeyFormat, ApiKeysService],
 })
 export class ApiKeysModule {}

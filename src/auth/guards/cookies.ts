@@ -54,7 +54,7 @@ function write(
  * that no other spelling of a name passes for one of our cookies.
  */
 export function readCookies(header: string | undefined, names: CookieNames): Record<CookieKind, string[]> {
-  const found: Record<CookieKind, string[]> = { access: [], refresh: [], device: [] };
+  const found: Record<CookieKind, string[]> = { access: [], refresh: [], device: [], bound: [] };
   if (!header) return found;
   for (const pair of header.split(';')) {
     const text = pair.startsWith(' ') ? pair.slice(1) : pair;

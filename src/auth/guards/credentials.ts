@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { IncomingMessage } from 'node:http';
 import { Problem } from '../../platform/api/problem.js';
 import { cookieNamesOf, type CookieNames, type CookieSettings } from '../../platform/http/cookie-names.js';
+import type { KeyProof } from '../../sessions/binding/session-binding.js';
 import type { Transport } from '../../sessions/session.entity.js';
 import { readCookies } from './cookies.js';
 
@@ -13,6 +14,10 @@ export interface Credentials {
   /** From the cookie. A bearer client sends its refresh token in the body. */
   refreshToken: string | null;
   deviceToken: string | null;
+  /** From the cookie that a browser gets for proofs of its device key, not yet verified. */
+  boundCookie: string | null;
+  /** Set by `@ProvenCredentials()`. */
+  keyProof: KeyProof | null;
   /** From `X-API-Key`, not yet parsed. */
   apiKey: string | null;
   /** Whether the request carries any of our cookies, including the device cookie. */
@@ -63,8 +68,8 @@ const BEARER = /^Bearer +\S/i;
  */
 export function readCredentials({ raw, headers }: CredentialHeaders, names: CookieNames): Credentials {
   const bearer = bearerOf(headers.authorization, raw);
-  const { access, refresh, device } = readCookies(headers.cookie as string | undefined, names);
-  if (access.length > 1 || refresh.length > 1 || device.length > 1)
+  const { access, refresh, device, bound } = readCookies(headers.cookie as string | undefined, names);
+  if (access.length > 1 || refresh.length > 1 || device.length > 1 || bound.length > 1)
     throw new Problem('auth.ambiguous_credentials');
   const accessCookie = access[0] || null;
   const refreshCookie = refresh[0] || null;
@@ -78,8 +83,10 @@ export function readCredentials({ raw, headers }: CredentialHeaders, names: Cook
     accessToken: bearer ?? accessCookie,
     refreshToken: refreshCookie,
     deviceToken: device[0] || (typeof deviceHeader === 'string' && deviceHeader) || null,
+    boundCookie: bound[0] || null,
+    keyProof: null,
     apiKey,
-    carriesCookies: access.length + refresh.length + device.length > 0,
+    carriesCookies: access.length + refresh.length + device.length + bound.length > 0,
   };
 }
 

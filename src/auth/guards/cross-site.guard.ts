@@ -2,10 +2,10 @@ import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/com
 import type { FastifyRequest } from 'fastify';
 import { metadataReader } from '../../platform/api/cached-metadata.js';
 import { Problem } from '../../platform/api/problem.js';
-import { webOriginOf } from '../../platform/http/web-origin.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { CookieRoute } from './answers-with-cookies.decorator.js';
 import './credentials.js';
+import { OwnOrigins } from './own-origins.js';
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
@@ -19,13 +19,10 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 @Injectable()
 export class CrossSiteGuard implements CanActivate {
   private readonly asksForCookies = metadataReader(CookieRoute);
-  private readonly home: string | null;
-  /** The scheme of this site, if the settings define it. */
-  private readonly scheme: string | null;
+  private readonly ownOrigins: OwnOrigins;
 
   constructor(private readonly settings: Settings) {
-    this.home = settings.appUrl ? hostForm(new URL(settings.appUrl).origin) : null;
-    this.scheme = schemeIn(settings);
+    this.ownOrigins = new OwnOrigins(settings);
   }
 
   canActivate(context: ExecutionContext): boolean {
@@ -53,45 +50,15 @@ export class CrossSiteGuard implements CanActivate {
     const site = request.headers['sec-fetch-site'];
     if (site !== undefined) return site === 'same-origin' || site === 'none';
     const { origin } = request.headers;
-    return origin === undefined || this.isTrusted(origin) || this.isOwn(origin, request);
+    return origin === undefined || this.isTrusted(origin) || this.ownOrigins.includes(origin, request);
   }
 
   private isTrusted(origin: string | undefined): boolean {
     return origin !== undefined && this.settings.trustedOrigins.includes(origin);
   }
-
-  /**
-   * Whether the origin is that of `APP_URL`, or of the host of the request with the scheme of this site (RFC 6454 5:
-   * scheme, host and port count).
-   */
-  private isOwn(origin: string, request: FastifyRequest): boolean {
-    const sent = hostForm(webOriginOf(origin));
-    if (sent === null) return false;
-    return (
-      sent === this.home ||
-      this.schemesOf(request).some((scheme) => sent === hostForm(webOriginOf(`${scheme}://${request.host}`)))
-    );
-  }
-
-  /**
-   * In development without `APP_URL`, a proxy may terminate TLS without saying so: both schemes are then accepted.
-   */
-  private schemesOf({ protocol }: FastifyRequest): string[] {
-    if (protocol === 'https') return ['https'];
-    return this.scheme ? [this.scheme] : ['https', 'http'];
-  }
 }
 
-function schemeIn({ nodeEnv, appUrl }: Settings): string | null {
-  if (nodeEnv === 'production') return 'https';
-  return appUrl ? new URL(appUrl).protocol.slice(0, -1) : null;
-}
-
-/** `example.com.` is `example.com`, written with the root of the DNS. */
-function hostForm(origin: string | null): string | null {
-  return origin && origin.replace(/\.(?=(:\d+)?$)/, '');
-}
-
-function bodyOf({ body }: FastifyRequest): Record<string, unknown> {
+/** The body before its validation. */
+export function bodyOf({ body }: FastifyRequest): Record<string, unknown> {
   return typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
 }

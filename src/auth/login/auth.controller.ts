@@ -1,5 +1,12 @@
 import { Body, Controller, Get, HttpCode, HttpStatus, Post, Res } from '@nestjs/common';
-import { ApiAcceptedResponse, ApiBody, ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import {
+  ApiAcceptedResponse,
+  ApiBody,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+} from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { Problem } from '../../platform/api/problem.js';
@@ -7,6 +14,7 @@ import { DECLARES_CLAIMS } from '../../platform/claims/declared-claims.js';
 import { Context } from '../../platform/api/request-context.decorator.js';
 import type { Principal, RequestContext } from '../../platform/http/request.js';
 import { isChallengeFor } from '../mfa/login-challenges.js';
+import { DeviceKeyUnproven } from '../../sessions/refresh/refresh-refusals.service.js';
 import { RefreshService } from '../../sessions/refresh/refresh.service.js';
 import { RequireSession } from '../../sessions/check/require-session.decorator.js';
 import { Throttled } from '../../platform/throttling/throttled.decorator.js';
@@ -22,9 +30,12 @@ import {
   WhoAmI,
 } from './auth.schemas.js';
 import { RequestCredentials, type Credentials } from '../guards/credentials.js';
+import { AcceptsKeyProof } from '../device-binding/accepts-key-proof.decorator.js';
+import { ProvenCredentials } from '../device-binding/proven-credentials.js';
 import { CurrentUser } from '../guards/current-user.decorator.js';
 import { TokenResponder } from './token-responder.js';
-import { DeviceTokenHeader, LoginRoute } from './login-route.decorator.js';
+import { LOGIN_ANSWER_EXAMPLES, LOGIN_EXAMPLES, REFRESH_EXAMPLES } from './login-examples.schemas.js';
+import { DeviceTokenHeader, GRANT_ANSWER, LoginRoute } from './login-route.decorator.js';
 import { LoginService } from './login.service.js';
 import { LogoutService } from './logout.service.js';
 import { Public } from '../guards/public.decorator.js';
@@ -34,7 +45,11 @@ import { SecondStepOfLogin } from '../mfa/second-factor.schemas.js';
 import { MfaLoginService } from '../mfa/mfa-login.service.js';
 
 const RefreshTokenBody = () =>
-  ApiBody({ required: false, description: 'bearer transport only; a browser sends its cookie and no body' });
+  ApiBody({
+    required: false,
+    description: 'bearer transport only; a browser sends its cookie and no body',
+    examples: REFRESH_EXAMPLES,
+  });
 
 const hasRefreshToken = ({ refreshToken }: { refreshToken?: unknown }) => Boolean(refreshToken);
 
@@ -52,6 +67,11 @@ export class AuthController {
   ) {}
 
   @Post('register')
+  @ApiOperation({
+    summary: 'Register with an e-mail address',
+    description:
+      'The answer is the same for an address that has an account already. A mail then tells its owner.',
+  })
   @Public()
   @Throttled('register')
   @HttpCode(HttpStatus.ACCEPTED)
@@ -65,18 +85,21 @@ export class AuthController {
     return { status: 'accepted' };
   }
 
-  /**
-   * Without a second factor the answer is a session. With one it is a challenge, and neither a session nor cookies.
-   */
   @Post('login')
+  @ApiOperation({
+    summary: 'Log in with a password',
+    description:
+      'Without a second factor the answer is a session. With one it is a challenge, and neither a session nor cookies.',
+  })
+  @ApiBody({ required: true, examples: LOGIN_EXAMPLES })
   @LoginRoute({
     throttled: 'login',
     isBearer: ({ transport }) => transport === 'bearer',
-    answer: LoginAnswer,
+    answer: { standardSchema: LoginAnswer, examples: LOGIN_ANSWER_EXAMPLES },
   })
   async login(
     @Body({ schema: Login }) login: Login,
-    @RequestCredentials() credentials: Credentials,
+    @ProvenCredentials() credentials: Credentials,
     @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<LoginAnswer> {
@@ -85,10 +108,11 @@ export class AuthController {
     return this.tokenResponder.send(reply, outcome);
   }
 
-  /**
-   * Completes a login with a code of an authenticator app or with a recovery code, on the transport of that login.
-   */
   @Post('login/mfa')
+  @ApiOperation({
+    summary: 'Complete a login with a second factor',
+    description: 'Takes a code of an authenticator app or a recovery code, on the transport of that login.',
+  })
   @LoginRoute({
     throttled: 'mfa',
     isBearer: ({ challengeToken }) => isChallengeFor('bearer', challengeToken),
@@ -96,7 +120,7 @@ export class AuthController {
   @ApiProblems('auth.invalid_token')
   async completeLogin(
     @Body({ schema: SecondStepOfLogin }) step: SecondStepOfLogin,
-    @RequestCredentials() credentials: Credentials,
+    @ProvenCredentials() credentials: Credentials,
     @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Grant> {
@@ -105,42 +129,57 @@ export class AuthController {
   }
 
   @Post('refresh')
+  @ApiOperation({
+    summary: 'Refresh the session',
+    description: 'Gives new tokens. A browser sends its cookies and an empty body, an app its refresh token.',
+  })
   @Public()
   @AnswersWithCookies(hasRefreshToken)
   @Throttled('refresh')
   @HttpCode(HttpStatus.OK)
   @RefreshTokenBody()
   @DeviceTokenHeader()
-  @ApiOkResponse({ standardSchema: Grant })
+  @AcceptsKeyProof()
+  @ApiOkResponse(GRANT_ANSWER)
   @ApiProblems(
     'request.invalid',
     'auth.ambiguous_credentials',
     'auth.unauthenticated',
     'auth.invalid_token',
     'auth.session_ended',
+    'auth.reauthentication_required',
     'request.cross_site',
     'auth.unavailable',
   )
   async refresh(
     @Body({ schema: Refresh }) body: Refresh,
-    @RequestCredentials() credentials: Credentials,
+    @ProvenCredentials() credentials: Credentials,
     @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Grant> {
-    const { refreshToken: cookie, deviceToken, transport } = credentials;
+    const { refreshToken: cookie, deviceToken, keyProof, transport } = credentials;
     if (body?.refreshToken && transport === 'cookie') throw new Problem('auth.ambiguous_credentials');
     const refreshToken = body?.refreshToken ?? cookie;
     if (!refreshToken) throw new Problem('auth.unauthenticated');
     const presentation = {
       refreshToken,
       deviceToken,
+      keyProof,
       transport: body?.refreshToken ? 'bearer' : 'cookie',
       context,
     } as const;
-    return this.tokenResponder.send(reply, await this.refreshes.refresh(presentation));
+    const grant = await this.refreshes.refresh(presentation).catch((error: unknown) => {
+      throw error instanceof DeviceKeyUnproven ? this.tokenResponder.sendStepUpToken(reply, error) : error;
+    });
+    return this.tokenResponder.send(reply, grant);
   }
 
   @Post('logout')
+  @ApiOperation({
+    summary: 'Log out',
+    description:
+      'Ends the session of whichever authentic token is sent, even an expired one. The answer is the same if there is nothing to end.',
+  })
   @Public()
   @AnswersWithCookies(hasRefreshToken)
   @Throttled('logout')
@@ -161,15 +200,20 @@ export class AuthController {
   }
 
   @Post('reauthenticate')
+  @ApiOperation({
+    summary: 'Prove my identity again',
+    description: 'Takes the password or a code. Routes of the fresh tier then accept the session again.',
+  })
   @RequireSession({ provesIdentity: true, awaitsSecondFactor: true })
   @Throttled('reauthenticate')
   @HttpCode(HttpStatus.OK)
-  @ApiOkResponse({ standardSchema: Grant })
+  @AcceptsKeyProof()
+  @ApiOkResponse(GRANT_ANSWER)
   @ApiProblems('request.invalid', 'auth.invalid_credentials')
   async reauthenticate(
     @CurrentUser() user: Principal,
     @Body({ schema: Reauthentication }) { password, code }: Reauthentication,
-    @RequestCredentials() credentials: Credentials,
+    @ProvenCredentials() credentials: Credentials,
     @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Grant> {
@@ -180,8 +224,11 @@ export class AuthController {
     return this.tokenResponder.send(reply, grant);
   }
 
-  /** Answers from the token alone, without I/O. */
   @Get('whoami')
+  @ApiOperation({
+    summary: 'Read my access token',
+    description: 'Answers from the token alone, without a lookup.',
+  })
   @ApiOkResponse({ standardSchema: WhoAmI })
   whoami(@CurrentUser() { userId, sessionId, roles, claims, expiresAt }: Principal) {
     const declared = DECLARES_CLAIMS && { claims };

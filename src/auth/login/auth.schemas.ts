@@ -1,4 +1,10 @@
 import { z } from 'zod';
+import {
+  EXAMPLE_NEW_PASSWORD,
+  EXAMPLE_PASSWORD,
+  EXAMPLE_TIMES,
+  EXAMPLE_USER,
+} from '../../platform/api/examples.js';
 import { role } from '../../roles.js';
 import { instant, text, uuid } from '../../platform/api/schemas.js';
 import { ClaimsView, DECLARES_CLAIMS } from '../../platform/claims/declared-claims.js';
@@ -15,13 +21,17 @@ import { displayName, email, Profile } from '../../users/user.schemas.js';
 export const MAX_PASSWORD_LENGTH = 256;
 
 /** A password as a user types it to log in. Only the length is checked, because older rules may have accepted it. */
-export const passwordInput = text({ max: MAX_PASSWORD_LENGTH });
+export const passwordInput = text({ max: MAX_PASSWORD_LENGTH }).meta({ examples: [EXAMPLE_PASSWORD] });
 
-export const Registration = z.strictObject({
-  email,
-  password: passwordInput,
-  displayName: displayName.optional(),
-});
+export const Registration = z
+  .strictObject({
+    email,
+    password: passwordInput,
+    displayName: displayName.optional(),
+  })
+  .meta({
+    examples: [{ email: 'carol@example.com', password: EXAMPLE_NEW_PASSWORD, displayName: 'Carol' }],
+  });
 export type Registration = z.infer<typeof Registration>;
 
 export const Login = z.strictObject({
@@ -43,28 +53,31 @@ export const Reauthentication = z
   .refine(
     ({ password, code }) => (password === undefined) !== (code === undefined),
     'must contain a password or a code',
-  );
+  )
+  .meta({ examples: [{ password: EXAMPLE_PASSWORD }] });
 export type Reauthentication = z.infer<typeof Reauthentication>;
+
+const newPassword = passwordInput.meta({ examples: [EXAMPLE_NEW_PASSWORD] });
 
 export const PasswordChange = z.strictObject({
   currentPassword: passwordInput,
-  newPassword: passwordInput,
+  newPassword,
 });
 export type PasswordChange = z.infer<typeof PasswordChange>;
 
 /** A token from a link in a mail. */
-const mailedToken = text({ max: 200 });
+const mailedToken = text({ max: 200 }).meta({ examples: ['the-token-of-the-link-in-the-mail'] });
 
 export const PasswordForgotten = z.strictObject({ email });
 export type PasswordForgotten = z.infer<typeof PasswordForgotten>;
 
-export const PasswordReset = z.strictObject({ token: mailedToken, newPassword: passwordInput });
+export const PasswordReset = z.strictObject({ token: mailedToken, newPassword });
 export type PasswordReset = z.infer<typeof PasswordReset>;
 
 export const EmailVerification = z.strictObject({ token: mailedToken });
 export type EmailVerification = z.infer<typeof EmailVerification>;
 
-export const EmailChange = z.strictObject({ email });
+export const EmailChange = z.strictObject({ email: email.meta({ examples: ['alice.new@example.com'] }) });
 export type EmailChange = z.infer<typeof EmailChange>;
 
 export const Accepted = z.object({ status: z.literal('accepted') });
@@ -73,7 +86,10 @@ export const Grant = z
   .object({
     user: Profile,
     session: SessionView,
-    accessTokenExpiresIn: z.int().describe('seconds'),
+    accessTokenExpiresIn: z
+      .int()
+      .describe('seconds')
+      .meta({ examples: [900] }),
     accessToken: z.string().optional().describe('bearer transport only, like the four fields below'),
     tokenType: z.literal('Bearer').optional(),
     expiresIn: z.int().optional().describe('seconds (the name is from OAuth)'),
@@ -91,9 +107,9 @@ export const LoginAnswer = z.xor([Grant, MfaRequired]);
 export type LoginAnswer = z.input<typeof LoginAnswer>;
 
 export const WhoAmI = z.object({
-  userId: uuid,
+  userId: uuid.meta({ examples: [EXAMPLE_USER.id] }),
   sessionId: uuid,
   roles: z.array(role),
   ...(DECLARES_CLAIMS && { claims: ClaimsView }),
-  expiresAt: instant,
+  expiresAt: instant.meta({ examples: [EXAMPLE_TIMES.soon] }),
 });

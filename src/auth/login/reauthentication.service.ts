@@ -43,7 +43,7 @@ export class ReauthenticationService {
     );
     const grant =
       proven &&
-      (await this.stepUpService.rotateKeys(principal, credentials.deviceToken, context, {
+      (await this.stepUpService.rotateKeys(principal, credentials, context, {
         by: 'password',
         recheck: (found) => this.passwords.isStillRight(password, user?.passwordHash, found.passwordHash),
       }));
@@ -67,7 +67,7 @@ export class ReauthenticationService {
     const { grant } = await this.attemptLimiter.prove(
       { secret: 'code', account: user?.email ?? userId, known: sessionId, context },
       async () => {
-        const grant = await this.stepUpService.rotateKeys(principal, credentials.deviceToken, context, {
+        const grant = await this.stepUpService.rotateKeys(principal, credentials, context, {
           by: 'second_factor',
           recheck: async (found, tx, now) =>
             (await this.factors.useCode(tx, found, code, { context, now })) !== null,

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Settings } from '../../platform/settings/settings.js';
+import { SessionBindings } from '../../sessions/binding/session-bindings.service.js';
 import type { SessionInput } from '../../sessions/session-factory.js';
 import { SessionsService, type SessionGrant, type ProofRecheck } from '../../sessions/sessions.service.js';
 import type { User } from '../../users/user.entity.js';
@@ -12,6 +13,7 @@ export class SessionIssuer {
   constructor(
     private readonly sessions: SessionsService,
     private readonly logouts: LogoutService,
+    private readonly bindings: SessionBindings,
     private readonly settings: Settings,
   ) {}
 
@@ -22,7 +24,7 @@ export class SessionIssuer {
 
   /** @returns null if a proof is no longer valid, or if the user may not log in */
   async issue(
-    opening: Omit<SessionInput, 'replaces'>,
+    opening: Omit<SessionInput, 'replaces' | 'deviceKey'>,
     credentials: Credentials,
     recheck: ProofRecheck,
   ): Promise<SessionGrant | null> {
@@ -30,7 +32,7 @@ export class SessionIssuer {
     const inJar = transport === 'cookie' ? await this.logouts.sessionInJar(credentials) : null;
     const replaces = inJar?.userId === userId ? inJar.sessionId : undefined;
     const grant = await this.sessions.create(
-      { ...opening, replaces },
+      { ...opening, deviceKey: this.bindings.keyToBind(transport, credentials.keyProof), replaces },
       (user, tx, now) => this.admits(user) && recheck(user, tx, now),
     );
     if (grant && inJar && inJar.userId !== userId) await this.logouts.end(inJar, context);

@@ -1,14 +1,19 @@
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
+import { Problem } from '../../platform/api/problem.js';
 import { Clock } from '../../platform/runtime/clock.js';
 import '../../platform/logging/security-event-log.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { viewOf } from '../../sessions/session.schemas.js';
-import { expiryOf } from '../../sessions/check/session-snapshot.js';
+import { SessionBindings } from '../../sessions/binding/session-bindings.service.js';
+import type { DeviceKeyUnproven } from '../../sessions/refresh/refresh-refusals.service.js';
+import { expiryOf, type SessionSnapshot } from '../../sessions/check/session-snapshot.js';
 import type { SessionGrant } from '../../sessions/sessions.service.js';
 import { profileOf } from '../../users/user.schemas.js';
 import { AccessTokens } from '../tokens/access-tokens.js';
 import type { Grant } from './auth.schemas.js';
+import { BINDING_PATH } from '../device-binding/bound-cookie-responder.js';
+import { proofDelayed } from '../device-binding/delayed-proof.js';
 import { clearCookies, MAX_COOKIE_AGE_S, setCookie } from '../guards/cookies.js';
 
 /** Sends a grant to the client on the transport of its session: in cookies or in the body. */
@@ -16,6 +21,7 @@ import { clearCookies, MAX_COOKIE_AGE_S, setCookie } from '../guards/cookies.js'
 export class TokenResponder {
   constructor(
     private readonly tokens: AccessTokens,
+    private readonly bindings: SessionBindings,
     private readonly clock: Clock,
     private readonly settings: Settings,
   ) {}
@@ -44,7 +50,39 @@ export class TokenResponder {
     setCookie(reply, 'access', token, this.settings, maxAge);
     setCookie(reply, 'refresh', refreshToken, this.settings, maxAge);
     if (deviceToken) setCookie(reply, 'device', deviceToken, this.settings, MAX_COOKIE_AGE_S);
+    this.offerBinding(reply, session);
     return who;
+  }
+
+  /**
+   * Gives a client that has lost its device key an access token for routes that prove the user's identity. No other route
+   * accepts it. A browser that could not prove its key now gets none: it should try again.
+   *
+   * @returns the problem to answer with
+   */
+  sendStepUpToken(reply: FastifyReply, problem: DeviceKeyUnproven): Problem {
+    const delayed = proofDelayed(reply.request);
+    if (delayed) return delayed;
+    const { session, decidedAt } = problem;
+    const { token } = this.tokens.mint(session, decidedAt, true);
+    if (session.transport === 'bearer')
+      return new Problem(problem.code, {
+        ...problem.options,
+        members: { ...problem.options.members, accessToken: token },
+      });
+    const { expiresAt } = expiryOf(session, this.settings);
+    setCookie(reply, 'access', token, this.settings, Math.floor((expiresAt - this.clock.now()) / 1_000));
+    return problem;
+  }
+
+  /** Browsers without Device Bound Session Credentials ignore the header. */
+  private offerBinding(reply: FastifyReply, session: SessionSnapshot): void {
+    const challenge = this.bindings.offerFor(session);
+    if (challenge !== null)
+      void reply.header(
+        'secure-session-registration',
+        `(ES256 RS256);path="${BINDING_PATH}/register";challenge="${challenge}"`,
+      );
   }
 
   /**
@@ -54,5 +92,6 @@ export class TokenResponder {
    */
   clear(reply: FastifyReply): void {
     clearCookies(reply, ['access', 'refresh'], this.settings);
+    if (reply.request.credentials.boundCookie !== null) clearCookies(reply, ['bound'], this.settings);
   }
 }

@@ -23,9 +23,6 @@ import {
   SECOND_FACTOR_REMOVED_MAIL,
 } from './mails.js';
 
-/** The name of the factor in mails. */
-const APP = 'a code from an authenticator app';
-
 export interface EnrolledFactors {
   totp: { addedAt: Date } | null;
   recoveryCodesLeft: number;
@@ -116,7 +113,7 @@ export class MfaManagementService {
               await this.mails.add(tx, email!, RECOVERY_CODES_RENEWED_MAIL, where);
               return { ...proofs, audit: 'authn_recovery_codes_renewed' };
             }
-            await this.mails.add(tx, email!, SECOND_FACTOR_ADDED_MAIL, { factor: APP, ...where });
+            await this.mails.add(tx, email!, SECOND_FACTOR_ADDED_MAIL, where);
             return proofs;
           },
         });
@@ -146,8 +143,7 @@ export class MfaManagementService {
         await this.factors.requireProof(tx, session);
         if (!(await this.totp.remove(tx, userId))) throw new Problem('resource.not_found');
         const left = await this.factors.voidIdleCodes(tx, userId);
-        const told = { factor: APP, ...mailContextOf(context, now) };
-        await this.mails.add(tx, email!, SECOND_FACTOR_REMOVED_MAIL, told);
+        await this.mails.add(tx, email!, SECOND_FACTOR_REMOVED_MAIL, mailContextOf(context, now));
         return left ? {} : { secondFactorAt: null };
       },
     });

@@ -1,5 +1,5 @@
 import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Post, Res } from '@nestjs/common';
-import { ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { Context } from '../../platform/api/request-context.decorator.js';
@@ -36,6 +36,7 @@ export class SecondFactorController {
 
   /** The enrolled factors. */
   @Get()
+  @ApiOperation({ summary: 'List my second factors' })
   @RequireSession(ENROLS)
   @ApiOkResponse({ standardSchema: SecondFactorsView })
   async enrolled(@CurrentSession() { userId, roles }: SessionSnapshot) {
@@ -47,8 +48,11 @@ export class SecondFactorController {
     };
   }
 
-  /** Returns a secret for an authenticator app. It takes effect only after its first code has confirmed it. */
   @Post('totp')
+  @ApiOperation({
+    summary: 'Begin to enrol an authenticator app',
+    description: 'Returns a secret for the app. It takes effect only after its first code has confirmed it.',
+  })
   @RequireSession({ ...FRESH, ...ENROLS })
   @Throttled('mfa')
   @HttpCode(HttpStatus.OK)
@@ -58,8 +62,12 @@ export class SecondFactorController {
     return { ...shown, expiresAt: expiresAt.toISOString() };
   }
 
-  /** Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens. */
   @Post('totp/confirm')
+  @ApiOperation({
+    summary: 'Confirm an authenticator app',
+    description:
+      'Takes the first code of the app. Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens.',
+  })
   @RequireSession({ ...FRESH, ...ENROLS })
   @Throttled('mfa')
   @HttpCode(HttpStatus.OK)
@@ -76,8 +84,12 @@ export class SecondFactorController {
     return { recoveryCodes };
   }
 
-  /** Ends every other session. For this session, see above. */
   @Delete('totp')
+  @ApiOperation({
+    summary: 'Remove my authenticator app',
+    description:
+      'Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens.',
+  })
   @RequireSession(FRESH)
   @Throttled('mfa')
   @HttpCode(HttpStatus.NO_CONTENT)
@@ -92,8 +104,11 @@ export class SecondFactorController {
     if (grant) this.tokenResponder.send(reply, grant);
   }
 
-  /** Makes new recovery codes; the old ones become void. */
   @Post('recovery-codes')
+  @ApiOperation({
+    summary: 'Replace my recovery codes',
+    description: 'Makes new recovery codes. The old ones become void.',
+  })
   @RequireSession(FRESH)
   @Throttled('mfa')
   @HttpCode(HttpStatus.OK)

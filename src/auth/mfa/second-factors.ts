@@ -98,7 +98,8 @@ export class SecondFactors {
       context,
       details,
     });
-    await this.mails.add(tx, email!, RECOVERY_CODE_USED_MAIL, { left, ...mailContextOf(context, now) }, now);
+    const told = { left, ...mailContextOf(context, now) };
+    await this.mails.add(tx, email!, RECOVERY_CODE_USED_MAIL, told, { now });
     return 'recovery_code';
   }
 

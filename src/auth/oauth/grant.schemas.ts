@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { EXAMPLE_TIMES } from '../../platform/api/examples.js';
 import { instant, uuid } from '../../platform/api/schemas.js';
 import { GRANT_END_REASONS } from './grant.js';
 import type { ListedGrant } from './grants.service.js';
@@ -6,13 +7,19 @@ import type { ListedGrant } from './grants.service.js';
 export const GrantView = z
   .object({
     id: uuid,
-    app: z.object({ id: z.string().describe('the `client_id`'), name: z.string() }),
-    scopes: z.array(z.string()),
+    app: z.object({
+      id: z
+        .string()
+        .describe('the `client_id`')
+        .meta({ examples: ['notes'] }),
+      name: z.string().meta({ examples: ['Notes'] }),
+    }),
+    scopes: z.array(z.string()).meta({ examples: [['openid', 'offline_access']] }),
     endsWithSession: uuid
       .optional()
       .describe('the session in which it was given; without it, the grant outlives a logout'),
     createdAt: instant,
-    expiresAt: instant,
+    expiresAt: instant.meta({ examples: [EXAMPLE_TIMES.quarter] }),
     lastUsedAt: instant.optional().describe('when the app got its last token'),
     status: z.enum(['active', 'ended']),
     endReason: z.enum(GRANT_END_REASONS).optional(),

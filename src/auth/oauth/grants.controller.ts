@@ -1,5 +1,5 @@
 import { Controller, Delete, Get, Param } from '@nestjs/common';
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Actor, type ActorContext } from '../../platform/api/actor.decorator.js';
 import { uuid } from '../../platform/api/schemas.js';
 import { CurrentSession } from '../../sessions/check/current-session.decorator.js';
@@ -16,6 +16,7 @@ export class GrantsController {
   constructor(private readonly grants: GrantsService) {}
 
   @Get()
+  @ApiOperation({ summary: 'List the apps with access on my behalf' })
   @RequireSession()
   @ApiOkResponse({ standardSchema: GrantList })
   async list(@CurrentSession() { userId }: SessionSnapshot) {
@@ -24,6 +25,7 @@ export class GrantsController {
 
   /** Ends the access of an app. */
   @Delete(':id')
+  @ApiOperation({ summary: 'End the access of an app to my account' })
   @RequireSession({ maxAuthAge: '5m' })
   @AnswersReceipt()
   end(

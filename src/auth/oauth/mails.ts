@@ -6,6 +6,6 @@ export const APP_ALLOWED_MAIL = defineMail('app_allowed', (data: MailContext & {
   paragraphs: [
     `You have allowed the app ${quoted(data.name)} to act for your account, also after you log out.`,
     contextLines(data),
-    'If it was not you, end the access of the app at once and change your password. A change of the password also ends it.',
+    'If it was not you, change your password at once. That also ends the access of the app.',
   ],
 }));

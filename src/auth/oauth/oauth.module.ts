@@ -1,7 +1,9 @@
 import { Module } from '@nestjs/common';
 import { SessionsModule } from '../../sessions/sessions.module.js';
 import { UsersModule } from '../../users/users.module.js';
+import { DelegatesModule } from '../delegates/delegates.module.js';
 import { KeyRing } from '../tokens/key-ring.js';
+import { AdminGrantsController } from './admin-grants.controller.js';
 import { AppAdmission } from './check/app.admission.js';
 import { AppTokens } from './check/app-token.js';
 import { GrantCheck } from './check/grant-check.js';
@@ -18,10 +20,13 @@ import { ProviderConfiguration } from './provider/provider-configuration.js';
 import { OAuthResources } from './provider/resources.js';
 import { TokenClaims } from './provider/token-claims.js';
 
-/** Apps that act for users: the OAuth provider, consent, grants, and the check of their tokens. */
+/**
+ * Apps that act for users: the OAuth provider, consent, grants, and the check of their tokens. Nothing imports this
+ * folder but `src/features.ts`, so that a product can delete it.
+ */
 @Module({
-  imports: [SessionsModule, UsersModule],
-  controllers: [GrantsController, InteractionController, ProtectedResourceController],
+  imports: [DelegatesModule, SessionsModule, UsersModule],
+  controllers: [AdminGrantsController, GrantsController, InteractionController, ProtectedResourceController],
   providers: [
     AppAdmission,
     AppTokens,
@@ -37,6 +42,5 @@ import { TokenClaims } from './provider/token-claims.js';
     ProviderConfiguration,
     TokenClaims,
   ],
-  exports: [AppAdmission, GrantsService],
 })
 export class OAuthModule {}

@@ -9,11 +9,10 @@ import { SessionRoute } from '../../sessions/check/require-session.decorator.js'
 import { SessionCheck } from '../../sessions/check/session-check.js';
 import { SessionGuard } from '../../sessions/check/session.guard.js';
 import { expiryOf, rolesInForce, type SessionSnapshot } from '../../sessions/check/session-snapshot.js';
-import { ApiKeyAdmission } from '../api-keys/check/api-key.admission.js';
+import { DelegateAdmissions } from '../delegates/delegate-admissions.js';
 import { callerOf } from '../guards/current-caller.decorator.js';
 import { PublicRoute } from '../guards/public.decorator.js';
 import { RolesRoute } from '../guards/roles.decorator.js';
-import { AppAdmission } from '../oauth/check/app.admission.js';
 import { AccessAuthenticator } from '../tokens/access-authenticator.js';
 import type { Admission, RouteContext } from './admission.js';
 
@@ -28,8 +27,7 @@ export class Admissions {
     private readonly authenticator: AccessAuthenticator,
     private readonly sessions: SessionCheck,
     private readonly sessionGuard: SessionGuard,
-    private readonly apiKeys: ApiKeyAdmission,
-    private readonly apps: AppAdmission,
+    private readonly delegates: DelegateAdmissions,
     private readonly clock: Clock,
     private readonly settings: Settings,
   ) {}
@@ -38,8 +36,7 @@ export class Admissions {
   of(context: RouteContext, request: FastifyRequest): Admission | null {
     if (this.isPublic(context)) return null;
     const { delegate } = request;
-    if (delegate?.kind === 'api_key') return this.apiKeys.forConnection(context, request);
-    if (delegate) return this.apps.forConnection(context, request);
+    if (delegate) return this.delegates.of(delegate).forConnection(context, request);
     return this.ofSession(context, request, request.user!);
   }
 

@@ -23,8 +23,8 @@ export const PASSKEY_REMOVED_MAIL = defineMail('passkey_removed', (data: MailCon
 export const PASSKEY_CLONED_MAIL = defineMail('passkey_cloned', (data: MailContext & { name: string }) => ({
   subject: 'One of your passkeys may have been copied',
   paragraphs: [
-    `We refused a login with the passkey ${quoted(data.name)}. An authenticator counts its uses, and this count was not higher than the last one. This can happen when a passkey was copied.`,
+    `We refused a login with the passkey ${quoted(data.name)}. Some authenticators count their uses, and this count was not higher than the last one. This can happen when a passkey was copied.`,
     contextLines(data),
-    'Remove this passkey from your account, and create another one.',
+    'Remove this passkey from your account, and create another one. If it was not you, change your password too.',
   ],
 }));

@@ -1,5 +1,5 @@
 import { Body, Controller, HttpCode, HttpStatus, Post, Res } from '@nestjs/common';
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { Context } from '../../platform/api/request-context.decorator.js';
@@ -7,10 +7,12 @@ import type { Principal, RequestContext } from '../../platform/http/request.js';
 import { PasskeyRequestOptions } from './webauthn/webauthn.schemas.js';
 import { RequireSession } from '../../sessions/check/require-session.decorator.js';
 import { Throttled } from '../../platform/throttling/throttled.decorator.js';
-import { Grant } from '../login/auth.schemas.js';
-import { RequestCredentials, type Credentials } from '../guards/credentials.js';
+import type { Grant } from '../login/auth.schemas.js';
+import { AcceptsKeyProof } from '../device-binding/accepts-key-proof.decorator.js';
+import { ProvenCredentials } from '../device-binding/proven-credentials.js';
+import type { Credentials } from '../guards/credentials.js';
 import { CurrentUser } from '../guards/current-user.decorator.js';
-import { LoginRoute } from '../login/login-route.decorator.js';
+import { GRANT_ANSWER, LoginRoute } from '../login/login-route.decorator.js';
 import { TokenResponder } from '../login/token-responder.js';
 import { PasskeyLoginService } from './passkey-login.service.js';
 import { PasskeyLogin, PasskeyLoginOptions, PasskeyStepUp } from './passkey.schemas.js';
@@ -24,8 +26,11 @@ export class PasskeyLoginController {
     private readonly tokenResponder: TokenResponder,
   ) {}
 
-  /** Options for `navigator.credentials.get()`. The user does not have to enter a name. */
   @Post('login/passkey/options')
+  @ApiOperation({
+    summary: 'Begin a login with a passkey',
+    description: 'Options for `navigator.credentials.get()`. The user does not have to enter a name.',
+  })
   @Public()
   @Throttled('passkey')
   @HttpCode(HttpStatus.OK)
@@ -36,10 +41,11 @@ export class PasskeyLoginController {
   }
 
   @Post('login/passkey')
+  @ApiOperation({ summary: 'Log in with a passkey', description: 'A passkey counts as both factors.' })
   @LoginRoute({ throttled: 'passkey', isBearer: ({ transport }) => transport === 'bearer' })
   async login(
     @Body({ schema: PasskeyLogin }) login: PasskeyLogin,
-    @RequestCredentials() credentials: Credentials,
+    @ProvenCredentials() credentials: Credentials,
     @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Grant> {
@@ -47,8 +53,11 @@ export class PasskeyLoginController {
     return this.tokenResponder.send(reply, grant);
   }
 
-  /** Options for `navigator.credentials.get()`, limited to the caller's own passkeys. */
   @Post('reauthenticate/passkey/options')
+  @ApiOperation({
+    summary: 'Begin to prove my identity with a passkey',
+    description: "Options for `navigator.credentials.get()`, limited to the caller's own passkeys.",
+  })
   @RequireSession({ provesIdentity: true, awaitsSecondFactor: true })
   @Throttled('passkey')
   @HttpCode(HttpStatus.OK)
@@ -58,15 +67,20 @@ export class PasskeyLoginController {
   }
 
   @Post('reauthenticate/passkey')
+  @ApiOperation({
+    summary: 'Prove my identity with a passkey',
+    description: 'Routes of the fresh tier then accept the session again.',
+  })
   @RequireSession({ provesIdentity: true, awaitsSecondFactor: true })
   @Throttled('passkey')
   @HttpCode(HttpStatus.OK)
-  @ApiOkResponse({ standardSchema: Grant })
+  @AcceptsKeyProof()
+  @ApiOkResponse(GRANT_ANSWER)
   @ApiProblems('request.invalid', 'auth.invalid_credentials')
   async stepUp(
     @CurrentUser() user: Principal,
     @Body({ schema: PasskeyStepUp }) { response }: PasskeyStepUp,
-    @RequestCredentials() credentials: Credentials,
+    @ProvenCredentials() credentials: Credentials,
     @Context() context: RequestContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Grant> {

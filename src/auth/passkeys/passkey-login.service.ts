@@ -98,7 +98,7 @@ export class PasskeyLoginService {
       () => this.passkeyVerifier.verify(answer, asked),
     );
     if (!proof.proven) return this.refuse(context, userId, sessionId);
-    const grant = await this.stepUpService.rotateKeys(principal, credentials.deviceToken, context, {
+    const grant = await this.stepUpService.rotateKeys(principal, credentials, context, {
       by: 'second_factor',
       recheck: (user, tx, now) => this.passkeyVerifier.consume(tx, user, proof, { context, now }),
     });

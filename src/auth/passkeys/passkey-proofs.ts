@@ -109,7 +109,7 @@ export class PasskeyVerifier {
       details: { passkey: stored.id, expectedAbove: stored.signCount, presented: assertion.signCount },
     });
     const told = { name: stored.name, ...mailContextOf(context, now) };
-    await this.mails.add(tx, user.email!, PASSKEY_CLONED_MAIL, told, now);
+    await this.mails.add(tx, user.email!, PASSKEY_CLONED_MAIL, told, { now });
     return false;
   }
 }

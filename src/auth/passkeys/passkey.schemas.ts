@@ -5,7 +5,7 @@ import type { Passkey } from './passkey.repository.js';
 import { deviceName } from '../../sessions/devices/device.schemas.js';
 import { TRANSPORTS } from '../../sessions/session.entity.js';
 
-const passkeyName = text({ max: 100 });
+const passkeyName = text({ max: 100 }).meta({ examples: ['My phone'] });
 
 export const PasskeyEnrolment = z.strictObject({
   response: PasskeyAttestation,
@@ -20,7 +20,10 @@ export const PasskeyLogin = z.strictObject({
   challengeToken: z
     .string()
     .regex(/^[A-Za-z0-9_-]{43}$/, 'must be the `challengeToken` of the options')
-    .meta({ description: 'the `challengeToken` of the options' }),
+    .meta({
+      description: 'the `challengeToken` of the options',
+      examples: ['the-challenge-token-of-the-options'.padEnd(43, '-')],
+    }),
   response: PasskeyAssertion,
   transport: z.enum(TRANSPORTS).default('cookie'),
   deviceName: deviceName.optional(),
@@ -38,10 +41,13 @@ export type PasskeyLoginOptions = z.infer<typeof PasskeyLoginOptions>;
 export const PasskeyView = z
   .object({
     id: uuid,
-    name: z.string(),
-    credentialId: z.string().describe('the id that the authenticator uses, in base64url'),
+    name: z.string().meta({ examples: ['My phone'] }),
+    credentialId: z
+      .string()
+      .describe('the id that the authenticator uses, in base64url')
+      .meta({ examples: ['AAECAwQFBgcICQoLDA0ODw'] }),
     aaguid: uuid.optional().describe('the model of the authenticator, if it tells it'),
-    transports: z.array(z.string()),
+    transports: z.array(z.string().meta({ examples: ['internal'] })),
     synced: z.boolean().describe('the passkey can be synchronised between devices (backup eligible)'),
     backedUp: z.boolean().describe('the passkey was synchronised (backed up) when it was last used'),
     createdAt: instant,

@@ -1,5 +1,11 @@
 import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Param, Patch, Post, Res } from '@nestjs/common';
-import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import {
+  ApiCreatedResponse,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+} from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { Actor, type ActorContext } from '../../platform/api/actor.decorator.js';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
@@ -45,14 +51,18 @@ export class PasskeysController {
   ) {}
 
   @Get()
+  @ApiOperation({ summary: 'List my passkeys' })
   @RequireSession(ENROLS)
   @ApiOkResponse({ standardSchema: PasskeyList })
   async list(@CurrentUser() { userId }: Principal) {
     return { items: (await this.passkeys.of(userId)).map(passkeyViewOf) };
   }
 
-  /** Options for `navigator.credentials.create()`. Nothing is stored but the challenge. */
   @Post('options')
+  @ApiOperation({
+    summary: 'Begin to add a passkey',
+    description: 'Options for `navigator.credentials.create()`. Nothing is stored but the challenge.',
+  })
   @RequireSession({ ...FRESH, ...ENROLS })
   @Throttled('passkey')
   @HttpCode(HttpStatus.OK)
@@ -62,8 +72,12 @@ export class PasskeysController {
     return this.passkeyEnrolment.begin(session);
   }
 
-  /** Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens. */
   @Post()
+  @ApiOperation({
+    summary: 'Add a passkey',
+    description:
+      'Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens.',
+  })
   @RequireSession({ ...FRESH, ...ENROLS })
   @Throttled('passkey')
   @ApiCreatedResponse({ standardSchema: PasskeyView })
@@ -80,6 +94,7 @@ export class PasskeysController {
   }
 
   @Patch(':id')
+  @ApiOperation({ summary: 'Rename one of my passkeys' })
   @RequireSession()
   @ApiOkResponse({ standardSchema: PasskeyView })
   @ApiProblems('request.invalid', 'resource.not_found')
@@ -94,8 +109,12 @@ export class PasskeysController {
     return passkeyViewOf(passkey);
   }
 
-  /** Ends every other session. For this session, see above. */
   @Delete(':id')
+  @ApiOperation({
+    summary: 'Remove one of my passkeys',
+    description:
+      'Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens.',
+  })
   @RequireSession(FRESH)
   @Throttled('passkey')
   @HttpCode(HttpStatus.NO_CONTENT)

@@ -5,6 +5,6 @@ export const PASSWORD_CHANGED_MAIL = defineMail('password_changed', (data: MailC
   paragraphs: [
     'The password of your account was changed. Other devices were logged out.',
     contextLines(data),
-    'If it was not you, ask for a new password on the login page at once.',
+    'If it was you, you do not need to do anything. If it was not you, ask for a new password on the login page at once.',
   ],
 }));

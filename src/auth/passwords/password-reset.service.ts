@@ -15,11 +15,15 @@ import { AttemptLimiter } from '../attempts/attempt-limiter.js';
 import { isUsable } from '../../users/user.entity.js';
 import { UserRepository } from '../../users/user.repository.js';
 import { AccountJobQueue } from '../registration/account-job-queue.js';
+import { AdminInvitations } from './admin-invitations.js';
 import { PasswordPolicy } from './password-policy.js';
 import { PasswordsService } from './passwords.service.js';
 import { PASSWORD_CHANGED_MAIL } from './mails.js';
 
-/** Sets a new password for a user who can read the account's mailbox but does not know the old password. */
+/**
+ * Sets a new password by a link. The server mails the link to a user who has forgotten the password. An operator gives
+ * the link to an invited admin.
+ */
 @Injectable()
 export class PasswordResetService {
   constructor(
@@ -33,6 +37,7 @@ export class PasswordResetService {
     private readonly pending: PendingActions,
     private readonly revocationWriter: RevocationWriter,
     private readonly revocations: RevocationService,
+    private readonly invitations: AdminInvitations,
     private readonly attemptLimiter: AttemptLimiter,
     private readonly clock: Clock,
   ) {}
@@ -48,7 +53,7 @@ export class PasswordResetService {
    * @throws Problem `auth.unavailable`
    */
   async reset(token: string, newPassword: string, context: RequestContext): Promise<void> {
-    const found = await this.tokens.find(token, ['password_reset']);
+    const found = await this.tokens.find(token, ['password_reset', 'admin_invitation']);
     const user = found && (await this.users.find(found.userId));
     if (!found || !user) throw badToken();
     await this.policy.require(newPassword, 'newPassword', user);
@@ -62,6 +67,7 @@ export class PasswordResetService {
         throw badToken();
       await this.users.setPassword(tx, user.id, passwordHash);
       await this.users.markVerified(tx, user.id, now);
+      if (found.purpose === 'admin_invitation') await this.invitations.accept(tx, user, context);
       await this.outbox.add(tx, user.email, PASSWORD_CHANGED_MAIL, mailContextOf(context, now));
       await this.revocationWriter.endSessions(tx, user.id, 'all', {
         reason: 'password_reset',

@@ -55,7 +55,7 @@ describe('weaknessOf()', () => {
     ['Summer2026Summer2026', /repeats itself/],
     ['monkey dragon password', /common/],
     ['drawbridgepassword2026', /the name of this product/],
-    ['Drawbridge-Password-2026!', /the name of this product/],
+    ['DRAWBRIDGE-Password-2026!', /the name of this product/],
     ['alice.miller@example.com', /your address/],
     ['alicemillerexamplecom', /your name|your address/],
     ['alice miller 1984', /your name/],

@@ -1,5 +1,5 @@
 import { Body, Controller, HttpCode, HttpStatus, Post, Res } from '@nestjs/common';
-import { ApiAcceptedResponse, ApiNoContentResponse, ApiTags } from '@nestjs/swagger';
+import { ApiAcceptedResponse, ApiNoContentResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { Context } from '../../platform/api/request-context.decorator.js';
@@ -22,8 +22,12 @@ export class PasswordController {
     private readonly tokenResponder: TokenResponder,
   ) {}
 
-  /** Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens. */
   @Post('change')
+  @ApiOperation({
+    summary: 'Change my password',
+    description:
+      'Ends every other session. A browser gets new cookies with the answer; a bearer client keeps its tokens.',
+  })
   @RequireSession()
   @Throttled('password_change')
   @HttpCode(HttpStatus.NO_CONTENT)
@@ -39,8 +43,11 @@ export class PasswordController {
     if (grant) this.tokenResponder.send(reply, grant);
   }
 
-  /** If an account has this address, a mail follows. */
   @Post('forgot')
+  @ApiOperation({
+    summary: 'Ask for a link to reset a password',
+    description: 'If an account has this address, a mail follows. The answer is always the same.',
+  })
   @Public()
   @Throttled('password_forgot')
   @HttpCode(HttpStatus.ACCEPTED)
@@ -54,8 +61,11 @@ export class PasswordController {
     return { status: 'accepted' };
   }
 
-  /** Ends every session and opens none. */
   @Post('reset')
+  @ApiOperation({
+    summary: 'Reset a password',
+    description: 'Takes the token from the mail. Ends every session and opens none.',
+  })
   @Public()
   @Throttled('password_reset')
   @HttpCode(HttpStatus.NO_CONTENT)

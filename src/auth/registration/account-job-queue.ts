@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { Clock } from '../../platform/runtime/clock.js';
 import { Jobs } from '../../platform/jobs/jobs.js';
+import type { Backlog } from '../../platform/jobs/backlog.js';
 import { QueueWorker } from '../../platform/jobs/queue-worker.js';
 import { LOGGER, type Logger } from '../../platform/logging/logger.js';
 import { databaseNow } from '../../platform/persistence/database-now.js';
@@ -46,6 +47,10 @@ export class AccountJobQueue extends QueueWorker {
     await this.accountJobs.add(tx, job, requestedAt);
   }
 
+  protected async backlog(): Promise<Backlog> {
+    return this.accountJobs.backlog(await databaseNow(this.database.manager, this.clock));
+  }
+
   protected async handleBatch(): Promise<boolean[]> {
     // Usually no job is due, and this check needs no transaction.
     const isDue = await this.accountJobs.hasDue(await databaseNow(this.database.manager, this.clock));
@@ -73,7 +78,7 @@ export class AccountJobQueue extends QueueWorker {
   }
 
   private async postpone({ id, kind }: AccountJobRow, error: unknown): Promise<void> {
-    this.logger.warn({ err: error, job: id, kind }, 'an account job failed and will be retried');
+    this.logger.warn({ err: error, accountJob: id, kind }, 'an account job failed and will be retried');
     const now = await databaseNow(this.database.manager, this.clock);
     await this.accountJobs.postpone(id, new Date(now.getTime() + RETRY_MS));
   }

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { MAX_COUNTED, type Backlog } from '../../platform/jobs/backlog.js';
 import { AccountDeletions } from '../../platform/persistence/account-deletions.js';
 import type { RequestContext } from '../../platform/http/request.js';
 import type { AccountJob } from './account-job.js';
@@ -22,6 +23,10 @@ const TAKE = `
   delete from account_jobs where id = (
     select id from account_jobs where due_at <= $1 order by due_at limit 1 for update skip locked)
   returning id, kind, email, user_id, session_id, context, created_at`;
+
+const BACKLOG = `
+  select count(*)::int as count, coalesce(extract(epoch from $1 - min(created_at)) * 1000, 0)::float as age
+  from (select created_at from account_jobs order by due_at limit ${MAX_COUNTED}) j`;
 
 /** Skips a job that is running: it waits for this user's lock, and then does not find the user. */
 const REMOVE = `
@@ -49,6 +54,12 @@ export class AccountJobRepository {
       now,
     ]);
     return due.length > 0;
+  }
+
+  /** The jobs that wait. */
+  async backlog(now: Date): Promise<Backlog> {
+    const [backlog] = await this.database.query<[Backlog]>(BACKLOG, [now]);
+    return backlog;
   }
 
   /** Removes the job that is due longest, unless the transaction rolls back. */

@@ -128,7 +128,8 @@ export class AccountMailService {
     if (owner) await this.tellOfAccount(tx, owner, now);
     else {
       const tokenId = await this.tokens.issue(tx, 'email_change', job, email);
-      await this.outbox.add(tx, email, CONFIRM_EMAIL_CHANGE_MAIL, { tokenId });
+      const locale = await this.outbox.localeOf(tx, user.email);
+      await this.outbox.add(tx, email, CONFIRM_EMAIL_CHANGE_MAIL, { tokenId }, { locale });
     }
     const told = { newEmail: email, ...mailContextOf(context, now) };
     await this.outbox.add(tx, user.email, EMAIL_CHANGE_REQUESTED_MAIL, told);

@@ -1,5 +1,5 @@
 import { Body, Controller, HttpCode, HttpStatus, Post } from '@nestjs/common';
-import { ApiAcceptedResponse, ApiNoContentResponse, ApiTags } from '@nestjs/swagger';
+import { ApiAcceptedResponse, ApiNoContentResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { Context } from '../../platform/api/request-context.decorator.js';
 import type { Principal, RequestContext } from '../../platform/http/request.js';
@@ -15,8 +15,11 @@ import { Public } from '../guards/public.decorator.js';
 export class EmailController {
   constructor(private readonly emails: EmailService) {}
 
-  /** Verifies the address of a new account, or a changed address, with the token from a mail. */
   @Post('verify')
+  @ApiOperation({
+    summary: 'Verify an e-mail address',
+    description: 'Verifies the address of a new account, or a changed address, with the token from a mail.',
+  })
   @Public()
   @Throttled('email_verify')
   @HttpCode(HttpStatus.NO_CONTENT)
@@ -29,11 +32,12 @@ export class EmailController {
     await this.emails.verify(token, context);
   }
 
-  /**
-   * Sends a link to the new address and a notice to the old one. The change is void once the session that requested
-   * it has ended.
-   */
   @Post('change')
+  @ApiOperation({
+    summary: 'Change my e-mail address',
+    description:
+      'Sends a link to the new address and a notice to the old one. The change is void once the session that requested it has ended.',
+  })
   @RequireSession({ maxAuthAge: '5m' })
   @Throttled('email_change')
   @HttpCode(HttpStatus.ACCEPTED)

@@ -99,11 +99,12 @@ export class EmailService {
     now: Date,
     context: RequestContext,
   ): Promise<void> {
+    const told = { newEmail: email, ...mailContextOf(context, now) };
+    // Before the change: the language of the mail is found by the address.
+    await this.outbox.add(tx, old!, EMAIL_CHANGED_MAIL, told);
     await this.users.setEmail(tx, id, email, now);
     await this.tokens.void(tx, id, ['password_reset', 'email_verification']);
     await this.audit.record(tx, { type: 'email_changed', actorId: id, userId: id, context });
-    const told = { newEmail: email, ...mailContextOf(context, now) };
-    await this.outbox.add(tx, old!, EMAIL_CHANGED_MAIL, told);
   }
 }
 

@@ -1,6 +1,10 @@
+import { PRODUCT } from '../../product.js';
 import { contextLines, defineMail, quoted, type MailContext } from '../../platform/mail/define-mail.js';
 
 /** Mails about the registration of an account, its address and a forgotten password. */
+
+/** Anyone can enter any address: its owner may have no account. */
+const ENTERED = `You get this e-mail because someone entered this address at ${PRODUCT.name}.`;
 
 export const VERIFY_EMAIL_MAIL = defineMail(
   'verify_email',
@@ -10,6 +14,8 @@ export const VERIFY_EMAIL_MAIL = defineMail(
       'Someone signed up with this address. If it was you, confirm the address within 24 hours:',
       'If it was not you, do not follow the link. The account cannot be used until the address is confirmed.',
     ],
+    button: 'Confirm the address',
+    reason: ENTERED,
   }),
   { link: { page: 'verify-email', purpose: 'email_verification' } },
 );
@@ -22,6 +28,8 @@ export const REGISTERED_AGAIN_MAIL = defineMail(
       'Someone signed up with this address more than once. If it was you, choose the password of your account within 30 minutes:',
       'Passwords from earlier sign-ups and links in earlier mails do not work. If it was not you, do not follow the link. The account cannot be used without it.',
     ],
+    button: 'Choose a password',
+    reason: ENTERED,
   }),
   { link: { page: 'reset-password', purpose: 'password_reset' } },
 );
@@ -29,8 +37,9 @@ export const REGISTERED_AGAIN_MAIL = defineMail(
 export const ALREADY_REGISTERED_MAIL = defineMail<{ at: string }>('already_registered', () => ({
   subject: 'You already have an account',
   paragraphs: [
-    'Someone, perhaps you, tried to sign up with this address. It already has an account. Nothing about the account was changed.',
-    'You can log in with this address. If you have forgotten the password, ask for a new one on the login page.',
+    'Someone tried to sign up with this address, which already has an account. Nothing about the account was changed.',
+    'If it was you, log in with this address. If you have forgotten the password, ask for a new one on the login page.',
+    'If it was not you, you do not need to do anything.',
   ],
 }));
 
@@ -43,6 +52,7 @@ export const PASSWORD_RESET_MAIL = defineMail(
       'A new password logs out every device. If it was not you, you do not need to do anything. Nothing changes without the link.',
       contextLines(data),
     ],
+    button: 'Choose a new password',
   }),
   { link: { page: 'reset-password', purpose: 'password_reset' } },
 );
@@ -55,6 +65,8 @@ export const CONFIRM_EMAIL_CHANGE_MAIL = defineMail(
       'Someone wants to change the address of their account to this one. If it was you, confirm it within one hour, and stay logged in until then:',
       'Logging out on the device that asked for the change cancels it. If you did not ask for it, do not follow the link.',
     ],
+    button: 'Confirm the address',
+    reason: ENTERED,
   }),
   { link: { page: 'verify-email', purpose: 'email_change' } },
 );
@@ -78,4 +90,5 @@ export const EMAIL_CHANGED_MAIL = defineMail('email_changed', (data: MailContext
     contextLines(data),
     'If it was not you, someone else has access to your account. Contact us at once.',
   ],
+  reason: `You get this e-mail because your account at ${PRODUCT.name} used this address until now.`,
 }));

@@ -1,9 +1,19 @@
-import { Controller, Get, Header, Headers, Query, Sse, type MessageEvent } from '@nestjs/common';
-import { ApiHeader, ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
+import {
+  Controller,
+  Get,
+  Header,
+  Headers,
+  Query,
+  Sse,
+  UseInterceptors,
+  type MessageEvent,
+} from '@nestjs/common';
+import { ApiHeader, ApiOkResponse, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { Observable } from 'rxjs';
 import type { z } from 'zod';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { AllowApiKey } from '../guards/allow-scope.decorator.js';
+import { FeedFollowersInterceptor } from './feed-followers.interceptor.js';
 import { FeedQuery, FeedSnapshot } from './revocation-feed.schemas.js';
 import { RevocationFeed } from './revocation-feed.service.js';
 import { REVOCATIONS_READ } from './scopes.js';
@@ -12,19 +22,27 @@ import { REVOCATIONS_READ } from './scopes.js';
 @ApiTags('revocations')
 @Controller('revocations')
 @AllowApiKey(REVOCATIONS_READ, { machinesOnly: true })
+@UseInterceptors(FeedFollowersInterceptor)
 export class RevocationFeedController {
   constructor(private readonly feed: RevocationFeed) {}
 
-  /** The complete list, and the cursor from which the stream continues. */
   @Get('snapshot')
+  @ApiOperation({
+    summary: 'Read all revocations in force',
+    description: 'The complete list, and the cursor from which the stream continues.',
+  })
   @Header('content-type', 'application/json; charset=utf-8')
   @ApiOkResponse({ standardSchema: FeedSnapshot })
   snapshot(): string {
     return this.feed.snapshot();
   }
 
-  /** Server-sent events: each revocation as it is applied, and a signed heartbeat each second. */
   @Sse('stream')
+  @ApiOperation({
+    summary: 'Follow the revocations',
+    description:
+      'Server-sent events: each revocation as it is applied, and a signed heartbeat each second. The stream does not end by itself.',
+  })
   @ApiProduces('text/event-stream')
   @ApiHeader({ name: 'Last-Event-ID', required: false, description: 'the cursor of the last known event' })
   @ApiOkResponse({
@@ -34,7 +52,7 @@ export class RevocationFeedController {
   @ApiProblems('request.invalid')
   stream(
     @Query({ schema: FeedQuery }) { after }: z.output<typeof FeedQuery>,
-    @Headers('last-event-id') lastEventId?: string,
+    @Headers('Last-Event-ID') lastEventId?: string,
   ): Observable<MessageEvent> {
     return this.feed.stream(lastEventId || after);
   }

@@ -9,7 +9,7 @@ export const IDENTITY_LINKED_MAIL = defineMail(
     paragraphs: [
       `You can now log in with the account ${quoted(data.account)} of ${quoted(data.provider)}.`,
       contextLines(data),
-      'If it was not you, remove this outside account at once and change your password.',
+      'If it was not you, remove this outside account at once, and change your password.',
     ],
   }),
 );

@@ -27,6 +27,8 @@ const Provider = z.strictObject({
   clientId: z.string().min(1).max(200),
   /** Absent for a public client, which proves itself by PKCE alone. */
   clientSecret: z.string().min(1).max(4_096).optional(),
+  /** For people, on the buttons of login pages [the name in the routes, with a capital letter]. */
+  name: z.string().min(1).max(50).optional(),
   scope: z.string().min(6).max(500).default('openid email profile'),
   globalTokenRevocation: GlobalTokenRevocation.optional(),
 });

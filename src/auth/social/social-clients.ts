@@ -55,6 +55,11 @@ export class SocialClients {
     this.providers = socialSettings(settings).socialProviders;
   }
 
+  /** The providers in the order of the setting. `name` is for people. */
+  configured(): { id: string; name: string }[] {
+    return Object.entries(this.providers).map(([id, { name = capitalized(id) }]) => ({ id, name }));
+  }
+
   /**
    * Begins a sign-in.
    *
@@ -179,6 +184,8 @@ export class SocialClients {
     }
   }
 }
+
+const capitalized = (id: string): string => id[0]!.toUpperCase() + id.slice(1);
 
 function profileOf({ iss, sub, sid }: IDToken, told: Record<string, unknown>): OutsideProfile {
   const { email, email_verified: verified, name } = told;

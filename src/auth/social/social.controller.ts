@@ -3,6 +3,7 @@ import {
   Controller,
   Delete,
   Get,
+  Header,
   HttpCode,
   HttpStatus,
   Param,
@@ -12,7 +13,13 @@ import {
   Req,
   Res,
 } from '@nestjs/common';
-import { ApiExcludeEndpoint, ApiNoContentResponse, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import {
+  ApiExcludeEndpoint,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+} from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { Context } from '../../platform/api/request-context.decorator.js';
@@ -25,7 +32,16 @@ import type { SessionSnapshot } from '../../sessions/check/session-snapshot.js';
 import { RequestCredentials, type Credentials } from '../guards/credentials.js';
 import { Public } from '../guards/public.decorator.js';
 import { IdentitiesService } from './identities.service.js';
-import { IdentityList, identityViewOf, LinkBegun, NewLink, providerName, Start } from './social.schemas.js';
+import {
+  IdentityList,
+  identityViewOf,
+  LinkBegun,
+  NewLink,
+  ProviderList,
+  providerName,
+  Start,
+} from './social.schemas.js';
+import { SocialClients } from './social-clients.js';
 import { SocialFlow } from './social-flow.js';
 
 /** A redirect of the browser. */
@@ -43,7 +59,18 @@ export class SocialController {
   constructor(
     private readonly flow: SocialFlow,
     private readonly identities: IdentitiesService,
+    private readonly clients: SocialClients,
   ) {}
+
+  /** The providers whose accounts this service accepts, for the buttons of a login page. */
+  @Get('social')
+  @Public()
+  @Header('cache-control', 'public, max-age=300')
+  @ApiOperation({ summary: 'List the providers of outside accounts' })
+  @ApiOkResponse({ standardSchema: ProviderList })
+  providers() {
+    return { items: this.clients.configured() };
+  }
 
   /** A page leads the browser here. The browser goes on to the provider. */
   @Get('social/:provider/start')
@@ -76,6 +103,7 @@ export class SocialController {
   }
 
   @Get('identities')
+  @ApiOperation({ summary: 'List my outside accounts' })
   @RequireSession()
   @ApiOkResponse({ standardSchema: IdentityList })
   async list(@CurrentSession() { userId }: SessionSnapshot) {
@@ -83,8 +111,11 @@ export class SocialController {
     return { items: identities.map(identityViewOf), hasPassword };
   }
 
-  /** Begins to link an outside account to the caller's. The page then leads the browser to `redirectTo`. */
   @Post('identities')
+  @ApiOperation({
+    summary: 'Begin to link an outside account',
+    description: 'The page then leads the browser to `redirectTo`.',
+  })
   @RequireSession({ maxAuthAge: '5m' })
   @Throttled('social')
   @HttpCode(HttpStatus.OK)
@@ -98,8 +129,11 @@ export class SocialController {
     return { redirectTo: await this.flow.begin(provider, returnTo, reply, session) };
   }
 
-  /** Removes an outside account, unless it is the caller's last way to log in. */
   @Delete('identities/:id')
+  @ApiOperation({
+    summary: 'Unlink one of my outside accounts',
+    description: "The caller's last way to log in cannot be removed.",
+  })
   @RequireSession({ maxAuthAge: '5m' })
   @HttpCode(HttpStatus.NO_CONTENT)
   @ApiNoContentResponse()

@@ -5,7 +5,17 @@ import type { Identity } from './identity.repository.js';
 export const providerName = z
   .string()
   .regex(/^[a-z][a-z0-9-]{0,31}$/, 'is not the name of a provider')
-  .describe('as in `SOCIAL_PROVIDERS`');
+  .describe('as in `SOCIAL_PROVIDERS`')
+  .meta({ examples: ['google'] });
+
+export const ProviderList = z.object({
+  items: z.array(
+    z.object({
+      id: providerName,
+      name: z.string().describe('for people'),
+    }),
+  ),
+});
 
 /** A path of the application: neither another site nor another scheme (open redirect, OWASP). */
 const returnTo = z
@@ -26,8 +36,12 @@ export const LinkBegun = z.object({ redirectTo: z.url() }).meta({ id: 'LinkBegun
 export const IdentityView = z
   .object({
     id: uuid,
-    provider: z.string(),
-    email: z.string().optional().describe('as the provider has told it last'),
+    provider: z.string().meta({ examples: ['google'] }),
+    email: z
+      .string()
+      .optional()
+      .describe('as the provider has told it last')
+      .meta({ examples: ['alice@gmail.example'] }),
     createdAt: instant,
     lastUsedAt: instant,
   })

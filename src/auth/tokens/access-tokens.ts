@@ -9,7 +9,7 @@ import { ClockCache } from '../../platform/performance/clock-cache.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { expiryOf, rolesInForce, type SessionSnapshot } from '../../sessions/check/session-snapshot.js';
 import type { Transport } from '../../sessions/session.entity.js';
-import { keyVersionOfTokenId, mintTokenId, transportOfTokenId } from '../../sessions/token-id.js';
+import { keyVersionOfTokenId, mintTokenId, traitsOfTokenId } from '../../sessions/token-id.js';
 import { decodeAccessToken, type AccessTokenClaims, type DecodedAccessToken } from './access-token.parser.js';
 import { KeyRing } from './key-ring.js';
 
@@ -28,6 +28,8 @@ export interface Verified {
   key: KeyObject;
   /** The last revision of the denial list at which the token was not denied. */
   passed?: number;
+  /** The last bound cookie that came with the token, and the principal with the device key that it proves. */
+  proven?: { cookie: string; principal: Principal; until: number };
 }
 
 /** Enough for about 10,000 tokens of about 500 characters, with their decoded contents. */
@@ -61,9 +63,15 @@ export class AccessTokens {
    * Signs a token for the session in its current state. The token expires no later than the session.
    * @param decidedAt when the session was last known to be alive, in ms. The lifetime of the token starts then, so
    *   that a token signed late does not outlive the denial-list entry of a revocation in between.
+   * @param needsKey whether the token is worth nothing without a proof of the device key; in cookies that is so for every
+   *   session that is bound to a key
    * @throws Error if a declared claim has a value that its schema refuses
    */
-  mint(session: SessionSnapshot, decidedAt: number): MintedAccessToken {
+  mint(
+    session: SessionSnapshot,
+    decidedAt: number,
+    needsKey = session.transport === 'cookie' && session.binding !== null,
+  ): MintedAccessToken {
     const now = this.clock.now();
     const iat = Math.floor(Math.min(decidedAt, now) / 1_000);
     const { idleAt, expiresAt } = expiryOf(session, this.settings);
@@ -77,7 +85,7 @@ export class AccessTokens {
       aud: this.settings.tokenAudience,
       sub: session.userId,
       sid: session.id,
-      jti: mintTokenId(session.id, session.keyVersion, session.transport),
+      jti: mintTokenId(session.id, session.keyVersion, { transport: session.transport, needsKey }),
       iat,
       exp,
       roles: [...rolesInForce(session, this.settings)],
@@ -132,7 +140,7 @@ export class AccessTokens {
 
   private decode(token: string, transport: Transport): DecodedAccessToken | null {
     const decoded = decodeAccessToken(token);
-    if (!decoded || transportOfTokenId(decoded.claims.jti) !== transport) return null;
+    if (!decoded || traitsOfTokenId(decoded.claims.jti).transport !== transport) return null;
     return this.isOurs(decoded.claims) ? decoded : null;
   }
 
@@ -143,8 +151,16 @@ export class AccessTokens {
   ): Verified | null {
     const key = this.keys.verifier(kid, now);
     if (!key || !verify('sha256', content, key, joseToDer(signature, 'ES256'))) return null;
-    const transport = transportOfTokenId(claims.jti);
-    return { token, transport, kid, key, principal: principalOf(claims), passed: undefined };
+    const principal = principalOf(claims);
+    return {
+      token,
+      transport: traitsOfTokenId(claims.jti).transport,
+      kid,
+      key,
+      principal,
+      passed: undefined,
+      proven: undefined,
+    };
   }
 
   private isOurs({ iss, aud, iat, exp }: AccessTokenClaims): boolean {
@@ -164,10 +180,12 @@ function principalOf(claims: AccessTokenClaims): Principal {
     sessionId: sid,
     tokenId: jti,
     keyVersion: keyVersionOfTokenId(jti),
+    needsKey: traitsOfTokenId(jti).needsKey,
     roles,
     claims: pickClaims(claims),
     issuedAt: iat * 1_000,
     expiresAt: exp * 1_000,
+    provenKey: undefined,
   };
 }
 

@@ -1,5 +1,5 @@
 import { Controller, Get, Header, VERSION_NEUTRAL } from '@nestjs/common';
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { AlwaysAnswers } from '../../platform/api/always-answers.decorator.js';
 import { Clock } from '../../platform/runtime/clock.js';
@@ -7,9 +7,22 @@ import { JWKS_MAX_AGE_S } from '../../platform/keys/key-schedule.js';
 import { KeyRing } from './key-ring.js';
 import { Public } from '../guards/public.decorator.js';
 
+/** RFC 7517, appendix A.1. */
+const EXAMPLE_KEY = {
+  kty: 'EC',
+  crv: 'P-256',
+  x: 'MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4',
+  y: '4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM',
+  kid: '1',
+  alg: 'ES256',
+  use: 'sig',
+};
+
 const text = z.string();
 const Jwks = z.object({
-  keys: z.array(z.object({ kty: text, crv: text, x: text, y: text, kid: text, alg: text, use: text })),
+  keys: z
+    .array(z.object({ kty: text, crv: text, x: text, y: text, kid: text, alg: text, use: text }))
+    .meta({ examples: [[EXAMPLE_KEY]] }),
 });
 
 @ApiTags('keys')
@@ -22,6 +35,10 @@ export class JwksController {
   ) {}
 
   @Get('jwks.json')
+  @ApiOperation({
+    summary: 'Read the public keys',
+    description: 'Services verify access tokens with them (RFC 7517).',
+  })
   @AlwaysAnswers()
   @Header('cache-control', `public, max-age=${JWKS_MAX_AGE_S}`)
   @ApiOkResponse({ standardSchema: Jwks })

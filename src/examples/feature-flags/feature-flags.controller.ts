@@ -1,11 +1,13 @@
 import { Controller, Get } from '@nestjs/common';
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { AllowScope, CurrentCaller, RateLimit, type Caller } from '#core';
 import { FLAGS_READ } from '../scopes.js';
 import { flagsFor } from './flags.js';
 
-const Flags = z.object({ flags: z.record(z.string(), z.boolean()) });
+const Flags = z.object({
+  flags: z.record(z.string(), z.boolean()).meta({ examples: [{ newDashboard: true }] }),
+});
 
 /**
  * A low-risk route. A valid access token is enough: the request needs no lookup, not even for its rate limit. A machine
@@ -15,6 +17,10 @@ const Flags = z.object({ flags: z.record(z.string(), z.boolean()) });
 @Controller('feature-flags')
 export class FeatureFlagsController {
   @Get()
+  @ApiOperation({
+    summary: 'Read my feature flags',
+    description: 'A low-risk route: a valid access token is enough.',
+  })
   @AllowScope(FLAGS_READ)
   @RateLimit({ limit: 600, per: '1m' })
   @ApiOkResponse({ standardSchema: Flags })

@@ -1,5 +1,5 @@
 import { Controller, Headers, Sse, type MessageEvent } from '@nestjs/common';
-import { ApiHeader, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiHeader, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Observable } from 'rxjs';
 import { ApiProblems, CurrentSession, EVENT_STREAM, RequireSession, uuid, type SessionSnapshot } from '#core';
 import { NotificationsService } from './notifications.service.js';
@@ -13,14 +13,18 @@ const LastEventId = uuid.optional().catch(undefined);
 export class NotificationsController {
   constructor(private readonly notifications: NotificationsService) {}
 
-  /** An event for each new payment of the user. `Last-Event-ID` continues a stream where it broke off. */
   @Sse()
+  @ApiOperation({
+    summary: 'Follow my payments',
+    description:
+      'An event for each new payment of the user. `Last-Event-ID` continues a stream where it broke off.',
+  })
   @ApiHeader({ name: 'Last-Event-ID', required: false, description: 'the id of the last event' })
   @ApiOkResponse(EVENT_STREAM)
   @ApiProblems('request.rate_limited')
   stream(
     @CurrentSession() { userId }: SessionSnapshot,
-    @Headers('last-event-id') lastEventId?: string,
+    @Headers('Last-Event-ID') lastEventId?: string,
   ): Observable<MessageEvent> {
     return this.notifications.of(userId, LastEventId.parse(lastEventId));
   }

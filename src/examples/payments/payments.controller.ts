@@ -1,5 +1,5 @@
 import { Body, Controller, Get, Post } from '@nestjs/common';
-import { ApiCreatedResponse, ApiHeader, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiCreatedResponse, ApiHeader, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import {
   AllowScope,
   ApiProblems,
@@ -22,13 +22,17 @@ export class PaymentsController {
   constructor(private readonly payments: PaymentsService) {}
 
   @Get()
+  @ApiOperation({ summary: 'List my payments', description: 'The newest 100.' })
   @ApiOkResponse({ standardSchema: PaymentList })
   async list(@CurrentSession() { userId }: SessionSnapshot) {
     return { items: (await this.payments.list(userId)).map(paymentView) };
   }
 
-  /** For a form that suggests recipients. */
   @Get('recipients')
+  @ApiOperation({
+    summary: 'List the recipients of my payments',
+    description: 'For a form that suggests recipients.',
+  })
   @ApiOkResponse({ standardSchema: RecipientList })
   async recipients(@CurrentSession() { userId }: SessionSnapshot) {
     return { recipients: await this.payments.recipients(userId) };
@@ -36,11 +40,17 @@ export class PaymentsController {
 
   /** A person pays in a live session, and a machine with a live API key that has the scope. */
   @Post()
+  @ApiOperation({
+    summary: 'Make a payment',
+    description:
+      'A high-risk route: an ended session is refused on its next request. Requests with the same key make the payment once.',
+  })
   @AllowScope(PAYMENTS_WRITE)
   @ApiHeader({
     name: 'Idempotency-Key',
     required: true,
     description: 'requests with the same key make the payment once',
+    example: 'payment-1',
   })
   @ApiCreatedResponse({ standardSchema: PaymentView })
   @ApiProblems('request.invalid', 'resource.conflict')

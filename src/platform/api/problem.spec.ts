@@ -50,7 +50,7 @@ describe('The catalogue of problems', () => {
   it.each(CODES.filter((code) => PROBLEMS.get(code)[0] === 401))(
     'Problem %s says how to authenticate',
     (code) => {
-      expect(new Problem(code).headers['www-authenticate']).toMatch(/^Bearer\b/);
+      expect(new Problem(code).headers['www-authenticate']).toMatch(/^(Bearer|DPoP)\b/);
     },
   );
 

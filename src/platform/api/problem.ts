@@ -22,6 +22,16 @@ const CORE = {
   ],
   'auth.invalid_credentials': [401, 'Wrong credentials', 'Check your input and try again.'],
   'auth.reauthentication_required': [401, 'Recent authentication required', 'Reauthenticate and try again.'],
+  'auth.invalid_dpop_proof': [
+    401,
+    'The DPoP proof is not valid',
+    'Sign a new proof for this request. This service does not say why it refuses one.',
+  ],
+  'auth.dpop_nonce_required': [
+    401,
+    'A nonce is required in the DPoP proof',
+    'Sign a new proof with the nonce of the DPoP-Nonce header.',
+  ],
   'auth.forbidden': [403, 'Not allowed', 'This account does not have the required permission.'],
   'auth.insufficient_scope': [
     403,
@@ -32,6 +42,16 @@ const CORE = {
     403,
     'A second factor is required',
     'Enrol a second factor, or log in with it.',
+  ],
+  'auth.device_key_required': [
+    403,
+    'A device key is required',
+    'Use a browser or an app that binds the session to a key of its device.',
+  ],
+  'auth.device_proof_required': [
+    403,
+    'A proof of the device key is required',
+    'Sign the challenge of the Secure-Session-Challenge header.',
   ],
   'request.cross_site': [
     403,
@@ -117,7 +137,7 @@ export class Problem extends Error {
     this.status = options.status ?? PROBLEMS.get(code)[0];
   }
 
-  /** A 401 always says how to authenticate (RFC 9110 15.5.2, RFC 6750 3), a 503 when to retry. */
+  /** A 401 always says how to authenticate (RFC 9110 15.5.2, RFC 6750 3, RFC 9449 7.1), a 503 when to retry. */
   get headers(): Record<string, string> {
     const headers = { ...this.options.headers };
     if (this.status === 401) headers['www-authenticate'] ??= CHALLENGES[this.code] ?? 'Bearer';
@@ -144,6 +164,8 @@ const CHALLENGES: Partial<Record<ProblemCode, string>> = {
   'auth.invalid_token': 'Bearer error="invalid_token"',
   'auth.token_expired': 'Bearer error="invalid_token", error_description="expired"',
   'auth.session_ended': 'Bearer error="invalid_token", error_description="session ended"',
+  'auth.invalid_dpop_proof': 'DPoP error="invalid_dpop_proof", algs="ES256"',
+  'auth.dpop_nonce_required': 'DPoP error="use_dpop_nonce", algs="ES256"',
 };
 
 /** An error of one field. `path` is dotted, and empty for the whole body. */

@@ -34,6 +34,9 @@ const CORE = [
   'authn_passkey_cloned',
   'authn_token_reuse',
   'authn_token_unknown',
+  'authn_device_key_unproven',
+  'session_bound',
+  'session_unbound',
   'authn_token_revoked',
   'device_renamed',
   'session_ended',
@@ -62,4 +65,9 @@ export type AuditEventType = (typeof CORE)[number] | Defined<'audit event'>;
  */
 export function defineAuditEvent(type: string): Defined<'audit event'> {
   return TYPES.define(type, true) as Defined<'audit event'>;
+}
+
+/** The event types of the core, and of the features that are loaded. */
+export function auditEventTypes(): string[] {
+  return TYPES.names();
 }

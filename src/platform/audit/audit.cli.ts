@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import type pg from 'pg';
-import { durationOf, required, runCommand } from '../runtime/command.js';
+import { durationOf, required, runCommand, UsageError } from '../runtime/command.js';
 import { loadSetting } from '../settings/load-settings.js';
 import { PostgresClient } from '../persistence/postgres/postgres-client.js';
 import { connectionTo } from '../persistence/postgres/postgres-connection.js';
@@ -13,7 +13,7 @@ const USAGE = `usage: npm run audit:verify [-- --head <entry>:<hash> …] [--ret
 verify  compares the audit log with its hash chain; --head: a chain entry that an instance wrote to its log
 prune   removes chained events older than the retention; needs the role that owns the database, instances may not prune`;
 
-await runCommand(async () => {
+await runCommand(USAGE, async () => {
   const [command, ...args] = process.argv.slice(2);
   const { values } = parseArgs({
     args,
@@ -35,7 +35,7 @@ await runCommand(async () => {
   try {
     if (command === 'verify') await verify(client, { heads: values.head, retainedSince });
     else if (command === 'prune') console.log(`${await pruneAudit(client, retainedSince)} events removed`);
-    else throw new Error(USAGE);
+    else throw new UsageError(`there is no command ${command}`);
   } finally {
     await client.end();
   }

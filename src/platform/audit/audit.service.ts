@@ -13,6 +13,9 @@ export interface AuditEntry extends NewAuditEvent {
 /** Records audit events, and reads them for admins. */
 @Injectable()
 export class AuditService {
+  /** How many events of each type this instance has written, with those of transactions that were rolled back. */
+  readonly counts = new Map<string, number>();
+
   constructor(
     private readonly database: DataSource,
     private readonly events: AuditEventRepository,
@@ -20,6 +23,7 @@ export class AuditService {
 
   /** Part of the caller's transaction: an action and its event commit together or not at all. */
   record(tx: EntityManager, entry: AuditEntry): Promise<void> {
+    this.count(entry.type, 1);
     return this.events.insert(tx, entry);
   }
 
@@ -29,6 +33,7 @@ export class AuditService {
     type: AuditEventType,
     events: Required<Pick<AuditEntry, 'userId' | 'sessionId' | 'details'>>[],
   ): Promise<void> {
+    this.count(type, events.length);
     return this.events.insertAll(tx, type, events);
   }
 
@@ -42,5 +47,9 @@ export class AuditService {
     const details = { object: 'audit_events', ...asked };
     await this.record(this.database.manager, { type: 'sensitive_read', actorId, context, details });
     return events;
+  }
+
+  private count(type: AuditEventType, events: number): void {
+    this.counts.set(type, (this.counts.get(type) ?? 0) + events);
   }
 }

@@ -10,11 +10,11 @@ export type CacheValue = string | (string | number | null | string[])[];
  * that acknowledged them. The same applies when that server becomes master again. Values written by `setMany` may
  * outlive that.
  *
- * There are two implementations: Redis, which all instances share, and the memory of this process, for a single
- * instance.
+ * There are three implementations: Redis, which all instances share, the memory of this process, for a single
+ * instance, and none, for a command beside such an instance.
  */
 export abstract class CachePort {
-  abstract readonly kind: 'redis' | 'memory';
+  abstract readonly kind: 'redis' | 'memory' | 'absent';
 
   /**
    * Reads the values as JSON texts, in one round trip for all keys. Null for a key without a value, or if no server

@@ -1,8 +1,9 @@
-import { Global, Module } from '@nestjs/common';
+import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { Clock } from '../runtime/clock.js';
 import { LOGGER, type Logger } from '../logging/logger.js';
 import { Settings } from '../settings/settings.js';
 import { authoritiesOf } from '../settings/store-tls.js';
+import { AbsentCache } from './absent-cache.js';
 import { applicationCache, CACHE_MANAGER } from './application-cache.js';
 import { CachePort } from './cache-port.js';
 import { MemoryCache } from './memory-cache.js';
@@ -52,4 +53,10 @@ const NODE_SHARE = 0.8;
   ],
   exports: [CachePort, CACHE_MANAGER],
 })
-export class CacheModule {}
+export class CacheModule {
+  /** For a command: without a Redis it has no cache, because that of the instance is in the memory of the instance. */
+  static forCommand({ redisUrl }: Settings): DynamicModule {
+    if (redisUrl) return { module: CacheModule };
+    return { module: CacheModule, providers: [{ provide: CachePort, useValue: new AbsentCache() }] };
+  }
+}

@@ -2,12 +2,16 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { Logger } from '../logging/logger.js';
 import { CachePort, CacheUnavailable, type CacheValue } from './cache-port.js';
 import { ClusterCalls } from './cluster/cluster-calls.js';
+import { isAboutSlot } from './cluster/cluster-slots.js';
 import type { RedisNode } from './redis-node.js';
 import { RedisServers } from './redis-servers.js';
 import { tagValue, COMPARE_AND_SET, untagValue, SET_IF_ABSENT } from './redis-epoch.js';
 import { PRODUCT } from '../../product.js';
 
 const { redisPrefix: PREFIX } = PRODUCT;
+
+const PROBE_TTL_MS = 1_000;
+const MAX_PROBES = 100;
 
 type Entry = [key: string, value: CacheValue];
 
@@ -80,16 +84,29 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
     return this.servers.misconfiguration;
   }
 
+  /** Writes to each master, because a server that is full, or that cannot save, refuses only writes. */
   override async ping(): Promise<void> {
     const all = [...this.servers.masters].map(async (node) => {
       if (!node) throw new CacheUnavailable();
-      await node.tell(async () => undefined);
+      const probe = this.probeOf(node);
+      await node.tell(async () => {
+        if (probe) await node.cache.set(probe, 1, PROBE_TTL_MS).catch(unlessAboutSlot);
+      });
     });
     await Promise.all(all);
   }
 
   onApplicationShutdown(): void {
     this.servers.close();
+  }
+
+  /** A key that a node has; undefined if none is found soon, because the node has few slots. */
+  private probeOf(node: RedisNode): string | undefined {
+    for (let tries = 0; tries < MAX_PROBES; tries++) {
+      const probe = nameOf(`probe:${tries}`);
+      if (this.servers.nodeFor(probe) === node) return probe;
+    }
+    return undefined;
   }
 
   /** An atomic step for each key. With one server, one script handles all keys. */
@@ -126,6 +143,11 @@ export class RedisCache extends CachePort implements OnApplicationShutdown {
     if (only) await only.tell(() => Promise.all(items.map((item) => act(only, item))));
     else await this.cluster.tell(items, nameOf, act);
   }
+}
+
+/** The slot of one key may be moving. The node is fine. */
+function unlessAboutSlot(error: unknown): void {
+  if (!isAboutSlot(error)) throw error;
 }
 
 /** The name of a key in Redis. */

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
 import { Clock } from '../runtime/clock.js';
 import { Settings } from '../settings/settings.js';
 
@@ -23,6 +23,7 @@ export class Connections {
   /** Each connection, with the time since which the server waits for the client to read or to close. */
   private readonly open = new Map<Socket, number | undefined>();
   private wasFull = false;
+  private server: Server | undefined;
 
   constructor(
     private readonly clock: Clock,
@@ -31,6 +32,7 @@ export class Connections {
 
   /** Starts to check the connections of a server. */
   watch(server: Server): void {
+    this.server = server;
     server.on('connection', (socket: Socket) => {
       this.open.set(socket, undefined);
       socket.once('close', () => this.open.delete(socket));
@@ -57,6 +59,11 @@ export class Connections {
       const response = responseOn(socket);
       if (response && !response.headersSent) response.setHeader('connection', 'close');
     }
+  }
+
+  /** Refuses new connections. `close()` of an HTTP server would also cut idle connections. */
+  stopListening(): void {
+    if (this.server?.listening) NetServer.prototype.close.call(this.server);
   }
 
   destroyAll(): void {

@@ -1,6 +1,6 @@
 import type { Settings } from '../settings/settings.js';
 
-export const COOKIE_KINDS = ['access', 'refresh', 'device'] as const;
+export const COOKIE_KINDS = ['access', 'refresh', 'device', 'bound'] as const;
 export type CookieKind = (typeof COOKIE_KINDS)[number];
 export type CookieNames = Readonly<Record<CookieKind, string>>;
 
@@ -25,5 +25,10 @@ export function cookieNamesOf(settings: CookieSettings): CookieNames {
 
 function build({ cookieSecure, cookiePrefix }: CookieSettings): CookieNames {
   const before = (cookieSecure ? '__Host-' : '') + (cookiePrefix ? `${cookiePrefix}-` : '');
-  return { access: `${before}access`, refresh: `${before}refresh`, device: `${before}device` };
+  return {
+    access: `${before}access`,
+    refresh: `${before}refresh`,
+    device: `${before}device`,
+    bound: `${before}bound`,
+  };
 }

@@ -15,6 +15,10 @@ export interface Principal {
   /** Milliseconds since the epoch, like `expiresAt`. */
   issuedAt: number;
   expiresAt: number;
+  /** The version of the device key that this request proves by its bound cookie; absent without that cookie. */
+  provenKey: number | undefined;
+  /** Whether the token is worth nothing without that proof. */
+  needsKey: boolean;
 }
 
 /**

@@ -82,7 +82,7 @@ describe('a background job', () => {
       { level: 30, msg: 'a background job works again', job: 'sweep' },
     ]);
     expect(await metrics.registry.metrics()).toContain(
-      `${PRODUCT.metricPrefix}background_job_failures_total{job="sweep"} 2\n`,
+      `${PRODUCT.metricPrefix}background_job_failures_total{name="sweep"} 2\n`,
     );
   });
 

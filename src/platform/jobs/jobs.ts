@@ -9,6 +9,8 @@ import { LOGGER, type Logger } from '../logging/logger.js';
 import { Metrics } from '../metrics/metrics.js';
 import { BootError } from '../settings/boot-error.js';
 import { milliseconds, type Duration } from '../settings/duration.js';
+import { QueueMetrics } from './queue-metrics.js';
+import type { Backlog } from './backlog.js';
 import { repeat } from './repeat.js';
 import { ScheduledJobRepository } from './scheduled-job.repository.js';
 
@@ -41,7 +43,8 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly declared = new Map<string, Job>();
   private readonly stops = new Map<string, () => void>();
   private readonly failing = new Set<string>();
-  private readonly failures: Counter<'job'>;
+  private readonly failures: Counter<'name'>;
+  private readonly queues: QueueMetrics;
   private isRunning = false;
 
   constructor(
@@ -52,8 +55,9 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
     this.failures = metrics.counter({
       name: 'background_job_failures_total',
       help: 'Runs of a background job that failed.',
-      labelNames: ['job'],
+      labelNames: ['name'],
     });
+    this.queues = new QueueMetrics(metrics);
   }
 
   /** @throws BootError if another job has the name, or if the interval is no duration */
@@ -63,8 +67,13 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
       throw new BootError(`two background jobs have the name "${name}": choose another name`);
     requireInterval(job);
     this.declared.set(name, job);
-    this.failures.inc({ job: name }, 0);
+    this.failures.inc({ name }, 0);
     if (this.isRunning) this.start(name);
+  }
+
+  /** Adds a queue of tasks to the metrics. */
+  watchQueue(name: string, backlog: () => Promise<Backlog>): void {
+    this.queues.watch(name, backlog);
   }
 
   onApplicationBootstrap(): void {
@@ -109,7 +118,7 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private tellFailure(name: string, error: unknown): void {
     const level = this.isRunning && !this.failing.has(name) ? 'warn' : 'debug';
     this.failing.add(name);
-    this.failures.inc({ job: name });
+    this.failures.inc({ name });
     this.logger[level]({ err: error, job: name }, 'a background job failed');
   }
 

@@ -1,3 +1,4 @@
+import type { Backlog } from './backlog.js';
 import type { Jobs } from './jobs.js';
 
 const INTERVAL_MS = 1_000;
@@ -14,6 +15,7 @@ export abstract class QueueWorker {
     private readonly batch: number,
   ) {
     jobs.every({ name, interval: INTERVAL_MS, scope: 'instance', run: () => this.run() });
+    jobs.watchQueue(name, () => this.backlog());
   }
 
   /**
@@ -29,6 +31,9 @@ export abstract class QueueWorker {
     }
     return done;
   }
+
+  /** The tasks that wait, also those that were postponed. Metrics show it. */
+  protected abstract backlog(): Promise<Backlog>;
 
   /**
    * Claims a batch at most, and handles each row.

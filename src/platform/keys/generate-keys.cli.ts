@@ -1,12 +1,16 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { runCommand } from '../runtime/command.js';
+import { runCommand, UsageError } from '../runtime/command.js';
 import { BootError } from '../settings/boot-error.js';
 import { generateKeyFile } from './key-format.js';
 
-await runCommand(async () => {
+const USAGE = `usage: npm run keys:generate -- <file>
+
+Writes new signing keys, refresh secrets and encryption keys to a new file that only you can read.`;
+
+await runCommand(USAGE, async () => {
   const [path] = process.argv.slice(2);
-  if (!path) throw new BootError('usage: npm run keys:generate -- <file>');
+  if (!path) throw new UsageError('name the file');
   try {
     await writeFile(path, generateKeyFile('production'), { mode: 0o600, flag: 'wx' });
   } catch (error) {

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { durationOf, runCommand } from '../runtime/command.js';
+import { durationOf, runCommand, UsageError } from '../runtime/command.js';
 import { SystemClock } from '../runtime/clock.js';
 import { keyFilePath, rotateKeyFile } from './key-file.js';
 import { KEY_KINDS, keysOf, type KeyKind } from './key-format.js';
@@ -17,7 +17,7 @@ Without a file: KEYS_FILE, or keys.json under DATA_DIR. Without a kind: all thre
         encrypted with the old keys are encrypted again, so the old keys stay in the file until that is done`;
 
 const now = new SystemClock().now();
-await runCommand(async () => {
+await runCommand(USAGE, async () => {
   const { path, order } = read(process.argv.slice(2));
   const { file, added } = await rotateKeyFile(path, order);
   for (const kind of order.kinds.filter((kind) => !added.includes(kind)))
@@ -28,32 +28,27 @@ await runCommand(async () => {
 function read(args: string[]): { path: string; order: RotationOrder } {
   const { values, positionals } = parse(args);
   const named = KEY_KINDS.filter((kind) => values[kind]);
-  if (positionals.length > 1 || (values.now && values.lead !== undefined)) throw new Error(USAGE);
+  if (positionals.length > 1) throw new UsageError('name one file');
+  if (values.now && values.lead !== undefined) throw new UsageError('choose --now or --lead');
   if (values.now && named.length === 0)
-    throw new Error(
-      `--now requires the kinds of keys to replace: --signing, --refresh, --encryption\n\n${USAGE}`,
-    );
+    throw new UsageError('--now requires the kinds of keys to replace: --signing, --refresh, --encryption');
   const kinds: readonly KeyKind[] = named.length > 0 ? named : KEY_KINDS;
   const lead = values.now ? null : leadOf(values.lead ?? DEFAULT_LEAD);
   return { path: positionals[0] ?? configuredPath(), order: { kinds, now, lead } };
 }
 
 function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        signing: { type: 'boolean' },
-        refresh: { type: 'boolean' },
-        encryption: { type: 'boolean' },
-        lead: { type: 'string' },
-        now: { type: 'boolean' },
-      },
-    });
-  } catch (error) {
-    throw new Error(`${(error as Error).message}\n\n${USAGE}`, { cause: error });
-  }
+  return parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      signing: { type: 'boolean' },
+      refresh: { type: 'boolean' },
+      encryption: { type: 'boolean' },
+      lead: { type: 'string' },
+      now: { type: 'boolean' },
+    },
+  });
 }
 
 function leadOf(text: string): number {

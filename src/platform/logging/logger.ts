@@ -10,17 +10,20 @@ export type { Logger };
 /**
  * Creates a logger with one JSON line per event, in a developer's terminal in a readable form. Headers, bodies and
  * query strings are never passed to it, so nothing has to be redacted.
+ *
+ * @param fields adds fields to each line
  */
-export function createLogger(level: LevelWithSilent, pretty: boolean): Logger {
+export function createLogger(level: LevelWithSilent, pretty: boolean, fields?: () => object): Logger {
   const options: LoggerOptions = {
     level,
     base: SERVICE,
     timestamp: isoTime(),
     serializers: { err: describeError },
     formatters: { level: (label) => ({ level: label }) },
+    ...(fields && { mixin: fields }),
   };
   if (pretty && isInstalled('pino-pretty')) {
-    const readable = { translateTime: 'SYS:HH:MM:ss', ignore: 'requestId,service,version' };
+    const readable = { translateTime: 'SYS:HH:MM:ss', ignore: 'requestId,trace_id,span_id,service,version' };
     return pino({ ...options, transport: { target: 'pino-pretty', options: readable } });
   }
   // A write costs more than a line, so about twenty lines are written at once, after at most 100 ms.

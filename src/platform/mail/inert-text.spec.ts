@@ -1,12 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { inertText } from './inert-text.js';
-import { defineMail, MAILS, render, type MailTemplate } from './define-mail.js';
+import '../../core-mails.js';
 import { NEW_DEVICE_MAIL, SUSPICIOUS_MAIL } from '../../sessions/mails.js';
-import '../../auth/mfa/mails.js';
-import '../../auth/passkeys/mails.js';
-import '../../auth/passwords/mails.js';
-import '../../auth/registration/mails.js';
+import { addressesInHtml, textsOfHtml } from '../../../test/support/mail-html.js';
+import { render } from './content/render-mail.js';
+import { defineMail, MAILS, type MailTemplate } from './define-mail.js';
 
 /** The mails of the core. A feature's mail gets its data through the same function, see the last test of the group. */
 const NAMES = MAILS.names() as MailTemplate<never>[];
@@ -17,6 +16,7 @@ const LIST_MAIL = defineMail('list', ({ items }: { items: { name: string; of: st
 
 const OWN_LINK = 'https://app.example/reset-password#token=0123456789abcdefABCDEF';
 const AT = '2026-01-31T12:00:00.000Z';
+const AT_IN_WORDS = 'January 31, 2026 at 12:00:00 UTC';
 
 /**
  * Everything that mail programs turn into a link: absolute URIs (RFC 3986 3), network paths, e-mail addresses, bare
@@ -43,7 +43,7 @@ const LINKED: [string, RegExp][] = [
 ];
 
 function linkedIn(text: string): string[] {
-  const bare = text.replaceAll(OWN_LINK, '').replaceAll(AT, '').replaceAll('192.0.2.7', '');
+  const bare = text.replaceAll(OWN_LINK, '').replaceAll(AT_IN_WORDS, '').replaceAll('192.0.2.7', '');
   return [bare, bare.normalize('NFKC')].flatMap((form) =>
     LINKED.flatMap(([what, pattern]) => (form.match(pattern) ?? []).map((match) => `${what}: ${match}`)),
   );
@@ -106,37 +106,39 @@ const withText = (text: string) => ({
   device: text,
   country: text,
   newEmail: text,
-  factor: text,
-  signal: text,
+  signals: [
+    { name: 'browser', browser: text, usual: text },
+    { name: 'country', country: text, originCountry: text },
+  ],
   name: text,
+  provider: text,
+  account: text,
+  where: text,
   left: 2,
   tokenId: text,
 });
 
 const mail = (name: MailTemplate<never>, data: object) =>
-  render(name, data as never, MAILS.get(name).link ? OWN_LINK : '');
-const unescaped = (html: string) =>
-  html
-    .replace(/^.*\n/, '')
-    .replaceAll(`<a href="${OWN_LINK}">${OWN_LINK}</a>`, OWN_LINK)
-    .replaceAll('<br>', '\n')
-    .replace(/<\/?p>/g, '')
-    .replaceAll('&quot;', '"')
-    .replaceAll('&#39;', "'")
-    .replaceAll('&lt;', '<')
-    .replaceAll('&gt;', '>')
-    .replaceAll('&amp;', '&');
+  render(name, data as never, { link: MAILS.get(name).link ? OWN_LINK : '' });
+
+/** The mails without hostile text. */
+const PLAIN = new Map(NAMES.map((name) => [name, mail(name, withText('x'))]));
 
 /** Expects the mail to contain no link and no line but our own, as a mail program would see it. */
 function expectOwnLinksOnly(name: MailTemplate<never>, text: string): void {
-  const [plain, attacked] = [mail(name, withText('x')), mail(name, withText(text))];
-  for (const part of [attacked.subject, attacked.text, unescaped(attacked.html)])
+  const [plain, attacked] = [PLAIN.get(name)!, mail(name, withText(text))];
+  const lines = new Set(attacked.text.split('\n'));
+  const others = textsOfHtml(attacked.html)
+    .split('\n')
+    .filter((line) => !lines.has(line));
+  for (const part of [attacked.subject, attacked.text, others.join('\n')])
     expect({ name, text, linked: linkedIn(part) }).toEqual({ name, text, linked: [] });
   const linesOf = (whole: string) => whole.split(/\r\n|[\n\r\u2028\u2029\u0085]/).length;
   // Text of invisible characters alone becomes empty, and its line is omitted.
   const isMore = linesOf(attacked.text) > linesOf(plain.text);
   expect({ name, text, isMore }).toEqual({ name, text, isMore: false });
   expect(attacked.text.split(OWN_LINK).length).toBe(MAILS.get(name).link ? 2 : 1);
+  expect(addressesInHtml(attacked.html)).toEqual(MAILS.get(name).link ? [OWN_LINK, OWN_LINK] : []);
   expect(plain.text).not.toContain('undefined');
   expect(attacked.subject).toBe(plain.subject);
 }
@@ -189,15 +191,15 @@ describe('A mail with untrusted text', () => {
     const { text } = mail(NEW_DEVICE_MAIL, { at: 'evil.com', ip: 'evil.com', device: 'x' });
     expect(linkedIn(text)).toEqual([]);
     expect(mail(NEW_DEVICE_MAIL, { at: AT, ip: '2001:db8::7', device: 'x' }).text).toContain(
-      `When: ${AT}\nDevice: “x”\nIP address: 2001:db8::7`,
+      `When: ${AT_IN_WORDS}\nDevice: “x”\nIP address: 2001:db8::7`,
     );
   });
 
   it('A mail cuts long text', () => {
     const { text } = mail(NEW_DEVICE_MAIL, { at: AT, device: 'A very long name '.repeat(20) });
     expect(/^Device: “(.*)”$/m.exec(text)![1]!.length).toBeLessThanOrEqual(65);
-    const sentence = 'it was used by X; '.repeat(100);
-    expect(mail(SUSPICIOUS_MAIL, { at: AT, signal: sentence }).text.length).toBeLessThan(600);
+    const signals = [{ name: 'browser', browser: 'A very long name '.repeat(20), usual: 'x' }];
+    expect(mail(SUSPICIOUS_MAIL, { at: AT, signals }).text.length).toBeLessThan(600);
   });
 });
 

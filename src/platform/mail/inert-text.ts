@@ -2,8 +2,6 @@ import { isIP } from 'node:net';
 
 /** In code points: enough to recognise a device or an address, too little for a message. */
 const MAX_LENGTH = 64;
-/** For our own sentences that contain names. */
-const MAX_SENTENCE_LENGTH = 240;
 
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\p{Cf}]/gu;
 /**
@@ -19,10 +17,10 @@ const MAX_DIGITS = 6;
  * Changes untrusted text so that no mail program makes a link of it: no URL, bare domain, e-mail address or phone
  * number, in any script or width. `thief@evil.com` becomes `thief[at]evil[dot]com`.
  */
-export function inertText(text: string, maxLength = MAX_LENGTH): string {
+export function inertText(text: string): string {
   const characters = [...text.normalize('NFKC').replace(INVISIBLE, '')];
   const cut =
-    characters.length > maxLength ? `${characters.slice(0, maxLength).join('')}…` : characters.join('');
+    characters.length > MAX_LENGTH ? `${characters.slice(0, MAX_LENGTH).join('')}…` : characters.join('');
   return cut
     .replace(/@/g, '[at]')
     .replace(/\.(?=\S)/g, '[dot]')
@@ -41,23 +39,22 @@ function maskedFromTheSeventh(number: string): string {
  * objects too, and names of fields. Only valid instants and client addresses stay unchanged.
  *
  * @param data values of JSON
- * @param sentences the fields that contain our own sentences
  */
-export function inertData<Data extends object>(data: Data, sentences: readonly string[] = []): Data {
-  return inertValue('', data, sentences) as Data;
+export function inertData<Data extends object>(data: Data): Data {
+  return inertValue('', data) as Data;
 }
 
-function inertValue(name: string, value: unknown, sentences: readonly string[]): unknown {
-  if (typeof value === 'string') return inertField(name, value, sentences);
-  if (Array.isArray(value)) return value.map((item) => inertValue(name, item, sentences));
+function inertValue(name: string, value: unknown): unknown {
+  if (typeof value === 'string') return inertField(name, value);
+  if (Array.isArray(value)) return value.map((item) => inertValue(name, item));
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [inertText(key), inertValue(key, item, sentences)]),
+    Object.entries(value).map(([key, item]) => [inertText(key), inertValue(key, item)]),
   );
 }
 
-function inertField(name: string, value: string, sentences: readonly string[]): string {
+function inertField(name: string, value: string): string {
   if (name === 'at' && new Date(value).toJSON() === value) return value;
   if (name === 'ip' && isIP(value)) return value;
-  return inertText(value, sentences.includes(name) ? MAX_SENTENCE_LENGTH : MAX_LENGTH);
+  return inertText(value);
 }

@@ -3,14 +3,18 @@ import { setImmediate } from 'node:timers/promises';
 import { DataSource, type EntityManager } from 'typeorm';
 import { Clock } from '../runtime/clock.js';
 import { Jobs } from '../jobs/jobs.js';
+import type { Backlog } from '../jobs/backlog.js';
 import { QueueWorker } from '../jobs/queue-worker.js';
 import { LOGGER, type Logger } from '../logging/logger.js';
 import { PendingActionPolicy } from './pending-action.js';
 import { databaseNow } from '../persistence/database-now.js';
+import { Settings } from '../settings/settings.js';
 import { MailLinks } from './mail-links.js';
 import { MailTransport } from './mail-transport.js';
 import { MailRepository, type ClaimedMail } from './mail.repository.js';
-import { render, type MailTemplate } from './define-mail.js';
+import type { MailTemplate } from './define-mail.js';
+import { render } from './content/render-mail.js';
+import { MailLocales } from './mail-locales.js';
 
 /** Number of mails sent at once: a slow mail server delays no more than these. */
 const BATCH = 10;
@@ -25,6 +29,13 @@ const KEEP_GIVEN_UP_MS = 30 * 24 * 3_600_000;
 /** If a worker has not reported the result after this time in ms, it has died, and another worker takes the mail. */
 const CLAIM_MS = 60_000;
 
+export interface AddOptions {
+  /** The transaction's time, if the caller already knows it. */
+  now?: Date;
+  /** The language tag of the recipient. By default {@link MailLocales} finds it by the address. */
+  locale?: string | null;
+}
+
 /**
  * Mails are added in the transaction that they report: none is lost, and none is sent for a transaction that was
  * rolled back. Any instance sends them afterwards, at least once.
@@ -37,6 +48,8 @@ export class MailOutbox extends QueueWorker {
     private readonly mails: MailRepository,
     private readonly transport: MailTransport,
     private readonly links: MailLinks,
+    private readonly locales: MailLocales,
+    private readonly settings: Settings,
     private readonly pending: PendingActionPolicy,
     private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
@@ -47,18 +60,27 @@ export class MailOutbox extends QueueWorker {
   /**
    * Adds a mail. Call it in the transaction of the action.
    * @param data must not contain secrets: it stays in the database until the mail has been sent
-   * @param now the transaction's time, if the caller already knows it
    */
   async add<Data extends object>(
     tx: EntityManager,
     recipient: string,
     template: MailTemplate<Data>,
     data: NoInfer<Data>,
-    now?: Date,
+    options: AddOptions = {},
   ): Promise<void> {
     const { tokenId = null } = data as { tokenId?: string };
-    const createdAt = now ?? (await databaseNow(tx, this.clock));
-    await this.mails.add(tx, { recipient, template, data, createdAt, tokenId });
+    const createdAt = options.now ?? (await databaseNow(tx, this.clock));
+    const locale = options.locale ?? (await this.localeOf(tx, recipient));
+    const kept = locale === null ? data : { locale, ...data };
+    await this.mails.add(tx, { recipient, template, data: kept, createdAt, tokenId });
+  }
+
+  /**
+   * The language tag of the user with this address, see {@link MailLocales}. Use it for a mail that goes to another
+   * address than that of the account.
+   */
+  localeOf(tx: EntityManager, address: string): Promise<string | null> {
+    return this.locales.of(tx, address);
   }
 
   /**
@@ -68,6 +90,10 @@ export class MailOutbox extends QueueWorker {
   async removeGivenUp(): Promise<number> {
     const now = await databaseNow(this.database.manager, this.clock);
     return this.mails.removeGivenUp(new Date(now.getTime() - KEEP_GIVEN_UP_MS));
+  }
+
+  protected async backlog(): Promise<Backlog> {
+    return this.mails.backlog(await databaseNow(this.database.manager, this.clock));
   }
 
   protected async handleBatch(): Promise<boolean[]> {
@@ -106,7 +132,10 @@ export class MailOutbox extends QueueWorker {
   private deliver(mail: ClaimedMail, now: Date): Promise<void> {
     const id = `${mail.created_at.getTime()}-${mail.id}`;
     const link = this.links.of(mail.template, mail.data, now.getTime());
-    return this.transport.send({ id, to: mail.recipient, ...render(mail.template, mail.data, link) });
+    const { locale } = mail.data as { locale?: string };
+    const locales = [locale, this.settings.mailLocale].filter((tag) => tag !== undefined);
+    const content = render(mail.template, mail.data, { link, locales });
+    return this.transport.send({ id, to: mail.recipient, ...content });
   }
 
   private async postpone(

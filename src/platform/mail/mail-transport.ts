@@ -82,7 +82,10 @@ export function mailsFolder({ dataDir }: Settings): string {
   return join(dataDir, 'mails');
 }
 
-/** For development: mails are stored as files, named in the log, and printed if a terminal is present. */
+/**
+ * For development: mails are stored as files, as text and as HTML, named in the log, and printed if a terminal is
+ * present.
+ */
 export class FolderTransport extends MailTransport {
   constructor(
     private readonly folder: string,
@@ -93,10 +96,11 @@ export class FolderTransport extends MailTransport {
     super();
   }
 
-  override async send({ id, to, subject, text }: Mail): Promise<void> {
+  override async send({ id, to, subject, text, html }: Mail): Promise<void> {
     const file = join(this.folder, `${id}.txt`);
     const mail = `To: ${to}\nSubject: ${subject}\n\n${text}\n`;
-    await this.write(file, mail);
+    await this.write(join(this.folder, `${id}.html`), html);
+    await this.write(file, mail); // last: the list of mails reads the text files
     this.logger.info({ subject, file }, 'a mail was written to a file; set SMTP_URL to send mails');
     this.print?.(mail);
   }

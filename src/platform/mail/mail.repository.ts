@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { MAX_COUNTED, type Backlog } from '../jobs/backlog.js';
 import { AccountDeletions } from '../persistence/account-deletions.js';
 import type { MailTemplate } from './define-mail.js';
 
@@ -38,6 +39,10 @@ const CLAIM = `
     order by next_attempt_at limit $3 for update skip locked)
   returning id, recipient, template, data, attempts, created_at, user_id, session_id, requested_at`;
 
+const BACKLOG = `
+  select count(*)::int as count, coalesce(extract(epoch from $1 - min(created_at)) * 1000, 0)::float as age
+  from (select created_at from mails where given_up_at is null order by next_attempt_at limit ${MAX_COUNTED}) m`;
+
 const REMOVE_GIVEN_UP = `
   delete from mails where id in (
     select id from mails where given_up_at < $1 order by given_up_at limit $2 for update skip locked)`;
@@ -63,6 +68,12 @@ export class MailRepository {
   async claim(now: Date, nextAttemptAt: Date, limit: number): Promise<ClaimedMail[]> {
     const [mails] = await this.database.query<[ClaimedMail[], number]>(CLAIM, [now, nextAttemptAt, limit]);
     return mails;
+  }
+
+  /** The mails that wait. */
+  async backlog(now: Date): Promise<Backlog> {
+    const [backlog] = await this.database.query<[Backlog]>(BACKLOG, [now]);
+    return backlog;
   }
 
   async postpone(id: string, nextAttemptAt: Date, givenUpAt: Date | null): Promise<void> {

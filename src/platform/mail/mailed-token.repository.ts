@@ -3,7 +3,8 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { AccountDeletions } from '../persistence/account-deletions.js';
 import type { PendingAction } from './pending-action.js';
 
-export type MailedPurpose = 'password_reset' | 'email_verification' | 'email_change';
+/** An `admin_invitation` is in no mail: an operator hands it over. */
+export type MailedPurpose = 'password_reset' | 'email_verification' | 'email_change' | 'admin_invitation';
 
 /**
  * The content of a token. The client that has it can read the mailbox. `PendingActions` decides whether its action

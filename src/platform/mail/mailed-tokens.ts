@@ -18,6 +18,7 @@ const LIFETIMES_MS: Record<MailedPurpose, number> = {
   password_reset: 30 * 60_000,
   email_verification: 24 * 3_600_000,
   email_change: 60 * 60_000,
+  admin_invitation: 60 * 60_000,
 };
 /**
  * Purposes whose token may be used again. Mail scanners and impatient users follow a link twice, and the second time

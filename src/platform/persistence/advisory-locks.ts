@@ -12,6 +12,8 @@ export const ADVISORY_LOCKS = {
   privilegedRoles: 7_263_404,
   /** One instance extends the audit hash chain at a time. */
   auditChain: 7_263_405,
+  /** One instance at a time records revocations again that a failover has lost. */
+  lostRevocations: 7_263_406,
 } as const;
 
 /** Waits for the lock, and keeps it until the transaction ends. */

@@ -9,6 +9,7 @@ import { Settings } from '../settings/settings.js';
 import { Jobs } from '../jobs/jobs.js';
 import { ScheduledJobRepository } from '../jobs/scheduled-job.repository.js';
 import { AccountDeletions } from './account-deletions.js';
+import { DemoRows } from './demo-rows.js';
 import { connectionTo } from './postgres/postgres-connection.js';
 import { PostgresPool } from './postgres/postgres-pool.js';
 import { InstanceMessages } from './instance-messages.js';
@@ -97,6 +98,7 @@ const logLostConnection = (logger: Logger) => (error: Error) =>
   ],
   providers: [
     AccountDeletions,
+    DemoRows,
     InstanceMessages,
     Jobs,
     ScheduledJobRepository,
@@ -142,6 +144,7 @@ const logLostConnection = (logger: Logger) => (error: Error) =>
   exports: [
     AccountDeletions,
     CHECK_POOL,
+    DemoRows,
     InstanceMessages,
     MAIN_POOL,
     Jobs,

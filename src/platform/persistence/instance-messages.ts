@@ -72,7 +72,9 @@ export class InstanceMessages implements OnApplicationBootstrap, OnApplicationSh
 
   async onApplicationShutdown(): Promise<void> {
     this.stop();
-    await this.client?.end().catch(() => undefined);
+    const { client } = this;
+    this.client = null; // so its end is no interruption
+    await client?.end().catch(() => undefined);
   }
 
   /** Does nothing while the connection lives. A failure is tried again after the interval. */

@@ -25,7 +25,16 @@ const LOCK_TIMEOUT_MS = 5_000;
  * take turns.
  * @returns the names of the applied migrations
  */
-export async function migrateDatabase(url: string, tls: StoreTls = PLAIN): Promise<string[]> {
+export function migrateDatabase(url: string, tls: StoreTls = PLAIN): Promise<string[]> {
+  return inTurn(url, tls, async (source) => (await source.runMigrations()).map(({ name }) => name));
+}
+
+/** Works with the migrations while no other process applies or reverts any. */
+export async function inTurn<T>(
+  url: string,
+  tls: StoreTls,
+  work: (source: DataSource) => Promise<T>,
+): Promise<T> {
   await requireSuitableServer(url, tls);
   const turn = new PostgresClient({
     ...connectionTo(url, tls),
@@ -34,9 +43,7 @@ export async function migrateDatabase(url: string, tls: StoreTls = PLAIN): Promi
   await turn.connect();
   try {
     await turn.query('select pg_advisory_lock($1)', [ADVISORY_LOCKS.migration]);
-    return await withMigrations({ url, tls }, async (source) =>
-      (await source.runMigrations()).map(({ name }) => name),
-    );
+    return await withMigrations({ url, tls }, work);
   } finally {
     await turn.end();
   }

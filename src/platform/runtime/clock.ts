@@ -42,6 +42,8 @@ export const MAX_CLOCK_OFFSET_MS = 5_000;
 export class AlignedClock extends Clock {
   /** Milliseconds by which the machine's clock was ahead of the database's at the last comparison. */
   offset = 0;
+  /** The greatest possible error of {@link offset}: the duration of the last comparison, in milliseconds. */
+  tolerance = 0;
   private compared: { clock: number; monotonic: number } | null = null;
 
   constructor(private readonly machine: Clock) {
@@ -65,6 +67,11 @@ export class AlignedClock extends Clock {
     return this.machine.monotonic();
   }
 
+  /** The database's time by the last comparison. It is wrong by at most {@link tolerance}. */
+  databaseTime(): number {
+    return this.machine.now() - this.offset;
+  }
+
   /** Whether the clocks differ by more than {@link MAX_CLOCK_OFFSET_MS}. Such an instance should get no traffic. */
   get isOff(): boolean {
     return Math.abs(this.offset) > MAX_CLOCK_OFFSET_MS;
@@ -77,6 +84,7 @@ export class AlignedClock extends Clock {
   compare(database: number, askedAt: number): void {
     const now = this.machine.now();
     const isAhead = database < askedAt;
+    this.tolerance = Math.max(0, now - askedAt);
     this.offset = isAhead ? askedAt - database : Math.min(0, now - database);
     this.compared = { clock: now, monotonic: this.machine.monotonic() };
   }

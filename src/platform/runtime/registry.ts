@@ -15,6 +15,11 @@ export interface RegistryRules {
 
 const faults: string[] = [];
 
+/** Adds the fault of a define call. It stops the boot, see {@link requireFaultless}. */
+export function addFault(fault: string): void {
+  faults.push(fault);
+}
+
 /**
  * The entries of the core, and those that features define in their own files. Features load after the core, so read a
  * registry when an entry is used, not when a module loads.
@@ -36,9 +41,9 @@ export class Registry<Entry> {
    */
   define(name: string, entry: Entry): string {
     const { call, names } = this.rules;
-    if (!names.test(name)) faults.push(`${call}('${name}'): the name must match ${names.source}`);
+    if (!names.test(name)) addFault(`${call}('${name}'): the name must match ${names.source}`);
     else if (this.entries.has(name))
-      faults.push(`${call}('${name}'): this name exists already; choose another one`);
+      addFault(`${call}('${name}'): this name exists already; choose another one`);
     else this.entries.set(name, entry);
     return name;
   }

@@ -38,6 +38,8 @@ export function settingsForLog(settings: Settings): Record<string, unknown> {
     [...allSettings]
       .map(([name, { secret }]) => ({ name, secret, value: settings[name as SettingName] as unknown }))
       .filter(({ value }) => value !== undefined)
-      .map(({ name, secret, value }) => [variableOf(name), secret ? '(set)' : value]),
+      .map(({ name, secret, value }) => [variableOf(name), secret && !isEmpty(value) ? '(set)' : value]),
   );
 }
+
+const isEmpty = (value: unknown): boolean => value === '' || (Array.isArray(value) && value.length === 0);

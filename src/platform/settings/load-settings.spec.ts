@@ -99,6 +99,7 @@ describe('Settings with a wrong value', () => {
   it.each([
     ['DATABASE_URL', 'mysql://app:hunter2@db/app'],
     ['DATABASE_URL', 'postgres//app:hunter2@db/app'],
+    ['DATABASE_URL', 'postgres://app:hunter2@one:5432,two:5432/app'],
     ['REDIS_URL', 'http://:hunter2@cache'],
     ['REDIS_URL', 'hunter2'],
   ])('An error about a setting never shows a value that may be a secret: %s=%s', (variable, value) => {
@@ -318,6 +319,21 @@ describe('Settings in production', () => {
     expect(complaints({ ...given, STORE_TLS: 'off' })).toEqual([]);
     const always = complaints({ ...given, STORE_TLS: 'always' });
     expect(always).toHaveLength(url.startsWith('rediss:') ? 0 : 1);
+  });
+
+  it.each([
+    'postgres://app:pw@one,two/app',
+    'postgres://one:5432,two:5432/app',
+    'postgres://app:pw@/app?host=one,two',
+    'postgres://app:pw@one/app?host=one%2Ctwo',
+  ])('The boot refuses a DATABASE_URL with several servers: %s', (url) => {
+    expect(complaints({ DATABASE_URL: url })).toEqual([
+      expect.stringMatching(/^DATABASE_URL names several servers; name one/),
+    ]);
+  });
+
+  it('The boot accepts a DATABASE_URL with a comma in its password', () => {
+    expect(complaints({ DATABASE_URL: 'postgres://app:p,w@one/app' })).toEqual([]);
   });
 
   it.each(['disable', 'prefer', 'require', 'no-verify', 'verify-ca'])(

@@ -74,6 +74,8 @@ function contradictions(settings: Settings): string[] {
     refuse('smtpUrl', 'has parameters; use the settings SMTP_TLS, SMTP_CA_FILE and SMTP_HELO_NAME instead');
   if (!isWithin(homeOf(settings).hostname, relyingPartyOf(settings).id))
     refuse('passkeyRpId', 'is neither the host of APP_URL nor a domain above it: no page could use passkeys');
+  if (settings.requestIdFromProxy && settings.trustedProxies.length === 0)
+    refuse('requestIdFromProxy', 'is "true", but TRUSTED_PROXIES names no proxy');
   if (settings.nodeEnv === 'production') {
     if (!settings.databaseUrl) refuse('databaseUrl', 'is not set; production requires a PostgreSQL server');
     if (!settings.redisUrl)

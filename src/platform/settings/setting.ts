@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { canonicalLocale } from '../runtime/locale.js';
 import { milliseconds } from './duration.js';
 
 /** One environment variable: its meaning, its allowed values and its default. */
@@ -12,6 +13,8 @@ export interface Setting<T> {
   fallbackDoc?: string;
   /** If true, the value is never printed, not even in an error. */
   secret?: boolean;
+  /** The value without the secret in it, for a setting of which the rest may be shown. */
+  redact?: (text: string) => string;
   parse: z.ZodType<T, string>;
 }
 
@@ -56,6 +59,20 @@ export function integer(
   };
 }
 
+/** A number from 0 to 1. */
+export function share(doc: string, details: Details = {}): Setting<number> {
+  return {
+    doc,
+    allowed: 'a number from 0 to 1',
+    ...details,
+    parse: z
+      .string()
+      .regex(/^\d(\.\d{1,6})?$/, 'is not a number from 0 to 1')
+      .transform(Number)
+      .refine((value) => value <= 1, 'is not a number from 0 to 1'),
+  };
+}
+
 /** One of several words. */
 export function choice<const T extends string>(
   doc: string,
@@ -87,15 +104,33 @@ export function url(doc: string, protocols: string[], details: Details = {}): Se
   return {
     doc,
     allowed: protocols.map((protocol) => `\`${protocol}//…\``).join(' or '),
+    redact: withoutPassword,
     ...details,
     parse: z
       .string()
+      .refine((value) => !SEVERAL_HOSTS.test(value), {
+        error: 'names several servers; name one, for example an address that follows the primary',
+        abort: true,
+      })
       .refine((value) => URL.canParse(value) && protocols.includes(new URL(value).protocol), {
         error: 'is not such a URL',
         abort: true,
       })
       .refine(isDecodable, STRAY_PERCENT),
   };
+}
+
+/** In the place of the host, after the credentials, or in the parameter `host`. */
+const SEVERAL_HOSTS = /^[a-z]+:\/\/(?:[^/?#]*@)?[^/?#@]*,[^/?#@]*(?:[/?#]|$)|[?&]host=[^&#]*(?:,|%2c)/i;
+
+/** Parameters may contain a password too, so their values are hidden. */
+function withoutPassword(text: string): string {
+  const url = new URL(text);
+  // A password with an unescaped `/`, `?` or `#` ends in one of these parts.
+  if (`${url.pathname}${url.search}${url.hash}`.includes('@')) return '(hidden)';
+  if (url.password) url.password = 'hidden';
+  for (const name of new Set(url.searchParams.keys())) url.searchParams.set(name, 'hidden');
+  return url.href;
 }
 
 const STRAY_PERCENT = 'has a `%` that does not begin an escape sequence; write `%25`';
@@ -115,6 +150,7 @@ export function baseUrl(doc: string, details: Details = {}): Setting<string | un
   const one = url(doc, ['https:', 'http:'], details);
   return {
     ...one,
+    redact: (text) => text, // it has no password
     parse: z
       .string()
       .refine((value) => one.parse.safeParse(value).success && !/[?#@\s]/.test(value), 'is not such a URL'),
@@ -130,10 +166,10 @@ export function urls(doc: string, protocols: string[], details: Details = {}): S
   return {
     ...one,
     allowed: `${one.allowed}, with the number of a database as its only path, or several nodes of a cluster, separated by commas`,
+    redact: (text) => itemsOf(text).map(withoutPassword).join(','),
     parse: z
       .string()
-      // A comma may also be part of a password.
-      .transform((value) => value.split(/,(?=\s*\w+:\/\/)/).map((item) => item.trim()))
+      .transform(itemsOf)
       .pipe(z.array(one.parse as z.ZodType<string, string>))
       .refine((items) => items.every((item) => /^(\/\d*)?$/.test(new URL(item).pathname)), {
         error: 'has a path that is not the number of a database',
@@ -141,6 +177,11 @@ export function urls(doc: string, protocols: string[], details: Details = {}): S
       })
       .refine(areNodesOfOne, 'has nodes with different schemes, credentials or databases'),
   };
+}
+
+/** A comma may also be part of a password. */
+function itemsOf(text: string): string[] {
+  return text.split(/,(?=\s*\w+:\/\/)/).map((item) => item.trim());
 }
 
 function areNodesOfOne(items: string[]): boolean {
@@ -210,6 +251,21 @@ export function address(doc: string, details: Details = {}): Setting<string> {
     allowed: 'an e-mail address such as `Your product <no-reply@example.com>`',
     ...details,
     parse: z.string().regex(/^([^<>\r\n]{1,100} )?<?[^\s<>@]+@[^\s<>@]+>?$/, 'is not an e-mail address'),
+  };
+}
+
+/** A language tag (BCP 47), in its canonical spelling. */
+export function languageTag(doc: string, details: Details = {}): Setting<string> {
+  return {
+    doc,
+    allowed: 'a language tag such as `de` or `pt-BR`',
+    ...details,
+    parse: z.string().transform((value, context) => {
+      const tag = canonicalLocale(value);
+      if (tag !== undefined) return tag;
+      context.addIssue('is not a language tag');
+      return z.NEVER;
+    }),
   };
 }
 

@@ -10,6 +10,7 @@ import type { Setting } from './setting.js';
  * `npm run docs:settings` writes `.env.example` and `docs/reference/settings.md` from the schema. With `--check` it only
  * reports whether they differ, for CI.
  */
+const USAGE = 'usage: npm run docs:settings [-- --check]';
 const PAGE = 'docs/reference/settings.md';
 const MARKERS = ['<!-- settings -->', '<!-- /settings -->'] as const;
 const entries = [...allSettings];
@@ -54,7 +55,7 @@ async function page(): Promise<string> {
   return `${before}${MARKERS[0]}\n${table()}\n${MARKERS[1]}${after}`;
 }
 
-await runCommand(async () => {
+await runCommand(USAGE, async () => {
   const wanted = { '.env.example': envExample(), [PAGE]: await page() };
   for (const [file, text] of Object.entries(wanted)) {
     if (!process.argv.includes('--check')) await writeFile(file, text);

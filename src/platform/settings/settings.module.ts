@@ -4,6 +4,7 @@ import { createLogger, LOGGER, type Logger } from '../logging/logger.js';
 import type { Keys } from '../keys/key-format.js';
 import { KeyStore } from '../keys/key-store.js';
 import { Metrics } from '../metrics/metrics.js';
+import { RequestOutcomes } from '../metrics/request-outcomes.js';
 import { Settings } from './settings.js';
 
 /** Replacements of shared providers, and features that only tests have. */
@@ -12,6 +13,8 @@ export interface Replacements {
   logger?: Logger;
   /** Modules beside those of `features.ts`. */
   features?: Type[];
+  /** True for a command, which serves nothing and is no instance. */
+  isCommand?: boolean;
 }
 
 /** Provides the settings, the keys, the clock, the logger and the metrics to all modules. */
@@ -28,8 +31,9 @@ export class SettingsModule {
         { provide: Clock, useExisting: AlignedClock },
         { provide: LOGGER, useValue: logger ?? createLogger(settings.logLevel, false) },
         Metrics,
+        RequestOutcomes,
       ],
-      exports: [Settings, KeyStore, AlignedClock, Clock, LOGGER, Metrics],
+      exports: [Settings, KeyStore, AlignedClock, Clock, LOGGER, Metrics, RequestOutcomes],
     };
   }
 }

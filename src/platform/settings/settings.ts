@@ -11,9 +11,11 @@ import {
   header,
   heloName,
   integer,
+  languageTag,
   list,
   path,
   secret,
+  share,
   url,
   urls,
   word,
@@ -149,6 +151,14 @@ export const SETTINGS = {
     'The bearer token for `/metrics`. If it is not set, `/metrics` is open in development and disabled in production.',
     { fallbackDoc: 'none' },
   ),
+  otelExporterOtlpEndpoint: baseUrl(
+    'The OpenTelemetry collector (OTLP over HTTP, JSON) that gets traces. Without it there are no traces.',
+    { fallbackDoc: 'none' },
+  ),
+  otelTracesSamplerArg: share(
+    'The share of traces that are recorded, if the request does not belong to a trace of its client.',
+    { fallback: '1' },
+  ),
   accessWhenBlind: choice(
     'The behaviour of access-tier routes on an instance that has not received the revocation feed for 5 s. `allow`: accept the token; `session`: check the session; `deny`: refuse with 503.',
     ['allow', 'session', 'deny'],
@@ -178,6 +188,10 @@ export const SETTINGS = {
       fallback: (production) => String(production),
       fallbackDoc: '`false`, in production `true`',
     },
+  ),
+  requestIdFromProxy: flag(
+    'Take the id of a request from the header `X-Request-Id` of a proxy of `TRUSTED_PROXIES`, if it is a UUID. The proxy must set it on every request: a client can choose the id if the proxy only passes it on.',
+    { fallback: 'false' },
   ),
   countryHeader: header(
     'The header in which a proxy of `TRUSTED_PROXIES` sends the country of a request, such as `CF-IPCountry`. The proxy must set it on every request: a client can forge a header that the proxy only passes on.',
@@ -236,7 +250,7 @@ export const SETTINGS = {
     { min: '300ms', max: '5m', fallback: '30s' },
   ),
   shutdownDelay: duration(
-    'After SIGTERM the instance reports that it is not ready, but serves for this long, so that load balancers notice. Then it refuses new requests, finishes those that have begun and exits. Choose more than two intervals of the health checks of the load balancer.',
+    'After SIGTERM the instance reports that it is not ready, but serves for this long, so that load balancers notice. Then it takes no new requests, finishes those that have begun and exits. Choose more than the load balancer needs to notice, and more than it keeps idle connections.',
     {
       min: '0s',
       max: '5m',
@@ -287,6 +301,11 @@ export const SETTINGS = {
       fallbackDoc: '`off`, in production `required`',
     },
   ),
+  deviceBinding: choice(
+    'Whether sessions are bound to a key of their device, so that copied cookies and tokens are refused elsewhere. `offer`: browsers with Device Bound Session Credentials and clients with DPoP bind their sessions; `require-for-admins`: in addition, a privileged role such as admin does not apply in a session without a key; `off`: no session is bound, and keys of earlier sessions are not checked.',
+    ['off', 'offer', 'require-for-admins'],
+    { fallback: 'offer' },
+  ),
   appUrl: baseUrl(
     'The public URL of the application. Links in mails begin with it. Production requires `https`.',
     {
@@ -315,11 +334,15 @@ export const SETTINGS = {
   mailFrom: address('The sender of mails. Its domain is also used in `Message-ID`.', {
     fallback: PRODUCT.mailFrom,
   }),
+  mailLocale: languageTag(
+    'The language of mails to users that have chosen none. `en` is built in. The boot stops if the code adds no labels for the language; mails without a translation are sent in English.',
+    { fallback: 'en' },
+  ),
   migrateOnBoot: flag('Apply migrations before listening. In production run `npm run db:migrate` instead.', {
     fallback: (production) => String(!production),
     fallbackDoc: '`true`, in production `false`',
   }),
-  seedUsers: flag('Create the demo users; refused in production.', {
+  seedUsers: flag('Create demo users, in development with demo rows; refused in production.', {
     fallback: (production) => String(!production),
     fallbackDoc: '`true`, in production `false`',
   }),

@@ -34,6 +34,8 @@ export const POLICIES = {
   register: { address: { limit: 100, per: '1h' }, everyone: { limit: 600, per: '1m' } },
   // A client refreshes every 15 minutes, so this allows an address with thousands of clients.
   refresh: { address: { limit: 3_000, per: '10m' }, token: { limit: 60, per: '1m' } },
+  // A browser in use proves its device key every three minutes, so this allows an address with 6,000 of them.
+  device_binding: { address: { limit: 20_000, per: '10m' } },
   logout: { address: { limit: 3_000, per: '10m' } },
   // Each request sends a mail.
   password_forgot: {
@@ -44,8 +46,7 @@ export const POLICIES = {
   password_reset: { address: { limit: 100, per: '1h' } },
   password_change: { address: { limit: 600, per: '10m' } },
   email_change: { address: { limit: 100, per: '1h' }, user: { limit: 5, per: '1h' } },
-  // Apps on a server refresh the tokens of all their users from one address.
-  oauth: { address: { limit: 3_000, per: '10m' } },
+  oauth: { address: { limit: 3_000, per: '10m' } }, // an app on a server refreshes the tokens of all its users
   social: { address: { limit: 600, per: '10m' } },
   // A provider ends many people at once, from few addresses.
   global_revocation: { address: { limit: 3_000, per: '10m' } },

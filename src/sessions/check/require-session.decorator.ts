@@ -11,13 +11,13 @@ export interface RequireSessionOptions {
   /** `cached` (default) may use a cached session; `strict` reads Postgres on every check. */
   consistency?: 'cached' | 'strict';
   /**
-   * Also allows a session with a risk signal that must reauthenticate (`SUSPICION_…=reauthenticate`). For routes that
-   * reauthenticate.
+   * Also allows a session that must reauthenticate, after a risk signal (`SUSPICION_…=reauthenticate`) or without a proof
+   * of its device key. For routes that reauthenticate.
    */
   provesIdentity?: true;
   /**
-   * Also allows a user with a privileged role and without a verified second factor (`ADMIN_MFA=required`). For routes
-   * that enrol or verify a factor.
+   * Also allows a user with a privileged role and without the verified second factor or the device key that
+   * `ADMIN_MFA` and `DEVICE_BINDING` require. For routes that enrol or verify a factor.
    */
   awaitsSecondFactor?: true;
   /**
@@ -54,7 +54,9 @@ export function RequireSession(options: RequireSessionOptions = {}) {
       'auth.invalid_token',
       'auth.token_expired',
       'auth.session_ended',
-      ...(options.awaitsSecondFactor ? [] : (['auth.second_factor_required'] as const)),
+      ...(options.awaitsSecondFactor
+        ? []
+        : (['auth.second_factor_required', 'auth.device_key_required'] as const)),
       ...(options.maxAuthAge ? (['auth.reauthentication_required'] as const) : []),
       'auth.unavailable',
     ),

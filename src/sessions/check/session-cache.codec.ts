@@ -6,7 +6,7 @@ import type { SessionSnapshot } from './session-snapshot.js';
 import { packSnapshot, SNAPSHOT_SHAPE, unpackSnapshot } from './session-snapshot.repository.js';
 
 /** The first element of a live session. An entry that another version has written counts as a miss. */
-const LIVE = 2;
+export const LIVE = 3;
 
 /** See `CacheCodec`. */
 export function packLive(snapshot: SessionSnapshot, believeUntil: number): CacheValue {

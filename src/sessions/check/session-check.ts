@@ -5,10 +5,12 @@ import { requireClaims } from '../../platform/claims/declared-claims.js';
 import type { Principal } from '../../platform/http/request.js';
 import { Settings } from '../../platform/settings/settings.js';
 import type { Ended } from '../revocation/end-reason.js';
+import { keyProofRequired, lacksKeyProof } from '../binding/key-proof.js';
 import { KeyDelivery } from '../refresh/key-delivery.js';
 import { CachedReader } from './cached-reader.js';
+import { UNTRACED, type CheckTrace } from './check-timings.js';
 import { SessionReader } from './session-reader.js';
-import { judge, lacksSecondFactor, type SessionSnapshot } from './session-snapshot.js';
+import { judge, lacksDeviceKey, lacksSecondFactor, type SessionSnapshot } from './session-snapshot.js';
 import { SessionCache } from './session-cache.js';
 
 /** The requirements of a route for its session. */
@@ -17,8 +19,10 @@ export interface SessionRequirement {
   maxAuthAge?: number;
   /** Counts from the last proof of a second factor, if the session has one. */
   bySecondFactor?: boolean;
-  /** Accepts a privileged role without a verified second factor, even where one is required. */
+  /** Accepts a privileged role without the second factor and the device key that the settings require of it. */
   mayLackSecondFactor?: boolean;
+  /** Accepts a bound session without a proof of its device key. */
+  mayLackKeyProof?: boolean;
   /** `strict` reads Postgres on every check; `cached` may use a cached session up to `CACHE_LEASE` old. */
   consistency: 'cached' | 'strict';
 }
@@ -46,14 +50,24 @@ export class SessionCheck {
     return this.sessions.answers;
   }
 
+  /** See {@link CachedReader}. */
+  get durations() {
+    return this.sessions.durations;
+  }
+
   /**
    * Returns the session of an access token, if it is live and meets the requirement.
    *
+   * @param trace learns which store has answered
    * @throws Problem `auth.session_ended`, `auth.token_expired` (this token was denied), `auth.invalid_token` (this
-   * user has no such session), `auth.reauthentication_required` (RFC 9470), `auth.second_factor_required`,
-   * `auth.unavailable`
+   * user has no such session), `auth.reauthentication_required` (RFC 9470, or no proof of the device key),
+   * `auth.second_factor_required`, `auth.device_key_required`, `auth.unavailable`
    */
-  async require(principal: Principal, requirement: SessionRequirement): Promise<SessionSnapshot> {
+  async require(
+    principal: Principal,
+    requirement: SessionRequirement,
+    trace: CheckTrace = UNTRACED,
+  ): Promise<SessionSnapshot> {
     const { sessionId } = principal;
     const isCached = requirement.consistency === 'cached';
     const entry = isCached ? await this.sessions.fromCache(sessionId) : undefined;
@@ -63,6 +77,7 @@ export class SessionCheck {
       if (snapshot.userId !== principal.userId) throw new Problem('auth.invalid_token');
       if (!this.objection(snapshot, principal, requirement)) return this.letIn(snapshot);
     }
+    trace.answeredBy = 'postgres';
     const snapshot = await this.sessions.fromPostgres(sessionId, entry);
     if (snapshot?.userId !== principal.userId) throw new Problem('auth.invalid_token');
     requireClaims(snapshot.claims);
@@ -79,15 +94,20 @@ export class SessionCheck {
 
   private objection(
     snapshot: SessionSnapshot,
-    { tokenId, keyVersion }: Principal,
-    { maxAuthAge, bySecondFactor, mayLackSecondFactor }: SessionRequirement,
+    principal: Principal,
+    { maxAuthAge, bySecondFactor, mayLackSecondFactor, mayLackKeyProof }: SessionRequirement,
   ): Problem | null {
     const now = this.clock.now();
     const ended = judge(snapshot, this.settings, now);
     if (ended) return sessionEnded(ended);
+    const { tokenId, keyVersion } = principal;
     if (keyVersion !== snapshot.keyVersion || snapshot.deniedTokens.includes(tokenId)) return tokenDenied();
+    if (!mayLackKeyProof && lacksKeyProof(snapshot, principal, this.settings))
+      return principal.needsKey ? keyProofRequired() : tokenDenied(); // a token from before the binding
     if (!mayLackSecondFactor && lacksSecondFactor(snapshot, this.settings))
       return new Problem('auth.second_factor_required');
+    if (!mayLackSecondFactor && lacksDeviceKey(snapshot, this.settings))
+      return new Problem('auth.device_key_required');
     if (maxAuthAge === undefined) return null;
     const factorAt = bySecondFactor ? snapshot.secondFactorAt : null;
     const isStale = (factorAt ?? snapshot.authenticatedAt) + maxAuthAge <= now;

@@ -1,4 +1,6 @@
 import type { Ended, EndReason } from '../revocation/end-reason.js';
+import type { SessionBinding } from '../binding/session-binding.js';
+import type { Transport } from '../session.entity.js';
 import { INSTANT, TEXT_OR_NULL, UUID, type Begun } from './session-cache.cells.js';
 
 /** The properties of a session that are more than one column or one cell, for `session-snapshot.repository.ts`. */
@@ -116,6 +118,40 @@ export const DEVICE = {
     os,
     firstSeenAt: createdAt + after,
   }),
+};
+
+interface BindingRow {
+  binding_version: number;
+  bound_at: number | null;
+}
+
+/** The binding of a row; null for a session without a device key. */
+export function bindingOf({
+  binding_version: version,
+  bound_at: boundAt,
+}: BindingRow): SessionBinding | null {
+  return boundAt === null ? null : { version, boundAt };
+}
+
+interface Carried {
+  transport: Transport;
+  binding: SessionBinding | null;
+}
+
+/** One cell for the transport and the binding. Most sessions have no binding, and their cell is one letter. */
+export const TRANSPORT_AND_BINDING = {
+  shape: 't',
+  pack(_: Transport, { transport, binding, createdAt }: Carried & Begun): string {
+    return transport[0] + (binding ? `${binding.version},${binding.boundAt - createdAt}` : '');
+  },
+  transport(cell: string): Transport {
+    return cell.startsWith('c') ? 'cookie' : 'bearer';
+  },
+  binding(cell: string, createdAt: number): SessionBinding | null {
+    if (cell.length === 1) return null;
+    const [version, after] = cell.slice(1).split(',').map(Number);
+    return { version: version!, boundAt: createdAt + after! };
+  },
 };
 
 interface EndedRow {

@@ -1,6 +1,7 @@
 import { CLAIMS_SQL, NO_CLAIMS, parseClaims, type Claims } from '../../platform/claims/declared-claims.js';
 import { compileFunction } from '../../platform/performance/compile-function.js';
 import type { Role } from '../../roles.js';
+import type { SessionBinding } from '../binding/session-binding.js';
 import type { Ended } from '../revocation/end-reason.js';
 import type { Transport } from '../session.entity.js';
 import {
@@ -12,7 +13,16 @@ import {
   type Cell,
   type CellCodec,
 } from './session-cache.cells.js';
-import { DEVICE, endedOf, epochMs, locationOf, PLACES, type Location } from './session-parts.repository.js';
+import {
+  bindingOf,
+  DEVICE,
+  endedOf,
+  epochMs,
+  locationOf,
+  PLACES,
+  TRANSPORT_AND_BINDING,
+  type Location,
+} from './session-parts.repository.js';
 
 /** One property of a session: its columns, and its cells in a cache entry. */
 interface Field<Value> {
@@ -51,11 +61,11 @@ const DENIED_TOKENS = `
 const FIELDS = {
   userId: column('user_id', 's.user_id', UUID),
   roles: column('roles', 'u.roles', WORDS as CellCodec<readonly Role[]>),
-  transport: column<Transport>('transport', 's.transport', {
-    shape: 't',
-    pack: (transport) => (transport === 'cookie' ? 'c' : 'b'),
-    unpack: (cell) => (cell === 'c' ? 'cookie' : 'bearer'),
-  }),
+  transport: {
+    columns: { transport: 's.transport' },
+    cells: [TRANSPORT_AND_BINDING],
+    unpack: TRANSPORT_AND_BINDING.transport,
+  } as Field<Transport>,
   /** The IP address of the last refresh. */
   ip: initially(null, column('ip', 'host(s.ip)', TEXT_OR_NULL)),
   /** The country of the login. */
@@ -113,6 +123,13 @@ const FIELDS = {
   }),
   /** The `jti` of each denied access token of this session. The session itself goes on. */
   deniedTokens: initially([], column('denied_tokens', DENIED_TOKENS, WORDS)),
+  /** The key of the device that the session is bound to; null for none. */
+  binding: initially<SessionBinding | null>(null, {
+    columns: { binding_version: 's.binding_version', bound_at: epochMs('s.bound_at') },
+    read: bindingOf,
+    cells: 'transport',
+    unpack: TRANSPORT_AND_BINDING.binding,
+  }),
   device: DEVICE as Field<ReturnType<typeof DEVICE.read>>,
   /** The current values of the claims that `src/claims.ts` declares. The token may still have earlier ones. */
   claims: initially<Claims>(NO_CLAIMS, {

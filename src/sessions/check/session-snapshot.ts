@@ -43,9 +43,10 @@ export function judge(session: SessionLifetime, settings: Lifetimes, now: number
   return null;
 }
 
-/** The rules for a session without a second factor; see `ADMIN_MFA`. */
-export interface FactorRules {
+/** The rules for sessions with a privileged role; see `ADMIN_MFA` and `DEVICE_BINDING`. */
+export interface AdminRules {
   adminMfa: 'off' | 'required';
+  deviceBinding: 'off' | 'offer' | 'require-for-admins';
 }
 
 /**
@@ -54,17 +55,25 @@ export interface FactorRules {
  */
 export function lacksSecondFactor(
   { roles, secondFactorAt }: Pick<SessionSnapshot, 'roles' | 'secondFactorAt'>,
-  { adminMfa }: FactorRules,
+  { adminMfa }: Pick<AdminRules, 'adminMfa'>,
 ): boolean {
   return adminMfa === 'required' && isPrivileged(roles) && secondFactorAt === null;
 }
 
-/** The roles that apply in this session. A privileged role that requires a second factor does not apply without one. */
+/** Whether the user has a privileged role, the settings require a device key of them, and this session has none. */
+export function lacksDeviceKey(
+  { roles, binding }: Pick<SessionSnapshot, 'roles' | 'binding'>,
+  { deviceBinding }: Pick<AdminRules, 'deviceBinding'>,
+): boolean {
+  return deviceBinding === 'require-for-admins' && isPrivileged(roles) && binding === null;
+}
+
+/** The roles that apply in this session. A privileged role does not apply without what the settings require of it. */
 export function rolesInForce(
-  session: Pick<SessionSnapshot, 'roles' | 'secondFactorAt'>,
-  rules: FactorRules,
+  session: Pick<SessionSnapshot, 'roles' | 'secondFactorAt' | 'binding'>,
+  rules: AdminRules,
 ): readonly Role[] {
-  return lacksSecondFactor(session, rules)
+  return lacksSecondFactor(session, rules) || lacksDeviceKey(session, rules)
     ? session.roles.filter((role) => !isPrivileged([role]))
     : session.roles;
 }

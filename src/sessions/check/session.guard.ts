@@ -1,8 +1,9 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { metadataReader } from '../../platform/api/cached-metadata.js';
 import { Problem } from '../../platform/api/problem.js';
 import { requestContextOf, type Principal } from '../../platform/http/request.js';
+import { CheckTimings, type CheckTrace } from './check-timings.js';
 import { maxAuthAgeOf, SessionRoute, type RequireSessionOptions } from './require-session.decorator.js';
 import { SessionCheck, type SessionRequirement } from './session-check.js';
 import type { SessionSnapshot } from './session-snapshot.js';
@@ -26,19 +27,27 @@ export class SessionGuard implements CanActivate {
   constructor(
     private readonly sessions: SessionCheck,
     private readonly sessionRisk: SessionRiskService,
+    private readonly timings: CheckTimings,
   ) {}
 
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const options = this.optionsOf(context);
     if (!options) return true;
-    const request = context.switchToHttp().getRequest<FastifyRequest>();
-    return this.check(request, options);
+    const http = context.switchToHttp();
+    const request = http.getRequest<FastifyRequest>();
+    if (!this.timings.isEnabled || request.delegate) return this.check(request, options);
+    const reply = http.getResponse<FastifyReply>();
+    return this.timings.measure(reply, 'session', (trace) => this.check(request, options, trace));
   }
 
-  private async check(request: FastifyRequest, options: RequireSessionOptions): Promise<boolean> {
+  private async check(
+    request: FastifyRequest,
+    options: RequireSessionOptions,
+    trace?: CheckTrace,
+  ): Promise<boolean> {
     if (request.delegate) return true; // the access guard has checked it as strictly
     if (!request.user) throw new Problem('auth.unauthenticated');
-    const session = await this.sessions.require(request.user, this.requirementOf(options));
+    const session = await this.sessions.require(request.user, this.requirementOf(options), trace);
     const looking = this.sessionRisk.examine(
       session,
       requestContextOf(request),
@@ -61,6 +70,7 @@ export class SessionGuard implements CanActivate {
         consistency: consistency ?? 'cached',
         bySecondFactor: options.bySecondFactor ?? false,
         mayLackSecondFactor: options.awaitsSecondFactor ?? false,
+        mayLackKeyProof: options.provesIdentity ?? false,
       };
       this.requirements.set(options, requirement);
     }

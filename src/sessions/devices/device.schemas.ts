@@ -1,19 +1,30 @@
 import { z } from 'zod';
+import { EXAMPLE_DEVICE } from '../../platform/api/examples.js';
 import { instant, text, uuid } from '../../platform/api/schemas.js';
 import type { DeviceRecord } from './device.repository.js';
 import type { SessionSnapshot } from '../check/session-snapshot.js';
 
-export const deviceName = text({ max: 100 });
+export const deviceName = text({ max: 100 }).meta({ examples: ['My laptop'] });
 
 export const DeviceChanges = z.strictObject({ name: deviceName });
 
 export const DeviceView = z
   .object({
     id: uuid,
-    name: z.string(),
-    browser: z.string().optional(),
-    os: z.string().optional(),
-    ip: z.string().optional().describe('the IP address at the last refresh of its latest session'),
+    name: z.string().meta({ examples: [EXAMPLE_DEVICE.name] }),
+    browser: z
+      .string()
+      .optional()
+      .meta({ examples: [EXAMPLE_DEVICE.browser] }),
+    os: z
+      .string()
+      .optional()
+      .meta({ examples: [EXAMPLE_DEVICE.os] }),
+    ip: z
+      .string()
+      .optional()
+      .describe('the IP address at the last refresh of its latest session')
+      .meta({ examples: [EXAMPLE_DEVICE.ip] }),
     country: z.string().optional(),
     firstSeenAt: instant,
     lastSeenAt: instant,

@@ -1,5 +1,5 @@
 import { Body, Controller, Delete, Get, Param, Patch } from '@nestjs/common';
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { Actor, type ActorContext } from '../../platform/api/actor.decorator.js';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
@@ -24,6 +24,10 @@ export class DevicesController {
   ) {}
 
   @Get()
+  @ApiOperation({
+    summary: 'List my devices',
+    description: 'A device is a browser or an app from which the caller has logged in.',
+  })
   @ApiOkResponse({ standardSchema: DeviceList })
   async list(@CurrentSession() current: SessionSnapshot) {
     const devices = await this.devices.list(current.userId);
@@ -32,6 +36,7 @@ export class DevicesController {
   }
 
   @Patch(':id')
+  @ApiOperation({ summary: 'Rename one of my devices' })
   @ApiOkResponse({ standardSchema: DeviceView })
   @ApiProblems('request.invalid', 'resource.not_found')
   async rename(
@@ -47,6 +52,7 @@ export class DevicesController {
   }
 
   @Delete(':id/sessions')
+  @ApiOperation({ summary: 'End all my sessions on one device' })
   @AnswersReceipt()
   endSessions(
     @Param('id', { schema: uuid }) id: string,

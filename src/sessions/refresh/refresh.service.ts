@@ -9,14 +9,15 @@ import { KeyStore } from '../../platform/keys/key-store.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { RevocationDatabase } from '../../platform/persistence/revocation-database.js';
 import { SessionRepository } from '../session.repository.js';
+import { bindsSessions, holdsKey, type KeyProof } from '../binding/session-binding.js';
 import { isDeviceTokenOf, renewed, type LockedSession, type StoredSession } from '../stored-session.js';
-import { RefreshRefusals } from './refresh-refusals.service.js';
+import { RefreshRefusals, type Refusal, type RefreshResult } from './refresh-refusals.service.js';
 import { resumeSupersededKeys } from './session-keys.repository.js';
 import { resume } from './superseded-keys.js';
 import { parseRefreshToken, verifyRefreshToken, type ParsedRefreshToken } from './refresh-token.js';
 import { RevocationWriter, type RevocationTx } from '../revocation/revocation-writer.js';
 import { RevocationService } from '../revocation/revocation.service.js';
-import { rotate, type RefreshPosition, type Rotation } from './rotation.js';
+import { rotate, rotateForKey, type RefreshPosition, type Rotation } from './rotation.js';
 import type { Transport } from '../session.entity.js';
 import { SessionsService, type SessionGrant } from '../sessions.service.js';
 import { endedForRisk, SessionRiskService } from '../risk/session-risk.service.js';
@@ -25,6 +26,8 @@ import { endedForRisk, SessionRiskService } from '../risk/session-risk.service.j
 export interface RefreshRequest {
   refreshToken: string;
   deviceToken: string | null;
+  /** The proof of the device key; null without one. */
+  keyProof: KeyProof | null;
   transport: Transport;
   context: RequestContext;
 }
@@ -32,11 +35,8 @@ export interface RefreshRequest {
 /** The keys that a token was minted with: the session's current keys, or its superseded keys. */
 type KeySet = 'current' | 'superseded';
 
-/** The result of a refresh under the lock. A problem is thrown after the commit. */
-interface Outcome {
-  grant?: SessionGrant;
-  problem?: Problem;
-}
+/** A grant, or the problem that is thrown after the commit. */
+type Outcome = { grant: SessionGrant; result: 'rotated' | 'repeated' } | (Refusal & { grant?: never });
 
 /**
  * Renews sessions; `rotation.ts` decides, and this service acts. Most refreshes do not overlap with another one and
@@ -45,6 +45,19 @@ interface Outcome {
  */
 @Injectable()
 export class RefreshService {
+  /** How many refreshes had each result. */
+  readonly results: Record<RefreshResult, number> = {
+    rotated: 0,
+    repeated: 0,
+    reuse: 0,
+    superseded: 0,
+    unknown: 0,
+    unproven: 0,
+    risk: 0,
+    refused: 0,
+    failed: 0,
+  };
+
   constructor(
     private readonly revocationDatabase: RevocationDatabase,
     private readonly sessionRepository: SessionRepository,
@@ -75,46 +88,63 @@ export class RefreshService {
   /**
    * Exchanges a refresh token for a new grant.
    *
+   * @throws DeviceKeyUnproven when the session is bound to a device key that the request does not prove
    * @throws Problem `auth.invalid_token`, `auth.session_ended` (also when this call ends it, with reason
    * `refresh_reuse` or `suspicious`), `auth.unavailable`
    */
   async refresh(request: RefreshRequest): Promise<SessionGrant> {
+    const outcome = await this.decide(request).catch((error: unknown) => {
+      const isRefused = error instanceof Problem && error.code !== 'auth.unavailable';
+      this.results[isRefused ? 'refused' : 'failed'] += 1;
+      throw error;
+    });
+    this.results[outcome.result] += 1;
+    // The transaction has committed, so its changes stay even if the response is an error.
+    if (!outcome.grant) throw outcome.problem;
+    return outcome.grant;
+  }
+
+  private async decide(request: RefreshRequest): Promise<Outcome> {
     const authentic = await this.authenticate(request.refreshToken, request.transport);
     if (!authentic) throw new Problem('auth.invalid_token');
     const { token, stored, keySet } = authentic;
-    const grant = keySet === 'current' ? await this.refreshUnlocked(stored, token, request) : null;
-    return grant ?? this.refreshUnderLock(stored.session.userId, token, request);
+    const outcome = keySet === 'current' ? await this.refreshUnlocked(stored, token, request) : null;
+    return outcome ?? this.refreshUnderLock(stored.session.userId, token, request);
   }
 
   /** @returns null when the refresh must be decided under the lock */
   private async refreshUnlocked(
     stored: StoredSession,
     token: RefreshPosition,
-    { context, deviceToken }: RefreshRequest,
-  ): Promise<SessionGrant | null> {
-    if (this.sessionRepository.endedState(stored)) return null;
+    { context, deviceToken, keyProof }: RefreshRequest,
+  ): Promise<Outcome | null> {
+    if (this.sessionRepository.endedState(stored) || !holdsKey(stored, keyProof, this.settings)) return null;
     const proof = isDeviceTokenOf(stored, deviceToken);
-    const rotation = rotate(stored.rotation, token, { ...this.moment(stored), proof });
+    const rotation = this.rotate(stored, token, proof);
     if (rotation.decision.outcome !== 'issue') return null;
     if (this.sessionRisk.isUnusual(stored.session, context, stored.now)) return null;
     const handed = { deviceToken: proof ? deviceToken! : undefined, moved: context };
-    return this.grant(null, stored, rotation, handed);
+    const grant = await this.grant(null, stored, rotation, handed);
+    return grant && { grant, result: resultOf(rotation) };
   }
 
   private async refreshUnderLock(
     userId: string,
     token: ParsedRefreshToken,
     request: RefreshRequest,
-  ): Promise<SessionGrant> {
-    const { grant, problem } = await this.revocations.commit<Outcome>(userId, async (tx) => {
+  ): Promise<Outcome> {
+    return this.revocations.commit<Outcome>(userId, async (tx) => {
       const locked = await this.sessionRepository.lockLive(tx, userId, token.sessionId);
       // The session may have got new keys since the first read. Then this token may match neither its current nor its
       // superseded keys.
       const keySet = this.keySetOf(token, locked);
       if (!keySet) throw new Problem('auth.invalid_token');
+      // Before everything else: a copy must not change the session, whatever token it presents.
+      if (!holdsKey(locked, request.keyProof, this.settings))
+        return this.refusals.refuseUnproven(tx, locked, request);
       const proof = isDeviceTokenOf(locked, request.deviceToken);
       if (keySet === 'superseded') return this.resume(tx, locked, token, { ...request, proof });
-      const rotation = rotate(locked.rotation, token, { ...this.moment(locked), proof });
+      const rotation = this.rotate(locked, token, proof);
       switch (rotation.decision.outcome) {
         case 'issue':
           return this.issue(tx, locked, rotation, { ...request, proof });
@@ -126,9 +156,18 @@ export class RefreshService {
           return this.refusals.reportUnknown(tx, locked, token, request);
       }
     });
-    // The transaction has committed, so its changes stay even if the response is an error.
-    if (problem) throw problem;
-    return grant!;
+  }
+
+  /** The caller has checked that the request proves the key of a bound session. */
+  private rotate(stored: StoredSession, token: RefreshPosition, proof: boolean): Rotation {
+    const moment = this.moment(stored);
+    return this.isBound(stored)
+      ? rotateForKey(stored.rotation, token, moment)
+      : rotate(stored.rotation, token, { ...moment, proof });
+  }
+
+  private isBound({ session }: StoredSession): boolean {
+    return session.binding !== null && bindsSessions(this.settings);
   }
 
   private moment({ now }: StoredSession) {
@@ -173,9 +212,12 @@ export class RefreshService {
     const { userId, id: sessionId } = session;
     const resumption = resume({ ...locked, superseded: superseded! }, token, {
       ...this.moment(locked),
-      proof: presented.proof,
+      proof: presented.proof || this.isBound(locked),
     });
-    if (resumption === 'refuse') return { problem: new Problem('auth.invalid_token') };
+    // A client that proves the device key is no thief, so a token that is too late is refused without an end.
+    const isTooLate = resumption === 'reuse' && this.isBound(locked);
+    if (resumption === 'refuse' || isTooLate)
+      return { problem: new Problem('auth.invalid_token'), result: 'refused' };
     if (resumption === 'superseded') return this.refusals.refuseSuperseded(locked);
     if (resumption === 'reuse') return this.refusals.endForReuse(tx, locked, token, presented);
     const { authenticatedAt, deviations } = superseded!;
@@ -203,7 +245,7 @@ export class RefreshService {
     { context, deviceToken, proof }: RefreshRequest & { proof: boolean },
   ): Promise<Outcome> {
     const { response, ended } = await this.sessionRisk.respond(tx, locked, context);
-    if (response === 'end') return { problem: endedForRisk(ended!) };
+    if (response === 'end') return { problem: endedForRisk(ended!), result: 'risk' };
     // A session that must reauthenticate may still refresh, because the user could not reauthenticate otherwise. But
     // its new request context is not saved as a familiar one.
     const moved = response === 'reauthenticate' ? null : context;
@@ -211,7 +253,7 @@ export class RefreshService {
       deviceToken: proof ? deviceToken! : undefined,
       moved,
     });
-    return { grant: grant! };
+    return { grant: grant!, result: resultOf(rotation) };
   }
 
   /** @returns null when the session has ended or its rotation has changed since it was found; never under the lock */
@@ -233,4 +275,8 @@ export class RefreshService {
       deviceToken,
     };
   }
+}
+
+function resultOf({ decision }: Rotation): 'rotated' | 'repeated' {
+  return decision.outcome === 'issue' && decision.rotated ? 'rotated' : 'repeated';
 }

@@ -14,7 +14,6 @@ import {
   anchorOf,
   initialRotation,
   MAX_SIBLING,
-  reissue,
   rotate,
   type RefreshPosition,
   type Rotation,
@@ -45,10 +44,6 @@ class Session {
     if (this.ended) return 'ended';
     if (token === undefined) throw new Error('the test presents a token that was never issued');
     return this.follow(rotate(this.state, token, { proof, now: this.now, grace: GRACE }));
-  }
-
-  presentAnchorAfterReauthentication(): RefreshPosition | Refusal {
-    return this.follow(reissue(this.state, { now: this.now, grace: GRACE }));
   }
 
   /** Refreshes with proof; throws when the token is refused. */
@@ -249,31 +244,6 @@ describe('the response to each refresh token', () => {
     const { session, anchor } = settledSession();
     const answers = Array.from({ length: 12 }, () => session.wait(GRACE / 6).refresh(anchor).sibling);
     expect(answers).toEqual([1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2]);
-  });
-});
-
-describe('a new token after reauthentication', () => {
-  test('a client that has reauthenticated gets the token that the anchor would get', () => {
-    const session = new Session();
-    const first = expectIssued(session.presentAnchorAfterReauthentication());
-    expect(first).toEqual({ generation: 2, sibling: 1 });
-    expect(session.wait(GRACE).presentAnchorAfterReauthentication()).toEqual(first);
-    expect(session.wait(1).presentAnchorAfterReauthentication()).toEqual({ generation: 2, sibling: 2 });
-  });
-
-  test("a reauthentication does not invalidate the client's current token", () => {
-    const { session, successor } = settledSession();
-    session.wait(LONG_AFTER).presentAnchorAfterReauthentication();
-    session.refresh(successor);
-  });
-
-  test('a client that has reauthenticated never shares a token with a thief who has just refreshed without proof', () => {
-    const { session, successor } = settledSession();
-    const stolen = expectIssued(session.wait(LONG_AFTER).present(successor, false));
-    const own = expectIssued(session.presentAnchorAfterReauthentication());
-    expect(own).not.toEqual(stolen);
-    expect(session.presentAnchorAfterReauthentication()).toEqual(own);
-    expect(session.present(stolen, false)).toBe('reuse');
   });
 });
 

@@ -166,14 +166,20 @@ export function rotate(
 }
 
 /**
- * Mints a new token for a client that has just reauthenticated and cannot present its refresh token. The result is
- * the same as if it had presented the anchor with proof. The client never shares a token with a client without proof.
+ * Same as {@link rotate}, for a client that proves the device key of its session (`binding/session-binding.ts`). A copy on
+ * another device cannot prove it. So a token that would count as a copy is a late one of this client, which gets the newest
+ * token again: with a device key, no schedule of lost, late or parallel requests ends the session.
  */
-export function reissue(state: RotationState, { now, grace }: RefreshMoment): Rotation {
+export function rotateForKey(
+  state: RotationState,
+  presented: RefreshPosition,
+  moment: RefreshMoment,
+): Rotation {
+  const rotation = rotate(state, presented, { ...moment, proof: true });
+  if (rotation.decision.outcome !== 'reuse') return rotation;
   const { newest } = state;
-  if (newest === null) return mintGeneration(state, true, now);
-  const withinGrace = state.proven && now - newest.mintedAt <= grace;
-  return withinGrace ? repeat(state, newest) : mintStep(state, newest, now);
+  if (newest !== null) return repeat(state, newest);
+  return { state, decision: { outcome: 'issue', token: anchorOf(state), rotated: false } };
 }
 
 /** The tokens that a client's jar may contain, now or soon, after the client has presented this successor. */

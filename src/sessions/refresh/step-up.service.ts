@@ -2,6 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { AuditService } from '../../platform/audit/audit.service.js';
 import type { RequestContext, Principal } from '../../platform/http/request.js';
 import { SessionRepository } from '../session.repository.js';
+import { SessionBindings } from '../binding/session-bindings.service.js';
+import type { KeyProof } from '../binding/session-binding.js';
 import { isDeviceTokenOf, renewed } from '../stored-session.js';
 import { RevocationWriter } from '../revocation/revocation-writer.js';
 import { RevocationService } from '../revocation/revocation.service.js';
@@ -31,6 +33,7 @@ export class StepUpService {
     private readonly revocationWriter: RevocationWriter,
     private readonly revocations: RevocationService,
     private readonly sessionRisk: SessionRiskService,
+    private readonly bindings: SessionBindings,
     private readonly audit: AuditService,
   ) {}
 
@@ -38,11 +41,12 @@ export class StepUpService {
    * Renews the proof of identity, and the keys of the session.
    *
    * @returns null when the proof is no longer valid
-   * @throws Problem `auth.session_ended`; `auth.token_expired` when another step-up of the session was faster
+   * @throws Problem `auth.session_ended`; `auth.token_expired` when another step-up of the session was faster;
+   * `auth.reauthentication_required` when a device without the session's key must prove a second factor
    */
   rotateKeys(
     { sessionId, userId, tokenId, keyVersion }: Principal,
-    shownDeviceToken: string | null,
+    shown: { deviceToken: string | null; keyProof: KeyProof | null },
     context: RequestContext,
     { by, recheck }: Proof,
   ): Promise<SessionGrant | null> {
@@ -56,19 +60,25 @@ export class StepUpService {
       await this.audit.record(tx, { type: 'authn_reauthenticated', ...who, details: { by } });
       await this.revocationWriter.denyToken(tx, tokenId, { ...actor, reason: 'step_up' });
       await this.sessionRisk.accept(tx, locked, context);
+      const bound = await this.bindings.afterStepUp(tx, locked, { ...shown, by, context });
       const proofs = {
         authenticatedAt: locked.now,
         secondFactorAt: by === 'second_factor' ? locked.now : locked.session.secondFactorAt,
       };
       await saveProofs(tx, { id: sessionId, ...proofs });
       const keys = await rotateSessionKeys(tx, locked, 'step_up');
-      await this.sessionRepository.saveRotation(tx, { ...locked, ...keys }, keys.rotation, context);
+      await this.sessionRepository.saveRotation(tx, { ...locked, ...keys, ...bound }, keys.rotation, context);
       return {
         user: locked.user,
-        session: { ...renewed(locked, context), ...proofs, keyVersion: keys.keyVersion },
+        session: {
+          ...renewed(locked, context),
+          ...proofs,
+          keyVersion: keys.keyVersion,
+          binding: bound.binding,
+        },
         decidedAt: locked.now,
         refreshToken: this.sessions.mint(sessionId, keys.nonce, anchorOf(keys.rotation), locked.now),
-        deviceToken: isDeviceTokenOf(locked, shownDeviceToken) ? shownDeviceToken! : undefined,
+        deviceToken: isDeviceTokenOf(locked, shown.deviceToken) ? shown.deviceToken! : undefined,
       };
     });
   }

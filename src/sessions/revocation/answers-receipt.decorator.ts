@@ -12,7 +12,7 @@ import type { FastifyReply } from 'fastify';
 import { map, type Observable } from 'rxjs';
 import { ApiProblems } from '../../platform/api/api-problems.decorator.js';
 import { Problem } from '../../platform/api/problem.js';
-import { Receipt } from './receipt.js';
+import { PENDING_EXAMPLE, Receipt } from './receipt.js';
 
 /**
  * For routes that return a {@link Receipt}:
@@ -28,6 +28,7 @@ export function AnswersReceipt() {
     ApiAcceptedResponse({
       standardSchema: Receipt,
       description: 'pending; the receipt has the latest times',
+      example: PENDING_EXAMPLE,
     }),
     ApiProblems('request.invalid', 'resource.not_found'),
   );

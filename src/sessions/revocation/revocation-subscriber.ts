@@ -40,6 +40,7 @@ export class RevocationSubscriber implements OnApplicationBootstrap, OnApplicati
   private queued: Promise<void> | null = null;
   private stop: () => void = () => undefined;
   private interrupted = false;
+  private connections = 0;
   private clockWasOff = false;
   private ending = false;
 
@@ -88,6 +89,11 @@ export class RevocationSubscriber implements OnApplicationBootstrap, OnApplicati
    */
   get completeness(): { time: number; seq: number } {
     return { time: this.completeUntil, seq: this.cursor.settled };
+  }
+
+  /** How many connections to PostgreSQL the feed has had. A new one may lead to another server. */
+  get connectionCount(): number {
+    return this.connections;
   }
 
   /** Calls the listener after each successful poll: about once a second, and more often while revocations commit. */
@@ -181,6 +187,7 @@ export class RevocationSubscriber implements OnApplicationBootstrap, OnApplicati
       await this.claimCacheForm(client);
       await client.query(`listen ${PRODUCT.revocationsChannel}`);
       await this.cursor.begin(client);
+      this.connections += 1;
       return client;
     } catch (error) {
       this.drop(client);

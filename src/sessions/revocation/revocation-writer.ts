@@ -32,7 +32,7 @@ export interface RevocationCause extends ActorContext {
 }
 
 /** Why one access token is denied. Its session goes on. */
-export type DenialCause = Omit<RevocationCause, 'reason'> & { reason: EndReason | 'step_up' };
+export type DenialCause = Omit<RevocationCause, 'reason'> & { reason: EndReason | 'step_up' | 'bound' };
 
 /** Which of one user's sessions: all, the listed ones, or all except one. */
 export type SessionSelector = 'all' | { only: string[] } | { except: string };
@@ -157,7 +157,7 @@ export class RevocationWriter {
     const revocation = await this.insert(tx, { kind: 'everyone', reason: cause.reason, now, notBefore });
     await this.audit.record(tx, {
       ...auditOf(cause, 'sessions_ended_everywhere'),
-      details: { revocation: Number(revocation.seq) },
+      details: { ...cause.details, revocation: Number(revocation.seq) },
     });
     return pendingIn(tx, revocation, []);
   }

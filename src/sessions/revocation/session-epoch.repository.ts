@@ -32,6 +32,12 @@ export async function lockEpochForRevocation(
   return { now, notBefore: epoch.not_before };
 }
 
+/** Records a global revocation again, which a former primary had acknowledged. */
+export async function raiseEpoch(tx: EntityManager, notBefore: Date): Promise<void> {
+  await tx.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.sessionEpoch]);
+  await tx.query('update session_epoch set not_before = greatest(not_before, $1)', [notBefore]);
+}
+
 /** Changes nothing. @throws an error of PostgreSQL if it takes no writes, or if the role may not write */
 export async function writeNothing(pool: pg.Pool): Promise<void> {
   await pool.query('update session_epoch set not_before = not_before where false');

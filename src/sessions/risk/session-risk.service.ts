@@ -24,6 +24,7 @@ import {
   assessRisk,
   type Sighting,
   type RiskFinding,
+  type SignalFacts,
 } from './session-risk.js';
 import { NEW_DEVICE_MAIL, SESSION_ENDED_AS_SUSPICIOUS_MAIL, SUSPICIOUS_MAIL } from '../mails.js';
 
@@ -119,13 +120,8 @@ export class SessionRiskService {
   ): Promise<void> {
     const now = session.createdAt;
     if (isNewDevice && this.settings.suspicionNewDevice === 'notify') {
-      await this.mails.add(
-        tx,
-        user.email!,
-        NEW_DEVICE_MAIL,
-        movedMailContext(session, context, now),
-        new Date(now),
-      );
+      const told = movedMailContext(session, context, now);
+      await this.mails.add(tx, user.email!, NEW_DEVICE_MAIL, told, { now: new Date(now) });
     }
     const latest = others.reduce<SessionSnapshot['location']>(
       (location, other) =>
@@ -159,8 +155,8 @@ export class SessionRiskService {
     finding: RiskFinding,
     context: RequestContext,
   ): Promise<PendingRevocation> {
-    const told = { ...movedMailContext(session, context, now), signal: said(finding) };
-    await this.mails.add(tx, user.email!, SESSION_ENDED_AS_SUSPICIOUS_MAIL, told, new Date(now));
+    const told = { ...movedMailContext(session, context, now), signals: factsOf(finding) };
+    await this.mails.add(tx, user.email!, SESSION_ENDED_AS_SUSPICIOUS_MAIL, told, { now: new Date(now) });
     return this.revocationWriter.endSessions(
       tx,
       user.id,
@@ -183,8 +179,8 @@ export class SessionRiskService {
     context: RequestContext,
     now: number,
   ): Promise<void> {
-    const told = { ...movedMailContext(session, context, now), signal: said(finding) };
-    await this.mails.add(tx, user.email!, SUSPICIOUS_MAIL, told, new Date(now));
+    const told = { ...movedMailContext(session, context, now), signals: factsOf(finding) };
+    await this.mails.add(tx, user.email!, SUSPICIOUS_MAIL, told, { now: new Date(now) });
     await this.audit.record(tx, {
       type: 'session_suspicious',
       userId: user.id,
@@ -205,8 +201,8 @@ export function movedMailContext(session: SessionSnapshot, { ip, place }: Reques
   return { at: new Date(now).toISOString(), device: session.device.name, ip, country: place?.country };
 }
 
-function said({ signals }: RiskFinding): string {
-  return signals.map(({ says }) => says).join('; ');
+function factsOf({ signals }: RiskFinding): SignalFacts[] {
+  return signals.map(({ facts }) => facts);
 }
 
 function findings({ response, signals }: RiskFinding, session: SessionSnapshot, { place }: RequestContext) {

@@ -1,4 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
+import { render } from '../../platform/mail/content/render-mail.js';
+import { SUSPICIOUS_MAIL } from '../mails.js';
 import {
   acknowledged,
   responsesFor,
@@ -71,17 +73,22 @@ describe('the risk signals of a request', () => {
       looks({ country: 'AT', at: AUCKLAND }),
       NOW,
     );
-    expect(far?.says).toBe('it was used 17900 km from its location 1 h earlier');
+    expect(far?.facts).toEqual({ name: 'travel', km: 17_900, hours: 1 });
   });
 
-  it('risk signals are described in plain language', () => {
-    const says = signalsOf(session({ browser: 'Firefox' }), looks({ country: 'DE' }), NOW).map(
-      (signal) => signal.says,
+  it('a mail describes each risk signal in a sentence', () => {
+    const familiar = session({ browser: 'Firefox', location: { ...VIENNA, at: NOW - HOUR } });
+    const signals = signalsOf(familiar, looks({ country: 'DE', at: AUCKLAND }), NOW);
+    const data = { at: new Date(NOW).toISOString(), signals: signals.map(({ facts }) => facts) };
+    const [opening] = render(SUSPICIOUS_MAIL, data).text.split('\n\n');
+    expect(opening).toBe(
+      [
+        'One of your sessions was used in an unusual way.',
+        'It began in Austria and was used in Germany.',
+        'It was used 17900 km from its location 1 h earlier.',
+        'It was used by a program that is not a browser instead of Firefox.',
+      ].join(' '),
     );
-    expect(says).toEqual([
-      'it was used in Germany, but it began in Austria',
-      'it was used by a program that is not a browser instead of Firefox',
-    ]);
   });
 });
 

@@ -13,9 +13,15 @@ export interface Signal {
   key: string;
   /** For travel: where the session was before. */
   from?: string;
-  /** Text for a mail, to be used within a sentence. */
-  says: string;
+  /** For the mail, which says it in the language of the user. */
+  facts: SignalFacts;
 }
+
+/** The facts of a signal. Countries are codes, and a program that is not a browser is null. */
+export type SignalFacts =
+  | { name: 'country'; country: string; originCountry: string }
+  | { name: 'travel'; km: number; hours: number }
+  | { name: 'browser'; browser: string | null; usual: string };
 
 export type Response = Settings['suspicionCountry'];
 /** The response to each signal. */
@@ -70,21 +76,21 @@ export function signalsOf(
   const signals: Signal[] = [];
   const country = place?.country;
   if (originCountry && country && country !== originCountry) {
-    const says = `it was used in ${nameOf(country)}, but it began in ${nameOf(originCountry)}`;
-    signals.push({ name: 'country', key: `country:${country}`, says });
+    const facts = { name: 'country', country, originCountry } as const;
+    signals.push({ name: 'country', key: `country:${country}`, facts });
   }
   if (location && place?.at) {
     const km = distance(location, place.at);
     const hours = Math.max(0, now - location.at) / 3_600_000;
     if (km >= MIN_KM && km > hours * FASTEST_KM_PER_H) {
-      const says = `it was used ${Math.round(km / 100) * 100} km from its location ${Math.ceil(hours)} h earlier`;
-      signals.push({ name: 'travel', key: placeKey(place.at), from: placeKey(location), says });
+      const facts = { name: 'travel', km: Math.round(km / 100) * 100, hours: Math.ceil(hours) } as const;
+      signals.push({ name: 'travel', key: placeKey(place.at), from: placeKey(location), facts });
     }
   }
   // A client that was not a browser at login has no browser to compare.
   if (device.browser && browser !== device.browser) {
-    const says = `it was used by ${browser ?? 'a program that is not a browser'} instead of ${device.browser}`;
-    signals.push({ name: 'browser', key: `browser:${(browser ?? '').replace(/[^\w.-]/g, '_')}`, says });
+    const facts = { name: 'browser', browser, usual: device.browser } as const;
+    signals.push({ name: 'browser', key: `browser:${(browser ?? '').replace(/[^\w.-]/g, '_')}`, facts });
   }
   return signals;
 }
@@ -159,12 +165,6 @@ const placeIn = ([, , latitude, longitude]: RegExpExecArray): Coordinates => ({
 
 const bare = (known: string): string => known.replace(/^\?/, '');
 const unproven = (key: string): string => `?${key}`;
-
-const COUNTRIES = new Intl.DisplayNames('en', { type: 'region' });
-
-function nameOf(country: string): string {
-  return COUNTRIES.of(country) ?? country;
-}
 
 const EARTH_RADIUS_KM = 6_371;
 

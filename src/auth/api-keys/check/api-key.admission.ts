@@ -9,7 +9,10 @@ import { SessionRoute } from '../../../sessions/check/require-session.decorator.
 import type { ParsedApiKey } from '../api-key-format.js';
 import { apiKeySettings } from '../settings.js';
 import type { Admission, RouteContext } from '../../open-connections/admission.js';
+import type { DelegateAdmission } from '../../delegates/delegate-admission.js';
+import { DelegateAdmissions } from '../../delegates/delegate-admissions.js';
 import { ScopedRoute } from '../../guards/allow-scope.decorator.js';
+import type { Credentials } from '../../guards/credentials.js';
 import { ApiKeyCheck } from './api-key-check.js';
 import { ApiKeyUses } from './api-key-uses.js';
 import { WrongKeys } from './wrong-keys.js';
@@ -18,7 +21,11 @@ const MINUTE_MS = 60_000;
 
 /** The part of the access guard that admits requests with an API key. */
 @Injectable()
-export class ApiKeyAdmission {
+export class ApiKeyAdmission implements DelegateAdmission<ParsedApiKey> {
+  readonly securityScheme = {
+    name: 'apiKey',
+    scheme: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
+  } as const;
   private readonly routeOf = metadataReader(ScopedRoute);
   private readonly sessionOf = metadataReader(SessionRoute);
   private readonly requestsPerMinute: number;
@@ -29,8 +36,18 @@ export class ApiKeyAdmission {
     private readonly uses: ApiKeyUses,
     private readonly clock: Clock,
     private readonly settings: Settings,
+    delegates: DelegateAdmissions,
   ) {
+    delegates.register('api_key', this);
     this.requestsPerMinute = apiKeySettings(settings).apiKeyRequestsPerMinute;
+  }
+
+  mayCall(): boolean {
+    return true;
+  }
+
+  concerns({ apiKey }: Credentials): boolean {
+    return apiKey !== null;
   }
 
   /**
@@ -38,9 +55,9 @@ export class ApiKeyAdmission {
    *
    * @throws Problem `auth.unauthenticated` on a route without `@AllowApiKey()`; `auth.invalid_key`
    */
-  recognise(context: ExecutionContext, text: string): ParsedApiKey {
+  recognise(context: RouteContext, { credentials }: FastifyRequest): ParsedApiKey {
     if (this.routeOf(context) === undefined) throw new Problem('auth.unauthenticated');
-    return this.keys.recognise(text);
+    return this.keys.recognise(credentials.apiKey!);
   }
 
   /**
@@ -48,9 +65,7 @@ export class ApiKeyAdmission {
    *
    * @throws Problem as `ApiKeyCheck.require` and `WrongKeys.watch`
    */
-  async admit(context: ExecutionContext, key: ParsedApiKey): Promise<true> {
-    const http = context.switchToHttp();
-    const request = http.getRequest<FastifyRequest>();
+  async admit(context: ExecutionContext, request: FastifyRequest, key: ParsedApiKey): Promise<true> {
     const requestContext = requestContextOf(request);
     const consistency = this.sessionOf(context)?.consistency ?? 'cached';
     const requirement = { scope: this.routeOf(context)!.scope, consistency };
@@ -66,7 +81,7 @@ export class ApiKeyAdmission {
       limit: Math.min(requestsPerMinute ?? Infinity, this.requestsPerMinute),
       windowMs: MINUTE_MS,
     };
-    if (deprecated) tellDeprecation(http.getResponse<FastifyReply>(), deprecated);
+    if (deprecated) tellDeprecation(context.switchToHttp().getResponse(), deprecated);
     this.uses.note(caller, requestContext.ip);
     return true;
   }

@@ -1,5 +1,5 @@
 import { Body, Controller, Headers, HttpCode, HttpStatus, Post, Req } from '@nestjs/common';
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -16,8 +16,14 @@ import { ScannerKeys } from './scanner-keys.js';
 export const LeakReport = z
   .array(
     z.looseObject({
-      token: z.string().max(500),
-      type: z.string().max(200),
+      token: z
+        .string()
+        .max(500)
+        .meta({ examples: ['the-leaked-key'] }),
+      type: z
+        .string()
+        .max(200)
+        .meta({ examples: ['api_key'] }),
       url: z.string().max(2_000).nullish(),
     }),
   )
@@ -25,8 +31,8 @@ export const LeakReport = z
 
 export const LeakVerdicts = z.array(
   z.object({
-    token_raw: z.string(),
-    token_type: z.string(),
+    token_raw: z.string().meta({ examples: ['the-leaked-key'] }),
+    token_type: z.string().meta({ examples: ['api_key'] }),
     label: z.enum(['true_positive', 'false_positive']),
   }),
 );
@@ -44,6 +50,11 @@ export class LeakedKeysController {
   ) {}
 
   @Post('leaked')
+  @ApiOperation({
+    summary: 'Report leaked API keys',
+    description:
+      'For secret scanners. A key that was found in public ends at once, and its owner gets a mail.',
+  })
   @Public()
   @Throttled('leaked_keys')
   @RouteConfig({ keepsRawBody: true })

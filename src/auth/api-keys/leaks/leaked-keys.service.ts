@@ -58,8 +58,7 @@ export class LeakedKeysService {
         const now = await databaseNow(tx, this.clock);
         if (!key || rotationOf(key, parsed.digest, now.getTime()) === null) return null;
         if (isLive(key, now.getTime()) && user?.email) {
-          const where = url || 'unknown';
-          const facts = { name: key.name, where, at: now.toISOString() };
+          const facts = { name: key.name, where: url, at: now.toISOString() };
           await this.mails.add(tx, user.email, API_KEY_LEAKED_MAIL, facts);
         }
         const cause = { reason: 'leaked', actorId: null, context, details: { url: url ?? null } } as const;

@@ -9,7 +9,10 @@ import { SessionRoute } from '../../../sessions/check/require-session.decorator.
 import { DenialList } from '../../../sessions/revocation/denial-list.js';
 import { RevocationSubscriber } from '../../../sessions/revocation/revocation-subscriber.js';
 import type { Admission, RouteContext } from '../../open-connections/admission.js';
-import { ScopedRoute } from '../../guards/allow-scope.decorator.js';
+import type { DelegateAdmission } from '../../delegates/delegate-admission.js';
+import { DelegateAdmissions } from '../../delegates/delegate-admissions.js';
+import { ScopedRoute, type ScopedRouteOptions } from '../../guards/allow-scope.decorator.js';
+import type { Credentials } from '../../guards/credentials.js';
 import type { AppCaller } from '../grant.js';
 import { OAuthResources } from '../provider/resources.js';
 import { oauthSettings } from '../settings.js';
@@ -20,10 +23,10 @@ const MINUTE_MS = 60_000;
 
 /** The part of the access guard that admits requests with an access token of an app. */
 @Injectable()
-export class AppAdmission {
+export class AppAdmission implements DelegateAdmission<AppTokenClaims> {
+  readonly securityScheme: DelegateAdmission['securityScheme'];
   private readonly routeOf = metadataReader(ScopedRoute);
   private readonly sessionOf = metadataReader(SessionRoute);
-  private readonly isOn: boolean;
   private readonly requestsPerMinute: number;
 
   constructor(
@@ -34,16 +37,21 @@ export class AppAdmission {
     private readonly resources: OAuthResources,
     private readonly clock: Clock,
     private readonly settings: Settings,
+    delegates: DelegateAdmissions,
   ) {
-    const own = oauthSettings(settings);
-    this.isOn = own.oauthProvider === 'on';
-    this.requestsPerMinute = own.oauthRequestsPerMinute;
+    const { oauthProvider, oauthRequestsPerMinute } = oauthSettings(settings);
+    if (oauthProvider === 'on') delegates.register('app', this);
+    this.requestsPerMinute = oauthRequestsPerMinute;
+    const openIdConnectUrl = `${resources.issuer}/.well-known/openid-configuration`;
+    this.securityScheme = { name: 'app', scheme: { type: 'openIdConnect', openIdConnectUrl } };
+  }
+
+  mayCall({ apps }: Pick<ScopedRouteOptions, 'apps'>): boolean {
+    return apps;
   }
 
   /** Whether a request presents an access token that says that it was issued to an app. */
-  concerns(request: FastifyRequest): boolean {
-    if (!this.isOn) return false;
-    const { transport, accessToken } = request.credentials;
+  concerns({ transport, accessToken }: Credentials): boolean {
     return transport === 'bearer' && this.tokens.isAppToken(accessToken!);
   }
 

@@ -10,9 +10,11 @@ import {
   Res,
   VERSION_NEUTRAL,
 } from '@nestjs/common';
-import { ApiExcludeEndpoint, ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiExcludeEndpoint, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { PRODUCT } from '../../../product.js';
+import { EXAMPLE_USER } from '../../../platform/api/examples.js';
 import { ApiProblems } from '../../../platform/api/api-problems.decorator.js';
 import { Problem } from '../../../platform/api/problem.js';
 import { Context } from '../../../platform/api/request-context.decorator.js';
@@ -26,28 +28,47 @@ import { ConsentService } from './consent.service.js';
 import { CONSENT_PAGE, CONSENT_SCRIPT, CONSENT_STYLE, PAGE_POLICY } from './pages.js';
 
 /** As the library makes it. */
-const uid = z.string().regex(/^[\w-]{43}$/, 'is not the name of an authorization');
+const uid = z
+  .string()
+  .regex(/^[\w-]{43}$/, 'is not the name of an authorization')
+  .meta({ examples: ['the-name-of-the-authorization'.padEnd(43, '-')] });
 
 const ConsentView = z
   .object({
-    account: z.string().describe('the e-mail address of the caller'),
+    account: z
+      .string()
+      .describe('the e-mail address of the caller')
+      .meta({ examples: [EXAMPLE_USER.email] }),
     app: z.object({
-      id: z.string(),
-      name: z.string().describe('as the app has given it to itself'),
+      id: z.string().meta({ examples: ['notes'] }),
+      name: z
+        .string()
+        .describe('as the app has given it to itself')
+        .meta({ examples: ['Notes'] }),
       uri: z.string().optional(),
-      redirectsTo: z.string().describe('the host to which the browser goes on'),
+      redirectsTo: z
+        .string()
+        .describe('the host to which the browser goes on')
+        .meta({ examples: ['notes.example'] }),
     }),
     access: z.array(
       z.object({
-        service: z.string(),
-        scopes: z.array(z.object({ scope: z.string(), description: z.string() })),
+        service: z.string().meta({ examples: [PRODUCT.name] }),
+        scopes: z.array(
+          z.object({
+            scope: z.string().meta({ examples: ['openid'] }),
+            description: z.string().meta({ examples: ['Know who you are'] }),
+          }),
+        ),
       }),
     ),
     outlivesSession: z.boolean(),
   })
   .meta({ id: 'ConsentRequest' });
 
-const Decision = z.object({ redirectTo: z.string() }).meta({ id: 'ConsentDecision' });
+const Decision = z
+  .object({ redirectTo: z.string().meta({ examples: ['https://notes.example/callback?code=…'] }) })
+  .meta({ id: 'ConsentDecision' });
 
 /** The page on which a user logs in and decides what an app may do. Its script uses the routes below it. */
 @ApiTags('oauth')
@@ -83,8 +104,8 @@ export class InteractionController {
     return this.asset(CONSENT_PAGE);
   }
 
-  /** The request of the app, for the page. */
   @Get(':uid/request')
+  @ApiOperation({ summary: 'Read what an app asks for', description: 'For the page of consent.' })
   @RequireSession()
   @ApiOkResponse({ standardSchema: ConsentView })
   @ApiProblems('request.invalid', 'resource.not_found')
@@ -97,8 +118,11 @@ export class InteractionController {
     return this.consent.read(name, request, reply, session);
   }
 
-  /** Gives the app what it asks for. If the access outlives the session, it needs a recent proof of identity. */
   @Post(':uid/allow')
+  @ApiOperation({
+    summary: 'Give an app what it asks for',
+    description: 'If the access outlives the session, it needs a recent proof of identity.',
+  })
   @RequireSession()
   @HttpCode(HttpStatus.OK)
   @ApiOkResponse({ standardSchema: Decision })
@@ -114,6 +138,7 @@ export class InteractionController {
   }
 
   @Post(':uid/deny')
+  @ApiOperation({ summary: 'Refuse what an app asks for' })
   @RequireSession()
   @HttpCode(HttpStatus.OK)
   @ApiOkResponse({ standardSchema: Decision })

@@ -1,5 +1,5 @@
 import { Controller, Get, Header, VERSION_NEUTRAL } from '@nestjs/common';
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { ApiProblems } from '../../../platform/api/api-problems.decorator.js';
 import { Problem } from '../../../platform/api/problem.js';
@@ -9,10 +9,10 @@ import { OAuthProvider } from './oauth-provider.js';
 import { OAuthResources } from './resources.js';
 
 const Metadata = z.object({
-  resource: z.url(),
-  authorization_servers: z.array(z.url()),
-  scopes_supported: z.array(z.string()),
-  bearer_methods_supported: z.array(z.string()),
+  resource: z.url().meta({ examples: ['https://api.example.com'] }),
+  authorization_servers: z.array(z.url()).meta({ examples: [['https://api.example.com/oauth']] }),
+  scopes_supported: z.array(z.string()).meta({ examples: [['openid', 'offline_access']] }),
+  bearer_methods_supported: z.array(z.string()).meta({ examples: [['header']] }),
 });
 
 /** Tells clients which provider issues tokens for this API (RFC 9728). */
@@ -26,6 +26,10 @@ export class ProtectedResourceController {
   ) {}
 
   @Get('oauth-protected-resource')
+  @ApiOperation({
+    summary: 'Read which provider issues tokens for this API',
+    description: 'Protected resource metadata (RFC 9728).',
+  })
   @Header('cache-control', 'public, max-age=300')
   @Header('access-control-allow-origin', '*')
   @ApiOkResponse({ standardSchema: Metadata })

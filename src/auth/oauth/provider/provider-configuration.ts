@@ -23,6 +23,8 @@ const CODE_LIFE_S = 60;
 /** How long a user may take to log in and to decide, in seconds. */
 const INTERACTION_LIFE_S = 1_800;
 const NO_SALT = Buffer.alloc(0);
+/** The purpose of a derived key, as those of `PRODUCT.keyPurpose`. A change voids the cookies of the library. */
+const COOKIE_KEY_PURPOSE = `${PRODUCT.slug} OAuth cookie v1`;
 
 /** The library, which is loaded only if the provider is on. */
 export type Library = typeof import('oidc-provider');
@@ -183,7 +185,7 @@ export class ProviderConfiguration {
     const current = this.keyStore.mintingSecret(now);
     const others = this.keyStore.verifyingSecrets(now).filter((secret) => secret !== current);
     return [current, ...others].map((secret) =>
-      deriveKey(secret, { salt: NO_SALT, purpose: PRODUCT.keyPurpose.oauthCookie }).toString('base64url'),
+      deriveKey(secret, { salt: NO_SALT, purpose: COOKIE_KEY_PURPOSE }).toString('base64url'),
     );
   }
 

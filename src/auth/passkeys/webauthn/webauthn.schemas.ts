@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { EXAMPLE_USER } from '../../../platform/api/examples.js';
 
 /**
  * Either alphabet of RFC 4648, with or without padding. Browsers write base64url without padding. Password managers
@@ -15,7 +16,7 @@ const bytes = z
   .max(8_192)
   .regex(BASE64, 'must be base64url')
   .transform((text) => Buffer.from(text, 'base64').toString('base64url'))
-  .meta({ description: 'base64url' });
+  .meta({ description: 'base64url', examples: ['AAECAwQFBgcICQoLDA0ODw'] });
 
 /**
  * The members of a browser credential's `toJSON()` that the server reads. It ignores all others; later browsers may
@@ -30,7 +31,12 @@ export const PasskeyAttestation = z
       clientDataJSON: bytes,
       attestationObject: bytes,
       transports: z
-        .array(z.string().regex(/^[a-z][a-z-]{0,31}$/, 'must be a transport'))
+        .array(
+          z
+            .string()
+            .regex(/^[a-z][a-z-]{0,31}$/, 'must be a transport')
+            .meta({ examples: ['internal'] }),
+        )
         .max(16)
         .optional(),
     }),
@@ -51,18 +57,35 @@ export const PasskeyAssertion = z
   .meta({ id: 'PasskeyAssertion', description: 'the result of `navigator.credentials.get()`' });
 export type PasskeyAssertion = z.infer<typeof PasskeyAssertion>;
 
+const challenge = z.string().meta({ examples: ['c2V2ZW4gaGVyb25zIG92ZXIgdGhlIHdlaXI'] });
+const hostname = z.string().meta({ examples: ['localhost'] });
+const timeout = z
+  .int()
+  .describe('milliseconds')
+  .meta({ examples: [300_000] });
+
 const descriptors = z.array(
-  z.object({ id: z.string(), type: z.literal('public-key'), transports: z.array(z.string()) }),
+  z.object({
+    id: z.string().meta({ examples: ['AAECAwQFBgcICQoLDA0ODw'] }),
+    type: z.literal('public-key'),
+    transports: z.array(z.string().meta({ examples: ['internal'] })),
+  }),
 );
 
 /** For `PublicKeyCredential.parseCreationOptionsFromJSON()`. */
 export const PasskeyCreationOptions = z
   .object({
-    challenge: z.string(),
-    rp: z.object({ id: z.string(), name: z.string() }),
-    user: z.object({ id: z.string(), name: z.string(), displayName: z.string() }),
-    pubKeyCredParams: z.array(z.object({ type: z.literal('public-key'), alg: z.int() })),
-    timeout: z.int().describe('milliseconds'),
+    challenge,
+    rp: z.object({ id: hostname, name: z.string().meta({ examples: ['Example'] }) }),
+    user: z.object({
+      id: z.string().meta({ examples: ['AAECAwQFBgcICQoLDA0ODw'] }),
+      name: z.string().meta({ examples: [EXAMPLE_USER.email] }),
+      displayName: z.string().meta({ examples: [EXAMPLE_USER.displayName] }),
+    }),
+    pubKeyCredParams: z.array(
+      z.object({ type: z.literal('public-key'), alg: z.int().meta({ examples: [-7] }) }),
+    ),
+    timeout,
     attestation: z.literal('none'),
     authenticatorSelection: z.object({
       residentKey: z.literal('required'),
@@ -77,9 +100,9 @@ export type PasskeyCreationOptions = z.infer<typeof PasskeyCreationOptions>;
 /** For `PublicKeyCredential.parseRequestOptionsFromJSON()`. */
 export const PasskeyRequestOptions = z
   .object({
-    challenge: z.string(),
-    rpId: z.string(),
-    timeout: z.int().describe('milliseconds'),
+    challenge,
+    rpId: hostname,
+    timeout,
     userVerification: z.literal('required'),
     allowCredentials: descriptors,
   })

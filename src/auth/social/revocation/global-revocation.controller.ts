@@ -1,5 +1,5 @@
 import { Body, Controller, HttpCode, HttpStatus, Param, Post, Res } from '@nestjs/common';
-import { ApiAcceptedResponse, ApiNoContentResponse, ApiTags } from '@nestjs/swagger';
+import { ApiAcceptedResponse, ApiNoContentResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { ApiProblems } from '../../../platform/api/api-problems.decorator.js';
 import { Context } from '../../../platform/api/request-context.decorator.js';
@@ -20,8 +20,11 @@ import { GlobalRevocationService } from './global-revocation.service.js';
 export class GlobalRevocationController {
   constructor(private readonly revocation: GlobalRevocationService) {}
 
-  /** Ends all sessions and grants of one user. The provider signs the bearer token. */
   @Post()
+  @ApiOperation({
+    summary: 'End all sessions of a user, as their identity provider',
+    description: 'Ends all sessions and grants of one user. The provider signs the bearer token.',
+  })
   @Public()
   @Throttled('global_revocation')
   @HttpCode(HttpStatus.NO_CONTENT)

@@ -29,14 +29,23 @@ const PINNED: SessionSettings = {
   lock_timeout: 0,
   idle_in_transaction_session_timeout: 0,
   idle_session_timeout: 0,
+  /** Since PostgreSQL 17. */
+  transaction_timeout: 0,
 };
 
 /**
  * Sets the session settings by a statement, because poolers such as PgBouncer refuse or drop start-up parameters. It
- * also asks, under these settings, whether the session can write, as `target_session_attrs=read-write` does.
+ * skips settings that the server does not know. It also asks, under these settings, whether the session can write, as
+ * `target_session_attrs=read-write` does.
+ *
+ * `synchronous_commit = off` becomes `on`: otherwise a crash of PostgreSQL loses acknowledged revocations. The operator
+ * chooses among the other values, which concern standbys.
  */
 const PREPARE = `
-  select (select count(pg_catalog.set_config(name, value, false)) from unnest($1::text[], $2::text[]) as s (name, value)),
+  select (select count(pg_catalog.set_config(name, value, false)) from unnest($1::text[], $2::text[]) as s (name, value)
+      where pg_catalog.current_setting(name, true) is not null),
+    case pg_catalog.current_setting('synchronous_commit')
+      when 'off' then pg_catalog.set_config('synchronous_commit', 'on', false) end,
     pg_catalog.current_setting('transaction_read_only') as "readOnly"`;
 
 const END_SESSION = 'select pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())';

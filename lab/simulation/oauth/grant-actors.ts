@@ -1,8 +1,9 @@
 import { Problem } from '../../../src/platform/api/problem.js';
 import type { SimulatedInstance } from '../instance.js';
 import type { Choice, Schedule } from '../schedule.js';
-import { newGrantRow } from '../stores/records.js';
-import { CAUSE } from './session-actors.js';
+import { CAUSE } from '../actors/session-actors.js';
+import { newGrantRow } from './grant-row.js';
+import { grantsAt } from './grant-services.js';
 
 const MAX_GRANTS = 6;
 const CONTEXT = { ip: null } as never;
@@ -40,7 +41,7 @@ export class GrantActors {
     schedule.note(`check ${where}`, 'checks of grants');
     schedule.task(at, async () => {
       try {
-        const grant = await at.grants.live(id);
+        const grant = await grantsAt(at).check.live(id);
         if (!grant) throw new Problem('auth.invalid_token');
         schedule.note(`${where} is accepted`, 'accepted grants');
         schedule.oracle.accepted(beginning, grant.ownerRoles);
@@ -54,7 +55,7 @@ export class GrantActors {
     const { schedule } = this;
     const id = this.someGrant();
     const { sessionId, userId } = schedule.world.postgres.grants.get(id)!;
-    const denied = at.deniesGrant({ grant_id: id, sid: sessionId ?? undefined, sub: userId });
+    const denied = grantsAt(at).denies({ grant_id: id, sid: sessionId ?? undefined, sub: userId });
     const outcome = denied ? 'refused' : 'accepted';
     schedule.note(
       `access ${schedule.named(id)} at ${schedule.nameOf(at)}: ${outcome}`,
@@ -67,7 +68,7 @@ export class GrantActors {
     const { schedule } = this;
     const id = this.someGrant();
     schedule.note(`end ${schedule.named(id)} at ${schedule.nameOf(at)}`, 'ends of grants');
-    schedule.end(at, [id], () => at.services.grants.end(id, { reason: 'revoked', ...CAUSE }));
+    schedule.end(at, [id], () => grantsAt(at).service.end(id, { reason: 'revoked', ...CAUSE }));
   }
 
   private give(at: SimulatedInstance): void {
@@ -81,7 +82,7 @@ export class GrantActors {
     const outlivesSession = schedule.random() < 0.5;
     const app = { clientId: 'app', clientName: 'an app', scopes: [], outlivesSession };
     schedule.note(`a new grant of ${schedule.named(userId)} at ${schedule.nameOf(at)}`, 'new grants');
-    schedule.task(at, () => at.services.grants.give(session, app, CONTEXT));
+    schedule.task(at, () => grantsAt(at).service.give(session, app, CONTEXT));
   }
 
   private someGrant(): string {
