@@ -27,7 +27,8 @@ COPY src/auth/passwords/password-worker.js ./src/auth/passwords/
 COPY src/platform/api-docs/page ./src/platform/api-docs/page
 # The one folder that may be written to; production needs none.
 RUN mkdir .data && chown node:node .data
-USER node
+# The user `node` by its number, by which Kubernetes sees that it is not root.
+USER 1000
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 3000}/health/live`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]

@@ -89,7 +89,7 @@ describe('no secret is', () => {
     const dockerfile = readFileSync('Dockerfile', 'utf8');
     expect(dockerfile).not.toMatch(/^(ARG|ENV) .*(SECRET|PASSWORD|TOKEN|KEY)/im);
     expect(dockerfile).not.toMatch(/^ADD /m);
-    expect(dockerfile).toMatch(/^USER node$/m);
+    expect(dockerfile).toMatch(/^USER 1000$/m);
     const ignored = readFileSync('.gitignore', 'utf8').split('\n');
     for (const file of ['.env', '.data/']) expect(ignored).toContain(file);
   });
