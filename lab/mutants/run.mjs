@@ -99,7 +99,7 @@ async function run(folder, mutant) {
 async function failures(folder, spec) {
   const report = join(folder, 'report.json');
   rmSync(report, { force: true });
-  const args = [...JEST, spec, '--maxWorkers=1', '--coverage=false', '--json', `--outputFile=${report}`];
+  const args = [...JEST, spec, '--maxWorkers=1', '--json', `--outputFile=${report}`];
   const jest = spawn(process.execPath, args, {
     cwd: folder,
     stdio: 'ignore',

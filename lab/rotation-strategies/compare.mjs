@@ -10,7 +10,6 @@ const { status } = spawnSync(
     ...flags,
     'node_modules/jest/bin/jest.js',
     '--config=lab/jest.config.js',
-    '--coverage=false',
     'lab/specs/refresh-strategies.spec.ts',
   ],
   { stdio: 'inherit', env: { ...process.env, ...run } },
