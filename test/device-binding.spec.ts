@@ -493,7 +493,8 @@ describe('a session that is bound to a key of the browser', () => {
     });
   });
 
-  it('leaves audit events for the binding, its end, and a refused refresh [BND-15]', async () => {
+  it('leaves audit events for the binding, its end, and a refused refresh, and a mail about the end [BND-15]', async () => {
+    await app.query(`delete from mails where template = 'device_key_removed'`);
     const lost = jarOf(owner);
     await lost.refresh();
     await lost.reauthenticate({ password: PASSWORD });
@@ -506,6 +507,9 @@ describe('a session that is bound to a key of the browser', () => {
       { type: 'session_bound', details: { carrier: 'dbsc', replaced: false } },
       expect.objectContaining({ type: 'authn_device_key_unproven' }),
       { type: 'session_unbound', details: { carrier: 'dbsc', replaced: false } },
+    ]);
+    expect(await app.query(`select recipient from mails where template = 'device_key_removed'`)).toEqual([
+      { recipient: ALICE.email },
     ]);
   });
 });

@@ -428,6 +428,19 @@ describe('a bearer session that is bound to a DPoP key', () => {
     ]);
   });
 
+  it('tells the user by mail that a new key has taken the place of the key, and only then [BND-15]', async () => {
+    const mails = () => app.query(`select recipient from mails where template = 'device_key_removed'`);
+    await app.query('delete from mails');
+    const client = app.client();
+    await key.login(client, ALICE.email);
+    expect((await key.reauthenticate(client, { password: PASSWORD })).status).toBe(200);
+    expect(await mails()).toEqual([]);
+    const anew = new DpopKey(clock);
+    client.accessToken = (await anew.refresh(client)).body.accessToken;
+    expect((await anew.reauthenticate(client, { password: PASSWORD })).status).toBe(200);
+    expect(await mails()).toEqual([{ recipient: ALICE.email }]);
+  });
+
   it('has nothing to do with a browser: on the cookie transport the header is ignored', async () => {
     const browser = app.client();
     const answer = await showing(browser, 'nonsense', () => browser.login(ALICE.email, PASSWORD));

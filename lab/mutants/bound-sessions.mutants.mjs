@@ -194,4 +194,18 @@ export const MUTANTS = [
     put: "headers['secure-session-skipped'] !== null",
     spec,
   },
+  {
+    mechanism: 'a removed device key is told by mail, and a first key is not',
+    file: 'src/sessions/binding/session-bindings.service.ts',
+    out: 'if (session.binding !== null) {\n      const at',
+    put: 'if (key !== null) {\n      const at',
+    spec: 'test/dpop.spec.ts',
+  },
+  {
+    mechanism: 'a key that is removed without another is told by mail',
+    file: 'src/sessions/binding/session-bindings.service.ts',
+    out: 'if (session.binding !== null) {\n      const at',
+    put: 'if (session.binding !== null && key !== null) {\n      const at',
+    spec,
+  },
 ];

@@ -21,6 +21,16 @@ export const REFRESH_REUSE_MAIL = defineMail('refresh_reuse', (data: MailContext
   ],
 }));
 
+export const DEVICE_KEY_REMOVED_MAIL = defineMail('device_key_removed', (data: MailContext) => ({
+  subject: 'The device key of your session was removed',
+  paragraphs: [
+    'One of your sessions worked only on the device that had its key. Someone proved your identity without this key, so we removed it.',
+    contextLines(data),
+    'If it was you, for example after you cleared the data of your browser or moved to a new phone, you do not need to do anything.',
+    'If it was not you, log out this device in the list of your devices, and change your password at once.',
+  ],
+}));
+
 export const SUSPICIOUS_MAIL = defineMail('suspicious', (data: MailContext & { signals: SignalFacts[] }) => ({
   subject: 'Your session was used in an unusual way',
   paragraphs: [

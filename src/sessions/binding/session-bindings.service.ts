@@ -4,11 +4,14 @@ import type pg from 'pg';
 import { AuditService } from '../../platform/audit/audit.service.js';
 import { invalidRequest, Problem } from '../../platform/api/problem.js';
 import type { Principal, RequestContext } from '../../platform/http/request.js';
+import { MailOutbox } from '../../platform/mail/mail-outbox.js';
 import { MAIN_POOL } from '../../platform/persistence/database.module.js';
 import { Clock } from '../../platform/runtime/clock.js';
 import { Settings } from '../../platform/settings/settings.js';
 import { tokenDenied } from '../check/session-check.js';
 import type { SessionSnapshot } from '../check/session-snapshot.js';
+import { mailContextOf } from '../mail-context.js';
+import { DEVICE_KEY_REMOVED_MAIL } from '../mails.js';
 import { RevocationService } from '../revocation/revocation.service.js';
 import { RevocationWriter, type RevocationTx } from '../revocation/revocation-writer.js';
 import type { Transport } from '../session.entity.js';
@@ -58,6 +61,7 @@ export class SessionBindings {
     private readonly revocationWriter: RevocationWriter,
     private readonly tokens: BindingTokens,
     private readonly audit: AuditService,
+    private readonly mails: MailOutbox,
     private readonly clock: Clock,
     private readonly settings: Settings,
     @Inject(MAIN_POOL) private readonly pool: pg.Pool,
@@ -131,8 +135,8 @@ export class SessionBindings {
 
   /**
    * Decides about the key of a session whose user has just proved their identity. A device that proves the session's key
-   * keeps it. A device that has lost it removes it, and a key that a DPoP proof shows takes its place. A session without a
-   * key is bound to such a key.
+   * keeps it. A device that has lost it removes it, and a key that a DPoP proof shows takes its place; the user gets a mail
+   * about it. A session without a key is bound to such a key.
    *
    * @throws Problem `auth.reauthentication_required` when the key is lost and the proof of identity is weaker than that of
    * the login: otherwise a copy of the session, with a password, would need no second factor
@@ -155,7 +159,7 @@ export class SessionBindings {
 
   private async change(
     tx: RevocationTx,
-    { session, bindingVersion: before, now }: LockedSession,
+    { user, session, bindingVersion: before, now }: LockedSession,
     key: JWK | null,
     context: RequestContext,
   ): Promise<{ binding: SessionBinding | null; bindingVersion: number }> {
@@ -169,6 +173,10 @@ export class SessionBindings {
       context,
       details: { carrier: carrierOf(transport), replaced: key !== null && session.binding !== null },
     });
+    if (session.binding !== null) {
+      const at = new Date(now);
+      await this.mails.add(tx, user.email!, DEVICE_KEY_REMOVED_MAIL, mailContextOf(context, at), { now: at });
+    }
     return { binding: key && { version: bindingVersion, boundAt: now }, bindingVersion };
   }
 
