@@ -255,8 +255,9 @@ describe('a call for a global token revocation', () => {
       const body = { sub_id: subjectOf('x') };
       const call = () => client.post(pathOfRevocation('unknown'), body);
       const statuses = new Set<number>();
-      for (let batch = 0; batch < 30; batch++) {
-        const answers = await Promise.all(Array.from({ length: 100 }, call));
+      // Small batches: Redis must answer each within the budget, or the instance counts some of them alone.
+      for (let batch = 0; batch < 150; batch++) {
+        const answers = await Promise.all(Array.from({ length: 20 }, call));
         for (const { status } of answers) statuses.add(status);
       }
       expect([...statuses]).toEqual([404]);

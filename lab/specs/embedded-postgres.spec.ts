@@ -118,6 +118,7 @@ const leftovers = (dataDir: string): string[] =>
 
 async function ask(url: string, query: string): Promise<unknown> {
   const client = new pg.Client({ connectionString: url });
+  client.on('error', () => undefined); // the server may end meanwhile
   try {
     await client.connect();
     const { rows } = await client.query<Record<string, unknown>>(query);
