@@ -434,6 +434,9 @@ describe('a bearer session that is bound to a DPoP key', () => {
     const client = app.client();
     await key.login(client, ALICE.email);
     expect((await key.reauthenticate(client, { password: PASSWORD })).status).toBe(200);
+    const plain = app.client();
+    await plain.login(ALICE.email, PASSWORD, { transport: 'bearer' });
+    expect((await key.reauthenticate(plain, { password: PASSWORD })).body.session.binding).toBeDefined();
     expect(await mails()).toEqual([]);
     const anew = new DpopKey(clock);
     client.accessToken = (await anew.refresh(client)).body.accessToken;

@@ -2859,13 +2859,6 @@ const ofTheCore = [
     spec: 'lab/specs/passkey-logins.spec.ts',
   },
   {
-    mechanism: 'a passkey that was removed meanwhile starts no session',
-    file: 'src/auth/passkeys/passkey-proofs.ts',
-    out: 'if (stored?.id !== passkey.id) return false;',
-    put: 'if (stored?.id !== passkey.id) return true;',
-    spec: 'lab/specs/passkey-logins.spec.ts',
-  },
-  {
     mechanism: 'the owner of a copied passkey gets a mail',
     file: 'src/auth/passkeys/passkey-proofs.ts',
     out: 'await this.mails.add(tx, user.email!, PASSKEY_CLONED_MAIL, told, { now });',
