@@ -1,7 +1,12 @@
 import { AccountJobQueue } from '../../src/auth/registration/account-job-queue.js';
+import { MAILS } from '../../src/platform/mail/define-mail.js';
 import { MailOutbox } from '../../src/platform/mail/mail-outbox.js';
 import { MailTransport, type Mail } from '../../src/platform/mail/mail-transport.js';
+import { NEW_DEVICE_MAIL } from '../../src/sessions/mails.js';
 import { holdBackgroundWork, type TestApp } from './app.js';
+
+/** Read from the mail, so that a product may change its text. */
+const ABOUT_LOGINS = MAILS.get(NEW_DEVICE_MAIL).write({ at: new Date(0).toISOString() } as never).subject;
 
 /** Collects the mails of an app instead of sending them. The app writes them when the test requests them. */
 export class Mailbox {
@@ -16,9 +21,7 @@ export class Mailbox {
   async collect(): Promise<Mail[]> {
     await this.app.get(AccountJobQueue).run();
     await this.app.get(MailOutbox).run();
-    const mails = this.mails
-      .splice(0)
-      .filter(({ subject }) => subject !== 'New login from an unknown device');
+    const mails = this.mails.splice(0).filter(({ subject }) => subject !== ABOUT_LOGINS);
     return mails.sort((a, b) => Number(a.id.split('-')[1]) - Number(b.id.split('-')[1]));
   }
 
